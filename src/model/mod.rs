@@ -1,0 +1,5 @@
+//! Layers, their shapes and their parameters.
+
+mod shape;
+
+pub use shape::Shape;

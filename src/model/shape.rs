@@ -1,0 +1,45 @@
+//! The shape of one example as it flows from layer to layer.
+
+use std::fmt;
+
+/// The shape of one example (without the batch axis). Everything in memory is channels first, as in PyTorch, so that
+/// flattening an image gives the same feature order there and here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// A flat vector of features.
+    Features(usize),
+    /// An image, stored channel by channel, each channel row by row.
+    Image {
+        /// Number of channels.
+        channels: usize,
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+}
+
+impl Shape {
+    /// Number of scalars in one example.
+    pub fn len(&self) -> usize {
+        match *self {
+            Shape::Features(n) => n,
+            Shape::Image { channels, height, width } => channels * height * width,
+        }
+    }
+
+    /// True when an example holds no scalar at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Display for Shape {
+    /// `784` or `28x28x1` (height x width x channels, as recipes write it).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Shape::Features(n) => write!(f, "{n}"),
+            Shape::Image { channels, height, width } => write!(f, "{height}x{width}x{channels}"),
+        }
+    }
+}
