@@ -1,0 +1,115 @@
+//! Backends run plans. [`Backend::prepare`] allocates a plan's buffers and makes everything ready to launch; the
+//! [`Session`] it returns runs programs and moves data.
+
+use crate::plan::{BufferId, Limits, Plan, PlanError, ProgramId, Slice};
+use std::sync::Arc;
+
+/// What a backend runs on.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct DeviceInfo {
+    /// `vulkan`, `metal`, `dx12`, `gl` or `cpu`.
+    pub backend: String,
+    /// The device's name.
+    pub device: String,
+    /// The driver's name and version; empty for the CPU.
+    pub driver: String,
+    /// True for an adapter that computes on the CPU, such as llvmpipe.
+    pub software: bool,
+}
+
+/// Why a backend could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// No such backend or device here.
+    #[error("{0}")]
+    NotFound(String),
+    /// The device refuses the plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The device has too little memory.
+    #[error("{device} could not allocate {bytes} bytes for {what}; use a smaller batch, model or data set")]
+    OutOfMemory {
+        /// The device.
+        device: String,
+        /// Bytes asked for.
+        bytes: u64,
+        /// The tensor.
+        what: String,
+    },
+    /// A shader did not compile or a launch was not valid: a bug in gputrain or in the driver.
+    #[error("{device} refused {what}: {message}")]
+    Invalid {
+        /// The device.
+        device: String,
+        /// The kernel.
+        what: String,
+        /// What the driver or the validation said.
+        message: String,
+    },
+    /// The device was lost: reset, unplugged, or its driver crashed.
+    #[error("{device} was lost: {message}; train --resume goes on from the last checkpoint")]
+    Lost {
+        /// The device.
+        device: String,
+        /// What the driver said.
+        message: String,
+    },
+}
+
+/// A copy of a slice on its way to the host: taken in the order of the launches around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// Counts of what the host did, to show that the loop leaves the host idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct HostCounters {
+    /// Buffers created.
+    pub buffers_created: u64,
+    /// Bytes written by the host.
+    pub bytes_written: u64,
+    /// Command buffers submitted.
+    pub submits: u64,
+    /// Kernel launches encoded.
+    pub dispatches: u64,
+    /// Time spent encoding them, in nanoseconds.
+    pub encode_nanoseconds: u64,
+}
+
+/// A device that can run plans.
+pub trait Backend {
+    /// What it is.
+    fn info(&self) -> &DeviceInfo;
+
+    /// What it allows.
+    fn limits(&self) -> Limits;
+
+    /// Checks the plan, allocates its buffers (zeroed) and makes its kernels ready.
+    fn prepare(&self, plan: Arc<Plan>) -> Result<Box<dyn Session>, BackendError>;
+}
+
+/// A plan in memory on a device. Everything happens in the order of the calls; nothing waits unless it says so.
+pub trait Session {
+    /// Runs a program `times` times. Returns at once on a GPU, where work is queued.
+    fn run(&mut self, program: ProgramId, times: u32) -> Result<(), BackendError>;
+
+    /// Writes words into a buffer from element `offset` on. Floats travel as their bits.
+    fn write(&mut self, buffer: BufferId, offset: usize, words: &[u32]) -> Result<(), BackendError>;
+
+    /// Copies a slice aside, to be fetched later, without waiting.
+    fn snapshot(&mut self, slice: Slice) -> Result<Ticket, BackendError>;
+
+    /// The words of a snapshot, waiting for them if needed. Each ticket can be fetched once.
+    fn fetch(&mut self, ticket: Ticket) -> Result<Vec<u32>, BackendError>;
+
+    /// Waits until everything queued has run.
+    fn wait(&mut self) -> Result<(), BackendError>;
+
+    /// What the host did so far.
+    fn counters(&self) -> HostCounters;
+
+    /// Reads a slice now: a snapshot and its fetch.
+    fn read(&mut self, slice: Slice) -> Result<Vec<u32>, BackendError> {
+        let ticket = self.snapshot(slice)?;
+        self.fetch(ticket)
+    }
+}

@@ -1,0 +1,67 @@
+//! A verification case: one dispatch with the contents of its bindings.
+
+use super::Element;
+use crate::plan::{BufferId, Dispatch, Slice};
+
+/// What a binding holds before the dispatch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Contents {
+    /// Floats.
+    F32(Vec<f32>),
+    /// Integers.
+    U32(Vec<u32>),
+}
+
+impl Contents {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Contents::F32(values) => values.len(),
+            Contents::U32(values) => values.len(),
+        }
+    }
+
+    /// True when there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Element type.
+    pub fn element(&self) -> Element {
+        match self {
+            Contents::F32(_) => Element::F32,
+            Contents::U32(_) => Element::U32,
+        }
+    }
+
+    /// Floats from a simple generator (xorshift), uniform in ±`scale`: cases need variety, not statistics.
+    pub fn random(len: usize, scale: f32, seed: u32) -> Contents {
+        let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state
+        };
+        Contents::F32((0..len).map(|_| (next() as f32 / u32::MAX as f32 * 2.0 - 1.0) * scale).collect())
+    }
+}
+
+/// One dispatch and its data.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Shapes and variant, such as `17x65x3 relu`.
+    pub name: String,
+    /// The dispatch; its slices are those of [`Case::slices`].
+    pub dispatch: Dispatch,
+    /// One per binding.
+    pub contents: Vec<Contents>,
+}
+
+impl Case {
+    /// Slices for contents: binding i is the whole of buffer i.
+    pub fn slices(contents: &[Contents]) -> Vec<Slice> {
+        let whole = |(i, c): (usize, &Contents)| Slice { buffer: BufferId(i), offset: 0, len: c.len() };
+        contents.iter().enumerate().map(whole).collect()
+    }
+}

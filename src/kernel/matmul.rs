@@ -1,0 +1,38 @@
+//! What the dense kernels share: the choice of tiles, and the shader constants of `shaders/lib/matmul_tile.wgsl`.
+
+/// Tile sizes of one variant: (rows, columns, depth, rows per thread, columns per thread).
+pub type Tiles = [u32; 5];
+
+/// Every variant that the planner can choose; `verify` runs them all.
+pub const VARIANTS: [Tiles; 4] = [[16, 16, 16, 1, 1], [32, 32, 16, 2, 2], [64, 64, 16, 4, 4], [128, 128, 8, 8, 8]];
+
+/// The variant for an m x n result of `models` models: the largest tile that still gives a GPU enough workgroups to fill
+/// it. Small results are bound by latency, where many small tiles win.
+pub fn choose(m: usize, n: usize, models: usize) -> Tiles {
+    const ENOUGH_WORKGROUPS: usize = 256;
+    let groups = |t: &Tiles| m.div_ceil(t[0] as usize) * n.div_ceil(t[1] as usize) * models;
+    VARIANTS.into_iter().rev().find(|t| groups(t) >= ENOUGH_WORKGROUPS).unwrap_or(VARIANTS[0])
+}
+
+/// The tiles as shader constants.
+pub fn constants(tiles: Tiles) -> Vec<(&'static str, u32)> {
+    ["TILE_M", "TILE_N", "TILE_K", "THREAD_M", "THREAD_N"].into_iter().zip(tiles).collect()
+}
+
+/// Grid for an m x n result.
+pub fn grid(tiles: Tiles, m: usize, n: usize, models: usize) -> [u32; 3] {
+    [n.div_ceil(tiles[1] as usize) as u32, m.div_ceil(tiles[0] as usize) as u32, models as u32]
+}
+
+/// Awkward shapes for cases: (rows, inputs, outputs, models).
+pub const AWKWARD: [[usize; 4]; 9] = [
+    [1, 1, 1, 1],
+    [3, 17, 5, 1],
+    [17, 65, 3, 2],
+    [65, 3, 67, 1],
+    [31, 129, 65, 1],
+    [128, 64, 10, 3],
+    [5, 1, 130, 1],
+    [130, 37, 131, 2],
+    [1, 257, 19, 1],
+];

@@ -1,0 +1,151 @@
+//! Kernels. Each is declared once: a Rust file here and a WGSL file of the same name in `shaders/`.
+//!
+//! The Rust file states the bindings, the parameter struct, how a dispatch is made, the CPU reference (plain loops with
+//! f64 sums: the specification) and the cases that `verify` runs. [`REGISTRY`] lists them all.
+
+pub mod activation;
+mod args;
+mod case;
+pub mod dense_forward;
+pub mod hash;
+pub mod matmul;
+mod source;
+pub mod state;
+
+pub use args::{Args, MAX_BINDINGS, Operand, Real};
+pub use case::{Case, Contents};
+pub use source::shader_source;
+
+/// Element type of a buffer; every element takes four bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// 32-bit float.
+    F32,
+    /// 32-bit unsigned integer, also four packed bytes.
+    U32,
+}
+
+/// How a kernel uses a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    ReadWrite,
+}
+
+/// One storage binding. In the shader, binding 0 of group 0 is the parameter struct (a uniform named `params`); the
+/// storage bindings follow from 1, in the order declared, under the same names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    /// The variable's name in the shader.
+    pub name: &'static str,
+    /// Read, or read and write.
+    pub access: Access,
+    /// Element type of the array.
+    pub element: Element,
+}
+
+/// A float array that the kernel only reads.
+pub const fn read(name: &'static str) -> Binding {
+    Binding { name, access: Access::Read, element: Element::F32 }
+}
+
+/// A float array that the kernel writes.
+pub const fn write(name: &'static str) -> Binding {
+    Binding { name, access: Access::ReadWrite, element: Element::F32 }
+}
+
+/// An integer array that the kernel only reads.
+pub const fn read_u32(name: &'static str) -> Binding {
+    Binding { name, access: Access::Read, element: Element::U32 }
+}
+
+/// An integer array that the kernel writes.
+pub const fn write_u32(name: &'static str) -> Binding {
+    Binding { name, access: Access::ReadWrite, element: Element::U32 }
+}
+
+/// One field of a parameter struct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Name, the same in Rust and in WGSL.
+    pub name: &'static str,
+    /// Type, the same in Rust and in WGSL.
+    pub element: Element,
+}
+
+/// Work that a dispatch does, for rates and rooflines.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Cost {
+    /// Floating point operations (a multiply-add counts two).
+    pub flops: f64,
+    /// Bytes that must be read and written at least once.
+    pub bytes: f64,
+}
+
+/// A kernel's declaration.
+pub struct Kernel {
+    /// Name: the file stem of its Rust and WGSL files.
+    pub name: &'static str,
+    /// The shader's text, before includes and constants are filled in (see [`shader_source`]).
+    pub wgsl: &'static str,
+    /// Storage bindings.
+    pub bindings: &'static [Binding],
+    /// Fields of the parameter struct.
+    pub params: &'static [Field],
+    /// The specification on f32 storage, which is also how the CPU backend runs the kernel when it has no faster way.
+    pub reference: fn(&mut Args<f32>),
+    /// The specification on f64 storage, for gradient checks.
+    pub reference_f64: fn(&mut Args<f64>),
+    /// A faster f32 implementation for the CPU backend, held to the same tolerance.
+    pub fast: Option<fn(&mut Args<f32>)>,
+    /// Work done by a dispatch with these parameters, per model.
+    pub cost: fn(&[u32]) -> Cost,
+    /// Largest error that `verify` accepts: `|x - reference| / (|reference| + rms(reference))`.
+    pub tolerance: f64,
+    /// What `verify` runs.
+    pub cases: fn() -> Vec<Case>,
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Declares a kernel's parameter struct: `repr(C)`, four bytes a field, with the list of fields that the reflection test
+/// holds against the shader.
+macro_rules! params {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ident),* $(,)? }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct $name { $($(#[$field_meta])* pub $field: $type),* }
+
+        impl $name {
+            /// The fields, in order.
+            pub const FIELDS: &'static [$crate::kernel::Field] =
+                &[$($crate::kernel::Field { name: stringify!($field), element: $crate::kernel::params!(@element $type) }),*];
+
+            /// The struct as words, for a dispatch.
+            pub fn words(&self) -> Vec<u32> {
+                bytemuck::cast_slice(std::slice::from_ref(self)).to_vec()
+            }
+        }
+    };
+    (@element u32) => { $crate::kernel::Element::U32 };
+    (@element f32) => { $crate::kernel::Element::F32 };
+}
+pub(crate) use params;
+
+/// Grid for `groups` workgroups and `models` models: split over x and y so that no side passes the limit of 65,535.
+/// Shaders recover the number with `linear_group` of `lib/grid.wgsl`; the last row may run over, so they guard.
+pub fn linear_grid(groups: usize, models: u32) -> [u32; 3] {
+    const SIDE: usize = 65_535;
+    let rows = groups.div_ceil(SIDE).max(1);
+    [groups.div_ceil(rows).max(1) as u32, rows as u32, models]
+}
+
+/// Every kernel there is.
+pub static REGISTRY: &[&Kernel] = &[&dense_forward::KERNEL];

@@ -1,0 +1,44 @@
+//! From a shader's file to the text a device compiles: includes and constants filled in.
+
+use super::Kernel;
+
+/// Files under `shaders/lib/`, for `// include: NAME` lines.
+const LIBRARY: &[(&str, &str)] = &[
+    ("activation.wgsl", include_str!("../../shaders/lib/activation.wgsl")),
+    ("grid.wgsl", include_str!("../../shaders/lib/grid.wgsl")),
+    ("hash.wgsl", include_str!("../../shaders/lib/hash.wgsl")),
+    ("matmul_tile.wgsl", include_str!("../../shaders/lib/matmul_tile.wgsl")),
+    ("reduce.wgsl", include_str!("../../shaders/lib/reduce.wgsl")),
+    ("step_state.wgsl", include_str!("../../shaders/lib/step_state.wgsl")),
+];
+
+/// The complete WGSL of a kernel with the given constants. A line `// include: NAME` becomes the text of
+/// `shaders/lib/NAME`; a line `const NAME = …u;` takes the constant's value. Text, not pipeline overrides: an array in a
+/// function cannot be sized by an override, and a constant in the text is folded by every compiler.
+pub fn shader_source(kernel: &Kernel, constants: &[(&str, u32)]) -> String {
+    let mut text = String::new();
+    expand(kernel.wgsl, constants, &mut text);
+    text
+}
+
+fn expand(source: &str, constants: &[(&str, u32)], text: &mut String) {
+    for line in source.lines() {
+        if let Some(name) = line.strip_prefix("// include: ") {
+            let (_, included) = LIBRARY
+                .iter()
+                .find(|(file, _)| *file == name.trim())
+                .unwrap_or_else(|| unreachable!("shaders/lib/{name} is not listed in kernel/source.rs"));
+            expand(included, constants, text);
+            continue;
+        }
+        let constant = line.strip_prefix("const ").and_then(|rest| {
+            let name = rest.split([' ', ':', '=']).next()?;
+            constants.iter().find(|(n, _)| *n == name)
+        });
+        match constant {
+            Some((name, value)) => text.push_str(&format!("const {name} = {value}u;")),
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+}

@@ -1,0 +1,73 @@
+//! Slots of the per-model step state, the twins of `shaders/lib/step_state.wgsl`: a test holds the two together.
+
+macro_rules! slots {
+    ($($(#[$meta:meta])* $name:ident = $value:expr;)*) => {
+        $($(#[$meta])* pub const $name: usize = $value;)*
+
+        /// Every slot by name, for the test against the shader's text.
+        pub const SLOTS: &[(&str, usize)] = &[$((stringify!($name), $value)),*];
+    };
+}
+
+slots! {
+    /// Words per model in `counters`.
+    COUNTERS = 8;
+    /// Optimizer steps taken so far.
+    STEP = 0;
+    /// Number of the current epoch, from 0.
+    EPOCH = 1;
+    /// Batches taken in this epoch.
+    BATCH = 2;
+    /// Right answers in this epoch.
+    CORRECT = 3;
+    /// Examples in this epoch.
+    SEEN = 4;
+    /// Key of this epoch's permutation.
+    KEY = 5;
+    /// Seed of the model.
+    SEED = 6;
+    /// 1 + the first step whose loss was not finite; 0: none.
+    NOT_FINITE = 7;
+
+    /// Words per model in `scalars`.
+    SCALARS = 8;
+    /// Sum of the examples' losses in this epoch.
+    LOSS_SUM = 0;
+    /// `1 - beta1^t` of the step to come.
+    BETA1_CORRECTION = 1;
+    /// `1 - beta2^t` of the step to come.
+    BETA2_CORRECTION = 2;
+    /// Mean loss of the last batch.
+    STEP_LOSS = 3;
+    /// Accuracy of the last batch.
+    STEP_ACCURACY = 4;
+    /// Factor that clips the gradient's norm.
+    GRADIENT_SCALE = 5;
+
+    /// Words per model in `hyper`, which the host writes, between epochs only.
+    HYPER = 16;
+    /// The epoch's learning rate.
+    LEARNING_RATE = 0;
+    /// SGD's momentum.
+    MOMENTUM = 1;
+    /// Adam's beta 1.
+    BETA1 = 2;
+    /// Adam's beta 2.
+    BETA2 = 3;
+    /// `1 - beta1`, rounded once from f64: `1 - 0.999` in f32 is off by 5e-5.
+    ONE_MINUS_BETA1 = 4;
+    /// `1 - beta2`, rounded once from f64.
+    ONE_MINUS_BETA2 = 5;
+    /// Adam's epsilon.
+    EPSILON = 6;
+    /// Factor of the penalty `l2 * sum(w^2)`.
+    L2 = 7;
+    /// PyTorch's weight decay.
+    WEIGHT_DECAY = 8;
+    /// Largest norm of the gradient; infinite when it is not clipped.
+    CLIP_NORM = 9;
+    /// Steps over which the learning rate grows linearly.
+    WARMUP_STEPS = 10;
+    /// Bits of the seed of dropout.
+    DROPOUT_SEED = 11;
+}
