@@ -7,8 +7,12 @@ pub mod activation;
 mod args;
 mod case;
 pub mod dense_forward;
+pub mod fast_math;
 pub mod hash;
+pub mod loss;
 pub mod matmul;
+pub mod rows;
+pub mod softmax_cross_entropy;
 mod source;
 pub mod state;
 
@@ -148,4 +152,4 @@ pub fn linear_grid(groups: usize, models: u32) -> [u32; 3] {
 }
 
 /// Every kernel there is.
-pub static REGISTRY: &[&Kernel] = &[&dense_forward::KERNEL];
+pub static REGISTRY: &[&Kernel] = &[&dense_forward::KERNEL, &softmax_cross_entropy::KERNEL];

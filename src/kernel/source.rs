@@ -5,10 +5,13 @@ use super::Kernel;
 /// Files under `shaders/lib/`, for `// include: NAME` lines.
 const LIBRARY: &[(&str, &str)] = &[
     ("activation.wgsl", include_str!("../../shaders/lib/activation.wgsl")),
+    ("batch.wgsl", include_str!("../../shaders/lib/batch.wgsl")),
     ("grid.wgsl", include_str!("../../shaders/lib/grid.wgsl")),
     ("hash.wgsl", include_str!("../../shaders/lib/hash.wgsl")),
+    ("math.wgsl", include_str!("../../shaders/lib/math.wgsl")),
     ("matmul_tile.wgsl", include_str!("../../shaders/lib/matmul_tile.wgsl")),
     ("reduce.wgsl", include_str!("../../shaders/lib/reduce.wgsl")),
+    ("rows.wgsl", include_str!("../../shaders/lib/rows.wgsl")),
     ("step_state.wgsl", include_str!("../../shaders/lib/step_state.wgsl")),
 ];
 
