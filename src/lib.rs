@@ -4,3 +4,4 @@ pub mod backend;
 pub mod kernel;
 pub mod model;
 pub mod plan;
+pub mod recipe;

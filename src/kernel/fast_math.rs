@@ -5,6 +5,7 @@
 //! this way every processor gives the same bits. The polynomials are minimax fits; their errors are below 2e-8.
 
 use super::activation::{GELU, LEAKY_RELU, LEAKY_SLOPE, RELU, SIGMOID, SILU, TANH};
+use super::simd;
 
 /// Adding and subtracting 1.5 * 2^23 rounds a small float to an integer, and leaves that integer in its low bits.
 const ROUND: f32 = 12_582_912.0;
@@ -142,16 +143,20 @@ pub fn activation_gradient(gradients: &mut [f32], saved: &[f32], kind: u32) {
 
 #[inline(always)]
 fn map(values: &mut [f32], f: impl Fn(f32) -> f32) {
-    for value in values {
-        *value = f(*value);
-    }
+    simd::vectorised(|| {
+        for value in values {
+            *value = f(*value);
+        }
+    });
 }
 
 #[inline(always)]
 fn map_with(gradients: &mut [f32], saved: &[f32], derivative: impl Fn(f32) -> f32) {
-    for (gradient, &saved) in gradients.iter_mut().zip(saved) {
-        *gradient *= derivative(saved);
-    }
+    simd::vectorised(|| {
+        for (gradient, &saved) in gradients.iter_mut().zip(saved) {
+            *gradient *= derivative(saved);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -4,17 +4,27 @@
 //! f64 sums: the specification) and the cases that `verify` runs. [`REGISTRY`] lists them all.
 
 pub mod activation;
+pub mod adam;
 mod args;
+pub mod begin_epoch;
 mod case;
+pub mod dense_backward_input;
+pub mod dense_backward_weight;
 pub mod dense_forward;
 pub mod fast_math;
+pub mod finish_step;
+pub mod gather;
 pub mod hash;
 pub mod loss;
 pub mod matmul;
+pub mod optimizer;
 pub mod rows;
+pub mod sgd;
+pub mod simd;
 pub mod softmax_cross_entropy;
 mod source;
 pub mod state;
+pub mod sum_squares;
 
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
 pub use case::{Case, Contents};
@@ -152,4 +162,15 @@ pub fn linear_grid(groups: usize, models: u32) -> [u32; 3] {
 }
 
 /// Every kernel there is.
-pub static REGISTRY: &[&Kernel] = &[&dense_forward::KERNEL, &softmax_cross_entropy::KERNEL];
+pub static REGISTRY: &[&Kernel] = &[
+    &gather::KERNEL,
+    &dense_forward::KERNEL,
+    &dense_backward_input::KERNEL,
+    &dense_backward_weight::KERNEL,
+    &softmax_cross_entropy::KERNEL,
+    &sum_squares::KERNEL,
+    &sgd::KERNEL,
+    &adam::KERNEL,
+    &begin_epoch::KERNEL,
+    &finish_step::KERNEL,
+];
