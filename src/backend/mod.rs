@@ -1,6 +1,8 @@
 //! Backends run plans. [`Backend::prepare`] allocates a plan's buffers and makes everything ready to launch; the
 //! [`Session`] it returns runs programs and moves data.
 
+pub mod gpu;
+
 use crate::plan::{BufferId, Limits, Plan, PlanError, ProgramId, Slice};
 use std::sync::Arc;
 
