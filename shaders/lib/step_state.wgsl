@@ -5,11 +5,10 @@ const COUNTERS: u32 = 8;
 const STEP: u32 = 0;        // optimizer steps taken so far
 const EPOCH: u32 = 1;       // epochs begun so far, minus one
 const BATCH: u32 = 2;       // batches taken in this epoch
-const CORRECT: u32 = 3;     // right answers in this epoch
-const SEEN: u32 = 4;        // examples in this epoch
-const KEY: u32 = 5;         // key of this epoch's permutation
-const SEED: u32 = 6;        // seed of the model
-const NOT_FINITE: u32 = 7;  // 1 + the first step whose loss was not finite; 0: none
+const SEEN: u32 = 3;        // examples in this epoch
+const KEY: u32 = 4;         // key of this epoch's permutation
+const SEED: u32 = 5;        // seed of the model
+const NOT_FINITE: u32 = 6;  // 1 + the first step whose loss was not finite; 0: none
 
 // scalars: array<f32>, SCALARS words per model.
 const SCALARS: u32 = 8;
@@ -18,7 +17,8 @@ const BETA1_CORRECTION: u32 = 1;    // 1 - beta1^t of the step to come
 const BETA2_CORRECTION: u32 = 2;    // 1 - beta2^t of the step to come
 const STEP_LOSS: u32 = 3;           // mean loss of the last batch
 const STEP_ACCURACY: u32 = 4;       // accuracy of the last batch
-const GRADIENT_SCALE: u32 = 5;      // factor that clips the gradient's norm
+const CORRECT_SUM: u32 = 5;         // right answers in this epoch
+const WARMUP: u32 = 6;              // factor of the learning rate in the step to come
 
 // hyper: array<f32>, HYPER words per model, written by the host between epochs only.
 const HYPER: u32 = 16;
@@ -33,4 +33,3 @@ const L2: u32 = 7;
 const WEIGHT_DECAY: u32 = 8;
 const CLIP_NORM: u32 = 9;
 const WARMUP_STEPS: u32 = 10;
-const DROPOUT_SEED: u32 = 11;

@@ -1,6 +1,7 @@
 //! Backends run plans. [`Backend::prepare`] allocates a plan's buffers and makes everything ready to launch; the
 //! [`Session`] it returns runs programs and moves data.
 
+pub mod cpu;
 pub mod gpu;
 
 use crate::plan::{BufferId, Limits, Plan, PlanError, ProgramId, Slice};

@@ -4,13 +4,23 @@
 //! f64 sums: the specification) and the cases that `verify` runs. [`REGISTRY`] lists them all.
 
 pub mod activation;
+pub mod adam;
 mod args;
+pub mod begin_epoch;
 mod case;
+pub mod dense_backward_input;
+pub mod dense_backward_weight;
 pub mod dense_forward;
+pub mod finish_step;
+pub mod gather;
 pub mod hash;
 pub mod matmul;
+pub mod optimizer;
+pub mod sgd;
+pub mod simd;
 mod source;
 pub mod state;
+pub mod sum_squares;
 
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
 pub use case::{Case, Contents};
@@ -148,4 +158,14 @@ pub fn linear_grid(groups: usize, models: u32) -> [u32; 3] {
 }
 
 /// Every kernel there is.
-pub static REGISTRY: &[&Kernel] = &[&dense_forward::KERNEL];
+pub static REGISTRY: &[&Kernel] = &[
+    &gather::KERNEL,
+    &dense_forward::KERNEL,
+    &dense_backward_input::KERNEL,
+    &dense_backward_weight::KERNEL,
+    &sum_squares::KERNEL,
+    &sgd::KERNEL,
+    &adam::KERNEL,
+    &begin_epoch::KERNEL,
+    &finish_step::KERNEL,
+];

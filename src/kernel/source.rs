@@ -7,28 +7,33 @@ const LIBRARY: &[(&str, &str)] = &[
     ("activation.wgsl", include_str!("../../shaders/lib/activation.wgsl")),
     ("grid.wgsl", include_str!("../../shaders/lib/grid.wgsl")),
     ("hash.wgsl", include_str!("../../shaders/lib/hash.wgsl")),
+    ("optimizer.wgsl", include_str!("../../shaders/lib/optimizer.wgsl")),
+    ("permute.wgsl", include_str!("../../shaders/lib/permute.wgsl")),
     ("matmul_tile.wgsl", include_str!("../../shaders/lib/matmul_tile.wgsl")),
     ("reduce.wgsl", include_str!("../../shaders/lib/reduce.wgsl")),
     ("step_state.wgsl", include_str!("../../shaders/lib/step_state.wgsl")),
 ];
 
 /// The complete WGSL of a kernel with the given constants. A line `// include: NAME` becomes the text of
-/// `shaders/lib/NAME`; a line `const NAME = …u;` takes the constant's value. Text, not pipeline overrides: an array in a
+/// `shaders/lib/NAME`, once; a line `const NAME = …u;` takes the constant's value. Text, not pipeline overrides: an array in a
 /// function cannot be sized by an override, and a constant in the text is folded by every compiler.
 pub fn shader_source(kernel: &Kernel, constants: &[(&str, u32)]) -> String {
     let mut text = String::new();
-    expand(kernel.wgsl, constants, &mut text);
+    expand(kernel.wgsl, constants, &mut Vec::new(), &mut text);
     text
 }
 
-fn expand(source: &str, constants: &[(&str, u32)], text: &mut String) {
+fn expand(source: &str, constants: &[(&str, u32)], included: &mut Vec<&'static str>, text: &mut String) {
     for line in source.lines() {
         if let Some(name) = line.strip_prefix("// include: ") {
-            let (_, included) = LIBRARY
+            let (file, content) = LIBRARY
                 .iter()
                 .find(|(file, _)| *file == name.trim())
                 .unwrap_or_else(|| unreachable!("shaders/lib/{name} is not listed in kernel/source.rs"));
-            expand(included, constants, text);
+            if !included.contains(file) {
+                included.push(file);
+                expand(content, constants, included, text);
+            }
             continue;
         }
         let constant = line.strip_prefix("const ").and_then(|rest| {

@@ -18,16 +18,14 @@ slots! {
     EPOCH = 1;
     /// Batches taken in this epoch.
     BATCH = 2;
-    /// Right answers in this epoch.
-    CORRECT = 3;
     /// Examples in this epoch.
-    SEEN = 4;
+    SEEN = 3;
     /// Key of this epoch's permutation.
-    KEY = 5;
+    KEY = 4;
     /// Seed of the model.
-    SEED = 6;
+    SEED = 5;
     /// 1 + the first step whose loss was not finite; 0: none.
-    NOT_FINITE = 7;
+    NOT_FINITE = 6;
 
     /// Words per model in `scalars`.
     SCALARS = 8;
@@ -41,8 +39,10 @@ slots! {
     STEP_LOSS = 3;
     /// Accuracy of the last batch.
     STEP_ACCURACY = 4;
-    /// Factor that clips the gradient's norm.
-    GRADIENT_SCALE = 5;
+    /// Right answers in this epoch.
+    CORRECT_SUM = 5;
+    /// Factor of the learning rate in the step to come.
+    WARMUP = 6;
 
     /// Words per model in `hyper`, which the host writes, between epochs only.
     HYPER = 16;
@@ -68,6 +68,4 @@ slots! {
     CLIP_NORM = 9;
     /// Steps over which the learning rate grows linearly.
     WARMUP_STEPS = 10;
-    /// Bits of the seed of dropout.
-    DROPOUT_SEED = 11;
 }

@@ -28,6 +28,14 @@ impl Shape {
         }
     }
 
+    /// Channels of an image; 1 for a vector.
+    pub fn channels(&self) -> usize {
+        match *self {
+            Shape::Features(_) => 1,
+            Shape::Image { channels, .. } => channels,
+        }
+    }
+
     /// True when an example holds no scalar at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,0 +1,83 @@
+// batch[r, f] = (data[example(r), f] - subtract[f]) / divide[f] + add, and indices[r] = example(r)
+//
+// example(r) is the r-th example of the current batch in this epoch's order; rows past the end of the data set are zero.
+// data holds rows of `row_words` words: four bytes a word (BYTES = 1), or the bits of one f32. A data set too large for
+// one binding comes in parts, each gathered by a launch of its own that leaves the other parts' rows alone.
+// batch (models, rows, features), indices (models, rows). A thread takes one word of one row; z is the model.
+struct Params {
+    rows: u32,
+    features: u32,
+    row_words: u32,
+    examples: u32,
+    first_example: u32,
+    part_examples: u32,
+    add: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> data: array<u32>;
+@group(0) @binding(2) var<storage, read> counters: array<u32>;
+@group(0) @binding(3) var<storage, read> subtract: array<f32>;
+@group(0) @binding(4) var<storage, read> divide: array<f32>;
+@group(0) @binding(5) var<storage, read_write> batch: array<f32>;
+@group(0) @binding(6) var<storage, read_write> indices: array<u32>;
+
+const BYTES = 1u;
+const SHUFFLE = 1u;
+const PER_FEATURE = 0u;
+
+// include: grid.wgsl
+// include: permute.wgsl
+// include: step_state.wgsl
+
+fn scaled(value: f32, feature: u32) -> f32 {
+    let i = select(0u, feature, PER_FEATURE == 1u);
+    return (value - subtract[i]) / divide[i] + params.add;
+}
+
+@compute @workgroup_size(128)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = linear_group(group, groups) * 128u + thread;
+    let row = item / params.row_words;
+    let word = item % params.row_words;
+    if row >= params.rows {
+        return;
+    }
+    let state = group.z * COUNTERS;
+    let position = counters[state + BATCH] * params.rows + row;
+    let inside = position < params.examples;
+    var example = 0u;
+    if inside {
+        example = position;
+        if SHUFFLE == 1u {
+            example = permute(position, params.examples, counters[state + KEY]);
+        }
+    }
+    // Past the end example is 0, so that the first part's launch clears the row.
+    if example < params.first_example || example - params.first_example >= params.part_examples {
+        return;
+    }
+    let at = group.z * params.rows + row;
+    if word == 0u {
+        indices[at] = example;
+    }
+    var bits = 0u;
+    if inside {
+        bits = data[(example - params.first_example) * params.row_words + word];
+    }
+    if BYTES == 1u {
+        for (var i = 0u; i < 4u; i++) {
+            let feature = word * 4u + i;
+            if feature < params.features {
+                let value = scaled(f32((bits >> (8u * i)) & 0xffu), feature);
+                batch[at * params.features + feature] = select(0.0, value, inside);
+            }
+        }
+    } else {
+        batch[at * params.features + word] = select(0.0, scaled(bitcast<f32>(bits), word), inside);
+    }
+}

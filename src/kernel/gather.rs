@@ -1,0 +1,231 @@
+//! The current batch out of the data set: picked by the epoch's permutation, scaled, bytes turned to floats.
+
+use super::{
+    Args, Case, Contents, Cost, Kernel, Real, hash, linear_grid, params, read, read_u32, simd, state, write, write_u32,
+};
+use crate::plan::{Dispatch, Slice};
+
+params! {
+    /// Shape of one launch.
+    Params {
+        /// Examples in the batch.
+        rows: u32,
+        /// Scalars in an example.
+        features: u32,
+        /// Words in a row of the data: `features`, or with bytes a quarter of it, rounded up.
+        row_words: u32,
+        /// Examples in the whole data set.
+        examples: u32,
+        /// First example in this part of the data set.
+        first_example: u32,
+        /// Examples in this part.
+        part_examples: u32,
+        /// Added last.
+        add: f32,
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "gather",
+    wgsl: include_str!("../../shaders/gather.wgsl"),
+    bindings: &[
+        read_u32("data"),
+        read_u32("counters"),
+        read("subtract"),
+        read("divide"),
+        write("batch"),
+        write_u32("indices"),
+    ],
+    params: Params::FIELDS,
+    reference: reference::<f32>,
+    reference_f64: reference::<f64>,
+    fast: Some(fast),
+    cost,
+    tolerance: 1e-6,
+    cases,
+};
+
+/// Slices of one launch.
+#[derive(Debug, Clone, Copy)]
+pub struct Operands {
+    /// This part of the data set.
+    pub data: Slice,
+    /// Step state.
+    pub counters: Slice,
+    /// One per feature, or one for all.
+    pub subtract: Slice,
+    /// As long as `subtract`.
+    pub divide: Slice,
+    /// (models, rows, features).
+    pub batch: Slice,
+    /// (models, rows).
+    pub indices: Slice,
+}
+
+/// A launch for `models` models. `bytes`: the data holds four bytes a word; `shuffle`: the epoch has an order of its own.
+pub fn dispatch(
+    label: impl Into<String>,
+    shape: Params,
+    models: usize,
+    bytes: bool,
+    shuffle: bool,
+    operands: Operands,
+) -> Dispatch {
+    let o = operands;
+    let items = shape.rows as usize * shape.row_words as usize;
+    Dispatch {
+        kernel: &KERNEL,
+        label: label.into(),
+        constants: vec![
+            ("BYTES", bytes.into()),
+            ("SHUFFLE", shuffle.into()),
+            ("PER_FEATURE", (o.subtract.len > 1).into()),
+        ],
+        params: shape.words(),
+        slices: vec![o.data, o.counters, o.subtract, o.divide, o.batch, o.indices],
+        grid: linear_grid(items.div_ceil(128), models as u32),
+    }
+}
+
+/// The example that row `row` of the current batch takes; `None` past the end of the data set.
+fn example(p: &Params, counters: &[u32], row: u32, shuffle: bool) -> Option<u32> {
+    let position = counters[state::BATCH] * p.rows + row;
+    (position < p.examples)
+        .then(|| if shuffle { hash::permute(position, p.examples, counters[state::KEY]) } else { position })
+}
+
+fn reference<T: Real>(args: &mut Args<T>) {
+    let p: Params = args.params();
+    let models = args.models();
+    let [bytes, shuffle, per_feature] = ["BYTES", "SHUFFLE", "PER_FEATURE"].map(|n| args.constant(n, 0) == 1);
+    let [data, counters, subtract, divide, batch, indices] = args.operands();
+    let (data, counters, subtract, divide) = (data.read_u32(), counters.read_u32(), subtract.read(), divide.read());
+    let (batch, indices) = (batch.write(), indices.write_u32());
+    for model in 0..models {
+        let counters = &counters[model * state::COUNTERS..];
+        for row in 0..p.rows {
+            let found = example(&p, counters, row, shuffle);
+            let part = p.first_example..p.first_example + p.part_examples;
+            if !part.contains(&found.unwrap_or(0)) {
+                continue;
+            }
+            let at = model * p.rows as usize + row as usize;
+            indices[at] = found.unwrap_or(0);
+            for feature in 0..p.features as usize {
+                let value = found.map_or(0.0, |e| {
+                    let words = &data[(e - p.first_example) as usize * p.row_words as usize..];
+                    let raw = if bytes {
+                        f64::from(words[feature / 4] >> (8 * (feature % 4)) & 0xff)
+                    } else {
+                        f64::from(f32::from_bits(words[feature]))
+                    };
+                    let i = if per_feature { feature } else { 0 };
+                    (raw - subtract[i].to_f64()) / divide[i].to_f64() + f64::from(p.add)
+                });
+                batch[at * p.features as usize + feature] = T::from_f64(value);
+            }
+        }
+    }
+}
+
+/// The same in f32, row by row, so that the loops vectorise.
+fn fast(args: &mut Args<f32>) {
+    let p: Params = args.params();
+    let models = args.models();
+    let [bytes, shuffle, per_feature] = ["BYTES", "SHUFFLE", "PER_FEATURE"].map(|n| args.constant(n, 0) == 1);
+    let [data, counters, subtract, divide, batch, indices] = args.operands();
+    let (data, counters, subtract, divide) = (data.read_u32(), counters.read_u32(), subtract.read(), divide.read());
+    let (batch, indices) = (batch.write(), indices.write_u32());
+    let (rows, features, row_words) = (p.rows as usize, p.features as usize, p.row_words as usize);
+    for at in 0..models * rows {
+        let found = example(&p, &counters[at / rows * state::COUNTERS..], (at % rows) as u32, shuffle);
+        let part = p.first_example..p.first_example + p.part_examples;
+        if !part.contains(&found.unwrap_or(0)) {
+            continue;
+        }
+        indices[at] = found.unwrap_or(0);
+        let out = &mut batch[at * features..][..features];
+        let Some(e) = found else {
+            out.fill(0.0);
+            continue;
+        };
+        let words = &data[(e - p.first_example) as usize * row_words..][..row_words];
+        simd::vectorised(|| match (bytes, per_feature) {
+            (true, false) => {
+                scale(out, bytemuck::cast_slice::<u32, u8>(words), |b| f32::from(*b), subtract[0], divide[0], p.add)
+            }
+            (false, false) => scale(out, words, |w| f32::from_bits(*w), subtract[0], divide[0], p.add),
+            (true, true) => {
+                scale_each(out, bytemuck::cast_slice::<u32, u8>(words), |b| f32::from(*b), subtract, divide, p.add);
+            }
+            (false, true) => scale_each(out, words, |w| f32::from_bits(*w), subtract, divide, p.add),
+        });
+    }
+}
+
+#[inline(always)]
+fn scale<W>(out: &mut [f32], raw: &[W], value: impl Fn(&W) -> f32, subtract: f32, divide: f32, add: f32) {
+    for (out, raw) in out.iter_mut().zip(raw) {
+        *out = (value(raw) - subtract) / divide + add;
+    }
+}
+
+#[inline(always)]
+fn scale_each<W>(out: &mut [f32], raw: &[W], value: impl Fn(&W) -> f32, subtract: &[f32], divide: &[f32], add: f32) {
+    for (((out, raw), subtract), divide) in out.iter_mut().zip(raw).zip(subtract).zip(divide) {
+        *out = (value(raw) - subtract) / divide + add;
+    }
+}
+
+fn cost(params: &[u32]) -> Cost {
+    let [rows, features, row_words] = [0, 1, 2].map(|i| f64::from(params[i]));
+    Cost { flops: 3.0 * rows * features, bytes: 4.0 * rows * (features + row_words) }
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    // (rows, features, examples, first example of the part, examples in it, batch number, models)
+    let shapes: [[u32; 7]; 6] = [
+        [1, 1, 1, 0, 1, 0, 1],
+        [3, 17, 10, 0, 10, 3, 1],
+        [65, 784, 131, 0, 131, 2, 2],
+        [17, 5, 67, 20, 31, 1, 1],
+        [17, 67, 67, 0, 20, 3, 3],
+        [128, 12, 1009, 0, 1009, 7, 2],
+    ];
+    for (index, [rows, features, examples, first_example, part_examples, number, models]) in
+        shapes.into_iter().enumerate()
+    {
+        for variant in 0..4 {
+            let (bytes, shuffle, per_feature) = (variant % 2 == 0, variant / 2 == 0, (index + variant) % 2 == 1);
+            let row_words = if bytes { features.div_ceil(4) } else { features };
+            let Contents::F32(raw) = Contents::random((part_examples * row_words) as usize, 1000.0, 1) else {
+                continue;
+            };
+            let mut counters = vec![0; models as usize * state::COUNTERS];
+            for (model, counters) in counters.chunks_mut(state::COUNTERS).enumerate() {
+                counters[state::BATCH] = number;
+                counters[state::KEY] = 12_345 + model as u32;
+            }
+            let scales = if per_feature { features as usize } else { 1 };
+            let Contents::F32(divide) = Contents::random(scales, 1.0, 3) else { continue };
+            let contents = vec![
+                Contents::U32(raw.iter().map(|x| x.to_bits()).collect()),
+                Contents::U32(counters),
+                Contents::random(scales, 10.0, 2),
+                Contents::F32(divide.iter().map(|d| 2.0 + d).collect()),
+                Contents::random((models * rows * features) as usize, 1.0, 4),
+                Contents::U32(vec![7; (models * rows) as usize]),
+            ];
+            let s = Case::slices(&contents);
+            let operands =
+                Operands { data: s[0], counters: s[1], subtract: s[2], divide: s[3], batch: s[4], indices: s[5] };
+            let shape = Params { rows, features, row_words, examples, first_example, part_examples, add: -0.5 };
+            let dispatch = dispatch("case", shape, models as usize, bytes, shuffle, operands);
+            let name = format!("{models}x{rows}x{features} of {examples}, bytes {bytes}, shuffle {shuffle}");
+            cases.push(Case { name, dispatch, contents });
+        }
+    }
+    cases
+}

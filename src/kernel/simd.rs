@@ -1,0 +1,43 @@
+//! How the fast CPU variants use the machine: wide registers and several cores.
+
+use rayon::prelude::*;
+
+/// Runs `f` compiled for the widest vector instructions of this processor: loops inside it vectorise to them.
+#[inline(always)]
+pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(f)
+}
+
+/// Elements per task: below this, waking a thread costs more than it saves.
+const CHUNK: usize = 32 * 1024;
+
+/// Runs `f(first, a)` over chunks of an array, on several threads when it is long.
+pub fn chunks(a: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
+    if a.len() < 2 * CHUNK {
+        return f(0, a);
+    }
+    a.par_chunks_mut(CHUNK).enumerate().for_each(|(i, a)| f(i * CHUNK, a));
+}
+
+/// Runs `f(first, a, b)` over chunks of two equally long arrays, on several threads when they are long.
+pub fn zip_chunks(a: &mut [f32], b: &mut [f32], f: impl Fn(usize, &mut [f32], &mut [f32]) + Sync) {
+    if a.len() < 2 * CHUNK {
+        return f(0, a, b);
+    }
+    let pairs = a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK));
+    pairs.enumerate().for_each(|(i, (a, b))| f(i * CHUNK, a, b));
+}
+
+/// Runs `f(first, a, b, c)` over chunks of three equally long arrays, on several threads when they are long.
+pub fn zip3_chunks(
+    a: &mut [f32],
+    b: &mut [f32],
+    c: &mut [f32],
+    f: impl Fn(usize, &mut [f32], &mut [f32], &mut [f32]) + Sync,
+) {
+    if a.len() < 2 * CHUNK {
+        return f(0, a, b, c);
+    }
+    let triples = a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK)).zip(c.par_chunks_mut(CHUNK));
+    triples.enumerate().for_each(|(i, ((a, b), c))| f(i * CHUNK, a, b, c));
+}

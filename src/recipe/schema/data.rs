@@ -1,0 +1,64 @@
+//! `[data]`: where the examples come from and how they are split and scaled.
+
+use super::keywords;
+
+/// The examples of a run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DataSpec {
+    /// The training files; `None` stands for the generated digits, which bring their own test set.
+    pub train: Option<Source>,
+    /// The test set: its own files, or a share held out of the training files.
+    pub test: Holdout,
+    /// The validation set: its own files, or a share held out of the training files.
+    pub validation: Holdout,
+    /// How features are scaled.
+    pub scale: Scale,
+}
+
+/// A file of images and a file of labels; each is a path, or `path#key` for one array inside an .npz or .hdf5 file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// The features.
+    pub images: String,
+    /// The labels or targets.
+    pub labels: String,
+}
+
+/// A set of examples kept away from training. Shares are drawn by the recipe's seed before training starts, the test
+/// set first, so that the same seed holds out the same examples whatever the validation share is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Holdout {
+    /// There is none.
+    #[default]
+    None,
+    /// A share of the training files, above 0 and below 1.
+    Fraction(f64),
+    /// So many examples of the training files.
+    Count(usize),
+    /// Files of its own.
+    Files(Source),
+}
+
+/// How features are scaled before they enter the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Scale {
+    /// As stored.
+    None,
+    /// Divided by 255.
+    #[default]
+    Unit,
+    /// Divided by 255, minus 0.5.
+    Centered,
+    /// To -1..1 over the training set's smallest and largest value.
+    MinMax,
+    /// Each feature to mean 0 and variance 1 over the training set.
+    Standard,
+}
+
+keywords!(Scale {
+    "none" => None,
+    "unit" => Unit,
+    "centered" => Centered,
+    "minmax" => MinMax,
+    "standard" => Standard,
+});
