@@ -6,14 +6,22 @@
 
 mod chart;
 mod colour;
+mod html;
 mod plot;
 mod raster;
+mod records;
+mod run;
 mod svg;
+mod sweep;
 mod ticks;
 
 pub use chart::{Axis, Chart, Event, Series};
 pub use colour::{ColourMap, Rgb, series_colour};
+pub use html::{Block, Link, Page, Section, Table};
 pub use raster::{save_drawing, svg_to_png};
+pub use records::{Record, RunRecords};
+pub use run::{compare_runs, run_page, write_run_report};
+pub use sweep::{GalleryEntry, SweepReport, SweepRow, gallery_page};
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -174,6 +174,12 @@ impl Svg {
         self.element(format_args!("<g transform=\"scale({})\">\n{}</g>", 1.0 / scale, elements));
     }
 
+    /// Inserts another document at a place.
+    pub fn embed(&mut self, x: f64, y: f64, document: &str) {
+        let body = document.strip_prefix("<svg").unwrap_or(document);
+        self.element(format_args!("<svg x=\"{}\" y=\"{}\"{body}", number(x), number(y)));
+    }
+
     /// The document.
     pub fn finish(mut self) -> String {
         self.text.push_str("</svg>\n");
