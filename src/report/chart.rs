@@ -106,10 +106,14 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The horizontal pixel of a value; none if the axis cannot show it.
-    pub fn pixel_x(&self, value: f64) -> Option<f64> {
-        let share = (self.x.place(value)? - self.x.low) / (self.x.high - self.x.low);
-        Some(self.left + share * (self.right - self.left))
+    /// The horizontal pixel of a place on the axis' scale.
+    pub fn x_pixel(&self, place: f64) -> f64 {
+        self.left + (place - self.x.low) / (self.x.high - self.x.low) * (self.right - self.left)
+    }
+
+    /// The vertical pixel of a place on the axis' scale.
+    pub fn y_pixel(&self, place: f64) -> f64 {
+        self.bottom - (place - self.y.low) / (self.y.high - self.y.low) * (self.bottom - self.top)
     }
 }
 
@@ -249,7 +253,7 @@ impl Chart {
         let mut events: Vec<(f64, &str)> = self
             .events
             .iter()
-            .filter_map(|event| Some((layout.pixel_x(event.x)?, event.label.as_str())))
+            .filter_map(|event| Some((layout.x_pixel(layout.x.place(event.x)?), event.label.as_str())))
             .filter(|(x, label)| !label.is_empty() && (layout.left - 0.5..=layout.right + 0.5).contains(x))
             .collect();
         events.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -6,11 +6,14 @@
 
 mod chart;
 mod colour;
+mod contour;
 mod html;
 mod plot;
 mod raster;
 mod records;
 mod run;
+mod space;
+mod surface;
 mod svg;
 mod sweep;
 mod ticks;
@@ -21,6 +24,7 @@ pub use html::{Block, Link, Page, Section, Table};
 pub use raster::{save_drawing, svg_to_png};
 pub use records::{Record, RunRecords};
 pub use run::{compare_runs, run_page, write_run_report};
+pub use surface::Landscape;
 pub use sweep::{GalleryEntry, SweepReport, SweepRow, gallery_page};
 
 use std::io::Write;

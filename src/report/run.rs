@@ -257,7 +257,15 @@ pub fn compare_runs(dirs: &[PathBuf], out: &Path) -> Result<(), ReportError> {
         let log = quantity == "loss" && spans_decades(&series);
         let unit = if quantity == "accuracy" { "%" } else { "" };
         let y = Axis { log, ..Axis::new(quantity, unit) };
-        let title = if charts.is_empty() { names.join(", ") } else { String::new() };
+        // The second chart goes without the legend of the first.
+        if !charts.is_empty() {
+            series.iter_mut().for_each(|series: &mut Series| series.name.clear());
+        }
+        let title = match names.as_slice() {
+            _ if !charts.is_empty() => String::new(),
+            [name] => name.clone(),
+            _ => format!("{} runs compared", names.len()),
+        };
         let events = if let [run] = runs.as_slice() { events(run) } else { Vec::new() };
         if series.iter().any(|series| !series.points.is_empty()) {
             charts.push(Chart { title, x: Axis::new("epoch", ""), y, series, events });

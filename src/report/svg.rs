@@ -169,6 +169,14 @@ impl Svg {
         ));
     }
 
+    /// Writes a text with a white edge, readable on any background.
+    pub fn halo_text(&mut self, x: f64, y: f64, text: &str, face: Type) {
+        self.element(format_args!("<g stroke=\"#ffffff\" stroke-width=\"3\">"));
+        self.text(x, y, text, Type { colour: WHITE, ..face });
+        self.element(format_args!("</g>"));
+        self.text(x, y, text, face);
+    }
+
     /// Inserts elements drawn `scale` times too large.
     pub fn insert_scaled(&mut self, elements: &str, scale: f64) {
         self.element(format_args!("<g transform=\"scale({})\">\n{}</g>", 1.0 / scale, elements));
