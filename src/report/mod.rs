@@ -6,8 +6,10 @@
 
 mod chart;
 mod colour;
+mod confusion;
 mod contour;
 mod html;
+mod images;
 mod plot;
 mod raster;
 mod records;
@@ -20,7 +22,9 @@ mod ticks;
 
 pub use chart::{Axis, Chart, Event, Series};
 pub use colour::{ColourMap, Rgb, series_colour};
+pub use confusion::ConfusionMatrix;
 pub use html::{Block, Link, Page, Section, Table};
+pub use images::{ColourBar, ImageGrid, Picture, Tile, weight_grid};
 pub use raster::{save_drawing, svg_to_png};
 pub use records::{Record, RunRecords};
 pub use run::{compare_runs, run_page, write_run_report};

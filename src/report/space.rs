@@ -13,6 +13,9 @@ const BOX_HEIGHT: f64 = 1.25;
 /// The room around the box for tick labels and axis titles, in pixels.
 const FRAME: f64 = 62.0;
 
+/// How far an axis' title is from its edge, in pixels.
+const TITLE_DISTANCE: f64 = 42.0;
+
 /// A view of the box: places on the three scales become pixels.
 pub(crate) struct Space<'a> {
     plane: &'a Layout,
@@ -183,8 +186,12 @@ impl<'a> Space<'a> {
     fn edge_title(&self, svg: &mut Svg, edge: &[(f64, f64)], side: (f64, f64), title: &str) {
         let (from, to) = if edge[0].0 <= edge[1].0 { (edge[0], edge[1]) } else { (edge[1], edge[0]) };
         let angle = (to.1 - from.1).atan2(to.0 - from.0).to_degrees();
+        // Perpendicular to the edge, on the outer side.
+        let length = (to.0 - from.0).hypot(to.1 - from.1).max(1e-9);
+        let normal = (-(to.1 - from.1) / length, (to.0 - from.0) / length);
         let out = self.outwards(side);
-        let (x, y) = ((from.0 + to.0) / 2.0 + 42.0 * out.0, (from.1 + to.1) / 2.0 + 42.0 * out.1);
+        let away = if normal.0 * out.0 + normal.1 * out.1 < 0.0 { -TITLE_DISTANCE } else { TITLE_DISTANCE };
+        let (x, y) = ((from.0 + to.0) / 2.0 + away * normal.0, (from.1 + to.1) / 2.0 + away * normal.1);
         svg.text(x, y, title, Type::new(13.0).colour(INK).anchor(Anchor::Middle).turn(angle));
     }
 
