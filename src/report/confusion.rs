@@ -80,8 +80,8 @@ impl ConfusionMatrix {
         let digits = self.counts.iter().max().map_or(1, |count| count.to_string().len()) as f64;
         let size = (cell / (0.62 * digits)).min(12.0);
         for (predicted, &count) in row.iter().enumerate() {
-            // The square root makes rare confusions visible beside a full diagonal.
-            let colour = ColourMap::Blues.at((count as f64 / total).sqrt());
+            // The power makes rare confusions visible beside a full diagonal.
+            let colour = ColourMap::Blues.at((count as f64 / total).powf(0.4));
             let x = left + predicted as f64 * cell;
             svg.rect(x, top, cell, cell, colour);
             svg.frame(x, top, cell, cell, Stroke::new(WHITE, 1.0));

@@ -48,7 +48,7 @@ pub enum Block {
     },
     /// A picture: the bytes of a PNG file.
     Image {
-        /// The file's content.
+        /// The file's content. It is shown at half its size, sharp on dense screens, as this module's pictures are meant.
         png: Vec<u8>,
         /// A line below it; may be empty.
         caption: String,
@@ -150,7 +150,8 @@ impl Block {
             Block::Drawing { svg, caption } => figure(html, svg, caption),
             Block::Image { png, caption } => {
                 let data = base64::engine::general_purpose::STANDARD.encode(png);
-                let image = format!("<img alt=\"{}\" src=\"data:image/png;base64,{data}\">", escape(caption));
+                let width = png_width(png).map(|width| format!(" width=\"{}\"", width / 2)).unwrap_or_default();
+                let image = format!("<img alt=\"{}\"{width} src=\"data:image/png;base64,{data}\">", escape(caption));
                 figure(html, &image, caption);
             }
             Block::Links(links) => {
@@ -198,6 +199,12 @@ impl Table {
         };
         cells.peek().is_some() && cells.all(|cell| number(cell) && marks(cell))
     }
+}
+
+/// The width of a PNG file, which its header tells at a fixed place.
+fn png_width(png: &[u8]) -> Option<u32> {
+    let bytes = png.get(16..20)?;
+    Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 
 fn figure(html: &mut String, content: &str, caption: &str) {

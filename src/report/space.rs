@@ -7,9 +7,9 @@ use super::svg::{Anchor, Stroke, Svg, Type};
 use super::ticks::Scale;
 
 /// How steeply one looks down, in degrees.
-const ELEVATION: f64 = 32.0;
+const ELEVATION: f64 = 40.0;
 /// The height of the box when its floor is 2 by 2.
-const BOX_HEIGHT: f64 = 1.25;
+const BOX_HEIGHT: f64 = 1.15;
 /// The room around the box for tick labels and axis titles, in pixels.
 const FRAME: f64 = 62.0;
 
@@ -217,6 +217,22 @@ impl<'a> Space<'a> {
         }
     }
 
+    /// Whether a part of the surface nearer to the viewer covers a place on it.
+    pub fn hides(&self, grid: &Grid, x: f64, y: f64) -> bool {
+        let (u, v) = self.floor(x, y);
+        let nearness = self.turned(u, v, 0.0).2;
+        let pixel = self.project(x, y, grid.interpolate(x, y));
+        let cells = (0..grid.ys.len() - 1).flat_map(|row| (0..grid.xs.len() - 1).map(move |column| (row, column)));
+        cells.map(|(row, column)| grid.corners(row, column)).any(|corners| {
+            // The cells around the place itself touch it; only those in front of it can cover it.
+            let nearer = corners.iter().all(|corner| {
+                let (u, v) = self.floor(corner.0, corner.1);
+                self.turned(u, v, 0.0).2 > nearness + 1e-9
+            });
+            nearer && encloses(&corners.map(|corner| self.project(corner.0, corner.1, corner.2)), pixel)
+        })
+    }
+
     /// How bright a cell is, around 1.
     fn light(&self, corners: &[(f64, f64, f64); 4]) -> f64 {
         let place = |corner: (f64, f64, f64)| {
@@ -233,4 +249,13 @@ impl<'a> Space<'a> {
         let cosine = (normal.0 * sun.0 + normal.1 * sun.1 + normal.2 * sun.2) / length;
         0.86 + 0.2 * cosine
     }
+}
+
+/// Whether a polygon encloses a point: a ray to the right crosses its outline an odd number of times.
+fn encloses(polygon: &[(f64, f64)], point: (f64, f64)) -> bool {
+    let edges = (0..polygon.len()).map(|index| (polygon[index], polygon[(index + 1) % polygon.len()]));
+    let crossings = edges.filter(|(a, b)| {
+        (a.1 > point.1) != (b.1 > point.1) && point.0 < a.0 + (point.1 - a.1) / (b.1 - a.1) * (b.0 - a.0)
+    });
+    crossings.count() % 2 == 1
 }

@@ -60,8 +60,8 @@ impl Landscape {
             }
         }
         svg.path(&edges, false, None, Some(Stroke::new(WHITE, 0.5)));
-        let path: Vec<(f64, f64)> = self.path.iter().map(|&(x, y)| pixel(x, y)).collect();
-        draw_path(&mut svg, &path);
+        let path = self.path.iter().map(|&(x, y)| PathPoint { pixel: pixel(x, y), mark: true, hidden: false });
+        draw_path(&mut svg, &path.collect::<Vec<_>>());
         heights.draw_bar(&mut svg, &self.z, layout.right + 22.0, (layout.top, layout.bottom));
         Ok(svg.finish())
     }
@@ -84,13 +84,16 @@ impl Landscape {
         let space = Space::new(&plane, &heights.scale, &grid, (10.0, 40.0, wide - bar - 10.0, high - 10.0));
         space.draw_box(&mut svg, &self.x, &self.y, &self.z);
         space.draw_cells(&mut svg, &grid, |value| ColourMap::Sequential.at(heights.share(value)));
-        let on_surface = |&(x, y): &(f64, f64)| {
-            let inside = (self.xs[0]..=self.xs[self.xs.len() - 1]).contains(&x)
-                && (self.ys[0]..=self.ys[self.ys.len() - 1]).contains(&y);
-            inside.then(|| space.project(x, y, grid.interpolate(x, y)))
+        let inside = |x: f64, y: f64| {
+            (self.xs[0]..=self.xs[self.xs.len() - 1]).contains(&x)
+                && (self.ys[0]..=self.ys[self.ys.len() - 1]).contains(&y)
         };
-        let path: Vec<(f64, f64)> = self.path.iter().filter_map(on_surface).collect();
-        draw_path(&mut svg, &path);
+        let path = self.fine_path().into_iter().filter(|&(x, y, _)| inside(x, y)).map(|(x, y, mark)| PathPoint {
+            pixel: space.project(x, y, grid.interpolate(x, y)),
+            mark,
+            hidden: space.hides(&grid, x, y),
+        });
+        draw_path(&mut svg, &path.collect::<Vec<_>>());
         heights.draw_bar(&mut svg, &self.z, wide - bar, (high * 0.22, high * 0.8));
         Ok(svg.finish())
     }
@@ -100,6 +103,23 @@ impl Landscape {
         let face = Type::new(16.0).bold();
         svg.text(18.0, 30.0, &fit_text(&self.title, face, f64::from(width) - 36.0), face);
         svg
+    }
+
+    /// The path with points between, as (x, y, whether it is a point of the path): a straight line on the plane is a
+    /// curve on the surface.
+    fn fine_path(&self) -> Vec<(f64, f64, bool)> {
+        const BETWEEN: usize = 8;
+        let mut fine = Vec::new();
+        for (index, &(x, y)) in self.path.iter().enumerate() {
+            fine.push((x, y, true));
+            if let Some(&(next_x, next_y)) = self.path.get(index + 1) {
+                fine.extend((1..BETWEEN).map(|step| {
+                    let share = step as f64 / BETWEEN as f64;
+                    (x + share * (next_x - x), y + share * (next_y - y), false)
+                }));
+            }
+        }
+        fine
     }
 
     fn plane_scale(&self, places: &[f64], ticks: usize) -> Scale {
@@ -190,22 +210,39 @@ impl Heights {
     }
 }
 
-/// The path with a white halo, its points, and its two ends named by shape: a ring is the start, a disc the end.
-fn draw_path(svg: &mut Svg, path: &[(f64, f64)]) {
-    let (Some(&start), Some(&end)) = (path.first(), path.last()) else { return };
-    let line = [path.to_vec()];
-    svg.path(&line, false, None, Some(Stroke::new(WHITE, 4.0)));
-    svg.path(&line, false, None, Some(Stroke::new(PATH_COLOUR, 2.0)));
-    if path.len() <= 100 {
-        for &(x, y) in path {
-            svg.circle(x, y, 2.2, PATH_COLOUR, WHITE);
+/// A point of the drawn path.
+struct PathPoint {
+    pixel: (f64, f64),
+    /// Whether it gets a dot: points between others do not.
+    mark: bool,
+    /// Whether the surface covers it.
+    hidden: bool,
+}
+
+/// The path with a white halo, dashed where it is hidden, with its points and its two ends.
+fn draw_path(svg: &mut Svg, path: &[PathPoint]) {
+    let (Some(start), Some(end)) = (path.first(), path.last()) else { return };
+    let mut seen = Vec::new();
+    let mut covered = Vec::new();
+    let mut next = 0;
+    for part in path.chunk_by(|a, b| a.hidden == b.hidden) {
+        next += part.len();
+        // A part reaches to the first point of the next one.
+        let line = part.iter().chain(path.get(next)).map(|point| point.pixel).collect();
+        if part[0].hidden { covered.push(line) } else { seen.push(line) }
+    }
+    svg.path(&covered, false, None, Some(Stroke::new(WHITE, 1.5).dashed("3 3")));
+    svg.path(&seen, false, None, Some(Stroke::new(WHITE, 4.0)));
+    svg.path(&seen, false, None, Some(Stroke::new(PATH_COLOUR, 2.0)));
+    if path.iter().filter(|point| point.mark).count() <= 100 {
+        for point in path.iter().filter(|point| point.mark && !point.hidden) {
+            svg.circle(point.pixel.0, point.pixel.1, 2.2, PATH_COLOUR, WHITE);
         }
     }
-    svg.circle(start.0, start.1, 5.0, WHITE, INK);
-    svg.circle(end.0, end.1, 5.0, PATH_COLOUR, INK);
-    for (point, label) in [(start, "start"), (end, "end")] {
-        let face = Type::new(12.0).bold();
+    for (point, label, fill) in [(start, "start", WHITE), (end, "end", PATH_COLOUR)] {
+        let (x, y) = point.pixel;
+        svg.circle(x, y, 5.0, fill, INK);
         // A halo keeps the word readable on any colour.
-        svg.halo_text(point.0 + 9.0, point.1 - 7.0, label, face);
+        svg.halo_text(x + 9.0, y - 7.0, label, Type::new(12.0).bold());
     }
 }

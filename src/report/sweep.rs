@@ -1,5 +1,6 @@
 //! The page of a sweep, and the page that leads to many.
 
+use super::chart::Series;
 use super::html::{Block, Link, Page, Section, Table};
 use super::ticks::short_number;
 
@@ -54,12 +55,42 @@ fn mean_and_spread(values: &[f64]) -> Option<(f64, Option<f64>)> {
 /// A metric over its trials as text: "97.42 ± 0.11 %", "0.0913 ± 0.0021". A trial without a result is counted.
 fn trials_text(metric: &str, values: &[f64]) -> String {
     let Some((mean, spread)) = mean_and_spread(values) else { return "–".to_string() };
-    let percent = more_is_better(metric);
-    let text = |value: f64| if percent { format!("{:.2}", 100.0 * value) } else { short_number(value) };
-    let spread = spread.map(|spread| format!(" ± {}", text(spread))).unwrap_or_default();
+    let factor = if more_is_better(metric) { 100.0 } else { 1.0 };
+    let text = match spread.map(|spread| spread * factor) {
+        None if factor == 1.0 => short_number(mean),
+        None => format!("{:.2}", factor * mean),
+        // Two digits of the spread; more would claim what is not known.
+        Some(spread) => {
+            let least = if factor == 1.0 { 4 } else { 2 };
+            let decimals = if spread > 0.0 { (1.0 - spread.log10().floor()).clamp(0.0, 8.0) as usize } else { least };
+            format!("{:.decimals$} ± {spread:.decimals$}", factor * mean)
+        }
+    };
     let failed = values.iter().filter(|value| !value.is_finite()).count();
     let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
-    format!("{}{spread}{}{failed}", text(mean), if percent { " %" } else { "" })
+    format!("{text}{}{failed}", if factor == 1.0 { "" } else { " %" })
+}
+
+/// The mean of a curve over trials, with a band of one standard deviation to both sides. Trials may have points at
+/// different places; each place counts the trials that have a number there.
+pub fn mean_over_trials(name: &str, trials: &[Vec<(f64, f64)>]) -> Series {
+    let mut points: Vec<(f64, f64)> = trials.iter().flatten().copied().filter(|point| point.0.is_finite()).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut series = Series::new(name, Vec::new());
+    let mut band = Vec::new();
+    for place in points.chunk_by(|a, b| a.0 == b.0) {
+        let values: Vec<f64> = place.iter().map(|point| point.1).collect();
+        let x = place[0].0;
+        let Some((mean, spread)) = mean_and_spread(&values) else {
+            series.points.push((x, f64::NAN));
+            continue;
+        };
+        let spread = spread.unwrap_or(0.0);
+        series.points.push((x, mean));
+        band.push((x, mean - spread, mean + spread));
+    }
+    series.band = (trials.len() > 1).then_some(band);
+    series
 }
 
 impl SweepReport {
