@@ -103,8 +103,8 @@ fn steps_and_what_was_recorded_with_them_are_drawn() {
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path(), "digits");
     let line = |step: u32| {
-        let noise = if step % 2 == 0 { 0.1 } else { -0.1 };
-        let every_tenth = if step % 10 == 0 { ",\"validation_loss\":1.5" } else { "" };
+        let noise = if step.is_multiple_of(2) { 0.1 } else { -0.1 };
+        let every_tenth = if step.is_multiple_of(10) { ",\"validation_loss\":1.5" } else { "" };
         format!(
             "{{\"step\":{step},\"loss\":{},\"accuracy\":0.5{every_tenth},\"gradient_norms\":{{\"layers.10.weight\":1.0,\"layers.9.weight\":0.5}}}}\n",
             1.0 + noise
