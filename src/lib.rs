@@ -9,3 +9,4 @@ pub mod plan;
 pub mod recipe;
 pub mod report;
 pub mod train;
+pub mod verify;
