@@ -31,6 +31,10 @@ fn outcome(backend: &dyn Backend, case: &Case) -> Result<Vec<(usize, Vec<u32>)>,
     written.map(|(i, _)| Ok((i, session.read(plan.whole(BufferId(i)))?))).collect()
 }
 
+/// `verify` holds every kernel to its own bound; here a wrong binding, offset, constant or order must show, and each of
+/// those gives errors near 1.
+const WRONG: f64 = 1e-3;
+
 #[test]
 fn kernels_match_their_references() {
     for checked in [true, false] {
@@ -45,7 +49,7 @@ fn kernels_match_their_references() {
                         assert_eq!(device, reference, "{name}");
                     } else {
                         let error = error(&floats(device), &floats(reference));
-                        assert!(error <= kernel.tolerance, "{name}: {error:e}, checked {checked}");
+                        assert!(error <= WRONG, "{name}: {error:e}, checked {checked}");
                     }
                 }
             }
