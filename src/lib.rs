@@ -6,3 +6,4 @@ pub mod kernel;
 pub mod model;
 pub mod plan;
 pub mod recipe;
+pub mod report;

@@ -1,4 +1,5 @@
 // Activations and their derivatives. Codes are those of `Activation::code` in src/recipe.
+// include: math.wgsl
 const LINEAR: u32 = 0;
 const RELU: u32 = 1;
 const LEAKY_RELU: u32 = 2;
@@ -9,18 +10,15 @@ const SILU: u32 = 6;
 
 const LEAKY_SLOPE: f32 = 0.01;
 
-fn sigmoid(x: f32) -> f32 {
-    return 1.0 / (1.0 + exp(-clamp(x, -87.0, 87.0)));
-}
-
 fn activate(x: f32, kind: u32) -> f32 {
     switch kind {
-        case RELU: { return max(x, 0.0); }
-        case LEAKY_RELU: { return select(LEAKY_SLOPE * x, x, x > 0.0); }
-        // Some drivers compute tanh from exp(2x) and overflow: beyond 15 it is 1 in f32 anyway.
-        case TANH: { return tanh(clamp(x, -15.0, 15.0)); }
-        case SIGMOID: { return sigmoid(x); }
-        case SILU: { return x * sigmoid(x); }
+        // Not `max`, which may turn NaN into 0 and hide it.
+        case RELU: { return select(x, 0.0, x <= 0.0); }
+        case LEAKY_RELU: { return select(x, LEAKY_SLOPE * x, x <= 0.0); }
+        case TANH: { return tanh_of(x); }
+        case SIGMOID: { return sigmoid_pair(x).x; }
+        case GELU: { return x * normal(x).x; }
+        case SILU: { return x * sigmoid_pair(x).x; }
         default: { return x; }
     }
 }
@@ -33,9 +31,13 @@ fn activation_gradient(saved: f32, kind: u32) -> f32 {
         case LEAKY_RELU: { return select(LEAKY_SLOPE, 1.0, saved > 0.0); }
         case TANH: { return 1.0 - saved * saved; }
         case SIGMOID: { return saved * (1.0 - saved); }
+        case GELU: {
+            let n = normal(saved);
+            return n.x + saved * n.y;
+        }
         case SILU: {
-            let s = sigmoid(saved);
-            return s * (1.0 + saved * (1.0 - s));
+            let s = sigmoid_pair(saved);
+            return s.x * (1.0 + saved * s.y);
         }
         default: { return 1.0; }
     }

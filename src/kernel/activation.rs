@@ -31,12 +31,19 @@ fn phi(x: f64) -> f64 {
 /// The activation with the given code.
 pub fn activate(x: f64, kind: u32) -> f64 {
     match kind {
-        RELU => x.max(0.0),
-        LEAKY_RELU => {
-            if x > 0.0 {
-                x
+        // Not `max`, which would turn NaN into 0 and hide it.
+        RELU => {
+            if x <= 0.0 {
+                0.0
             } else {
+                x
+            }
+        }
+        LEAKY_RELU => {
+            if x <= 0.0 {
                 LEAKY_SLOPE * x
+            } else {
+                x
             }
         }
         TANH => libm::tanh(x),

@@ -11,13 +11,17 @@ mod case;
 pub mod dense_backward_input;
 pub mod dense_backward_weight;
 pub mod dense_forward;
+pub mod fast_math;
 pub mod finish_step;
 pub mod gather;
 pub mod hash;
+pub mod loss;
 pub mod matmul;
 pub mod optimizer;
+pub mod rows;
 pub mod sgd;
 pub mod simd;
+pub mod softmax_cross_entropy;
 mod source;
 pub mod state;
 pub mod sum_squares;
@@ -163,6 +167,7 @@ pub static REGISTRY: &[&Kernel] = &[
     &dense_forward::KERNEL,
     &dense_backward_input::KERNEL,
     &dense_backward_weight::KERNEL,
+    &softmax_cross_entropy::KERNEL,
     &sum_squares::KERNEL,
     &sgd::KERNEL,
     &adam::KERNEL,

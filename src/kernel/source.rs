@@ -5,12 +5,15 @@ use super::Kernel;
 /// Files under `shaders/lib/`, for `// include: NAME` lines.
 const LIBRARY: &[(&str, &str)] = &[
     ("activation.wgsl", include_str!("../../shaders/lib/activation.wgsl")),
+    ("batch.wgsl", include_str!("../../shaders/lib/batch.wgsl")),
     ("grid.wgsl", include_str!("../../shaders/lib/grid.wgsl")),
     ("hash.wgsl", include_str!("../../shaders/lib/hash.wgsl")),
+    ("math.wgsl", include_str!("../../shaders/lib/math.wgsl")),
     ("optimizer.wgsl", include_str!("../../shaders/lib/optimizer.wgsl")),
     ("permute.wgsl", include_str!("../../shaders/lib/permute.wgsl")),
     ("matmul_tile.wgsl", include_str!("../../shaders/lib/matmul_tile.wgsl")),
     ("reduce.wgsl", include_str!("../../shaders/lib/reduce.wgsl")),
+    ("rows.wgsl", include_str!("../../shaders/lib/rows.wgsl")),
     ("step_state.wgsl", include_str!("../../shaders/lib/step_state.wgsl")),
 ];
 

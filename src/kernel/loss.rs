@@ -1,0 +1,66 @@
+//! What the loss kernels share: their operands, the number of real rows in a batch, and data for their cases.
+
+use super::{Contents, state};
+use crate::plan::Slice;
+
+/// Slices of one launch of a loss.
+#[derive(Debug, Clone, Copy)]
+pub struct Operands {
+    /// (models, batch, outputs): what the network gives.
+    pub output: Slice,
+    /// What it should give, one entry or row for each example of the data set, shared by all models.
+    pub targets: Slice,
+    /// (models, batch): the example of each row.
+    pub indices: Slice,
+    /// (models, [`state::COUNTERS`]).
+    pub counters: Slice,
+    /// (models, batch, outputs): the gradient of the batch's mean loss. Without a gradient (evaluation) any slice of a
+    /// buffer that nothing else in this launch uses: it is left alone.
+    pub gradient: Slice,
+    /// (models, batch): each row's loss.
+    pub row_loss: Slice,
+    /// (models, batch): 1 for a right answer, else 0.
+    pub row_correct: Slice,
+}
+
+impl Operands {
+    /// From slices in the order of the bindings.
+    pub(super) fn of(slices: &[Slice]) -> Operands {
+        let s = |i: usize| slices[i];
+        let (output, targets, indices, counters) = (s(0), s(1), s(2), s(3));
+        Operands { output, targets, indices, counters, gradient: s(4), row_loss: s(5), row_correct: s(6) }
+    }
+
+    /// In the order of the bindings.
+    pub fn slices(&self) -> Vec<Slice> {
+        let Operands { output, targets, indices, counters, gradient, row_loss, row_correct } = *self;
+        vec![output, targets, indices, counters, gradient, row_loss, row_correct]
+    }
+}
+
+/// Real rows of a model's batch: the last one of an epoch may be partly empty. Twin of `shaders/lib/batch.wgsl`.
+pub fn batch_rows(batch: u32, examples: u32, counters: &[u32], model: usize) -> usize {
+    let taken = counters[model * state::COUNTERS + state::BATCH];
+    batch.min(examples.saturating_sub(taken.saturating_mul(batch))) as usize
+}
+
+/// Batches of one case: the last model's is the partly empty one that ends the epoch.
+pub struct CaseData {
+    /// Examples in the data set.
+    pub examples: usize,
+    /// Each row's example.
+    pub indices: Contents,
+    /// Step state; only the count of batches matters.
+    pub counters: Contents,
+}
+
+/// Data set and counters for `models` batches of `batch` rows.
+pub fn case_data(batch: usize, models: usize) -> CaseData {
+    let examples = 2 * batch + batch.div_ceil(3);
+    let indices = (0..models * batch).map(|i| ((i * 7 + 3) % examples) as u32).collect();
+    let mut counters = vec![0u32; models * state::COUNTERS];
+    for model in 0..models {
+        counters[model * state::COUNTERS + state::BATCH] = if model + 1 == models { 2 } else { model as u32 % 2 };
+    }
+    CaseData { examples, indices: Contents::U32(indices), counters: Contents::U32(counters) }
+}

@@ -1,0 +1,45 @@
+//! What the kernels share that reduce over the columns of a matrix: how many threads share a row. Twin of
+//! `shaders/lib/rows.wgsl`.
+
+use super::linear_grid;
+
+/// Threads per workgroup and threads per row, as shader constants. Short rows go one to a thread: nothing to wait for. A
+/// long row gets a workgroup to itself.
+pub fn constants(columns: u32) -> Vec<(&'static str, u32)> {
+    let (threads, lanes) = split(columns);
+    vec![("THREADS", threads), ("LANES", lanes)]
+}
+
+/// Grid for `rows` rows of each model.
+pub fn grid(rows: u32, columns: u32, models: usize) -> [u32; 3] {
+    let (threads, lanes) = split(columns);
+    linear_grid(rows.div_ceil(threads / lanes) as usize, models as u32)
+}
+
+fn split(columns: u32) -> (u32, u32) {
+    match columns {
+        0..=32 => (64, 1),
+        33..=1024 => (64, 64),
+        _ => (256, 256),
+    }
+}
+
+/// Position of the first largest value; 0 where none compares.
+pub fn argmax(values: impl Iterator<Item = f64>) -> usize {
+    let keep = |best: (usize, f64), next: (usize, f64)| if next.1 > best.1 { next } else { best };
+    values.enumerate().reduce(keep).map_or(0, |(position, _)| position)
+}
+
+/// Awkward shapes for cases: (rows, columns, models). They cover every split, and its borders.
+pub const AWKWARD: [[usize; 3]; 10] = [
+    [1, 1, 1],
+    [3, 2, 1],
+    [65, 10, 3],
+    [17, 31, 2],
+    [64, 32, 1],
+    [5, 33, 1],
+    [13, 101, 2],
+    [3, 1024, 1],
+    [2, 1031, 1],
+    [257, 3, 1],
+];
