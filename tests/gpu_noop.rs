@@ -5,7 +5,7 @@ mod gpu_support;
 use gpu_support::{ADD, DOUBLE, counter_plan, kernel, launch};
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend, list_adapters};
 use gputrain::backend::{Backend, BackendError, Session};
-use gputrain::kernel::{Case, Element, Kernel, REGISTRY};
+use gputrain::kernel::{Case, Element, Kernel, REGISTRY, dense_forward, matmul};
 use gputrain::plan::{BufferId, Dispatch, Plan, PlanError, Program, Role};
 use std::sync::Arc;
 
@@ -133,6 +133,23 @@ fn equal_pipelines_and_bind_groups_are_made_once() {
     assert_eq!(session.counters().buffers_created, cases[0].contents.len() as u64 + 1);
 }
 
+/// Eighteen dense layers, there and back between two buffers, in tiles that differ from layer to layer.
+fn layers() -> Plan {
+    let mut plan = Plan::default();
+    let [a, b, weight, bias] = [("a", 64), ("b", 64), ("weight", 64), ("bias", 8)]
+        .map(|(name, len)| plan.buffer(name, Element::F32, len, Role::Data));
+    let layer = |i: usize| {
+        let (input, output) = if i.is_multiple_of(2) { (a, b) } else { (b, a) };
+        let shape = dense_forward::Params { rows: 8, inputs: 8, outputs: 8, parameter_stride: 0, input_stride: 0 };
+        let [input, weight, bias, output] = [input, weight, bias, output].map(|buffer| plan.whole(buffer));
+        let operands = dense_forward::Operands { input, weight, bias: Some(bias), output };
+        dense_forward::dispatch("layer", shape, 1, 0, matmul::VARIANTS[i % 3], operands)
+    };
+    let dispatches = (0..18).map(layer).collect();
+    plan.program("layers", dispatches);
+    plan
+}
+
 #[test]
 fn encoding_a_launch_costs_less_than_a_microsecond() {
     if cfg!(debug_assertions) {
@@ -140,7 +157,7 @@ fn encoding_a_launch_costs_less_than_a_microsecond() {
         return;
     }
     let gpu = noop();
-    let mut session = gpu.session(Arc::new(alternating(18))).expect("a valid plan");
+    let mut session = gpu.session(Arc::new(layers())).expect("a valid plan");
     session.run(gputrain::plan::ProgramId(0), 1000).expect("runs");
     session.wait().expect("waits");
     // The best of many short rounds: in some of them no other process takes the core away.
