@@ -49,10 +49,12 @@ enum Manners {
     Breaks(usize),
 }
 
+/// Path and `Range`.
+type Request = (String, Option<String>);
+
 struct Server {
     url: String,
-    /// Path and `Range` of each request.
-    requests: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
@@ -70,12 +72,12 @@ impl Server {
         Server { url, requests }
     }
 
-    fn requests(&self) -> Vec<(String, Option<String>)> {
+    fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 }
 
-fn serve(mut stream: TcpStream, manners: Manners, log: &Mutex<Vec<(String, Option<String>)>>) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, manners: Manners, log: &Mutex<Vec<Request>>) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
