@@ -2,6 +2,7 @@
 //! [`Session`] it returns runs programs and moves data.
 
 pub mod cpu;
+pub mod gpu;
 
 use crate::plan::{BufferId, Limits, Plan, PlanError, ProgramId, Slice};
 use std::sync::Arc;
@@ -73,7 +74,7 @@ pub struct HostCounters {
     pub submits: u64,
     /// Kernel launches encoded.
     pub dispatches: u64,
-    /// Time spent encoding them, in nanoseconds.
+    /// Time spent encoding and submitting them, in nanoseconds.
     pub encode_nanoseconds: u64,
 }
 
