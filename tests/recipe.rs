@@ -230,7 +230,6 @@ fn wrong_values_list_what_is_allowed() {
         ("data.validation", "1.0", "a count"),
         ("data.validation", "-3", "a count"),
         ("data.validation", "{ images = \"x.npy\" }", "data.validation.labels is missing"),
-        ("data.test", "0.95", "leave no examples"),
         ("data.scale", "255", "\"unit\""),
         ("model.input", "[28, 28]", "[height, width, channels]"),
         ("model.input", "[0]", "1 or more"),
@@ -264,6 +263,13 @@ fn wrong_values_list_what_is_allowed() {
         assert!(error.contains(expected), "{key}={value}: {error}");
         assert!(error.contains(&format!("--set {key}={value}")), "{error}");
     }
+}
+
+#[test]
+fn shares_must_leave_training_examples() {
+    let error = message(with(&[("data.test", "0.9")]));
+    assert_eq!(error, "r.toml:3: data.validation: test = 0.9 and validation = 0.1 leave no examples for training");
+    assert_eq!(set("data.test", "0.89").data.test, Holdout::Fraction(0.89));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn every_recipe_builds_and_every_sweep_expands() {
     for name in builtin_names() {
         let recipe = load(name);
         let runs = match &recipe.sweep {
-            Some(sweep) => sweep.expand(Recipe::builtin(name).unwrap(), &format!("{name}.toml"), &[]).unwrap(),
+            Some(sweep) => sweep.expand(&RecipeText::find(name).unwrap(), &[]).unwrap(),
             None => vec![(vec![], recipe)],
         };
         for (label, run) in runs {
@@ -73,13 +73,13 @@ fn sweeps_have_the_runs_of_the_studies() {
         ("fashion5-rates", 4),
     ] {
         let sweep = load(name).sweep.unwrap();
-        assert_eq!(sweep.expand(Recipe::builtin(name).unwrap(), name, &[]).unwrap().len(), expected, "{name}");
+        assert_eq!(sweep.expand(&RecipeText::find(name).unwrap(), &[]).unwrap().len(), expected, "{name}");
     }
 }
 
 #[test]
 fn the_studies_vary_what_they_say() {
-    let expand = |name: &str| load(name).sweep.unwrap().expand(Recipe::builtin(name).unwrap(), name, &[]).unwrap();
+    let expand = |name: &str| load(name).sweep.unwrap().expand(&RecipeText::find(name).unwrap(), &[]).unwrap();
     let activations = expand("fashion5-activations");
     let (label, sigmoid) = &activations[5];
     assert_eq!(label[0].1.as_str(), Some("fashion5-cnn3"));

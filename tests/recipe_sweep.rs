@@ -7,8 +7,8 @@ use gputrain::recipe::*;
 const BASE: &str = "seed = 7\n[data]\nvalidation = 0.1\n[model]\ninput = [784]\nlayers = \"16:relu,10\"\n";
 
 fn expand(sweep: &str, overrides: &[(String, String)]) -> Result<Vec<Variation>, RecipeError> {
-    let text = format!("{BASE}[sweep]\n{sweep}");
-    Recipe::parse(&text, "s.toml", overrides)?.sweep.unwrap().expand(&text, "s.toml", overrides)
+    let base = RecipeText { text: format!("{BASE}[sweep]\n{sweep}"), origin: "s.toml".into(), path: None };
+    base.parse(overrides)?.sweep.unwrap().expand(&base, overrides)
 }
 
 fn label(variation: &Variation) -> String {
@@ -83,9 +83,10 @@ fn whole_recipes_come_from_files_and_from_the_bundle() {
     let path = folder.path().join("both.toml");
     fs::write(&path, text).unwrap();
     let overrides = [("train.batch".to_string(), "9".to_string()), ("name".to_string(), "mine".to_string())];
-    let base = Recipe::load(&path, &overrides).unwrap();
+    let found = RecipeText::find(&path.display().to_string()).unwrap();
+    let base = found.parse(&overrides).unwrap();
     assert_eq!(base.name, "mine");
-    let runs = base.sweep.unwrap().expand(text, &path.display().to_string(), &overrides).unwrap();
+    let runs = base.sweep.unwrap().expand(&found, &overrides).unwrap();
     let labels: Vec<_> = runs.iter().map(label).collect();
     assert_eq!(labels[0], "recipe=\"other.toml\" train.epochs=1");
     assert_eq!(labels[3], "recipe=\"digits\" train.epochs=2");
@@ -95,9 +96,24 @@ fn whole_recipes_come_from_files_and_from_the_bundle() {
     assert_eq!(images, folder.path().join("x.npy").display().to_string());
 
     let missing = SweepSpec { recipes: vec!["digtis".into()], ..SweepSpec::default() };
-    let error = missing.expand(text, "both.toml", &[]).unwrap_err().to_string();
+    let error = missing.expand(&found, &[]).unwrap_err().to_string();
     assert!(
-        error.contains("\"digtis\", which is neither a file nor a bundled recipe; did you mean \"digits\"?"),
+        error.contains("no recipe \"digtis\": it is neither a file nor a bundled recipe; did you mean \"digits\"?"),
         "{error}"
     );
+}
+
+#[test]
+fn data_beside_the_base_is_found_for_every_run() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["x.npy", "y.npy"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    let path = folder.path().join("s.toml");
+    let files = "train = { images = \"x.npy\", labels = \"y.npy\" }";
+    fs::write(&path, format!("{BASE}[sweep]\nseed = [1, 2]\n").replace("[data]", &format!("[data]\n{files}"))).unwrap();
+    let base = RecipeText::file(&path).unwrap();
+    for (_, recipe) in base.parse(&[]).unwrap().sweep.unwrap().expand(&base, &[]).unwrap() {
+        assert_eq!(recipe.data.train.unwrap().labels, folder.path().join("y.npy").display().to_string());
+    }
 }

@@ -143,9 +143,29 @@ impl Lowering<'_> {
         kernel::dense_backward_input::dispatch(label, shape, self.builder.models, activation.code(), tiles, operands)
     }
 
-    fn loss(&self, outputs: Slice, writes: &[Slice]) -> Dispatch {
-        let _ = (outputs, writes, Loss::Mse);
-        todo!()
+    /// `writes`: row losses, row hits, and in training the gradient.
+    fn loss(&self, output: Slice, writes: &[Slice]) -> Dispatch {
+        let plan = &self.builder.out.plan;
+        let model = self.builder.model;
+        let [batch, examples, outputs] = [self.memory.batch, self.source.layout.examples, model.outputs()];
+        let [batch, examples, outputs] = [batch, examples, outputs].map(|n| n as u32);
+        let operands = kernel::loss::Operands {
+            output,
+            targets: plan.whole(self.source.targets),
+            indices: plan.whole(self.memory.indices),
+            counters: plan.whole(self.counters),
+            gradient: writes.get(2).copied().unwrap_or(plan.whole(self.builder.unused)),
+            row_loss: writes[0],
+            row_correct: writes[1],
+        };
+        let (models, gradient) = (self.builder.models, writes.len() > 2);
+        match model.loss {
+            Loss::SoftmaxCrossEntropy => {
+                let shape = kernel::softmax_cross_entropy::Params { batch, examples, classes: outputs };
+                kernel::softmax_cross_entropy::dispatch("loss", shape, models, gradient, operands)
+            }
+            _ => todo!(),
+        }
     }
 }
 

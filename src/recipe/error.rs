@@ -110,15 +110,10 @@ pub enum RecipeError {
         /// Every place that was tried.
         looked: Vec<PathBuf>,
     },
-    /// A recipe that a sweep lists and that is neither a file nor bundled.
-    #[error(
-        "{origin}: sweep.recipes names \"{name}\", which is neither a file nor a bundled recipe{}",
-        did_you_mean(suggestion)
-    )]
+    /// A name that is neither a file nor a bundled recipe.
+    #[error("no recipe \"{name}\": it is neither a file nor a bundled recipe{}", did_you_mean(suggestion))]
     NoSuchRecipe {
-        /// The recipe with the sweep.
-        origin: String,
-        /// What it names.
+        /// The name.
         name: String,
         /// The bundled recipe whose name looks most like it.
         suggestion: Option<&'static str>,

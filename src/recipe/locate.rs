@@ -17,14 +17,15 @@ impl Recipe {
         let folders = data_dir.into_iter().chain([Path::new(""), Path::new("data")]);
         let folders: Vec<PathBuf> = folders.map(Path::to_path_buf).collect();
         for (keys, source) in self.sources_mut() {
-            *source = locate(source, &folders).map_err(|looked| {
-                let (key, path) = if exists_somewhere(&source.images, &folders) {
-                    (keys[1], &source.labels)
-                } else {
-                    (keys[0], &source.images)
-                };
+            let found = locate(source, &folders).ok_or_else(|| {
+                // Blame the images, unless only the labels are missing.
+                let (images, labels) = (tried(&source.images, &folders), tried(&source.labels, &folders));
+                let labels_only = alternatives(&source.images).len() * folders.len() > images.len();
+                let (key, path, looked) =
+                    if labels_only { (keys[1], &source.labels, labels) } else { (keys[0], &source.images, images) };
                 RecipeError::DataNotFound { key, path: path.clone(), looked }
             })?;
+            *source = found;
         }
         Ok(())
     }
@@ -33,7 +34,7 @@ impl Recipe {
     pub(super) fn find_beside(&mut self, recipe: &Path) {
         let folder = recipe.parent().unwrap_or(Path::new("")).to_path_buf();
         for (_, source) in self.sources_mut() {
-            if let Ok(found) = locate(source, std::slice::from_ref(&folder)) {
+            if let Some(found) = locate(source, std::slice::from_ref(&folder)) {
                 *source = found;
             }
         }
@@ -53,59 +54,44 @@ impl Recipe {
     }
 }
 
-/// The first pair of files that is there, or every path that was tried. With as many alternatives for the labels as
-/// for the images the two go together, so that one set's images never meet another's labels.
-fn locate(source: &Source, folders: &[PathBuf]) -> Result<Source, Vec<PathBuf>> {
+/// The first pair of files that is there. With as many alternatives for the labels as for the images the two go
+/// together, so that one set's images never meet another's labels.
+fn locate(source: &Source, folders: &[PathBuf]) -> Option<Source> {
     let (images, labels) = (alternatives(&source.images), alternatives(&source.labels));
     let paired = images.len() == labels.len();
-    let mut looked = Vec::new();
     for folder in folders {
         for (index, image) in images.iter().enumerate() {
             let partners = if paired { &labels[index..=index] } else { &labels[..] };
-            let image = try_file(folder, image, &mut looked);
-            let Some(images) = image else { continue };
-            let label = partners.iter().find_map(|label| try_file(folder, label, &mut looked));
-            if let Some(labels) = label {
-                return Ok(Source { images, labels });
+            let label = || partners.iter().find_map(|label| find(folder, label).ok());
+            if let (Ok(images), Some(labels)) = (find(folder, image), label()) {
+                return Some(Source { images, labels });
             }
         }
     }
     // Images and labels may also lie in different folders, where there is no choice to get wrong.
-    if let ([image], [label]) = (&images[..], &labels[..]) {
-        let mut find = |path| folders.iter().find_map(|folder| try_file(folder, path, &mut looked));
-        if let (Some(images), Some(labels)) = (find(image), find(label)) {
-            return Ok(Source { images, labels });
-        }
-    }
-    looked.sort();
-    looked.dedup();
-    Err(looked)
+    let ([image], [label]) = (&images[..], &labels[..]) else { return None };
+    let anywhere = |path| folders.iter().find_map(|folder| find(folder, path).ok());
+    Some(Source { images: anywhere(image)?, labels: anywhere(label)? })
 }
 
 fn alternatives(path: &str) -> Vec<&str> {
     path.split(OR).map(str::trim).collect()
 }
 
-fn exists_somewhere(path: &str, folders: &[PathBuf]) -> bool {
-    let mut ignored = Vec::new();
-    folders.iter().any(|folder| alternatives(path).iter().any(|path| try_file(folder, path, &mut ignored).is_some()))
+/// Every file that the path may mean and that is not there.
+fn tried(path: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
+    let paths = folders.iter().flat_map(|folder| alternatives(path).into_iter().map(move |path| (folder, path)));
+    paths.filter_map(|(folder, path)| find(folder, path).err()).collect()
 }
 
-/// The path in `folder`, if a file is there; otherwise the path goes to `looked`. What follows `#` names an array
-/// inside the file, unless the file's own name holds the `#`.
-fn try_file(folder: &Path, path: &str, looked: &mut Vec<PathBuf>) -> Option<String> {
+/// The path in `folder`, if a file is there; otherwise the file that is not. What follows `#` names an array inside
+/// the file, unless the file's own name holds the `#`.
+fn find(folder: &Path, path: &str) -> Result<String, PathBuf> {
     let whole = folder.join(path);
     if whole.is_file() {
-        return Some(whole.to_string_lossy().into_owned());
+        return Ok(whole.to_string_lossy().into_owned());
     }
-    let Some((file, key)) = path.rsplit_once('#') else {
-        looked.push(whole);
-        return None;
-    };
+    let Some((file, key)) = path.rsplit_once('#') else { return Err(whole) };
     let file = folder.join(file);
-    if file.is_file() {
-        return Some(format!("{}#{key}", file.to_string_lossy()));
-    }
-    looked.push(file);
-    None
+    if file.is_file() { Ok(format!("{}#{key}", file.to_string_lossy())) } else { Err(file) }
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::error::{Place, RecipeError, nearest};
+use super::error::{Place, RecipeError};
 use super::read;
 use super::schema::{Recipe, SweepSpec};
+use super::text::RecipeText;
 use super::tree::{Node, split_key};
-use super::{builtin_names, read_text};
 
 /// One run of a sweep: what sets it apart, and its recipe.
 pub type Variation = (Vec<(String, toml::Value)>, Recipe);
@@ -20,60 +20,51 @@ impl SweepSpec {
     /// seed + 1, … Beside each recipe stands what sets it apart: `recipe` where several are listed, the grid's keys
     /// that take more than one value, `seed` where there are several trials.
     ///
-    /// `base`, `origin` and `overrides` are the text that holds the sweep, its file, and the overrides it was read
-    /// with: keys left to their defaults there (the weight decay of an optimizer, say) follow the grid's values.
-    /// Listed recipes are files, relative to the base's folder or the current one, or names of bundled ones; the
-    /// overrides apply to them too, except those of the base's own `sweep` table and name.
-    pub fn expand(
-        &self,
-        base: &str,
-        origin: &str,
-        overrides: &[(String, String)],
-    ) -> Result<Vec<Variation>, RecipeError> {
-        let combinations = self.grid.iter().try_fold(1usize, |n, (_, values)| n.checked_mul(values.len()));
-        let runs = combinations
-            .and_then(|n| n.checked_mul(self.trials as usize))
-            .and_then(|n| n.checked_mul(self.recipes.len().max(1)));
-        if runs.is_none_or(|runs| runs > MAX_RUNS) {
-            return Err(RecipeError::SweepTooLarge { origin: origin.into(), limit: MAX_RUNS });
+    /// `base` is the text that holds the sweep, and `overrides` those it was read with: keys left to their defaults
+    /// there (the weight decay of an optimizer, say) follow the grid's values. Listed recipes are files, relative to
+    /// the base's folder or the current one, or names of bundled ones; the overrides apply to them too, except those
+    /// of the base's own `sweep` table and name.
+    pub fn expand(&self, base: &RecipeText, overrides: &[(String, String)]) -> Result<Vec<Variation>, RecipeError> {
+        if self.count().is_none_or(|runs| runs > MAX_RUNS) {
+            return Err(RecipeError::SweepTooLarge { origin: base.origin.clone(), limit: MAX_RUNS });
         }
         let mut runs = Vec::new();
         if self.recipes.is_empty() {
-            self.expand_one(
-                &Text { text: base.into(), origin: origin.into(), beside: None },
-                overrides,
-                &[],
-                &mut runs,
-            )?;
+            self.expand_one(base, overrides, &[], &mut runs)?;
         }
+        let folder = base.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let inherited: Vec<_> = overrides.iter().filter(|(key, _)| !is_of_the_base(key)).cloned().collect();
         for name in &self.recipes {
             let label = [("recipe".to_string(), toml::Value::String(name.clone()))];
             let label = if self.recipes.len() > 1 { &label[..] } else { &[] };
-            self.expand_one(&find_recipe(name, origin)?, &inherited, label, &mut runs)?;
+            self.expand_one(&RecipeText::find_from(name, folder)?, &inherited, label, &mut runs)?;
         }
         Ok(runs)
     }
 
+    /// How many runs the sweep has, if that is a number.
+    fn count(&self) -> Option<usize> {
+        let grid = self.grid.iter().try_fold(1usize, |n, (_, values)| n.checked_mul(values.len()))?;
+        grid.checked_mul(self.trials as usize)?.checked_mul(self.recipes.len().max(1))
+    }
+
     fn expand_one(
         &self,
-        text: &Text,
+        base: &RecipeText,
         overrides: &[(String, String)],
         label: &[(String, toml::Value)],
         runs: &mut Vec<Variation>,
     ) -> Result<(), RecipeError> {
-        let tree = read::tree(&text.text, &text.origin, overrides)?;
+        let tree = read::tree(&base.text, &base.origin, overrides)?;
         let mut choice = vec![0; self.grid.len()];
         loop {
-            let (varied, recipe) = self.combine(&tree, &text.origin, &choice)?;
+            let (varied, mut recipe) = self.combine(&tree, &base.origin, &choice)?;
+            base.find_data(&mut recipe);
             for trial in 0..self.trials {
-                let mut recipe = Recipe { seed: recipe.seed.wrapping_add(trial.into()), ..recipe.clone() };
+                let recipe = Recipe { seed: recipe.seed.wrapping_add(trial.into()), ..recipe.clone() };
                 let mut varied = [label, &varied].concat();
                 if self.trials > 1 {
                     varied.push(("seed".into(), seed_value(recipe.seed)));
-                }
-                if let Some(path) = &text.beside {
-                    recipe.find_beside(path);
                 }
                 runs.push((varied, recipe));
             }
@@ -122,30 +113,4 @@ fn is_of_the_base(key: &str) -> bool {
 
 fn seed_value(seed: u64) -> toml::Value {
     i64::try_from(seed).map_or_else(|_| toml::Value::String(seed.to_string()), toml::Value::Integer)
-}
-
-struct Text {
-    text: String,
-    origin: String,
-    /// The file, where data may lie beside it.
-    beside: Option<std::path::PathBuf>,
-}
-
-fn find_recipe(name: &str, origin: &str) -> Result<Text, RecipeError> {
-    let folder = Path::new(origin).parent().unwrap_or(Path::new(""));
-    for path in [folder.join(name), name.into()] {
-        if path.is_file() {
-            let text = read_text(&path)?;
-            return Ok(Text { text, origin: path.display().to_string(), beside: Some(path) });
-        }
-    }
-    let bundled = name.strip_suffix(".toml").unwrap_or(name);
-    match Recipe::builtin(bundled) {
-        Some(text) => Ok(Text { text: text.into(), origin: format!("{bundled}.toml"), beside: None }),
-        None => Err(RecipeError::NoSuchRecipe {
-            origin: origin.into(),
-            name: name.into(),
-            suggestion: nearest(bundled, builtin_names()),
-        }),
-    }
 }

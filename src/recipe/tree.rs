@@ -52,8 +52,8 @@ impl Node {
 
     /// Parses the value of an override: TOML if it is TOML, otherwise a plain string, so that quotes are not needed.
     pub fn parse_setting(text: &str, place: &Place) -> Result<Node, RecipeError> {
-        let too_deep = DeValue::parse(text).map(|value| node(&value, &|_| place.clone()));
-        match too_deep {
+        match DeValue::parse(text).map(|value| node(&value, &|_| place.clone())) {
+            // A name such as 2020-01-02 is not meant as a date: no key takes one.
             Ok(Ok(Node { value: Value::Datetime(_), .. })) | Err(_) => {
                 // `.5` and `1.` are numbers to everybody but TOML.
                 let number = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));

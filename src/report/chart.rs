@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::colour::{GRID, MARK, MUTED, Rgb, series_colour};
+use super::colour::{MUTED, Rgb, series_colour};
 use super::raster::{fit_text, save_drawing, text_width};
 use super::svg::{Anchor, Stroke, Svg, Type};
 use super::ticks::{Scale, Wish};
@@ -90,6 +90,8 @@ pub(crate) const WIDTH: u32 = 720;
 /// The height a chart has in a report, in pixels.
 pub(crate) const HEIGHT: u32 = 420;
 
+const LEAST_WIDTH: u32 = 240;
+const LEAST_HEIGHT: u32 = 180;
 const MARGIN: f64 = 18.0;
 const LEGEND_ROW: f64 = 20.0;
 const EVENT_ROW: f64 = 15.0;
@@ -121,10 +123,10 @@ impl Chart {
     /// The chart as SVG text, `width` by `height` pixels.
     pub fn svg(&self, width: u32, height: u32) -> Result<String, ReportError> {
         let (wide, high) = (f64::from(width), f64::from(height));
-        if width < 160 || height < 120 {
+        if width < LEAST_WIDTH || height < LEAST_HEIGHT {
             return Err(ReportError::Shape {
                 what: format!("the chart \"{}\"", self.title),
-                expected: "at least 160 x 120 pixels".to_string(),
+                expected: format!("at least {LEAST_WIDTH} x {LEAST_HEIGHT} pixels"),
                 found: format!("{width} x {height}"),
             });
         }
@@ -257,12 +259,15 @@ impl Chart {
             .filter(|(x, label)| !label.is_empty() && (layout.left - 0.5..=layout.right + 0.5).contains(x))
             .collect();
         events.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // At most a third of the plot gives way to labels.
+        let rows = ((layout.bottom - layout.top) / 3.0 / EVENT_ROW) as usize;
+        let rows = rows.min(MOST_EVENT_ROWS);
         let mut ends = [f64::NEG_INFINITY; MOST_EVENT_ROWS];
         let mut placed = Vec::new();
         for (x, label) in events {
             let half = 0.55 * text_width(label, face);
             let centre = x.clamp(layout.left + half, (layout.right - half).max(layout.left + half));
-            if let Some(row) = ends.iter().position(|&end| centre - half > end) {
+            if let Some(row) = ends[..rows].iter().position(|&end| centre - half > end) {
                 ends[row] = centre + half + 8.0;
                 placed.push((row, centre, label.to_string()));
             }
@@ -270,6 +275,3 @@ impl Chart {
         placed
     }
 }
-
-pub(crate) const EVENT_LINE: Rgb = MARK;
-pub(crate) const MESH_LINE: Rgb = GRID;

@@ -7,6 +7,9 @@ pub(crate) struct Grid<'a> {
     pub values: &'a [f64],
 }
 
+/// A crossing of the grid: x, y and the value there.
+pub(crate) type Crossing = (f64, f64, f64);
+
 /// Where a grid is at a level or above.
 #[derive(Default)]
 pub(crate) struct Region {
@@ -57,14 +60,14 @@ impl Grid<'_> {
     }
 
     /// The corners of a cell in order around it, with their values.
-    pub fn corners(&self, row: usize, column: usize) -> [(f64, f64, f64); 4] {
+    pub fn corners(&self, row: usize, column: usize) -> [Crossing; 4] {
         let corner = |row: usize, column: usize| (self.xs[column], self.ys[row], self.at(row, column));
         [corner(row, column), corner(row, column + 1), corner(row + 1, column + 1), corner(row + 1, column)]
     }
 }
 
 /// Adds the part of a cell that is above the level.
-fn clip(corners: [(f64, f64, f64); 4], level: f64, region: &mut Region) {
+fn clip(corners: [Crossing; 4], level: f64, region: &mut Region) {
     if corners.iter().any(|corner| !corner.2.is_finite()) || corners.iter().all(|corner| corner.2 < level) {
         return;
     }

@@ -5,8 +5,8 @@ use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
 
 use super::ReportError;
-use super::chart::{Chart, EVENT_LINE, Layout, MESH_LINE, Series};
-use super::colour::{INK, MUTED, Rgb};
+use super::chart::{Chart, Layout, Series};
+use super::colour::{GRID, INK, MARK, MUTED, Rgb};
 use super::svg::Svg;
 use super::ticks::Scale;
 
@@ -98,7 +98,7 @@ fn draw_axes(context: &mut Context, chart: &Chart, layout: &Layout) -> Drawn {
     let face = |size: f64, rgb: Rgb| ("sans-serif", size * FINE * 1.24).into_font().color(&colour(rgb));
     context
         .configure_mesh()
-        .bold_line_style(line(MESH_LINE, 1.0))
+        .bold_line_style(line(GRID, 1.0))
         .axis_style(line(MUTED, 1.0))
         .label_style(face(12.0, MUTED))
         .axis_desc_style(face(13.0, INK))
@@ -116,7 +116,7 @@ fn draw_events(context: &mut Context, chart: &Chart, layout: &Layout) -> Drawn {
             continue;
         };
         let ends = [(x, layout.y.high), (x, layout.y.low)];
-        context.draw_series(DashedLineSeries::new(ends, fine(4.0), fine(3.0), line(EVENT_LINE, 1.0)))?;
+        context.draw_series(DashedLineSeries::new(ends, fine(4.0), fine(3.0), line(MARK, 1.0)))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::chart::{Axis, Layout};
 use super::colour::{GRID, INK, MUTED, Rgb};
-use super::contour::Grid;
+use super::contour::{Crossing, Grid};
 use super::svg::{Anchor, Stroke, Svg, Type};
 use super::ticks::Scale;
 
@@ -197,7 +197,7 @@ impl<'a> Space<'a> {
 
     /// The surface's cells, furthest first, each in its colour, lit from the left above.
     pub fn draw_cells(&self, svg: &mut Svg, grid: &Grid, colour: impl Fn(f64) -> Rgb) {
-        let mut cells: Vec<(f64, [(f64, f64, f64); 4])> = Vec::new();
+        let mut cells: Vec<(f64, [Crossing; 4])> = Vec::new();
         for row in 0..grid.ys.len() - 1 {
             for column in 0..grid.xs.len() - 1 {
                 let corners = grid.corners(row, column);
@@ -234,8 +234,8 @@ impl<'a> Space<'a> {
     }
 
     /// How bright a cell is, around 1.
-    fn light(&self, corners: &[(f64, f64, f64); 4]) -> f64 {
-        let place = |corner: (f64, f64, f64)| {
+    fn light(&self, corners: &[Crossing; 4]) -> f64 {
+        let place = |corner: Crossing| {
             let (u, v) = self.floor(corner.0, corner.1);
             (u, v, self.level(corner.2))
         };

@@ -3,6 +3,7 @@
 use super::super::error::RecipeError;
 use super::super::schema::{DataSpec, Holdout, Source};
 use super::super::table::{Item, Table};
+use super::super::tree::Value;
 
 pub(super) fn data(table: Table<'_>) -> Result<DataSpec, RecipeError> {
     let table = table.only(&["train", "test", "validation", "scale"])?;
@@ -34,7 +35,6 @@ fn source(item: &Item<'_>) -> Result<Source, RecipeError> {
 }
 
 fn holdout(item: &Item<'_>) -> Result<Holdout, RecipeError> {
-    use super::super::tree::Value;
     let expected = "a fraction between 0 and 1 (such as 0.1), a count (such as 1000), or { images = …, labels = … }";
     match item.node.value {
         Value::Table(_) => source(item).map(Holdout::Files),

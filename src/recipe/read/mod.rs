@@ -67,10 +67,10 @@ fn name_from(origin: &str) -> String {
 fn check_metrics(table: &Table<'_>, recipe: &Recipe, lists_recipes: bool) -> Result<(), RecipeError> {
     let check = |section: &str, key: &str, metric: Metric| match unmeasured(&recipe.data, metric) {
         Some(problem) => {
-            // The key itself may be missing, when the metric is the default.
-            let section = table.get(section).into_iter();
-            let found = section.map(|item| item.table("a table").ok().and_then(|t| t.get(key)).unwrap_or(item)).next();
-            Err(found.map_or_else(|| table.missing(key, &problem), |item| item.conflict(problem.clone())))
+            let section = table.require(section, &problem)?;
+            // Where the metric is the default, the section is what asks for it.
+            let found = section.table("a table").ok().and_then(|table| table.get(key));
+            Err(found.unwrap_or(section).conflict(problem))
         }
         None => Ok(()),
     };
@@ -87,7 +87,7 @@ fn check_metrics(table: &Table<'_>, recipe: &Recipe, lists_recipes: bool) -> Res
 }
 
 /// Why the metric cannot be measured on this data, if it cannot.
-pub(super) fn unmeasured(data: &DataSpec, metric: Metric) -> Option<String> {
+fn unmeasured(data: &DataSpec, metric: Metric) -> Option<String> {
     let (has, key, example) = match metric {
         Metric::TrainLoss | Metric::TrainAccuracy => return None,
         Metric::ValidationLoss | Metric::ValidationAccuracy => {

@@ -188,10 +188,10 @@ fn init(item: &Item<'_>) -> Result<Init, RecipeError> {
             };
             // Within f32, or the weights would be infinite.
             let finite = |x: f64| (x as f32).is_finite();
-            if let Some(x) = number("normal", "a standard deviation, 0 or more", |x| x >= 0.0 && x < 1e30)? {
+            if let Some(x) = number("normal", "a standard deviation, 0 or more", |x| (0.0..1e30).contains(&x))? {
                 return Ok(Init::Normal(x));
             }
-            if let Some(x) = number("uniform", "a bound, 0 or more", |x| x >= 0.0 && x < 1e30)? {
+            if let Some(x) = number("uniform", "a bound, 0 or more", |x| (0.0..1e30).contains(&x))? {
                 return Ok(Init::Uniform(x));
             }
             number("constant", "a number", finite)?.map(Init::Constant).ok_or_else(|| item.wrong(INIT))

@@ -16,6 +16,7 @@ pub struct DataSpec {
 }
 
 /// A file of images and a file of labels; each is a path, or `path#key` for one array inside an .npz or .hdf5 file.
+/// Until `Recipe::resolve_data` has found the files, a path may list alternatives separated by ` | `.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {
     /// The features.

@@ -1,0 +1,214 @@
+//! What can be wrong with data, said so that the user can put it right.
+
+use std::fmt;
+use std::io;
+
+/// Something is wrong with the data at `place`.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct DataError {
+    /// The file, with `#key` when an array inside it is meant.
+    pub place: String,
+    /// What is wrong, and the remedy.
+    pub problem: Problem,
+}
+
+/// What is wrong with some data.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// There is no such file.
+    #[error("there is no such file; check the path (a relative one starts at the current folder)")]
+    NotFound,
+    /// The operating system refused.
+    #[error("{0}")]
+    Io(io::Error),
+    /// The name's ending says nothing.
+    #[error(
+        "the name does not tell the format; expected .npy, .npz, .csv, .h5 / .hdf5 or IDX (-idx3-ubyte or .idx), all but .npz and HDF5 also followed by .gz"
+    )]
+    UnknownFormat,
+    /// The bytes break the rules of the format.
+    #[error("not a valid {format} file: {detail}; write it, or download it, again")]
+    Malformed {
+        /// The format that was expected.
+        format: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The file ends early.
+    #[error(
+        "cut short: the header announces {expected} bytes of values, the file holds {found}; copy or download it again"
+    )]
+    Truncated {
+        /// Bytes announced.
+        expected: u64,
+        /// Bytes there.
+        found: u64,
+    },
+    /// The file goes on after its values.
+    #[error("goes on after the {expected} bytes of values that its header announces; write it again")]
+    Trailing {
+        /// Bytes announced.
+        expected: u64,
+    },
+    /// The header announces more than the file can hold.
+    #[error(
+        "the header announces an array of shape {}, more than a file of this size can hold; it is damaged: write it again",
+        tuple(shape)
+    )]
+    TooLarge {
+        /// The announced shape.
+        shape: Vec<usize>,
+    },
+    /// The values are of a type that is no number, or an unusual one.
+    #[error(
+        "holds values of type {type_name}; expected integers, 16- to 64-bit floats or booleans: convert them, in NumPy with astype"
+    )]
+    UnsupportedType {
+        /// The type's name in its format.
+        type_name: String,
+    },
+    /// The file has no array of that name.
+    #[error("has no array {key:?}; it has {}", list(keys))]
+    KeyMissing {
+        /// The key asked for.
+        key: String,
+        /// The keys there are.
+        keys: Vec<String>,
+    },
+    /// The file has several arrays and the path names none.
+    #[error("has {} arrays; name one as PATH#KEY, with KEY one of {}", keys.len(), list(keys))]
+    KeyNeeded {
+        /// The keys there are.
+        keys: Vec<String>,
+    },
+    /// The format knows no keys.
+    #[error("a {format} file holds one array without a name; leave out #{key}")]
+    KeyUseless {
+        /// The format.
+        format: &'static str,
+        /// The key given.
+        key: String,
+    },
+    /// The shape is not one that was expected.
+    #[error("has shape {}, expected {expected}", tuple(found))]
+    Shape {
+        /// The array's shape.
+        found: Vec<usize>,
+        /// What would do, and the remedy.
+        expected: String,
+    },
+    /// There is nothing in it.
+    #[error("holds no examples (shape {})", tuple(shape))]
+    Empty {
+        /// The array's shape.
+        shape: Vec<usize>,
+    },
+    /// Examples and labels differ in number.
+    #[error("holds {labels} labels but {images} holds {count} examples; give the two files of one split")]
+    CountsDiffer {
+        /// Number of labels.
+        labels: usize,
+        /// The file of the examples.
+        images: String,
+        /// Number of examples.
+        count: usize,
+    },
+    /// A label is negative or too large.
+    #[error("label {value} at index {index} is not one of the model's {outputs} classes, 0 to {}; give the last layer more units, or number the classes from 0", outputs - 1)]
+    Label {
+        /// Where it is, counting from 0.
+        index: usize,
+        /// The label.
+        value: i128,
+        /// Outputs of the model.
+        outputs: usize,
+    },
+    /// A label is not an integer.
+    #[error(
+        "label {value} at index {index} is not an integer; class labels are integers from 0 (float targets need the loss mse, half_mse or binary_cross_entropy)"
+    )]
+    NotInteger {
+        /// Where it is, counting from 0.
+        index: usize,
+        /// The label.
+        value: f64,
+    },
+    /// A row of one-hot labels is not one 1 among zeros.
+    #[error(
+        "row {row} is not one-hot: expected a single 1 among zeros (float targets need the loss mse, half_mse or binary_cross_entropy)"
+    )]
+    NotOneHot {
+        /// The row, counting from 0.
+        row: usize,
+    },
+    /// A value is NaN or infinite.
+    #[error("row {row} holds {value}; every value must be finite: remove or repair the row")]
+    NotFinite {
+        /// The row (the example), counting from 0.
+        row: usize,
+        /// NaN or an infinity.
+        value: f64,
+    },
+    /// A split asks for more than there is.
+    #[error(
+        "cannot take {wanted} of {count} examples: at least one must go to each side; change the fraction or count"
+    )]
+    Split {
+        /// Examples asked for.
+        wanted: String,
+        /// Examples there are.
+        count: usize,
+    },
+    /// The format cannot hold this.
+    #[error("{format} cannot hold {what}; {remedy}")]
+    CannotWrite {
+        /// The format.
+        format: &'static str,
+        /// What does not fit.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+impl Problem {
+    /// This problem, found at `place`.
+    pub(crate) fn at(self, place: impl fmt::Display) -> DataError {
+        DataError { place: place.to_string(), problem: self }
+    }
+
+    /// Bytes that break the rules of `format`.
+    pub(crate) fn malformed(format: &'static str, detail: impl fmt::Display) -> Problem {
+        Problem::Malformed { format, detail: detail.to_string() }
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Problem {
+        match error.kind() {
+            io::ErrorKind::NotFound => Problem::NotFound,
+            _ => Problem::Io(error),
+        }
+    }
+}
+
+/// A shape as Python writes it: `(60000, 28, 28)`.
+pub(crate) fn tuple(shape: &[usize]) -> String {
+    match shape {
+        [one] => format!("({one},)"),
+        _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The first keys, for a message that stays readable.
+fn list(keys: &[String]) -> String {
+    const SHOWN: usize = 20;
+    if keys.is_empty() {
+        return "none".to_owned();
+    }
+    let rest = keys.len().saturating_sub(SHOWN);
+    let shown = keys.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if rest > 0 { format!("{shown} and {rest} more") } else { shown }
+}

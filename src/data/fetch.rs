@@ -1,0 +1,282 @@
+//! Downloads public data sets: resumed where a download stopped, and given their names only once their checksum is right.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use ureq::http::{Response, StatusCode, header};
+use ureq::{Agent, Body};
+
+/// A file of a public data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicFile {
+    /// Its name at the source and on disk.
+    pub name: &'static str,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: &'static str,
+}
+
+/// A public data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicSet {
+    /// What it is called here.
+    pub name: &'static str,
+    /// Where its files are. Plain HTTP will do, and spares a TLS library: the checksums guard the content.
+    pub base_url: &'static str,
+    /// Its files.
+    pub files: &'static [PublicFile],
+}
+
+/// The data sets that can be fetched.
+pub const PUBLIC_SETS: &[PublicSet] = &[
+    PublicSet {
+        name: "mnist",
+        base_url: "http://ossci-datasets.s3.amazonaws.com/mnist/",
+        files: &[
+            PublicFile {
+                name: "train-images-idx3-ubyte.gz",
+                size: 9_912_422,
+                sha256: "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            },
+            PublicFile {
+                name: "train-labels-idx1-ubyte.gz",
+                size: 28_881,
+                sha256: "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            },
+            PublicFile {
+                name: "t10k-images-idx3-ubyte.gz",
+                size: 1_648_877,
+                sha256: "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            },
+            PublicFile {
+                name: "t10k-labels-idx1-ubyte.gz",
+                size: 4_542,
+                sha256: "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            },
+        ],
+    },
+    PublicSet {
+        name: "fashion-mnist",
+        base_url: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        files: &[
+            PublicFile {
+                name: "train-images-idx3-ubyte.gz",
+                size: 26_421_880,
+                sha256: "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            },
+            PublicFile {
+                name: "train-labels-idx1-ubyte.gz",
+                size: 29_515,
+                sha256: "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            },
+            PublicFile {
+                name: "t10k-images-idx3-ubyte.gz",
+                size: 4_422_102,
+                sha256: "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            },
+            PublicFile {
+                name: "t10k-labels-idx1-ubyte.gz",
+                size: 5_148,
+                sha256: "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            },
+        ],
+    },
+];
+
+impl PublicSet {
+    /// The set of that name.
+    pub fn named(name: &str) -> Option<&'static PublicSet> {
+        PUBLIC_SETS.iter().find(|set| set.name == name)
+    }
+}
+
+/// How far a download is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// The file.
+    pub file: &'a str,
+    /// Bytes there.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// Why a download failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The server could not be reached, or the connection broke.
+    #[error("{url}: {detail}; run the command again to go on from {done} of {total} bytes")]
+    Network {
+        /// What was asked for.
+        url: String,
+        /// What went wrong.
+        detail: String,
+        /// Bytes that are on disk.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// The server answered, but not with the file.
+    #[error("{url}: the server answered {status}; check the address, or name another one with --url")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// What came is not the file.
+    #[error(
+        "{url}: the SHA-256 of what came is {found}, expected {expected}; nothing was kept: try again, or another --url"
+    )]
+    Checksum {
+        /// What was asked for.
+        url: String,
+        /// The right checksum.
+        expected: String,
+        /// The wrong one.
+        found: String,
+    },
+    /// The disk refused.
+    #[error("{}: {source}", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// Downloads what is missing of `set` from `base_url` into `folder`, and gives back the paths of all its files.
+///
+/// Files that are there and right are kept. A partial download (`NAME.part`) is continued. A file gets its name after
+/// its checksum was found right, so that a file of that name can be relied on.
+pub fn fetch(
+    set: &PublicSet,
+    folder: &Path,
+    base_url: &str,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Vec<PathBuf>, FetchError> {
+    fs::create_dir_all(folder).map_err(|e| disk(folder, e))?;
+    let agent: Agent = Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(30)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let fetch_one = |file: &PublicFile| {
+        let url = format!("{}/{}", base_url.trim_end_matches('/'), file.name);
+        Download { agent: &agent, url, file, part: folder.join(format!("{}.part", file.name)) }
+            .run(&folder.join(file.name), progress)
+    };
+    set.files.iter().map(fetch_one).collect()
+}
+
+struct Download<'a> {
+    agent: &'a Agent,
+    url: String,
+    file: &'a PublicFile,
+    part: PathBuf,
+}
+
+impl Download<'_> {
+    fn run(self, target: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, FetchError> {
+        let total = self.file.size;
+        if target.exists() && checksum(target)? == self.file.sha256 {
+            progress(Progress { file: self.file.name, done: total, total });
+            return Ok(target.to_owned());
+        }
+        // A partial file that is too long is of something else.
+        let there = fs::metadata(&self.part).map_or(0, |found| found.len());
+        let there = if there > total { 0 } else { there };
+        if there < total || total == 0 {
+            self.download(there, progress)?;
+        }
+        let found = checksum(&self.part)?;
+        if found != self.file.sha256 {
+            fs::remove_file(&self.part).map_err(|e| disk(&self.part, e))?;
+            return Err(FetchError::Checksum { url: self.url, expected: self.file.sha256.to_owned(), found });
+        }
+        fs::rename(&self.part, target).map_err(|e| disk(target, e))?;
+        Ok(target.to_owned())
+    }
+
+    /// Gets the bytes from `there` on and appends them; from the start if the server does not do parts.
+    fn download(&self, there: u64, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), FetchError> {
+        let response = self.request(there)?;
+        let (response, mut done) = match response.status() {
+            StatusCode::PARTIAL_CONTENT if starts_at(&response, there) => (response, there),
+            StatusCode::OK => (response, 0),
+            // The server will not continue, for whatever reason: take the whole.
+            _ if there > 0 => (self.request(0)?, 0),
+            _ => (response, 0),
+        };
+        let whole = response.status() == StatusCode::OK;
+        if !whole && done == 0 {
+            return Err(FetchError::Status { url: self.url.clone(), status: response.status().as_u16() });
+        }
+        let mut part = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .append(!whole)
+            .truncate(whole)
+            .open(&self.part)
+            .map_err(|e| disk(&self.part, e))?;
+        let total = self.file.size;
+        // One byte more than expected is enough to fail the checksum; an endless answer must not fill the disk.
+        let mut body = response.into_body().into_reader().take(total - done + 1);
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            progress(Progress { file: self.file.name, done, total });
+            match body.read(&mut buffer) {
+                Ok(0) if done < total => return Err(self.broken("the connection ended early", done)),
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    part.write_all(&buffer[..count]).map_err(|e| disk(&self.part, e))?;
+                    done += count as u64;
+                }
+                Err(error) => return Err(self.broken(&error.to_string(), done)),
+            }
+        }
+    }
+
+    fn request(&self, from: u64) -> Result<Response<Body>, FetchError> {
+        let mut request = self.agent.get(&self.url);
+        if from > 0 {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+        }
+        request.call().map_err(|error| self.broken(&error.to_string(), from))
+    }
+
+    fn broken(&self, detail: &str, done: u64) -> FetchError {
+        FetchError::Network { url: self.url.clone(), detail: detail.to_owned(), done, total: self.file.size }
+    }
+}
+
+/// True when the answer is the part that was asked for: `Content-Range: bytes 100-999/1000`.
+fn starts_at(response: &Response<Body>, there: u64) -> bool {
+    let range = response.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    let start = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
+    start == Some(there)
+}
+
+fn checksum(path: &Path) -> Result<String, FetchError> {
+    let mut hasher = Sha256::new();
+    let mut file = File::open(path).map_err(|e| disk(path, e))?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(|e| disk(path, e))? {
+            0 => break,
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn disk(path: &Path, source: io::Error) -> FetchError {
+    FetchError::Disk { path: path.to_owned(), source }
+}

@@ -1,0 +1,101 @@
+//! What is in a data file.
+
+use std::collections::BTreeMap;
+
+use super::array::{Array, Dtype};
+use super::error::DataError;
+use super::load::hot_column;
+use super::source::read_arrays;
+
+/// Arrays with more different values than this are not taken for labels.
+const MOST_CLASSES: usize = 1000;
+
+/// A summary of one array of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArrayInfo {
+    /// The array's key, or the file's name where there are no keys.
+    pub name: String,
+    /// Length of each axis.
+    pub shape: Vec<usize>,
+    /// Type of the values.
+    pub dtype: Dtype,
+    /// The smallest finite value.
+    pub min: Option<f64>,
+    /// The largest finite value.
+    pub max: Option<f64>,
+    /// Number of NaNs and infinities.
+    pub not_finite: usize,
+    /// If the array looks like labels, integers or one-hot: each class with its number of examples.
+    pub classes: Option<Vec<(i64, usize)>>,
+}
+
+/// Summarises every array of a file, or the one that `path#key` names.
+pub fn describe(source: &str) -> Result<Vec<ArrayInfo>, DataError> {
+    Ok(read_arrays(source)?.into_iter().map(|(name, array)| summary(name, &array)).collect())
+}
+
+fn summary(name: String, array: &Array) -> ArrayInfo {
+    let mut info = ArrayInfo {
+        name,
+        shape: array.shape().to_vec(),
+        dtype: array.dtype(),
+        min: None,
+        max: None,
+        not_finite: 0,
+        classes: classes(array),
+    };
+    let all = array.try_for_each(|_, value| {
+        if value.is_finite() {
+            info.min = Some(info.min.map_or(value, |min| min.min(value)));
+            info.max = Some(info.max.map_or(value, |max| max.max(value)));
+        } else {
+            info.not_finite += 1;
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    let Ok(()) = all;
+    info
+}
+
+/// The classes of an array of labels; `None` when it does not look like one.
+fn classes(array: &Array) -> Option<Vec<(i64, usize)>> {
+    let mut counts = BTreeMap::new();
+    match *array.shape() {
+        [_] | [_, 1] => {
+            for value in array.to_integers().ok()? {
+                *counts.entry(i64::try_from(value).ok()?).or_insert(0) += 1;
+                if counts.len() > MOST_CLASSES {
+                    return None;
+                }
+            }
+        }
+        [_, columns @ 2..=MOST_CLASSES] => {
+            for row in array.to_f32().chunks_exact(columns) {
+                *counts.entry(hot_column(row)? as i64).or_insert(0) += 1;
+            }
+        }
+        _ => return None,
+    }
+    (!counts.is_empty()).then(|| counts.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_recognised_and_counted() {
+        let integers = Array::from_u32(&[4], &[7, 0, 7, 7]).unwrap();
+        assert_eq!(classes(&integers), Some(vec![(0, 1), (7, 3)]));
+        let one_hot = Array::from_f32(&[2, 3], &[0.0, 1.0, 0.0, 1.0, 0.0, 0.0]).unwrap();
+        assert_eq!(classes(&one_hot), Some(vec![(0, 1), (1, 1)]));
+        assert_eq!(classes(&Array::from_f32(&[2], &[0.5, 1.0]).unwrap()), None);
+        assert_eq!(classes(&Array::from_f32(&[1, 2], &[0.5, 0.5]).unwrap()), None);
+    }
+
+    #[test]
+    fn odd_values_are_counted_apart() {
+        let info = summary("x".to_owned(), &Array::from_f32(&[3], &[f32::NAN, -2.0, 5.0]).unwrap());
+        assert_eq!((info.min, info.max, info.not_finite), (Some(-2.0), Some(5.0), 1));
+    }
+}

@@ -1,0 +1,200 @@
+//! Data sets: loading them from .npy, .npz, IDX, CSV and HDF5 files, splitting, scaling, generating and writing them.
+//!
+//! A file is given as `path`, or `path#key` for one array of several. Bytes stay bytes in memory, everything else
+//! becomes single-precision floats; images lie channels first, whatever their file's layout.
+
+mod array;
+mod convert;
+mod csv;
+mod error;
+mod fetch;
+mod generate;
+mod hdf5;
+mod idx;
+mod inspect;
+mod load;
+mod lzf;
+mod npy;
+mod npz;
+mod random;
+mod scale;
+mod source;
+mod split;
+mod write;
+
+pub use array::{Array, Dtype};
+pub use convert::convert;
+pub use error::{DataError, Problem};
+pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};
+pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
+pub use inspect::{ArrayInfo, describe};
+pub use load::{SourceRef, TargetKind, load_examples, load_features};
+pub use scale::{Scale, Scaling};
+pub use source::{read_array, read_arrays};
+pub use split::HoldOut;
+pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};
+
+use crate::model::Shape;
+
+/// The features' values, example after example.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Storage {
+    /// Bytes, as image files have them.
+    U8(Vec<u8>),
+    /// Single-precision floats.
+    F32(Vec<f32>),
+}
+
+/// What a model is shown: `count` examples of one shape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// `count * shape.len()` values; images channels first.
+    pub storage: Storage,
+    /// Number of examples.
+    pub count: usize,
+    /// Shape of one example.
+    pub shape: Shape,
+}
+
+/// What a model should answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// One class per example.
+    Classes {
+        /// The class of each example, below `classes`.
+        labels: Vec<u32>,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A vector of values per example.
+    Values {
+        /// Example after example.
+        values: Vec<f32>,
+        /// Values per example.
+        outputs: usize,
+    },
+}
+
+/// One split: features and targets of the same examples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Examples {
+    /// What the model is shown.
+    pub features: Features,
+    /// What it should answer.
+    pub targets: Targets,
+}
+
+/// All splits of a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// Trained on.
+    pub train: Examples,
+    /// Watched while training.
+    pub validation: Option<Examples>,
+    /// Measured at the end.
+    pub test: Option<Examples>,
+}
+
+impl Storage {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Storage::U8(values) => values.len(),
+            Storage::F32(values) => values.len(),
+        }
+    }
+
+    /// True when there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value at `index` as a float.
+    pub fn get(&self, index: usize) -> f32 {
+        match self {
+            Storage::U8(values) => f32::from(values[index]),
+            Storage::F32(values) => values[index],
+        }
+    }
+
+    /// The smallest and the largest value (0 and 0 when there is none).
+    pub fn bounds(&self) -> (f32, f32) {
+        match self {
+            Storage::U8(values) => {
+                let low = values.iter().min().copied().unwrap_or(0);
+                (f32::from(low), f32::from(values.iter().max().copied().unwrap_or(0)))
+            }
+            Storage::F32(values) => {
+                let first = values.first().copied().unwrap_or(0.0);
+                values.iter().fold((first, first), |(low, high), &value| (low.min(value), high.max(value)))
+            }
+        }
+    }
+
+    /// Calls `visit` with feature number and value, row after row of `width` features.
+    fn for_each_row(&self, width: usize, mut visit: impl FnMut(usize, f32)) {
+        let width = width.max(1);
+        match self {
+            Storage::U8(values) => {
+                for row in values.chunks_exact(width) {
+                    row.iter().enumerate().for_each(|(feature, &value)| visit(feature, f32::from(value)));
+                }
+            }
+            Storage::F32(values) => {
+                for row in values.chunks_exact(width) {
+                    row.iter().enumerate().for_each(|(feature, &value)| visit(feature, value));
+                }
+            }
+        }
+    }
+
+    /// The rows of `width` values at `indices`, in that order.
+    fn select(&self, indices: &[usize], width: usize) -> Storage {
+        match self {
+            Storage::U8(values) => Storage::U8(rows(values, indices, width)),
+            Storage::F32(values) => Storage::F32(rows(values, indices, width)),
+        }
+    }
+}
+
+fn rows<T: Copy>(values: &[T], indices: &[usize], width: usize) -> Vec<T> {
+    let mut picked = Vec::with_capacity(indices.len() * width);
+    for &index in indices {
+        picked.extend_from_slice(&values[index * width..][..width]);
+    }
+    picked
+}
+
+impl Features {
+    /// The examples at `indices`, in that order. Panics when one is out of range.
+    pub fn select(&self, indices: &[usize]) -> Features {
+        let storage = self.storage.select(indices, self.shape.len());
+        Features { storage, count: indices.len(), shape: self.shape }
+    }
+}
+
+impl Targets {
+    /// The targets at `indices`, in that order. Panics when one is out of range.
+    pub fn select(&self, indices: &[usize]) -> Targets {
+        match self {
+            Targets::Classes { labels, classes } => {
+                Targets::Classes { labels: rows(labels, indices, 1), classes: *classes }
+            }
+            Targets::Values { values, outputs } => {
+                Targets::Values { values: rows(values, indices, *outputs), outputs: *outputs }
+            }
+        }
+    }
+}
+
+impl Examples {
+    /// Number of examples.
+    pub fn count(&self) -> usize {
+        self.features.count
+    }
+
+    /// The examples at `indices`, in that order. Panics when one is out of range.
+    pub fn select(&self, indices: &[usize]) -> Examples {
+        Examples { features: self.features.select(indices), targets: self.targets.select(indices) }
+    }
+}

@@ -1,0 +1,67 @@
+//! NumPy's .npz: a zip archive of .npy files, stored or deflated.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use super::array::Array;
+use super::error::Problem;
+use super::npy;
+use super::source::{most_unpacked, read_error};
+
+type Archive = ZipArchive<BufReader<File>>;
+
+/// Reads the array `key`, or the only one there is.
+pub(crate) fn read(file: File, key: Option<&str>) -> Result<Array, Problem> {
+    let length = file.metadata()?.len();
+    let mut archive = open(file)?;
+    let keys = keys(&mut archive)?;
+    let index = match key {
+        Some(key) => keys.iter().position(|known| known == key),
+        None if keys.len() == 1 => Some(0),
+        None => return Err(Problem::KeyNeeded { keys }),
+    };
+    match (index, key) {
+        (Some(index), _) => read_entry(&mut archive, index, length),
+        (None, key) => Err(Problem::KeyMissing { key: key.unwrap_or_default().to_owned(), keys }),
+    }
+}
+
+/// Reads every array with its key.
+pub(crate) fn read_all(file: File) -> Result<Vec<(String, Array)>, Problem> {
+    let length = file.metadata()?.len();
+    let mut archive = open(file)?;
+    let keys = keys(&mut archive)?;
+    keys.into_iter().enumerate().map(|(index, key)| Ok((key, read_entry(&mut archive, index, length)?))).collect()
+}
+
+fn open(file: File) -> Result<Archive, Problem> {
+    ZipArchive::new(BufReader::with_capacity(1 << 16, file)).map_err(problem)
+}
+
+/// The arrays' names: the entries' without `.npy`.
+fn keys(archive: &mut Archive) -> Result<Vec<String>, Problem> {
+    archive
+        .file_names()
+        .map(|name| {
+            let name = name.map_err(problem)?;
+            Ok(name.strip_suffix(".npy").unwrap_or(&name).to_owned())
+        })
+        .collect()
+}
+
+fn read_entry(archive: &mut Archive, index: usize, file_length: u64) -> Result<Array, Problem> {
+    let mut entry = archive.by_index(index).map_err(problem)?;
+    // The archive's own directory may lie about sizes, but no entry can be packed into more than the whole file.
+    let most = most_unpacked(file_length).min(entry.size());
+    npy::read(&mut entry, most)
+}
+
+fn problem(error: ZipError) -> Problem {
+    match error {
+        ZipError::Io(error) => read_error(".npz", error),
+        other => Problem::malformed(".npz", other),
+    }
+}

@@ -1,0 +1,138 @@
+//! Scaling of features: what is subtracted, divided by and added while a batch is gathered.
+
+use super::{Features, Storage};
+
+/// How features are scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scale {
+    /// As they are.
+    None,
+    /// To 0..1.
+    #[default]
+    Unit,
+    /// To -0.5..0.5.
+    Centered,
+    /// To -1..1 over the training set's smallest and largest value.
+    MinMax,
+    /// Each feature to mean 0 and standard deviation 1 over the training set.
+    Standard,
+}
+
+/// A scaling fitted to training data: `x' = (x - subtract[f]) / divide[f] + add`, each vector of length 1 (for all
+/// features) or with an entry per feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scaling {
+    /// Subtracted first.
+    pub subtract: Vec<f32>,
+    /// Divided by then; never 0.
+    pub divide: Vec<f32>,
+    /// Added last.
+    pub add: f32,
+}
+
+impl Scaling {
+    /// Fits `kind` to the training features; validation and test data are scaled by the same numbers.
+    pub fn fit(kind: Scale, train: &Features) -> Scaling {
+        match kind {
+            Scale::None => uniform(0.0, 1.0, 0.0),
+            Scale::Unit => uniform(0.0, full_scale(train), 0.0),
+            Scale::Centered => uniform(0.0, full_scale(train), -0.5),
+            Scale::MinMax => {
+                let (low, high) = train.storage.bounds();
+                uniform(low, nonzero(0.5 * (high - low)), -1.0)
+            }
+            Scale::Standard => standard(train),
+        }
+    }
+
+    /// The scaled value of feature number `feature`.
+    pub fn apply(&self, value: f32, feature: usize) -> f32 {
+        let of = |numbers: &[f32]| if numbers.len() == 1 { numbers[0] } else { numbers[feature] };
+        (value - of(&self.subtract)) / of(&self.divide) + self.add
+    }
+}
+
+fn uniform(subtract: f32, divide: f32, add: f32) -> Scaling {
+    Scaling { subtract: vec![subtract], divide: vec![divide], add }
+}
+
+/// The value that stands for white. 255 for bytes; for other types it is told from the data, because files of floats
+/// in 0..1 (already scaled), of floats in 0..255 and of 16-bit images are all about.
+fn full_scale(features: &Features) -> f32 {
+    if matches!(features.storage, Storage::U8(_)) {
+        return 255.0;
+    }
+    let (low, high) = features.storage.bounds();
+    match low.abs().max(high.abs()) {
+        largest if largest <= 1.0 => 1.0,
+        largest if largest <= 255.0 => 255.0,
+        largest if largest <= 65535.0 => 65535.0,
+        largest => largest,
+    }
+}
+
+/// Mean and standard deviation of every feature, in double precision.
+fn standard(features: &Features) -> Scaling {
+    let width = features.shape.len();
+    let count = features.count.max(1) as f64;
+    let mut mean = vec![0.0f64; width];
+    features.storage.for_each_row(width, |feature, value| mean[feature] += f64::from(value));
+    mean.iter_mut().for_each(|sum| *sum /= count);
+    let mut variance = vec![0.0f64; width];
+    features.storage.for_each_row(width, |feature, value| {
+        let distance = f64::from(value) - mean[feature];
+        variance[feature] += distance * distance;
+    });
+    Scaling {
+        subtract: mean.iter().map(|&mean| mean as f32).collect(),
+        // A feature that never varies, like a corner pixel, carries nothing: it becomes 0.
+        divide: variance.iter().map(|&sum| nonzero((sum / count).sqrt() as f32)).collect(),
+        add: 0.0,
+    }
+}
+
+fn nonzero(divisor: f32) -> f32 {
+    if divisor == 0.0 { 1.0 } else { divisor }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Shape;
+
+    fn floats(values: &[f32], width: usize) -> Features {
+        let storage = Storage::F32(values.to_vec());
+        Features { storage, count: values.len() / width, shape: Shape::Features(width) }
+    }
+
+    #[test]
+    fn bytes_scale_by_255() {
+        let bytes = Features { storage: Storage::U8(vec![0, 1]), count: 2, shape: Shape::Features(1) };
+        assert_eq!(Scaling::fit(Scale::Unit, &bytes).apply(255.0, 0), 1.0);
+        assert_eq!(Scaling::fit(Scale::Centered, &bytes).apply(0.0, 0), -0.5);
+        assert_eq!(Scaling::fit(Scale::None, &bytes).apply(7.0, 0), 7.0);
+    }
+
+    #[test]
+    fn floats_scale_by_what_their_white_must_be() {
+        for (largest, white) in [(1.0, 1.0), (200.0, 255.0), (60000.0, 65535.0), (1e6, 1e6)] {
+            let scaling = Scaling::fit(Scale::Unit, &floats(&[0.0, largest], 1));
+            assert_eq!(scaling.divide, [white]);
+        }
+    }
+
+    #[test]
+    fn minmax_reaches_both_ends() {
+        let scaling = Scaling::fit(Scale::MinMax, &floats(&[2.0, 6.0, 4.0], 1));
+        assert_eq!([2.0, 4.0, 6.0].map(|v| scaling.apply(v, 0)), [-1.0, 0.0, 1.0]);
+        assert_eq!(Scaling::fit(Scale::MinMax, &floats(&[3.0, 3.0], 1)).apply(3.0, 0), -1.0);
+    }
+
+    #[test]
+    fn standard_is_per_feature_and_leaves_constants_at_0() {
+        let scaling = Scaling::fit(Scale::Standard, &floats(&[1.0, 5.0, 3.0, 5.0], 2));
+        assert_eq!(scaling.subtract, [2.0, 5.0]);
+        assert_eq!(scaling.divide, [1.0, 1.0]);
+        assert_eq!((scaling.apply(3.0, 0), scaling.apply(5.0, 1)), (1.0, 0.0));
+    }
+}

@@ -1,0 +1,213 @@
+//! From a path to the bytes and arrays behind it.
+
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::array::{Array, Dtype, byte_count};
+use super::error::{DataError, Problem};
+use super::{csv, hdf5, idx, npy, npz};
+
+/// Deflate never packs tighter than this: what bounds the size of anything that a compressed file can hold.
+const DEFLATE_MOST: u64 = 1032;
+
+/// A format that arrays are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Npy,
+    Npz,
+    Idx,
+    Csv,
+    Hdf5,
+}
+
+impl Format {
+    /// The format that a file's name tells, and whether it is gzipped.
+    pub(crate) fn of(path: &Path) -> Option<(Format, bool)> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let (stem, zipped) = match name.strip_suffix(".gz") {
+            Some(stem) => (stem, true),
+            None => (name.as_str(), false),
+        };
+        let format = match Path::new(stem).extension().and_then(|e| e.to_str()) {
+            Some("npy") => Format::Npy,
+            Some("csv" | "tsv" | "txt") => Format::Csv,
+            Some("npz") if !zipped => Format::Npz,
+            Some("h5" | "hdf5" | "hdf") if !zipped => Format::Hdf5,
+            // train-images-idx3-ubyte, train-images.idx3-ubyte, labels.idx
+            _ if stem.split(['-', '.']).skip(1).any(|part| part.starts_with("idx") && part.len() <= 4) => Format::Idx,
+            _ => return None,
+        };
+        Some((format, zipped))
+    }
+}
+
+/// A file, and the key of an array inside it if one was given: `path` or `path#key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) key: Option<String>,
+}
+
+impl Place {
+    /// Takes the text apart. A file whose own name contains the `#` wins.
+    pub(crate) fn parse(text: &str) -> Place {
+        if let Some((path, key)) = text.rsplit_once('#')
+            && !Path::new(text).exists()
+        {
+            return Place { path: PathBuf::from(path), key: Some(key.to_owned()) };
+        }
+        Place { path: PathBuf::from(text), key: None }
+    }
+}
+
+/// Reads the one array that `path` or `path#key` stands for.
+pub fn read_array(source: &str) -> Result<Array, DataError> {
+    read_place(&Place::parse(source)).map_err(|problem| problem.at(source))
+}
+
+/// Reads every array of a file with its name (for a format without names, the file's own). With `#key`, that one only.
+pub fn read_arrays(source: &str) -> Result<Vec<(String, Array)>, DataError> {
+    let place = Place::parse(source);
+    let read = || match (Format::of(&place.path), &place.key) {
+        (Some((Format::Npz, _)), None) => npz::read_all(open_file(&place.path)?),
+        (Some((Format::Hdf5, _)), None) => hdf5::read_all(&place.path),
+        _ => {
+            let stem = place.path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = place.key.clone().or(stem).unwrap_or_default();
+            Ok(vec![(name, read_place(&place)?)])
+        }
+    };
+    read().map_err(|problem: Problem| problem.at(source))
+}
+
+fn read_place(place: &Place) -> Result<Array, Problem> {
+    // A missing file is worth saying before an odd name is.
+    let file = open_file(&place.path)?;
+    let (format, zipped) = Format::of(&place.path).ok_or(Problem::UnknownFormat)?;
+    let key = place.key.as_deref();
+    let no_key = |format| match key {
+        Some(key) => Err(Problem::KeyUseless { format, key: key.to_owned() }),
+        None => Ok(()),
+    };
+    match format {
+        Format::Npz => npz::read(file, key),
+        Format::Hdf5 => hdf5::read(&place.path, key),
+        Format::Npy => {
+            no_key(".npy")?;
+            let (mut reader, most) = unpacked(file, zipped)?;
+            npy::read(&mut reader, most)
+        }
+        Format::Idx => {
+            no_key("IDX")?;
+            let (mut reader, most) = unpacked(file, zipped)?;
+            idx::read(&mut reader, most)
+        }
+        Format::Csv => csv::read(unpacked(file, zipped)?.0, key),
+    }
+}
+
+/// The text of a CSV file, unzipped.
+pub(crate) fn open_csv(path: &Path) -> Result<Box<dyn Read>, Problem> {
+    let zipped = matches!(Format::of(path), Some((_, true)));
+    Ok(unpacked(open_file(path)?, zipped)?.0)
+}
+
+fn open_file(path: &Path) -> Result<File, Problem> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(Problem::Io(std::io::Error::new(ErrorKind::IsADirectory, "is a folder; name a file in it")));
+    }
+    Ok(file)
+}
+
+/// The file's content, unzipped, and the most bytes it can come to.
+fn unpacked(file: File, zipped: bool) -> Result<(Box<dyn Read>, u64), Problem> {
+    let length = file.metadata()?.len();
+    let reader = BufReader::with_capacity(1 << 16, file);
+    Ok(match zipped {
+        true => (Box::new(MultiGzDecoder::new(reader)), most_unpacked(length)),
+        false => (Box::new(reader), length),
+    })
+}
+
+/// The most bytes that `packed` deflated bytes can unpack to.
+pub(crate) fn most_unpacked(packed: u64) -> u64 {
+    packed.saturating_mul(DEFLATE_MOST)
+}
+
+/// The bytes of an array's values, which must be all that is left to read.
+///
+/// Nothing is allocated for more than `most` bytes, so an absurd header costs nothing.
+pub(crate) fn read_values(
+    reader: &mut dyn Read,
+    format: &'static str,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    most: u64,
+) -> Result<Array, Problem> {
+    /// Beyond this the buffer grows as data really comes.
+    const AT_ONCE: u64 = 64 << 20;
+    let expected = match byte_count(dtype, &shape) {
+        Some(bytes) if bytes <= most => bytes,
+        Some(bytes) if most < u64::MAX && bytes / DEFLATE_MOST <= most => {
+            // Plausible for a file of this kind, so say how much is missing instead.
+            let found = std::io::copy(reader, &mut std::io::sink()).map_err(|e| read_error(format, e))?;
+            return Err(Problem::Truncated { expected: bytes, found });
+        }
+        _ => return Err(Problem::TooLarge { shape }),
+    };
+    let mut bytes = Vec::with_capacity(expected.min(AT_ONCE) as usize);
+    let result = reader.take(expected).read_to_end(&mut bytes);
+    let found = bytes.len() as u64;
+    match result {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Problem::Truncated { expected, found }),
+        Err(error) => return Err(read_error(format, error)),
+        Ok(_) if found < expected => return Err(Problem::Truncated { expected, found }),
+        Ok(_) => {}
+    }
+    // Reading on to the end also makes the unzipper compare its checksum.
+    match reader.read(&mut [0]) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Problem::Truncated { expected, found }),
+        Err(error) => Err(read_error(format, error)),
+        Ok(0) => Array::new(dtype, shape, bytes).ok_or(Problem::Truncated { expected, found }),
+        Ok(_) => Err(Problem::Trailing { expected }),
+    }
+}
+
+/// What an error while reading says about the file: broken packing, an early end, or trouble with the disk.
+pub(crate) fn read_error(format: &'static str, error: std::io::Error) -> Problem {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => Problem::malformed(format, "it ends within its header"),
+        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => Problem::malformed(format, error),
+        _ => Problem::Io(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_formats() {
+        let of = |name: &str| Format::of(Path::new(name));
+        assert_eq!(of("a/x.npy"), Some((Format::Npy, false)));
+        assert_eq!(of("X.NPZ"), Some((Format::Npz, false)));
+        assert_eq!(of("x.csv.gz"), Some((Format::Csv, true)));
+        assert_eq!(of("x.h5"), Some((Format::Hdf5, false)));
+        assert_eq!(of("train-images-idx3-ubyte"), Some((Format::Idx, false)));
+        assert_eq!(of("t10k-labels.idx1-ubyte.gz"), Some((Format::Idx, true)));
+        assert_eq!(of("labels.idx"), Some((Format::Idx, false)));
+        for odd in ["x", "x.png", "idx", "x.npz.gz", "my-idxes.bin"] {
+            assert_eq!(of(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_key_follows_the_last_hash() {
+        assert_eq!(Place::parse("no/x.npz#a"), Place { path: "no/x.npz".into(), key: Some("a".to_owned()) });
+        assert_eq!(Place::parse("no/x.npy"), Place { path: "no/x.npy".into(), key: None });
+    }
+}

@@ -1,0 +1,64 @@
+//! A recipe's text and where it comes from.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::error::{RecipeError, nearest};
+use super::schema::Recipe;
+use super::tree::MAX_BYTES;
+use super::{builtin_names, read};
+
+/// The text of a recipe, not yet read: a sweep reads it again for every combination.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecipeText {
+    /// The TOML.
+    pub text: String,
+    /// What errors call it.
+    pub origin: String,
+    /// The file it came from; data may lie beside it.
+    pub path: Option<PathBuf>,
+}
+
+impl RecipeText {
+    /// The recipe that a user means by `name`: a file, or else a bundled recipe, with or without `.toml`.
+    pub fn find(name: &str) -> Result<RecipeText, RecipeError> {
+        RecipeText::find_from(name, Path::new(""))
+    }
+
+    /// As [`RecipeText::find`], but a file in `folder` comes first.
+    pub(super) fn find_from(name: &str, folder: &Path) -> Result<RecipeText, RecipeError> {
+        for path in [folder.join(name), name.into()] {
+            if path.is_file() {
+                return RecipeText::file(&path);
+            }
+        }
+        let bundled = name.strip_suffix(".toml").unwrap_or(name);
+        match Recipe::builtin(bundled) {
+            Some(text) => Ok(RecipeText { text: text.into(), origin: format!("{bundled}.toml"), path: None }),
+            None => Err(RecipeError::NoSuchRecipe { name: name.into(), suggestion: nearest(bundled, builtin_names()) }),
+        }
+    }
+
+    /// The text of a file, unless it is far too long to be a recipe.
+    pub fn file(path: &Path) -> Result<RecipeText, RecipeError> {
+        let error = |reason: std::io::Error| RecipeError::Read { path: path.into(), reason: reason.to_string() };
+        let mut text = String::new();
+        File::open(path).map_err(error)?.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(error)?;
+        Ok(RecipeText { text, origin: path.display().to_string(), path: Some(path.into()) })
+    }
+
+    /// Reads the recipe with overrides applied; see [`Recipe::load`].
+    pub fn parse(&self, overrides: &[(String, String)]) -> Result<Recipe, RecipeError> {
+        let mut recipe = read::parse(&self.text, &self.origin, overrides)?;
+        self.find_data(&mut recipe);
+        Ok(recipe)
+    }
+
+    /// Replaces data paths that lie beside the file.
+    pub(super) fn find_data(&self, recipe: &mut Recipe) {
+        if let Some(path) = &self.path {
+            recipe.find_beside(path);
+        }
+    }
+}

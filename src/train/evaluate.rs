@@ -1,0 +1,95 @@
+//! A trained model over a set of examples.
+
+use super::{Score, TrainError, spec, upload};
+use crate::backend::Backend;
+use crate::data::{Examples, Scaling};
+use crate::graph::{PlanBuilder, hyper_words};
+use crate::kernel::state;
+use crate::model::Model;
+use crate::recipe::{Activation, OptimizerSpec};
+use std::sync::Arc;
+
+/// What a model makes of a set of examples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluator {
+    /// Mean loss and accuracy.
+    pub score: Score,
+    /// (examples, outputs): probabilities for the cross entropies, else the outputs themselves.
+    pub outputs: Vec<f32>,
+    /// Outputs per example.
+    pub width: usize,
+}
+
+impl Evaluator {
+    /// Runs the model with these weights over the examples on a backend. The optimizer's L2 penalty is part of the loss,
+    /// as it is in training.
+    pub fn run(
+        backend: &dyn Backend,
+        model: &Model,
+        parameters: &[Vec<f32>],
+        scaling: &Scaling,
+        optimizer: &OptimizerSpec,
+        examples: &Examples,
+    ) -> Result<Evaluator, TrainError> {
+        let count = examples.features.count;
+        let mut builder = PlanBuilder::new(model, 1, scaling.subtract.len(), scaling.add, backend.limits());
+        let source = builder.source("examples", spec::layout(examples))?;
+        let batch = spec::evaluation_batch(model, 1, count);
+        let evaluation = builder.evaluation("evaluation", &source, batch, optimizer.l2);
+        let names = builder.finish_plan()?;
+        let plan = Arc::new(names.plan.clone());
+        let mut session = backend.prepare(Arc::clone(&plan))?;
+        upload::examples(&mut *session, &source, examples)?;
+        upload::scaling(&mut *session, &names, scaling)?;
+        session.write(names.weight_blocks, 0, &names.layout.weight_blocks(model))?;
+        session.write(names.hyper, 0, bytemuck::cast_slice(&hyper_words(optimizer, 0.0, 0)))?;
+        session.write(names.parameters, 0, &names.layout.pack(parameters))?;
+
+        let width = model.outputs();
+        let mut outputs = Vec::with_capacity(count * width);
+        session.run(evaluation.begin, 1)?;
+        // One batch ahead, so that a GPU works while the host copies.
+        let mut ahead = None;
+        for step in 0..=evaluation.steps {
+            let ticket = if step < evaluation.steps {
+                session.run(evaluation.step, 1)?;
+                Some(session.snapshot(evaluation.outputs)?)
+            } else {
+                None
+            };
+            if let Some(ticket) = std::mem::replace(&mut ahead, ticket) {
+                let words: Vec<f32> = bytemuck::cast_vec(session.fetch(ticket)?);
+                let left = count * width - outputs.len();
+                outputs.extend_from_slice(&words[..left.min(words.len())]);
+            }
+        }
+        let counters = session.read(plan.whole(evaluation.counters))?;
+        let scalars: Vec<f32> = bytemuck::cast_vec(session.read(plan.whole(evaluation.scalars))?);
+        outputs.chunks_mut(width).for_each(|row| apply(model.output_activation, row));
+        let score = Score::of(&counters[..state::COUNTERS], &scalars[..state::SCALARS]);
+        Ok(Evaluator { score, outputs, width })
+    }
+
+    /// The class of each example: its largest output.
+    pub fn classes(&self) -> Vec<u32> {
+        let best = |row: &[f32]| {
+            let largest = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
+            largest.map_or(0, |(class, _)| class as u32)
+        };
+        self.outputs.chunks(self.width).map(best).collect()
+    }
+}
+
+/// Turns the network's outputs into what is reported: logits into probabilities.
+fn apply(activation: Activation, row: &mut [f32]) {
+    match activation {
+        Activation::Softmax => {
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            row.iter_mut().for_each(|x| *x = (*x - largest).exp());
+            let sum: f32 = row.iter().sum();
+            row.iter_mut().for_each(|x| *x /= sum);
+        }
+        Activation::Sigmoid => row.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp())),
+        _ => {}
+    }
+}

@@ -1,0 +1,122 @@
+//! Damaged files of every format: reading them gives an error or odd values, never a panic and never a huge allocation.
+
+use std::path::Path;
+
+use gputrain::data::{Array, SourceRef, TargetKind, describe, load_examples, read_arrays, write_array, write_arrays};
+use gputrain::model::Shape;
+use proptest::prelude::*;
+
+/// A small valid file of each kind: name and bytes.
+fn files() -> Vec<(&'static str, Vec<u8>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let array = Array::from_f32(&[6, 2, 2], &(0..24).map(|v| v as f32).collect::<Vec<_>>()).unwrap();
+    let labels = Array::from_u8(&[6], vec![0, 1, 2, 0, 1, 2]).unwrap();
+    let mut files = Vec::new();
+    for name in ["x.npy", "x.npy.gz", "x.npz", "x-idx3-float", "x.idx.gz", "x.csv"] {
+        let path = folder.path().join(name);
+        if name == "x.npz" {
+            write_arrays(&path, &[("x", &array), ("y", &labels)]).unwrap();
+        } else {
+            write_array(&path, &array).unwrap();
+        }
+        files.push((name, std::fs::read(&path).unwrap()));
+    }
+    for name in ["earliest.h5", "latest.h5"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+        files.push((name, std::fs::read(path).unwrap()));
+    }
+    files
+}
+
+/// Reads a file in every way there is; true when it could be read whole.
+fn read(name: &str, bytes: &[u8]) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    let path = path.to_str().unwrap();
+    let described = describe(path).is_ok();
+    let (images, labels) = (format!("{path}#x"), format!("{path}#y"));
+    for source in [SourceRef { images: path, labels: path }, SourceRef { images: &images, labels: &labels }] {
+        for targets in [TargetKind::Classes { outputs: 3 }, TargetKind::Values { outputs: 4 }] {
+            // What matters is that it comes back.
+            let _ = load_examples(source, Shape::Image { channels: 1, height: 2, width: 2 }, targets);
+        }
+    }
+    let read = read_arrays(path);
+    assert_eq!(read.is_ok(), described);
+    read.is_ok()
+}
+
+#[test]
+fn undamaged_files_read() {
+    for (name, bytes) in files() {
+        assert!(read(name, &bytes), "{name}");
+    }
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    for (name, bytes) in files() {
+        // A table is a table after any line, and HDF5 keeps things that no array needs.
+        if name.ends_with(".csv") || name.ends_with(".h5") {
+            continue;
+        }
+        for length in 0..bytes.len() {
+            assert!(!read(name, &bytes[..length]), "{name} cut to {length} of {}", bytes.len());
+        }
+    }
+}
+
+#[test]
+fn absurd_sizes_are_refused_at_once() {
+    let npy = |shape: &str| {
+        let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes
+    };
+    assert!(!read("x.npy", &npy("(1099511627776, 1099511627776, 1099511627776)")));
+    assert!(!read("x.npy", &npy("(18446744073709551615,)")));
+    assert!(!read("x.npy", &npy("(0, 18446744073709551615, 18446744073709551615)")) || usize::BITS == 64);
+    // Version 2 has a header length of 32 bits.
+    assert!(!read("x.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff"));
+    assert!(!read("x.npy", &npy(&"(".repeat(9000))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn changed_bytes_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        near_start in any::<bool>(),
+    ) {
+        for (name, original) in files() {
+            let mut bytes = original.clone();
+            for (index, value) in &changes {
+                // Headers are where damage is interesting.
+                let range = if near_start { bytes.len().min(600) } else { bytes.len() };
+                bytes[index.index(range)] = *value;
+            }
+            read(name, &bytes);
+        }
+    }
+
+    #[test]
+    fn a_cut_hdf5_file_never_panics(cut in any::<prop::sample::Index>()) {
+        for (name, bytes) in files() {
+            read(name, &bytes[..cut.index(bytes.len())]);
+        }
+    }
+
+    #[test]
+    fn noise_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for (name, original) in files() {
+            read(name, &bytes);
+            // With a valid start.
+            let start = original.len().min(8);
+            read(name, &[&original[..start], &bytes].concat());
+        }
+    }
+}

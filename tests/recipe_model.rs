@@ -1,0 +1,214 @@
+//! From layers to a model: shapes, parameters, what belongs to the loss, and errors that name the layer.
+
+use gputrain::model::{Model, ModelError, ParameterKind, Shape};
+use gputrain::recipe::*;
+use proptest::prelude::*;
+
+fn spec(input: &[usize], layers: &str, loss: Loss) -> ModelSpec {
+    let text = format!("[model]\nlayers = [{layers}]\nloss = \"{loss}\"");
+    ModelSpec { input: input.to_vec(), ..Recipe::parse(&text, "m.toml", &[]).unwrap().model }
+}
+
+fn build(input: &[usize], layers: &str) -> Result<Model, ModelError> {
+    Model::build(&spec(input, layers, Loss::SoftmaxCrossEntropy), None)
+}
+
+fn with_loss(layers: &str, loss: Loss) -> Result<Model, ModelError> {
+    Model::build(&spec(&[4], layers, loss), None)
+}
+
+fn message(result: Result<Model, ModelError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+const IMAGE: [usize; 3] = [28, 28, 1];
+
+#[test]
+fn shapes_and_parameters_are_pytorchs() {
+    let layers = "{ conv2d = 16, kernel = [3, 5], activation = \"relu\" }, { max_pool = 2 }, { dropout = 0.5 }, \
+                  { conv2d = 8, kernel = 2, stride = 3, padding = \"same\", bias = false }, { flatten = true }, \
+                  { dense = 5, init = \"he_normal\", bias_init = { constant = 0.5 } }";
+    let model = build(&[28, 30, 3], layers).unwrap();
+    let image = |channels, height, width| Shape::Image { channels, height, width };
+    let outputs: Vec<_> = model.layers.iter().map(|layer| layer.output).collect();
+    let expected = [image(16, 26, 26), image(16, 13, 13), image(16, 13, 13), image(8, 5, 5)];
+    assert_eq!(outputs[..4], expected);
+    assert_eq!(outputs[4..], [Shape::Features(200), Shape::Features(5)]);
+    let parameters: Vec<_> = model.parameters.iter().map(|p| (p.name.as_str(), &p.shape[..], p.kind)).collect();
+    use ParameterKind::{Bias, Weight};
+    assert_eq!(
+        parameters,
+        [
+            ("layers.0.weight", &[16, 3, 3, 5][..], Weight),
+            ("layers.0.bias", &[16], Bias),
+            ("layers.1.weight", &[8, 16, 2, 2], Weight),
+            ("layers.2.weight", &[5, 200], Weight),
+            ("layers.2.bias", &[5], Bias),
+        ]
+    );
+    let indices: Vec<_> = model.layers.iter().map(|layer| (layer.weight, layer.bias)).collect();
+    let none = (None, None);
+    assert_eq!(indices, [(Some(0), Some(1)), none, none, (Some(2), None), none, (Some(3), Some(4))]);
+    let fans: Vec<_> = model.parameters.iter().map(|p| (p.fan_in, p.fan_out)).collect();
+    assert_eq!(fans, [(45, 240), (45, 240), (64, 32), (200, 5), (200, 5)]);
+    let inits: Vec<_> = model.parameters.iter().map(|p| p.init).collect();
+    use Init::{Constant, GlorotUniform, HeNormal, Zeros};
+    assert_eq!(inits, [GlorotUniform, Zeros, GlorotUniform, HeNormal, Constant(0.5)]);
+    assert_eq!((model.outputs(), model.parameters_count()), (5, 720 + 16 + 512 + 1000 + 5));
+    let values = model.initialise(1);
+    assert_eq!(values.iter().map(Vec::len).collect::<Vec<_>>(), [720, 16, 512, 1000, 5]);
+    assert_eq!(values[4], [0.5; 5]);
+}
+
+/// Another layer in front must not change the values of the same parameter index, and the seed must.
+#[test]
+fn initial_values_depend_on_seed_and_index_only() {
+    let [a, b] = ["{ dense = 8 }, { dense = 3 }", "{ dense = 8 }, { dense = 5 }"].map(|l| build(&[4], l).unwrap());
+    assert_eq!(a.initialise(0)[0], b.initialise(0)[0]);
+    assert_ne!(a.initialise(0)[0], a.initialise(1)[0]);
+}
+
+#[test]
+fn softmax_and_sigmoid_move_into_the_loss() {
+    let linear = Activation::Linear;
+    let last = |model: &Model| model.layers.last().unwrap().spec.activation();
+    for layers in ["{ dense = 3, activation = \"softmax\" }", "{ dense = 3 }, { activation = \"softmax\" }"] {
+        let model = with_loss(layers, Loss::SoftmaxCrossEntropy).unwrap();
+        assert_eq!((last(&model), model.output_activation), (Some(linear), Activation::Softmax));
+    }
+    let sigmoid = "{ dense = 1, activation = \"sigmoid\" }";
+    let model = with_loss(sigmoid, Loss::BinaryCrossEntropy).unwrap();
+    assert_eq!((last(&model), model.output_activation), (Some(linear), Activation::Sigmoid));
+    for loss in [Loss::Mse, Loss::HalfMse] {
+        let model = with_loss(sigmoid, loss).unwrap();
+        assert_eq!((last(&model), model.output_activation), (Some(Activation::Sigmoid), linear));
+    }
+}
+
+#[test]
+fn errors_name_the_layer_and_the_remedy() {
+    for (input, layers, expected) in [
+        (&[784][..], "{ dense = 4 }, { conv2d = 4, kernel = 3 }", "layer 1 (conv2d): needs an image, but gets 4 flat"),
+        (&[784], "{ max_pool = 2 }, { dense = 4 }", "layer 0 (max_pool): needs an image, but gets 784"),
+        (&[784], "{ global_average_pool = true }", "layer 0 (global_average_pool): needs an image"),
+        (
+            &IMAGE,
+            "{ max_pool = 20 }, { conv2d = 4, kernel = 3 }",
+            "layer 1 (conv2d): its window is 3x3, but the image it gets is only 1x1",
+        ),
+        (
+            &IMAGE,
+            "{ dense = 4, activation = \"softmax\" }, { dense = 4 }",
+            "layer 0 (dense): softmax is only supported as the last",
+        ),
+        (&IMAGE, "{ conv2d = 4, kernel = 3 }", "layer 0 (conv2d): gives an image 26x26x4, but loss"),
+        (&IMAGE, "{ dense = 1 }", "layer 0 (dense): gives one output"),
+        (&[4], "{ dense = 5000000000 }", "layer 0 (dense): the output has 5000000000 numbers"),
+        (&[4096], "{ dense = 4000000 }", "layer 0 (dense): the weight has 4000000 x 4096 numbers"),
+        (&[4], "{ dense = 20000 }, { dense = 200000 }, { dense = 20000 }", "more than 4294967295 parameters"),
+        (
+            &[60000, 60000, 1],
+            "{ conv2d = 4, kernel = 3, padding = \"same\" }",
+            "layer 0 (conv2d): the output has 4 x 60000 x 60000",
+        ),
+        (&[65536, 65536, 2], "{ dense = 4 }", "model.input = [65536, 65536, 2] is no shape"),
+        (&[2, 2], "{ dense = 4 }", "model.input = [2, 2] is no shape"),
+        (&[], "{ dense = 4 }", "model.input is not given"),
+    ] {
+        let error = message(build(input, layers));
+        assert!(error.contains(expected), "{layers}: {error}");
+    }
+    let softmax = "{ dense = 3, activation = \"softmax\" }";
+    assert!(message(with_loss(softmax, Loss::Mse)).contains("softmax needs loss = \"softmax_cross_entropy\""));
+    let error = message(with_loss("{ dense = 1, activation = \"tanh\" }", Loss::BinaryCrossEntropy));
+    assert!(error.ends_with("needs a last layer with activation = \"sigmoid\", but this one has \"tanh\""), "{error}");
+    assert!(message(with_loss("{ flatten = true }", Loss::BinaryCrossEntropy)).ends_with("but this one has none"));
+}
+
+/// What TOML cannot say, a program can.
+#[test]
+fn specs_made_by_programs_are_checked_too() {
+    let base = spec(&IMAGE, "{ dense = 4 }", Loss::Mse);
+    let with = |layers: Vec<LayerSpec>| message(Model::build(&ModelSpec { layers, ..base.clone() }, None));
+    assert!(with(vec![]).contains("model.layers is empty"));
+    assert!(with(vec![LayerSpec::Flatten; 5000]).contains("at most 4096"));
+    assert!(with(vec![LayerSpec::dense(0, Activation::Linear)]).contains("layer 0 (dense): dense is 0"));
+    let pool = |stride| LayerSpec::MaxPool { size: [2, 2], stride, padding: Padding::Same };
+    assert!(with(vec![LayerSpec::GlobalAveragePool, pool([0, 1])]).contains("layer 1 (max_pool): stride is 0"));
+    for rate in [1.0, -0.1, f32::NAN] {
+        assert!(with(vec![LayerSpec::Dropout { rate }]).contains("layer 0 (dropout): rate is"));
+    }
+}
+
+#[test]
+fn the_input_must_agree_with_the_data() {
+    let image = |channels, height, width| Shape::Image { channels, height, width };
+    let spec = |input: &[usize]| spec(input, "{ dense = 4 }", Loss::SoftmaxCrossEntropy);
+    let input = |given: &[usize], data| Model::build(&spec(given), Some(data)).map(|model| model.input);
+    assert_eq!(input(&[], image(3, 8, 9)), Ok(image(3, 8, 9)));
+    assert_eq!(input(&[784], image(1, 28, 28)), Ok(Shape::Features(784)));
+    assert_eq!(input(&IMAGE, Shape::Features(784)), Ok(image(1, 28, 28)));
+    assert_eq!(input(&[8, 9, 3], image(3, 8, 9)), Ok(image(3, 8, 9)));
+    for (given, data) in [
+        (&[783][..], image(1, 28, 28)),
+        (&IMAGE, image(1, 14, 56)),
+        (&IMAGE, Shape::Features(785)),
+        (&[8, 9, 3], Shape::Features(216)),
+    ] {
+        assert!(matches!(input(given, data), Err(ModelError::InputMismatch { .. })), "{given:?} {data}");
+    }
+    let error = input(&[784], image(3, 8, 9)).unwrap_err().to_string();
+    assert_eq!(error, "model.input is 784, but the data's examples are 8x9x3; write input = [8, 9, 3]");
+}
+
+fn any_layer() -> impl Strategy<Value = LayerSpec> {
+    let size = || [0usize..9, 0usize..9];
+    let padding = || prop_oneof![Just(Padding::Valid), Just(Padding::Same)];
+    let huge = prop_oneof![8 => 0usize..9, 1 => Just(usize::MAX), 1 => Just(1usize << 33)];
+    prop_oneof![
+        huge.prop_map(|units| LayerSpec::dense(units, Activation::Relu)),
+        (0usize..99, size(), size(), padding()).prop_map(|(filters, kernel, stride, padding)| LayerSpec::Conv2d {
+            filters,
+            kernel,
+            stride,
+            padding,
+            activation: Activation::Tanh,
+            bias: true,
+            init: None,
+            bias_init: None
+        }),
+        (size(), size(), padding()).prop_map(|(size, stride, padding)| LayerSpec::MaxPool { size, stride, padding }),
+        (size(), size(), padding()).prop_map(|(size, stride, padding)| LayerSpec::AveragePool {
+            size,
+            stride,
+            padding
+        }),
+        Just(LayerSpec::GlobalAveragePool),
+        Just(LayerSpec::Flatten),
+        (-1.0f32..2.0).prop_map(|rate| LayerSpec::Dropout { rate }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_layers_are_a_consistent_model_or_an_error(
+        input in proptest::collection::vec(prop_oneof![8 => 0usize..40, 1 => Just(usize::MAX)], 0..5),
+        layers in proptest::collection::vec(any_layer(), 0..6),
+    ) {
+        let spec = ModelSpec { input, layers, loss: Loss::Mse, init: Init::Zeros, bias_init: None };
+        if let Ok(model) = Model::build(&spec, None) {
+            let mut shape = model.input;
+            for layer in &model.layers {
+                prop_assert_eq!(layer.input, shape);
+                prop_assert!(!layer.output.is_empty());
+                shape = layer.output;
+            }
+            prop_assert_eq!(shape, model.output());
+            let counted: usize = model.layers.iter().map(|layer| layer.parameters_count()).sum();
+            prop_assert_eq!(counted, model.parameters_count());
+            prop_assert_eq!(model.summary().parameters, counted);
+        }
+    }
+}
