@@ -4,13 +4,19 @@
 //! f64 sums: the specification) and the cases that `verify` runs. [`REGISTRY`] lists them all.
 
 pub mod activation;
+pub mod activation_backward;
+pub mod activation_forward;
 pub mod adam;
 mod args;
 pub mod begin_epoch;
+pub mod binary_cross_entropy;
 mod case;
 pub mod dense_backward_input;
 pub mod dense_backward_weight;
 pub mod dense_forward;
+#[cfg(test)]
+mod difference;
+pub mod dropout;
 pub mod fast_math;
 pub mod finish_step;
 pub mod gather;
@@ -21,8 +27,11 @@ pub mod optimizer;
 pub mod rows;
 pub mod sgd;
 pub mod simd;
+pub mod softmax_backward;
 pub mod softmax_cross_entropy;
+pub mod softmax_forward;
 mod source;
+pub mod squared_error;
 pub mod state;
 pub mod sum_squares;
 
@@ -167,7 +176,14 @@ pub static REGISTRY: &[&Kernel] = &[
     &dense_forward::KERNEL,
     &dense_backward_input::KERNEL,
     &dense_backward_weight::KERNEL,
+    &activation_forward::KERNEL,
+    &activation_backward::KERNEL,
+    &dropout::KERNEL,
+    &softmax_forward::KERNEL,
+    &softmax_backward::KERNEL,
     &softmax_cross_entropy::KERNEL,
+    &squared_error::KERNEL,
+    &binary_cross_entropy::KERNEL,
     &sum_squares::KERNEL,
     &sgd::KERNEL,
     &adam::KERNEL,
