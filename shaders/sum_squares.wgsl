@@ -1,11 +1,13 @@
-// parts[model, part] = sum over this part's elements of x^2, where x = values, plus 2 * l2 * weights if WITH_L2
+// parts[model, output_first + part] = sum over this part's elements of x^2, where x = values, plus 2 * l2 * weights if WITH_L2
 //
-// values (models of `stride` elements each, the first `len` of them counted), parts (models, parts). WEIGHTS_ONLY leaves out
+// values (models of `stride` elements each, the first `len` of them counted), parts (models, output_stride). WEIGHTS_ONLY leaves out
 // blocks of 64 elements that hold no weights. Grid: x over parts, z over models; sums in a fixed order.
 struct Params {
     len: u32,
     stride: u32,
     parts: u32,
+    output_stride: u32,
+    output_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -42,6 +44,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     sum = workgroup_sum(sum, thread);
     if thread == 0u {
-        parts[group.z * params.parts + group.x] = sum;
+        parts[group.z * params.output_stride + params.output_first + group.x] = sum;
     }
 }

@@ -1,7 +1,10 @@
 //! gputrain trains neural networks on any GPU with WGSL compute shaders, and on the CPU with the same plan.
 
 pub mod backend;
+pub mod graph;
 pub mod kernel;
 pub mod model;
 pub mod plan;
 pub mod recipe;
+pub mod report;
+pub mod verify;

@@ -2,6 +2,7 @@
 //! [`Session`] it returns runs programs and moves data.
 
 pub mod cpu;
+pub mod gpu;
 
 use crate::plan::{BufferId, Limits, Plan, PlanError, ProgramId, Slice};
 use std::sync::Arc;

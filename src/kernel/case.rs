@@ -34,6 +34,15 @@ impl Contents {
         }
     }
 
+    /// Floats rounded to multiples of `step`, a power of two: sums of their products are exact while they fit in 24 bits,
+    /// so that steep functions of large sums can be compared.
+    pub fn rounded(self, step: f32) -> Contents {
+        match self {
+            Contents::F32(values) => Contents::F32(values.into_iter().map(|x| (x / step).round() * step).collect()),
+            integers => integers,
+        }
+    }
+
     /// Floats from a simple generator (xorshift), uniform in ±`scale`: cases need variety, not statistics.
     pub fn random(len: usize, scale: f32, seed: u32) -> Contents {
         let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;

@@ -1,6 +1,8 @@
 //! Dense layer, backward to its input: `input_gradient = activation'(saved) * (output_gradient * weight)`.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, activation, matmul, params, read, write};
+use super::{Args, Case, Contents, Cost, Kernel, Real, activation, fast_math, matmul, params, read, write};
+use crate::backend::cpu::gemm::{MatMut, MatRef, gemm};
+use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -25,7 +27,7 @@ pub static KERNEL: Kernel = Kernel {
     params: Params::FIELDS,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: None,
+    fast: Some(fast),
     cost,
     tolerance: 1e-5,
     cases,
@@ -89,6 +91,30 @@ fn reference<T: Real>(args: &mut Args<T>) {
             }
         }
     }
+}
+
+/// The same in f32: a library's product, then the derivative over blocks of rows.
+fn fast(args: &mut Args<f32>) {
+    let p: Params = args.params();
+    let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
+    let [output_gradient, weight, saved, input_gradient] = args.operands();
+    let (output_gradient, weight, saved) = (output_gradient.read(), weight.read(), saved.read());
+    let input_gradient = input_gradient.write();
+    let (rows, inputs, outputs) = (p.rows as usize, p.inputs as usize, p.outputs as usize);
+    let flops = 2.0 * (rows * inputs) as f64 * outputs as f64;
+    threads::for_each_model(input_gradient, rows * inputs, models, flops, |model, result, threads| {
+        let result = &mut result[..rows * inputs];
+        let output_gradient = MatRef::row_major(&output_gradient[model * rows * outputs..], rows, outputs);
+        let weight = MatRef::row_major(&weight[model * p.parameter_stride as usize..], outputs, inputs);
+        gemm(output_gradient, weight, 0.0, MatMut::row_major(result, rows, inputs), threads);
+        if kind == activation::LINEAR {
+            return;
+        }
+        let saved = &saved[model * rows * inputs..];
+        threads::for_each_rows(result, inputs, threads, |first_row, block| {
+            fast_math::activation_gradient(block, &saved[first_row * inputs..], kind);
+        });
+    });
 }
 
 fn cost(params: &[u32]) -> Cost {

@@ -1,6 +1,8 @@
 //! Dense layer, backward to its parameters: `gradient = output_gradient^T * input`, and the bias gradient beside it.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, matmul, params, read, write};
+use super::{Args, Case, Contents, Cost, Kernel, Real, matmul, params, read, simd, write};
+use crate::backend::cpu::gemm::{MatMut, MatRef, gemm};
+use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -29,7 +31,7 @@ pub static KERNEL: Kernel = Kernel {
     params: Params::FIELDS,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: None,
+    fast: Some(fast),
     cost,
     tolerance: 1e-5,
     cases,
@@ -87,6 +89,41 @@ fn reference<T: Real>(args: &mut Args<T>) {
             }
         }
     }
+}
+
+/// The same in f32, through a library's product.
+fn fast(args: &mut Args<f32>) {
+    let p: Params = args.params();
+    let (models, has_bias) = (args.models(), args.constant("ROW_SUMS", 0) == 1);
+    let [output_gradient, input, gradient] = args.operands();
+    let (output_gradient, input, gradient) = (output_gradient.read(), input.read(), gradient.write());
+    let (rows, inputs, outputs) = (p.rows as usize, p.inputs as usize, p.outputs as usize);
+    let flops = 2.0 * (rows * inputs) as f64 * outputs as f64;
+    threads::for_each_model(gradient, p.parameter_stride as usize, models, flops, |model, gradient, threads| {
+        let delta = &output_gradient[model * rows * outputs..][..rows * outputs];
+        let input = MatRef::row_major(&input[model * p.input_stride as usize..], rows, inputs);
+        let transposed = MatRef::row_major(delta, rows, outputs).transposed();
+        gemm(transposed, input, 0.0, MatMut::row_major(gradient, outputs, inputs), threads);
+        if has_bias {
+            column_sums(delta, &mut gradient[p.bias_offset as usize..][..outputs]);
+        }
+    });
+}
+
+/// Sums of a matrix' columns, in f64: a batch may be the whole data set.
+fn column_sums(matrix: &[f32], sums: &mut [f32]) {
+    const WIDTH: usize = 16;
+    let columns = sums.len();
+    simd::vectorised(|| {
+        for (index, sums) in sums.chunks_mut(WIDTH).enumerate() {
+            let mut totals = [0.0f64; WIDTH];
+            for row in matrix.chunks_exact(columns) {
+                let part = &row[index * WIDTH..][..sums.len()];
+                totals.iter_mut().zip(part).for_each(|(total, x)| *total += f64::from(*x));
+            }
+            sums.iter_mut().zip(totals).for_each(|(sum, total)| *sum = total as f32);
+        }
+    });
 }
 
 fn cost(params: &[u32]) -> Cost {

@@ -14,7 +14,7 @@ const CHUNK: usize = 32 * 1024;
 
 /// Runs `f(first, a)` over chunks of an array, on several threads when it is long.
 pub fn chunks(a: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
-    if a.len() < 2 * CHUNK {
+    if a.len() < 2 * CHUNK || threads::available() == 1 {
         return f(0, a);
     }
     a.par_chunks_mut(CHUNK).enumerate().for_each(|(i, a)| f(i * CHUNK, a));
@@ -22,7 +22,7 @@ pub fn chunks(a: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
 
 /// Runs `f(first, a, b)` over chunks of two equally long arrays, on several threads when they are long.
 pub fn zip_chunks(a: &mut [f32], b: &mut [f32], f: impl Fn(usize, &mut [f32], &mut [f32]) + Sync) {
-    if a.len() < 2 * CHUNK {
+    if a.len() < 2 * CHUNK || threads::available() == 1 {
         return f(0, a, b);
     }
     let pairs = a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK));
@@ -36,7 +36,7 @@ pub fn zip3_chunks(
     c: &mut [f32],
     f: impl Fn(usize, &mut [f32], &mut [f32], &mut [f32]) + Sync,
 ) {
-    if a.len() < 2 * CHUNK {
+    if a.len() < 2 * CHUNK || threads::available() == 1 {
         return f(0, a, b, c);
     }
     let triples = a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK)).zip(c.par_chunks_mut(CHUNK));

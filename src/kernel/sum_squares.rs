@@ -12,6 +12,10 @@ params! {
         stride: u32,
         /// Parts per model.
         parts: u32,
+        /// Elements from one model's results to the next's.
+        output_stride: u32,
+        /// Where a model's results start.
+        output_first: u32,
     }
 }
 
@@ -40,7 +44,7 @@ pub struct Operands {
     pub weight_blocks: Slice,
     /// (models, HYPER).
     pub hyper: Slice,
-    /// (models, parts).
+    /// (models, output_stride).
     pub parts: Slice,
 }
 
@@ -94,7 +98,8 @@ fn reference<T: Real>(args: &mut Args<T>) {
                 sums[i / THREADS % count] += x * x;
             }
         }
-        for (part, sum) in parts[model * count..].iter_mut().zip(sums) {
+        let first = model * p.output_stride as usize + p.output_first as usize;
+        for (part, sum) in parts[first..].iter_mut().zip(sums) {
             *part = T::from_f64(sum);
         }
     }
@@ -111,17 +116,20 @@ fn cases() -> Vec<Case> {
         for (weights_only, with_l2) in [(false, false), (true, false), (false, true), (true, true)] {
             let stride = len.next_multiple_of(64);
             let count = parts(len);
+            let (output_stride, output_first) = (count + 3, 2);
             let blocks = (0..stride / 64).map(|b| u32::from(b % 3 != 1)).collect();
             let contents = vec![
                 Contents::random((models - 1) * stride + len, 1.0, 1),
                 Contents::random((models - 1) * stride + len, 1.0, 2),
                 Contents::U32(blocks),
                 Contents::random(models * state::HYPER, 1.0, 3),
-                Contents::random(models * count, 1.0, 4),
+                Contents::random(models * output_stride, 1.0, 4),
             ];
             let s = Case::slices(&contents);
             let operands = Operands { values: s[0], weights: s[1], weight_blocks: s[2], hyper: s[3], parts: s[4] };
-            let shape = Params { len: len as u32, stride: stride as u32, parts: count as u32 };
+            let [counted, stride, parts, output_stride, output_first] =
+                [len, stride, count, output_stride, output_first].map(|n| n as u32);
+            let shape = Params { len: counted, stride, parts, output_stride, output_first };
             let dispatch = dispatch("case", shape, models, weights_only, with_l2, operands);
             let name = format!("{models}x{len}, weights only {weights_only}, l2 {with_l2}");
             cases.push(Case { name, dispatch, contents });

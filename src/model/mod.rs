@@ -2,11 +2,14 @@
 
 mod build;
 mod error;
+mod init;
 mod shape;
+mod summary;
 mod window;
 
 pub use error::{LayerProblem, ModelError};
 pub use shape::Shape;
+pub use summary::{Summary, SummaryRow};
 pub use window::Window;
 
 use crate::recipe::{Activation, Init, LayerSpec, Loss};

@@ -1,6 +1,7 @@
 //! The CPU backend: runs the same plan as the GPUs in host memory.
 
 pub mod denormals;
+pub mod gemm;
 mod machine;
 mod name;
 #[cfg(test)]

@@ -1,0 +1,171 @@
+//! Matrix products on the CPU: a safe face on the `gemm` crate.
+
+use super::threads;
+
+/// A matrix inside a slice; either stride may be the small one, so a transposed matrix is no copy.
+#[derive(Debug, Clone, Copy)]
+pub struct MatRef<'a> {
+    data: &'a [f32],
+    layout: Layout,
+}
+
+/// A matrix inside a slice, to write.
+#[derive(Debug)]
+pub struct MatMut<'a> {
+    data: &'a mut [f32],
+    layout: Layout,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl Layout {
+    /// Panics unless every element lies in a slice of `len` elements: the only check between a wrong shape and memory
+    /// that is not ours.
+    fn checked(self, len: usize) -> Layout {
+        if self.rows > 0 && self.columns > 0 {
+            let last = |count: usize, stride: usize| (count - 1).checked_mul(stride);
+            let end = last(self.rows, self.row_stride)
+                .and_then(|r| r.checked_add(last(self.columns, self.column_stride)?))
+                .filter(|&end| end < len);
+            assert!(end.is_some() && len <= isize::MAX as usize / 4, "{self:?} does not fit in {len} elements");
+        }
+        self
+    }
+}
+
+impl<'a> MatRef<'a> {
+    /// `rows` x `columns`, each row contiguous.
+    pub fn row_major(data: &'a [f32], rows: usize, columns: usize) -> MatRef<'a> {
+        let layout = Layout { rows, columns, row_stride: columns, column_stride: 1 };
+        MatRef { data, layout: layout.checked(data.len()) }
+    }
+
+    /// The same memory with rows and columns exchanged.
+    pub fn transposed(self) -> MatRef<'a> {
+        let Layout { rows, columns, row_stride, column_stride } = self.layout;
+        let layout = Layout { rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride };
+        MatRef { data: self.data, layout }
+    }
+}
+
+impl<'a> MatMut<'a> {
+    /// `rows` x `columns`, each row contiguous.
+    pub fn row_major(data: &'a mut [f32], rows: usize, columns: usize) -> MatMut<'a> {
+        let layout = Layout { rows, columns, row_stride: columns, column_stride: 1 };
+        let layout = layout.checked(data.len());
+        MatMut { data, layout }
+    }
+}
+
+/// `c = a * b + beta * c` on up to `threads` threads (see [`threads::available`]); with `beta` 0 what `c` held is not read.
+/// The order of additions, and with it every bit of the result, does not depend on the number of threads.
+pub fn gemm(a: MatRef, b: MatRef, beta: f32, c: MatMut, threads: usize) {
+    let (m, n, k) = (c.layout.rows, c.layout.columns, a.layout.columns);
+    assert!(
+        a.layout.rows == m && b.layout.columns == n && b.layout.rows == k,
+        "shapes of a product: {:?} * {:?} = {:?}",
+        a.layout,
+        b.layout,
+        c.layout
+    );
+    let work = 2.0 * m as f64 * n as f64 * k as f64;
+    let parallelism = if threads > 1 && work >= threads::WORTH_FLOPS {
+        gemm::Parallelism::Rayon(threads)
+    } else {
+        gemm::Parallelism::None
+    };
+    let stride = |stride: usize| stride as isize;
+    // SAFETY: `Layout::checked` held every element (row < rows, column < columns) of the three matrices against their
+    // slices, and the assertion above makes m, n and k their extents; slices of at most isize::MAX bytes make the casts
+    // exact. `c` is borrowed mutably, so it overlaps neither `a` nor `b`. It comes from `row_major`, so no two of its
+    // elements share a place.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.data.as_mut_ptr(),
+            stride(c.layout.column_stride),
+            stride(c.layout.row_stride),
+            beta != 0.0,
+            a.data.as_ptr(),
+            stride(a.layout.column_stride),
+            stride(a.layout.row_stride),
+            b.data.as_ptr(),
+            stride(b.layout.column_stride),
+            stride(b.layout.row_stride),
+            beta,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(rows: usize, columns: usize) -> Vec<f32> {
+        (0..rows * columns).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect()
+    }
+
+    #[test]
+    fn products_of_matrices_and_transposed_ones() {
+        for [m, n, k] in [[1, 1, 1], [3, 5, 7], [64, 10, 33], [17, 1, 129], [1, 40, 2], [130, 131, 300]] {
+            let (a, b, c) = (matrix(m, k), matrix(k, n), matrix(m, n));
+            let transpose = |x: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+                (0..rows * columns).map(|i| x[i % rows * columns + i / rows]).collect()
+            };
+            let (at, bt) = (transpose(&a, m, k), transpose(&b, k, n));
+            let plain = [MatRef::row_major(&a, m, k), MatRef::row_major(&b, k, n)];
+            let other = [MatRef::row_major(&at, k, m).transposed(), MatRef::row_major(&bt, n, k).transposed()];
+            for (a_view, b_view) in [(plain[0], plain[1]), (plain[0], other[1]), (other[0], plain[1])] {
+                for beta in [0.0, 0.5] {
+                    let mut result = if beta == 0.0 { vec![f32::NAN; m * n] } else { c.clone() };
+                    gemm(a_view, b_view, beta, MatMut::row_major(&mut result, m, n), 1);
+                    for (i, x) in result.iter().enumerate() {
+                        let sum: f32 = (0..k).map(|l| a[i / n * k + l] * b[l * n + i % n]).sum();
+                        let want = sum + beta * c[i];
+                        assert!((x - want).abs() < 1e-4, "{m}x{n}x{k} beta {beta}: {x}, not {want}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let (m, n, k) = (300, 260, 700);
+        let (a, b) = (matrix(m, k), matrix(n, k));
+        let product = |threads| {
+            let mut c = vec![0.0; m * n];
+            let b = MatRef::row_major(&b, n, k).transposed();
+            gemm(MatRef::row_major(&a, m, k), b, 0.0, MatMut::row_major(&mut c, m, n), threads);
+            c
+        };
+        assert_eq!(threads::with_pool(|| product(2)), product(1));
+        assert_eq!(threads::with_pool(|| product(3)), product(1));
+    }
+
+    #[test]
+    #[should_panic = "does not fit"]
+    fn a_matrix_larger_than_its_slice_is_refused() {
+        MatRef::row_major(&[0.0; 5], 2, 3);
+    }
+
+    #[test]
+    #[should_panic = "shapes of a product"]
+    fn shapes_that_do_not_match_are_refused() {
+        let (a, mut c) = ([0.0; 6], [0.0; 4]);
+        gemm(MatRef::row_major(&a, 2, 3), MatRef::row_major(&a, 2, 3), 0.0, MatMut::row_major(&mut c, 2, 2), 1);
+    }
+}

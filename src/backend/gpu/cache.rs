@@ -1,0 +1,103 @@
+//! The driver's pipeline cache on disk, so that the next start need not compile the shaders again. Best effort: a cache
+//! that cannot be read or written costs time, never an error. Only Vulkan has one; other drivers cache on their own.
+
+use super::device::Device;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+const HASH_BYTES: usize = blake3::OUT_LEN;
+
+pub(super) struct DiskCache {
+    cache: wgpu::PipelineCache,
+    file: PathBuf,
+    /// Hash of what the file holds.
+    stored: Mutex<Option<blake3::Hash>>,
+}
+
+/// Where pipelines are kept: the user's cache directory.
+pub(super) fn default_directory() -> Option<PathBuf> {
+    use etcetera::BaseStrategy;
+    etcetera::base_strategy::choose_native_strategy().ok().map(|s| s.cache_dir().join("gputrain"))
+}
+
+impl DiskCache {
+    /// The cache of this adapter and driver; `None` where the device has none.
+    pub fn open(device: &Device, directory: &Path) -> Option<DiskCache> {
+        if !device.features.contains(wgpu::Features::PIPELINE_CACHE) {
+            return None;
+        }
+        let file = directory.join(file_name(&device.adapter));
+        let loaded = load(&file);
+        let data = loaded.as_deref();
+        let describe = wgpu::PipelineCacheDescriptor { label: Some("gputrain"), data, fallback: true };
+        // SAFETY: the data came from `get_data` for this adapter and driver (both are in the file's name) and its hash
+        // shows that nothing damaged it since; wgpu checks its own header and the driver's identity on top.
+        let create = |device: &wgpu::Device| unsafe { device.create_pipeline_cache(&describe) };
+        let cache = device.scoped("the pipeline cache", 0, create).ok()?;
+        Some(DiskCache { cache, file, stored: Mutex::new(loaded.as_deref().map(blake3::hash)) })
+    }
+
+    pub fn get(&self) -> &wgpu::PipelineCache {
+        &self.cache
+    }
+
+    /// Writes the file if the cache holds something new.
+    pub fn save(&self) {
+        let Some(data) = self.cache.get_data() else { return };
+        let hash = blake3::hash(&data);
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        if *stored != Some(hash) && store(&self.file, &data, &hash).is_ok() {
+            *stored = Some(hash);
+        }
+    }
+}
+
+/// One file for each adapter, driver and release of gputrain.
+fn file_name(adapter: &wgpu::AdapterInfo) -> String {
+    let identity = format!("{adapter:?} {}", env!("CARGO_PKG_VERSION"));
+    format!("pipelines-{}.bin", &blake3::hash(identity.as_bytes()).to_hex()[..16])
+}
+
+fn load(file: &Path) -> Option<Vec<u8>> {
+    let bytes = fs::read(file).ok()?;
+    let (hash, data) = bytes.split_at_checked(HASH_BYTES)?;
+    (blake3::hash(data).as_bytes()[..] == *hash).then(|| data.to_vec())
+}
+
+/// Hash, then data; through a temporary file, so that a reader never sees half of it.
+fn store(file: &Path, data: &[u8], hash: &blake3::Hash) -> std::io::Result<()> {
+    let directory = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
+    temporary.write_all(hash.as_bytes())?;
+    temporary.write_all(data)?;
+    temporary.persist(file)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_cache_loads_and_a_damaged_one_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("deeper").join("cache.bin");
+        let data = b"compiled shaders".to_vec();
+        store(&file, &data, &blake3::hash(&data)).unwrap();
+        assert_eq!(load(&file), Some(data.clone()));
+        store(&file, b"", &blake3::hash(b"")).unwrap();
+        assert_eq!(load(&file), Some(Vec::new()), "replaced");
+
+        store(&file, &data, &blake3::hash(&data)).unwrap();
+        let mut bytes = fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        assert_eq!(load(&file), None, "damaged");
+        fs::write(&file, b"short").unwrap();
+        assert_eq!(load(&file), None, "short");
+        assert_eq!(load(&directory.path().join("missing")), None);
+    }
+}

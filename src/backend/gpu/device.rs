@@ -1,0 +1,214 @@
+//! The opened device: its queue, its limits, and the errors it reports on its own.
+
+use super::adapter::{AdapterReport, BackendName, DeviceChoice, DeviceKind, pick};
+use super::quiet;
+use super::report::{FEATURES, adapters, report};
+use crate::backend::{BackendError, DeviceInfo};
+use crate::plan::Limits;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(super) struct Device {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub info: DeviceInfo,
+    pub report: AdapterReport,
+    pub adapter: wgpu::AdapterInfo,
+    pub limits: wgpu::Limits,
+    pub features: wgpu::Features,
+    /// Shaders are compiled with bounds checks.
+    pub checked: bool,
+    faults: Arc<Faults>,
+}
+
+/// The first error that the device reported outside of any call: a lost device, or an error that no scope caught.
+#[derive(Default)]
+struct Faults {
+    raised: AtomicBool,
+    first: Mutex<Option<Fault>>,
+}
+
+enum Fault {
+    Lost(String),
+    Memory,
+    Invalid(String),
+}
+
+impl Faults {
+    fn raise(&self, fault: Fault) {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+        self.raised.store(true, Ordering::Release);
+    }
+}
+
+/// Opens the adapter that fits the choice.
+pub(super) fn open(choice: &DeviceChoice) -> Result<Device, BackendError> {
+    let mut found = adapters(backends(choice));
+    let reports: Vec<AdapterReport> = found.iter().map(|(_, r)| r.clone()).collect();
+    let position = match pick(&reports, choice) {
+        Err(_) if choice.device.is_none() => {
+            // Asked for little to start fast; before saying no, look everywhere (OpenGL too) and list what there is.
+            found = adapters(wgpu::Backends::all());
+            pick(&found.iter().map(|(_, r)| r.clone()).collect::<Vec<_>>(), choice)?
+        }
+        other => other?,
+    };
+    let (adapter, report) = found.swap_remove(position);
+    connect(&adapter, report, choice.checked)
+}
+
+/// The interfaces to ask: loading OpenGL's drivers takes long and is rarely needed. An index counts all of them.
+fn backends(choice: &DeviceChoice) -> wgpu::Backends {
+    match (&choice.device, choice.backend) {
+        (Some(_), _) => wgpu::Backends::all(),
+        (None, BackendName::Auto) => wgpu::Backends::PRIMARY,
+        (None, BackendName::Vulkan) => wgpu::Backends::VULKAN,
+        (None, BackendName::Metal) => wgpu::Backends::METAL,
+        (None, BackendName::Dx12) => wgpu::Backends::DX12,
+        (None, BackendName::Gl) => wgpu::Backends::GL,
+    }
+}
+
+/// wgpu's no-op device with WebGPU's default limits: validates everything, computes nothing.
+pub(super) fn open_noop() -> Result<Device, BackendError> {
+    let noop = wgpu::NoopBackendOptions { enable: true, limits: Some(wgpu::Limits::default()), ..Default::default() };
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::NOOP,
+        backend_options: wgpu::BackendOptions { noop, ..Default::default() },
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::NOOP));
+    let adapter = adapters.first().ok_or_else(|| BackendError::NotFound("wgpu lacks its no-op backend".into()))?;
+    let mut device = connect(adapter, report(adapter, 0, BackendName::Auto), true)?;
+    device.info.backend = "noop".into();
+    Ok(device)
+}
+
+fn connect(adapter: &wgpu::Adapter, report: AdapterReport, checked: bool) -> Result<Device, BackendError> {
+    let wanted = FEATURES.iter().fold(wgpu::Features::empty(), |all, (feature, _)| all | *feature);
+    let mut features = adapter.features() & wanted;
+    if report.cooperative_matrices.is_empty() {
+        features.remove(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+    }
+    let request = |features: wgpu::Features| {
+        let experimental = features.intersects(wgpu::Features::all_experimental_mask());
+        pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("gputrain"),
+            required_features: features,
+            required_limits: adapter.limits(),
+            experimental_features: if experimental {
+                // SAFETY: the one experimental feature asked for is cooperative matrices; the kernels that use them are
+                // held to the CPU reference by `verify` like all others.
+                unsafe { wgpu::ExperimentalFeatures::enabled() }
+            } else {
+                wgpu::ExperimentalFeatures::disabled()
+            },
+            ..Default::default()
+        }))
+    };
+    // A driver that stumbles over an experimental feature still trains without it.
+    let (device, queue) = request(features)
+        .or_else(|_| {
+            features.remove(wgpu::Features::all_experimental_mask());
+            request(features)
+        })
+        .map_err(|e| BackendError::NotFound(format!("{report} could not be opened: {e}")))?;
+    let info = DeviceInfo {
+        backend: report.backend.to_string(),
+        device: report.name.clone(),
+        driver: report.driver.clone(),
+        software: report.kind == DeviceKind::Software,
+    };
+    let faults = listen(&device);
+    let limits = device.limits();
+    Ok(Device { device, queue, info, report, adapter: adapter.get_info(), limits, features, checked, faults })
+}
+
+fn listen(device: &wgpu::Device) -> Arc<Faults> {
+    let faults = Arc::new(Faults::default());
+    let uncaptured = faults.clone();
+    device.on_uncaptured_error(Arc::new(move |error| uncaptured.raise(fault(error))));
+    let lost = faults.clone();
+    device.set_device_lost_callback(move |reason, message| lost.raise(Fault::Lost(format!("{reason:?}: {message}"))));
+    faults
+}
+
+fn fault(error: wgpu::Error) -> Fault {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => Fault::Memory,
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+            Fault::Invalid(tidy(&description))
+        }
+    }
+}
+
+/// wgpu's description without its heading.
+fn tidy(description: &str) -> String {
+    description.trim_start_matches("Validation Error").trim_start().trim_start_matches("Caused by:").trim().to_string()
+}
+
+impl Device {
+    /// The limits that a plan must keep.
+    pub fn plan_limits(&self) -> Limits {
+        Limits {
+            buffer_bytes: self.limits.max_buffer_size,
+            binding_bytes: self.limits.max_storage_buffer_binding_size,
+            workgroups: self.limits.max_compute_workgroups_per_dimension,
+        }
+    }
+
+    /// The error that the device reported since it was opened, if any: nothing after it can be trusted.
+    pub fn check(&self) -> Result<(), BackendError> {
+        if !self.faults.raised.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let first = self.faults.first.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(match &*first {
+            Some(Fault::Lost(message)) => self.lost(message.clone()),
+            Some(Fault::Memory) => self.invalid("queued work", "out of memory; use a smaller batch, model or data set"),
+            Some(Fault::Invalid(message)) => self.invalid("queued work", message.clone()),
+            None => return Ok(()),
+        })
+    }
+
+    /// Runs `f` and returns the error that wgpu reports for what it does; `what` and `bytes` name it.
+    pub fn scoped<T>(&self, what: &str, bytes: u64, f: impl FnOnce(&wgpu::Device) -> T) -> Result<T, BackendError> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let value = quiet::catch(|| f(&self.device));
+        let errors = [validation, internal, memory].map(|scope| pollster::block_on(scope.pop()));
+        let value = value.map_err(|message| self.invalid(what, message))?;
+        match errors.into_iter().flatten().next().map(fault) {
+            Some(Fault::Memory) => Err(self.out_of_memory(what, bytes)),
+            Some(Fault::Invalid(message) | Fault::Lost(message)) => Err(self.invalid(what, message)),
+            None => self.check().map(|()| value),
+        }
+    }
+
+    /// Lets wgpu look after finished work, and waits for some if asked to.
+    pub fn poll(&self, kind: wgpu::PollType) -> Result<(), BackendError> {
+        self.check()?;
+        match quiet::catch(|| self.device.poll(kind)) {
+            Ok(Ok(_)) => self.check(),
+            Ok(Err(error)) => Err(self.invalid("waiting", error.to_string())),
+            Err(message) => {
+                self.faults.raise(Fault::Lost(message));
+                self.check()
+            }
+        }
+    }
+
+    pub fn invalid(&self, what: &str, message: impl Into<String>) -> BackendError {
+        let device = self.info.device.clone();
+        BackendError::Invalid { device, what: what.into(), message: message.into() }
+    }
+
+    fn lost(&self, message: String) -> BackendError {
+        BackendError::Lost { device: self.info.device.clone(), message }
+    }
+
+    fn out_of_memory(&self, what: &str, bytes: u64) -> BackendError {
+        BackendError::OutOfMemory { device: self.info.device.clone(), bytes, what: what.into() }
+    }
+}

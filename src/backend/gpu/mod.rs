@@ -1,0 +1,91 @@
+//! Runs plans on GPUs through wgpu: Vulkan, Metal, Direct3D 12 or OpenGL.
+//!
+//! A session's buffers, pipelines and bind groups are made before the first step. A step then costs the host one
+//! `dispatch` call per launch, with `set_pipeline` and `set_bind_group` where they change; many steps go into one command
+//! buffer, whose size follows the time that the GPU takes for it. Nothing is created, written or waited for between
+//! steps, save that at most three submits are under way at once.
+
+mod adapter;
+mod cache;
+mod device;
+mod flight;
+mod pace;
+mod pipeline;
+mod profile;
+mod quiet;
+mod readback;
+mod replay;
+mod report;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use adapter::{AdapterLimits, AdapterReport, BackendName, DeviceChoice, DeviceKind};
+pub use profile::LaunchTime;
+pub use report::list_adapters;
+pub use session::GpuSession;
+
+use super::{Backend, BackendError, DeviceInfo, Session};
+use crate::plan::{Limits, Plan};
+use device::Device;
+use pipeline::Pipelines;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An opened GPU.
+pub struct GpuBackend {
+    device: Arc<Device>,
+    pipelines: Pipelines,
+}
+
+impl GpuBackend {
+    /// Opens the device that fits the choice. [`BackendError::NotFound`] lists what is there when none does; for `auto`
+    /// that means that no hardware GPU answers.
+    pub fn open(choice: &DeviceChoice) -> Result<GpuBackend, BackendError> {
+        GpuBackend::open_with_cache(choice, cache::default_directory().as_deref())
+    }
+
+    /// The same, with compiled shaders kept in `directory`, or nowhere.
+    pub fn open_with_cache(choice: &DeviceChoice, directory: Option<&Path>) -> Result<GpuBackend, BackendError> {
+        let device = Arc::new(device::open(choice)?);
+        let pipelines = Pipelines::new(&device, directory);
+        Ok(GpuBackend { device, pipelines })
+    }
+
+    /// wgpu's no-op device with WebGPU's default limits: validates plans, shaders and launches without any GPU and
+    /// computes nothing. For tests and for measuring the host's own cost.
+    pub fn noop() -> Result<GpuBackend, BackendError> {
+        let device = Arc::new(device::open_noop()?);
+        let pipelines = Pipelines::new(&device, None);
+        Ok(GpuBackend { device, pipelines })
+    }
+
+    /// What the opened adapter is and offers.
+    pub fn adapter(&self) -> &AdapterReport {
+        &self.device.report
+    }
+
+    /// Pipelines compiled so far: sessions share them.
+    pub fn pipelines(&self) -> usize {
+        self.pipelines.len()
+    }
+
+    /// [`Backend::prepare`], for callers that need what only GPU sessions have.
+    pub fn session(&self, plan: Arc<Plan>) -> Result<GpuSession, BackendError> {
+        GpuSession::new(self.device.clone(), plan, &self.pipelines)
+    }
+}
+
+impl Backend for GpuBackend {
+    fn info(&self) -> &DeviceInfo {
+        &self.device.info
+    }
+
+    fn limits(&self) -> Limits {
+        self.device.plan_limits()
+    }
+
+    fn prepare(&self, plan: Arc<Plan>) -> Result<Box<dyn Session>, BackendError> {
+        Ok(Box::new(self.session(plan)?))
+    }
+}

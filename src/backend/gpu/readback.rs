@@ -1,0 +1,104 @@
+//! Copies on their way to the host, through staging buffers that are used again.
+
+use super::device::Device;
+use crate::backend::{BackendError, Ticket};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+const WAITING: u8 = 0;
+const MAPPED: u8 = 1;
+const FAILED: u8 = 2;
+
+#[derive(Default)]
+pub(super) struct Readback {
+    free: Vec<wgpu::Buffer>,
+    copies: HashMap<Ticket, Copy>,
+    /// Tickets whose copies are encoded but not submitted.
+    encoded: Vec<Ticket>,
+    next: u64,
+}
+
+struct Copy {
+    staging: wgpu::Buffer,
+    bytes: u64,
+    /// Number of the submit that makes the copy, once there is one.
+    flight: Option<u64>,
+    state: Arc<AtomicU8>,
+}
+
+/// Sizes are rounded up so that few buffers serve many: to a power of two, above 16 MiB to a multiple of it.
+fn staging_size(bytes: u64) -> u64 {
+    const LARGE: u64 = 16 << 20;
+    if bytes > LARGE { bytes.next_multiple_of(LARGE) } else { bytes.next_power_of_two().max(256) }
+}
+
+impl Readback {
+    /// A staging buffer for `bytes` and whether it had to be created.
+    pub fn staging(&mut self, device: &Device, bytes: u64, what: &str) -> Result<(wgpu::Buffer, bool), BackendError> {
+        let size = staging_size(bytes);
+        if let Some(position) = self.free.iter().position(|b| b.size() == size) {
+            return Ok((self.free.swap_remove(position), false));
+        }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let label = Some("staging");
+        let describe = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };
+        let buffer = device.scoped(&format!("a copy of {what}"), size, |device| device.create_buffer(&describe))?;
+        Ok((buffer, true))
+    }
+
+    /// Notes a copy of `bytes` that was encoded into `staging`.
+    pub fn encoded(&mut self, staging: wgpu::Buffer, bytes: u64) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.copies.insert(ticket, Copy { staging, bytes, flight: None, state: Arc::default() });
+        self.encoded.push(ticket);
+        ticket
+    }
+
+    /// The encoded copies were submitted: asks for their memory as soon as they are made.
+    pub fn submitted(&mut self, flight: u64) {
+        for ticket in self.encoded.drain(..) {
+            let Some(copy) = self.copies.get_mut(&ticket) else { continue };
+            copy.flight = Some(flight);
+            let state = copy.state.clone();
+            copy.staging.slice(..copy.bytes).map_async(wgpu::MapMode::Read, move |result| {
+                state.store(if result.is_ok() { MAPPED } else { FAILED }, Ordering::Release);
+            });
+        }
+    }
+
+    /// The submit that a ticket's copy is in: `None` for an unknown ticket, `Some(None)` before it is submitted.
+    pub fn flight(&self, ticket: Ticket) -> Option<Option<u64>> {
+        self.copies.get(&ticket).map(|c| c.flight)
+    }
+
+    /// The words of a finished copy.
+    pub fn take(&mut self, device: &Device, ticket: Ticket) -> Result<Vec<u32>, BackendError> {
+        let failed = |why: &str| device.invalid("a read", why);
+        let copy = self.copies.remove(&ticket).ok_or_else(|| failed("this ticket was fetched before"))?;
+        if copy.state.load(Ordering::Acquire) == WAITING {
+            device.poll(wgpu::PollType::wait_indefinitely())?;
+        }
+        if copy.state.load(Ordering::Acquire) != MAPPED {
+            device.check()?;
+            return Err(failed("the copy could not be mapped"));
+        }
+        let view = copy.staging.slice(..copy.bytes).get_mapped_range().map_err(|e| failed(&e.to_string()))?;
+        let mut words = vec![0u32; view.len() / 4];
+        bytemuck::cast_slice_mut(&mut words).copy_from_slice(&view);
+        drop(view);
+        copy.staging.unmap();
+        self.free.push(copy.staging);
+        Ok(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn staging_sizes_are_few() {
+        assert_eq!([1, 256, 257, 1 << 20].map(super::staging_size), [256, 256, 512, 1 << 20]);
+        assert_eq!(super::staging_size((16 << 20) + 4), 32 << 20);
+    }
+}

@@ -1,0 +1,283 @@
+//! Builds the plan of a training run or an evaluation: buffers, programs, and the names the trainer knows them by.
+
+use super::memory::{self, Assignment};
+use super::{DataLayout, Graph, ParameterLayout, SourceBuffers, lower};
+use crate::kernel::{self, Element, state};
+use crate::model::Model;
+use crate::plan::{BufferId, Dispatch, Limits, Plan, PlanError, ProgramId, Role, Slice};
+use crate::recipe::{OptimizerKind, OptimizerSpec, Record, TrainSpec};
+
+/// Why a plan could not be built.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BuildError {
+    /// Not even one example fits a binding.
+    #[error("one example of {set} takes {needed} bytes, but this device allows {limit}; use --backend cpu")]
+    ExampleTooLarge {
+        /// The set.
+        set: String,
+        /// Bytes of one example.
+        needed: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The plan does not fit the device.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// Programs and buffers of the training loop.
+#[derive(Debug, Clone)]
+pub struct Training {
+    /// Resets the epoch's sums; run before the first batch of every epoch.
+    pub begin_epoch: ProgramId,
+    /// One step: batch, forward, backward, update, bookkeeping.
+    pub step: ProgramId,
+    /// The batch's loss and gradients without an update.
+    pub gradient: ProgramId,
+    /// Norms of every parameter and its gradient into `norms`, where asked for.
+    pub record: Option<ProgramId>,
+    /// (models, parameters, 2): sums of squares of each gradient and each parameter.
+    pub norms: BufferId,
+    /// Examples in a batch.
+    pub batch: usize,
+    /// Batches in an epoch.
+    pub steps_per_epoch: usize,
+    /// Flat gradients, laid out like the parameters.
+    pub gradients: BufferId,
+    /// (models, COUNTERS).
+    pub counters: BufferId,
+    /// (models, SCALARS).
+    pub scalars: BufferId,
+    /// (models, log_steps, 2): loss and accuracy of the last steps.
+    pub log: BufferId,
+    /// Steps that `log` holds.
+    pub log_steps: usize,
+    /// Everything that a resumed run needs beside the parameters.
+    pub state: Vec<BufferId>,
+}
+
+/// Programs and buffers of an evaluation over one set.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// Resets the sums.
+    pub begin: ProgramId,
+    /// One batch.
+    pub step: ProgramId,
+    /// Batches in the set.
+    pub steps: usize,
+    /// Examples in a batch.
+    pub batch: usize,
+    /// (models, COUNTERS).
+    pub counters: BufferId,
+    /// (models, SCALARS).
+    pub scalars: BufferId,
+    /// The network's outputs for the last batch: (models, batch, outputs).
+    pub outputs: Slice,
+}
+
+/// A finished plan with what its parts are called.
+#[derive(Debug, Clone)]
+pub struct TrainingPlan {
+    /// Buffers and programs.
+    pub plan: Plan,
+    /// Where each parameter lives in `parameters`.
+    pub layout: ParameterLayout,
+    /// Flat parameters of all models.
+    pub parameters: BufferId,
+    /// One word per 64 elements of a model: 1 where they are weights.
+    pub weight_blocks: BufferId,
+    /// (models, HYPER).
+    pub hyper: BufferId,
+    /// Subtracted from each feature, and divided by.
+    pub scaling: [BufferId; 2],
+}
+
+/// Memory of one graph: a buffer per assigned slot.
+pub(super) struct GraphMemory {
+    pub(super) graph: Graph,
+    pub(super) assignment: Assignment,
+    pub(super) buffers: Vec<BufferId>,
+    pub(super) indices: BufferId,
+    pub(super) batch: usize,
+}
+
+/// Builds a [`TrainingPlan`].
+pub struct PlanBuilder<'a> {
+    pub(super) model: &'a Model,
+    pub(super) models: usize,
+    pub(super) limits: Limits,
+    pub(super) out: TrainingPlan,
+    pub(super) scaling_add: f32,
+    pub(super) gradients: BufferId,
+    /// A word for bindings that a variant leaves untouched.
+    pub(super) unused: BufferId,
+    evaluation: Option<(GraphMemory, [BufferId; 3])>,
+}
+
+impl<'a> PlanBuilder<'a> {
+    /// Starts a plan for `models` copies of a model. Features are scaled by `scaling_len` pairs of numbers (one for all,
+    /// or one per feature) and `scaling_add`.
+    pub fn new(model: &'a Model, models: usize, scaling_len: usize, scaling_add: f32, limits: Limits) -> Self {
+        let mut plan = Plan::default();
+        let layout = ParameterLayout::new(model, models);
+        let parameters = plan.buffer("parameters", Element::F32, layout.len(), Role::Parameters);
+        let gradients = plan.buffer("gradients", Element::F32, layout.len(), Role::Gradients);
+        let weight_blocks = plan.buffer("weight_blocks", Element::U32, layout.stride / 64, Role::State);
+        let hyper = plan.buffer("hyper", Element::F32, models * state::HYPER, Role::State);
+        let scaling =
+            ["scaling.subtract", "scaling.divide"].map(|name| plan.buffer(name, Element::F32, scaling_len, Role::Data));
+        let unused = plan.buffer("unused", Element::F32, 64, Role::Activations);
+        let out = TrainingPlan { plan, layout, parameters, weight_blocks, hyper, scaling };
+        PlanBuilder { model, models, limits, out, scaling_add, gradients, unused, evaluation: None }
+    }
+
+    /// Declares the buffers of a set of examples.
+    pub fn source(&mut self, name: &str, layout: DataLayout) -> Result<SourceBuffers, BuildError> {
+        SourceBuffers::declare(&mut self.out.plan, name, layout, &self.limits)
+    }
+
+    /// Adds the programs of the training loop over `source`.
+    pub fn training(
+        &mut self,
+        source: &SourceBuffers,
+        batch: usize,
+        train: &TrainSpec,
+        optimizer: &OptimizerSpec,
+    ) -> Training {
+        let examples = source.layout.examples;
+        let mut graph = Graph::forward(self.model, true);
+        graph.add_backward();
+        let memory = self.allocate(graph, batch, "train");
+        let [counters, scalars] = self.step_state("train");
+        let log_steps = 4096;
+        let log = self.out.plan.buffer("train.log", Element::F32, self.models * log_steps * 2, Role::Metrics);
+        let moments = self.moments(optimizer);
+        let penalty = self.sums("train.penalty", optimizer.l2 != 0.0);
+        let norm = self.sums("train.gradient_norm", optimizer.clip_norm.is_some());
+
+        let mut step = self.lower(&memory, source, counters, train.shuffle);
+        let bookkeeping = self.finish(&memory, [counters, scalars, log], log_steps, examples, penalty, true);
+        let mut gradient = step.clone();
+        gradient.extend(self.penalty(penalty));
+        gradient.push(bookkeeping.clone());
+        step.extend(self.penalty(penalty));
+        step.extend(self.gradient_norm(norm, optimizer));
+        step.extend(self.update(optimizer, &moments, scalars, norm));
+        step.push(bookkeeping);
+
+        let parameters = self.model.parameters.len();
+        let norms = self.out.plan.buffer("train.norms", Element::F32, self.models * parameters * 2, Role::Metrics);
+        let records = train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms));
+        let record = records.then(|| self.norm_records(norms)).map(|d| self.out.plan.program("record norms", d));
+        let begin = self.begin("train begin epoch", counters, scalars);
+        let steps_per_epoch = if train.drop_last { examples / batch } else { examples.div_ceil(batch) };
+        Training {
+            begin_epoch: self.out.plan.program("train begin epoch", vec![begin]),
+            step: self.out.plan.program("train step", step),
+            gradient: self.out.plan.program("gradient", gradient),
+            record,
+            norms,
+            batch,
+            steps_per_epoch,
+            gradients: self.gradients,
+            counters,
+            scalars,
+            log,
+            log_steps,
+            state: moments.into_iter().chain([counters, scalars]).collect(),
+        }
+    }
+
+    /// Adds the programs of an evaluation over `source`. All evaluations share their memory, so they take the batch of
+    /// the first.
+    pub fn evaluation(&mut self, name: &str, source: &SourceBuffers, batch: usize, l2: f32) -> Evaluation {
+        let (memory, [counters, scalars, log]) = self.evaluation.take().unwrap_or_else(|| {
+            let memory = self.allocate(Graph::forward(self.model, false), batch, "evaluation");
+            let [counters, scalars] = self.step_state("evaluation");
+            let log = self.out.plan.buffer("evaluation.log", Element::F32, 2 * self.models, Role::Metrics);
+            (memory, [counters, scalars, log])
+        });
+        let examples = source.layout.examples;
+        let penalty = self.sums(&format!("{name}.penalty"), l2 != 0.0);
+        let mut begin = vec![self.begin(&format!("{name} begin"), counters, scalars)];
+        begin.extend(self.penalty(penalty));
+        let mut step = self.lower(&memory, source, counters, false);
+        step.push(self.finish(&memory, [counters, scalars, log], 1, examples, penalty, false));
+        let evaluation = Evaluation {
+            begin: self.out.plan.program(format!("{name} begin"), begin),
+            step: self.out.plan.program(format!("{name} step"), step),
+            steps: examples.div_ceil(memory.batch),
+            batch: memory.batch,
+            counters,
+            scalars,
+            outputs: self.slice_of(&memory, memory.graph.outputs()),
+        };
+        self.evaluation = Some((memory, [counters, scalars, log]));
+        evaluation
+    }
+
+    /// The plan, checked against the device's limits.
+    pub fn finish_plan(self) -> Result<TrainingPlan, BuildError> {
+        self.out.plan.check(&self.limits)?;
+        Ok(self.out)
+    }
+
+    fn allocate(&mut self, graph: Graph, batch: usize, prefix: &str) -> GraphMemory {
+        let loss_writes = graph.nodes.iter().find(|n| n.op == super::Op::Loss).map_or(&[][..], |n| &n.writes[..2]);
+        let kept: Vec<_> = loss_writes.iter().copied().chain([graph.outputs()]).collect();
+        let assignment = memory::assign(&graph, &kept);
+        let buffers = assignment.lens.iter().enumerate().map(|(slot, len)| {
+            let first = (0..graph.values.len()).find(|v| assignment.buffer_of[*v] == slot).unwrap_or(0);
+            let name = format!("{prefix}.{}", graph.values[first].name);
+            self.out.plan.buffer(name, Element::F32, self.models * batch * len, Role::Activations)
+        });
+        let buffers = buffers.collect();
+        let indices =
+            self.out.plan.buffer(format!("{prefix}.indices"), Element::U32, self.models * batch, Role::Activations);
+        GraphMemory { graph, assignment, buffers, indices, batch }
+    }
+
+    fn step_state(&mut self, prefix: &str) -> [BufferId; 2] {
+        let counters = format!("{prefix}.counters");
+        let scalars = format!("{prefix}.scalars");
+        [
+            self.out.plan.buffer(counters, Element::U32, self.models * state::COUNTERS, Role::State),
+            self.out.plan.buffer(scalars, Element::F32, self.models * state::SCALARS, Role::State),
+        ]
+    }
+
+    fn moments(&mut self, optimizer: &OptimizerSpec) -> Vec<BufferId> {
+        let names: &[&str] = match optimizer.kind {
+            OptimizerKind::Sgd if optimizer.momentum == 0.0 => &[],
+            OptimizerKind::Sgd => &["velocity"],
+            OptimizerKind::Adam | OptimizerKind::AdamW => &["mean", "variance"],
+        };
+        let len = self.out.layout.len();
+        names.iter().map(|name| self.out.plan.buffer(*name, Element::F32, len, Role::State)).collect()
+    }
+
+    /// A buffer for partial sums of squares over a model's parameters, if wanted.
+    fn sums(&mut self, name: &str, wanted: bool) -> Option<Slice> {
+        wanted.then(|| {
+            let parts = kernel::sum_squares::parts(self.out.layout.stride);
+            let id = self.out.plan.buffer(name, Element::F32, self.models * parts, Role::Metrics);
+            self.out.plan.whole(id)
+        })
+    }
+
+    fn begin(&self, label: &str, counters: BufferId, scalars: BufferId) -> Dispatch {
+        let [hyper, counters, scalars] = [self.out.hyper, counters, scalars].map(|id| self.out.plan.whole(id));
+        kernel::begin_epoch::dispatch(label, self.models, hyper, counters, scalars)
+    }
+
+    fn lower(&self, memory: &GraphMemory, source: &SourceBuffers, counters: BufferId, shuffle: bool) -> Vec<Dispatch> {
+        let lowering = lower::Lowering { builder: self, memory, source, counters, shuffle };
+        memory.graph.nodes.iter().flat_map(|node| lowering.node(node)).collect()
+    }
+
+    /// The memory of a value: (models, batch, len) floats.
+    pub(super) fn slice_of(&self, memory: &GraphMemory, value: super::ValueId) -> Slice {
+        let buffer = memory.buffers[memory.assignment.buffer_of[value.0]];
+        Slice { buffer, offset: 0, len: self.models * memory.batch * memory.graph.values[value.0].len }
+    }
+}

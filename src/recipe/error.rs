@@ -1,0 +1,172 @@
+//! What can be wrong with a recipe, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A recipe that cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RecipeError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the recipe: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The file is far larger than any recipe.
+    #[error("{origin}: {bytes} bytes are too many for a recipe; at most {limit} are read")]
+    TooLarge {
+        /// The file.
+        origin: String,
+        /// Its size.
+        bytes: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// Not TOML.
+    #[error("{place}: not valid TOML: {message}")]
+    Syntax {
+        /// Where.
+        place: Place,
+        /// What the parser says.
+        message: String,
+    },
+    /// A key that means nothing here.
+    #[error("{place}: unknown key \"{key}\"{}; known here: {}", did_you_mean(suggestion), known.join(", "))]
+    UnknownKey {
+        /// Where.
+        place: Place,
+        /// The whole key, dotted.
+        key: String,
+        /// The known key that looks most like it.
+        suggestion: Option<&'static str>,
+        /// Every key that is known at this place.
+        known: Vec<&'static str>,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("{place}: {key} = {found}: expected {expected}")]
+    Value {
+        /// Where.
+        place: Place,
+        /// The whole key, dotted.
+        key: String,
+        /// The value, shortened.
+        found: String,
+        /// What is allowed.
+        expected: String,
+    },
+    /// A key that must be there.
+    #[error("{place}: {key} is missing: expected {expected}")]
+    Missing {
+        /// The table it is missing from.
+        place: Place,
+        /// The whole key, dotted.
+        key: String,
+        /// What is allowed.
+        expected: String,
+    },
+    /// Keys that contradict each other.
+    #[error("{place}: {key}: {problem}")]
+    Conflict {
+        /// Where.
+        place: Place,
+        /// The whole key, dotted.
+        key: String,
+        /// What does not fit, and what to do.
+        problem: String,
+    },
+    /// An override that is not `key=value` or leads nowhere.
+    #[error("{setting}: {problem}")]
+    Override {
+        /// The override as given.
+        setting: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// A layer of `--layers` that cannot be read.
+    #[error("layers \"{text}\": layer {index} is \"{found}\": {problem}")]
+    Layers {
+        /// The whole list.
+        text: String,
+        /// Which layer, from 0.
+        index: usize,
+        /// The part that is wrong.
+        found: String,
+        /// What is wrong, and what is expected.
+        problem: String,
+    },
+    /// A data file that is nowhere.
+    #[error(
+        "{key} = \"{path}\": no such file in the recipe's folder; also looked for {}; give its folder with --data DIR",
+        looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    DataNotFound {
+        /// The key that names the file.
+        key: &'static str,
+        /// What it says.
+        path: String,
+        /// Every place that was tried.
+        looked: Vec<PathBuf>,
+    },
+    /// A recipe that a sweep lists and that is neither a file nor bundled.
+    #[error(
+        "{origin}: sweep.recipes names \"{name}\", which is neither a file nor a bundled recipe{}",
+        did_you_mean(suggestion)
+    )]
+    NoSuchRecipe {
+        /// The recipe with the sweep.
+        origin: String,
+        /// What it names.
+        name: String,
+        /// The bundled recipe whose name looks most like it.
+        suggestion: Option<&'static str>,
+    },
+    /// More combinations than anyone means.
+    #[error("{origin}: the sweep has more than {limit} combinations; take values or trials away")]
+    SweepTooLarge {
+        /// The recipe with the sweep.
+        origin: String,
+        /// The most that are expanded.
+        limit: usize,
+    },
+}
+
+fn did_you_mean(suggestion: &Option<&'static str>) -> String {
+    suggestion.map_or(String::new(), |name| format!("; did you mean \"{name}\"?"))
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A line of a recipe.
+    Line {
+        /// The file, or another name of the text.
+        origin: Arc<str>,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// An override, as it was given: `--set a.b=c`, or a value of a sweep.
+    Setting(Arc<str>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Line { origin, line } => write!(f, "{origin}:{line}"),
+            Place::Setting(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The candidate that looks most like `word`, if one looks enough like it to be meant.
+pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.chars().count() / 3).max(2);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,164 @@
+//! Typed access to the tree: every wrong type, range or key becomes an error that names its place.
+
+use super::error::{Place, RecipeError, nearest};
+use super::schema::Keyword;
+use super::tree::{Node, Value};
+
+/// A table whose keys are all known.
+pub(super) struct Table<'a> {
+    path: String,
+    place: &'a Place,
+    entries: &'a [(String, Node)],
+}
+
+/// A value and its whole key.
+#[derive(Clone)]
+pub(super) struct Item<'a> {
+    pub path: String,
+    pub node: &'a Node,
+}
+
+impl<'a> Table<'a> {
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<Item<'a>> {
+        let node = self.entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)?;
+        Some(Item { path: join(&self.path, key), node })
+    }
+
+    /// The table at `key`; an empty one if there is none.
+    pub fn section(&self, key: &str) -> Result<Table<'a>, RecipeError> {
+        match self.get(key) {
+            Some(item) => item.table(&format!("a table, such as [{key}]")),
+            None => Ok(Table { path: join(&self.path, key), place: self.place, entries: &[] }),
+        }
+    }
+
+    /// The value of `key`, which must be there.
+    pub fn require(&self, key: &str, expected: &str) -> Result<Item<'a>, RecipeError> {
+        self.get(key).ok_or_else(|| self.missing(key, expected))
+    }
+
+    /// The error for a key that must be there.
+    pub fn missing(&self, key: &str, expected: &str) -> RecipeError {
+        RecipeError::Missing { place: self.place.clone(), key: join(&self.path, key), expected: expected.into() }
+    }
+
+    /// Every key and value.
+    pub fn items(&self) -> impl Iterator<Item = (&'a str, Item<'a>)> + '_ {
+        self.entries.iter().map(|(key, node)| (key.as_str(), Item { path: join(&self.path, key), node }))
+    }
+
+    /// Refuses keys that are not in `known`.
+    pub fn only(self, known: &[&'static str]) -> Result<Table<'a>, RecipeError> {
+        match self.entries.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+            None => Ok(self),
+            Some((key, node)) => Err(RecipeError::UnknownKey {
+                place: node.place.clone(),
+                key: join(&self.path, key),
+                suggestion: nearest(key, known.iter().copied()),
+                known: known.to_vec(),
+            }),
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_string() } else { format!("{path}.{key}") }
+}
+
+impl<'a> Item<'a> {
+    /// The error for a value that is not what was expected.
+    pub fn wrong(&self, expected: impl Into<String>) -> RecipeError {
+        RecipeError::Value {
+            place: self.node.place.clone(),
+            key: self.path.clone(),
+            found: self.node.describe(),
+            expected: expected.into(),
+        }
+    }
+
+    /// The error for a value that contradicts another.
+    pub fn conflict(&self, problem: impl Into<String>) -> RecipeError {
+        RecipeError::Conflict { place: self.node.place.clone(), key: self.path.clone(), problem: problem.into() }
+    }
+
+    /// The value as a table; `expected` says what the table would hold.
+    pub fn table(&self, expected: &str) -> Result<Table<'a>, RecipeError> {
+        match &self.node.value {
+            Value::Table(entries) => Ok(Table { path: self.path.clone(), place: &self.node.place, entries }),
+            _ => Err(self.wrong(expected)),
+        }
+    }
+
+    /// The value as a list.
+    pub fn list(&self, expected: &str) -> Result<Vec<Item<'a>>, RecipeError> {
+        match &self.node.value {
+            Value::Array(nodes) => {
+                let items = nodes.iter().enumerate();
+                Ok(items.map(|(index, node)| Item { path: format!("{}.{index}", self.path), node }).collect())
+            }
+            _ => Err(self.wrong(expected)),
+        }
+    }
+
+    /// The value as text.
+    pub fn text(&self, expected: &str) -> Result<&'a str, RecipeError> {
+        match &self.node.value {
+            Value::String(text) => Ok(text),
+            _ => Err(self.wrong(expected)),
+        }
+    }
+
+    /// One word of an enum.
+    pub fn word<T: Keyword>(&self) -> Result<T, RecipeError> {
+        let expected = || {
+            let words = T::WORDS.iter().map(|(word, _)| *word);
+            let near = match &self.node.value {
+                Value::String(text) => nearest(text, words.clone()),
+                _ => None,
+            };
+            let list = words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+            near.map_or(format!("one of {list}"), |near| format!("one of {list} (did you mean \"{near}\"?)"))
+        };
+        match &self.node.value {
+            Value::String(text) => T::from_word(text).ok_or_else(|| self.wrong(expected())),
+            _ => Err(self.wrong(expected())),
+        }
+    }
+
+    /// true or false.
+    pub fn boolean(&self) -> Result<bool, RecipeError> {
+        match self.node.value {
+            Value::Boolean(value) => Ok(value),
+            _ => Err(self.wrong("true or false")),
+        }
+    }
+
+    /// A whole number of at least `least` that fits the type.
+    pub fn whole<T: TryFrom<i128>>(&self, least: i128) -> Result<T, RecipeError> {
+        let expected =
+            if least == 0 { "a whole number, 0 or more".into() } else { format!("a whole number, {least} or more") };
+        match self.node.value {
+            Value::Integer(n) if n >= least => {
+                T::try_from(n).map_err(|_| self.wrong(format!("{expected}, but not as large as this")))
+            }
+            _ => Err(self.wrong(expected)),
+        }
+    }
+
+    /// A finite number that `allowed` accepts, once rounded to f32 (so that 1e-60 does not pass as positive).
+    pub fn number(&self, expected: &str, allowed: impl Fn(f32) -> bool) -> Result<f32, RecipeError> {
+        let value = self.wide_number(expected, |_| true)? as f32;
+        if value.is_finite() && allowed(value) { Ok(value) } else { Err(self.wrong(expected)) }
+    }
+
+    /// A finite number that `allowed` accepts; integers are numbers too.
+    pub fn wide_number(&self, expected: &str, allowed: impl Fn(f64) -> bool) -> Result<f64, RecipeError> {
+        let value = match self.node.value {
+            Value::Float(value) => value,
+            Value::Integer(value) => value as f64,
+            _ => return Err(self.wrong(expected)),
+        };
+        if value.is_finite() && allowed(value) { Ok(value) } else { Err(self.wrong(expected)) }
+    }
+}

@@ -1,0 +1,113 @@
+//! Charts, pictures and pages that show what a run did.
+//!
+//! Nothing here knows the trainer: a [`Chart`] draws plain points, [`ImageGrid`] plain pixels, and [`write_run_report`]
+//! reads the files of a run folder. Every drawing is SVG text first; PNG is that SVG rasterised with a bundled font, so
+//! that pictures look the same on a machine that has no fonts installed.
+
+mod chart;
+mod colour;
+mod confusion;
+mod contour;
+mod html;
+mod images;
+mod plot;
+mod raster;
+mod records;
+mod run;
+mod space;
+mod surface;
+mod svg;
+mod sweep;
+mod ticks;
+
+pub use chart::{Axis, Chart, Event, Series};
+pub use colour::{ColourMap, Rgb, series_colour};
+pub use confusion::ConfusionMatrix;
+pub use html::{Block, Link, Page, Section, Table};
+pub use images::{ColourBar, ImageGrid, Picture, Tile, weight_grid};
+pub use raster::{save_drawing, svg_to_png};
+pub use records::{Record, RunRecords};
+pub use run::{compare_runs, run_page, write_run_report};
+pub use surface::Landscape;
+pub use sweep::{GalleryEntry, SweepReport, SweepRow, gallery_page, mean_over_trials};
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Why a report could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A line of a run's log is not what the run format says.
+    #[error("{} line {line}: {message}", path.display())]
+    Record {
+        /// The log file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// The folder holds no run.
+    #[error("{}: no metrics.jsonl here; give the folder of a run, as `train --out DIR` writes it", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A drawing was asked for in a format there is no writer for.
+    #[error("{}: a drawing is written as .svg or .png; rename the output file", path.display())]
+    Format {
+        /// The output file.
+        path: PathBuf,
+    },
+    /// What was to be drawn contradicts itself.
+    #[error("{what}: expected {expected}, found {found}")]
+    Shape {
+        /// The drawing.
+        what: String,
+        /// What its parts must be.
+        expected: String,
+        /// What they are.
+        found: String,
+    },
+    /// The drawing library refused.
+    #[error("{what} could not be drawn: {message}")]
+    Draw {
+        /// The drawing.
+        what: String,
+        /// What the library said.
+        message: String,
+    },
+}
+
+/// Writes a file so that a reader sees the old content or the new, never a part.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    let error = |source| ReportError::Io { path: path.to_path_buf(), source };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder).map_err(error)?;
+    let mut file = temporary_file(folder).map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.persist(path).map_err(|failed| error(failed.error))?;
+    Ok(())
+}
+
+/// A temporary file with the permissions an ordinary new file gets: a report is there to be shared.
+fn temporary_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}

@@ -1,0 +1,157 @@
+//! Everything needed to go on from a moment in training, and its file.
+
+use super::Tracker;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A moment in training. The device's buffers are kept word by word, so that a resumed run takes the very steps that the
+/// interrupted one would have taken.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Checkpoint {
+    /// Where the run stands.
+    pub progress: Progress,
+    /// Words of the parameters and of every state buffer, by the plan's names.
+    pub buffers: Vec<(String, Vec<u32>)>,
+    /// Best parameters of each member so far, where early stopping keeps them.
+    pub best: Vec<Option<Vec<u32>>>,
+}
+
+/// The part of a [`Checkpoint`] that lives on the host.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Epochs finished.
+    pub epoch: u32,
+    /// Steps taken in the epoch after those; 0: it has not begun.
+    pub step_in_epoch: u32,
+    /// Steps taken in all.
+    pub step: u32,
+    /// Seconds of training so far.
+    pub seconds: f64,
+    /// Early stopping of each member.
+    pub early_stop: Vec<Tracker>,
+    /// The plateau schedule of each member, and what it has multiplied the rate by.
+    pub plateau: Vec<(Tracker, f32)>,
+}
+
+/// Why a checkpoint could not be written or used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not a checkpoint.
+    #[error("{path} is not a checkpoint of gputrain: {problem}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The checkpoint belongs to another model, batch or optimizer.
+    #[error("the checkpoint does not fit this run: {0}; resume with the recipe it was made with")]
+    Mismatch(String),
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint to `path`, whole or not at all: a crash leaves the file before it.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let io = |source| CheckpointError::Io { path: path.into(), source };
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(io)?;
+        let named = self.buffers.iter().map(|(name, words)| (name.clone(), words));
+        let best = self.best.iter().enumerate();
+        let best = best.filter_map(|(i, words)| Some((format!("best.{i}"), words.as_ref()?)));
+        let mut views = Vec::new();
+        for (name, words) in named.chain(best) {
+            let view = TensorView::new(Dtype::U32, vec![words.len()], bytemuck::cast_slice(words))
+                .map_err(|e| self.malformed(path, e))?;
+            views.push((name, view));
+        }
+        let progress = serde_json::to_string(&self.progress).map_err(|e| self.malformed(path, e))?;
+        let metadata = HashMap::from([("gputrain.progress".to_string(), progress)]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| self.malformed(path, e))?;
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+        file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+        file.persist(path).map_err(|e| io(e.error))?;
+        Ok(())
+    }
+
+    fn malformed(&self, path: &Path, problem: impl std::fmt::Display) -> CheckpointError {
+        CheckpointError::Malformed { path: path.into(), problem: problem.to_string() }
+    }
+
+    /// Reads a checkpoint.
+    pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
+        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io { path: path.into(), source })?;
+        let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(e.to_string()))?;
+        let text = header.metadata().as_ref().and_then(|m| m.get("gputrain.progress"));
+        let text = text.ok_or_else(|| malformed("its header has no gputrain.progress".into()))?;
+        let progress: Progress = serde_json::from_str(text).map_err(|e| malformed(e.to_string()))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| malformed(e.to_string()))?;
+        let mut checkpoint = Checkpoint { best: vec![None; progress.early_stop.len()], progress, buffers: Vec::new() };
+        for (name, tensor) in tensors.tensors() {
+            if tensor.dtype() != Dtype::U32 {
+                return Err(malformed(format!("{name} holds {:?}, not U32", tensor.dtype())));
+            }
+            let words = bytemuck::pod_collect_to_vec(tensor.data());
+            match name.strip_prefix("best.").map(|index| index.parse::<usize>()) {
+                Some(Ok(index)) if index < checkpoint.best.len() => checkpoint.best[index] = Some(words),
+                Some(_) => return Err(malformed(format!("{name} belongs to no model"))),
+                None => checkpoint.buffers.push((name, words)),
+            }
+        }
+        checkpoint.buffers.sort();
+        Ok(checkpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Checkpoint {
+        Checkpoint {
+            progress: Progress {
+                epoch: 3,
+                step_in_epoch: 7,
+                step: 1000,
+                seconds: 1.5,
+                early_stop: vec![Tracker { best: Some(0.25), best_epoch: 2, waited: 1 }; 2],
+                plateau: vec![(Tracker::default(), 0.5); 2],
+            },
+            buffers: vec![("mean".into(), vec![1, 2, u32::MAX]), ("parameters".into(), vec![0x7fc0_0001])],
+            best: vec![None, Some(vec![9, 8])],
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint/state.safetensors");
+        sample().save(&path).unwrap();
+        assert_eq!(Checkpoint::load(&path).unwrap(), sample());
+        // Nothing but the file itself is left in the folder.
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.safetensors");
+        sample().save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for len in [0, 7, 8, bytes.len() / 2, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..len]).unwrap();
+            assert!(matches!(Checkpoint::load(&path), Err(CheckpointError::Malformed { .. })), "{len} bytes");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! One of the models that train side by side.
+
+use crate::kernel::{hash, state};
+use crate::recipe::{OptimizerSpec, Recipe, Schedule};
+
+/// What is a model's own among models of one shape that train together: its seed and its optimizer's numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Seeds the batch order and dropout.
+    pub seed: u64,
+    /// The optimizer. All members share its kind and which terms it has; the numbers are the member's own.
+    pub optimizer: OptimizerSpec,
+    /// The learning rate over the epochs.
+    pub schedule: Schedule,
+}
+
+impl Member {
+    /// The one member of a recipe.
+    pub fn of(recipe: &Recipe) -> Member {
+        Member { seed: recipe.seed, optimizer: recipe.optimizer, schedule: recipe.schedule.clone() }
+    }
+
+    /// The step state before the first epoch: (counters, scalars).
+    pub(super) fn initial_state(&self) -> ([u32; state::COUNTERS], [f32; state::SCALARS]) {
+        let mut counters = [0; state::COUNTERS];
+        // Beginning an epoch adds one: the first is 0.
+        counters[state::EPOCH] = u32::MAX;
+        counters[state::SEED] = hash::combine((self.seed >> 32) as u32, self.seed as u32);
+        let hyper = crate::graph::hyper_words(&self.optimizer, 0.0, 0);
+        let mut scalars = [0.0; state::SCALARS];
+        scalars[state::BETA1_CORRECTION] = hyper[state::ONE_MINUS_BETA1];
+        scalars[state::BETA2_CORRECTION] = hyper[state::ONE_MINUS_BETA2];
+        (counters, scalars)
+    }
+}

@@ -1,0 +1,126 @@
+//! What a run measures, and who is told.
+
+use super::Checkpoint;
+use crate::kernel::state;
+use crate::recipe::Metric;
+use serde::{Deserialize, Serialize};
+
+/// Loss and accuracy over a set of examples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Mean loss over the examples, the L2 penalty included.
+    pub loss: f32,
+    /// Share of right answers.
+    pub accuracy: f32,
+}
+
+impl Score {
+    /// From one model's counters and scalars after a pass over a set.
+    pub(super) fn of(counters: &[u32], scalars: &[f32]) -> Score {
+        let seen = counters[state::SEEN].max(1) as f32;
+        Score { loss: scalars[state::LOSS_SUM] / seen, accuracy: scalars[state::CORRECT_SUM] / seen }
+    }
+}
+
+/// One line of `metrics.jsonl`: an epoch of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// Number of the epoch, from 1.
+    pub epoch: u32,
+    /// Optimizer steps taken so far.
+    pub step: u32,
+    /// Mean loss over the epoch's examples, each at the weights of its step.
+    pub train_loss: f32,
+    /// Accuracy likewise.
+    pub train_accuracy: f32,
+    /// On the validation set, after the epoch.
+    pub validation_loss: Option<f32>,
+    /// On the validation set, after the epoch.
+    pub validation_accuracy: Option<f32>,
+    /// On the test set, where recorded every epoch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub test_loss: Option<f32>,
+    /// On the test set, where recorded every epoch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub test_accuracy: Option<f32>,
+    /// The epoch's learning rate.
+    pub learning_rate: f32,
+    /// Seconds since training began.
+    pub seconds: f64,
+}
+
+impl EpochMetrics {
+    /// The value of a metric, where it was measured.
+    pub fn get(&self, metric: Metric) -> Option<f32> {
+        match metric {
+            Metric::TrainLoss => Some(self.train_loss),
+            Metric::TrainAccuracy => Some(self.train_accuracy),
+            Metric::ValidationLoss => self.validation_loss,
+            Metric::ValidationAccuracy => self.validation_accuracy,
+            Metric::TestLoss => self.test_loss,
+            Metric::TestAccuracy => self.test_accuracy,
+        }
+    }
+}
+
+/// One line of `steps.jsonl`: a step of one model.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StepMetrics {
+    /// Number of the step, from 1.
+    pub step: u32,
+    /// Mean loss of the batch.
+    pub loss: f32,
+    /// Accuracy on the batch.
+    pub accuracy: f32,
+    /// On the validation set, where recorded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub validation_loss: Option<f32>,
+    /// On the validation set, where recorded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub validation_accuracy: Option<f32>,
+    /// Norm of each parameter's gradient, by name, where recorded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub gradient_norms: Option<std::collections::BTreeMap<String, f32>>,
+    /// Norm of each parameter, by name, where recorded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub weight_norms: Option<std::collections::BTreeMap<String, f32>>,
+}
+
+/// Is told what happens in training. Every method has a default that ignores it.
+pub trait Observer {
+    /// A model finished an epoch. On a GPU this may come while later epochs already run.
+    fn epoch(&mut self, member: usize, metrics: &EpochMetrics) {
+        let _ = (member, metrics);
+    }
+
+    /// A logged step of a model.
+    fn step(&mut self, member: usize, metrics: &StepMetrics) {
+        let _ = (member, metrics);
+    }
+
+    /// The weights of a model after an epoch, where recorded.
+    fn weights(&mut self, member: usize, epoch: u32, parameters: Vec<Vec<f32>>) {
+        let _ = (member, epoch, parameters);
+    }
+
+    /// Steps handed to the device so far, of all in the run.
+    fn progress(&mut self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+
+    /// Everything needed to go on from here.
+    fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        let _ = checkpoint;
+    }
+
+    /// Asked between launches: true stops the run, to be resumed later.
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+/// An observer that ignores everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}

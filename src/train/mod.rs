@@ -1,0 +1,67 @@
+//! The training loop: feeds a backend, asks for steps, and records what comes back.
+
+mod checkpoint;
+mod evaluate;
+mod member;
+mod metrics;
+mod spec;
+mod tracker;
+mod trainer;
+mod upload;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use evaluate::Evaluator;
+pub use member::Member;
+pub use metrics::{EpochMetrics, Observer, Score, Silent, StepMetrics};
+pub use spec::TrainerSpec;
+pub use tracker::Tracker;
+pub use trainer::{Outcome, Stop, Trainer};
+
+use crate::backend::BackendError;
+use crate::graph::BuildError;
+
+/// Why training could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The plan does not fit the device.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The device failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// Nothing to train on.
+    #[error("the training set is empty after {held_out} examples were held out; lower data.validation or data.test")]
+    NoExamples {
+        /// Examples in the validation and test sets.
+        held_out: usize,
+    },
+    /// `drop_last` leaves no batch.
+    #[error("a batch of {batch} is larger than the {examples} training examples, and train.drop_last drops it; lower train.batch")]
+    NoBatch {
+        /// Examples in a batch.
+        batch: usize,
+        /// Examples in the training set.
+        examples: usize,
+    },
+    /// The loss left the finite numbers.
+    #[error("the loss was not finite at step {step} (epoch {epoch}); lower optimizer.learning_rate, set optimizer.clip_norm, or check the data's scale (data.scale)")]
+    NotFinite {
+        /// Number of the step, from 1.
+        step: u32,
+        /// Number of the epoch, from 1.
+        epoch: u32,
+    },
+    /// A metric that early stopping or the plateau schedule watches does not exist in this run.
+    #[error("{watcher} watches {metric}, but there is no such set; add data.{set}")]
+    NoMetric {
+        /// Who asks.
+        watcher: &'static str,
+        /// The metric's name.
+        metric: String,
+        /// The missing set.
+        set: &'static str,
+    },
+    /// A checkpoint that is not this run's.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}

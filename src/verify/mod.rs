@@ -1,0 +1,10 @@
+//! Checks that a device computes what the specification says: every kernel against its CPU reference in f64, and
+//! gradients against finite differences.
+
+pub mod gradient;
+mod layout;
+pub mod parity;
+mod report;
+
+pub use parity::{verify, verify_kernel};
+pub use report::{KernelRow, VerifyReport};

@@ -1,0 +1,252 @@
+//! Every kernel on a device against its reference in f64, with canaries around everything it may touch.
+
+use super::layout::{Layout, canary};
+use super::report::{KernelRow, VerifyReport};
+use crate::backend::cpu::{Implementation, Machine};
+use crate::backend::{Backend, BackendError};
+use crate::kernel::{Access, Binding, Case, Element, Kernel};
+use crate::plan::BufferId;
+use std::sync::Arc;
+
+/// Verifies kernels on a device; `progress` sees each row as it comes.
+pub fn verify(
+    backend: &dyn Backend,
+    kernels: &[&'static Kernel],
+    mut progress: impl FnMut(&KernelRow),
+) -> VerifyReport {
+    let rows = kernels.iter().map(|kernel| {
+        let row = verify_kernel(backend, kernel);
+        progress(&row);
+        row
+    });
+    let rows = rows.collect();
+    VerifyReport { device: backend.info().clone(), rows }
+}
+
+/// Verifies one kernel: all its cases in one session, each between canaries.
+pub fn verify_kernel(backend: &dyn Backend, kernel: &'static Kernel) -> KernelRow {
+    let cases = (kernel.cases)();
+    let outcome = Layout::new(kernel, &cases).and_then(|layout| {
+        let device = run_on_device(backend, &layout).map_err(|error| error.to_string())?;
+        let reference = run_reference(kernel, &layout).map_err(|error| error.to_string())?;
+        Ok(judge(kernel, &cases, &layout, &device, &reference))
+    });
+    let outcome = outcome.unwrap_or_else(Outcome::failed);
+    KernelRow {
+        kernel: kernel.name,
+        cases: cases.len(),
+        worst_error: outcome.error,
+        tolerance: kernel.tolerance,
+        worst_case: outcome.case,
+        passed: outcome.message.is_empty() && !cases.is_empty(),
+        message: if cases.is_empty() { "it has no cases".into() } else { outcome.message },
+    }
+}
+
+/// The words of every buffer after the run.
+fn run_on_device(backend: &dyn Backend, layout: &Layout) -> Result<Vec<Vec<u32>>, BackendError> {
+    let plan = Arc::new(layout.plan.clone());
+    let mut session = backend.prepare(plan.clone())?;
+    for (index, words) in layout.words.iter().enumerate() {
+        session.write(BufferId(index), 0, words)?;
+    }
+    session.run(layout.program, 1)?;
+    (0..plan.buffers.len()).map(|index| session.read(plan.whole(BufferId(index)))).collect()
+}
+
+/// One buffer as the reference left it.
+enum Expected {
+    Floats(Vec<f64>),
+    Words(Vec<u32>),
+}
+
+fn run_reference(kernel: &Kernel, layout: &Layout) -> Result<Vec<Expected>, BackendError> {
+    let mut machine: Machine<f64> = Machine::new(Arc::new(layout.plan.clone()), Implementation::Reference)?;
+    for (index, (words, binding)) in layout.words.iter().zip(kernel.bindings).enumerate() {
+        match binding.element {
+            Element::F32 => {
+                let floats = machine.floats_mut(BufferId(index));
+                floats.iter_mut().zip(words).for_each(|(x, w)| *x = f64::from(f32::from_bits(*w)));
+            }
+            Element::U32 => machine.words_mut(BufferId(index)).copy_from_slice(words),
+        }
+    }
+    machine.run(layout.program, 1);
+    let take = |(index, binding): (usize, &Binding)| match binding.element {
+        Element::F32 => Expected::Floats(machine.floats(BufferId(index)).to_vec()),
+        Element::U32 => Expected::Words(machine.words(BufferId(index)).to_vec()),
+    };
+    Ok(kernel.bindings.iter().enumerate().map(take).collect())
+}
+
+/// The largest error, where it is, and the first thing that fails.
+struct Outcome {
+    error: f64,
+    case: String,
+    message: String,
+}
+
+impl Outcome {
+    fn failed(message: String) -> Outcome {
+        Outcome { error: f64::INFINITY, case: String::new(), message }
+    }
+
+    /// Takes the error of one binding in one case into account; `what` describes it.
+    fn add(&mut self, error: f64, tolerance: f64, case: &Case, what: impl FnOnce() -> String) {
+        let fails = error > tolerance;
+        if self.message.is_empty() && fails {
+            self.message = format!("case {}: {}", case.name, what());
+            self.case.clone_from(&case.name);
+        } else if self.message.is_empty() && (error > self.error || self.case.is_empty()) {
+            self.case.clone_from(&case.name);
+        }
+        self.error = self.error.max(error);
+    }
+}
+
+fn judge(kernel: &Kernel, cases: &[Case], layout: &Layout, device: &[Vec<u32>], reference: &[Expected]) -> Outcome {
+    let mut outcome = Outcome { error: 0.0, case: String::new(), message: String::new() };
+    for (case, ranges) in cases.iter().zip(&layout.ranges) {
+        for (index, (binding, range)) in kernel.bindings.iter().zip(ranges).enumerate() {
+            if binding.access == Access::Read {
+                continue;
+            }
+            let (before, after) = (&layout.words[index][range.clone()], &device[index][range.clone()]);
+            let Difference { error, at, found, wanted } = match &reference[index] {
+                Expected::Words(expected) => differing_word(after, &expected[range.clone()]),
+                Expected::Floats(expected) => largest_error(before, after, &expected[range.clone()]),
+            };
+            let name = binding.name;
+            let what = || format!("{name}[{at}] is {found}, the reference says {wanted} (error {error:.1e})");
+            outcome.add(error, kernel.tolerance, case, what);
+        }
+    }
+    for (index, binding) in kernel.bindings.iter().enumerate() {
+        check_untouched(layout, index, binding, &device[index], cases, &mut outcome);
+    }
+    outcome
+}
+
+/// Where a binding differs most from the reference.
+#[derive(Debug, Default, PartialEq)]
+struct Difference {
+    error: f64,
+    at: usize,
+    found: String,
+    wanted: String,
+}
+
+/// Integers must agree exactly.
+fn differing_word(after: &[u32], expected: &[u32]) -> Difference {
+    match after.iter().zip(expected).position(|(x, e)| x != e) {
+        Some(at) => {
+            let (found, wanted) = (after[at].to_string(), expected[at].to_string());
+            Difference { error: f64::INFINITY, at, found, wanted }
+        }
+        None => Difference::default(),
+    }
+}
+
+/// The largest of the floats' errors, against the root mean square of what the reference wrote: what it left alone must
+/// stay the same to the bit.
+fn largest_error(before: &[u32], after: &[u32], expected: &[f64]) -> Difference {
+    let float = |word: &u32| f32::from_bits(*word);
+    let kept = |before: f32, expected: f64| f64::from(before) == expected || before.is_nan() && expected.is_nan();
+    let written = before.iter().map(float).zip(expected).filter(|(b, e)| !kept(*b, **e) && e.is_finite());
+    let (count, squares) = written.fold((0.0, 0.0), |(n, s), (_, e)| (n + 1.0, s + e * e));
+    let rms = if count > 0.0 { f64::sqrt(squares / count) } else { 0.0 };
+    let mut worst = Difference::default();
+    for (at, (before, (after, &expected))) in
+        before.iter().map(float).zip(after.iter().map(float).zip(expected)).enumerate()
+    {
+        let scale = if kept(before, expected) { 0.0 } else { expected.abs() + rms };
+        let error = element_error(after, expected, scale);
+        if error > worst.error {
+            worst = Difference { error, at, found: after.to_string(), wanted: expected.to_string() };
+        }
+    }
+    worst
+}
+
+/// |x - expected| / scale; 0 when they agree, also in being NaN or the same infinity; infinite when only one is finite.
+fn element_error(x: f32, expected: f64, scale: f64) -> f64 {
+    if f64::from(x) == expected || x == expected as f32 || x.is_nan() && expected.is_nan() {
+        0.0
+    } else if x.is_finite() && expected.is_finite() && scale > 0.0 {
+        (f64::from(x) - expected).abs() / scale
+    } else {
+        f64::INFINITY
+    }
+}
+
+/// Everything outside the contents is still a canary, and what is only read is as it was.
+fn check_untouched(
+    layout: &Layout,
+    index: usize,
+    binding: &Binding,
+    after: &[u32],
+    cases: &[Case],
+    outcome: &mut Outcome,
+) {
+    let guard = canary(binding.element);
+    for (number, case) in cases.iter().enumerate() {
+        let range = &layout.ranges[number][index];
+        let end = layout.ranges.get(number + 1).map_or(after.len(), |next| next[index].start);
+        let name = binding.name;
+        if let Some(at) = after[range.end..end].iter().position(|word| *word != guard) {
+            let len = range.len();
+            outcome.add(f64::INFINITY, 0.0, case, || {
+                format!("element {} of {name}, which has {len}, was written", len + at)
+            });
+        }
+        if number == 0 && after[..range.start].iter().any(|word| *word != guard) {
+            outcome.add(f64::INFINITY, 0.0, case, || format!("something before the start of {name} was written"));
+        }
+        if binding.access == Access::Read && after[range.clone()] != layout.words[index][range.clone()] {
+            outcome.add(f64::INFINITY, 0.0, case, || format!("{name}, which is only read, has changed"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bits(values: &[f32]) -> Vec<u32> {
+        values.iter().map(|x| x.to_bits()).collect()
+    }
+
+    #[test]
+    fn the_error_is_relative_to_the_element_and_to_the_root_mean_square() {
+        let found = largest_error(&bits(&[9.0, 9.0]), &bits(&[3.0, 5.0]), &[3.0, 4.0]);
+        assert_eq!(found.at, 1);
+        assert!((found.error - 1.0 / (4.0 + 12.5f64.sqrt())).abs() < 1e-12, "{found:?}");
+    }
+
+    #[test]
+    fn an_element_that_the_reference_keeps_must_keep_its_bits() {
+        let found = largest_error(&bits(&[9.0, 1000.0]), &bits(&[1.0, 1000.001]), &[1.0, 1000.0]);
+        assert_eq!((found.error, found.at), (f64::INFINITY, 1));
+    }
+
+    #[test]
+    fn values_that_are_not_finite_agree_only_with_their_like() {
+        for (x, expected, error) in [
+            (f32::NAN, f64::NAN, 0.0),
+            (f32::INFINITY, f64::INFINITY, 0.0),
+            (f32::INFINITY, 1e39, 0.0),
+            (f32::NAN, 1.0, f64::INFINITY),
+            (1.0, f64::NAN, f64::INFINITY),
+            (f32::NEG_INFINITY, f64::INFINITY, f64::INFINITY),
+            (f32::INFINITY, 1.0, f64::INFINITY),
+        ] {
+            assert_eq!(element_error(x, expected, 1.0), error, "{x} for {expected}");
+        }
+    }
+
+    #[test]
+    fn integers_agree_exactly_or_not_at_all() {
+        assert_eq!(differing_word(&[1, 2], &[1, 2]).error, 0.0);
+        assert_eq!(differing_word(&[1, 3], &[1, 2]).at, 1);
+    }
+}

@@ -1,0 +1,19 @@
+//! What several test files share.
+
+use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
+
+/// A Vulkan device, also one that computes on the CPU, with bounds checks in its shaders. Without any the test is
+/// skipped and says so, or fails where GPUTRAIN_REQUIRE_VULKAN is 1.
+pub fn vulkan() -> Option<GpuBackend> {
+    let choice = DeviceChoice { backend: BackendName::Vulkan, device: None, checked: true };
+    match GpuBackend::open_with_cache(&choice, None) {
+        Ok(backend) => Some(backend),
+        Err(error) if std::env::var("GPUTRAIN_REQUIRE_VULKAN").is_ok_and(|v| v == "1") => {
+            panic!("GPUTRAIN_REQUIRE_VULKAN is 1, but {error}");
+        }
+        Err(error) => {
+            println!("skipped, since there is no Vulkan device: {error}");
+            None
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! A written recipe reads back as the same recipe, and no text makes the reader panic.
+
+use gputrain::recipe::*;
+use proptest::prelude::*;
+
+fn word<T: Keyword + std::fmt::Debug>() -> impl Strategy<Value = T> {
+    (0..T::WORDS.len()).prop_map(|index| T::WORDS[index].1)
+}
+
+/// Any positive f32 with all its digits, not just short decimals.
+fn positive() -> impl Strategy<Value = f32> {
+    (0x0080_0000u32..0x7f7f_ffff).prop_map(f32::from_bits)
+}
+
+fn below_one() -> impl Strategy<Value = f32> {
+    0.0f32..1.0
+}
+
+fn init() -> impl Strategy<Value = Init> {
+    prop_oneof![
+        Just(Init::GlorotUniform),
+        Just(Init::GlorotNormal),
+        Just(Init::HeUniform),
+        Just(Init::HeNormal),
+        Just(Init::FanInUniform),
+        Just(Init::Zeros),
+        (0.0..10.0).prop_map(Init::Normal),
+        (0.0..10.0).prop_map(Init::Uniform),
+        (-10.0..10.0).prop_map(Init::Constant),
+    ]
+}
+
+fn pair() -> impl Strategy<Value = [usize; 2]> {
+    [1usize..9, 1usize..9]
+}
+
+fn layer() -> impl Strategy<Value = LayerSpec> {
+    let ends = || (word(), any::<bool>(), proptest::option::of(init()), proptest::option::of(init()));
+    prop_oneof![
+        (1usize..9999, ends()).prop_map(|(units, (activation, bias, init, bias_init))| LayerSpec::Dense {
+            units,
+            activation,
+            bias,
+            init,
+            bias_init
+        }),
+        (1usize..99, pair(), pair(), word(), ends()).prop_map(
+            |(filters, kernel, stride, padding, (activation, bias, init, bias_init))| LayerSpec::Conv2d {
+                filters,
+                kernel,
+                stride,
+                padding,
+                activation,
+                bias,
+                init,
+                bias_init
+            }
+        ),
+        (pair(), pair(), word()).prop_map(|(size, stride, padding)| LayerSpec::MaxPool { size, stride, padding }),
+        (pair(), pair(), word()).prop_map(|(size, stride, padding)| LayerSpec::AveragePool { size, stride, padding }),
+        Just(LayerSpec::GlobalAveragePool),
+        Just(LayerSpec::Flatten),
+        below_one().prop_map(|rate| LayerSpec::Dropout { rate }),
+        word().prop_map(LayerSpec::Activation),
+    ]
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    ("[^\\x00]{1,12}", ".{1,12}").prop_map(|(images, labels)| Source { images, labels })
+}
+
+fn holdout() -> impl Strategy<Value = Holdout> {
+    prop_oneof![
+        (0.001f64..0.499).prop_map(Holdout::Fraction),
+        (1usize..100_000).prop_map(Holdout::Count),
+        source().prop_map(Holdout::Files),
+    ]
+}
+
+fn optimizer() -> impl Strategy<Value = OptimizerSpec> {
+    (
+        word(),
+        positive(),
+        [below_one(), below_one(), below_one()],
+        positive(),
+        proptest::option::of(positive()),
+        any::<bool>(),
+    )
+        .prop_map(|(kind, x, [a, b, c], epsilon, clip_norm, nesterov)| {
+            let spec =
+                OptimizerSpec { learning_rate: x, l2: a, weight_decay: b, clip_norm, ..OptimizerSpec::new(kind) };
+            match kind {
+                OptimizerKind::Sgd => OptimizerSpec { momentum: c, nesterov: nesterov && c > 0.0, ..spec },
+                _ => OptimizerSpec { beta1: b, beta2: c, epsilon, ..spec },
+            }
+        })
+}
+
+fn schedule() -> impl Strategy<Value = Schedule> {
+    let phase = (1u32..1000, positive()).prop_map(|(epochs, learning_rate)| Phase { epochs, learning_rate });
+    let kind = prop_oneof![
+        Just(ScheduleKind::Constant),
+        (1u32..99, positive()).prop_map(|(every, factor)| ScheduleKind::Step { every, factor }),
+        (proptest::collection::btree_set(1u32..999, 1..5), positive())
+            .prop_map(|(epochs, factor)| ScheduleKind::MultiStep { epochs: epochs.into_iter().collect(), factor }),
+        positive().prop_map(|min| ScheduleKind::Cosine { min }),
+        (word(), 0.01f32..0.99, any::<u32>()).prop_map(|(metric, factor, patience)| ScheduleKind::Plateau {
+            metric,
+            factor,
+            patience
+        }),
+        proptest::collection::vec(phase, 1..4).prop_map(ScheduleKind::Phases),
+    ];
+    (kind, any::<u64>()).prop_map(|(kind, warmup_steps)| Schedule { kind, warmup_steps })
+}
+
+fn train() -> impl Strategy<Value = TrainSpec> {
+    let stop = (word(), any::<u32>(), below_one()).prop_map(|(metric, patience, min_delta)| EarlyStop {
+        metric,
+        patience,
+        min_delta,
+    });
+    let batch = prop_oneof![Just(Batch::Full), (1usize..1_000_000).prop_map(Batch::Size)];
+    let record = proptest::sample::subsequence(Record::WORDS.iter().map(|(_, r)| *r).collect::<Vec<_>>(), 0..=5);
+    (1u32.., batch, any::<[bool; 2]>(), any::<[u32; 2]>(), proptest::option::of(stop), record).prop_map(
+        |(epochs, batch, [shuffle, drop_last], [log_every, checkpoint_every], early_stop, record)| TrainSpec {
+            epochs,
+            batch,
+            shuffle,
+            drop_last,
+            log_every,
+            early_stop,
+            checkpoint_every,
+            record,
+        },
+    )
+}
+
+fn sweep() -> impl Strategy<Value = SweepSpec> {
+    let rates = proptest::collection::vec(0.001f64..1.0, 1..4);
+    let grid = rates.prop_map(|rates| {
+        let short = vec!["8:relu,10".into()];
+        let rates = rates.into_iter().map(toml::Value::Float).collect();
+        let phases = toml::Value::Array(vec![toml::Value::Table(toml::toml! { epochs = 3
+        learning_rate = 0.5 })]);
+        vec![
+            ("optimizer.learning_rate".to_string(), rates),
+            ("model.layers".to_string(), short),
+            ("schedule.phases".to_string(), vec![phases]),
+        ]
+    });
+    (grid, proptest::collection::vec("[a-z]{1,9}", 0..3), 1u32.., word(), any::<bool>())
+        .prop_map(|(grid, recipes, trials, metric, retrain)| SweepSpec { grid, recipes, trials, metric, retrain })
+}
+
+fn recipe() -> impl Strategy<Value = Recipe> {
+    let model = (
+        prop_oneof![Just(vec![]), Just(vec![784]), Just(vec![28, 30, 3])],
+        proptest::collection::vec(layer(), 1..6),
+        word(),
+        init(),
+        proptest::option::of(init()),
+    )
+        .prop_map(|(input, layers, loss, init, bias_init)| ModelSpec { input, layers, loss, init, bias_init });
+    // A validation and a test set are always there, because metrics may need them.
+    let data = (proptest::option::of(source()), holdout(), holdout(), word())
+        .prop_map(|(train, test, validation, scale)| DataSpec { train, test, validation, scale });
+    let head = ("[a-zA-Zäöü0-9#'-]{1,20}", any::<u64>(), word());
+    (head, data, model, optimizer(), schedule(), train(), proptest::option::of(sweep())).prop_map(
+        |((name, seed, precision), data, model, optimizer, schedule, train, sweep)| Recipe {
+            name,
+            seed,
+            precision,
+            data,
+            model,
+            optimizer,
+            schedule,
+            train,
+            sweep,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn written_recipes_read_back_equal(recipe in recipe()) {
+        let text = recipe.to_toml();
+        let back = Recipe::parse(&text, "again.toml", &[]);
+        prop_assert_eq!(back.as_ref().map_err(|error| format!("{error}\n{text}")), Ok(&recipe));
+    }
+
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}", key in "\\PC{0,20}", value in "\\PC{0,20}") {
+        let _ = Recipe::parse(&text, "any.toml", &[(key, value)]);
+    }
+
+    /// Characters of TOML reach deeper than any characters.
+    #[test]
+    fn no_toml_like_text_panics(text in "(\\[(sweep|model|train|schedule)\\]\n)?[a-z.\"=\\[\\]{} 0-9,\n#-]{0,120}") {
+        let _ = Recipe::parse(&text, "any.toml", &[]);
+        let _ = parse_layers(&text);
+    }
+
+    #[test]
+    fn any_override_of_any_key_is_a_recipe_or_an_error(
+        key in "(model|data|train|optimizer|schedule|sweep|seed|name)(\\.[a-z0-9_]{1,12}){0,3}",
+        value in "[a-z0-9\\[\\]{}=,.\" -]{0,30}",
+    ) {
+        if let Ok(recipe) = Recipe::parse(Recipe::builtin("fashion5-cnn3").unwrap(), "x.toml", &[(key, value)]) {
+            let _ = gputrain::model::Model::build(&recipe.model, None);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The verification as a user runs it: every kernel, on each backend.
+
+mod common;
+
+use gputrain::backend::Backend;
+use gputrain::backend::cpu::CpuBackend;
+use gputrain::kernel::{Case, Contents, Kernel, REGISTRY};
+use gputrain::kernel::{dense_backward_input, dense_backward_weight, dense_forward, matmul};
+use gputrain::verify::verify;
+
+fn assert_passes(backend: &dyn Backend) {
+    let report = verify(backend, REGISTRY, |_| ());
+    println!("{report}");
+    assert!(report.passed(), "\n{report}");
+    assert_eq!(report.rows.len(), REGISTRY.len());
+}
+
+#[test]
+fn the_fast_cpu_kernels_agree_with_the_reference() {
+    assert_passes(&CpuBackend::new());
+}
+
+#[test]
+fn the_reference_in_f32_agrees_with_the_reference_in_f64() {
+    assert_passes(&CpuBackend::reference_only());
+}
+
+#[test]
+fn the_shaders_agree_with_the_reference() {
+    if let Some(backend) = common::vulkan() {
+        assert_passes(&backend);
+    }
+}
+
+/// Shapes that the CPU backend spreads over threads: one large model, and several side by side.
+const LARGE: [[usize; 4]; 2] = [[300, 130, 301, 1], [65, 129, 131, 5]];
+
+fn large(
+    make: fn([usize; 4], &[Contents]) -> gputrain::plan::Dispatch,
+    sizes: fn([usize; 4]) -> Vec<usize>,
+) -> Vec<Case> {
+    let case = |shape: [usize; 4]| {
+        let contents: Vec<_> = (1..).zip(sizes(shape)).map(|(seed, len)| Contents::random(len, 1.0, seed)).collect();
+        Case { name: format!("{shape:?}"), dispatch: make(shape, &contents), contents }
+    };
+    LARGE.into_iter().map(case).collect()
+}
+
+fn large_forward() -> Vec<Case> {
+    let make = |[rows, inputs, outputs, models]: [usize; 4], contents: &[Contents]| {
+        let stride = inputs * outputs + outputs;
+        let [rows, inputs, outputs, parameter_stride] = [rows, inputs, outputs, stride].map(|n| n as u32);
+        let shape = dense_forward::Params { rows, inputs, outputs, parameter_stride, input_stride: rows * inputs };
+        let s = Case::slices(contents);
+        let operands = dense_forward::Operands { input: s[0], weight: s[1], bias: Some(s[2]), output: s[3] };
+        dense_forward::dispatch("large", shape, models, 3, matmul::VARIANTS[0], operands)
+    };
+    large(make, |[rows, inputs, outputs, models]| {
+        let parameters = models * (inputs * outputs + outputs);
+        vec![models * rows * inputs, parameters, parameters, models * rows * outputs]
+    })
+}
+
+fn large_backward_input() -> Vec<Case> {
+    let make = |[rows, inputs, outputs, models]: [usize; 4], contents: &[Contents]| {
+        let [rows, inputs, outputs] = [rows, inputs, outputs].map(|n| n as u32);
+        let shape = dense_backward_input::Params { rows, inputs, outputs, parameter_stride: inputs * outputs };
+        let s = Case::slices(contents);
+        let operands =
+            dense_backward_input::Operands { output_gradient: s[0], weight: s[1], saved: s[2], input_gradient: s[3] };
+        dense_backward_input::dispatch("large", shape, models, 3, matmul::VARIANTS[0], operands)
+    };
+    large(make, |[rows, inputs, outputs, models]| {
+        vec![models * rows * outputs, models * inputs * outputs, models * rows * inputs, models * rows * inputs]
+    })
+}
+
+fn large_backward_weight() -> Vec<Case> {
+    let make = |[rows, inputs, outputs, models]: [usize; 4], contents: &[Contents]| {
+        let [rows, inputs, outputs] = [rows, inputs, outputs].map(|n| n as u32);
+        let shape = dense_backward_weight::Params {
+            rows,
+            inputs,
+            outputs,
+            parameter_stride: inputs * outputs + outputs,
+            bias_offset: inputs * outputs,
+            input_stride: rows * inputs,
+        };
+        let s = Case::slices(contents);
+        let operands = dense_backward_weight::Operands { output_gradient: s[0], input: s[1], gradient: s[2] };
+        dense_backward_weight::dispatch("large", shape, models, true, matmul::VARIANTS[0], operands)
+    };
+    large(make, |[rows, inputs, outputs, models]| {
+        vec![models * rows * outputs, models * rows * inputs, models * (inputs * outputs + outputs)]
+    })
+}
+
+#[test]
+fn cpu_kernels_agree_with_the_reference_where_they_use_threads() {
+    let with = |kernel: &Kernel, cases| -> &'static Kernel { Box::leak(Box::new(Kernel { cases, ..*kernel })) };
+    let kernels = [
+        with(&dense_forward::KERNEL, large_forward),
+        with(&dense_backward_input::KERNEL, large_backward_input),
+        with(&dense_backward_weight::KERNEL, large_backward_weight),
+    ];
+    let report = verify(&CpuBackend::new(), &kernels, |_| ());
+    assert!(report.passed(), "\n{report}");
+}
