@@ -74,7 +74,7 @@ pub struct HostCounters {
     pub submits: u64,
     /// Kernel launches encoded.
     pub dispatches: u64,
-    /// Time spent encoding them, in nanoseconds.
+    /// Time spent encoding and submitting them, in nanoseconds.
     pub encode_nanoseconds: u64,
 }
 

@@ -64,6 +64,15 @@ impl GpuSession {
         self.replay.sizes()
     }
 
+    /// Counts the time of encoding and submitting, without that of waiting for the GPU.
+    fn clocked(&mut self, work: impl FnOnce(&mut Self) -> Result<(), BackendError>) -> Result<(), BackendError> {
+        let (began, waited) = (Instant::now(), self.flights.waited);
+        let result = work(self);
+        let host = began.elapsed().saturating_sub(self.flights.waited - waited);
+        self.counters.encode_nanoseconds += host.as_nanos() as u64;
+        result
+    }
+
     /// Hands what is encoded to the GPU.
     pub(super) fn flush(&mut self) -> Result<(), BackendError> {
         let Some(recording) = self.recording.take() else { return Ok(()) };
@@ -134,17 +143,13 @@ impl GpuSession {
 impl Session for GpuSession {
     fn run(&mut self, program: ProgramId, times: u32) -> Result<(), BackendError> {
         self.device.check()?;
-        let (began, waited) = (Instant::now(), self.flights.waited);
-        let result = self.encode(program, times);
-        let host = began.elapsed().saturating_sub(self.flights.waited - waited);
-        self.counters.encode_nanoseconds += host.as_nanos() as u64;
-        result
+        self.clocked(|session| session.encode(program, times))
     }
 
     fn write(&mut self, buffer: BufferId, offset: usize, words: &[u32]) -> Result<(), BackendError> {
         self.range(buffer, offset, words.len())?;
         // wgpu puts writes before all commands that are not submitted yet.
-        self.flush()?;
+        self.clocked(GpuSession::flush)?;
         let bytes: &[u8] = bytemuck::cast_slice(words);
         for (index, part) in bytes.chunks(WRITE_BYTES).enumerate() {
             if self.unsent + part.len() > WRITE_BYTES {
@@ -165,13 +170,13 @@ impl Session for GpuSession {
         let (offset, bytes) = (slice.offset as u64 * 4, slice.len as u64 * 4);
         let (source, plan) = (self.buffers[slice.buffer.0].clone(), self.plan.clone());
         let ticket = self.copy_out(&source, offset, bytes, &plan.buffers[slice.buffer.0].name)?;
-        self.flush_if_idle()?;
+        self.clocked(GpuSession::flush_if_idle)?;
         Ok(ticket)
     }
 
     fn fetch(&mut self, ticket: Ticket) -> Result<Vec<u32>, BackendError> {
         if self.readback.flight(ticket) == Some(None) {
-            self.flush()?;
+            self.clocked(GpuSession::flush)?;
         }
         if let Some(Some(flight)) = self.readback.flight(ticket) {
             self.flights.wait_for(flight)?;
@@ -180,7 +185,7 @@ impl Session for GpuSession {
     }
 
     fn wait(&mut self) -> Result<(), BackendError> {
-        self.flush()?;
+        self.clocked(GpuSession::flush)?;
         self.flights.wait_for_all()?;
         self.device.check()
     }
