@@ -86,7 +86,8 @@ fn fast(args: &mut Args<f32>) {
     let (output_gradient, saved) = (output_gradient.read(), saved.read());
     let input_gradient = &mut input_gradient.write()[..count * p.input_area()];
     simd::pieces(input_gradient, p.input_area(), work, |plane, gradient| {
-        let windows = output_gradient[plane * p.output_area()..][..p.output_area()].chunks_exact(p.output_width as usize);
+        let windows =
+            output_gradient[plane * p.output_area()..][..p.output_area()].chunks_exact(p.output_width as usize);
         gradient.fill(0.0);
         for (y, row) in windows.enumerate() {
             for (x, value) in row.iter().enumerate() {

@@ -87,7 +87,8 @@ fn fast(args: &mut Args<f32>) {
     simd::pieces(input_gradient, p.input_area(), work, |plane, gradient| {
         let range = plane * p.input_area()..(plane + 1) * p.input_area();
         let input = &input[range.clone()];
-        let windows = output_gradient[plane * p.output_area()..][..p.output_area()].chunks_exact(p.output_width as usize);
+        let windows =
+            output_gradient[plane * p.output_area()..][..p.output_area()].chunks_exact(p.output_width as usize);
         gradient.fill(0.0);
         for (y, row) in windows.enumerate() {
             for (x, value) in row.iter().enumerate() {

@@ -198,4 +198,3 @@ pub static REGISTRY: &[&Kernel] = &[
     &begin_epoch::KERNEL,
     &finish_step::KERNEL,
 ];
-#[cfg(test)]
