@@ -1,8 +1,10 @@
 //! gputrain trains neural networks on any GPU with WGSL compute shaders, and on the CPU with the same plan.
 
 pub mod backend;
+pub mod cli;
 pub mod data;
 pub mod graph;
+pub mod job;
 pub mod kernel;
 pub mod model;
 pub mod plan;
