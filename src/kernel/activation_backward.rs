@@ -1,6 +1,6 @@
 //! An activation's gradient on its own: `input_gradient = output_gradient * f'`.
 
-use super::activation_forward::CASE_SHAPES;
+use super::activation_forward::{CASE_SHAPES, EXTREMES};
 use super::{Args, Case, Contents, Cost, Kernel, Real, activation, fast_math, linear_grid, params, read, simd, write};
 use crate::plan::{Dispatch, Slice};
 
@@ -81,22 +81,29 @@ fn cost(params: &[u32]) -> Cost {
     Cost { flops: 20.0 * len, bytes: 12.0 * len }
 }
 
+fn case(name: String, [len, models]: [usize; 2], kind: u32, scale: f32, saved: Contents) -> Case {
+    let contents = vec![Contents::random(models * len, scale, 1), saved, Contents::random(models * len, 1.0, 3)];
+    let s = Case::slices(&contents);
+    let operands = Operands { output_gradient: s[0], saved: s[1], input_gradient: s[2] };
+    Case { name, dispatch: dispatch("case", Params { len: len as u32 }, models, kind, operands), contents }
+}
+
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for kind in activation::LINEAR..=activation::SILU {
+        // Outputs of tanh and sigmoid stay within -1 and 1.
+        let bounded = matches!(kind, activation::TANH | activation::SIGMOID);
+        if !bounded {
+            let extremes = Contents::F32(EXTREMES.to_vec());
+            cases.push(case(format!("activation {kind}, extremes"), [EXTREMES.len(), 1], kind, 1.0, extremes));
+            let tail = Contents::F32((0..500).map(|i| -9.0 - i as f32 * 1e-3).collect());
+            cases.push(case(format!("activation {kind}, tail"), [500, 1], kind, 1.0, tail));
+        }
         for [len, models] in CASE_SHAPES {
             for scale in [6.0, 1e-4, 1000.0] {
-                // Outputs of tanh and sigmoid stay within -1 and 1.
-                let saved = if matches!(kind, activation::TANH | activation::SIGMOID) { 1.0 } else { scale };
-                let contents = vec![
-                    Contents::random(models * len, scale, 1),
-                    Contents::random(models * len, saved, 2 + kind),
-                    Contents::random(models * len, 1.0, 3),
-                ];
-                let s = Case::slices(&contents);
-                let operands = Operands { output_gradient: s[0], saved: s[1], input_gradient: s[2] };
-                let dispatch = dispatch("case", Params { len: len as u32 }, models, kind, operands);
-                cases.push(Case { name: format!("{models}x{len} activation {kind} to {scale}"), dispatch, contents });
+                let saved = Contents::random(models * len, if bounded { 1.0 } else { scale }, 2 + kind);
+                let name = format!("{models}x{len} activation {kind} to {scale}");
+                cases.push(case(name, [len, models], kind, scale, saved));
             }
         }
     }

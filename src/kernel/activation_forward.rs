@@ -76,20 +76,31 @@ fn cost(params: &[u32]) -> Cost {
     Cost { flops: 20.0 * len, bytes: 8.0 * len }
 }
 
+/// Inputs that have spoiled activations elsewhere: exp overflows, tiny values vanish, NaN turns into 0.
+pub(super) const EXTREMES: [f32; 11] = [0.0, -0.0, 1e-30, -1e-30, 15.5, -88.5, 1000.0, -1000.0, 1e30, -1e30, f32::NAN];
+
 /// Lengths and models of the cases.
 pub(super) const CASE_SHAPES: [[usize; 2]; 6] = [[1, 1], [3, 2], [65, 3], [257, 1], [1009, 2], [70_001, 1]];
+
+fn case(name: String, [len, models]: [usize; 2], kind: u32, input: Contents) -> Case {
+    let contents = vec![input, Contents::random(models * len, 1.0, 2)];
+    let s = Case::slices(&contents);
+    let operands = Operands { input: s[0], output: s[1] };
+    Case { name, dispatch: dispatch("case", Params { len: len as u32 }, models, kind, operands), contents }
+}
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for kind in activation::LINEAR..=activation::SILU {
+        let extremes = Contents::F32(EXTREMES.to_vec());
+        cases.push(case(format!("activation {kind}, extremes"), [EXTREMES.len(), 1], kind, extremes));
+        // All in the negative tail, so that the values there are the scale that errors are held against.
+        let tail = Contents::F32((0..500).map(|i| -9.0 - i as f32 * 1e-3).collect());
+        cases.push(case(format!("activation {kind}, tail"), [500, 1], kind, tail));
         for [len, models] in CASE_SHAPES {
             for scale in [6.0, 1e-4, 1000.0] {
-                let contents =
-                    vec![Contents::random(models * len, scale, 1 + kind), Contents::random(models * len, 1.0, 2)];
-                let s = Case::slices(&contents);
-                let operands = Operands { input: s[0], output: s[1] };
-                let dispatch = dispatch("case", Params { len: len as u32 }, models, kind, operands);
-                cases.push(Case { name: format!("{models}x{len} activation {kind} to {scale}"), dispatch, contents });
+                let input = Contents::random(models * len, scale, 1 + kind);
+                cases.push(case(format!("{models}x{len} activation {kind} to {scale}"), [len, models], kind, input));
             }
         }
     }

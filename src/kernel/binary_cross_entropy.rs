@@ -120,6 +120,7 @@ fn cases() -> Vec<Case> {
             cases.push(Case { name, dispatch, contents });
         }
     }
+    cases.extend(rows::not_finite(&cases));
     cases
 }
 

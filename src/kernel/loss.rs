@@ -73,8 +73,11 @@ pub(super) mod test {
     /// Holds the gradient against differences of each model's mean loss; and rows that are not real must count nothing.
     pub fn gradients_are_slopes(cases: Vec<Case>) {
         let mut checked = 0;
-        // Differences of losses in the millions leave no digits: the scale of 1000 is the other checks' business.
-        for case in cases.iter().filter(|c| c.dispatch.constant("GRADIENT", 1) == 1 && !c.name.contains("1000,")) {
+        // Differences of losses in the millions leave no digits, and NaN has none.
+        let has_slopes = |case: &&Case| {
+            case.dispatch.constant("GRADIENT", 1) == 1 && !case.name.contains("1000,") && !case.name.contains("NaN")
+        };
+        for case in cases.iter().filter(has_slopes) {
             let mut memory = Data::<f64>::of(&case.contents);
             run(&case.dispatch, &mut memory);
             let [batch, examples, outputs] = [0, 1, 2].map(|i| case.dispatch.params[i] as usize);

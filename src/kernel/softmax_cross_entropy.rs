@@ -1,7 +1,7 @@
 //! Softmax and cross-entropy with their gradient: for classes.
 
 use super::loss::{self, Operands};
-use super::{Args, Case, Contents, Cost, Kernel, Real, fast_math, params, read, read_u32, rows, write};
+use super::{Args, Case, Contents, Cost, Kernel, Real, fast_math, params, read, read_u32, rows, simd, write};
 use crate::plan::Dispatch;
 
 params! {
@@ -119,14 +119,17 @@ fn fast(args: &mut Args<f32>) {
                 continue;
             }
             let label = label(labels, indices[model_row], classes);
-            let answer = one_row(&logits[range], label, &mut exponentials);
+            let answer = simd::vectorised(|| {
+                let answer = one_row(&logits[range], label, &mut exponentials);
+                let scale = 1.0 / (answer.sum * rows as f32);
+                for (gradient, e) in gradient.iter_mut().zip(&exponentials) {
+                    *gradient = e * scale;
+                }
+                answer
+            });
             (row_loss[model_row], row_correct[model_row]) = (answer.loss, answer.correct);
-            let scale = 1.0 / (answer.sum * rows as f32);
-            for (gradient, e) in gradient.iter_mut().zip(&exponentials) {
-                *gradient = e * scale;
-            }
             if let (Some(c), true) = (label, with_gradient) {
-                gradient[c] = -answer.others * scale;
+                gradient[c] = -answer.others / (answer.sum * rows as f32);
             }
         }
     }
@@ -141,6 +144,7 @@ struct Answer {
     sum: f32,
 }
 
+#[inline(always)]
 fn one_row(logits: &[f32], label: Option<usize>, exponentials: &mut [f32]) -> Answer {
     let mut best = 0;
     for (c, &z) in logits.iter().enumerate() {
@@ -191,6 +195,7 @@ fn cases() -> Vec<Case> {
             cases.push(Case { name, dispatch, contents });
         }
     }
+    cases.extend(rows::not_finite(&cases));
     cases
 }
 

@@ -81,5 +81,6 @@ fn cases() -> Vec<Case> {
             cases.push(Case { name: format!("{models}x{rows}x{classes} to {scale}"), dispatch, contents });
         }
     }
+    cases.extend(rows::not_finite(&cases));
     cases
 }

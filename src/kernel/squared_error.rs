@@ -119,6 +119,7 @@ fn cases() -> Vec<Case> {
             cases.push(Case { name, dispatch, contents });
         }
     }
+    cases.extend(rows::not_finite(&cases));
     cases
 }
 
