@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod cli;
 pub mod data;
+pub mod export;
 pub mod graph;
 pub mod job;
 pub mod kernel;
@@ -10,5 +11,6 @@ pub mod model;
 pub mod plan;
 pub mod recipe;
 pub mod report;
+pub mod run;
 pub mod train;
 pub mod verify;

@@ -2,10 +2,12 @@
 
 use crate::backend::BackendError;
 use crate::data::DataError;
+use crate::export::ExportError;
 use crate::job::JobError;
 use crate::model::ModelError;
 use crate::recipe::RecipeError;
 use crate::report::ReportError;
+use crate::run::RunError;
 use crate::train::{CheckpointError, TrainError};
 use std::path::Path;
 
@@ -77,4 +79,4 @@ macro_rules! usage_errors {
     };
 }
 
-usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError);
+usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, RunError, ExportError);

@@ -5,7 +5,8 @@ use super::{EpochMetrics, Member, Observer, Score, StepMetrics, Tracker, TrainEr
 use crate::backend::{Backend, HostCounters, Session, Ticket};
 use crate::graph::{Evaluation, PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::kernel::state;
-use crate::plan::{BufferId, Plan, Slice};
+use crate::model::ParameterKind;
+use crate::plan::{BufferId, Plan, Program, Slice};
 use crate::recipe::{Metric, Record, ScheduleKind};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -104,11 +105,11 @@ impl<'a> Trainer<'a> {
         let names = builder.finish_plan()?;
         let plan = Arc::new(names.plan.clone());
         let mut session = backend.prepare(Arc::clone(&plan))?;
+        let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
         for (source, examples) in sources {
-            upload::examples(&mut *session, &source, examples)?;
+            upload::examples(&mut write, &source, examples)?;
         }
-        upload::scaling(&mut *session, &names, spec.scaling)?;
-        session.write(names.weight_blocks, 0, &names.layout.weight_blocks(spec.model))?;
+        upload::constants(&mut write, &names, spec.model, spec.scaling)?;
         let [validation, test] = evaluations;
         let mut trainer = Trainer {
             spec,
@@ -175,6 +176,27 @@ impl<'a> Trainer<'a> {
         self.read_flat(self.names.parameters, member)
     }
 
+    /// What one step runs.
+    pub fn step_program(&self) -> &Program {
+        &self.plan.programs[self.training.step.0]
+    }
+
+    /// Takes so many steps, epoch after epoch, without metrics, and waits for them: for benchmarks.
+    pub fn time_steps(&mut self, steps: u32) -> Result<Duration, TrainError> {
+        self.write_hyper()?;
+        self.session.wait()?;
+        let start = Instant::now();
+        let mut left = steps;
+        while left > 0 {
+            let count = left.min(self.training.steps_per_epoch as u32);
+            self.session.run(self.training.begin_epoch, 1)?;
+            self.session.run(self.training.step, count)?;
+            left -= count;
+        }
+        self.session.wait()?;
+        Ok(start.elapsed())
+    }
+
     /// Loss and gradients of the coming batch at the weights as they are, without a step. The run's state is put back.
     pub fn gradient(&mut self) -> Result<(f32, Vec<Vec<f32>>), TrainError> {
         let state = self.capture()?;
@@ -184,7 +206,13 @@ impl<'a> Trainer<'a> {
         }
         self.session.run(self.training.gradient, 1)?;
         let scalars = self.session.read(self.plan.whole(self.training.scalars))?;
-        let gradients = self.read_flat(self.training.gradients, 0)?;
+        let mut gradients = self.read_flat(self.training.gradients, 0)?;
+        let l2 = self.spec.members[0].optimizer.l2;
+        for (index, weights) in self.parameters(0)?.iter().enumerate() {
+            if self.spec.model.parameters[index].kind == ParameterKind::Weight {
+                gradients[index].iter_mut().zip(weights).for_each(|(g, w)| *g += 2.0 * l2 * w);
+            }
+        }
         self.restore(&state)?;
         Ok((f32::from_bits(scalars[state::STEP_LOSS]), gradients))
     }
