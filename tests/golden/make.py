@@ -32,7 +32,9 @@ from reference import (
 
 HERE = Path(__file__).parent
 STEPS = 200
+FLOAT32_RUNS = 16
 MAX_DEVIATION = 3e-5  # of any step's loss between float32 and float64, relative
+MAX_FINAL_DEVIATION = 2e-5  # of any final parameter, relative to the tensor's largest
 MAX_DIFFERENCE = 1e-6  # between a gradient and central differences, relative to the tensor's largest gradient
 MAX_BYTES = 200_000  # per file
 
@@ -47,10 +49,10 @@ def named(prefix, parameters):
     }
 
 
-def one_ulp_away(parameters, seed):
-    """The parameters with every element moved by at most one rounding of float32."""
+def nudged(parameters, seed):
+    """The parameters with every element moved by up to two roundings of float32, as another order of summation might."""
     random = np.random.RandomState(seed)
-    return [[None if a is None else a * (1 + 6e-8 * random.uniform(-1, 1, a.shape)) for a in layer] for layer in parameters]
+    return [[None if a is None else a * (1 + 2.4e-7 * random.uniform(-1, 1, a.shape)) for a in layer] for layer in parameters]
 
 
 def relative(found, truth):
@@ -61,11 +63,12 @@ def relative(found, truth):
 def float32_deviation(recipe, initial, x, y, losses, final):
     """How far float32 runs stray from the float64 one: worst loss, worst parameter.
 
-    Four runs: the initial weights as they are, and three times moved by one rounding, as another order of summation would.
+    The first run starts at the initial weights, the others next to them: a case passes when no rounding tips a ReLU or a pool
+    over to where the training goes another way, on this machine or on another.
     """
     loss_error = final_error = 0.0
-    for seed in range(4):
-        start = one_ulp_away(initial, seed) if seed else initial
+    for seed in range(FLOAT32_RUNS):
+        start = nudged(initial, seed) if seed else initial
         losses32, final32, _, _ = train(recipe, start, x, y, torch.float32)
         loss_error = max(loss_error, float((np.abs(losses32 - losses) / np.abs(losses)).max()))
         final_error = max(final_error, relative(named("", final32).values(), named("", final).values()))
@@ -94,6 +97,7 @@ def build(recipe, x, y, initial):
     assert loss == losses[0], name
     assert difference < MAX_DIFFERENCE, f"{name}: gradient off by {difference:.1e}"
     assert deviation < MAX_DEVIATION, f"{name}: float32 off by {deviation:.1e}"
+    assert final_deviation < MAX_FINAL_DEVIATION, f"{name}: float32 parameters off by {final_deviation:.1e}"
     assert clip is None or 20 < (norms > clip).sum() < 180, f"{name}: {(norms > clip).sum()} steps clipped"
 
     arrays = {"x": x, "y": y, **named("init", initial), "losses": losses, "learning_rates": rates}
