@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod cli;
 pub mod data;
+pub mod export;
 pub mod graph;
 pub mod job;
 pub mod kernel;
