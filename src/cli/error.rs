@@ -1,7 +1,7 @@
 //! What went wrong, as an exit code and a message.
 
 use crate::backend::BackendError;
-use crate::data::DataError;
+use crate::data::{DataError, FetchError};
 use crate::export::ExportError;
 use crate::job::JobError;
 use crate::model::ModelError;
@@ -68,6 +68,16 @@ impl From<TrainError> for CliError {
     }
 }
 
+impl From<FetchError> for CliError {
+    fn from(error: FetchError) -> CliError {
+        match error {
+            FetchError::Disk { .. } => CliError::Usage(error.to_string()),
+            // The server or the network failed, not the request.
+            _ => CliError::Failed(error.to_string()),
+        }
+    }
+}
+
 /// Errors that are always the input's.
 macro_rules! usage_errors {
     ($($error:ty),+ $(,)?) => {
@@ -80,3 +90,4 @@ macro_rules! usage_errors {
 }
 
 usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, RunError, ExportError);
+usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, ExportError);
