@@ -76,6 +76,11 @@ fn softmax_and_sigmoid_move_into_the_loss() {
         let model = with_loss(layers, Loss::SoftmaxCrossEntropy).unwrap();
         assert_eq!((last(&model), model.output_activation), (Some(linear), Activation::Softmax));
     }
+    for layers in ["{ dense = 3, activation = \"softmax\" }", "{ dense = 4, activation = \"softmax\" }, { dense = 3 }"]
+    {
+        let model = with_loss(layers, Loss::Mse).unwrap();
+        assert_eq!((model.layers[0].spec.activation(), model.output_activation), (Some(Activation::Softmax), linear));
+    }
     let sigmoid = "{ dense = 1, activation = \"sigmoid\" }";
     let model = with_loss(sigmoid, Loss::BinaryCrossEntropy).unwrap();
     assert_eq!((last(&model), model.output_activation), (Some(linear), Activation::Sigmoid));
@@ -98,8 +103,8 @@ fn errors_name_the_layer_and_the_remedy() {
         ),
         (
             &IMAGE,
-            "{ dense = 4, activation = \"softmax\" }, { dense = 4 }",
-            "layer 0 (dense): softmax is only supported as the last",
+            "{ conv2d = 4, kernel = 3, activation = \"softmax\" }, { dense = 4 }",
+            "layer 0 (conv2d): softmax needs one row of numbers, but this is an image 26x26x4",
         ),
         (&IMAGE, "{ conv2d = 4, kernel = 3 }", "layer 0 (conv2d): gives an image 26x26x4, but loss"),
         (&IMAGE, "{ dense = 1 }", "layer 0 (dense): gives one output"),
@@ -118,8 +123,6 @@ fn errors_name_the_layer_and_the_remedy() {
         let error = message(build(input, layers));
         assert!(error.contains(expected), "{layers}: {error}");
     }
-    let softmax = "{ dense = 3, activation = \"softmax\" }";
-    assert!(message(with_loss(softmax, Loss::Mse)).contains("softmax needs loss = \"softmax_cross_entropy\""));
     let error = message(with_loss("{ dense = 1, activation = \"tanh\" }", Loss::BinaryCrossEntropy));
     assert!(error.ends_with("needs a last layer with activation = \"sigmoid\", but this one has \"tanh\""), "{error}");
     assert!(message(with_loss("{ flatten = true }", Loss::BinaryCrossEntropy)).ends_with("but this one has none"));

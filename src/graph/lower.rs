@@ -37,8 +37,8 @@ impl Lowering<'_> {
             Op::PoolBackward { layer, activation } => vec![self.pool_backward(layer, activation, &reads, writes[0])],
             Op::Activation { kind } => vec![self.activation(kind, reads[0], writes[0])],
             Op::ActivationBackward { kind } => vec![self.activation_backward(kind, &reads, writes[0])],
-            Op::Softmax => vec![self.softmax(reads[0], writes[0])],
-            Op::SoftmaxBackward => vec![self.softmax_backward(&reads, writes[0])],
+            Op::Softmax => vec![self.softmax(self.width(node), reads[0], writes[0])],
+            Op::SoftmaxBackward => vec![self.softmax_backward(self.width(node), &reads, writes[0])],
             Op::Dropout { layer, rate } => vec![self.dropout(layer, rate, reads[0], writes[0])],
             Op::Loss => vec![self.loss(reads[0], &writes)],
         }
@@ -206,15 +206,18 @@ impl Lowering<'_> {
         kernel::activation_backward::dispatch(label, shape, self.builder.models, kind.code(), operands)
     }
 
-    fn softmax(&self, input: Slice, output: Slice) -> Dispatch {
-        let classes = self.builder.model.outputs() as u32;
+    /// Scalars per example of what a node writes.
+    fn width(&self, node: &Node) -> u32 {
+        self.memory.graph.values[node.writes[0].0].len as u32
+    }
+
+    fn softmax(&self, classes: u32, input: Slice, output: Slice) -> Dispatch {
         let shape = kernel::softmax_forward::Params { rows: self.rows(), classes };
         let operands = kernel::softmax_forward::Operands { input, output };
         kernel::softmax_forward::dispatch("softmax", shape, self.builder.models, operands)
     }
 
-    fn softmax_backward(&self, reads: &[Slice], input_gradient: Slice) -> Dispatch {
-        let classes = self.builder.model.outputs() as u32;
+    fn softmax_backward(&self, classes: u32, reads: &[Slice], input_gradient: Slice) -> Dispatch {
         let shape = kernel::softmax_backward::Params { rows: self.rows(), classes };
         let operands =
             kernel::softmax_backward::Operands { output_gradient: reads[0], output: reads[1], input_gradient };

@@ -83,17 +83,16 @@ fn recipe_form(shape: Shape) -> String {
     }
 }
 
-/// Moves a softmax or sigmoid that belongs to the loss out of the last layer, and refuses those that fit no loss.
+/// Moves a softmax or sigmoid that belongs to the loss out of the last layer, and refuses what fits no loss.
 fn settle_activation(layer: LayerSpec, last: bool, loss: Loss) -> Result<LayerSpec, LayerProblem> {
     let activation = layer.activation();
     if !last {
-        return if activation == Some(Activation::Softmax) { Err(LayerProblem::SoftmaxInside) } else { Ok(layer) };
+        return Ok(layer);
     }
     match (loss, activation) {
         (Loss::SoftmaxCrossEntropy, Some(Activation::Softmax))
         | (Loss::BinaryCrossEntropy, Some(Activation::Sigmoid)) => Ok(layer.with_activation(Activation::Linear)),
         (Loss::BinaryCrossEntropy, found) => Err(LayerProblem::NeedsSigmoid { found }),
-        (loss, Some(Activation::Softmax)) => Err(LayerProblem::SoftmaxWithoutCrossEntropy { loss }),
         _ => Ok(layer),
     }
 }
@@ -101,7 +100,7 @@ fn settle_activation(layer: LayerSpec, last: bool, loss: Loss) -> Result<LayerSp
 fn check_output(output: Shape, loss: Loss) -> Result<(), LayerProblem> {
     match output {
         _ if !loss.uses_classes() => Ok(()),
-        Shape::Image { height, width, .. } if height * width > 1 => Err(LayerProblem::NeedsClasses { output }),
+        _ if output.is_picture() => Err(LayerProblem::NeedsClasses { output }),
         _ if output.len() == 1 => Err(LayerProblem::OneClass),
         _ => Ok(()),
     }
@@ -121,6 +120,9 @@ impl Builder<'_> {
         check_numbers(&spec)?;
         let input = self.shape;
         let output = output_shape(&spec, input)?;
+        if spec.activation() == Some(Activation::Softmax) && output.is_picture() {
+            return Err(LayerProblem::SoftmaxOverImage { output });
+        }
         let (weight, bias) = match spec {
             LayerSpec::Dense { units, bias, init, bias_init, .. } => {
                 let fans = [input.len(), units];

@@ -1,7 +1,7 @@
 //! What can be wrong with a model.
 
 use crate::model::Shape;
-use crate::recipe::{Activation, Loss};
+use crate::recipe::Activation;
 
 /// A model that cannot be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -90,14 +90,11 @@ pub enum LayerProblem {
         /// What the recipe says.
         rate: f32,
     },
-    /// A softmax inside the network.
-    #[error("softmax is only supported as the last activation; use relu or tanh here")]
-    SoftmaxInside,
-    /// A softmax in front of a loss that has none.
-    #[error("softmax needs loss = \"softmax_cross_entropy\", but the loss is \"{loss}\"; change the one or the other")]
-    SoftmaxWithoutCrossEntropy {
-        /// The recipe's loss.
-        loss: Loss,
+    /// A softmax over more than one pixel.
+    #[error("softmax needs one row of numbers, but this is an image {output}; put {{ flatten = true }} in front of it")]
+    SoftmaxOverImage {
+        /// What it would be taken over.
+        output: Shape,
     },
     /// Binary cross-entropy without a probability to compare.
     #[error(

@@ -20,6 +20,11 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// True for an image of more than one pixel.
+    pub fn is_picture(&self) -> bool {
+        matches!(self, Shape::Image { height, width, .. } if height * width > 1)
+    }
+
     /// Number of scalars in one example.
     pub fn len(&self) -> usize {
         match *self {
