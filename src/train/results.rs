@@ -141,8 +141,10 @@ impl Trainer<'_> {
         for (member, epoch) in metrics.iter().enumerate() {
             if let Some(rule) = self.spec.train.early_stop {
                 let tracker = &mut self.progress.early_stop[member];
+                // Patience 0 is no less patient than 1: an epoch that is the best so far stops nothing.
+                let patience = rule.patience.max(1);
                 // Once a member has waited long enough its best is fixed, though others may train on beside it.
-                if tracker.waited <= rule.patience {
+                if tracker.waited < patience {
                     let value = epoch.get(rule.metric).unwrap_or(f32::NAN);
                     if tracker.improves(rule.metric, value, epoch.epoch, rule.min_delta) {
                         let stride = self.names.layout.stride;
@@ -150,7 +152,7 @@ impl Trainer<'_> {
                         self.best[member] = Some(self.session.read(slice)?);
                     }
                 }
-                all_stopped &= self.progress.early_stop[member].waited > rule.patience;
+                all_stopped &= self.progress.early_stop[member].waited >= patience;
             }
             if let ScheduleKind::Plateau { metric, factor, patience } = &self.spec.members[member].schedule.kind {
                 let (tracker, scale) = &mut self.progress.plateau[member];

@@ -108,7 +108,7 @@ pub enum Batch {
 pub struct EarlyStop {
     /// What is watched.
     pub metric: Metric,
-    /// Epochs without improvement that are tolerated.
+    /// Epochs without improvement after which training stops, as in Keras.
     pub patience: u32,
     /// The least change that counts as an improvement.
     pub min_delta: f32,
