@@ -224,6 +224,15 @@ impl<'a> PlanBuilder<'a> {
 
     /// The plan, checked against the device's limits.
     pub fn finish_plan(self) -> Result<TrainingPlan, BuildError> {
+        let limit = self.limits.binding_bytes.min(self.limits.buffer_bytes);
+        // Said in the model's words; the plan knows one buffer of all parameters.
+        for parameter in &self.model.parameters {
+            let needed = parameter.len() as u64 * 4;
+            if needed > limit {
+                let tensor = format!("{} {:?}", parameter.name, parameter.shape);
+                return Err(PlanError::TooLarge { tensor, needed, limit, what: "binding", at: String::new() }.into());
+            }
+        }
         self.out.plan.check(&self.limits)?;
         Ok(self.out)
     }
