@@ -1,10 +1,11 @@
 // parts[model, output_first + part] = sum over this part's elements of x^2, where x = values, plus 2 * l2 * weights if WITH_L2
 //
-// values (models of `stride` elements each, the first `len` of them counted), parts (models, output_stride). WEIGHTS_ONLY leaves out
+// values (models of `stride` elements each, the first `len` of them counted, which lie from `first` on among a model's parameters), parts (models, output_stride). WEIGHTS_ONLY leaves out
 // blocks of 64 elements that hold no weights. Grid: x over parts, z over models; sums in a fixed order.
 struct Params {
     len: u32,
     stride: u32,
+    first: u32,
     parts: u32,
     output_stride: u32,
     output_first: u32,
@@ -32,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = group.x * REDUCE_THREADS + thread; i < params.len; i += step) {
         var x = values[base + i];
         if WEIGHTS_ONLY == 1u || WITH_L2 == 1u {
-            let is_weight = weight_blocks[i / 64u] == 1u;
+            let is_weight = weight_blocks[(params.first + i) / 64u] == 1u;
             if WITH_L2 == 1u && is_weight {
                 x += 2.0 * hyper[group.z * HYPER + L2] * weights[base + i];
             }

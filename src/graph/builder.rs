@@ -34,8 +34,8 @@ pub struct Training {
     pub step: ProgramId,
     /// The batch's loss and gradients without an update.
     pub gradient: ProgramId,
-    /// Norms of every parameter and its gradient into `norms`, where asked for.
-    pub record: Option<ProgramId>,
+    /// A step that also takes the norms of every parameter and its gradient, before the update, where asked for.
+    pub recorded_step: Option<ProgramId>,
     /// (models, parameters, 2): sums of squares of each gradient and each parameter.
     pub norms: BufferId,
     /// Examples in a batch.
@@ -167,21 +167,23 @@ impl<'a> PlanBuilder<'a> {
         gradient.extend(self.penalty(penalty));
         gradient.push(bookkeeping.clone());
         step.extend(self.penalty(penalty));
-        step.extend(self.gradient_norm(norm, optimizer));
-        step.extend(self.update(optimizer, &moments, scalars, norm));
-        step.push(bookkeeping);
-
         let parameters = self.model.parameters.len();
         let norms = self.out.plan.buffer("train.norms", Element::F32, self.models * parameters * 2, Role::Metrics);
         let records = train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms));
-        let record = records.then(|| self.norm_records(norms)).map(|d| self.out.plan.program("record norms", d));
+        let mut recorded = records.then(|| [step.clone(), self.norm_records(norms, optimizer)].concat());
+        let mut update: Vec<Dispatch> = self.gradient_norm(norm, optimizer).into_iter().collect();
+        update.extend(self.update(optimizer, &moments, scalars, norm));
+        update.push(bookkeeping);
+        for program in std::iter::once(&mut step).chain(&mut recorded) {
+            program.extend_from_slice(&update);
+        }
         let begin = self.begin("train begin epoch", counters, scalars);
         let steps_per_epoch = if train.drop_last { examples / batch } else { examples.div_ceil(batch) };
         Training {
             begin_epoch: self.out.plan.program("train begin epoch", vec![begin]),
             step: self.out.plan.program("train step", step),
             gradient: self.out.plan.program("gradient", gradient),
-            record,
+            recorded_step: recorded.map(|dispatches| self.out.plan.program("train step with norms", dispatches)),
             norms,
             batch,
             steps_per_epoch,

@@ -279,8 +279,9 @@ impl PlanBuilder<'_> {
         Some(self.squares("gradient norm", self.gradients, parts, [false, optimizer.l2 != 0.0]))
     }
 
-    /// The squared norm of each parameter's gradient and of the parameter itself, into (models, parameters, 2) `norms`.
-    pub(super) fn norm_records(&self, norms: BufferId) -> Vec<Dispatch> {
+    /// The squared norm of each parameter's gradient, the L2 penalty's included, and of the parameter itself, into
+    /// (models, parameters, 2) `norms`.
+    pub(super) fn norm_records(&self, norms: BufferId, optimizer: &OptimizerSpec) -> Vec<Dispatch> {
         let plan = &self.out.plan;
         let layout = &self.out.layout;
         let both = [self.gradients, self.out.parameters];
@@ -290,6 +291,7 @@ impl PlanBuilder<'_> {
             let shape = kernel::sum_squares::Params {
                 len: layout.lens[index] as u32,
                 stride: layout.stride as u32,
+                first: layout.offsets[index] as u32,
                 parts: 1,
                 output_stride: 2 * layout.lens.len() as u32,
                 output_first: (2 * index + which) as u32,
@@ -302,7 +304,8 @@ impl PlanBuilder<'_> {
                 parts: plan.whole(norms),
             };
             let label = format!("norm of {}", self.model.parameters[index].name);
-            kernel::sum_squares::dispatch(label, shape, self.models, false, false, operands)
+            let with_l2 = which == 0 && optimizer.l2 != 0.0;
+            kernel::sum_squares::dispatch(label, shape, self.models, false, with_l2, operands)
         };
         each.map(one).collect()
     }
@@ -311,8 +314,14 @@ impl PlanBuilder<'_> {
         let plan = &self.out.plan;
         let stride = self.out.layout.stride as u32;
         let count = (parts.len / self.models) as u32;
-        let shape =
-            kernel::sum_squares::Params { len: stride, stride, parts: count, output_stride: count, output_first: 0 };
+        let shape = kernel::sum_squares::Params {
+            len: stride,
+            stride,
+            first: 0,
+            parts: count,
+            output_stride: count,
+            output_first: 0,
+        };
         let operands = kernel::sum_squares::Operands {
             values: plan.whole(values),
             weights: plan.whole(self.out.parameters),

@@ -10,6 +10,8 @@ params! {
         len: u32,
         /// Elements from one model's values to the next's.
         stride: u32,
+        /// Where a model's values start among its parameters: tells which weight blocks are theirs.
+        first: u32,
         /// Parts per model.
         parts: u32,
         /// Elements from one model's results to the next's.
@@ -89,7 +91,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
         let l2 = if with_l2 { hyper[model * state::HYPER + state::L2].to_f64() } else { 0.0 };
         let mut sums = vec![0.0; count];
         for i in 0..p.len as usize {
-            let is_weight = (weights_only || with_l2) && weight_blocks[i / 64] == 1;
+            let is_weight = (weights_only || with_l2) && weight_blocks[(p.first as usize + i) / 64] == 1;
             let mut x = values[base + i].to_f64();
             if with_l2 && is_weight {
                 x += 2.0 * l2 * weights[base + i].to_f64();
@@ -117,7 +119,8 @@ fn cases() -> Vec<Case> {
             let stride = len.next_multiple_of(64);
             let count = parts(len);
             let (output_stride, output_first) = (count + 3, 2);
-            let blocks = (0..stride / 64).map(|b| u32::from(b % 3 != 1)).collect();
+            let first = 64 * (len % 4);
+            let blocks = (0..(first + stride) / 64).map(|b| u32::from(b % 3 != 1)).collect();
             let contents = vec![
                 Contents::random((models - 1) * stride + len, 1.0, 1),
                 Contents::random((models - 1) * stride + len, 1.0, 2),
@@ -127,9 +130,9 @@ fn cases() -> Vec<Case> {
             ];
             let s = Case::slices(&contents);
             let operands = Operands { values: s[0], weights: s[1], weight_blocks: s[2], hyper: s[3], parts: s[4] };
-            let [counted, stride, parts, output_stride, output_first] =
-                [len, stride, count, output_stride, output_first].map(|n| n as u32);
-            let shape = Params { len: counted, stride, parts, output_stride, output_first };
+            let [counted, stride, first, parts, output_stride, output_first] =
+                [len, stride, first, count, output_stride, output_first].map(|n| n as u32);
+            let shape = Params { len: counted, stride, first, parts, output_stride, output_first };
             let dispatch = dispatch("case", shape, models, weights_only, with_l2, operands);
             let name = format!("{models}x{len}, weights only {weights_only}, l2 {with_l2}");
             cases.push(Case { name, dispatch, contents });

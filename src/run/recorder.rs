@@ -86,6 +86,9 @@ impl Observer for Recorder {
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        // What goes on from the checkpoint will not log these steps again.
+        let result = self.steps.flush();
+        self.note("steps.jsonl", result);
         self.checkpoints.write(checkpoint);
     }
 

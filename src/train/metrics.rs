@@ -78,10 +78,10 @@ pub struct StepMetrics {
     /// On the validation set, where recorded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validation_accuracy: Option<f32>,
-    /// Norm of each parameter's gradient, by name, where recorded.
+    /// Norm of each parameter's gradient, by name, where recorded: the L2 penalty's included, before clipping.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub gradient_norms: Option<std::collections::BTreeMap<String, f32>>,
-    /// Norm of each parameter, by name, where recorded.
+    /// Norm of each parameter, by name, where recorded: before the step's update, as the loss is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weight_norms: Option<std::collections::BTreeMap<String, f32>>,
 }

@@ -72,6 +72,7 @@ impl Trainer<'_> {
         self.before = self.progress.seconds;
         self.best = checkpoint.best.clone();
         self.rates.clear();
+        self.logged = self.progress.step;
         self.begun = Instant::now();
         Ok(())
     }

@@ -33,7 +33,7 @@ impl Trainer<'_> {
     /// before the log wraps.
     pub(super) fn log_period(&self) -> Option<u32> {
         let every = self.spec.train.log_every;
-        let detailed = self.training.record.is_some() || self.records(Record::Validation);
+        let detailed = self.training.recorded_step.is_some() || self.records(Record::Validation);
         let wraps = self.training.log_steps as u32;
         (every > 0).then_some(if detailed { every.min(wraps) } else { wraps })
     }
@@ -41,20 +41,28 @@ impl Trainer<'_> {
     /// Copies the log aside where its period or the epoch ends.
     pub(super) fn log_steps(&mut self, steps: &mut VecDeque<PendingSteps>) -> Result<(), TrainError> {
         let Some(period) = self.log_period() else { return Ok(()) };
+        let ends = self.progress.step_in_epoch as usize == self.training.steps_per_epoch;
+        if ends || self.progress.step.is_multiple_of(period) { self.copy_log(steps) } else { Ok(()) }
+    }
+
+    /// Whether a step is one of those that are logged.
+    pub(super) fn logs(&self, step: u32) -> bool {
+        self.spec.train.log_every > 0 && step.is_multiple_of(self.spec.train.log_every)
+    }
+
+    /// Copies the log of all steps since the last copy aside.
+    pub(super) fn copy_log(&mut self, steps: &mut VecDeque<PendingSteps>) -> Result<(), TrainError> {
         let last = self.progress.step;
-        let in_epoch = self.progress.step_in_epoch;
-        let since_period = if last.is_multiple_of(period) { period } else { last % period };
-        let ends = in_epoch as usize == self.training.steps_per_epoch;
-        if !last.is_multiple_of(period) && !ends {
+        let count = last - self.logged;
+        if count == 0 {
             return Ok(());
         }
-        let count = since_period.min(in_epoch);
-        let logged = last.is_multiple_of(self.spec.train.log_every);
-        let mut norms = None;
-        if let Some(record) = self.training.record.filter(|_| logged) {
-            self.session.run(record, 1)?;
-            norms = Some(self.session.snapshot(self.plan.whole(self.training.norms))?);
-        }
+        self.logged = last;
+        let logged = self.logs(last);
+        let norms = match self.training.recorded_step.filter(|_| logged) {
+            Some(_) => Some(self.session.snapshot(self.plan.whole(self.training.norms))?),
+            None => None,
+        };
         let validation = match self.validation.clone().filter(|_| logged && self.records(Record::Validation)) {
             Some(evaluation) => Some(self.evaluate(&evaluation)?),
             None => None,

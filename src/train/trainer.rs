@@ -27,6 +27,8 @@ pub struct Trainer<'a> {
     pub(super) progress: Progress,
     pub(super) best: Vec<Option<Vec<u32>>>,
     pub(super) rates: Vec<f32>,
+    /// Steps whose log was copied aside.
+    pub(super) logged: u32,
     pub(super) begun: Instant,
     pub(super) before: f64,
     /// Steps a launch may take: grows until a launch takes long enough to be worth the call.
@@ -104,6 +106,7 @@ impl<'a> Trainer<'a> {
             },
             best: vec![None; models],
             rates: Vec::new(),
+            logged: 0,
             begun: Instant::now(),
             before: 0.0,
             steps_per_launch: 1,
@@ -180,15 +183,21 @@ impl<'a> Trainer<'a> {
             }
             epochs.push_back(self.end_epoch()?);
             self.report_steps(&mut steps, observer)?;
-            let lag = usize::from(!self.needs_metrics_at_once());
+            let every = self.spec.train.checkpoint_every;
+            let saves = every > 0 && self.progress.epoch.is_multiple_of(every);
+            let saves = saves && self.progress.epoch < self.spec.train.epochs;
+            // A run that goes on from a checkpoint measures nothing before it again, so all of that is reported first.
+            let lag = usize::from(!saves && !self.needs_metrics_at_once());
             if self.report_epochs(&mut epochs, lag, observer)? {
                 break Stop::Early;
             }
-            let every = self.spec.train.checkpoint_every;
-            if every > 0 && self.progress.epoch.is_multiple_of(every) && self.progress.epoch < self.spec.train.epochs {
+            if saves {
                 observer.checkpoint(self.capture()?);
             }
         };
+        if stop == Stop::Interrupted && self.log_period().is_some() {
+            self.copy_log(&mut steps)?;
+        }
         self.report_steps(&mut steps, observer)?;
         self.report_epochs(&mut epochs, 0, observer)?;
         if stop == Stop::Interrupted {
@@ -246,13 +255,14 @@ impl<'a> Trainer<'a> {
         steps: &mut VecDeque<PendingSteps>,
     ) -> Result<bool, TrainError> {
         self.write_hyper()?;
-        if self.progress.step_in_epoch == 0 {
-            self.session.run(self.training.begin_epoch, 1)?;
-        }
         let in_epoch = self.training.steps_per_epoch as u32;
         while self.progress.step_in_epoch < in_epoch {
             if observer.interrupted() {
                 return Ok(false);
+            }
+            // Only now: a checkpoint between two epochs must not hold an epoch that has begun.
+            if self.progress.step_in_epoch == 0 {
+                self.session.run(self.training.begin_epoch, 1)?;
             }
             let count = self.next_launch(in_epoch - self.progress.step_in_epoch);
             self.launch(count)?;
@@ -274,7 +284,14 @@ impl<'a> Trainer<'a> {
     pub(super) fn launch(&mut self, count: u32) -> Result<(), TrainError> {
         const WORTH_A_CALL: Duration = Duration::from_millis(20);
         let start = Instant::now();
-        self.session.run(self.training.step, count)?;
+        let last = self.progress.step + count;
+        match self.training.recorded_step.filter(|_| self.logs(last)) {
+            Some(recorded) => {
+                self.session.run(self.training.step, count - 1)?;
+                self.session.run(recorded, 1)?;
+            }
+            None => self.session.run(self.training.step, count)?,
+        }
         self.first_step_at.get_or_insert_with(Instant::now);
         self.progress.step += count;
         self.progress.step_in_epoch += count;
