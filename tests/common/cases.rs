@@ -1,0 +1,102 @@
+//! The golden cases of `tests/golden` (see its README): recipes, data, and what PyTorch computes from them in float64.
+
+use gputrain::data::read_array;
+use gputrain::job::Job;
+use gputrain::model::Model;
+use gputrain::recipe::{Recipe, Source};
+use gputrain::train::{Member, TrainerSpec};
+use std::path::{Path, PathBuf};
+
+/// One golden case, ready to run.
+pub struct GoldenCase {
+    pub name: String,
+    pub job: Job,
+    pub members: [Member; 1],
+    /// Initial weights, in single precision as a trainer takes them and as the file has them.
+    pub initial: Vec<Vec<f32>>,
+    pub initial_f64: Vec<Vec<f64>>,
+    pub gradient: Vec<Vec<f64>>,
+    pub losses: Vec<f64>,
+    pub rates: Vec<f64>,
+    pub last: Vec<Vec<f64>>,
+    /// By how much correct float32 runs differ in their final parameters, from the README's table.
+    pub last_spread: f64,
+}
+
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// The README's table: name and float32 spread of the final parameters of every case.
+pub fn table() -> Vec<(String, f64)> {
+    let text = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    let table = text.split("<!-- table -->").nth(1).unwrap().split("<!-- end of table -->").next().unwrap();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        Some((cells.get(1)?.to_string(), cells.get(6)?.parse().ok()?))
+    };
+    table.lines().filter_map(row).collect()
+}
+
+impl GoldenCase {
+    /// Loads a case; `overrides` change its recipe.
+    pub fn load(name: &str, overrides: &[(&str, &str)]) -> GoldenCase {
+        let overrides: Vec<(String, String)> = overrides.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let mut recipe = Recipe::load(&folder().join(format!("{name}.toml")), &overrides).unwrap();
+        let file = folder().join(format!("{name}.npz"));
+        let key = |key: &str| format!("{}#{key}", file.display());
+        recipe.data.train = Some(Source { images: key("x"), labels: key("y") });
+        let job = Job::load(recipe).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let array = |what: &str| read_array(&key(what)).unwrap().to_f64();
+        let group = |prefix: &str| tensors(&job.model, |name| key(&format!("{prefix}.{name}")));
+        let initial_f64 = group("init");
+        let narrow = |values: &Vec<f64>| values.iter().map(|x| *x as f32).collect();
+        GoldenCase {
+            members: [Member::of(&job.recipe)],
+            initial: initial_f64.iter().map(narrow).collect(),
+            initial_f64,
+            gradient: group("grad"),
+            losses: array("losses"),
+            rates: array("learning_rates"),
+            last: group("final"),
+            last_spread: table().into_iter().find(|(known, _)| known == name).unwrap().1,
+            name: name.into(),
+            job,
+        }
+    }
+
+    pub fn all() -> Vec<GoldenCase> {
+        table().iter().map(|(name, _)| GoldenCase::load(name, &[])).collect()
+    }
+
+    pub fn spec(&self) -> TrainerSpec<'_> {
+        spec(&self.job, &self.members)
+    }
+}
+
+/// What a trainer of these members is made from.
+pub fn spec<'a>(job: &'a Job, members: &'a [Member]) -> TrainerSpec<'a> {
+    TrainerSpec { model: &job.model, dataset: &job.dataset, scaling: &job.scaling, train: &job.recipe.train, members }
+}
+
+fn tensors(model: &Model, key: impl Fn(&str) -> String) -> Vec<Vec<f64>> {
+    let one = |parameter: &gputrain::model::Parameter| {
+        let array = read_array(&key(&parameter.name)).unwrap();
+        assert_eq!(array.shape(), parameter.shape, "{}", parameter.name);
+        array.to_f64()
+    };
+    model.parameters.iter().map(one).collect()
+}
+
+/// The largest difference, relative to the largest element of `exact`; NaN is the largest of all.
+pub fn relative_error(ours: impl IntoIterator<Item = f64>, exact: &[f64]) -> f64 {
+    let largest = exact.iter().fold(f64::MIN_POSITIVE, |most, x| most.max(x.abs()));
+    let mut compared = 0;
+    let worst = ours.into_iter().zip(exact).fold(0.0, |worst: f64, (a, b)| {
+        compared += 1;
+        let error = (a - b).abs() / largest;
+        if error <= worst { worst } else { error }
+    });
+    assert_eq!(compared, exact.len());
+    if worst.is_nan() { f64::INFINITY } else { worst }
+}

@@ -1,0 +1,220 @@
+//! Whole trainings held against PyTorch's in float64: gradients, the loss of each of 200 steps, and the final weights, of
+//! every case in `tests/golden`, on the CPU and on Vulkan.
+
+#[path = "common/cases.rs"]
+mod cases;
+mod common;
+
+use cases::{GoldenCase, relative_error};
+use gputrain::backend::Backend;
+use gputrain::backend::cpu::CpuBackend;
+use gputrain::train::{EpochMetrics, Observer, StepMetrics, Stop, Trainer};
+use gputrain::verify::{DoublePrecision, Options};
+
+/// Loss of each step and learning rate of each epoch.
+#[derive(Default)]
+struct Curve {
+    losses: Vec<f64>,
+    epochs: Vec<EpochMetrics>,
+}
+
+impl Observer for Curve {
+    fn step(&mut self, _: usize, metrics: &StepMetrics) {
+        assert_eq!(metrics.step as usize, self.losses.len() + 1, "every step is logged once, in order");
+        self.losses.push(metrics.loss.into());
+    }
+
+    fn epoch(&mut self, _: usize, metrics: &EpochMetrics) {
+        self.epochs.push(metrics.clone());
+    }
+}
+
+/// The largest of some errors, with the name of its case.
+#[derive(Default)]
+struct Worst(f64, String);
+
+impl Worst {
+    fn add(&mut self, error: f64, name: &str) {
+        if error > self.0 || error.is_nan() {
+            *self = Worst(error, name.into());
+        }
+    }
+}
+
+fn widen(values: &[f32]) -> impl Iterator<Item = f64> {
+    values.iter().map(|x| f64::from(*x))
+}
+
+fn double(case: &GoldenCase) -> DoublePrecision {
+    let mut double = DoublePrecision::new(case.spec()).unwrap();
+    double.set_parameters(&case.initial_f64);
+    double
+}
+
+#[test]
+fn the_table_lists_every_case() {
+    let mut names: Vec<String> = cases::table().into_iter().map(|(name, _)| name).collect();
+    let files =
+        std::fs::read_dir(cases::folder()).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let mut recipes: Vec<String> = files.filter_map(|file| Some(file.strip_suffix(".toml")?.to_string())).collect();
+    names.sort();
+    recipes.sort();
+    assert!(names.len() >= 76);
+    assert_eq!(names, recipes);
+}
+
+/// The specification in f64 means the same as PyTorch. The published network's data is in f64 and a trainer's in f32,
+/// hence its wider bound.
+#[test]
+fn gradients_in_double_precision_are_pytorchs() {
+    let mut worst = Worst::default();
+    for case in GoldenCase::all() {
+        let (loss, gradient) = double(&case).gradient();
+        let bound = if case.name == "published-sigmoid" { 1e-6 } else { 1e-9 };
+        let loss_error = (loss - case.losses[0]).abs() / case.losses[0].abs();
+        assert!(loss_error < bound, "{}: loss {loss}, not {}", case.name, case.losses[0]);
+        for ((ours, exact), parameter) in gradient.iter().zip(&case.gradient).zip(&case.job.model.parameters) {
+            let error = relative_error(ours.iter().copied(), exact);
+            assert!(error < bound, "{}: {} is off by {error:e}", case.name, parameter.name);
+            if bound < 1e-6 {
+                worst.add(error, &case.name);
+            }
+        }
+    }
+    println!("worst f64 gradient: {:.1e} ({})", worst.0, worst.1);
+}
+
+#[test]
+fn the_published_networks_loss_and_gradients() {
+    let case = GoldenCase::load("published-sigmoid", &[]);
+    let (loss, gradient) = double(&case).gradient();
+    let published: [&[f64]; 4] = [
+        &[0.00244596, 0.00262019, -0.00030765, -0.00024188, -0.00034768, -0.000372],
+        &[0.00492577, -0.00058023, -0.00065977],
+        &[0.02216011, 0.02433097, 0.01797174],
+        &[0.029249230265318685],
+    ];
+    assert!((loss - 0.1332476222330792).abs() < 1e-8, "{loss}");
+    for (ours, published) in gradient.iter().zip(published) {
+        assert!(ours.iter().zip(published).all(|(a, b)| (a - b).abs() < 1e-8), "{ours:?}, not {published:?}");
+    }
+    // With x and the weights rounded to f32, and everything else in f64.
+    let mut double = double(&case);
+    double.set_parameters(&case.initial.iter().map(|values| widen(values).collect()).collect::<Vec<_>>());
+    let (loss, _) = double.gradient();
+    assert!((loss - 0.1332476229533179).abs() < 1e-14, "{loss}");
+}
+
+#[test]
+fn gradients_in_double_precision_are_the_slopes_of_the_loss() {
+    let names = [
+        "activation-gelu",
+        "activation-softmax-hidden",
+        "loss-mse-labels",
+        "loss-binary-cross-entropy",
+        "optimizer-sgd-l2",
+        "conv-same-stride",
+        "pool-average-overlap",
+        "pool-max-overlap",
+        "cnn-mixed",
+        "published-sigmoid",
+    ];
+    for name in names {
+        let case = GoldenCase::load(name, &[]);
+        let parameters: Vec<String> = case.job.model.parameters.iter().map(|p| p.name.clone()).collect();
+        for check in double(&case).check(&parameters, Options { at_most: Some(20) }) {
+            println!("{name}: {check}");
+            assert!(check.worst_error < 1e-6, "{name}: {check}");
+            assert!(check.skipped <= check.checked, "{name}: {check}");
+        }
+    }
+}
+
+fn gradients_agree(backend: &dyn Backend) {
+    let mut worst = Worst::default();
+    let mut failed = Vec::new();
+    for case in GoldenCase::all() {
+        let mut trainer = Trainer::new(backend, case.spec()).unwrap();
+        trainer.set_parameters(0, &case.initial).unwrap();
+        let (loss, gradient) = trainer.gradient().unwrap();
+        let mut errors = vec![("loss".to_string(), (f64::from(loss) - case.losses[0]).abs() / case.losses[0])];
+        for ((ours, exact), parameter) in gradient.iter().zip(&case.gradient).zip(&case.job.model.parameters) {
+            errors.push((parameter.name.clone(), relative_error(widen(ours), exact)));
+        }
+        for (what, error) in errors {
+            worst.add(error, &case.name);
+            if error > 1e-5 {
+                failed.push(format!("{}: {what} is off by {error:.1e}", case.name));
+            }
+        }
+    }
+    println!("worst gradient on {}: {:.1e} ({})", backend.info().backend, worst.0, worst.1);
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn gradients_on_the_cpu_are_pytorchs() {
+    gradients_agree(&CpuBackend::new());
+}
+
+#[test]
+fn gradients_on_vulkan_are_pytorchs() {
+    if let Some(backend) = common::vulkan() {
+        gradients_agree(&backend);
+    }
+}
+
+/// Errors of one training: the worst step's loss, and the worst final tensor.
+fn train(backend: &dyn Backend, case: &GoldenCase) -> (f64, f64) {
+    let mut trainer = Trainer::new(backend, case.spec()).unwrap();
+    trainer.set_parameters(0, &case.initial).unwrap();
+    let mut curve = Curve::default();
+    assert_eq!(trainer.train(&mut curve).unwrap(), Stop::Finished, "{}", case.name);
+    assert_eq!(curve.losses.len(), case.losses.len(), "{}", case.name);
+    let warm = case.job.recipe.schedule.warmup_steps as usize;
+    for epoch in curve.epochs.iter().filter(|epoch| epoch.step as usize > warm) {
+        let exact = case.rates[epoch.step as usize - 1];
+        let rate = f64::from(epoch.learning_rate);
+        assert!((rate - exact).abs() < 1e-6 * exact.abs(), "{}: rate {rate}, not {exact}", case.name);
+    }
+    let pairs = curve.losses.iter().zip(&case.losses);
+    let loss = pairs.map(|(a, b)| (a - b).abs() / b.abs()).fold(0.0, |m: f64, e| if e <= m { m } else { e });
+    let last = trainer.parameters(0).unwrap();
+    let errors = last.iter().zip(&case.last).map(|(ours, exact)| relative_error(widen(ours), exact));
+    (loss, errors.fold(0.0, f64::max))
+}
+
+/// Final weights may differ by this many times the spread of PyTorch's own float32 runs: 16 samples of another program's
+/// rounding are an estimate of the size of the effect, not a bound.
+const SPREADS: f64 = 5.0;
+
+fn trainings_agree(backend: &dyn Backend) {
+    let (mut losses, mut finals, mut failed) = (Worst::default(), Worst::default(), Vec::new());
+    for case in GoldenCase::all() {
+        let (loss, last) = train(backend, &case);
+        losses.add(loss, &case.name);
+        finals.add(last / case.last_spread, &case.name);
+        if loss.is_nan() || loss > 1e-4 || last > SPREADS * case.last_spread {
+            let (name, spread) = (&case.name, case.last_spread);
+            failed.push(format!("{name}: losses off by {loss:.1e}, final weights by {last:.1e} (spread {spread:.1e})"));
+        }
+    }
+    let name = &backend.info().backend;
+    println!(
+        "worst loss on {name}: {:.1e} ({}); final weights: {:.1} spreads ({})",
+        losses.0, losses.1, finals.0, finals.1
+    );
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn trainings_on_the_cpu_follow_pytorchs() {
+    trainings_agree(&CpuBackend::new());
+}
+
+#[test]
+fn trainings_on_vulkan_follow_pytorchs() {
+    if let Some(backend) = common::vulkan() {
+        trainings_agree(&backend);
+    }
+}
