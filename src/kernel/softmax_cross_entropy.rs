@@ -119,14 +119,17 @@ fn fast(args: &mut Args<f32>) {
                 continue;
             }
             let label = label(labels, indices[model_row], classes);
-            let answer = simd::vectorised(|| {
-                let answer = one_row(&logits[range], label, &mut exponentials);
-                let scale = 1.0 / (answer.sum * rows as f32);
-                for (gradient, e) in gradient.iter_mut().zip(&exponentials) {
-                    *gradient = e * scale;
-                }
-                answer
-            });
+            let answer = simd::vectorised(
+                #[inline(always)]
+                || {
+                    let answer = one_row(&logits[range], label, &mut exponentials);
+                    let scale = 1.0 / (answer.sum * rows as f32);
+                    for (gradient, e) in gradient.iter_mut().zip(&exponentials) {
+                        *gradient = e * scale;
+                    }
+                    answer
+                },
+            );
             (row_loss[model_row], row_correct[model_row]) = (answer.loss, answer.correct);
             if let (Some(c), true) = (label, with_gradient) {
                 gradient[c] = -answer.others / (answer.sum * rows as f32);
