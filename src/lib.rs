@@ -11,5 +11,6 @@ pub mod model;
 pub mod plan;
 pub mod recipe;
 pub mod report;
+pub mod run;
 pub mod train;
 pub mod verify;

@@ -80,8 +80,7 @@ impl Context {
             BackendArg::Dx12 => BackendName::Dx12,
             BackendArg::Gl => BackendName::Gl,
         };
-        let choice =
-            DeviceChoice { backend: name, device: self.global.device.clone(), checked: self.global.checked };
+        let choice = DeviceChoice { backend: name, device: self.global.device.clone(), checked: self.global.checked };
         match GpuBackend::open(&choice) {
             Ok(gpu) => Ok(Box::new(gpu)),
             Err(BackendError::NotFound(_)) if name == BackendName::Auto && self.global.device.is_none() => {

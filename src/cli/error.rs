@@ -7,6 +7,7 @@ use crate::job::JobError;
 use crate::model::ModelError;
 use crate::recipe::RecipeError;
 use crate::report::ReportError;
+use crate::run::RunError;
 use crate::train::{CheckpointError, TrainError};
 use std::path::Path;
 
@@ -88,4 +89,4 @@ macro_rules! usage_errors {
     };
 }
 
-usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, ExportError);
+usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, RunError, ExportError);

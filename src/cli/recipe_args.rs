@@ -69,7 +69,9 @@ impl RecipeArgs {
             flags.into_iter().filter_map(|(key, value)| Some((key.to_string(), value.clone()?))).collect();
         for setting in &self.set {
             let Some((key, value)) = setting.split_once('=') else {
-                return Err(CliError::Usage(format!("--set {setting}: expected KEY=VALUE, as in --set train.epochs=5")));
+                return Err(CliError::Usage(format!(
+                    "--set {setting}: expected KEY=VALUE, as in --set train.epochs=5"
+                )));
             };
             overrides.push((key.trim().to_string(), value.trim().to_string()));
         }

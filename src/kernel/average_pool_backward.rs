@@ -1,7 +1,7 @@
 //! Average pooling, backward: each window's gradient is shared equally by its pixels inside the image, times the layer
 //! before's activation derivative.
 
-use super::pool::{Params, THREADS, shapes};
+use super::pool::{Params, SLOWNESS, THREADS, shapes};
 use super::{Args, Case, Contents, Cost, Kernel, Real, activation, fast_math, linear_grid, read, simd, write};
 use crate::plan::{Dispatch, Slice};
 
@@ -81,7 +81,7 @@ fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let kind = args.constant("ACTIVATION", 0);
     let count = args.models() * p.planes as usize;
-    let work = cost(args.params).flops * args.models() as f64;
+    let work = SLOWNESS * cost(args.params).flops * args.models() as f64;
     let [output_gradient, saved, input_gradient] = args.operands();
     let (output_gradient, saved) = (output_gradient.read(), saved.read());
     let input_gradient = &mut input_gradient.write()[..count * p.input_area()];

@@ -1,7 +1,7 @@
 //! Average pooling, forward: the mean of each window. Padding does not count: a window that reaches over the edge divides
 //! by the pixels it has, as in Keras and TensorFlow. A global average pool is a window as large as the image.
 
-use super::pool::{Params, THREADS, shapes};
+use super::pool::{Params, SLOWNESS, THREADS, shapes};
 use super::{Args, Case, Contents, Cost, Kernel, Real, linear_grid, read, simd, write};
 use crate::plan::{Dispatch, Slice};
 
@@ -47,7 +47,8 @@ fn reference<T: Real>(args: &mut Args<T>) {
     let [input, output] = args.operands();
     let (input, output) = (input.read(), output.write());
     let width = p.output_width as usize;
-    for index in 0..models * p.planes as usize * p.output_area() {
+    let count = models * p.planes as usize * p.output_area();
+    for (index, output) in output.iter_mut().take(count).enumerate() {
         let (place, plane) = (index % p.output_area(), index / p.output_area());
         let [rows, columns] = p.window(place / width, place % width);
         let mut sum = 0.0;
@@ -56,14 +57,14 @@ fn reference<T: Real>(args: &mut Args<T>) {
                 sum += input[plane * p.input_area() + y * p.width as usize + x].to_f64();
             }
         }
-        output[index] = T::from_f64(sum / (rows.len() * columns.len()) as f64);
+        *output = T::from_f64(sum / (rows.len() * columns.len()) as f64);
     }
 }
 
 fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let count = args.models() * p.planes as usize;
-    let work = cost(args.params).flops * args.models() as f64;
+    let work = SLOWNESS * cost(args.params).flops * args.models() as f64;
     let [input, output] = args.operands();
     let (input, output) = (input.read(), &mut output.write()[..count * p.output_area()]);
     simd::pieces(output, p.output_area(), work, |plane, output| {

@@ -1,6 +1,6 @@
 //! What the convolution kernels share: the shape of a launch, and the choice of a variant.
 
-use super::{Cost, matmul, params};
+use super::{Cost, activation, matmul, params};
 
 params! {
     /// Shape of one launch.
@@ -106,7 +106,7 @@ impl Variant {
         const MANY_COLUMNS: usize = 48;
         const ENOUGH_WORKGROUPS: usize = 512;
         if columns >= MANY_COLUMNS {
-            return Variant::Matmul(matmul::choose(columns, pixels, models));
+            return Variant::Matmul(matmul::choose(columns, pixels, models, ENOUGH_WORKGROUPS));
         }
         let wanted = match columns {
             0..=4 => 4,
@@ -166,7 +166,7 @@ pub(super) mod shapes {
     /// (models, batch, channels, height, width, filters, kernel, stride, same padding)
     type Row = (usize, u32, u32, u32, u32, u32, [u32; 2], [u32; 2], bool);
 
-    const ROWS: [Row; 14] = [
+    const ROWS: [Row; 15] = [
         (1, 1, 1, 1, 1, 1, [1, 1], [1, 1], false),
         (2, 3, 1, 5, 7, 3, [3, 3], [1, 1], false),
         (1, 2, 3, 7, 5, 5, [3, 3], [1, 1], true),
@@ -181,7 +181,21 @@ pub(super) mod shapes {
         (1, 5, 1, 28, 28, 16, [3, 3], [1, 1], false),
         (2, 1, 19, 6, 7, 67, [3, 3], [1, 1], true),
         (1, 2, 53, 4, 5, 6, [2, 2], [1, 2], false),
+        (1, 3, 1, 5, 4, 9, [1, 1], [1, 1], false),
     ];
+
+    /// Two activations for each variant, all of them over the variants: every pair would be too many pipelines.
+    pub fn activation(shape: usize, variant: usize) -> u32 {
+        ((variant + 3 * (shape % 2)) % 7) as u32
+    }
+
+    /// Inputs up to 1000 for every third shape, and for single taps at many pixels. With more taps only where the
+    /// activation keeps the scale: rounding a sum of many large terms moves tanh of it by more than any tolerance.
+    pub fn input_scale(params: &Params, shape: usize, activation: u32) -> f32 {
+        let keeps_scale = activation <= super::activation::LEAKY_RELU;
+        let single = params.taps() == 1 && params.output_area() > 1;
+        if single || keeps_scale && shape % 3 == 2 { 1000.0 } else { 1.0 }
+    }
 
     fn axis(input: u32, kernel: u32, stride: u32, same: bool) -> (u32, u32) {
         if same {

@@ -101,8 +101,8 @@ pub(super) fn cases(variants: &[Variant]) -> Vec<Case> {
     for (index, shape) in shapes::all().enumerate() {
         for (number, &variant) in variants.iter().enumerate() {
             let (p, models) = (shape.params, shape.models);
-            let kind = ((index + number) % 7) as u32;
-            let scale = if index % 3 == 2 { 1000.0 } else { 1.0 };
+            let kind = shapes::activation(index, number);
+            let scale = shapes::input_scale(&p, index, kind);
             let stride = (models - 1) * p.parameter_stride as usize;
             let contents = vec![
                 Contents::random(models * p.input_stride as usize, scale, 1),

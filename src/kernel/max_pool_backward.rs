@@ -2,7 +2,7 @@
 //! activation derivative.
 
 use super::max_pool_forward::is_larger;
-use super::pool::{Params, THREADS, shapes};
+use super::pool::{Params, SLOWNESS, THREADS, shapes};
 use super::{Args, Case, Contents, Cost, Kernel, Real, activation, fast_math, linear_grid, read, simd, write};
 use crate::plan::{Dispatch, Slice};
 
@@ -80,7 +80,7 @@ fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let kind = args.constant("ACTIVATION", 0);
     let count = args.models() * p.planes as usize;
-    let work = cost(args.params).flops * args.models() as f64;
+    let work = SLOWNESS * cost(args.params).flops * args.models() as f64;
     let [input, output_gradient, saved, input_gradient] = args.operands();
     let (input, output_gradient, saved) = (input.read(), output_gradient.read(), saved.read());
     let input_gradient = &mut input_gradient.write()[..count * p.input_area()];
@@ -92,7 +92,7 @@ fn fast(args: &mut Args<f32>) {
         gradient.fill(0.0);
         for (y, row) in windows.enumerate() {
             for (x, value) in row.iter().enumerate() {
-                let larger = |a: f32, b: f32| (a > b || a.is_nan()) && !b.is_nan();
+                let larger = |a: f32, b: f32| (a > b) | (a.is_nan() & !b.is_nan());
                 gradient[p.first_maximum(input, p.window(y, x), larger)] += value;
             }
         }

@@ -1,6 +1,6 @@
 //! Max pooling, forward: the largest pixel of each window. Padding does not count.
 
-use super::pool::{Params, THREADS, shapes};
+use super::pool::{Params, SLOWNESS, THREADS, shapes};
 use super::{Args, Case, Contents, Cost, Kernel, Real, linear_grid, read, simd, write};
 use crate::plan::{Dispatch, Slice};
 
@@ -38,11 +38,12 @@ fn reference<T: Real>(args: &mut Args<T>) {
     let [input, output] = args.operands();
     let (input, output) = (input.read(), output.write());
     let width = p.output_width as usize;
-    for index in 0..models * p.planes as usize * p.output_area() {
+    let count = models * p.planes as usize * p.output_area();
+    for (index, output) in output.iter_mut().take(count).enumerate() {
         let (place, plane) = (index % p.output_area(), index / p.output_area());
         let plane = &input[plane * p.input_area()..][..p.input_area()];
         let largest = p.first_maximum(plane, p.window(place / width, place % width), is_larger);
-        output[index] = plane[largest];
+        *output = plane[largest];
     }
 }
 
@@ -55,7 +56,7 @@ pub(super) fn is_larger<T: Real>(candidate: T, largest: T) -> bool {
 fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let count = args.models() * p.planes as usize;
-    let work = cost(args.params).flops * args.models() as f64;
+    let work = SLOWNESS * cost(args.params).flops * args.models() as f64;
     let [input, output] = args.operands();
     let (input, output) = (input.read(), &mut output.write()[..count * p.output_area()]);
     simd::pieces(output, p.output_area(), work, |plane, output| {

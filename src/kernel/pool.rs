@@ -65,16 +65,23 @@ impl Params {
     ) -> usize {
         let width = self.width as usize;
         let mut largest = rows.start * width + columns.start;
+        let mut value = plane[largest];
         for y in rows {
-            for index in y * width + columns.start..y * width + columns.end {
-                if is_larger(plane[index], plane[largest]) {
-                    largest = index;
-                }
+            let start = y * width + columns.start;
+            for (index, &candidate) in (start..).zip(&plane[start..start + columns.len()]) {
+                // Two selections rather than a branch, which no processor could foresee.
+                let larger = is_larger(candidate, value);
+                largest = if larger { index } else { largest };
+                value = if larger { candidate } else { value };
             }
         }
         largest
     }
 }
+
+/// How many of a convolution's floating point operations take as long as one of a pooling on the CPU, whose windows are
+/// too small for vectors: decides from where threads pay.
+pub(super) const SLOWNESS: f64 = 16.0;
 
 /// Threads in a workgroup of the pooling shaders.
 pub(super) const THREADS: usize = 64;
