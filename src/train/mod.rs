@@ -36,7 +36,9 @@ pub enum TrainError {
         held_out: usize,
     },
     /// `drop_last` leaves no batch.
-    #[error("a batch of {batch} is larger than the {examples} training examples, and train.drop_last drops it; lower train.batch")]
+    #[error(
+        "a batch of {batch} is larger than the {examples} training examples, and train.drop_last drops it; lower train.batch"
+    )]
     NoBatch {
         /// Examples in a batch.
         batch: usize,
@@ -44,7 +46,9 @@ pub enum TrainError {
         examples: usize,
     },
     /// The loss left the finite numbers.
-    #[error("the loss was not finite at step {step} (epoch {epoch}); lower optimizer.learning_rate, set optimizer.clip_norm, or check the data's scale (data.scale)")]
+    #[error(
+        "the loss was not finite at step {step} (epoch {epoch}); lower optimizer.learning_rate, set optimizer.clip_norm, or check the data's scale (data.scale)"
+    )]
     NotFinite {
         /// Number of the step, from 1.
         step: u32,

@@ -1,7 +1,7 @@
 //! The loop.
 
 use super::checkpoint::{Checkpoint, CheckpointError, Progress};
-use super::{EpochMetrics, Member, Observer, Score, StepMetrics, TrainError, TrainerSpec, Tracker, spec, upload};
+use super::{EpochMetrics, Member, Observer, Score, StepMetrics, Tracker, TrainError, TrainerSpec, spec, upload};
 use crate::backend::{Backend, HostCounters, Session, Ticket};
 use crate::graph::{Evaluation, PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::kernel::state;
@@ -319,11 +319,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Hands the rest of the current epoch to the device; false if the observer interrupted.
-    fn epoch(
-        &mut self,
-        observer: &mut dyn Observer,
-        steps: &mut VecDeque<PendingSteps>,
-    ) -> Result<bool, TrainError> {
+    fn epoch(&mut self, observer: &mut dyn Observer, steps: &mut VecDeque<PendingSteps>) -> Result<bool, TrainError> {
         self.write_hyper()?;
         if self.progress.step_in_epoch == 0 {
             self.session.run(self.training.begin_epoch, 1)?;
@@ -490,11 +486,7 @@ impl<'a> Trainer<'a> {
         Ok(stopped)
     }
 
-    fn fetch_epoch(
-        &mut self,
-        pending: &Pending,
-        observer: &mut dyn Observer,
-    ) -> Result<Vec<EpochMetrics>, TrainError> {
+    fn fetch_epoch(&mut self, pending: &Pending, observer: &mut dyn Observer) -> Result<Vec<EpochMetrics>, TrainError> {
         let (counters, scalars) = self.fetch_state(pending.train)?;
         let validation = pending.validation.map(|t| self.fetch_scores(t)).transpose()?;
         let test = pending.test.map(|t| self.fetch_scores(t)).transpose()?;

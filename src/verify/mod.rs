@@ -6,5 +6,5 @@ mod layout;
 pub mod parity;
 mod report;
 
-pub use parity::{verify, verify_kernel};
+pub use parity::{Prepared, verify, verify_kernel};
 pub use report::{KernelRow, VerifyReport};
