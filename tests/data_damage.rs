@@ -78,7 +78,8 @@ fn absurd_sizes_are_refused_at_once() {
     };
     assert!(!read("x.npy", &npy("(1099511627776, 1099511627776, 1099511627776)")));
     assert!(!read("x.npy", &npy("(18446744073709551615,)")));
-    assert!(!read("x.npy", &npy("(0, 18446744073709551615, 18446744073709551615)")) || usize::BITS == 64);
+    // Nothing is as little as nothing, however many axes it has: that one is whole.
+    assert!(read("x.npy", &npy("(0, 4294967295, 4294967295, 4294967295)")));
     // Version 2 has a header length of 32 bits.
     assert!(!read("x.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff"));
     assert!(!read("x.npy", &npy(&"(".repeat(9000))));

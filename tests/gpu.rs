@@ -7,7 +7,7 @@ use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::gpu::GpuBackend;
 use gputrain::backend::{Backend, BackendError, Session};
 use gputrain::kernel::{Access, Case, Element, REGISTRY, dense_forward};
-use gputrain::plan::{BufferId, ProgramId, Slice};
+use gputrain::plan::{BufferId, Plan, ProgramId, Role, Slice};
 use std::sync::Arc;
 
 /// Largest error: `|x - reference| / (|reference| + rms(reference))`. Values that are not finite must be the same.
@@ -54,6 +54,46 @@ fn kernels_match_their_references() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// One program with a case of every kernel, each with buffers of its own: parameters at many offsets.
+fn medley() -> (Plan, Vec<Case>) {
+    let cases: Vec<Case> = REGISTRY.iter().flat_map(|k| (k.cases)().into_iter().skip(1).take(2)).collect();
+    let mut medley = Plan::default();
+    let mut dispatches = Vec::new();
+    for case in &cases {
+        let first = medley.buffers.len();
+        medley.buffers.extend(case_plan(case).buffers);
+        let mut dispatch = case.dispatch.clone();
+        dispatch.slices.iter_mut().for_each(|slice| slice.buffer.0 += first);
+        dispatches.push(dispatch);
+    }
+    medley.program("medley", dispatches);
+    (medley, cases)
+}
+
+#[test]
+fn a_program_of_many_kernels_gives_each_its_own_parameters() {
+    let Some(gpu) = vulkan(false) else { return };
+    let (plan, cases) = medley();
+    let plan = Arc::new(plan);
+    let outcome = |backend: &dyn Backend| -> Vec<Vec<u32>> {
+        let mut session = backend.prepare(plan.clone()).expect("a valid plan");
+        let contents = cases.iter().flat_map(|case| &case.contents);
+        for (i, contents) in contents.enumerate() {
+            session.write(BufferId(i), 0, &gpu_support::words(contents)).expect("writes");
+        }
+        session.run(ProgramId(0), 1).expect("runs");
+        let all = 0..plan.buffers.len();
+        all.map(|i| session.read(plan.whole(BufferId(i))).expect("reads")).collect()
+    };
+    let (device, reference) = (outcome(&gpu), outcome(&CpuBackend::reference_only()));
+    for ((buffer, device), reference) in plan.buffers.iter().zip(device).zip(reference) {
+        match buffer.element {
+            Element::U32 => assert_eq!(device, reference, "{}", buffer.name),
+            Element::F32 => assert!(error(&floats(device), &floats(reference)) <= WRONG, "{}", buffer.name),
         }
     }
 }
@@ -112,9 +152,9 @@ fn part_of_a_buffer_can_be_written_and_read() {
 #[test]
 fn a_write_larger_than_a_portion_arrives_whole() {
     let Some(gpu) = vulkan(true) else { return };
-    let mut plan = gputrain::plan::Plan::default();
+    let mut plan = Plan::default();
     let len = (20 << 20) + 12;
-    let buffer = plan.buffer("large", Element::U32, len, gputrain::plan::Role::Data);
+    let buffer = plan.buffer("large", Element::U32, len, Role::Data);
     let whole = plan.whole(buffer);
     let mut session = gpu.prepare(Arc::new(plan)).expect("a valid plan");
     let words: Vec<u32> = (0..len as u32).map(|i| i.wrapping_mul(0x9E37_79B9)).collect();

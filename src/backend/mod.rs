@@ -74,8 +74,10 @@ pub struct HostCounters {
     pub submits: u64,
     /// Kernel launches encoded.
     pub dispatches: u64,
-    /// Time spent encoding and submitting them, in nanoseconds.
+    /// Time spent encoding them, in nanoseconds.
     pub encode_nanoseconds: u64,
+    /// Time spent submitting them, in nanoseconds. A software driver such as llvmpipe computes meanwhile.
+    pub submit_nanoseconds: u64,
 }
 
 /// A device that can run plans.

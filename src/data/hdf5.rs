@@ -13,9 +13,6 @@ use super::error::Problem;
 use super::lzf;
 use super::source::most_unpacked;
 
-/// Groups nested deeper than this are not searched for arrays.
-const DEEPEST: usize = 16;
-
 /// Reads the array `key` (`name` or `group/name`), or the only one there is.
 pub(crate) fn read(path: &Path, key: Option<&str>) -> Result<Array, Problem> {
     let (file, most) = open(path)?;
@@ -64,20 +61,30 @@ fn open(path: &Path) -> Result<(Hdf5File, u64), Problem> {
 /// The paths of all arrays in the file.
 fn keys(file: &Hdf5File) -> Result<Vec<String>, Problem> {
     let mut keys = Vec::new();
-    collect_keys(&file.root_group().map_err(problem)?, "", DEEPEST, &mut keys)?;
+    collect_keys(&file.root_group().map_err(problem)?, "", &mut Vec::new(), &mut keys)?;
     Ok(keys)
 }
 
-fn collect_keys(group: &Group, prefix: &str, depth: usize, keys: &mut Vec<String>) -> Result<(), Problem> {
-    let (groups, datasets) = group.member_names().map_err(problem)?;
-    keys.extend(datasets.into_iter().map(|name| format!("{prefix}{name}")));
-    if depth == 0 {
+/// `above` are the addresses of the groups that this one lies in: links may lead back to them.
+fn collect_keys(group: &Group, prefix: &str, above: &mut Vec<u64>, keys: &mut Vec<String>) -> Result<(), Problem> {
+    /// A file with more arrays than this (or groups linked in every which way) is not a data set.
+    const MOST_KEYS: usize = 10_000;
+    /// Nor is one whose groups lie deeper than this.
+    const DEEPEST: usize = 16;
+    if above.contains(&group.address()) {
         return Ok(());
     }
+    let (groups, datasets) = group.member_names().map_err(problem)?;
+    keys.extend(datasets.into_iter().map(|name| format!("{prefix}{name}")));
+    above.push(group.address());
     for name in groups {
+        if above.len() > DEEPEST || keys.len() > MOST_KEYS {
+            return Err(Problem::malformed("HDF5", "it has too many groups or arrays"));
+        }
         let inner = group.group(&name).map_err(problem)?;
-        collect_keys(&inner, &format!("{prefix}{name}/"), depth - 1, keys)?;
+        collect_keys(&inner, &format!("{prefix}{name}/"), above, keys)?;
     }
+    above.pop();
     Ok(())
 }
 

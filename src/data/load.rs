@@ -215,3 +215,29 @@ fn one_hot_rows(labels: &[u32], outputs: usize) -> Vec<f32> {
     }
     rows
 }
+
+impl Examples {
+    /// Makes examples that are in memory fit a model, as loading a file does: the same values under the model's input
+    /// shape, classes as one-hot rows where the loss takes values.
+    pub(crate) fn fit(&mut self, input: Shape, targets: TargetKind) -> Result<(), Problem> {
+        let found = self.features.shape;
+        let single_channel = !matches!(found, Shape::Image { channels, .. } if channels > 1);
+        if found != input && (found.len() != input.len() || !single_channel) {
+            let shape = vec![self.features.count, found.len()];
+            return Err(Problem::Shape { expected: expected(input, &shape), found: shape });
+        }
+        self.features.shape = input;
+        let Targets::Classes { labels, .. } = &self.targets else { return Ok(()) };
+        let outputs = match targets {
+            TargetKind::Classes { outputs } | TargetKind::Values { outputs } => outputs,
+        };
+        if let Some(index) = labels.iter().position(|&label| label as usize >= outputs) {
+            return Err(Problem::Label { index, value: i128::from(labels[index]), outputs });
+        }
+        self.targets = match targets {
+            TargetKind::Classes { outputs } => Targets::Classes { labels: labels.clone(), classes: outputs },
+            TargetKind::Values { outputs } => Targets::Values { values: one_hot_rows(labels, outputs), outputs },
+        };
+        Ok(())
+    }
+}

@@ -29,7 +29,7 @@ pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch}
 pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
 pub use inspect::{ArrayInfo, describe};
 pub use load::{SourceRef, TargetKind, load_examples, load_features};
-pub use scale::{Scale, Scaling};
+pub use scale::Scaling;
 pub use source::{read_array, read_arrays};
 pub use split::HoldOut;
 pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};

@@ -1,22 +1,7 @@
 //! Scaling of features: what is subtracted, divided by and added while a batch is gathered.
 
 use super::{Features, Storage};
-
-/// How features are scaled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Scale {
-    /// As they are.
-    None,
-    /// To 0..1.
-    #[default]
-    Unit,
-    /// To -0.5..0.5.
-    Centered,
-    /// To -1..1 over the training set's smallest and largest value.
-    MinMax,
-    /// Each feature to mean 0 and standard deviation 1 over the training set.
-    Standard,
-}
+use crate::recipe::Scale;
 
 /// A scaling fitted to training data: `x' = (x - subtract[f]) / divide[f] + add`, each vector of length 1 (for all
 /// features) or with an entry per feature.

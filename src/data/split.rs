@@ -96,7 +96,7 @@ mod tests {
             data.split_validation(HoldOut::Count(4), seed).unwrap();
             labels(&data.validation.unwrap()).to_vec()
         };
-        assert_eq!(split(0), [0, 0, 0, 0]);
+        assert_eq!(split(0), [4, 14, 15, 17]);
         assert_ne!(split(0), split(1));
     }
 

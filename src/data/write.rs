@@ -82,7 +82,7 @@ pub fn write_idx(folder: &Path, dataset: &Dataset, zipped: bool) -> Result<Vec<P
     let mut written = Vec::new();
     for (split, examples) in splits(dataset) {
         let prefix = if split == "test" { "t10k" } else { split };
-        let (images, labels) = arrays(examples);
+        let (images, labels) = arrays(examples).map_err(|problem| problem.at(folder.display()))?;
         for (what, array) in [("images", images), ("labels", labels)] {
             let kind = match array.dtype() {
                 Dtype::U8 => "ubyte",
@@ -102,7 +102,7 @@ pub fn write_idx(folder: &Path, dataset: &Dataset, zipped: bool) -> Result<Vec<P
 pub fn write_npz(path: &Path, dataset: &Dataset) -> Result<(), DataError> {
     let mut named = Vec::new();
     for (split, examples) in splits(dataset) {
-        let (images, labels) = arrays(examples);
+        let (images, labels) = arrays(examples).map_err(|problem| problem.at(path.display()))?;
         named.push((format!("x_{split}"), images));
         named.push((format!("y_{split}"), labels));
     }
@@ -117,11 +117,20 @@ fn splits(dataset: &Dataset) -> impl Iterator<Item = (&'static str, &Examples)> 
 }
 
 /// The arrays that a file of these examples holds: images with their channels last, labels as small as they go.
-fn arrays(examples: &Examples) -> (Array, Array) {
-    (image_array(&examples.features), label_array(&examples.targets))
+fn arrays(examples: &Examples) -> Result<(Array, Array), Problem> {
+    Ok((image_array(&examples.features)?, label_array(&examples.targets)?))
 }
 
-fn image_array(features: &Features) -> Array {
+/// Examples put together by hand can be wrong.
+fn inconsistent() -> Problem {
+    Problem::CannotWrite {
+        format: "a data file",
+        what: "examples that hold more or fewer values than their shape says".to_owned(),
+        remedy: "make count, shape and values agree",
+    }
+}
+
+fn image_array(features: &Features) -> Result<Array, Problem> {
     let (shape, pixels, channels) = match features.shape {
         Shape::Features(width) => (vec![features.count, width], width, 1),
         Shape::Image { channels: 1, height, width } => (vec![features.count, height, width], height * width, 1),
@@ -135,10 +144,10 @@ fn image_array(features: &Features) -> Array {
         Storage::F32(values) if channels == 1 => Array::from_f32(&shape, values),
         Storage::F32(values) => Array::from_f32(&shape, &transpose(values, channels, pixels)),
     };
-    array.expect("features hold count * shape values")
+    array.ok_or_else(inconsistent)
 }
 
-fn label_array(targets: &Targets) -> Array {
+fn label_array(targets: &Targets) -> Result<Array, Problem> {
     let array = match targets {
         Targets::Classes { labels, classes } if *classes <= 256 => {
             Array::from_u8(&[labels.len()], labels.iter().map(|&label| label as u8).collect())
@@ -148,9 +157,9 @@ fn label_array(targets: &Targets) -> Array {
             let bytes = labels.iter().flat_map(|&label| (label as i32).to_le_bytes()).collect();
             Array::new(Dtype::I32, vec![labels.len()], bytes)
         }
-        Targets::Values { values, outputs } => Array::from_f32(&[values.len() / outputs, *outputs], values),
+        Targets::Values { values, outputs } => Array::from_f32(&[values.len() / outputs.max(&1), *outputs], values),
     };
-    array.expect("targets hold as many values as their shape says")
+    array.ok_or_else(inconsistent)
 }
 
 /// A .npz file: each array as a deflated .npy, dated 1980 so that the same arrays give the same bytes.
@@ -171,6 +180,9 @@ fn write_zip(out: &mut dyn Write, arrays: &[(&str, &Array)]) -> Result<(), Probl
 
 /// One line per example, its values separated by commas.
 fn write_table(array: &Array, out: &mut dyn Write) -> io::Result<()> {
+    if array.is_empty() {
+        return Ok(());
+    }
     let width = array.shape().iter().skip(1).product::<usize>().max(1);
     for (index, value) in array.to_texts().enumerate() {
         let separator = if (index + 1) % width == 0 { '\n' } else { ',' };

@@ -1,7 +1,7 @@
 //! Builds the plan of a training run or an evaluation: buffers, programs, and the names the trainer knows them by.
 
 use super::memory::{self, Assignment};
-use super::{DataLayout, Graph, ParameterLayout, SourceBuffers, lower};
+use super::{DataLayout, Graph, ParameterLayout, SourceBuffers, lower, lower_window};
 use crate::kernel::{self, Element, state};
 use crate::model::Model;
 use crate::plan::{BufferId, Dispatch, Limits, Plan, PlanError, ProgramId, Role, Slice};
@@ -98,6 +98,8 @@ pub(super) struct GraphMemory {
     pub(super) assignment: Assignment,
     pub(super) buffers: Vec<BufferId>,
     pub(super) indices: BufferId,
+    /// For sums that are split over workgroups; only training has such.
+    pub(super) scratch: Option<BufferId>,
     pub(super) batch: usize,
 }
 
@@ -147,7 +149,11 @@ impl<'a> PlanBuilder<'a> {
         let examples = source.layout.examples;
         let mut graph = Graph::forward(self.model, true);
         graph.add_backward();
-        let memory = self.allocate(graph, batch, "train");
+        let mut memory = self.allocate(graph, batch, "train");
+        let scratch = lower_window::scratch_len(self.model, self.models, batch);
+        if scratch > 0 {
+            memory.scratch = Some(self.out.plan.buffer("train.scratch", Element::F32, scratch, Role::Activations));
+        }
         let [counters, scalars] = self.step_state("train");
         let log_steps = 4096;
         let log = self.out.plan.buffer("train.log", Element::F32, self.models * log_steps * 2, Role::Metrics);
@@ -234,7 +240,7 @@ impl<'a> PlanBuilder<'a> {
         let buffers = buffers.collect();
         let indices =
             self.out.plan.buffer(format!("{prefix}.indices"), Element::U32, self.models * batch, Role::Activations);
-        GraphMemory { graph, assignment, buffers, indices, batch }
+        GraphMemory { graph, assignment, buffers, indices, scratch: None, batch }
     }
 
     fn step_state(&mut self, prefix: &str) -> [BufferId; 2] {

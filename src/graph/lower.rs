@@ -28,12 +28,23 @@ impl Lowering<'_> {
             Op::DenseBackwardInput { layer, activation } => {
                 vec![self.dense_backward_input(layer, activation, &reads, writes[0])]
             }
+            Op::Conv2d { layer, activation } => vec![self.conv2d(layer, activation, reads[0], writes[0])],
+            Op::Conv2dBackwardWeight { layer } => self.conv2d_backward_weight(layer, reads[0], reads[1]),
+            Op::Conv2dBackwardInput { layer, activation } => {
+                vec![self.conv2d_backward_input(layer, activation, &reads, writes[0])]
+            }
+            Op::Pool { layer } => vec![self.pool(layer, reads[0], writes[0])],
+            Op::PoolBackward { layer, activation } => vec![self.pool_backward(layer, activation, &reads, writes[0])],
+            Op::Activation { kind } => vec![self.activation(kind, reads[0], writes[0])],
+            Op::ActivationBackward { kind } => vec![self.activation_backward(kind, &reads, writes[0])],
+            Op::Softmax => vec![self.softmax(reads[0], writes[0])],
+            Op::SoftmaxBackward => vec![self.softmax_backward(&reads, writes[0])],
+            Op::Dropout { layer, rate } => vec![self.dropout(layer, rate, reads[0], writes[0])],
             Op::Loss => vec![self.loss(reads[0], &writes)],
-            _ => todo!(),
         }
     }
 
-    fn layer(&self, index: usize) -> &Layer {
+    pub(super) fn layer(&self, index: usize) -> &Layer {
         &self.builder.model.layers[index]
     }
 
@@ -69,7 +80,7 @@ impl Lowering<'_> {
     }
 
     /// The slice of a layer's parameter in a flat buffer.
-    fn parameter(&self, buffer: BufferId, index: usize) -> Slice {
+    pub(super) fn parameter(&self, buffer: BufferId, index: usize) -> Slice {
         self.builder.out.layout.slice(buffer, index, index)
     }
 
@@ -164,8 +175,57 @@ impl Lowering<'_> {
                 let shape = kernel::softmax_cross_entropy::Params { batch, examples, classes: outputs };
                 kernel::softmax_cross_entropy::dispatch("loss", shape, models, gradient, operands)
             }
-            _ => todo!(),
+            Loss::Mse | Loss::HalfMse => {
+                let scale = if model.loss == Loss::Mse { 1.0 } else { 0.5 };
+                let shape = kernel::squared_error::Params { batch, examples, outputs, scale };
+                kernel::squared_error::dispatch("loss", shape, models, gradient, operands)
+            }
+            Loss::BinaryCrossEntropy => {
+                let shape = kernel::binary_cross_entropy::Params { batch, examples, outputs };
+                kernel::binary_cross_entropy::dispatch("loss", shape, models, gradient, operands)
+            }
         }
+    }
+
+    /// Elements of one model in a slice of all models.
+    fn per_model(&self, slice: Slice) -> u32 {
+        (slice.len / self.builder.models) as u32
+    }
+
+    fn activation(&self, kind: Activation, input: Slice, output: Slice) -> Dispatch {
+        let shape = kernel::activation_forward::Params { len: self.per_model(input) };
+        let operands = kernel::activation_forward::Operands { input, output };
+        kernel::activation_forward::dispatch(kind.to_string(), shape, self.builder.models, kind.code(), operands)
+    }
+
+    fn activation_backward(&self, kind: Activation, reads: &[Slice], input_gradient: Slice) -> Dispatch {
+        let shape = kernel::activation_backward::Params { len: self.per_model(input_gradient) };
+        let operands =
+            kernel::activation_backward::Operands { output_gradient: reads[0], saved: reads[1], input_gradient };
+        let label = format!("{kind} backward");
+        kernel::activation_backward::dispatch(label, shape, self.builder.models, kind.code(), operands)
+    }
+
+    fn softmax(&self, input: Slice, output: Slice) -> Dispatch {
+        let classes = self.builder.model.outputs() as u32;
+        let shape = kernel::softmax_forward::Params { rows: self.rows(), classes };
+        let operands = kernel::softmax_forward::Operands { input, output };
+        kernel::softmax_forward::dispatch("softmax", shape, self.builder.models, operands)
+    }
+
+    fn softmax_backward(&self, reads: &[Slice], input_gradient: Slice) -> Dispatch {
+        let classes = self.builder.model.outputs() as u32;
+        let shape = kernel::softmax_backward::Params { rows: self.rows(), classes };
+        let operands =
+            kernel::softmax_backward::Operands { output_gradient: reads[0], output: reads[1], input_gradient };
+        kernel::softmax_backward::dispatch("softmax backward", shape, self.builder.models, operands)
+    }
+
+    fn dropout(&self, layer: usize, rate: f32, input: Slice, output: Slice) -> Dispatch {
+        let shape = kernel::dropout::Params::new(self.per_model(input), layer as u32, rate);
+        let counters = self.builder.out.plan.whole(self.counters);
+        let operands = kernel::dropout::Operands { input, counters, output };
+        kernel::dropout::dispatch(format!("layers.{layer} dropout"), shape, self.builder.models, operands)
     }
 }
 

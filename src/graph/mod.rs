@@ -5,6 +5,7 @@ mod backward;
 mod builder;
 mod forward;
 mod lower;
+mod lower_window;
 pub mod memory;
 mod parameters;
 mod sources;

@@ -64,3 +64,50 @@ pub fn case_data(batch: usize, models: usize) -> CaseData {
     }
     CaseData { examples, indices: Contents::U32(indices), counters: Contents::U32(counters) }
 }
+
+#[cfg(test)]
+pub(super) mod test {
+    use crate::kernel::difference::{Data, run, slope};
+    use crate::kernel::{Case, state};
+
+    /// Holds the gradient against differences of each model's mean loss; and rows that are not real must count nothing.
+    pub fn gradients_are_slopes(cases: Vec<Case>) {
+        let mut checked = 0;
+        // Differences of losses in the millions leave no digits, and NaN has none.
+        let has_slopes = |case: &&Case| {
+            case.dispatch.constant("GRADIENT", 1) == 1 && !case.name.contains("1000,") && !case.name.contains("NaN")
+        };
+        for case in cases.iter().filter(has_slopes) {
+            let mut memory = Data::<f64>::of(&case.contents);
+            run(&case.dispatch, &mut memory);
+            let [batch, examples, outputs] = [0, 1, 2].map(|i| case.dispatch.params[i] as usize);
+            let Data::Words(counters) = memory[3].clone() else { panic!("counters are integers") };
+            for at in (0..memory[0].floats().len()).step_by(7) {
+                let (model, row) = (at / (batch * outputs), at / outputs % batch);
+                let taken = counters[model * state::COUNTERS + state::BATCH] as usize;
+                let rows = batch.min(examples - taken * batch);
+                let gradient = memory[4].floats()[at];
+                if row >= rows {
+                    assert_eq!(
+                        [gradient, memory[5].floats()[at / outputs], memory[6].floats()[at / outputs]],
+                        [0.0; 3]
+                    );
+                    continue;
+                }
+                let numeric = slope(|h| {
+                    let mut moved = Data::of(&case.contents);
+                    moved[0].floats_mut()[at] += h;
+                    run(&case.dispatch, &mut moved);
+                    moved[5].floats()[model * batch..][..batch].iter().sum::<f64>() / rows as f64
+                });
+                assert!(
+                    (gradient - numeric).abs() < 1e-9 + 1e-7 * numeric.abs(),
+                    "{}: {gradient} {numeric}",
+                    case.name
+                );
+                checked += 1;
+            }
+        }
+        assert!(checked > 100, "{checked}");
+    }
+}

@@ -4,26 +4,49 @@
 //! f64 sums: the specification) and the cases that `verify` runs. [`REGISTRY`] lists them all.
 
 pub mod activation;
+pub mod activation_backward;
+pub mod activation_forward;
 pub mod adam;
 mod args;
+pub mod average_pool_backward;
+pub mod average_pool_forward;
 pub mod begin_epoch;
+pub mod binary_cross_entropy;
 mod case;
+pub mod conv2d;
+pub mod conv2d_backward_input;
+pub mod conv2d_backward_input_direct;
+pub mod conv2d_backward_weight;
+mod conv2d_fast;
+pub mod conv2d_forward;
+pub mod conv2d_forward_direct;
+mod correlate;
 pub mod dense_backward_input;
 pub mod dense_backward_weight;
 pub mod dense_forward;
+#[cfg(test)]
+mod difference;
+pub mod dropout;
 pub mod fast_math;
 pub mod finish_step;
 pub mod gather;
 pub mod hash;
 pub mod loss;
 pub mod matmul;
+pub mod max_pool_backward;
+pub mod max_pool_forward;
 pub mod optimizer;
+pub mod pool;
 pub mod rows;
 pub mod sgd;
 pub mod simd;
+pub mod softmax_backward;
 pub mod softmax_cross_entropy;
+pub mod softmax_forward;
 mod source;
+pub mod squared_error;
 pub mod state;
+pub mod sum_partials;
 pub mod sum_squares;
 
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
@@ -167,7 +190,24 @@ pub static REGISTRY: &[&Kernel] = &[
     &dense_forward::KERNEL,
     &dense_backward_input::KERNEL,
     &dense_backward_weight::KERNEL,
+    &activation_forward::KERNEL,
+    &activation_backward::KERNEL,
+    &dropout::KERNEL,
+    &softmax_forward::KERNEL,
+    &softmax_backward::KERNEL,
     &softmax_cross_entropy::KERNEL,
+    &squared_error::KERNEL,
+    &binary_cross_entropy::KERNEL,
+    &conv2d_forward::KERNEL,
+    &conv2d_forward_direct::KERNEL,
+    &conv2d_backward_input::KERNEL,
+    &conv2d_backward_input_direct::KERNEL,
+    &conv2d_backward_weight::KERNEL,
+    &sum_partials::KERNEL,
+    &max_pool_forward::KERNEL,
+    &max_pool_backward::KERNEL,
+    &average_pool_forward::KERNEL,
+    &average_pool_backward::KERNEL,
     &sum_squares::KERNEL,
     &sgd::KERNEL,
     &adam::KERNEL,

@@ -1,7 +1,7 @@
 //! What the kernels share that reduce over the columns of a matrix: how many threads share a row. Twin of
 //! `shaders/lib/rows.wgsl`.
 
-use super::linear_grid;
+use super::{Case, Contents, linear_grid};
 
 /// Threads per workgroup and threads per row, as shader constants. Short rows go one to a thread: nothing to wait for. A
 /// long row gets a workgroup to itself.
@@ -43,3 +43,18 @@ pub const AWKWARD: [[usize; 3]; 10] = [
     [2, 1031, 1],
     [257, 3, 1],
 ];
+
+/// Copies of the smaller cases with a NaN and an infinity in their first operand: both must show in what comes out, and
+/// stay in their rows.
+pub fn not_finite(cases: &[Case]) -> Vec<Case> {
+    let mut copies: Vec<_> = cases.iter().filter(|case| case.contents[0].len() < 1000).cloned().collect();
+    for case in &mut copies {
+        case.name.push_str(", with NaN and infinity");
+        if let Contents::F32(values) = &mut case.contents[0] {
+            let middle = values.len() / 2;
+            values[middle] = f32::INFINITY;
+            values[0] = f32::NAN;
+        }
+    }
+    copies
+}

@@ -42,3 +42,12 @@ pub fn zip3_chunks(
     let triples = a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK)).zip(c.par_chunks_mut(CHUNK));
     triples.enumerate().for_each(|(i, ((a, b), c))| f(i * CHUNK, a, b, c));
 }
+
+/// Runs `f(index, piece)` on pieces of `len` elements, on several threads when the `flops` of all of them pay for it.
+pub fn pieces(values: &mut [f32], len: usize, flops: f64, f: impl Fn(usize, &mut [f32]) + Sync) {
+    if threads::available() > 1 && flops >= threads::WORTH_FLOPS {
+        values.par_chunks_mut(len).enumerate().for_each(|(index, piece)| f(index, piece));
+    } else {
+        values.chunks_mut(len).enumerate().for_each(|(index, piece)| f(index, piece));
+    }
+}

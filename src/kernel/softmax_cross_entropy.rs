@@ -1,7 +1,7 @@
 //! Softmax and cross-entropy with their gradient: for classes.
 
 use super::loss::{self, Operands};
-use super::{Args, Case, Contents, Cost, Kernel, Real, fast_math, params, read, read_u32, rows, write};
+use super::{Args, Case, Contents, Cost, Kernel, Real, fast_math, params, read, read_u32, rows, simd, write};
 use crate::plan::Dispatch;
 
 params! {
@@ -119,14 +119,17 @@ fn fast(args: &mut Args<f32>) {
                 continue;
             }
             let label = label(labels, indices[model_row], classes);
-            let answer = one_row(&logits[range], label, &mut exponentials);
+            let answer = simd::vectorised(|| {
+                let answer = one_row(&logits[range], label, &mut exponentials);
+                let scale = 1.0 / (answer.sum * rows as f32);
+                for (gradient, e) in gradient.iter_mut().zip(&exponentials) {
+                    *gradient = e * scale;
+                }
+                answer
+            });
             (row_loss[model_row], row_correct[model_row]) = (answer.loss, answer.correct);
-            let scale = 1.0 / (answer.sum * rows as f32);
-            for (gradient, e) in gradient.iter_mut().zip(&exponentials) {
-                *gradient = e * scale;
-            }
             if let (Some(c), true) = (label, with_gradient) {
-                gradient[c] = -answer.others * scale;
+                gradient[c] = -answer.others / (answer.sum * rows as f32);
             }
         }
     }
@@ -141,6 +144,7 @@ struct Answer {
     sum: f32,
 }
 
+#[inline(always)]
 fn one_row(logits: &[f32], label: Option<usize>, exponentials: &mut [f32]) -> Answer {
     let mut best = 0;
     for (c, &z) in logits.iter().enumerate() {
@@ -191,5 +195,76 @@ fn cases() -> Vec<Case> {
             cases.push(Case { name, dispatch, contents });
         }
     }
+    cases.extend(rows::not_finite(&cases));
     cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::difference::{Data, run, run_f32};
+
+    #[test]
+    fn the_gradient_is_the_slope_of_the_loss() {
+        loss::test::gradients_are_slopes(cases());
+    }
+
+    /// One row of logits, with label 1: (loss, correct, gradient) of the f64 reference and of the fast variant.
+    fn one(logits: &[f32]) -> [(f64, f64, Vec<f64>); 2] {
+        let contents = vec![
+            Contents::F32(logits.to_vec()),
+            Contents::U32(vec![1]),
+            Contents::U32(vec![0]),
+            Contents::U32(vec![0; 8]),
+            Contents::F32(vec![9.0; logits.len()]),
+            Contents::F32(vec![9.0]),
+            Contents::F32(vec![9.0]),
+        ];
+        let shape = Params { batch: 1, examples: 1, classes: logits.len() as u32 };
+        let dispatch = dispatch("", shape, 1, true, Operands::of(&Case::slices(&contents)));
+        let mut memory = Data::of(&contents);
+        run(&dispatch, &mut memory);
+        let exact = (memory[5].floats()[0], memory[6].floats()[0], memory[4].floats().to_vec());
+        let fast = run_f32(fast, &dispatch, &contents);
+        let [gradient, loss, correct] = [4, 5, 6].map(|i| fast[i].floats().to_vec());
+        [exact, (loss[0], correct[0], gradient)]
+    }
+
+    #[test]
+    fn a_logit_that_is_no_number_gives_a_loss_that_is_none() {
+        for place in 0..3 {
+            for value in [f32::NAN, f32::INFINITY] {
+                let mut logits = [0.5, 2.0, -1.0];
+                logits[place] = value;
+                for (loss, correct, gradient) in one(&logits) {
+                    assert!(loss.is_nan(), "{logits:?}");
+                    assert_eq!(correct, 0.0);
+                    assert!(gradient.iter().all(|g| g.is_nan()), "{logits:?} {gradient:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn far_from_zero_nothing_overflows_and_near_certainty_nothing_cancels() {
+        for (loss, correct, gradient) in one(&[1000.0, -1000.0, 0.0]) {
+            assert_eq!((loss, correct), (2000.0, 0.0));
+            assert_eq!(gradient, [1.0, -1.0, 0.0]);
+        }
+        for (loss, correct, gradient) in one(&[0.0, 20.0]) {
+            let want = (-20f64).exp();
+            assert!((loss / want - 1.0).abs() < 1e-6 && correct == 1.0, "{loss} {correct}");
+            assert!((gradient[1] / -want - 1.0).abs() < 1e-6, "{gradient:?}");
+        }
+    }
+
+    #[test]
+    fn of_equal_logits_the_first_is_the_answer() {
+        for (_, correct, _) in one(&[1.0, 1.0]) {
+            assert_eq!(correct, 0.0);
+        }
+        for (_, correct, _) in one(&[0.0, 1.0, 1.0]) {
+            assert_eq!(correct, 1.0);
+        }
+    }
 }

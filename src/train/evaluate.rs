@@ -6,6 +6,7 @@ use crate::data::{Examples, Scaling};
 use crate::graph::{PlanBuilder, hyper_words};
 use crate::kernel::state;
 use crate::model::Model;
+use crate::plan::BufferId;
 use crate::recipe::{Activation, OptimizerSpec};
 use std::sync::Arc;
 
@@ -39,9 +40,9 @@ impl Evaluator {
         let names = builder.finish_plan()?;
         let plan = Arc::new(names.plan.clone());
         let mut session = backend.prepare(Arc::clone(&plan))?;
-        upload::examples(&mut *session, &source, examples)?;
-        upload::scaling(&mut *session, &names, scaling)?;
-        session.write(names.weight_blocks, 0, &names.layout.weight_blocks(model))?;
+        let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
+        upload::examples(&mut write, &source, examples)?;
+        upload::constants(&mut write, &names, model, scaling)?;
         session.write(names.hyper, 0, bytemuck::cast_slice(&hyper_words(optimizer, 0.0, 0)))?;
         session.write(names.parameters, 0, &names.layout.pack(parameters))?;
 

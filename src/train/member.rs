@@ -21,7 +21,7 @@ impl Member {
     }
 
     /// The step state before the first epoch: (counters, scalars).
-    pub(super) fn initial_state(&self) -> ([u32; state::COUNTERS], [f32; state::SCALARS]) {
+    pub(crate) fn initial_state(&self) -> ([u32; state::COUNTERS], [f32; state::SCALARS]) {
         let mut counters = [0; state::COUNTERS];
         // Beginning an epoch adds one: the first is 0.
         counters[state::EPOCH] = u32::MAX;

@@ -4,10 +4,12 @@ mod checkpoint;
 mod evaluate;
 mod member;
 mod metrics;
-mod spec;
+mod moment;
+mod results;
+pub(crate) mod spec;
 mod tracker;
 mod trainer;
-mod upload;
+pub(crate) mod upload;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use evaluate::Evaluator;

@@ -23,7 +23,7 @@ pub struct TrainerSpec<'a> {
 
 impl TrainerSpec<'_> {
     /// Examples in a training batch.
-    pub(super) fn batch(&self) -> usize {
+    pub(crate) fn batch(&self) -> usize {
         let examples = self.dataset.train.features.count;
         match self.train.batch {
             Batch::Full => examples,
@@ -34,7 +34,7 @@ impl TrainerSpec<'_> {
 }
 
 /// How a set lies on a device.
-pub(super) fn layout(examples: &Examples) -> DataLayout {
+pub(crate) fn layout(examples: &Examples) -> DataLayout {
     DataLayout {
         examples: examples.features.count,
         features: examples.features.shape.len(),
@@ -47,7 +47,7 @@ pub(super) fn layout(examples: &Examples) -> DataLayout {
 }
 
 /// Examples in an evaluation batch: as many as keep its widest layer within 64 MiB, at most 1024 and the largest set.
-pub(super) fn evaluation_batch(model: &Model, models: usize, examples: usize) -> usize {
+pub(crate) fn evaluation_batch(model: &Model, models: usize, examples: usize) -> usize {
     let widest = model.layers.iter().map(|l| l.output.len()).chain([model.input.len()]).max().unwrap_or(1);
     (16 * 1024 * 1024 / (widest * models)).clamp(1, 1024).min(examples.max(1))
 }

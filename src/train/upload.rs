@@ -1,32 +1,40 @@
 //! Examples onto a device.
 
-use crate::backend::{BackendError, Session};
 use crate::data::{Examples, Scaling, Storage, Targets};
 use crate::graph::{SourceBuffers, TrainingPlan};
+use crate::model::Model;
+use crate::plan::BufferId;
 
-/// Writes the numbers of a scaling.
-pub(super) fn scaling(session: &mut dyn Session, plan: &TrainingPlan, scaling: &Scaling) -> Result<(), BackendError> {
-    session.write(plan.scaling[0], 0, bytemuck::cast_slice(&scaling.subtract))?;
-    session.write(plan.scaling[1], 0, bytemuck::cast_slice(&scaling.divide))
+/// Writes what never changes beside the examples: the numbers of the scaling, and which parameters are weights.
+/// `write` puts words at the start of a buffer.
+pub(crate) fn constants<E>(
+    write: &mut impl FnMut(BufferId, &[u32]) -> Result<(), E>,
+    plan: &TrainingPlan,
+    model: &Model,
+    scaling: &Scaling,
+) -> Result<(), E> {
+    write(plan.scaling[0], bytemuck::cast_slice(&scaling.subtract))?;
+    write(plan.scaling[1], bytemuck::cast_slice(&scaling.divide))?;
+    write(plan.weight_blocks, &plan.layout.weight_blocks(model))
 }
 
 /// Writes a set of examples into its buffers. Bytes stay bytes, four to a word, rows padded to whole words.
-pub(super) fn examples(
-    session: &mut dyn Session,
+pub(crate) fn examples<E>(
+    write: &mut impl FnMut(BufferId, &[u32]) -> Result<(), E>,
     buffers: &SourceBuffers,
     examples: &Examples,
-) -> Result<(), BackendError> {
+) -> Result<(), E> {
     let features = examples.features.shape.len();
     for &(buffer, first, count) in &buffers.parts {
         let range = first * features..(first + count) * features;
         match &examples.features.storage {
-            Storage::U8(bytes) => session.write(buffer, 0, &packed(&bytes[range], features))?,
-            Storage::F32(values) => session.write(buffer, 0, bytemuck::cast_slice(&values[range]))?,
+            Storage::U8(bytes) => write(buffer, &packed(&bytes[range], features))?,
+            Storage::F32(values) => write(buffer, bytemuck::cast_slice(&values[range]))?,
         }
     }
     match &examples.targets {
-        Targets::Classes { labels, .. } => session.write(buffers.targets, 0, labels),
-        Targets::Values { values, .. } => session.write(buffers.targets, 0, bytemuck::cast_slice(values)),
+        Targets::Classes { labels, .. } => write(buffers.targets, labels),
+        Targets::Values { values, .. } => write(buffers.targets, bytemuck::cast_slice(values)),
     }
 }
 

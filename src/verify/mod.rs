@@ -1,10 +1,13 @@
 //! Checks that a device computes what the specification says: every kernel against its CPU reference in f64, and
 //! gradients against finite differences.
 
+mod double;
 pub mod gradient;
 mod layout;
 pub mod parity;
 mod report;
 
+pub use double::DoublePrecision;
+pub use gradient::{Options, TensorCheck};
 pub use parity::{Prepared, verify, verify_kernel};
 pub use report::{KernelRow, VerifyReport};

@@ -28,10 +28,18 @@ pub fn floats(words: Vec<u32>) -> Vec<f32> {
     words.into_iter().map(f32::from_bits).collect()
 }
 
+/// The bits of a case's contents.
+pub fn words(contents: &Contents) -> Vec<u32> {
+    match contents {
+        Contents::F32(values) => values.iter().map(|v| v.to_bits()).collect(),
+        Contents::U32(values) => values.clone(),
+    }
+}
+
 /// A plan with the case's dispatch as its only program; buffer i is binding i.
 pub fn case_plan(case: &Case) -> Plan {
     let buffer = |(i, c): (usize, &Contents)| Buffer {
-        name: format!("binding {i}"),
+        name: format!("{} {i}", case.name),
         element: c.element(),
         len: c.len(),
         role: Role::Data,
@@ -43,11 +51,7 @@ pub fn case_plan(case: &Case) -> Plan {
 /// Writes a case's contents into its plan's buffers.
 pub fn load(session: &mut dyn Session, case: &Case) -> Result<(), BackendError> {
     for (i, contents) in case.contents.iter().enumerate() {
-        let words: Vec<u32> = match contents {
-            Contents::F32(values) => values.iter().map(|v| v.to_bits()).collect(),
-            Contents::U32(values) => values.clone(),
-        };
-        session.write(BufferId(i), 0, &words)?;
+        session.write(BufferId(i), 0, &words(contents))?;
     }
     Ok(())
 }

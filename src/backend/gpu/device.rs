@@ -179,10 +179,17 @@ impl Device {
         let value = quiet::catch(|| f(&self.device));
         let errors = [validation, internal, memory].map(|scope| pollster::block_on(scope.pop()));
         let value = value.map_err(|message| self.invalid(what, message))?;
-        match errors.into_iter().flatten().next().map(fault) {
-            Some(Fault::Memory) => Err(self.out_of_memory(what, bytes)),
-            Some(Fault::Invalid(message) | Fault::Lost(message)) => Err(self.invalid(what, message)),
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(self.refusal(what, bytes, error)),
             None => self.check().map(|()| value),
+        }
+    }
+
+    /// wgpu's refusal to make `what`.
+    pub fn refusal(&self, what: &str, bytes: u64, error: wgpu::Error) -> BackendError {
+        match fault(error) {
+            Fault::Memory => BackendError::OutOfMemory { device: self.info.device.clone(), bytes, what: what.into() },
+            Fault::Invalid(message) | Fault::Lost(message) => self.invalid(what, message),
         }
     }
 
@@ -206,9 +213,5 @@ impl Device {
 
     fn lost(&self, message: String) -> BackendError {
         BackendError::Lost { device: self.info.device.clone(), message }
-    }
-
-    fn out_of_memory(&self, what: &str, bytes: u64) -> BackendError {
-        BackendError::OutOfMemory { device: self.info.device.clone(), bytes, what: what.into() }
     }
 }

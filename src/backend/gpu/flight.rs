@@ -14,6 +14,9 @@ const MOST: usize = 3;
 /// Waiting for less than this says that the work was already done.
 const WAITED: Duration = Duration::from_micros(20);
 
+/// A submit that takes longer than this computes meanwhile, as software drivers do, or waits for what came before it.
+const COMPUTED: Duration = Duration::from_millis(1);
+
 pub(super) struct Flights {
     device: Arc<Device>,
     under_way: VecDeque<Flight>,
@@ -26,6 +29,8 @@ pub(super) struct Flights {
     pub pace: Pace,
     /// Time spent waiting, so that it is not taken for host work.
     pub waited: Duration,
+    /// Time spent submitting.
+    pub submitting: Duration,
 }
 
 struct Flight {
@@ -47,6 +52,7 @@ impl Flights {
             finished_at: None,
             pace: Pace::new(),
             waited: Duration::ZERO,
+            submitting: Duration::ZERO,
         }
     }
 
@@ -65,6 +71,8 @@ impl Flights {
         let first = self.idle();
         let submitted = Instant::now();
         let index = self.device.queue.submit(commands);
+        let handover = submitted.elapsed();
+        self.submitting += handover;
         self.last += 1;
         let (number, finished) = (self.last, self.finished.clone());
         self.device.queue.on_submitted_work_done(move || {
@@ -72,6 +80,9 @@ impl Flights {
         });
         self.under_way.push_back(Flight { number, index, work, submitted, first });
         self.pace.submitted(work);
+        if handover > COMPUTED {
+            self.pace.took(work, nanoseconds(handover));
+        }
         self.device.check()?;
         Ok(number)
     }

@@ -67,7 +67,7 @@ impl GpuBackend {
 
     /// Pipelines compiled so far: sessions share them.
     pub fn pipelines(&self) -> usize {
-        self.pipelines.len()
+        self.pipelines.count()
     }
 
     /// [`Backend::prepare`], for callers that need what only GPU sessions have.

@@ -27,7 +27,7 @@ pub(super) struct Layout {
 
 /// What makes two layouts the same: bytes of the parameter struct, and which storage bindings are read only.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct LayoutKey {
+pub(super) struct LayoutKey {
     params: u64,
     read_only: Vec<bool>,
 }
@@ -37,6 +37,9 @@ struct PipelineKey {
     source: Arc<str>,
     layout: LayoutKey,
 }
+
+/// A kernel and its constants: cheaper to compare than the shader's text.
+type Variant<'a> = (*const Kernel, &'a [(&'static str, u32)]);
 
 /// A pipeline to compile, and what errors call it.
 struct Job {
@@ -59,7 +62,7 @@ impl Pipelines {
     }
 
     /// Number of pipelines compiled so far.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         lock(&self.compiled).len()
     }
 
@@ -70,7 +73,7 @@ impl Pipelines {
         device: &Device,
         dispatches: &[&Dispatch],
     ) -> Result<(Vec<Arc<Pipeline>>, Vec<usize>), BackendError> {
-        let mut variants: HashMap<(*const Kernel, &[(&str, u32)]), usize> = HashMap::new();
+        let mut variants: HashMap<Variant, usize> = HashMap::new();
         let mut keys: Vec<(PipelineKey, &Dispatch)> = Vec::new();
         let mut choice = Vec::with_capacity(dispatches.len());
         for dispatch in dispatches {
@@ -124,11 +127,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl LayoutKey {
+    pub fn of(kernel: &Kernel) -> LayoutKey {
+        let read_only = kernel.bindings.iter().map(|b| b.access == Access::Read).collect();
+        LayoutKey { params: kernel.params.len() as u64 * 4, read_only }
+    }
+}
+
 fn pipeline_key(dispatch: &Dispatch) -> PipelineKey {
-    let kernel = dispatch.kernel;
-    let read_only = kernel.bindings.iter().map(|b| b.access == Access::Read).collect();
-    let layout = LayoutKey { params: kernel.params.len() as u64 * 4, read_only };
-    PipelineKey { source: shader_source(kernel, &dispatch.constants).into(), layout }
+    let source = shader_source(dispatch.kernel, &dispatch.constants).into();
+    PipelineKey { source, layout: LayoutKey::of(dispatch.kernel) }
 }
 
 /// The kernel and its constants, for error messages.

@@ -2,10 +2,11 @@
 
 use super::device::Device;
 use super::pace::prior;
-use super::pipeline::{Pipeline, Pipelines};
+use super::pipeline::{LayoutKey, Pipeline, Pipelines};
 use crate::backend::BackendError;
 use crate::plan::{Dispatch, Plan, Slice};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// One launch: indices into the tables of [`Replay`].
@@ -27,8 +28,8 @@ pub(super) struct Replay {
     pub params: Option<wgpu::Buffer>,
 }
 
-/// What makes two bind groups the same: layout (by the pipeline that it came from), parameters and slices.
-type GroupKey<'a> = (wgpu::BindGroupLayout, u64, &'a [Slice]);
+/// What makes two bind groups the same: layout, place of the parameters, and slices.
+type GroupKey<'a> = (LayoutKey, u64, &'a [Slice]);
 
 impl Replay {
     pub fn new(
@@ -44,15 +45,12 @@ impl Replay {
         let mut groups: HashMap<GroupKey, u32> = HashMap::new();
         let mut steps = Vec::with_capacity(dispatches.len());
         for ((dispatch, pipeline), offset) in dispatches.iter().zip(choice).zip(offsets) {
-            let layout = &replay.pipelines[pipeline].layout.group;
-            let bind_group = match groups.get(&(layout.clone(), offset, &dispatch.slices[..])) {
-                Some(&group) => group,
-                None => {
-                    let group = bind(device, dispatch, layout, buffers, replay.params.as_ref(), offset)?;
-                    let index = replay.bind_groups.len() as u32;
-                    groups.insert((layout.clone(), offset, &dispatch.slices), index);
-                    replay.bind_groups.push(group);
-                    index
+            let bind_group = match groups.entry((LayoutKey::of(dispatch.kernel), offset, &dispatch.slices)) {
+                Entry::Occupied(group) => *group.get(),
+                Entry::Vacant(place) => {
+                    let layout = &replay.pipelines[pipeline].layout.group;
+                    replay.bind_groups.push(bind(device, dispatch, layout, buffers, replay.params.as_ref(), offset)?);
+                    *place.insert(replay.bind_groups.len() as u32 - 1)
                 }
             };
             steps.push(Step { pipeline: pipeline as u32, bind_group, grid: dispatch.grid, work: work(dispatch) });

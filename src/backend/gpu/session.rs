@@ -64,12 +64,13 @@ impl GpuSession {
         self.replay.sizes()
     }
 
-    /// Counts the time of encoding and submitting, without that of waiting for the GPU.
+    /// Counts the time of encoding: all of `work` but submits and waiting for the GPU.
     fn clocked(&mut self, work: impl FnOnce(&mut Self) -> Result<(), BackendError>) -> Result<(), BackendError> {
-        let (began, waited) = (Instant::now(), self.flights.waited);
+        let elsewhere = |session: &Self| session.flights.waited + session.flights.submitting;
+        let (began, before) = (Instant::now(), elsewhere(self));
         let result = work(self);
-        let host = began.elapsed().saturating_sub(self.flights.waited - waited);
-        self.counters.encode_nanoseconds += host.as_nanos() as u64;
+        let encoding = began.elapsed().saturating_sub(elsewhere(self) - before);
+        self.counters.encode_nanoseconds += encoding.as_nanos() as u64;
         result
     }
 
@@ -191,6 +192,6 @@ impl Session for GpuSession {
     }
 
     fn counters(&self) -> HostCounters {
-        self.counters
+        HostCounters { submit_nanoseconds: self.flights.submitting.as_nanos() as u64, ..self.counters }
     }
 }

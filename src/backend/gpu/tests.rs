@@ -45,32 +45,33 @@ fn a_lost_device_is_an_error_from_every_call() {
 fn an_error_outside_of_any_call_is_returned_by_the_next() {
     let gpu = GpuBackend::noop().expect("compiled in");
     let mut session = gpu.session(Arc::new(dense_plan())).expect("a valid plan");
-    let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE;
-    let describe = wgpu::BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false };
+    // Outside of an error scope, from another thread: an overlapping copy within a buffer.
     let device = gpu.device.device.clone();
-    std::thread::spawn(move || drop(device.create_buffer(&describe))).join().expect("no panic");
-    // The no-op device allows mapping any buffer; an undefined copy is refused by all.
-    let commands = {
-        let mut encoder = gpu.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let usage = wgpu::BufferUsages::COPY_DST;
-        let describe = wgpu::BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false };
-        let buffer = gpu.device.device.create_buffer(&describe);
-        encoder.copy_buffer_to_buffer(&buffer, 0, &buffer, 0, 4);
-        encoder.finish()
+    let misuse = move || {
+        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let describe = wgpu::BufferDescriptor { label: None, size: 8, usage, mapped_at_creation: false };
+        let buffer = device.create_buffer(&describe);
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(&buffer, 0, &buffer, 0, 8);
+        drop(encoder.finish());
     };
-    drop(commands);
+    std::thread::spawn(misuse).join().expect("no panic");
     let error = session.run(ProgramId(0), 1).expect_err("the device has reported an error");
     assert!(matches!(&error, BackendError::Invalid { what, .. } if what == "queued work"), "{error}");
 }
 
 #[test]
-fn memory_that_cannot_be_had_is_named() {
+fn a_refused_buffer_is_named() {
     let gpu = GpuBackend::noop().expect("compiled in");
-    let error = gpu.device.scoped("layers.0.weight", 123, |device| {
-        // The no-op device keeps buffers in host memory; a mapped one must be allocated at once.
+    let source = || std::io::Error::other("vkAllocateMemory").into();
+    let error = gpu.device.refusal("layers.0.weight", 123, wgpu::Error::OutOfMemory { source: source() });
+    assert!(matches!(error, BackendError::OutOfMemory { bytes: 123, .. }), "{error}");
+    assert!(error.to_string().contains("for layers.0.weight"), "{error}");
+
+    let create = |device: &wgpu::Device| {
         let usage = wgpu::BufferUsages::COPY_DST;
         device.create_buffer(&wgpu::BufferDescriptor { label: None, size: 1 << 60, usage, mapped_at_creation: false })
-    });
-    let error = error.expect_err("an exbibyte");
-    assert!(error.to_string().contains("layers.0.weight"), "{error}");
+    };
+    let error = gpu.device.scoped("layers.1.weight", 1 << 60, create).expect_err("an exbibyte");
+    assert!(matches!(&error, BackendError::Invalid { what, .. } if what == "layers.1.weight"), "{error}");
 }

@@ -129,3 +129,61 @@ fn develop(ink: &Ink, darkness: f32, random: &mut Random, image: &mut [u8]) {
 fn clamp(value: f32, bound: f32) -> f32 {
     value.clamp(-bound, bound)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(examples: &Examples) -> &[u8] {
+        match &examples.features.storage {
+            Storage::U8(bytes) => bytes,
+            Storage::F32(_) => panic!("pixels are bytes"),
+        }
+    }
+
+    fn labels(examples: &Examples) -> &[u32] {
+        match &examples.targets {
+            Targets::Classes { labels, .. } => labels,
+            Targets::Values { .. } => panic!("digits are classes"),
+        }
+    }
+
+    /// Accuracies are quoted for these bytes: a change here changes them all.
+    #[test]
+    fn the_default_data_set_is_the_same_everywhere() {
+        let data = generate(0, DEFAULT_TRAIN, DEFAULT_TEST);
+        let mut hasher = blake3::Hasher::new();
+        for examples in [Some(&data.train), data.test.as_ref()].into_iter().flatten() {
+            hasher.update(bytes(examples));
+            for label in labels(examples) {
+                hasher.update(&label.to_le_bytes());
+            }
+        }
+        assert_eq!(
+            hasher.finalize().to_hex().as_str(),
+            "4ff4d2b6fcbc0c360f7a4033481cf78968264a17b24c2a6a798bbdfcaf1ced6e"
+        );
+    }
+
+    #[test]
+    fn an_image_depends_on_seed_split_and_number_alone() {
+        let (few, many, other) = (generate(5, 3, 3), generate(5, 30, 0), generate(6, 3, 0));
+        assert_eq!(few.train, many.train.select(&[0, 1, 2]));
+        assert_ne!(few.train, other.train);
+        assert_ne!(Some(few.train), few.test);
+        assert_eq!(many.test, None);
+    }
+
+    #[test]
+    fn every_digit_is_about_as_frequent_and_leaves_ink() {
+        let data = generate(1, 2000, 0).train;
+        for digit in 0..10 {
+            let count = labels(&data).iter().filter(|&&label| label == digit).count();
+            assert!((150..250).contains(&count), "{count} images of {digit}");
+        }
+        for image in bytes(&data).chunks_exact(SIDE * SIDE) {
+            let inked = image.iter().filter(|&&pixel| pixel > 128).count();
+            assert!((12..350).contains(&inked), "{inked} inked pixels");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+// weight_gradient[f, c, i, j] = sum over n, y, x of
+//     output_gradient[n, f, y, x] * input[n, c, y * stride_height + i - pad_top, x * stride_width + j - pad_left]
+// bias_gradient[f] = sum over n, y, x of output_gradient[n, f, y, x]
+//
+// The sum is long and its results are few, so it is split: split s sums the images from (s / bands) * split_images on and
+// of them the output rows from (s % bands) * split_rows on, bands being ceil(output_height / split_rows). sum_partials.wgsl
+// then adds the splits in their order. A thread owns one tap (c, i, j) of COLUMNS filters; the bias is one tap more, whose
+// input is 1.
+//
+// input (models, batch, channels, height, width), output_gradient (models, batch, filters, output_height, output_width) at the
+// pre-activation; sums: the weight's at z * parameter_stride + s * split_stride, (filters, channels, kernel_height,
+// kernel_width), the bias's bias_offset further on. Grid: x over groups of taps, y over blocks of filters, then splits,
+// z over models.
+struct Params {
+    batch: u32,
+    channels: u32,
+    height: u32,
+    width: u32,
+    filters: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_height: u32,
+    stride_width: u32,
+    pad_top: u32,
+    pad_left: u32,
+    output_height: u32,
+    output_width: u32,
+    parameter_stride: u32,
+    input_stride: u32,
+    split_images: u32,
+    split_rows: u32,
+    split_stride: u32,
+    bias_offset: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> sums: array<f32>;
+
+const BIAS = 1u;
+// 0: every window lies inside its image, so that the loads need no guard.
+const PADDED = 1u;
+const COLUMNS = 8u;
+const THREADS = 64u;
+
+const VECTORS = COLUMNS / 4u;
+const PIXELS = 64u;
+
+var<workgroup> staged: array<vec4<f32>, PIXELS * VECTORS>;
+var<private> totals: array<vec4<f32>, VECTORS>;
+
+fn gradient_at(first: u32, pixel: u32, end: u32, column: u32) -> f32 {
+    if pixel < end && column < params.filters {
+        return output_gradient[first + column * params.output_height * params.output_width + pixel];
+    }
+    return 0.0;
+}
+
+// The gradients of PIXELS output pixels of one image, from `first_pixel` to at most `end`, four filters to a vector.
+fn stage_gradients(image: u32, first_pixel: u32, end: u32, first_column: u32, thread: u32) {
+    let first = image * params.filters * params.output_height * params.output_width;
+    for (var i = thread; i < PIXELS * VECTORS; i += THREADS) {
+        let pixel = first_pixel + i % PIXELS;
+        let column = first_column + (i / PIXELS) * 4u;
+        staged[(i % PIXELS) * VECTORS + i / PIXELS] = vec4<f32>(
+            gradient_at(first, pixel, end, column),
+            gradient_at(first, pixel, end, column + 1u),
+            gradient_at(first, pixel, end, column + 2u),
+            gradient_at(first, pixel, end, column + 3u),
+        );
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let model = group.z;
+    let blocks = (params.filters + COLUMNS - 1u) / COLUMNS;
+    let first_column = (group.y % blocks) * COLUMNS;
+    let split = group.y / blocks;
+    let bands = (params.output_height + params.split_rows - 1u) / params.split_rows;
+    let first_image = (split / bands) * params.split_images;
+    let last_image = min(first_image + params.split_images, params.batch);
+    let first_row = (split % bands) * params.split_rows;
+    let last_row = min(first_row + params.split_rows, params.output_height);
+
+    let kernel_area = params.kernel_height * params.kernel_width;
+    let taps = params.channels * kernel_area;
+    let tap = group.x * THREADS + thread;
+    let real = tap < taps;
+    // Threads without a tap read where tap 0 does.
+    let own = select(0u, tap, real);
+    let channel = own / kernel_area;
+    let i = (own % kernel_area) / params.kernel_width;
+    let j = own % params.kernel_width;
+    for (var v = 0u; v < VECTORS; v++) {
+        totals[v] = vec4<f32>(0.0);
+    }
+
+    for (var image = first_image; image < last_image; image++) {
+        let plane = model * params.input_stride + (image * params.channels + channel) * params.height * params.width;
+        // Above and left of the image these wrap around to huge numbers.
+        var y = first_row * params.stride_height + i - params.pad_top;
+        var x = j - params.pad_left;
+        let end = last_row * params.output_width;
+        for (var first = first_row * params.output_width; first < end; first += PIXELS) {
+            workgroupBarrier();
+            stage_gradients(model * params.batch + image, first, end, first_column, thread);
+            workgroupBarrier();
+            let count = min(PIXELS, end - first);
+            for (var p = 0u; p < count; p++) {
+                var value = 1.0;
+                if real {
+                    value = 0.0;
+                    if PADDED == 0u || (y < params.height && x < params.width) {
+                        value = input[plane + y * params.width + x];
+                    }
+                }
+                for (var v = 0u; v < VECTORS; v++) {
+                    totals[v] += value * staged[p * VECTORS + v];
+                }
+                x += params.stride_width;
+                if x == params.output_width * params.stride_width + j - params.pad_left {
+                    x = j - params.pad_left;
+                    y += params.stride_height;
+                }
+            }
+        }
+    }
+
+    let base = model * params.parameter_stride + split * params.split_stride;
+    for (var v = 0u; v < COLUMNS; v++) {
+        let column = first_column + v;
+        if column < params.filters && real {
+            sums[base + column * taps + tap] = totals[v / 4u][v % 4u];
+        }
+        if column < params.filters && BIAS == 1u && tap == taps {
+            sums[base + params.bias_offset + column] = totals[v / 4u][v % 4u];
+        }
+    }
+}

@@ -1,0 +1,81 @@
+// output[n, f, y, x] = activation(bias[f] + sum over c, i, j of
+//     input[n, c, y * stride_height + i - pad_top, x * stride_width + j - pad_left] * weight[f, c, i, j])
+//
+// As a matrix product without a matrix of patches: rows are filters, columns are output pixels (n, y, x), the depth runs
+// over (c, i, j). For many filters; conv2d_forward_direct.wgsl does the same for few.
+//
+// input (models, batch, channels, height, width), weight (filters, channels, kernel_height, kernel_width), bias (filters),
+// output (models, batch, filters, output_height, output_width); the parameters of model z start at z * parameter_stride,
+// its input at z * input_stride. Grid: x over columns of tiles, y over rows of tiles, z over models.
+// include: conv2d_shape.wgsl
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+
+const ACTIVATION = 0u;
+const BIAS = 1u;
+
+// include: activation.wgsl
+// include: matmul_tile.wgsl
+
+var<private> model: u32;
+
+fn a_at(filter_: u32, k: u32) -> f32 {
+    let taps = params.channels * params.kernel_height * params.kernel_width;
+    if filter_ < params.filters && k < taps {
+        return weight[model * params.parameter_stride + filter_ * taps + k];
+    }
+    return 0.0;
+}
+
+fn b_at(k: u32, pixel: u32) -> f32 {
+    let area = params.output_height * params.output_width;
+    let kernel_area = params.kernel_height * params.kernel_width;
+    let image = pixel / area;
+    let channel = k / kernel_area;
+    if image >= params.batch || channel >= params.channels {
+        return 0.0;
+    }
+    let place = pixel % area;
+    let tap = k % kernel_area;
+    // Left of or above the image these wrap around to huge numbers, so that one comparison catches both edges.
+    let y = (place / params.output_width) * params.stride_height + tap / params.kernel_width - params.pad_top;
+    let x = (place % params.output_width) * params.stride_width + tap % params.kernel_width - params.pad_left;
+    if y >= params.height || x >= params.width {
+        return 0.0;
+    }
+    let plane = image * params.channels + channel;
+    return input[model * params.input_stride + (plane * params.height + y) * params.width + x];
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    model = group.z;
+    let first_row = group.y * TILE_M;
+    let first_column = group.x * TILE_N;
+    let taps = params.channels * params.kernel_height * params.kernel_width;
+    multiply_tile(first_row, first_column, taps, thread);
+
+    let area = params.output_height * params.output_width;
+    for (var j = 0u; j < THREAD_N; j++) {
+        let pixel = first_column + thread % THREADS_N + j * THREADS_N;
+        let image = pixel / area;
+        if image >= params.batch {
+            continue;
+        }
+        for (var i = 0u; i < THREAD_M; i++) {
+            let row = first_row + (thread / THREADS_N) * THREAD_M + i;
+            if row < params.filters {
+                var z = sums[i * THREAD_N + j];
+                if BIAS == 1u {
+                    z += bias[model * params.parameter_stride + row];
+                }
+                let plane = (model * params.batch + image) * params.filters + row;
+                output[plane * area + pixel % area] = activate(z, ACTIVATION);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+// output[n, f, y, x] = activation(bias[f] + sum over c, i, j of
+//     input[n, c, y * stride_height + i - pad_top, x * stride_width + j - pad_left] * weight[f, c, i, j])
+//
+// For few filters: a thread keeps COLUMNS filters of PIXELS output pixels in registers and walks over the taps (c, i, j)
+// by counting, so that no index is ever divided inside the loop.
+//
+// input (models, batch, channels, height, width), weight (filters, channels, kernel_height, kernel_width), bias (filters),
+// output (models, batch, filters, output_height, output_width); the parameters of model z start at z * parameter_stride,
+// its input at z * input_stride. Grid: x over groups of pixels, y over blocks of filters, z over models.
+// include: conv2d_shape.wgsl
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+
+const ACTIVATION = 0u;
+const BIAS = 1u;
+// 0: every window lies inside its image, so that the loads need no guard.
+const PADDED = 1u;
+const PIXELS = 2u;
+
+// include: activation.wgsl
+// include: direct_weights.wgsl
+
+var<private> model: u32;
+var<private> sums: array<vec4<f32>, PIXELS * VECTORS>;
+// Of each pixel: its image's first element in `input`, and its window's corner, which wraps around above and left of it.
+var<private> starts: array<u32, PIXELS>;
+var<private> tops: array<u32, PIXELS>;
+var<private> lefts: array<u32, PIXELS>;
+
+fn weight_at(tap: u32, column: u32) -> f32 {
+    let taps = params.channels * params.kernel_height * params.kernel_width;
+    if tap < taps && column < params.filters {
+        return weight[model * params.parameter_stride + column * taps + tap];
+    }
+    return 0.0;
+}
+
+fn locate(first_pixel: u32) {
+    let area = params.output_height * params.output_width;
+    for (var p = 0u; p < PIXELS; p++) {
+        // A pixel past the end computes the last one again and stores nothing.
+        let pixel = min(first_pixel + p * THREADS, params.batch * area - 1u);
+        let place = pixel % area;
+        starts[p] = model * params.input_stride + (pixel / area) * params.channels * params.height * params.width;
+        tops[p] = (place / params.output_width) * params.stride_height - params.pad_top;
+        lefts[p] = (place % params.output_width) * params.stride_width - params.pad_left;
+    }
+}
+
+fn input_at(p: u32, channel: u32, i: u32, j: u32) -> f32 {
+    let y = tops[p] + i;
+    let x = lefts[p] + j;
+    if PADDED == 1u && (y >= params.height || x >= params.width) {
+        return 0.0;
+    }
+    return input[starts[p] + (channel * params.height + y) * params.width + x];
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    model = group.z;
+    let first_pixel = group.x * THREADS * PIXELS + thread;
+    let first_column = group.y * COLUMNS;
+    let taps = params.channels * params.kernel_height * params.kernel_width;
+    locate(first_pixel);
+    for (var i = 0u; i < PIXELS * VECTORS; i++) {
+        sums[i] = vec4<f32>(0.0);
+    }
+
+    var channel = 0u;
+    var i = 0u;
+    var j = 0u;
+    for (var first_tap = 0u; first_tap < taps; first_tap += TAPS) {
+        workgroupBarrier();
+        stage_weights(first_tap, first_column, thread);
+        workgroupBarrier();
+        let count = min(TAPS, taps - first_tap);
+        for (var tap = 0u; tap < count; tap++) {
+            for (var p = 0u; p < PIXELS; p++) {
+                let value = input_at(p, channel, i, j);
+                for (var v = 0u; v < VECTORS; v++) {
+                    sums[p * VECTORS + v] += value * staged[tap * VECTORS + v];
+                }
+            }
+            j++;
+            if j == params.kernel_width {
+                j = 0u;
+                i++;
+                if i == params.kernel_height {
+                    i = 0u;
+                    channel++;
+                }
+            }
+        }
+    }
+    store(first_pixel, first_column);
+}
+
+fn store(first_pixel: u32, first_column: u32) {
+    let area = params.output_height * params.output_width;
+    for (var p = 0u; p < PIXELS; p++) {
+        let pixel = first_pixel + p * THREADS;
+        let image = pixel / area;
+        if image >= params.batch {
+            continue;
+        }
+        for (var v = 0u; v < COLUMNS; v++) {
+            let column = first_column + v;
+            if column < params.filters {
+                var z = sums[p * VECTORS + v / 4u][v % 4u];
+                if BIAS == 1u {
+                    z += bias[model * params.parameter_stride + column];
+                }
+                let plane = (model * params.batch + image) * params.filters + column;
+                output[plane * area + pixel % area] = activate(z, ACTIVATION);
+            }
+        }
+    }
+}

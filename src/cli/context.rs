@@ -1,0 +1,127 @@
+//! What every command gets: the backend that was asked for, and where output goes.
+
+use super::CliError;
+use crate::backend::cpu::CpuBackend;
+use crate::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
+use crate::backend::{Backend, BackendError};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use std::io::Write;
+use std::time::Instant;
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum BackendArg {
+    /// The best hardware GPU; the CPU if there is none
+    #[default]
+    Auto,
+    /// Vulkan (a software adapter if nothing better answers)
+    Vulkan,
+    /// Metal
+    Metal,
+    /// Direct3D 12
+    Dx12,
+    /// OpenGL
+    Gl,
+    /// The CPU, with every kernel held to its reference
+    Cpu,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GlobalArgs {
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub backend: BackendArg,
+    /// The device: an index or part of a name, as `devices` lists them
+    #[arg(long, global = true, value_name = "INDEX|NAME")]
+    pub device: Option<String>,
+    /// Compile shaders with bounds checks (slower; every kernel guards its accesses itself)
+    #[arg(long, global = true)]
+    pub checked: bool,
+    /// One JSON object per line on stdout, the last one the summary; people's text goes to stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say less
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// A command's surroundings.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The options of every command.
+    pub global: GlobalArgs,
+    /// When the process began.
+    pub started: Instant,
+}
+
+impl Context {
+    /// For a process that began at `started`.
+    pub fn new(global: &GlobalArgs, started: Instant) -> Context {
+        Context { global: global.clone(), started }
+    }
+
+    /// Opens the backend that was asked for. `auto` without a hardware GPU takes the CPU and says so.
+    pub fn open_backend(&self) -> Result<Box<dyn Backend>, CliError> {
+        let name = match self.global.backend {
+            BackendArg::Cpu => {
+                if self.global.device.is_some() {
+                    return Err(CliError::Usage("--device chooses a GPU, but --backend is cpu; leave one out".into()));
+                }
+                return Ok(Box::new(CpuBackend::new()));
+            }
+            BackendArg::Auto => BackendName::Auto,
+            BackendArg::Vulkan => BackendName::Vulkan,
+            BackendArg::Metal => BackendName::Metal,
+            BackendArg::Dx12 => BackendName::Dx12,
+            BackendArg::Gl => BackendName::Gl,
+        };
+        let choice = DeviceChoice { backend: name, device: self.global.device.clone(), checked: self.global.checked };
+        match GpuBackend::open(&choice) {
+            Ok(gpu) => Ok(Box::new(gpu)),
+            Err(BackendError::NotFound(_)) if name == BackendName::Auto && self.global.device.is_none() => {
+                self.say("no hardware GPU answers: computing on the CPU (--backend vulkan takes a software adapter)");
+                Ok(Box::new(CpuBackend::new()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A line for people: on stdout, or on stderr when stdout is for machines. Silent with --quiet.
+    pub fn say(&self, line: impl std::fmt::Display) {
+        if self.global.quiet {
+            return;
+        }
+        if self.global.json {
+            eprintln!("{line}");
+        } else {
+            print_line(&line.to_string());
+        }
+    }
+
+    /// A line for people who want to know more (--verbose).
+    pub fn detail(&self, line: impl std::fmt::Display) {
+        if self.global.verbose {
+            self.say(line);
+        }
+    }
+
+    /// A JSON object on a line of stdout, with --json.
+    pub fn emit(&self, value: &impl Serialize) {
+        if self.global.json {
+            match serde_json::to_string(value) {
+                Ok(text) => print_line(&text),
+                Err(error) => eprintln!("error: output could not be written as JSON: {error}"),
+            }
+        }
+    }
+}
+
+/// Prints a line; a reader that went away (`| head`) is no reason to panic.
+fn print_line(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}

@@ -1,0 +1,133 @@
+//! `grad`: the loss and the gradients of one batch.
+
+use super::{CliError, Context, RecipeArgs};
+use crate::data::{Array, write_arrays};
+use crate::export::load_parameters;
+use crate::model::Model;
+use crate::train::{Member, Trainer, TrainerSpec};
+use crate::verify::{DoublePrecision, Options, TensorCheck};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// The loss and the gradient of every parameter on the first batch, at the given weights
+#[derive(Debug, Clone, Default, Args)]
+pub struct GradArgs {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Weights (.safetensors or .npz with layers.N.weight, layers.N.bias) [default: the recipe's initial weights]
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+    /// Writes `loss` and a gradient per parameter as .npz
+    #[arg(long, value_name = "FILE.npz")]
+    out: Option<PathBuf>,
+    /// Compares the gradients with central differences in f64, and the device's with the f64 ones; exit code 1 if they
+    /// differ
+    #[arg(long)]
+    check: bool,
+    /// With --check: compares at most so many elements of each parameter, spread evenly
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    at_most: usize,
+}
+
+/// Bounds of --check: analytic against numeric in f64, and the device's f32 against f64.
+const NUMERIC_BOUND: f64 = 1e-6;
+const DEVICE_BOUND: f64 = 1e-5;
+
+pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
+    let job = args.recipe.job()?;
+    let parameters = match &args.init {
+        Some(file) => load_parameters(file, &job.model)?,
+        None => job.model.initialise(job.recipe.seed),
+    };
+    let backend = context.open_backend()?;
+    let members = [Member::of(&job.recipe)];
+    let spec = TrainerSpec {
+        model: &job.model,
+        dataset: &job.dataset,
+        scaling: &job.scaling,
+        train: &job.recipe.train,
+        members: &members,
+    };
+    let mut trainer = Trainer::new(&*backend, spec)?;
+    trainer.set_parameters(0, &parameters)?;
+    let (loss, gradients) = trainer.gradient()?;
+    context.say(format!("{} ({})", backend.info().device, backend.info().backend));
+    context.say(format!("loss {loss}"));
+    for (parameter, gradient) in job.model.parameters.iter().zip(&gradients) {
+        context.say(describe(&parameter.name, &parameter.shape, gradient));
+        context.emit(&json!({ "parameter": parameter.name, "shape": parameter.shape, "gradient": gradient }));
+    }
+    if let Some(path) = &args.out {
+        write(path, &job.model, loss, &gradients)?;
+        context.say(format!("wrote {}", path.display()));
+    }
+    let checks = if args.check { Some(check(args, spec, &parameters, &gradients)) } else { None };
+    let checks = checks.transpose()?;
+    context.emit(&json!({ "loss": loss, "check": checks }));
+    checks.map_or(Ok(()), |checks| judge(&checks, context))
+}
+
+/// A tensor's gradient in words: all of it where it is small.
+fn describe(name: &str, shape: &[usize], gradient: &[f32]) -> String {
+    let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+    let head = format!("{name} {shape:?}: norm {norm:.6e}");
+    if gradient.len() > 32 { head } else { format!("{head}, {gradient:?}") }
+}
+
+fn write(path: &std::path::Path, model: &Model, loss: f32, gradients: &[Vec<f32>]) -> Result<(), CliError> {
+    let tensors = model.parameters.iter().zip(gradients).map(|(p, g)| (p.name.as_str(), Array::from_f32(&p.shape, g)));
+    let arrays: Vec<(&str, Array)> = std::iter::once(("loss", Array::from_f32(&[], &[loss])))
+        .chain(tensors)
+        .filter_map(|(name, array)| Some((name, array?)))
+        .collect();
+    let named: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (*name, array)).collect();
+    Ok(write_arrays(path, &named)?)
+}
+
+/// One parameter's verdict.
+#[derive(Debug, serde::Serialize)]
+struct Check {
+    #[serde(flatten)]
+    numeric: TensorCheck,
+    /// Largest error of the device's gradient against the f64 one, relative to the tensor's largest element.
+    device_error: f64,
+}
+
+fn check(
+    args: &GradArgs,
+    spec: TrainerSpec,
+    parameters: &[Vec<f32>],
+    gradients: &[Vec<f32>],
+) -> Result<Vec<Check>, CliError> {
+    let mut double = DoublePrecision::new(spec)?;
+    let widen = |values: &Vec<f32>| values.iter().map(|x| f64::from(*x)).collect();
+    double.set_parameters(&parameters.iter().map(widen).collect::<Vec<_>>());
+    let (_, exact) = double.gradient();
+    let names: Vec<String> = spec.model.parameters.iter().map(|p| p.name.clone()).collect();
+    let numeric = double.check(&names, Options { at_most: Some(args.at_most) });
+    let device_error = |(ours, exact): (&Vec<f32>, &Vec<f64>)| {
+        let largest = exact.iter().fold(f64::MIN_POSITIVE, |most, x| most.max(x.abs()));
+        let error = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() / largest;
+        // NaN counts as the largest error.
+        ours.iter().zip(exact).map(error).fold(0.0, |most: f64, e| if e <= most { most } else { e })
+    };
+    let device = gradients.iter().zip(&exact).map(device_error);
+    Ok(numeric.into_iter().zip(device).map(|(numeric, device_error)| Check { numeric, device_error }).collect())
+}
+
+fn judge(checks: &[Check], context: &Context) -> Result<(), CliError> {
+    let mut failed = Vec::new();
+    for check in checks {
+        context.say(format!("{}; device against f64: {:.1e}", check.numeric, check.device_error));
+        let passes = check.numeric.worst_error <= NUMERIC_BOUND && check.device_error <= DEVICE_BOUND;
+        if !passes {
+            failed.push(check.numeric.name.clone());
+        }
+    }
+    if failed.is_empty() {
+        context.say("all gradients agree");
+        return Ok(());
+    }
+    Err(CliError::Failed(format!("gradients out of bounds: {}", failed.join(", "))))
+}

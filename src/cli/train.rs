@@ -1,0 +1,250 @@
+//! `train`.
+
+use super::{CliError, Context, RecipeArgs};
+use crate::backend::Backend;
+use crate::export::{SavedModel, load_parameters};
+use crate::job::Job;
+use crate::plan::{Plan, Role};
+use crate::recipe::RecipeText;
+use crate::run::{Recorder, RunFolder, Summary};
+use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer, TrainerSpec};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Trains a network
+///
+/// Writes the run's folder: recipe.toml, metrics.jsonl, summary.json, model.safetensors, a checkpoint to resume from and
+/// report.html. Ctrl-C saves a checkpoint and exits with 130; a second Ctrl-C quits at once.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Folder of the run [default: runs/NAME-TIMESTAMP]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Goes on with the run in DIR from its checkpoint
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "out", "init"])]
+    resume: Option<PathBuf>,
+    /// Initial weights (.safetensors or .npz with layers.N.weight, layers.N.bias)
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+}
+
+pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
+    let (job, checkpoint) = load(args)?;
+    let backend = context.open_backend()?;
+    introduce(&job, &*backend, context);
+    let members = [Member::of(&job.recipe)];
+    let mut trainer = Trainer::new(&*backend, spec(&job, &members))?;
+    context.say(memory(trainer.plan()));
+    let folder = match (&args.resume, &checkpoint) {
+        (Some(path), Some(checkpoint)) => {
+            trainer.restore(checkpoint)?;
+            context.say(format!("going on after step {} of {}", trainer.step(), trainer.total_steps()));
+            RunFolder::open(path)?
+        }
+        _ => {
+            let initial = match &args.init {
+                Some(file) => load_parameters(file, &job.model)?,
+                None => job.model.initialise(job.recipe.seed),
+            };
+            trainer.set_parameters(0, &initial)?;
+            RunFolder::create(&args.out.clone().unwrap_or_else(|| default_folder(&job.recipe.name)), &job.recipe)?
+        }
+    };
+    let names = job.model.parameters.iter().map(|p| p.name.clone()).collect();
+    let recorder = Recorder::new(&folder, names, checkpoint.as_ref())?;
+    let mut watcher = Watcher::new(recorder, context, trainer.total_steps(), job.recipe.train.epochs)?;
+    let result = trainer.train(&mut watcher);
+    let (recorder, last) = watcher.close();
+    recorder.finish()?;
+    let stop = result?;
+    if stop == Stop::Interrupted {
+        let at = folder.path().display();
+        return Err(CliError::Interrupted(format!(
+            "interrupted at step {} of {}; go on with: gputrain train --resume {at}",
+            trainer.step(),
+            trainer.total_steps()
+        )));
+    }
+    conclude(&job, &*backend, &mut trainer, &folder, last, context)
+}
+
+/// The recipe of the command line, or of the run to go on with and its checkpoint.
+fn load(args: &TrainArgs) -> Result<(Job, Option<Checkpoint>), CliError> {
+    let Some(folder) = &args.resume else { return Ok((args.recipe.job()?, None)) };
+    let opened = RunFolder::open(folder)?;
+    let checkpoint = Checkpoint::load(&opened.checkpoint())?;
+    let text = RecipeText::file(&opened.file("recipe.toml"))?;
+    let mut recipe = text.parse(&args.recipe.overrides()?)?;
+    recipe.resolve_data(args.recipe.data.as_deref())?;
+    Ok((Job::load(recipe)?, Some(checkpoint)))
+}
+
+fn spec<'a>(job: &'a Job, members: &'a [Member]) -> TrainerSpec<'a> {
+    TrainerSpec { model: &job.model, dataset: &job.dataset, scaling: &job.scaling, train: &job.recipe.train, members }
+}
+
+fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
+    let info = backend.info();
+    let software = if info.software { ", a software adapter" } else { "" };
+    context.say(format!("{} on {} ({}{software})", job.recipe.name, info.device, info.backend));
+    let count = |examples: &Option<crate::data::Examples>| examples.as_ref().map_or(0, |e| e.features.count);
+    let data = &job.dataset;
+    let source = job.recipe.data.train.as_ref().map_or("generated digits".to_string(), |s| s.images.clone());
+    let (train, validation, test) = (data.train.features.count, count(&data.validation), count(&data.test));
+    context.say(format!("data: {source}: {train} train, {validation} validation, {test} test examples"));
+    context.say(job.model.summary());
+}
+
+/// What the plan keeps on the device, by role.
+fn memory(plan: &Plan) -> String {
+    let mut by_role: BTreeMap<Role, u64> = BTreeMap::new();
+    for buffer in &plan.buffers {
+        *by_role.entry(buffer.role).or_default() += buffer.bytes();
+    }
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let parts: Vec<String> =
+        by_role.iter().map(|(role, bytes)| format!("{role:?} {:.1}", mib(*bytes)).to_lowercase()).collect();
+    format!("device memory: {:.1} MiB ({})", mib(plan.bytes()), parts.join(", "))
+}
+
+fn default_folder(name: &str) -> PathBuf {
+    let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+    let folder = |suffix: &str| Path::new("runs").join(format!("{name}-{stamp}{suffix}"));
+    // Two runs may begin in one second.
+    let free = |path: &PathBuf| !path.exists();
+    (1..).map(|n| if n == 1 { folder("") } else { folder(&format!("-{n}")) }).find(free).unwrap_or_else(|| folder(""))
+}
+
+/// Writes and prints what came out.
+fn conclude(
+    job: &Job,
+    backend: &dyn Backend,
+    trainer: &mut Trainer,
+    folder: &RunFolder,
+    last: Option<EpochMetrics>,
+    context: &Context,
+) -> Result<(), CliError> {
+    let [outcome] = &mut trainer.finish()?[..] else { unreachable!("one member trains here") };
+    let mut summary = Summary::new(&job.recipe, backend.info(), outcome);
+    if let Some(last) = &last {
+        summary.train_loss = Some(last.train_loss);
+        summary.train_accuracy = Some(last.train_accuracy);
+        summary.epochs = last.epoch;
+        summary.seconds = last.seconds;
+    }
+    summary.steps = trainer.step();
+    summary.steps_per_second = if summary.seconds > 0.0 { f64::from(summary.steps) / summary.seconds } else { 0.0 };
+    let first_step = trainer.first_step_at().map(|at| at.duration_since(context.started));
+    summary.startup_seconds = first_step.unwrap_or_default().as_secs_f64();
+    let parameters = std::mem::take(&mut outcome.parameters);
+    let model =
+        SavedModel { recipe: job.recipe.clone(), model: job.model.clone(), scaling: job.scaling.clone(), parameters };
+    model.save(&folder.file("model.safetensors"))?;
+    let text = serde_json::to_string_pretty(&summary).map_err(|e| CliError::Failed(e.to_string()))?;
+    folder.write("summary.json", text.as_bytes())?;
+    crate::report::write_run_report(folder.path(), &[])?;
+    let score = |set: &str, loss: Option<f32>, accuracy: Option<f32>| {
+        let (loss, accuracy) = (loss?, accuracy?);
+        Some(format!("{set}: loss {loss:.4}, accuracy {:.2} %", accuracy * 100.0))
+    };
+    let scores = [
+        score("validation", summary.validation_loss, summary.validation_accuracy),
+        score("test", summary.test_loss, summary.test_accuracy),
+    ];
+    for line in scores.into_iter().flatten() {
+        context.say(line);
+    }
+    context.say(format!(
+        "{} steps in {:.1} s ({:.0} steps/s), first step {:.2} s after the start",
+        summary.steps, summary.seconds, summary.steps_per_second, summary.startup_seconds
+    ));
+    context.say(format!("wrote {}", folder.path().display()));
+    context.emit(&summary);
+    Ok(())
+}
+
+/// Shows progress and passes everything on to the recorder.
+struct Watcher<'a> {
+    recorder: Recorder,
+    context: &'a Context,
+    bar: ProgressBar,
+    epochs: u32,
+    stop: Arc<AtomicBool>,
+    last: Option<EpochMetrics>,
+}
+
+impl<'a> Watcher<'a> {
+    fn new(recorder: Recorder, context: &'a Context, steps: u64, epochs: u32) -> Result<Watcher<'a>, CliError> {
+        let bar = if context.global.quiet { ProgressBar::hidden() } else { ProgressBar::new(steps) };
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {per_sec}  {eta} left  {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Ok(Watcher { recorder, context, bar, epochs, stop: stop_on_interrupt()?, last: None })
+    }
+
+    fn close(self) -> (Recorder, Option<EpochMetrics>) {
+        self.bar.finish_and_clear();
+        (self.recorder, self.last)
+    }
+}
+
+/// A flag that Ctrl-C raises; a second Ctrl-C ends the process.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    let handler = move || {
+        if raised.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after the steps under way; press Ctrl-C again to quit at once");
+    };
+    ctrlc::set_handler(handler).map_err(|e| CliError::Failed(format!("Ctrl-C cannot be handled: {e}")))?;
+    Ok(stop)
+}
+
+impl Observer for Watcher<'_> {
+    fn epoch(&mut self, member: usize, metrics: &EpochMetrics) {
+        self.recorder.epoch(member, metrics);
+        let percent = |accuracy: Option<f32>| accuracy.map_or(String::new(), |a| format!("{:.2} %", a * 100.0));
+        let validation = match metrics.validation_loss {
+            Some(loss) => format!("  validation loss {loss:.4} {}", percent(metrics.validation_accuracy)),
+            None => String::new(),
+        };
+        let line = format!(
+            "epoch {:>3}/{}  train loss {:.4} {}{validation}  {:.1} s",
+            metrics.epoch,
+            self.epochs,
+            metrics.train_loss,
+            percent(Some(metrics.train_accuracy)),
+            metrics.seconds
+        );
+        self.bar.suspend(|| self.context.say(line));
+        self.context.emit(metrics);
+        self.last = Some(metrics.clone());
+    }
+
+    fn step(&mut self, member: usize, metrics: &StepMetrics) {
+        self.recorder.step(member, metrics);
+    }
+
+    fn weights(&mut self, member: usize, epoch: u32, parameters: Vec<Vec<f32>>) {
+        self.recorder.weights(member, epoch, parameters);
+    }
+
+    fn progress(&mut self, done: u64, _: u64) {
+        self.bar.set_position(done);
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.recorder.checkpoint(checkpoint);
+    }
+
+    fn interrupted(&mut self) -> bool {
+        self.stop.load(Ordering::SeqCst) || self.recorder.interrupted()
+    }
+}

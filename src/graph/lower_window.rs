@@ -1,0 +1,161 @@
+//! Lowering of convolutions and poolings.
+
+use super::lower::Lowering;
+use crate::kernel::{self, conv2d, conv2d_backward_weight, pool};
+use crate::model::{Layer, Model, Shape, Window};
+use crate::plan::{Dispatch, Slice};
+use crate::recipe::{Activation, LayerSpec};
+
+/// The shape of a convolution's launches.
+fn conv_shape(layer: &Layer, batch: usize, parameter_stride: usize) -> conv2d::Params {
+    let (Some(window), Shape::Image { channels, height, width }) = (layer.window(), layer.input) else {
+        unreachable!("Model::build gives every convolution an image and a window");
+    };
+    let [batch, channels, height, width, parameter_stride, input_stride, filters] =
+        [batch, channels, height, width, parameter_stride, batch * layer.input.len(), layer.output.channels()]
+            .map(|n| n as u32);
+    let Window { size, stride, before, output, .. } = window;
+    let [size, stride, before, output] = [size, stride, before, output].map(|pair| pair.map(|n| n as u32));
+    conv2d::Params {
+        batch,
+        channels,
+        height,
+        width,
+        filters,
+        kernel_height: size[0],
+        kernel_width: size[1],
+        stride_height: stride[0],
+        stride_width: stride[1],
+        pad_top: before[0],
+        pad_left: before[1],
+        output_height: output[0],
+        output_width: output[1],
+        parameter_stride,
+        input_stride,
+    }
+}
+
+/// The shape of a pooling's launches; a global average is a window over the whole image.
+fn pool_shape(layer: &Layer, batch: usize) -> pool::Params {
+    let Shape::Image { channels, height, width } = layer.input else {
+        unreachable!("Model::build gives every pooling an image");
+    };
+    let global = Window { size: [height, width], stride: [1, 1], before: [0, 0], after: [0, 0], output: [1, 1] };
+    let Window { size, stride, before, output, .. } = layer.window().unwrap_or(global);
+    let [size, stride, before, output] = [size, stride, before, output].map(|pair| pair.map(|n| n as u32));
+    pool::Params {
+        planes: (batch * channels) as u32,
+        height: height as u32,
+        width: width as u32,
+        size_height: size[0],
+        size_width: size[1],
+        stride_height: stride[0],
+        stride_width: stride[1],
+        pad_top: before[0],
+        pad_left: before[1],
+        output_height: output[0],
+        output_width: output[1],
+    }
+}
+
+/// Elements of scratch memory that the weight gradients of a model's convolutions need, one after the other.
+pub(super) fn scratch_len(model: &Model, models: usize, batch: usize) -> usize {
+    let convolutions = model.layers.iter().filter(|l| matches!(l.spec, LayerSpec::Conv2d { .. }));
+    let of_layer = |layer: &Layer| {
+        let shape = conv_shape(layer, batch, 0);
+        let split = conv2d_backward_weight::Split::choose(&shape, models);
+        conv2d_backward_weight::scratch_len(&shape, models, layer.bias.is_some(), split)
+    };
+    convolutions.map(of_layer).max().unwrap_or(0)
+}
+
+impl Lowering<'_> {
+    fn conv(&self, index: usize) -> conv2d::Params {
+        conv_shape(self.layer(index), self.memory.batch, self.builder.out.layout.stride)
+    }
+
+    pub(super) fn conv2d(&self, index: usize, activation: Activation, input: Slice, output: Slice) -> Dispatch {
+        let layer = self.layer(index);
+        let shape = self.conv(index);
+        let parameters = self.builder.out.parameters;
+        let operands = kernel::conv2d_forward::Operands {
+            input,
+            weight: self.parameter(parameters, layer.weight.unwrap_or_default()),
+            bias: layer.bias.map(|bias| self.parameter(parameters, bias)),
+            output,
+        };
+        let models = self.builder.models;
+        let variant = kernel::conv2d_forward::choose(&shape, models);
+        let label = format!("layers.{index} forward");
+        kernel::conv2d_forward::dispatch(label, shape, models, activation.code(), variant, operands)
+    }
+
+    pub(super) fn conv2d_backward_input(
+        &self,
+        index: usize,
+        activation: Activation,
+        reads: &[Slice],
+        input_gradient: Slice,
+    ) -> Dispatch {
+        let shape = self.conv(index);
+        let weight = self.parameter(self.builder.out.parameters, self.layer(index).weight.unwrap_or_default());
+        let (output_gradient, saved) = (reads[0], reads[1]);
+        let operands = kernel::conv2d_backward_input::Operands { output_gradient, weight, saved, input_gradient };
+        let models = self.builder.models;
+        let variant = kernel::conv2d_backward_input::choose(&shape, models);
+        let label = format!("layers.{index} backward input");
+        kernel::conv2d_backward_input::dispatch(label, shape, models, activation.code(), variant, operands)
+    }
+
+    pub(super) fn conv2d_backward_weight(&self, index: usize, output_gradient: Slice, input: Slice) -> Vec<Dispatch> {
+        let layer = self.layer(index);
+        let shape = self.conv(index);
+        let (models, layout) = (self.builder.models, &self.builder.out.layout);
+        let weight = layer.weight.unwrap_or_default();
+        let bias_offset = layer.bias.map_or(0, |bias| layout.offsets[bias] - layout.offsets[weight]) as u32;
+        let split = conv2d_backward_weight::Split::choose(&shape, models);
+        let bias = layer.bias.is_some();
+        let len = conv2d_backward_weight::scratch_len(&shape, models, bias, split);
+        let scratch = self.memory.scratch.filter(|_| len > 0).map(|buffer| Slice { buffer, offset: 0, len });
+        let gradient = layout.slice(self.builder.gradients, weight, layer.bias.unwrap_or(weight));
+        let operands = conv2d_backward_weight::Operands { input, output_gradient, gradient, scratch };
+        let label = format!("layers.{index} backward weight");
+        conv2d_backward_weight::dispatches(&label, shape, models, bias, bias_offset, split, operands)
+    }
+
+    pub(super) fn pool(&self, index: usize, input: Slice, output: Slice) -> Dispatch {
+        let layer = self.layer(index);
+        let shape = pool_shape(layer, self.memory.batch);
+        let (models, label) = (self.builder.models, format!("layers.{index} forward"));
+        match layer.spec {
+            LayerSpec::MaxPool { .. } => kernel::max_pool_forward::dispatch(label, shape, models, input, output),
+            _ => kernel::average_pool_forward::dispatch(label, shape, models, input, output),
+        }
+    }
+
+    pub(super) fn pool_backward(
+        &self,
+        index: usize,
+        activation: Activation,
+        reads: &[Slice],
+        input_gradient: Slice,
+    ) -> Dispatch {
+        let layer = self.layer(index);
+        let shape = pool_shape(layer, self.memory.batch);
+        let (models, label) = (self.builder.models, format!("layers.{index} backward"));
+        let (output_gradient, input) = (reads[0], reads[1]);
+        let code = activation.code();
+        match layer.spec {
+            LayerSpec::MaxPool { .. } => {
+                let operands =
+                    kernel::max_pool_backward::Operands { input, output_gradient, saved: input, input_gradient };
+                kernel::max_pool_backward::dispatch(label, shape, models, code, operands)
+            }
+            _ => {
+                let operands =
+                    kernel::average_pool_backward::Operands { output_gradient, saved: input, input_gradient };
+                kernel::average_pool_backward::dispatch(label, shape, models, code, operands)
+            }
+        }
+    }
+}

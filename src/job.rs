@@ -1,0 +1,102 @@
+//! A recipe made ready: its model built, its data loaded, split and scaled.
+
+use crate::data::{self, DataError, Dataset, Examples, HoldOut, Scaling, SourceRef, TargetKind};
+use crate::model::{Model, ModelError, Shape};
+use crate::recipe::{Holdout, Loss, Recipe, Source};
+
+/// Why a recipe could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The network is impossible.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// Everything a run needs but a backend.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// Its network.
+    pub model: Model,
+    /// Its data: training examples without those held out.
+    pub dataset: Dataset,
+    /// Scaling fitted to the training examples.
+    pub scaling: Scaling,
+}
+
+impl Job {
+    /// Loads the files that the recipe names (their paths already resolved), or generates the digits if it names none.
+    pub fn load(recipe: Recipe) -> Result<Job, JobError> {
+        let model = Model::build(&recipe.model, input_of_data(&recipe)?)?;
+        let mut dataset = match &recipe.data.train {
+            Some(source) => Dataset { train: load(source, &model)?, validation: None, test: None },
+            None => generated(&recipe, &model)?,
+        };
+        if let Some(test) = held_out(&recipe.data.test, &mut dataset.train, &model, recipe.seed, "test split")? {
+            dataset.test = Some(test);
+        }
+        let validation = &recipe.data.validation;
+        dataset.validation = held_out(validation, &mut dataset.train, &model, recipe.seed, "validation split")?;
+        let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
+        Ok(Job { recipe, model, dataset, scaling })
+    }
+}
+
+/// What targets a model takes.
+pub fn target_kind(model: &Model) -> TargetKind {
+    let outputs = model.outputs();
+    if model.loss == Loss::SoftmaxCrossEntropy {
+        TargetKind::Classes { outputs }
+    } else {
+        TargetKind::Values { outputs }
+    }
+}
+
+/// Loads examples for a model.
+pub fn load(source: &Source, model: &Model) -> Result<Examples, DataError> {
+    let source = SourceRef { images: &source.images, labels: &source.labels };
+    data::load_examples(source, model.input, target_kind(model))
+}
+
+/// The shape of the data's examples, needed only where the recipe does not tell the input.
+fn input_of_data(recipe: &Recipe) -> Result<Option<Shape>, DataError> {
+    if !recipe.model.input.is_empty() {
+        return Ok(None);
+    }
+    let Some(source) = &recipe.data.train else { return Ok(Some(Shape::Features(28 * 28))) };
+    let array = data::read_array(&source.images)?;
+    Ok(match *array.shape() {
+        [_, height, width] => Some(Shape::Image { channels: 1, height, width }),
+        [_, height, width, channels] => Some(Shape::Image { channels, height, width }),
+        [_, features] => Some(Shape::Features(features)),
+        _ => None,
+    })
+}
+
+/// The digits, as the model takes them.
+fn generated(recipe: &Recipe, model: &Model) -> Result<Dataset, DataError> {
+    let mut dataset = data::generate(recipe.seed, data::DEFAULT_TRAIN, data::DEFAULT_TEST);
+    for examples in std::iter::once(&mut dataset.train).chain(&mut dataset.test) {
+        examples.fit(model.input, target_kind(model)).map_err(|problem| problem.at("the generated digits"))?;
+    }
+    Ok(dataset)
+}
+
+fn held_out(
+    amount: &Holdout,
+    train: &mut Examples,
+    model: &Model,
+    seed: u64,
+    purpose: &str,
+) -> Result<Option<Examples>, DataError> {
+    match amount {
+        Holdout::None => Ok(None),
+        Holdout::Fraction(share) => train.hold_out(HoldOut::Fraction(*share), seed, purpose).map(Some),
+        Holdout::Count(count) => train.hold_out(HoldOut::Count(*count), seed, purpose).map(Some),
+        Holdout::Files(source) => load(source, model).map(Some),
+    }
+}

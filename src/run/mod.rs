@@ -1,0 +1,86 @@
+//! The folder of a run: recipe, metrics, checkpoint, model, summary.
+
+mod checkpoints;
+mod recorder;
+mod summary;
+
+pub use recorder::Recorder;
+pub use summary::Summary;
+
+use crate::recipe::Recipe;
+use crate::train::CheckpointError;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Why a run folder could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A new run would overwrite an old one.
+    #[error("{0} already holds a run; choose another --out, or go on with it by --resume {0}")]
+    Occupied(PathBuf),
+    /// There is nothing to resume.
+    #[error("{0} holds no checkpoint; a run writes one after its first epoch (train.checkpoint_every)")]
+    NoCheckpoint(PathBuf),
+    /// The checkpoint could not be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+/// A run's folder.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run and writes its recipe as it was resolved.
+    pub fn create(path: &Path, recipe: &Recipe) -> Result<RunFolder, RunError> {
+        if path.join("recipe.toml").exists() {
+            return Err(RunError::Occupied(path.into()));
+        }
+        fs::create_dir_all(path).map_err(|source| RunError::Io { path: path.into(), source })?;
+        let folder = RunFolder { path: path.into() };
+        folder.write("recipe.toml", recipe.to_toml().as_bytes())?;
+        Ok(folder)
+    }
+
+    /// The folder of a run that is to go on.
+    pub fn open(path: &Path) -> Result<RunFolder, RunError> {
+        let folder = RunFolder { path: path.into() };
+        if folder.checkpoint().exists() { Ok(folder) } else { Err(RunError::NoCheckpoint(path.into())) }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The checkpoint's file.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint").join("state.safetensors")
+    }
+
+    /// Writes a file of the folder, whole or not at all.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let path = self.file(name);
+        let io = |source| RunError::Io { path: path.clone(), source };
+        let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(io)?;
+        file.write_all(bytes).map_err(io)?;
+        file.persist(&path).map_err(|error| io(error.error))?;
+        Ok(())
+    }
+}

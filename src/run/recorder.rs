@@ -1,0 +1,120 @@
+//! Writes what happens in training into the run's folder.
+
+use super::checkpoints::Checkpoints;
+use super::{RunError, RunFolder};
+use crate::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+/// Appends metrics to `metrics.jsonl` and `steps.jsonl`, weight snapshots to `weights/`, and keeps the checkpoint fresh.
+/// The first error stops the run and is returned by [`Recorder::finish`].
+#[derive(Debug)]
+pub struct Recorder {
+    folder: RunFolder,
+    metrics: BufWriter<File>,
+    steps: BufWriter<File>,
+    checkpoints: Checkpoints,
+    parameter_names: Vec<String>,
+    error: Option<RunError>,
+}
+
+impl Recorder {
+    /// Begins to record. Where a run goes on from a checkpoint, what was written after it is dropped first: it will be
+    /// written again.
+    pub fn new(
+        folder: &RunFolder,
+        parameter_names: Vec<String>,
+        resumed: Option<&Checkpoint>,
+    ) -> Result<Recorder, RunError> {
+        let (epochs, steps) = resumed.map_or((0, 0), |c| (c.progress.epoch, c.progress.step));
+        let metrics = folder.file("metrics.jsonl");
+        let step_file = folder.file("steps.jsonl");
+        keep(&metrics, |line: &EpochMetrics| line.epoch <= epochs)?;
+        keep(&step_file, |line: &StepMetrics| line.step <= steps)?;
+        let checkpoints = Checkpoints::to(folder.checkpoint());
+        let (metrics, steps) = (append(&metrics)?, append(&step_file)?);
+        Ok(Recorder { folder: folder.clone(), metrics, steps, checkpoints, parameter_names, error: None })
+    }
+
+    /// Ends the recording: everything is on disk.
+    pub fn finish(mut self) -> Result<(), RunError> {
+        let steps = self.folder.file("steps.jsonl");
+        let flushed = self.metrics.flush().and_then(|()| self.steps.flush());
+        flushed.map_err(|source| RunError::Io { path: self.folder.path().into(), source })?;
+        if steps.metadata().is_ok_and(|m| m.len() == 0) {
+            let _ = std::fs::remove_file(steps);
+        }
+        self.checkpoints.finish()?;
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    fn note(&mut self, name: &str, result: std::io::Result<()>) {
+        if let Err(source) = result {
+            let path = self.folder.file(name);
+            self.error.get_or_insert(RunError::Io { path, source });
+        }
+    }
+}
+
+impl Observer for Recorder {
+    fn epoch(&mut self, _: usize, metrics: &EpochMetrics) {
+        let result = line(&mut self.metrics, metrics).and_then(|()| self.metrics.flush());
+        self.note("metrics.jsonl", result);
+    }
+
+    fn step(&mut self, _: usize, metrics: &StepMetrics) {
+        let result = line(&mut self.steps, metrics);
+        self.note("steps.jsonl", result);
+    }
+
+    fn weights(&mut self, _: usize, epoch: u32, parameters: Vec<Vec<f32>>) {
+        let name = format!("weights/epoch-{epoch:05}.safetensors");
+        let tensors: Vec<(String, Vec<f32>)> = self.parameter_names.iter().cloned().zip(parameters).collect();
+        let views = tensors.iter().filter_map(|(name, values)| {
+            let bytes = bytemuck::cast_slice(values);
+            let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![values.len()], bytes);
+            view.ok().map(|view| (name.clone(), view))
+        });
+        let result = safetensors::serialize(views, None).map_err(std::io::Error::other).and_then(|bytes| {
+            std::fs::create_dir_all(self.folder.file("weights"))?;
+            std::fs::write(self.folder.file(&name), bytes)
+        });
+        self.note(&name, result);
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.checkpoints.write(checkpoint);
+    }
+
+    fn interrupted(&mut self) -> bool {
+        self.error.is_some()
+    }
+}
+
+fn line(file: &mut BufWriter<File>, value: &impl Serialize) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *file, value)?;
+    file.write_all(b"\n")
+}
+
+fn append(path: &Path) -> Result<BufWriter<File>, RunError> {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    Ok(BufWriter::new(file.map_err(|source| RunError::Io { path: path.into(), source })?))
+}
+
+/// Rewrites a file of JSON lines with those that are to be kept; a line that a crash cut off is dropped too.
+fn keep<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool) -> Result<(), RunError> {
+    let io = |source| RunError::Io { path: path.into(), source };
+    let Ok(file) = File::open(path) else { return Ok(()) };
+    let mut kept = String::new();
+    for text in BufReader::new(file).lines() {
+        let text = text.map_err(io)?;
+        if serde_json::from_str::<T>(&text).is_ok_and(|value| wanted(&value)) {
+            kept.push_str(&text);
+            kept.push('\n');
+        }
+    }
+    std::fs::write(path, kept).map_err(io)
+}

@@ -1,0 +1,107 @@
+//! A whole model in f64: the specification's loss and gradients, to hold others against.
+
+use super::gradient::{Options, Tensor, TensorCheck, check_gradients};
+use crate::backend::cpu::{Implementation, Machine};
+use crate::graph::{PlanBuilder, Training, TrainingPlan, hyper_words};
+use crate::kernel::state;
+use crate::plan::{BufferId, SLICE_ALIGNMENT};
+use crate::train::{TrainError, TrainerSpec, spec, upload};
+use std::sync::Arc;
+
+/// The first member of a trainer's specification on the reference kernels, all floats in f64.
+pub struct DoublePrecision {
+    machine: Machine<f64>,
+    names: TrainingPlan,
+    training: Training,
+    /// Step state before the first epoch.
+    initial: (Vec<u32>, Vec<f64>),
+}
+
+impl DoublePrecision {
+    /// Plans the model and fills in the training examples.
+    pub fn new(spec: TrainerSpec) -> Result<DoublePrecision, TrainError> {
+        let member = &spec.members[0];
+        let limits = crate::plan::Limits::UNLIMITED;
+        let mut builder = PlanBuilder::new(spec.model, 1, spec.scaling.subtract.len(), spec.scaling.add, limits);
+        let source = builder.source("train", spec::layout(&spec.dataset.train))?;
+        let training = builder.training(&source, spec.batch(), spec.train, &member.optimizer);
+        let names = builder.finish_plan()?;
+        let mut machine: Machine<f64> = Machine::new(Arc::new(names.plan.clone()), Implementation::Reference)?;
+        let mut write = |buffer: BufferId, words: &[u32]| -> Result<(), TrainError> {
+            fill(&mut machine, buffer, words);
+            Ok(())
+        };
+        upload::examples(&mut write, &source, &spec.dataset.train)?;
+        upload::constants(&mut write, &names, spec.model, spec.scaling)?;
+        let rate = member.schedule.learning_rate(member.optimizer.learning_rate, 0, spec.train.epochs);
+        let hyper = hyper_words(&member.optimizer, rate, member.schedule.warmup_steps);
+        write(names.hyper, bytemuck::cast_slice(&hyper))?;
+        let (counters, scalars) = member.initial_state();
+        let initial = (counters.to_vec(), scalars.map(f64::from).to_vec());
+        Ok(DoublePrecision { machine, names, training, initial })
+    }
+
+    /// Sets the weights: a vector per parameter, in the model's order.
+    pub fn set_parameters(&mut self, parameters: &[Vec<f64>]) {
+        let flat = self.machine.floats_mut(self.names.parameters);
+        for (values, offset) in parameters.iter().zip(&self.names.layout.offsets) {
+            flat[*offset..offset + values.len()].copy_from_slice(values);
+        }
+    }
+
+    /// Loss of the run's first batch at the weights, and the gradient of each parameter.
+    pub fn gradient(&mut self) -> (f64, Vec<Vec<f64>>) {
+        let (loss, flat) = self.flat_gradient();
+        let layout = &self.names.layout;
+        let one = |(offset, len): (&usize, &usize)| flat[*offset..offset + len].to_vec();
+        (loss, layout.offsets.iter().zip(&layout.lens).map(one).collect())
+    }
+
+    /// The gradient laid out like the parameters, the L2 penalty's (which the optimizers add) included.
+    fn flat_gradient(&mut self) -> (f64, Vec<f64>) {
+        let loss = self.loss();
+        let mut gradient = self.machine.floats(self.training.gradients).to_vec();
+        let weights = self.machine.floats(self.names.parameters);
+        let blocks = self.machine.words(self.names.weight_blocks);
+        let l2 = self.machine.floats(self.names.hyper)[state::L2];
+        for (i, (g, w)) in gradient.iter_mut().zip(weights).enumerate() {
+            *g += 2.0 * l2 * w * f64::from(blocks[i / SLICE_ALIGNMENT]);
+        }
+        (loss, gradient)
+    }
+
+    fn loss(&mut self) -> f64 {
+        self.machine.words_mut(self.training.counters).copy_from_slice(&self.initial.0);
+        self.machine.floats_mut(self.training.scalars).copy_from_slice(&self.initial.1);
+        self.machine.run(self.training.begin_epoch, 1);
+        self.machine.run(self.training.gradient, 1);
+        self.machine.floats(self.training.scalars)[state::STEP_LOSS]
+    }
+
+    /// Holds the analytic gradient of each parameter against 4-point differences of the loss.
+    pub fn check(&mut self, names: &[String], options: Options) -> Vec<TensorCheck> {
+        let (_, analytic) = self.flat_gradient();
+        let layout = self.names.layout.clone();
+        let mut parameters = self.machine.floats(self.names.parameters).to_vec();
+        let tensors: Vec<Tensor> = names
+            .iter()
+            .zip(layout.offsets.iter().zip(&layout.lens))
+            .map(|(name, (offset, len))| Tensor { name: name.clone(), offset: *offset, len: *len })
+            .collect();
+        check_gradients(&mut parameters, &analytic, &tensors, options, |at| {
+            self.machine.floats_mut(self.names.parameters).copy_from_slice(at);
+            self.loss()
+        })
+    }
+}
+
+/// Writes words at the start of a buffer; floats come as the bits of f32.
+fn fill(machine: &mut Machine<f64>, buffer: BufferId, words: &[u32]) {
+    match machine.plan().buffers[buffer.0].element {
+        crate::kernel::Element::U32 => machine.words_mut(buffer)[..words.len()].copy_from_slice(words),
+        crate::kernel::Element::F32 => {
+            let floats = machine.floats_mut(buffer);
+            floats.iter_mut().zip(words).for_each(|(x, word)| *x = f64::from(f32::from_bits(*word)));
+        }
+    }
+}

@@ -1,0 +1,290 @@
+"""The golden cases: what each recipe says and which data it sees. Names are `group-what`; the group is only for reading."""
+
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+BATCH = 31  # a prime, so that no kernel's tile divides it
+
+
+@dataclass
+class Case:
+    name: str
+    why: str  # one line, the first of the recipe
+    input: list
+    layers: list
+    loss: str = "softmax_cross_entropy"
+    optimizer: dict = field(default_factory=lambda: {"kind": "sgd", "learning_rate": 0.1})
+    schedule: dict = field(default_factory=dict)
+    count: int = 155  # examples: five batches of 31
+    epochs: int = 40
+    batch: object = BATCH
+    drop_last: bool = False
+    targets: str = "labels"  # or "one_hot", "values", "binary", "binary_labels"
+    draw: int = 0  # another draw of data and weights, where the first one is chaotic
+
+
+# --- data -------------------------------------------------------------------------------------------------------------------
+
+
+def on_grid(values, step):
+    """float32 values on a coarse grid: exact everywhere, and they compress well."""
+    return (np.round(np.asarray(values) * step) / step).astype(np.float32)
+
+
+def random_for(case, what):
+    """A generator that depends on nothing but the case's name and draw, so that adding a case changes no other."""
+    draw = f", draw {case.draw}" if case.draw else ""
+    return np.random.RandomState(zlib.crc32(f"{what} of {case.name}{draw}".encode()))
+
+
+def make_data(case, outputs):
+    """Overlapping blobs (features) or noisy smooth patterns (images), with targets of the kind the loss wants.
+
+    One label in ten is drawn at random, so that the loss stays well above zero and its relative error means something.
+    """
+    random = random_for(case, "data")
+    classes = max(outputs, 2)
+    labels = random.randint(0, classes, case.count)
+    if len(case.input) == 3:
+        height, width, channels = case.input
+        v, u = np.mgrid[0:height, 0:width]
+        waves = random.uniform(0.3, 1.5, (classes, channels, 3))
+        centres = np.stack([[np.sin(a * v + b * u + 4 * c) for a, b, c in of_class] for of_class in waves]).transpose(0, 2, 3, 1)
+    else:
+        centres = random.uniform(-1.5, 1.5, (classes, *case.input))
+    x = on_grid(0.5 * centres[labels] + random.uniform(-1, 1, (case.count, *case.input)), 64)
+    shown = np.where(random.uniform(size=case.count) < 0.1, random.randint(0, classes, case.count), labels)
+    rows = x.reshape(case.count, -1).astype(np.float64)
+    mix = random.uniform(-1, 1, (rows.shape[1], outputs)) / np.sqrt(rows.shape[1])
+    noise = random.uniform(-0.3, 0.3, (case.count, outputs))
+    if case.targets == "labels":
+        return x, shown.astype(np.int64)
+    if case.targets == "one_hot":
+        return x, np.eye(classes, dtype=np.float32)[shown]
+    if case.targets == "values":
+        return x, on_grid(np.sin(2 * rows @ mix) + noise, 256)
+    binary = (rows @ mix + noise > 0).astype(np.float32)
+    return x, binary if case.targets == "binary" else binary[:, 0].astype(np.int64)
+
+
+def initial_parameters(case, shapes):
+    """Glorot-uniform weights and small biases that are not zero, float32, so that every program starts from the same numbers."""
+    random = random_for(case, "initial parameters")
+    parameters = []
+    for shape, biases in shapes:
+        area = int(np.prod(shape[2:]))
+        bound = np.sqrt(6 / (area * (shape[0] + shape[1])))
+        weight = random.uniform(-bound, bound, shape).astype(np.float32)
+        parameters.append([weight, random.uniform(-0.2, 0.2, biases).astype(np.float32) if biases else None])
+    return parameters
+
+
+# --- recipes ----------------------------------------------------------------------------------------------------------------
+
+
+def dense(units, activation=None, **more):
+    return {"dense": units, **({"activation": activation} if activation else {}), **more}
+
+
+def conv(filters, kernel, activation=None, **more):
+    layer = {"conv2d": filters, "kernel": kernel, **more}
+    return {**layer, "activation": activation} if activation else layer
+
+
+def sgd(rate, **more):
+    return {"kind": "sgd", "learning_rate": rate, **more}
+
+
+def adam(rate, **more):
+    return {"kind": "adam", "learning_rate": rate, **more}
+
+
+def adamw(rate, **more):
+    return {"kind": "adamw", "learning_rate": rate, **more}
+
+
+def mlp(activation="tanh", last=None, outputs=5):
+    return [dense(17, activation), dense(11, activation), dense(outputs, last)]
+
+
+def toml_value(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {toml_value(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(toml_value(v) for v in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def toml_table(name, values):
+    return [f"[{name}]", *(f"{key} = {toml_value(value)}" for key, value in values.items()), ""]
+
+
+def recipe_text(case):
+    """The recipe as TOML: the only definition of the job; make.py reads it back before it trains."""
+    lines = [f"# {case.why}", "# Made by make.py; the data and the expected numbers are in the .npz of the same name.", ""]
+    lines += [f'name = "{case.name}"', "seed = 0", 'precision = "f32"', "", *toml_table("data", {"scale": "none"})]
+    lines += ["[model]", f"input = {toml_value(case.input)}", "layers = ["]
+    lines += [f"  {toml_value(layer)}," for layer in case.layers]
+    lines += ["]", f'loss = "{case.loss}"', ""]
+    lines += toml_table("optimizer", case.optimizer)
+    if case.schedule:
+        lines += toml_table("schedule", case.schedule)
+    train = {"epochs": case.epochs, "batch": case.batch, "shuffle": False, "drop_last": case.drop_last, "log_every": 1}
+    return "\n".join(lines + toml_table("train", train)).rstrip() + "\n"
+
+
+# --- the table --------------------------------------------------------------------------------------------------------------
+
+F14 = [14]
+
+
+def activation_cases():
+    for name in ("linear", "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu"):
+        rate = {"sigmoid": 0.5, "gelu": 0.2}.get(name, 0.05)  # GELU's must tell the exact form from the tanh approximation
+        yield Case(f"activation-{name.replace('_', '-')}", f"Two hidden layers of {name}.", F14, mlp(name), optimizer=sgd(rate))
+    yield Case("activation-softmax", "Softmax as the last activation, under a squared loss.", F14, mlp("tanh", "softmax"),
+               loss="mse", targets="one_hot", optimizer=sgd(0.5))
+    yield Case("activation-softmax-hidden", "Softmax between two dense layers.", F14,
+               [dense(17, "tanh"), dense(11, "softmax"), dense(5)], optimizer=sgd(0.3))
+    yield Case("activation-layer", "Activations written as layers of their own.", F14,
+               [dense(17), {"activation": "silu"}, dense(11), {"activation": "tanh"}, dense(5)])
+
+
+def loss_cases():
+    yield Case("loss-softmax-cross-entropy", "Cross-entropy of integer labels.", F14, mlp())
+    yield Case("loss-softmax-cross-entropy-one-hot", "Cross-entropy of labels that the file gives as one-hot rows.", F14, mlp(),
+               targets="one_hot")
+    yield Case("loss-mse", "Squared error of float targets, mean over all elements.", F14, mlp(outputs=3), loss="mse", targets="values")
+    yield Case("loss-mse-labels", "Squared error of integer labels: they become one-hot rows.", F14, mlp(), loss="mse")
+    yield Case("loss-half-mse", "Half the squared error.", F14, mlp(outputs=3), loss="half_mse", targets="values",
+               optimizer=sgd(0.2))
+    yield Case("loss-binary-cross-entropy", "Binary cross-entropy of three sigmoid outputs, mean over all elements.", F14,
+               mlp("tanh", "sigmoid", 3), loss="binary_cross_entropy", targets="binary")
+    yield Case("loss-binary-cross-entropy-labels", "Binary cross-entropy of one sigmoid output and labels 0 and 1.", F14,
+               mlp("tanh", "sigmoid", 1), loss="binary_cross_entropy", targets="binary_labels")
+
+
+def optimizer_cases():
+    def case(name, why, optimizer, **more):
+        return Case(f"optimizer-{name}", why, F14, mlp(), optimizer=optimizer, **more)
+
+    yield case("sgd", "Plain gradient descent.", sgd(0.1))
+    yield case("momentum", "Momentum: v = mu v + g, w -= rate v.", sgd(0.02, momentum=0.9))
+    yield case("nesterov", "Nesterov's momentum as PyTorch defines it: w -= rate (g + mu v).", sgd(0.02, momentum=0.9, nesterov=True))
+    yield case("sgd-weight-decay", "Weight decay adds decay * w to every gradient, biases too.", sgd(0.1, weight_decay=0.01))
+    yield case("momentum-weight-decay", "The decay is added before the momentum.", sgd(0.02, momentum=0.9, weight_decay=0.01))
+    yield case("sgd-l2", "The penalty l2 * sum(w^2) on weights only, inside the loss.", sgd(0.1, l2=0.003))
+    yield case("adam", "Adam with its defaults.", adam(0.003))
+    yield case("adam-options", "Adam with betas and an epsilon of its own.", adam(0.003, beta1=0.8, beta2=0.95, epsilon=0.001))
+    yield case("adam-weight-decay", "Adam's coupled weight decay: part of the gradient.", adam(0.003, weight_decay=0.01))
+    yield case("adam-l2", "The penalty in the loss, under Adam.", adam(0.003, l2=0.003))
+    yield case("adamw", "AdamW with its default decay of 0.01.", adamw(0.003))
+    yield case("adamw-weight-decay", "AdamW with a decay that shows: w *= 1 - rate * decay, biases too.", adamw(0.003, weight_decay=0.5))
+    yield case("clip-norm", "Clipping by the norm of all gradients together; some steps are clipped, some are not.",
+               sgd(0.2, clip_norm=0.5))
+    yield case("clip-norm-l2-weight-decay", "Clipping comes after the penalty and before weight decay.",
+               sgd(0.1, momentum=0.5, l2=0.003, weight_decay=0.02, clip_norm=0.5))
+    yield case("clip-norm-adam", "Clipping under Adam.", adam(0.003, clip_norm=0.4))
+
+
+def schedule_cases():
+    def case(name, why, schedule, optimizer=None):
+        return Case(f"schedule-{name}", why, F14, mlp(), schedule=schedule, optimizer=optimizer or sgd(0.2))
+
+    phases = [{"epochs": 7, "learning_rate": 0.2}, {"epochs": 20, "learning_rate": 0.05}, {"epochs": 13, "learning_rate": 0.01}]
+    yield case("step", "The rate halves every seven epochs.", {"kind": "step", "every": 7, "factor": 0.5})
+    yield case("multi-step", "The rate falls at given epochs.", {"kind": "multi_step", "epochs": [5, 17, 30], "factor": 0.3})
+    yield case("cosine", "The rate falls along a cosine, once per epoch.", {"kind": "cosine"})
+    yield case("phases", "A rate for each of several phases.", {"kind": "phases", "phases": phases})
+    yield case("warmup", "The rate rises over the first 23 steps, across epochs, and then stays.", {"warmup_steps": 23})
+    yield case("warmup-cosine", "Warm-up multiplies what the cosine gives.", {"kind": "cosine", "warmup_steps": 23})
+    yield case("step-adam", "A schedule under Adam.", {"kind": "step", "every": 11, "factor": 0.3}, adam(0.005))
+
+
+def batch_cases():
+    yield Case("batch-partial", "The last batch of an epoch has 25 rows instead of 31.", F14, mlp(), count=149)
+    yield Case("batch-partial-one", "The last batch of an epoch is a single row.", F14, mlp(), count=125)
+    yield Case("batch-drop-last", "The last four rows never train.", F14, mlp(), count=149, batch=29, drop_last=True)
+    yield Case("batch-full", "All rows in every step.", F14, mlp(), count=149, batch="full", epochs=200)
+    yield Case("batch-one", "One row in every step.", F14, mlp(), count=40, batch=1, epochs=5, optimizer=sgd(0.03))
+    yield Case("batch-larger", "A batch larger than the data takes all rows.", F14, mlp(), count=37, batch=64, epochs=200,
+               optimizer=sgd(0.03))
+
+
+def shape_cases():
+    yield Case("shape-single", "No hidden layer: softmax regression.", F14, [dense(5)])
+    yield Case("shape-narrow", "Widths of one.", [1], [dense(1, "tanh"), dense(3, "tanh"), dense(1)], loss="mse", targets="values")
+    yield Case("shape-no-bias", "Layers without bias between layers with one.", F14,
+               [dense(17, "tanh", bias=False), dense(11, "tanh"), dense(5, bias=False)])
+    yield Case("shape-wide", "A width just above a tile of 64, and primes.", [13], [dense(65, "tanh"), dense(37, "silu"), dense(7)],
+               optimizer=sgd(0.05))
+    yield Case("shape-deep", "Six layers.", F14, [dense(n, "tanh") for n in (13, 11, 12, 9, 10)] + [dense(4)])
+    yield Case("shape-image-dense", "Dense on an image: channels first, then rows, then columns.", [5, 4, 3],
+               [dense(13, "tanh"), dense(4)], optimizer=sgd(0.05))
+    yield Case("shape-image-flatten", "The same with the flattening written out, on one channel.", [8, 8, 1],
+               [{"flatten": True}, dense(13, "relu"), dense(4)], optimizer=sgd(0.05))
+
+
+def convolution_cases():
+    def case(name, why, input, layers, optimizer=None, **more):
+        # four batches an epoch, of 17, 17, 17 and 14 images
+        return Case(name, why, input, layers, optimizer=optimizer or sgd(0.05), count=65, batch=17, epochs=50, **more)
+
+    head = [dense(5)]
+    image = [9, 7, 2]
+    yield case("conv-valid", "A convolution without padding.", image, [conv(5, 3, "tanh", padding="valid"), *head])
+    yield case("conv-same", "A convolution that keeps the size.", image, [conv(5, 3, "tanh", padding="same"), *head])
+    yield case("conv-same-even", "An even kernel: the odd pixel of padding goes to the bottom and the right.", image,
+               [conv(5, 4, "tanh", padding="same"), *head])
+    yield case("conv-stride", "A stride that leaves rows and columns out at the end.", [10, 8, 2],
+               [conv(5, 3, "tanh", padding="valid", stride=2), *head])
+    yield case("conv-same-stride", "Stride 2 with padding: one pixel on an even height, two on an odd width.", [8, 7, 2],
+               [conv(5, 3, "tanh", padding="same", stride=2), *head])
+    yield case("conv-same-stride-wide", "A stride longer than the kernel: nothing to pad, and pixels between the windows unused.",
+               [11, 12, 2], [conv(5, 3, "tanh", padding="same", stride=4), *head])
+    yield case("conv-rectangle", "Kernel and stride that differ in height and width.", image,
+               [conv(5, [3, 2], "tanh", padding="valid", stride=[1, 2]), *head])
+    yield case("conv-rectangle-same", "A rectangular kernel with padding.", image,
+               [conv(5, [2, 5], "tanh", padding="same", stride=[2, 1]), *head])
+    yield case("conv-pointwise", "A kernel of one pixel mixes channels only.", [5, 4, 3],
+               [conv(7, 1, "tanh"), conv(3, 1, "tanh"), *head])
+    yield case("conv-whole-image", "A kernel as large as the image: a dense layer in disguise.", [5, 4, 3],
+               [conv(11, [5, 4], "tanh"), {"flatten": True}, *head])
+    yield case("conv-no-bias", "Convolutions without bias.", image,
+               [conv(5, 3, "tanh", bias=False), conv(3, 3, "tanh", bias=False), *head])
+    yield case("conv-mse", "A convolution under a squared loss of float targets.", image,
+               [conv(5, 3, "tanh"), {"flatten": True}, dense(11, "tanh"), dense(3)], loss="mse", targets="values")
+    yield case("conv-l2-momentum", "The penalty and the decay on convolutions.", image,
+               [conv(5, 3, "tanh"), *head], sgd(0.01, momentum=0.9, l2=0.002, weight_decay=0.01))
+    yield case("pool-max", "Pooling by the largest; a row and a column are left over.", image,
+               [conv(5, 3, "tanh", padding="same"), {"max_pool": 2}, *head])
+    yield case("pool-max-overlap", "Windows that overlap: a pixel may be the largest of several.", image,
+               [conv(5, 3, "tanh", padding="same"), {"max_pool": 3, "stride": 2}, *head])
+    yield case("pool-max-relu", "Windows where all pixels are zero after a ReLU.", image,
+               [conv(5, 3, "relu"), {"max_pool": 2}, *head])
+    yield case("pool-max-first", "A pool before the first parameters.", [12, 12, 3], [{"max_pool": [3, 2]}, conv(5, 2, "tanh"), *head])
+    yield case("pool-average", "Pooling by the mean.", image, [conv(5, 3, "tanh", padding="same"), {"average_pool": 2}, *head])
+    yield case("pool-average-overlap", "Means of windows that overlap.", image,
+               [conv(5, 3, "tanh", padding="same"), {"average_pool": 3, "stride": 2}, *head])
+    yield case("pool-global-average", "The mean of every channel.", image,
+               [conv(7, 3, "tanh"), {"global_average_pool": True}, *head], sgd(0.3))
+    yield case("cnn3", "Three convolutions and two pools: the coursework's first network, small and with primes.", [17, 17, 1],
+               [conv(7, 3, "relu"), conv(3, 5, "relu"), {"max_pool": 2}, conv(5, 2, "linear"), {"max_pool": 2},
+                {"global_average_pool": True}, *head], adam(0.003), draw=6)
+    # ReLU would make this one chaotic: in 13 million activations some lie within a rounding of the kink.
+    yield case("cnn5", "Six convolutions and two pools: the coursework's second network, small, with primes and SiLU.", [17, 19, 1],
+               [conv(7, 3, "silu"), conv(5, 3, "silu"), conv(5, 3, "silu"), conv(3, 3, "silu"), {"max_pool": 2},
+                conv(7, 2, "silu"), conv(11, 2, "silu"), {"max_pool": 2}, {"global_average_pool": True}, *head], adam(0.001))
+    yield case("cnn-mixed", "Every kind of image layer in one network.", [12, 12, 3],
+               [conv(5, 3, padding="same", bias=False), {"activation": "gelu"}, {"average_pool": 2},
+                conv(7, 3, "silu", padding="same", stride=2), {"max_pool": 2, "stride": 1}, {"flatten": True}, dense(13, "tanh"), *head],
+               adam(0.003))
+
+
+CASES = [
+    *activation_cases(), *loss_cases(), *optimizer_cases(), *schedule_cases(), *batch_cases(), *shape_cases(), *convolution_cases(),
+]
