@@ -90,4 +90,3 @@ macro_rules! usage_errors {
 }
 
 usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, RunError, ExportError);
-usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, ExportError);
