@@ -1,7 +1,7 @@
 //! What went wrong, as an exit code and a message.
 
 use crate::backend::BackendError;
-use crate::data::DataError;
+use crate::data::{DataError, FetchError};
 use crate::export::ExportError;
 use crate::job::JobError;
 use crate::model::ModelError;
@@ -64,6 +64,16 @@ impl From<TrainError> for CliError {
             TrainError::Backend(error) => error.into(),
             TrainError::NotFinite { .. } => CliError::Failed(error.to_string()),
             other => CliError::Usage(other.to_string()),
+        }
+    }
+}
+
+impl From<FetchError> for CliError {
+    fn from(error: FetchError) -> CliError {
+        match error {
+            FetchError::Disk { .. } => CliError::Usage(error.to_string()),
+            // The server or the network failed, not the request.
+            _ => CliError::Failed(error.to_string()),
         }
     }
 }

@@ -2,10 +2,19 @@
 
 mod bench;
 mod context;
+mod data;
 mod devices;
 mod error;
+mod eval;
+mod examples;
+mod export;
 mod grad;
+mod inspect;
+mod inspect_plan;
+mod plot;
+mod predict;
 mod recipe_args;
+mod table;
 mod train;
 mod verify;
 
@@ -34,10 +43,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::TrainArgs),
+    Eval(eval::EvalArgs),
+    Predict(predict::PredictArgs),
     Grad(grad::GradArgs),
     Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
     Devices(devices::DevicesArgs),
+    Inspect(inspect::InspectArgs),
+    Export(export::ExportArgs),
+    Plot(plot::PlotArgs),
+    Data(data::DataArgs),
 }
 
 /// Parses the command line, runs the command and returns the exit code.
@@ -50,10 +65,16 @@ pub fn main() -> ExitCode {
     let context = Context::new(&cli.global, started);
     let result = match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
         Command::Train(args) => train::run(&args, &context),
+        Command::Eval(args) => eval::run(&args, &context),
+        Command::Predict(args) => predict::run(&args, &context),
         Command::Grad(args) => grad::run(&args, &context),
         Command::Verify(args) => verify::run(&args, &context),
         Command::Bench(args) => bench::run(&args, &context),
         Command::Devices(args) => devices::run(&args, &context),
+        Command::Inspect(args) => inspect::run(&args, &context),
+        Command::Export(args) => export::run(&args, &context),
+        Command::Plot(args) => plot::run(&args, &context),
+        Command::Data(args) => data::run(&args, &context),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

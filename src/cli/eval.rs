@@ -1,0 +1,146 @@
+//! `eval`: how good a trained model is.
+
+use super::examples::{ExamplesArgs, evaluate, predicted, truth};
+use super::table::table;
+use super::{CliError, Context};
+use crate::export::SavedModel;
+use crate::recipe::Loss;
+use crate::report::{Block, ConfusionMatrix, Page, Section, save_drawing};
+use crate::train::Score;
+use clap::Args;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// A matrix of more classes is no longer readable as text.
+const MOST_COLUMNS: usize = 20;
+
+/// Evaluates a trained model: loss, accuracy, accuracy per class, confusion matrix
+///
+/// Without files, on the test set of the model's recipe. Examples:
+///
+///   gputrain eval runs/digits-20250101-120000
+///   gputrain eval model.safetensors --images mnist.npz#x_test --labels mnist.npz#y_test --out evaluation
+#[derive(Debug, Clone, Default, Args)]
+#[command(verbatim_doc_comment)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    examples: ExamplesArgs,
+    /// Writes confusion.svg and report.html into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// The summary.
+#[derive(Debug, Serialize)]
+struct Evaluation {
+    name: String,
+    model: PathBuf,
+    data: String,
+    examples: usize,
+    loss: f32,
+    /// None for a model that predicts values.
+    accuracy: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<Vec<ClassRow>>,
+    /// A row per true class, in it a count per predicted class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confusion: Option<Vec<Vec<u64>>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ClassRow {
+    class: usize,
+    examples: u64,
+    correct: u64,
+    accuracy: Option<f64>,
+}
+
+pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
+    let saved = SavedModel::load(&args.examples.model)?;
+    let shown = args.examples.load(&saved)?;
+    if !shown.labelled {
+        return Err(CliError::Usage(format!("{} has no labels here; add --labels FILE, or use predict", shown.name)));
+    }
+    let result = evaluate(&saved, &shown, context)?;
+    let truth = truth(&shown.examples.targets);
+    let counts = truth.as_deref().map(|truth| count(truth, &predicted(&result), result.width.max(2)));
+    let Score { loss, accuracy } = result.score;
+    // Of targets that name no classes, only those of the binary loss are right or wrong.
+    let accuracy = (counts.is_some() || saved.model.loss == Loss::BinaryCrossEntropy).then_some(accuracy);
+    let percent = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", 100.0 * share));
+    context.say(format!("loss {loss:.4}{percent}"));
+    let mut summary = Evaluation {
+        name: saved.recipe.name,
+        model: args.examples.model.clone(),
+        data: shown.name,
+        examples: shown.examples.count(),
+        loss,
+        accuracy,
+        classes: None,
+        confusion: None,
+    };
+    if let Some(counts) = counts {
+        let classes = counts.len();
+        let names = (0..classes).map(|class| class.to_string()).collect();
+        let matrix = ConfusionMatrix::new(names, counts.concat())?;
+        say(&matrix, &counts, context);
+        if let Some(folder) = &args.out {
+            write(folder, &summary, &matrix, context)?;
+        }
+        let row = |class: usize| ClassRow {
+            class,
+            examples: counts[class].iter().sum(),
+            correct: counts[class][class],
+            accuracy: matrix.accuracy(class),
+        };
+        summary.classes = Some((0..classes).map(row).collect());
+        summary.confusion = Some(counts);
+    } else if args.out.is_some() {
+        return Err(CliError::Usage("--out draws a confusion matrix, but these targets name no classes".into()));
+    }
+    context.emit(&summary);
+    Ok(())
+}
+
+/// Examples by true class, then by predicted class.
+fn count(truth: &[u32], predicted: &[u32], classes: usize) -> Vec<Vec<u64>> {
+    let mut counts = vec![vec![0; classes]; classes];
+    for (true_class, class) in truth.iter().zip(predicted) {
+        counts[*true_class as usize][*class as usize] += 1;
+    }
+    counts
+}
+
+fn say(matrix: &ConfusionMatrix, counts: &[Vec<u64>], context: &Context) {
+    let by_class = matrix.table();
+    let header: Vec<&str> = by_class.header.iter().map(String::as_str).collect();
+    context.say(format!("\n{}", table(&header, &by_class.rows)));
+    if counts.len() > MOST_COLUMNS {
+        context.say("\nthe confusion matrix is too wide for text; --out DIR draws it, --json lists it");
+        return;
+    }
+    let header: Vec<String> = (0..counts.len()).map(|class| class.to_string()).collect();
+    let header: Vec<&str> = std::iter::once("").chain(header.iter().map(String::as_str)).collect();
+    let row = |(class, row): (usize, &Vec<u64>)| {
+        std::iter::once(class as u64).chain(row.iter().copied()).map(|n| n.to_string()).collect()
+    };
+    let rows: Vec<Vec<String>> = counts.iter().enumerate().map(row).collect();
+    context.say(format!("\nconfusion (rows: true classes, columns: predictions)\n{}", table(&header, &rows)));
+}
+
+fn write(folder: &Path, summary: &Evaluation, matrix: &ConfusionMatrix, context: &Context) -> Result<(), CliError> {
+    save_drawing(&folder.join("confusion.svg"), &matrix.svg())?;
+    let accuracy = summary.accuracy.map(|share| ("accuracy".to_string(), format!("{:.2} %", 100.0 * share)));
+    let figures = [
+        Some(("loss".to_string(), format!("{:.4}", summary.loss))),
+        accuracy,
+        Some(("examples".to_string(), summary.examples.to_string())),
+    ];
+    let figures =
+        Section { title: String::new(), blocks: vec![Block::Figures(figures.into_iter().flatten().collect())] };
+    let page =
+        Page { title: summary.name.clone(), subtitle: summary.data.clone(), sections: vec![figures, matrix.section()] };
+    page.save(&folder.join("report.html"))?;
+    context.say(format!("\nwrote {} and report.html", folder.join("confusion.svg").display()));
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! A saved model and the examples it is shown, as `eval` and `predict` take them.
+
+use super::{CliError, Context};
+use crate::data::{self, Examples, Features, Scaling, Targets};
+use crate::export::SavedModel;
+use crate::job::{self, Job};
+use crate::recipe::{DataSpec, Holdout, Loss, Scale, Source};
+use crate::train::Evaluator;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// A part of a recipe's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Split {
+    /// What was trained on
+    Train,
+    /// What was held out to watch the training
+    Validation,
+    /// What was kept for the end
+    #[default]
+    Test,
+}
+
+/// A model and examples on the command line.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ExamplesArgs {
+    /// A model.safetensors, or the folder of a run
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Images, and labels if there are any, as with --images and --labels
+    #[arg(value_name = "DATA", num_args = 0..=2, conflicts_with_all = ["images", "labels", "split"])]
+    files: Vec<String>,
+    /// Images (.npy, .npz#key, .hdf5#key, .idx, .csv) [default: those of the model's recipe]
+    #[arg(long, value_name = "FILE", conflicts_with = "split")]
+    images: Option<String>,
+    /// Labels of the images
+    #[arg(long, value_name = "FILE", requires = "images")]
+    labels: Option<String>,
+    /// Which part of the recipe's data, where no files are given
+    #[arg(long, value_enum, default_value_t)]
+    split: Split,
+    /// Folder in which the recipe's data files are looked for
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// Examples, and what is known about them.
+pub struct Shown {
+    /// The examples; without truth their targets mean nothing.
+    pub examples: Examples,
+    /// Where they come from.
+    pub name: String,
+    /// Whether the targets are the truth.
+    pub labelled: bool,
+}
+
+impl ExamplesArgs {
+    /// The examples that the arguments name, else those of the model's recipe.
+    pub fn load(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        let images = self.images.as_ref().or(self.files.first());
+        let labels = self.labels.as_ref().or(self.files.get(1));
+        let Some(images) = images else { return self.of_recipe(saved) };
+        let name = images.clone();
+        let Some(labels) = labels else {
+            let features = data::load_features(images, saved.model.input)?;
+            return Ok(Shown { examples: unlabelled(features, saved), name, labelled: false });
+        };
+        let source = Source { images: images.clone(), labels: labels.clone() };
+        Ok(Shown { examples: job::load(&source, &saved.model)?, name, labelled: true })
+    }
+
+    fn of_recipe(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        let mut recipe = saved.recipe.clone();
+        let spec = &mut recipe.data;
+        let is_file = |holdout: &Holdout| matches!(holdout, Holdout::Files(_));
+        // What has files of its own needs no others.
+        match self.split {
+            Split::Test if is_file(&spec.test) => (spec.train, spec.validation) = (None, Holdout::None),
+            Split::Validation if is_file(&spec.validation) => (spec.train, spec.test) = (None, Holdout::None),
+            _ => {}
+        }
+        if self.data.is_some() {
+            look_for_names(spec);
+        }
+        recipe.resolve_data(self.data.as_deref())?;
+        let files = match (self.split, &recipe.data) {
+            (Split::Test, DataSpec { test: Holdout::Files(source), .. }) => Some(source),
+            (Split::Validation, DataSpec { validation: Holdout::Files(source), .. }) => Some(source),
+            _ => None,
+        };
+        if let Some(source) = files {
+            let examples = job::load(source, &saved.model)?;
+            return Ok(Shown { examples, name: source.images.clone(), labelled: true });
+        }
+        let origin = recipe.data.train.as_ref().map_or("the generated digits".to_string(), |s| s.images.clone());
+        let dataset = Job::load(recipe)?.dataset;
+        let (examples, split) = match self.split {
+            Split::Train => (Some(dataset.train), "train"),
+            Split::Validation => (dataset.validation, "validation"),
+            Split::Test => (dataset.test, "test"),
+        };
+        let missing = || format!("the model's recipe has no {split} set; give --images FILE --labels FILE");
+        let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
+        Ok(Shown { examples, name: format!("{split} set of {origin}"), labelled: true })
+    }
+}
+
+/// Features with targets that only fill their place.
+fn unlabelled(features: Features, saved: &SavedModel) -> Examples {
+    let outputs = saved.model.outputs();
+    let targets = match saved.model.loss {
+        Loss::SoftmaxCrossEntropy => Targets::Classes { labels: vec![0; features.count], classes: outputs },
+        _ => Targets::Values { values: vec![0.0; features.count * outputs], outputs },
+    };
+    Examples { features, targets }
+}
+
+/// Lets data be found in another folder than the one it was trained from: `far/away/x.npz` also as `away/x.npz` and as
+/// `x.npz`.
+fn look_for_names(spec: &mut DataSpec) {
+    let held_out = [&mut spec.test, &mut spec.validation].into_iter().filter_map(|holdout| match holdout {
+        Holdout::Files(source) => Some(source),
+        _ => None,
+    });
+    for source in spec.train.iter_mut().chain(held_out) {
+        source.images = endings(&source.images);
+        source.labels = endings(&source.labels);
+    }
+}
+
+/// The path and each of its endings, as the alternatives of a recipe.
+fn endings(path: &str) -> String {
+    let (file, key) = path.rsplit_once('#').unwrap_or((path, ""));
+    let key = if key.is_empty() { String::new() } else { format!("#{key}") };
+    let later = file.match_indices(['/', '\\']).map(|(at, _)| &file[at + 1..]);
+    std::iter::once(file).chain(later).map(|ending| format!("{ending}{key}")).collect::<Vec<_>>().join(" | ")
+}
+
+/// Runs the model over the examples, saying what and where.
+pub fn evaluate(saved: &SavedModel, shown: &Shown, context: &Context) -> Result<Evaluator, CliError> {
+    let backend = context.open_backend()?;
+    let info = backend.info();
+    let count = shown.examples.count();
+    context
+        .say(format!("{} on {} ({}): {count} examples, {}", saved.recipe.name, info.device, info.backend, shown.name));
+    if let Some(note) = other_range(saved, &shown.examples.features) {
+        context.say(note);
+    }
+    let (model, optimizer) = (&saved.model, &saved.recipe.optimizer);
+    Ok(Evaluator::run(&*backend, model, &saved.parameters, &saved.scaling, optimizer, &shown.examples)?)
+}
+
+/// A word on values that cannot be of the range that the model was trained on: bytes there, numbers up to 1 here.
+fn other_range(saved: &SavedModel, features: &Features) -> Option<String> {
+    let scale = saved.recipe.data.scale;
+    let (trained, here) = (&saved.scaling, Scaling::fit(scale, features));
+    let unlike = matches!(scale, Scale::Unit | Scale::Centered) && trained.divide != here.divide;
+    unlike.then(|| {
+        let white = trained.divide.first().copied().unwrap_or(1.0);
+        let most = features.storage.bounds().1;
+        format!(
+            "note: the model was trained on values up to {white}, the largest here is {most}: are they of the same range?"
+        )
+    })
+}
+
+/// The class each example is taken for: the largest output, or for a single output whether it is above one half.
+pub fn predicted(result: &Evaluator) -> Vec<u32> {
+    match result.width {
+        1 => result.outputs.iter().map(|output| u32::from(*output > 0.5)).collect(),
+        _ => result.classes(),
+    }
+}
+
+/// The true class of each example; none where targets are values that name no class.
+pub fn truth(targets: &Targets) -> Option<Vec<u32>> {
+    match targets {
+        Targets::Classes { labels, .. } => Some(labels.clone()),
+        Targets::Values { values, outputs: 1 } => {
+            values.iter().map(|value| [0.0, 1.0].iter().position(|class| class == value).map(|c| c as u32)).collect()
+        }
+        Targets::Values { values, outputs } => values.chunks(*outputs).map(hot).collect(),
+    }
+}
+
+/// The place of the only 1 among zeros.
+fn hot(row: &[f32]) -> Option<u32> {
+    let place = row.iter().position(|value| *value == 1.0)?;
+    row.iter().enumerate().all(|(i, value)| i == place || *value == 0.0).then_some(place as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_also_looked_for_by_its_endings() {
+        assert_eq!(endings("/a/b/x.npz#k"), "/a/b/x.npz#k | a/b/x.npz#k | b/x.npz#k | x.npz#k");
+        assert_eq!(endings("x.h5#group/images"), "x.h5#group/images");
+        assert_eq!(endings("x.npy"), "x.npy");
+    }
+
+    #[test]
+    fn only_targets_that_name_classes_have_a_truth() {
+        let values = |values: &[f32], outputs| truth(&Targets::Values { values: values.to_vec(), outputs });
+        assert_eq!(values(&[0.0, 1.0, 1.0, 0.0], 2), Some(vec![1, 0]));
+        assert_eq!(values(&[0.0, 1.0], 1), Some(vec![0, 1]));
+        assert_eq!(values(&[0.5, 1.0], 1), None);
+        assert_eq!(values(&[1.0, 1.0], 2), None);
+    }
+}

@@ -1,0 +1,188 @@
+//! `inspect`: what is in a recipe, a model or a data file.
+
+use super::inspect_plan::say_plan;
+use super::table::table;
+use super::{CliError, Context};
+use crate::data::{self, ArrayInfo};
+use crate::export::{SavedModel, parameter_hash};
+use crate::job::Job;
+use crate::model::{Model, ModelError};
+use crate::recipe::{Recipe, RecipeText};
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Shows what is in a file
+///
+/// Of a recipe (a file or the name of a bundled one) or a model (.safetensors or the folder of a run): the table of
+/// layers with output shapes and parameter counts. Of a data file: arrays with shapes, types, ranges and classes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct InspectArgs {
+    /// A recipe, a model, the folder of a run, or a data file
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// Also lists every launch of the training plan with its kernel, grid and work, and the memory by role
+    #[arg(long)]
+    plan: bool,
+    /// Overrides a key of a recipe, as in --set train.batch=64
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Folder in which the recipe's data files are looked for
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+pub fn run(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
+    let path = Path::new(&args.file);
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let is_recipe = || extension == "toml" || !path.is_file() && !args.file.contains(['.', '#', '/', '\\']);
+    if path.is_dir() || extension == "safetensors" {
+        return inspect_model(args, path, context);
+    }
+    if is_recipe() {
+        return inspect_recipe(args, context);
+    }
+    if args.plan || !args.set.is_empty() {
+        return Err(CliError::Usage(format!("{}: --plan and --set are for recipes and models", args.file)));
+    }
+    inspect_data(&args.file, context)
+}
+
+fn inspect_model(args: &InspectArgs, path: &Path, context: &Context) -> Result<(), CliError> {
+    if !args.set.is_empty() {
+        return Err(CliError::Usage("--set changes a recipe, but this is a trained model".into()));
+    }
+    let saved = SavedModel::load(path)?;
+    let hash = parameter_hash(&saved.parameters);
+    context.say(format!("model {}, trained with seed {}", saved.recipe.name, saved.recipe.seed));
+    context.say(saved.model.summary());
+    let scaling = &saved.scaling;
+    let features = match scaling.divide.len() {
+        1 => format!("(x - {}) / {} + {}", scaling.subtract[0], scaling.divide[0], scaling.add),
+        n => format!("each of {n} features by its own mean and deviation"),
+    };
+    context.say(format!("inputs are scaled: {features}"));
+    context.say(format!("parameters' hash: {hash}"));
+    let plan = args.plan.then(|| plan(args, saved.recipe.clone(), context)).transpose()?;
+    context.emit(&json!({
+        "kind": "model",
+        "name": saved.recipe.name,
+        "seed": saved.recipe.seed,
+        "loss": saved.model.loss.to_string(),
+        "model": saved.model.summary(),
+        "parameter_hash": hash,
+        "memory": plan,
+    }));
+    Ok(())
+}
+
+fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
+    let text = RecipeText::find(&args.file)?;
+    let overrides = overrides(args)?;
+    let recipe = text.parse(&overrides)?;
+    let variations = match &recipe.sweep {
+        Some(sweep) => sweep.expand(&text, &overrides)?,
+        None => vec![(Vec::new(), recipe.clone())],
+    };
+    let runs = variations.len();
+    let mut models: Vec<(Recipe, Model)> = Vec::new();
+    for (_, variation) in variations {
+        if !models.iter().any(|(known, _)| known.model == variation.model) {
+            let model = build(&variation, args.data.as_deref())?;
+            models.push((variation, model));
+        }
+    }
+    let train = &recipe.train;
+    context.say(format!("recipe {}: seed {}, {} epochs", recipe.name, recipe.seed, train.epochs));
+    if runs > 1 {
+        context.say(format!("sweep: {runs} runs, {} different networks", models.len()));
+    }
+    for (of, model) in &models {
+        context.say(format!("\n{}: loss {}", of.name, model.loss));
+        context.say(model.summary());
+    }
+    let first = models.first().map(|(first, _)| first.clone());
+    let plan = match first.filter(|_| args.plan) {
+        Some(first) => Some(plan(args, first, context)?),
+        None => None,
+    };
+    let summaries: Vec<_> = models.iter().map(|(_, model)| model.summary()).collect();
+    context.emit(&json!({
+        "kind": "recipe",
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "runs": runs,
+        "model": summaries.first(),
+        "models": if summaries.len() > 1 { json!(summaries) } else { Value::Null },
+        "memory": plan,
+    }));
+    Ok(())
+}
+
+fn overrides(args: &InspectArgs) -> Result<Vec<(String, String)>, CliError> {
+    let setting = |setting: &String| {
+        let (key, value) = setting.split_once('=').ok_or_else(|| {
+            CliError::Usage(format!("--set {setting}: expected KEY=VALUE, as in --set train.epochs=5"))
+        })?;
+        Ok((key.trim().to_string(), value.trim().to_string()))
+    };
+    args.set.iter().map(setting).collect()
+}
+
+/// The recipe's network. Its data is only read where the recipe leaves the input's shape to it.
+fn build(recipe: &Recipe, data: Option<&Path>) -> Result<Model, CliError> {
+    match Model::build(&recipe.model, None) {
+        Err(ModelError::NoInput) => Ok(ready(recipe.clone(), data)?.model),
+        other => Ok(other?),
+    }
+}
+
+fn ready(mut recipe: Recipe, data: Option<&Path>) -> Result<Job, CliError> {
+    recipe.resolve_data(data)?;
+    Ok(Job::load(recipe)?)
+}
+
+/// Prints the plan of training with the recipe; gives the memory by role.
+fn plan(args: &InspectArgs, recipe: Recipe, context: &Context) -> Result<Value, CliError> {
+    say_plan(&ready(recipe, args.data.as_deref())?, context)
+}
+
+fn inspect_data(file: &str, context: &Context) -> Result<(), CliError> {
+    let arrays = data::describe(file)?;
+    let rows: Vec<Vec<String>> = arrays.iter().map(row).collect();
+    context.say(table(&["array", "shape", "type", "range", ""], &rows));
+    for array in &arrays {
+        if let Some(classes) = &array.classes {
+            let counts = classes.iter().map(|(class, count)| format!("{class}: {count}"));
+            let shown: Vec<String> = counts.take(20).collect();
+            let rest = classes.len().saturating_sub(shown.len());
+            let rest = if rest > 0 { format!(", and {rest} more") } else { String::new() };
+            context.say(format!("\nexamples by class in {}: {}{rest}", array.name, shown.join(", ")));
+        }
+        context.emit(&json!({
+            "array": array.name,
+            "shape": array.shape,
+            "dtype": array.dtype.name(),
+            "min": array.min,
+            "max": array.max,
+            "not_finite": array.not_finite,
+            "classes": array.classes.as_ref().map(|classes| classes.iter().map(|(class, _)| class).collect::<Vec<_>>()),
+            "counts": array.classes.as_ref().map(|classes| classes.iter().map(|(_, n)| n).collect::<Vec<_>>()),
+        }));
+    }
+    context.emit(&json!({ "kind": "data", "file": file, "arrays": arrays.len() }));
+    Ok(())
+}
+
+fn row(array: &ArrayInfo) -> Vec<String> {
+    let shape = array.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+    let range = match (array.min, array.max) {
+        (Some(min), Some(max)) => format!("{min} to {max}"),
+        _ => "no number".to_string(),
+    };
+    let mut remark = array.classes.as_ref().map_or(String::new(), |classes| format!("{} classes", classes.len()));
+    if array.not_finite > 0 {
+        remark = format!("{} values are not finite", array.not_finite);
+    }
+    vec![array.name.clone(), shape, array.dtype.name().to_string(), range, remark]
+}

@@ -1,0 +1,84 @@
+//! `inspect --plan`: what a training run launches, and the memory it takes.
+
+use super::table::table;
+use super::{CliError, Context};
+use crate::job::Job;
+use crate::plan::{Dispatch, Plan, Role};
+use crate::train::{Member, Trainer, TrainerSpec};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Prints the launches of every program; gives the memory by role in bytes.
+pub fn say_plan(job: &Job, context: &Context) -> Result<Value, CliError> {
+    let backend = context.open_backend()?;
+    let members = [Member::of(&job.recipe)];
+    let spec = TrainerSpec {
+        model: &job.model,
+        dataset: &job.dataset,
+        scaling: &job.scaling,
+        train: &job.recipe.train,
+        members: &members,
+    };
+    let trainer = Trainer::new(&*backend, spec)?;
+    let plan = trainer.plan();
+    for program in &plan.programs {
+        let flops: f64 = program.dispatches.iter().map(flops).sum();
+        let launches = program.dispatches.len();
+        context.say(format!("\n{}: {launches} launches, {} flop", program.name, short(flops)));
+        let rows: Vec<Vec<String>> = program.dispatches.iter().enumerate().map(row).collect();
+        context.say(table(&["", "kernel", "computes", "grid", "flop"], &rows));
+        let dispatches: Vec<Value> = program.dispatches.iter().map(describe).collect();
+        context.emit(&json!({ "program": program.name, "dispatches": dispatches, "flops": flops }));
+    }
+    Ok(say_memory(plan, context))
+}
+
+fn flops(dispatch: &Dispatch) -> f64 {
+    (dispatch.kernel.cost)(&dispatch.params).flops * f64::from(dispatch.grid[2])
+}
+
+fn row((index, dispatch): (usize, &Dispatch)) -> Vec<String> {
+    let grid = dispatch.grid.map(|side| side.to_string()).join(" x ");
+    let kernel = dispatch.kernel.name.to_string();
+    vec![index.to_string(), kernel, dispatch.label.clone(), grid, short(flops(dispatch))]
+}
+
+fn describe(dispatch: &Dispatch) -> Value {
+    let cost = (dispatch.kernel.cost)(&dispatch.params);
+    json!({
+        "kernel": dispatch.kernel.name,
+        "label": dispatch.label,
+        "grid": dispatch.grid,
+        "constants": dispatch.constants.iter().copied().collect::<BTreeMap<_, _>>(),
+        "flops": flops(dispatch),
+        "bytes": cost.bytes * f64::from(dispatch.grid[2]),
+    })
+}
+
+/// A large number in few digits.
+fn short(number: f64) -> String {
+    let units = [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")];
+    match units.iter().find(|(size, _)| number >= *size) {
+        Some((size, unit)) => format!("{:.1}{unit}", number / size),
+        None => format!("{number:.0}"),
+    }
+}
+
+fn say_memory(plan: &Plan, context: &Context) -> Value {
+    let mut roles: BTreeMap<Role, (usize, u64)> = BTreeMap::new();
+    for buffer in &plan.buffers {
+        let (count, bytes) = roles.entry(buffer.role).or_default();
+        *count += 1;
+        *bytes += buffer.bytes();
+        context.detail(format!("{:?} {}: {} bytes", buffer.role, buffer.name, buffer.bytes()));
+    }
+    let mib = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(1 << 20));
+    let name = |role: Role| format!("{role:?}").to_lowercase();
+    let mut rows: Vec<Vec<String>> =
+        roles.iter().map(|(role, (count, bytes))| vec![name(*role), count.to_string(), mib(*bytes)]).collect();
+    rows.push(vec!["total".to_string(), plan.buffers.len().to_string(), mib(plan.bytes())]);
+    context.say(format!("\n{}", table(&["memory", "buffers", "MiB"], &rows)));
+    let mut memory: Map<String, Value> = roles.iter().map(|(role, (_, bytes))| (name(*role), json!(bytes))).collect();
+    memory.insert("total".to_string(), json!(plan.bytes()));
+    Value::Object(memory)
+}

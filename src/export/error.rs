@@ -1,0 +1,167 @@
+//! What can be wrong with a file of a model.
+
+use std::path::PathBuf;
+
+use crate::data::DataError;
+use crate::model::ModelError;
+use crate::recipe::RecipeError;
+
+/// A file of a model that cannot be read, used or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The system refuses to read it.
+    #[error("{}: {source}; give a model.safetensors, or the folder of a run that holds one", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A folder without a model.
+    #[error("{}: there is no model.safetensors in this folder; give the folder of a run that was trained to its end", path.display())]
+    NoModel {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The system refuses to write it.
+    #[error("cannot write {problem}")]
+    Write {
+        /// File and reason.
+        problem: String,
+    },
+    /// Not what its name says.
+    #[error("{}: not a whole .safetensors file ({problem}); copy or export it again", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Weights without the model they belong to.
+    #[error(
+        "{}: its metadata has no {key}, so this is no model saved by gputrain; weights alone can start a training: \
+         train RECIPE --init FILE", path.display()
+    )]
+    NoDefinition {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        key: &'static str,
+    },
+    /// The recipe inside cannot be read.
+    #[error(
+        "{}: its recipe cannot be used: {problem} (saved by gputrain {version}, this is {})",
+        path.display(), env!("CARGO_PKG_VERSION")
+    )]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// The gputrain that wrote the file.
+        version: String,
+        /// What is wrong.
+        problem: RecipeError,
+    },
+    /// The recipe inside makes no model.
+    #[error("{}: its model cannot be built: {problem}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: ModelError,
+    },
+    /// The scaling inside cannot be used.
+    #[error("{}: gputrain.scaling in its metadata {problem}; save the model again", path.display())]
+    Scaling {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The weights are not those that were saved.
+    #[error(
+        "{}: the weights are not those that were saved: their hash is {found}, the metadata says {expected}; copy the \
+         file again, or remove parameter_hash from its metadata if you changed them", path.display()
+    )]
+    Hash {
+        /// The file.
+        path: PathBuf,
+        /// The hash in the metadata.
+        expected: String,
+        /// The hash of the weights.
+        found: String,
+    },
+    /// Tensors are not there.
+    #[error("{}: no {}; expected {}", path.display(), missing.join(", "), expected.join(", "))]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The names that are not there.
+        missing: Vec<String>,
+        /// Every tensor of the model with its shape.
+        expected: Vec<String>,
+    },
+    /// Tensors that the model does not have.
+    #[error("{}: unknown {}; expected only {}", path.display(), unknown.join(", "), expected.join(", "))]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// The names that mean nothing.
+        unknown: Vec<String>,
+        /// Every tensor of the model with its shape.
+        expected: Vec<String>,
+    },
+    /// A tensor of another shape.
+    #[error("{}: {tensor} is {found}, expected {expected}; {remedy}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The model's shape.
+        expected: String,
+        /// The file's shape.
+        found: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A tensor of a type that weights are not read from.
+    #[error("{}: {tensor} holds {found}; expected float32 or float64: convert it, in NumPy with astype(\"float32\")", path.display())]
+    Type {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The type's name.
+        found: String,
+    },
+    /// A weight that is no number.
+    #[error("{}: {tensor} holds {value} at place {index}; weights must be finite in single precision", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The place in it, counted in its flat order from 0.
+        index: usize,
+        /// What is there.
+        value: f32,
+    },
+    /// A name that does not tell how the weights are stored.
+    #[error("{}: the name does not tell the format; expected .safetensors or .npz", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A name that contradicts the format asked for.
+    #[error("{}: a file of this format is named .{extension}; rename it", path.display())]
+    Extension {
+        /// The file.
+        path: PathBuf,
+        /// How the name must end.
+        extension: &'static str,
+    },
+    /// The .npz file is wrong.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}

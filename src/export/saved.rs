@@ -1,0 +1,157 @@
+//! A trained model with all that is needed to use it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::parameters::{matching, tuple};
+use super::{ExportError, parameter_hash, tensors};
+use crate::data::Scaling;
+use crate::model::{Model, Shape};
+use crate::recipe::Recipe;
+use crate::report::write_atomically;
+
+/// Keys of the metadata.
+const RECIPE: &str = "gputrain.recipe";
+const SCALING: &str = "gputrain.scaling";
+const VERSION: &str = "gputrain.version";
+const HASH: &str = "parameter_hash";
+
+/// A trained model with all that is needed to use it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedModel {
+    /// The recipe it was trained with.
+    pub recipe: Recipe,
+    /// Its network.
+    pub model: Model,
+    /// How its inputs are scaled.
+    pub scaling: Scaling,
+    /// Its weights: a vector per parameter, in the model's order.
+    pub parameters: Vec<Vec<f32>>,
+}
+
+/// A [`Scaling`] in the metadata. Doubles, because their shortest decimals name every single-precision number exactly,
+/// however a reader rounds.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredScaling {
+    subtract: Vec<f64>,
+    divide: Vec<f64>,
+    add: f64,
+}
+
+impl SavedModel {
+    /// Writes the model to a .safetensors file, whole or not at all. The same model gives the same bytes.
+    pub fn save(&self, path: &Path) -> Result<(), ExportError> {
+        self.check(path)?;
+        let mut recipe = self.recipe.clone();
+        if recipe.model.input.is_empty() {
+            // It came from the data, which the reader may not have.
+            recipe.model.input = recipe_input(self.model.input);
+        }
+        let scaling = serde_json::to_string(&StoredScaling::of(&self.scaling));
+        let metadata = BTreeMap::from([
+            (RECIPE, recipe.to_toml()),
+            (SCALING, scaling.map_err(|e| ExportError::Write { problem: format!("{}: {e}", path.display()) })?),
+            (VERSION, env!("CARGO_PKG_VERSION").to_string()),
+            (HASH, parameter_hash(&self.parameters)),
+        ]);
+        let named = self.model.parameters.iter().zip(&self.parameters);
+        let named: Vec<tensors::Tensor<'_>> = named.map(|(p, values)| (&*p.name, &*p.shape, &**values)).collect();
+        let bytes = tensors::encode(metadata, &named);
+        write_atomically(path, &bytes).map_err(|e| ExportError::Write { problem: e.to_string() })
+    }
+
+    /// Reads a model from a .safetensors file, or from the run folder that holds it.
+    pub fn load(path: &Path) -> Result<SavedModel, ExportError> {
+        let path = &model_file(path)?;
+        let contents = tensors::read(path)?;
+        let entry = |key: &'static str| {
+            let text = contents.metadata.get(key);
+            text.ok_or(ExportError::NoDefinition { path: path.clone(), key })
+        };
+        let recipe = Recipe::parse(entry(RECIPE)?, RECIPE, &[]).map_err(|problem| {
+            let version = contents.metadata.get(VERSION).map_or("an unknown version", String::as_str);
+            ExportError::Recipe { path: path.clone(), version: version.to_string(), problem }
+        })?;
+        let model =
+            Model::build(&recipe.model, None).map_err(|problem| ExportError::Model { path: path.clone(), problem })?;
+        let scaling = StoredScaling::parse(entry(SCALING)?, model.input)
+            .map_err(|problem| ExportError::Scaling { path: path.clone(), problem })?;
+        let parameters = matching(path, &model, contents.tensors)?;
+        let found = parameter_hash(&parameters);
+        match contents.metadata.get(HASH) {
+            Some(expected) if *expected != found => {
+                Err(ExportError::Hash { path: path.clone(), expected: expected.clone(), found })
+            }
+            _ => Ok(SavedModel { recipe, model, scaling, parameters }),
+        }
+    }
+
+    /// Refuses a model put together by hand whose weights do not fit it.
+    pub(super) fn check(&self, path: &Path) -> Result<(), ExportError> {
+        let expected = &self.model.parameters;
+        if self.parameters.len() < expected.len() {
+            let missing = expected[self.parameters.len()..].iter().map(|p| p.name.clone()).collect();
+            let expected = expected.iter().map(|p| p.name.clone()).collect();
+            return Err(ExportError::Missing { path: path.into(), missing, expected });
+        }
+        if self.parameters.len() > expected.len() {
+            let unknown = vec![format!("{} more tensors", self.parameters.len() - expected.len())];
+            let expected = expected.iter().map(|p| p.name.clone()).collect();
+            return Err(ExportError::Unknown { path: path.into(), unknown, expected });
+        }
+        match expected.iter().zip(&self.parameters).find(|(p, values)| p.len() != values.len()) {
+            Some((parameter, values)) => Err(ExportError::Shape {
+                path: path.into(),
+                tensor: parameter.name.clone(),
+                expected: tuple(&parameter.shape),
+                found: tuple(&[values.len()]),
+                remedy: "give one number per weight",
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StoredScaling {
+    fn of(scaling: &Scaling) -> StoredScaling {
+        let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect();
+        let Scaling { subtract, divide, add } = scaling;
+        StoredScaling { subtract: wide(subtract), divide: wide(divide), add: f64::from(*add) }
+    }
+
+    fn parse(text: &str, input: Shape) -> Result<Scaling, String> {
+        let stored: StoredScaling = serde_json::from_str(text).map_err(|e| format!("cannot be read: {e}"))?;
+        let narrow = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
+        let scaling =
+            Scaling { subtract: narrow(&stored.subtract), divide: narrow(&stored.divide), add: stored.add as f32 };
+        let (subtract, divide) = (scaling.subtract.len(), scaling.divide.len());
+        if subtract != divide || (subtract != 1 && subtract != input.len()) {
+            return Err(format!("has {subtract} and {divide} numbers, expected 1 or {} of each", input.len()));
+        }
+        let finite = scaling.subtract.iter().chain(&scaling.divide).chain([&scaling.add]).all(|x| x.is_finite());
+        if !finite || scaling.divide.contains(&0.0) {
+            return Err("divides by 0 or holds what is no number".to_string());
+        }
+        Ok(scaling)
+    }
+}
+
+/// The shape as recipes write it.
+fn recipe_input(shape: Shape) -> Vec<usize> {
+    match shape {
+        Shape::Features(features) => vec![features],
+        Shape::Image { channels, height, width } => vec![height, width, channels],
+    }
+}
+
+/// The file of the model that a path stands for: itself, or the one in a run folder.
+pub(super) fn model_file(path: &Path) -> Result<PathBuf, ExportError> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let file = path.join("model.safetensors");
+    if file.is_file() { Ok(file) } else { Err(ExportError::NoModel { path: path.to_path_buf() }) }
+}
