@@ -113,6 +113,7 @@ fn missing_set(recipe: &Recipe, metric: Metric) -> Option<&'static str> {
 pub(super) fn value_text(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
+        toml::Value::Float(number) if *number != 0.0 && !(1e-4..1e6).contains(&number.abs()) => format!("{number:e}"),
         other => other.to_string(),
     }
 }
@@ -123,7 +124,7 @@ pub(super) fn label(settings: &[(String, toml::Value)]) -> String {
         let last = key.rsplit('.').next().unwrap_or(key);
         match value {
             toml::Value::String(text) => text.clone(),
-            other => format!("{} {}", last.replace('_', " "), other),
+            other => format!("{} {}", last.replace('_', " "), value_text(other)),
         }
     };
     settings.iter().map(word).collect::<Vec<_>>().join(", ")
