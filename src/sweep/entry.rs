@@ -111,21 +111,41 @@ fn missing_set(recipe: &Recipe, metric: Metric) -> Option<&'static str> {
 
 /// A setting's value as a person writes it.
 pub(super) fn value_text(value: &toml::Value) -> String {
+    let list = |values: &[toml::Value]| values.iter().map(value_text).collect::<Vec<_>>();
     match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Float(number) if *number != 0.0 && !(1e-4..1e6).contains(&number.abs()) => format!("{number:e}"),
+        toml::Value::Array(values) if values.iter().any(toml::Value::is_table) => list(values).join("; "),
+        toml::Value::Array(values) => format!("[{}]", list(values).join(", ")),
+        toml::Value::Table(entries) => {
+            let entry = |(key, value): (&String, &toml::Value)| format!("{} {}", name(key), value_text(value));
+            entries.iter().map(entry).collect::<Vec<_>>().join(" ")
+        }
         other => other.to_string(),
     }
 }
 
-/// A combination in a few words: texts speak for themselves, other values go with the last part of their key.
+/// The last part of a key, for people.
+fn name(key: &str) -> String {
+    key.rsplit('.').next().unwrap_or(key).replace('_', " ")
+}
+
+/// What a table calls the settings: the last parts of their keys, or the whole keys where those would be the same.
+pub(super) fn names(settings: &[(String, toml::Value)]) -> Vec<String> {
+    let short: Vec<String> = settings.iter().map(|(key, _)| name(key)).collect();
+    let distinct = short.iter().collect::<std::collections::BTreeSet<_>>().len() == short.len();
+    if distinct { short } else { settings.iter().map(|(key, _)| key.clone()).collect() }
+}
+
+/// A combination in a few words: texts and tables speak for themselves, other values go with the last part of their key.
 pub(super) fn label(settings: &[(String, toml::Value)]) -> String {
+    let speaks = |value: &toml::Value| match value {
+        toml::Value::String(_) | toml::Value::Table(_) => true,
+        toml::Value::Array(values) => values.iter().any(toml::Value::is_table),
+        _ => false,
+    };
     let word = |(key, value): &(String, toml::Value)| {
-        let last = key.rsplit('.').next().unwrap_or(key);
-        match value {
-            toml::Value::String(text) => text.clone(),
-            other => format!("{} {}", last.replace('_', " "), value_text(other)),
-        }
+        if speaks(value) { value_text(value) } else { format!("{} {}", name(key), value_text(value)) }
     };
     settings.iter().map(word).collect::<Vec<_>>().join(", ")
 }
@@ -155,6 +175,11 @@ mod tests {
             let table: toml::Table = format!("x = {value}").parse().unwrap();
             (key.to_string(), table["x"].clone())
         };
+        let phases = setting("schedule.phases", "[{ epochs = 24, rate = 0.1 }, { epochs = 3, rate = 1e-7 }]");
+        assert_eq!(label(&[phases]), "epochs 24 rate 0.1; epochs 3 rate 1e-7");
+        let keys = ["train.batch", "train.log_every"].map(|key| setting(key, "1"));
+        assert_eq!(names(&keys), ["batch", "log every"]);
+        assert_eq!(names(&["a.x", "b.x"].map(|key| setting(key, "1"))), ["a.x", "b.x"]);
         let settings = [setting("model.activation", "\"tanh\""), setting("optimizer.learning_rate", "0.05")];
         assert_eq!(label(&settings), "tanh, learning rate 0.05");
         assert_eq!(slug(&label(&settings)), "-tanh-learning-rate-0.05");

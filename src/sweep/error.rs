@@ -28,7 +28,7 @@ pub enum SweepError {
     Report(#[from] ReportError),
     /// A model cannot be saved.
     #[error(transparent)]
-    Export(#[from] ExportError),
+    Export(Box<ExportError>),
     /// A file of the sweep cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -91,4 +91,10 @@ pub enum SweepError {
         /// The sweep's folder.
         path: PathBuf,
     },
+}
+
+impl From<ExportError> for SweepError {
+    fn from(error: ExportError) -> SweepError {
+        SweepError::Export(Box::new(error))
+    }
 }

@@ -13,6 +13,7 @@ const MOST_COMPARED: usize = 7;
 const MOST_SINGLE: usize = 24;
 /// Points of a curve over steps; neighbours are averaged.
 const MOST_POINTS: usize = 150;
+const BAND: &str = "Mean over the trials; the band is one standard deviation.";
 const SIZE: (u32, u32) = (720, 420);
 
 /// A combination with the records of its trials.
@@ -65,7 +66,10 @@ fn report(sweep: &Sweep, summary: &SweepSummary, sections: Vec<Section>) -> Swee
         statistics.any(|(_, statistic)| statistic.mean.is_some())
     };
     let row = |combination: &CombinationSummary| SweepRow {
-        settings: combination.settings.iter().map(|(key, value)| (key.clone(), entry::value_text(value))).collect(),
+        settings: entry::names(&combination.settings)
+            .into_iter()
+            .zip(combination.settings.iter().map(|(_, value)| entry::value_text(value)))
+            .collect(),
         metrics: combination
             .metrics
             .iter()
@@ -169,6 +173,11 @@ fn series(name: &str, trials: Vec<Vec<(f64, f64)>>) -> Option<Series> {
     (!trials.is_empty()).then(|| mean_over_trials(name, &trials))
 }
 
+/// A single epoch is a row of the table, not a curve.
+fn is_curve(lines: &[Series]) -> bool {
+    lines.iter().any(|series| series.points.len() > 1)
+}
+
 fn in_units(points: Vec<(f64, f64)>, key: &str) -> Vec<(f64, f64)> {
     let factor = if key.ends_with("accuracy") { 100.0 } else { 1.0 };
     points.into_iter().map(|(x, y)| (x, factor * y)).collect()
@@ -199,7 +208,7 @@ fn chart(title: &str, axis: &str, quantity: &str, series: Vec<Series>) -> Chart 
 fn compared(curves: &[Curves], of: usize) -> Result<Option<Section>, SweepError> {
     let mut blocks = Vec::new();
     let band = curves.iter().any(|curves| curves.trials.len() > 1);
-    let caption = if band { "Mean over the trials; the band is one standard deviation." } else { "" };
+    let caption = if band { BAND } else { "" };
     for (key, quantity) in [
         ("validation_accuracy", "validation accuracy"),
         ("validation_loss", "validation loss"),
@@ -208,7 +217,7 @@ fn compared(curves: &[Curves], of: usize) -> Result<Option<Section>, SweepError>
         ("train_loss", "training loss"),
     ] {
         let lines: Vec<Series> = curves.iter().filter_map(|curves| curves.epochs(curves.name(), key)).collect();
-        if !lines.is_empty() {
+        if is_curve(&lines) {
             blocks.push(drawing(&chart(quantity, "epoch", quantity, lines), caption)?);
         }
     }
@@ -231,10 +240,17 @@ fn steps(curves: &[Curves]) -> Result<Option<Section>, SweepError> {
     for (group, name) in [("gradient_norms", "norm of the gradient"), ("weight_norms", "norm of the weights")] {
         keys.push((format!("{group}/layers.0.weight"), format!("{name}, first layer")));
     }
+    let longest = curves.iter().flat_map(|curves| &curves.trials).map(|run| run.steps.len()).max().unwrap_or(0);
+    let caption = match (longest > MOST_POINTS, curves.iter().any(|curves| curves.trials.len() > 1)) {
+        (false, false) => "",
+        (true, false) => "Neighbouring steps are averaged.",
+        (false, true) => BAND,
+        (true, true) => "Neighbouring steps are averaged. Mean over the trials; the band is one standard deviation.",
+    };
     for (key, quantity) in keys {
         let lines: Vec<Series> = curves.iter().filter_map(|curves| curves.steps(curves.name(), &key)).collect();
         if !lines.is_empty() {
-            blocks.push(drawing(&chart(&quantity, "step", &quantity, lines), "Neighbouring steps are averaged.")?);
+            blocks.push(drawing(&chart(&quantity, "step", &quantity, lines), caption)?);
         }
     }
     Ok((!blocks.is_empty()).then_some(Section { title: "Step by step".into(), blocks }))
@@ -252,7 +268,7 @@ fn single(curves: &[Curves], of: usize) -> Result<Option<Section>, SweepError> {
             Some(Series { colour: Some(colour), ..curves.epochs(name, &format!("{split}_accuracy"))? })
         });
         let lines: Vec<Series> = lines.collect();
-        if !lines.is_empty() {
+        if is_curve(&lines) {
             let chart = Chart { events: curves.events(), ..chart(curves.name(), "epoch", "accuracy", lines) };
             blocks.push(drawing(&chart, "")?);
         }
