@@ -210,9 +210,10 @@ fn measure_peak(backend: &dyn Backend, context: &Context) -> Result<f64, CliErro
         let case = Case { name: "peak".into(), dispatch, contents: contents.clone() };
         let args = BenchArgs { seconds: 0.2, repeat: 3, names: Vec::new() };
         let seconds = spread(&time_case(&dense_forward::KERNEL, &case, backend, &args)?)[0];
-        best = best.max(2.0 * (side as f64).powi(3) / seconds / 1e12);
+        let rate = 2.0 * (side as f64).powi(3) / seconds / 1e12;
+        context.detail(format!("tiles {tiles:?}: {rate:.4} TFLOP/s in a product of {side} x {side} matrices"));
+        best = best.max(rate);
     }
-    context.detail(format!("peak: {best:.3} TFLOP/s in a product of {side} x {side} matrices"));
     Ok(best)
 }
 

@@ -1,184 +1,114 @@
-//! NumPy's .npy: a magic number, a header that is a Python dictionary literal, and the values.
+//! NumPy's .npy, by way of npyz.
+//!
+//! npyz 0.9 believes what a header says: it allocates for any length of it, multiplies the axes unchecked, and its
+//! parser recurses as deep as the brackets do. So nothing comes to it before [`guard`] has looked it over. Of npyz only
+//! the header is used: an [`Array`] holds bytes as the file does, and is spared the detour over typed values (which
+//! also makes npyz's feature `half` needless for 16-bit floats).
 
-use std::io::Read;
+use std::io::{self, Read, Write};
 
-use super::array::{Array, Dtype};
+use npyz::{DType, Endianness, NpyHeader, Order, TypeStr, WriteOptions, WriterBuilder};
+
+use super::array::{Array, Dtype, byte_count};
 use super::error::Problem;
 use super::source::{read_error, read_values};
 
 /// NumPy refuses to parse longer headers too.
 const LONGEST_HEADER: usize = 10_000;
 
+/// The types that are read, as they are written. The first character is the byte order.
+const TYPES: [(Dtype, &str); 12] = [
+    (Dtype::Bool, "|b1"),
+    (Dtype::U8, "|u1"),
+    (Dtype::I8, "|i1"),
+    (Dtype::U16, "<u2"),
+    (Dtype::U32, "<u4"),
+    (Dtype::U64, "<u8"),
+    (Dtype::I16, "<i2"),
+    (Dtype::I32, "<i4"),
+    (Dtype::I64, "<i8"),
+    (Dtype::F16, "<f2"),
+    (Dtype::F32, "<f4"),
+    (Dtype::F64, "<f8"),
+];
+
 /// Reads an array from `reader`, of which at most `most` bytes can come.
 pub(crate) fn read(reader: &mut dyn Read, most: u64) -> Result<Array, Problem> {
-    let header = Header::parse(&header_text(reader)?)?;
-    let mut array = read_values(reader, ".npy", header.dtype, header.shape, most)?;
-    if header.big_endian {
+    let bytes = header_bytes(reader)?;
+    let header = NpyHeader::from_reader(&*bytes).map_err(|e| read_error(".npy", e))?;
+    let (dtype, endianness) = element(&header.dtype())?;
+    let shape = header.shape().iter().map(|&length| usize::try_from(length));
+    let shape = shape.collect::<Result<_, _>>().map_err(|_| malformed("an axis of its shape is too long"))?;
+    let mut array = read_values(reader, ".npy", dtype, shape, most)?;
+    if endianness == Endianness::Big {
         array.swap_bytes();
     }
-    Ok(if header.fortran_order { array.into_c_order() } else { array })
+    Ok(if header.order() == Order::Fortran { array.into_c_order() } else { array })
 }
 
-/// The bytes of `array` as a .npy file.
-pub(crate) fn write(array: &Array, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-    let shape = super::error::tuple(array.shape());
-    let header = format!("{{'descr': '{}', 'fortran_order': False, 'shape': {shape}, }}", descr(array.dtype()));
-    // The header ends with a newline and is padded so that the values start at a multiple of 64 bytes.
-    let padded = (header.len() + 1 + 10).next_multiple_of(64) - 10;
-    out.write_all(b"\x93NUMPY\x01\x00")?;
-    out.write_all(&(padded as u16).to_le_bytes())?;
-    writeln!(out, "{header:<width$}", width = padded - 1)?;
-    out.write_all(array.bytes())
+/// Writes `array` as a .npy file.
+pub(crate) fn write(array: &Array, out: &mut dyn Write) -> io::Result<()> {
+    let (_, name) = TYPES.iter().find(|(dtype, _)| *dtype == array.dtype()).ok_or(io::ErrorKind::Unsupported)?;
+    let name = name.parse::<TypeStr>().map_err(io::Error::other)?;
+    let shape: Vec<u64> = array.shape().iter().map(|&length| length as u64).collect();
+    let header = WriteOptions::new_header_only().dtype(DType::new_scalar(name)).shape(&shape).writer(out);
+    header.write_header_only()?.write_all(array.bytes())
 }
 
-fn descr(dtype: Dtype) -> &'static str {
-    match dtype {
-        Dtype::Bool => "|b1",
-        Dtype::U8 => "|u1",
-        Dtype::I8 => "|i1",
-        Dtype::U16 => "<u2",
-        Dtype::U32 => "<u4",
-        Dtype::U64 => "<u8",
-        Dtype::I16 => "<i2",
-        Dtype::I32 => "<i4",
-        Dtype::I64 => "<i8",
-        Dtype::F16 => "<f2",
-        Dtype::F32 => "<f4",
-        Dtype::F64 => "<f8",
-    }
-}
-
-fn header_text(reader: &mut dyn Read) -> Result<String, Problem> {
-    let mut start = [0; 8];
-    reader.read_exact(&mut start).map_err(|e| read_error(".npy", e))?;
-    if &start[..6] != b"\x93NUMPY" {
+/// The file up to its values, looked over.
+fn header_bytes(reader: &mut dyn Read) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let mut take = |count: usize| {
+        let start = bytes.len();
+        bytes.resize(start + count, 0);
+        reader.read_exact(&mut bytes[start..]).map(|()| bytes[start..].to_vec()).map_err(|e| read_error(".npy", e))
+    };
+    let start = take(8)?;
+    if !start.starts_with(b"\x93NUMPY") {
         return Err(malformed("it does not start with NumPy's magic number"));
     }
-    let length = match start[6] {
-        1 => {
-            let mut length = [0; 2];
-            reader.read_exact(&mut length).map_err(|e| read_error(".npy", e))?;
-            usize::from(u16::from_le_bytes(length))
-        }
-        2 | 3 => {
-            let mut length = [0; 4];
-            reader.read_exact(&mut length).map_err(|e| read_error(".npy", e))?;
-            u32::from_le_bytes(length) as usize
-        }
-        version => return Err(malformed(&format!("its version {version} is not known"))),
-    };
+    // Version 1 has a length of 16 bits, all others of 32; npyz knows which versions there are.
+    let length = take(if start[6] == 1 { 2 } else { 4 })?;
+    let length = length.iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
     if length > LONGEST_HEADER {
         return Err(malformed(&format!("a header of {length} bytes is too long")));
     }
-    let mut header = vec![0; length];
-    reader.read_exact(&mut header).map_err(|e| read_error(".npy", e))?;
-    String::from_utf8(header).map_err(|_| malformed("its header is not text"))
+    let text = String::from_utf8(take(length)?).map_err(|_| malformed("its header is not text"))?;
+    // Python 2 wrote long integers as 5L, which npyz does not know.
+    let text = text.replace("L,", " ,").replace("L)", " )");
+    guard(&text)?;
+    let start = bytes.len() - length;
+    bytes[start..].copy_from_slice(text.as_bytes());
+    Ok(bytes)
 }
 
-struct Header {
-    dtype: Dtype,
-    big_endian: bool,
-    fortran_order: bool,
-    shape: Vec<usize>,
-}
-
-impl Header {
-    /// Parses `{'descr': '<f4', 'fortran_order': False, 'shape': (60000, 784), }`, keys in any order.
-    fn parse(text: &str) -> Result<Header, Problem> {
-        let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        let mut rest = inner.ok_or_else(|| malformed("its header is not a dictionary"))?.trim();
-        let (mut kind, mut fortran_order, mut shape) = (None, None, None);
-        while !rest.is_empty() {
-            let (key, after) = quoted(rest)?;
-            let value = after.trim_start().strip_prefix(':').ok_or_else(|| malformed("a key has no value"))?;
-            let value = value.trim_start();
-            rest = match key {
-                "descr" => {
-                    let (descr, rest) = quoted(value).map_err(|_| structured(value))?;
-                    kind = Some(element(descr)?);
-                    rest
-                }
-                "fortran_order" => {
-                    let (order, rest) = boolean(value)?;
-                    fortran_order = Some(order);
-                    rest
-                }
-                "shape" => {
-                    let (lengths, rest) = lengths(value)?;
-                    shape = Some(lengths);
-                    rest
-                }
-                other => return Err(malformed(&format!("its header has an unknown key {other:?}"))),
-            };
-            rest = rest.trim_start();
-            rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
-        }
-        let missing = |key: &str| malformed(&format!("its header has no {key:?}"));
-        let (dtype, big_endian) = kind.ok_or_else(|| missing("descr"))?;
-        Ok(Header {
-            dtype,
-            big_endian,
-            fortran_order: fortran_order.ok_or_else(|| missing("fortran_order"))?,
-            shape: shape.ok_or_else(|| missing("shape"))?,
-        })
+/// Refuses every header but those made like an array of numbers': `{'descr': '<f4', 'fortran_order': False, 'shape':
+/// (60000, 784), }`, with lengths whose product can be taken.
+fn guard(text: &str) -> Result<(), Problem> {
+    if text.contains("[(") {
+        return Err(Problem::UnsupportedType { type_name: "record (a structured array)".to_owned() });
     }
-}
-
-/// The text within quotes that `text` starts with, and what follows it.
-fn quoted(text: &str) -> Result<(&str, &str), Problem> {
-    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'));
-    let quote = quote.ok_or_else(|| malformed("its header lacks a quoted name"))?;
-    text[1..].split_once(quote).ok_or_else(|| malformed("a quote in its header is not closed"))
-}
-
-fn boolean(text: &str) -> Result<(bool, &str), Problem> {
-    if let Some(rest) = text.strip_prefix("True") {
-        return Ok((true, rest));
+    let odd = |c: char| !c.is_ascii_alphanumeric() && !"{}()[]'\":,_<>|= \n".contains(c);
+    // A dictionary, a tuple, and the unit of a date's type.
+    if text.contains(odd) || text.matches(['{', '(', '[']).count() > 3 {
+        return Err(malformed("its header is not that of an array of numbers"));
     }
-    let rest = text.strip_prefix("False").ok_or_else(|| malformed("fortran_order is neither True nor False"))?;
-    Ok((false, rest))
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let numbers = words.filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    let lengths = numbers.map(|word| word.parse().map_err(|_| malformed("its shape is not a tuple of lengths")));
+    let shape = lengths.collect::<Result<Vec<usize>, _>>()?;
+    // As in NumPy, no axis of length 0 excuses the others. The largest type stands for all.
+    let axes: Vec<usize> = shape.iter().map(|&length| length.max(1)).collect();
+    byte_count(Dtype::F64, &axes).map(|_| ()).ok_or(Problem::TooLarge { shape })
 }
 
-/// A tuple of lengths: `()`, `(5,)`, `(5, 7)`; Python 2 wrote `5L`.
-fn lengths(text: &str) -> Result<(Vec<usize>, &str), Problem> {
-    let bad = || malformed("its shape is not a tuple of lengths");
-    let (inner, rest) = text.strip_prefix('(').and_then(|t| t.split_once(')')).ok_or_else(bad)?;
-    let parts = inner.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let lengths = parts.map(|part| part.strip_suffix('L').unwrap_or(part).parse().map_err(|_| bad()));
-    Ok((lengths.collect::<Result<_, _>>()?, rest))
-}
-
-/// The type and byte order of `<f4`, `>i2`, `|u1`.
-fn element(descr: &str) -> Result<(Dtype, bool), Problem> {
-    let unsupported = || Problem::UnsupportedType { type_name: format!("'{descr}'") };
-    let big_endian = match descr.chars().next() {
-        Some('>') => true,
-        // '=' is the writer's own order: nearly always little-endian.
-        Some('<' | '|' | '=') => false,
-        _ => return Err(unsupported()),
-    };
-    let dtype = match &descr[1..] {
-        "b1" => Dtype::Bool,
-        "u1" => Dtype::U8,
-        "u2" => Dtype::U16,
-        "u4" => Dtype::U32,
-        "u8" => Dtype::U64,
-        "i1" => Dtype::I8,
-        "i2" => Dtype::I16,
-        "i4" => Dtype::I32,
-        "i8" => Dtype::I64,
-        "f2" => Dtype::F16,
-        "f4" => Dtype::F32,
-        "f8" => Dtype::F64,
-        _ => return Err(unsupported()),
-    };
-    Ok((dtype, big_endian))
-}
-
-/// The error for a record type, whose description is a list.
-fn structured(value: &str) -> Problem {
-    let shown: String = value.chars().take(60).collect();
-    Problem::UnsupportedType { type_name: shown }
+/// The type and byte order that npyz found.
+fn element(dtype: &DType) -> Result<(Dtype, Endianness), Problem> {
+    let unsupported = || Problem::UnsupportedType { type_name: dtype.descr() };
+    let DType::Plain(found) = dtype else { return Err(unsupported()) };
+    let name = found.to_string();
+    let known = TYPES.iter().find(|(_, known)| known[1..] == name[1..]);
+    known.map(|(dtype, _)| (*dtype, found.endianness())).ok_or_else(unsupported)
 }
 
 fn malformed(detail: &str) -> Problem {
@@ -189,38 +119,73 @@ fn malformed(detail: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Header, Problem> {
-        Header::parse(text)
+    /// Reads the .npy file that has this header and `values` bytes of zero.
+    fn read_with(header: &str, values: usize) -> Result<Array, Problem> {
+        let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+        let file = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &vec![0; values]].concat();
+        read(&mut &*file, file.len() as u64)
     }
 
     #[test]
-    fn headers_parse_with_any_key_order_and_spacing() {
-        let header = parse("{'descr': '>f8', 'fortran_order': True, 'shape': (3, 4), }   \n").unwrap();
-        assert_eq!((header.dtype, header.big_endian, header.fortran_order), (Dtype::F64, true, true));
-        assert_eq!(header.shape, [3, 4]);
-        let header = parse("{\"shape\":(5L,),\"fortran_order\":False,\"descr\":\"|b1\"}").unwrap();
-        assert_eq!((header.dtype, header.shape), (Dtype::Bool, vec![5]));
-        assert!(parse("{'descr': '<i4', 'fortran_order': False, 'shape': ()}").unwrap().shape.is_empty());
+    fn headers_are_read_with_any_key_order_and_spacing() {
+        let array = read_with("{'descr': '>f8', 'fortran_order': True, 'shape': (3, 4), }   \n", 96).unwrap();
+        assert_eq!((array.dtype(), array.shape()), (Dtype::F64, &[3, 4][..]));
+        let array = read_with("{\"shape\":(5L,),\"fortran_order\":False,\"descr\":\"|b1\"}", 5).unwrap();
+        assert_eq!((array.dtype(), array.shape()), (Dtype::Bool, &[5][..]));
+        let array = read_with("{'shape': (2L, 3L), 'fortran_order': False, 'descr': '<f2'}", 12).unwrap();
+        assert_eq!((array.dtype(), array.shape()), (Dtype::F16, &[2, 3][..]));
+        assert!(read_with("{'descr': '<i4', 'fortran_order': False, 'shape': ()}", 4).unwrap().shape().is_empty());
     }
 
     #[test]
     fn odd_headers_are_refused() {
-        for odd in [
-            "",
-            "{}",
-            "{'descr': '<f4', 'fortran_order': False}",
-            "{'descr': '<f4', 'fortran_order': Maybe, 'shape': (1,)}",
-            "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
-            "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999999,)}",
-            "{'descr': '<f4', 'fortran_order': False, 'shape': (1",
-            "{'descr': '<f4, 'fortran_order': False, 'shape': (1,)}",
-            "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'more': 1}",
-            "{'\u{e9}",
-        ] {
-            assert!(parse(odd).is_err(), "{odd}");
+        let shape = |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}");
+        assert!(read_with(&shape("(0,)"), 0).is_ok());
+        for odd in ["(-1,)", "(99999999999999999999999,)", "(1", "(0x0,)", "(0_0,)", "(0,), 'more': 1.5", "(0., 0)"] {
+            assert!(matches!(read_with(&shape(odd), 0), Err(Problem::Malformed { .. })), "{odd}");
         }
-        for odd in ["<c8", "|O", "<U3", "", "\u{e9}4", "f4"] {
-            assert!(element(odd).is_err(), "{odd}");
+        for odd in ["", "{}", "{'descr': '<f4', 'fortran_order': False}", "{'\u{e9}", "{'descr': '\\777'}"] {
+            assert!(matches!(read_with(odd, 0), Err(Problem::Malformed { .. })), "{odd}");
+        }
+        let maybe = shape("(0,)").replace("False", "Maybe");
+        assert!(matches!(read_with(&maybe, 0), Err(Problem::Malformed { .. })));
+        let unclosed = shape("(0,)").replace("f4'", "f4");
+        assert!(matches!(read_with(&unclosed, 0), Err(Problem::Malformed { .. })));
+        let future = [b"\x93NUMPY\x04\x00\x02\x00\x00\x00{}".as_slice(), &[0; 8]].concat();
+        let error = read(&mut &*future, 22).unwrap_err();
+        assert!(error.to_string().contains("version"), "{error}");
+    }
+
+    #[test]
+    fn what_would_make_npyz_panic_or_hang_is_refused() {
+        let shape = |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}");
+        for deep in ["(", "[", "{", "[0,", "{0:"] {
+            assert!(matches!(read_with(&shape(&deep.repeat(3000)), 0), Err(Problem::Malformed { .. })), "{deep}");
+        }
+        let sum = format!("(1{}+1.0,)", "0".repeat(400));
+        assert!(matches!(read_with(&shape(&sum), 0), Err(Problem::Malformed { .. })));
+        for many in ["(4294967296, 4294967296)", "(0, 4294967296, 4294967296)", "(4294967296, 4294967296, 0)"] {
+            assert!(matches!(read_with(&shape(many), 0), Err(Problem::TooLarge { .. })), "{many}");
+        }
+    }
+
+    #[test]
+    fn types_that_are_no_numbers_are_named() {
+        for (descr, shown) in [
+            ("'<c8'", "<c8"),
+            ("'|O'", "|O"),
+            ("'<U3'", "<U3"),
+            ("'<f16'", "<f16"),
+            ("'<M8[ns]'", "<M8[ns]"),
+            ("[('a', '<f4', (2,)), ('b', '|u1')]", "record"),
+        ] {
+            let error = read_with(&format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (0,)}}"), 0);
+            let Err(Problem::UnsupportedType { type_name }) = error else { panic!("{descr}: {error:?}") };
+            assert!(type_name.contains(shown), "{type_name}");
+        }
+        for odd in ["''", "'f4'", "'\u{e9}4'", "'|f4'", "5", "()"] {
+            let header = format!("{{'descr': {odd}, 'fortran_order': False, 'shape': (0,)}}");
+            assert!(matches!(read_with(&header, 0), Err(Problem::Malformed { .. })), "{odd}");
         }
     }
 }

@@ -101,7 +101,7 @@ impl Lowering<'_> {
             bias: layer.bias.map(|bias| self.parameter(parameters, bias)),
             output,
         };
-        let tiles = matmul::choose(rows, outputs, self.builder.models);
+        let tiles = matmul::choose(rows, outputs, self.builder.models, self.builder.limits.busy_workgroups);
         let label = format!("layers.{index} forward");
         kernel::dense_forward::dispatch(label, shape, self.builder.models, activation.code(), tiles, operands)
     }
@@ -121,7 +121,7 @@ impl Lowering<'_> {
         };
         let gradient = layout.slice(self.builder.gradients, weight, layer.bias.unwrap_or(weight));
         let operands = kernel::dense_backward_weight::Operands { output_gradient, input, gradient };
-        let tiles = matmul::choose(outputs, inputs, self.builder.models);
+        let tiles = matmul::choose(outputs, inputs, self.builder.models, self.builder.limits.busy_workgroups);
         let label = format!("layers.{index} backward weight");
         let bias = layer.bias.is_some();
         kernel::dense_backward_weight::dispatch(label, shape, self.builder.models, bias, tiles, operands)
@@ -149,7 +149,7 @@ impl Lowering<'_> {
             saved: reads[1],
             input_gradient,
         };
-        let tiles = matmul::choose(rows, inputs, self.builder.models);
+        let tiles = matmul::choose(rows, inputs, self.builder.models, self.builder.limits.busy_workgroups);
         let label = format!("layers.{index} backward input");
         kernel::dense_backward_input::dispatch(label, shape, self.builder.models, activation.code(), tiles, operands)
     }

@@ -21,7 +21,7 @@ pub static KERNEL: Kernel = Kernel {
     reference_f64: reference::<f64>,
     fast: Some(fast),
     cost,
-    tolerance: 1e-6,
+    tolerance: 2e-6,
     cases,
 };
 

@@ -65,7 +65,7 @@ fn cases() -> Vec<Case> {
             let mut counters = vec![u32::MAX; models * state::COUNTERS];
             for model in 0..models {
                 hyper[model * state::HYPER + state::WARMUP_STEPS] = 1.0 + model as f32 * 7.0;
-                counters[model * state::COUNTERS + state::STEP] = 5 * model as u32;
+                counters[model * state::COUNTERS + state::STEP] = if model % 2 == 0 { 5 } else { 20 } * model as u32;
                 counters[model * state::COUNTERS + state::SEED] = 9 + model as u32;
             }
             let contents = vec![

@@ -106,7 +106,7 @@ impl Variant {
         const MANY_COLUMNS: usize = 48;
         const ENOUGH_WORKGROUPS: usize = 512;
         if columns >= MANY_COLUMNS {
-            return Variant::Matmul(matmul::choose(columns, pixels, models));
+            return Variant::Matmul(matmul::choose(columns, pixels, models, ENOUGH_WORKGROUPS));
         }
         let wanted = match columns {
             0..=4 => 4,

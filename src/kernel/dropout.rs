@@ -95,12 +95,15 @@ fn fast(args: &mut Args<f32>) {
         let range = model * len..(model + 1) * len;
         let input = &input[range.clone()];
         simd::chunks(&mut output[range], |first, output| {
-            simd::vectorised(|| {
-                for ((element, output), input) in (first as u32..).zip(output).zip(&input[first..]) {
-                    let kept = hash::combine(key, element) >= p.threshold;
-                    *output = if kept { input * p.scale } else { 0.0 };
-                }
-            });
+            simd::vectorised(
+                #[inline(always)]
+                || {
+                    for ((element, output), input) in (first as u32..).zip(output).zip(&input[first..]) {
+                        let kept = hash::combine(key, element) >= p.threshold;
+                        *output = if kept { input * p.scale } else { 0.0 };
+                    }
+                },
+            );
         });
     }
 }

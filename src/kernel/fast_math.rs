@@ -78,20 +78,6 @@ pub fn tanh(x: f32) -> f32 {
     if x.abs() > 0.64 { large } else { x * (1.0 + series) }
 }
 
-/// Coefficients of the normal distribution's tail, see [`normal`].
-const TAIL: [f32; 10] = [
-    0.4860558,
-    -0.09652693,
-    -0.016432043,
-    0.045168348,
-    -0.022729915,
-    0.0011278241,
-    0.0029964026,
-    -0.0002624355,
-    -0.0004483679,
-    -6.4928114e-05,
-];
-
 /// The normal distribution function at x, and its density there. The function keeps its relative accuracy far into the
 /// negative tail, where `1 + erf` would have cancelled to 0.
 #[inline(always)]
@@ -103,9 +89,37 @@ fn normal(x: f32) -> (f32, f32) {
     let bell = exp_sum(-0.5 * high * high, -0.5 * (t - high) * (t + high));
     // (1 + t) * tail / bell is smooth in (t - 3) / (t + 3).
     let u = (t - 3.0) / (t + 3.0);
-    let ratio = TAIL.iter().rev().fold(0.0, |sum, c| c + u * sum);
+    let mut ratio = -6.4928114e-05;
+    ratio = -0.0004483679 + u * ratio;
+    ratio = -0.0002624355 + u * ratio;
+    ratio = 0.0029964026 + u * ratio;
+    ratio = 0.0011278241 + u * ratio;
+    ratio = -0.022729915 + u * ratio;
+    ratio = 0.045168348 + u * ratio;
+    ratio = -0.016432043 + u * ratio;
+    ratio = -0.09652693 + u * ratio;
+    ratio = 0.4860558 + u * ratio;
     let tail = bell * ratio / (1.0 + t);
     (if x < 0.0 { tail } else { 1.0 - tail }, bell * 0.398_942_3)
+}
+
+// `inline(always)` here and on the closures below is what makes long bodies wide: what is not inlined stays scalar.
+
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    x * normal(x).0
+}
+
+#[inline(always)]
+fn gelu_gradient(x: f32) -> f32 {
+    let (distribution, density) = normal(x);
+    distribution + x * density
+}
+
+#[inline(always)]
+fn silu_gradient(x: f32) -> f32 {
+    let (s, complement) = sigmoid_pair(x);
+    s * (1.0 + x * complement)
 }
 
 /// The activation with the given code, in place.
@@ -115,7 +129,7 @@ pub fn activate(values: &mut [f32], kind: u32) {
         LEAKY_RELU => map(values, |x| if x <= 0.0 { LEAKY_SLOPE as f32 * x } else { x }),
         TANH => map(values, tanh),
         SIGMOID => map(values, sigmoid),
-        GELU => map(values, |x| x * normal(x).0),
+        GELU => map(values, gelu),
         SILU => map(values, |x| x * sigmoid(x)),
         _ => {}
     }
@@ -129,34 +143,34 @@ pub fn activation_gradient(gradients: &mut [f32], saved: &[f32], kind: u32) {
         LEAKY_RELU => map_with(gradients, saved, |s| if s > 0.0 { 1.0 } else { LEAKY_SLOPE as f32 }),
         TANH => map_with(gradients, saved, |s| 1.0 - s * s),
         SIGMOID => map_with(gradients, saved, |s| s * (1.0 - s)),
-        GELU => map_with(gradients, saved, |s| {
-            let (distribution, density) = normal(s);
-            distribution + s * density
-        }),
-        SILU => map_with(gradients, saved, |x| {
-            let (s, complement) = sigmoid_pair(x);
-            s * (1.0 + x * complement)
-        }),
+        GELU => map_with(gradients, saved, gelu_gradient),
+        SILU => map_with(gradients, saved, silu_gradient),
         _ => {}
     }
 }
 
 #[inline(always)]
 fn map(values: &mut [f32], f: impl Fn(f32) -> f32) {
-    simd::vectorised(|| {
-        for value in values {
-            *value = f(*value);
-        }
-    });
+    simd::vectorised(
+        #[inline(always)]
+        || {
+            for value in values {
+                *value = f(*value);
+            }
+        },
+    );
 }
 
 #[inline(always)]
 fn map_with(gradients: &mut [f32], saved: &[f32], derivative: impl Fn(f32) -> f32) {
-    simd::vectorised(|| {
-        for (gradient, &saved) in gradients.iter_mut().zip(saved) {
-            *gradient *= derivative(saved);
-        }
-    });
+    simd::vectorised(
+        #[inline(always)]
+        || {
+            for (gradient, &saved) in gradients.iter_mut().zip(saved) {
+                *gradient *= derivative(saved);
+            }
+        },
+    );
 }
 
 #[cfg(test)]

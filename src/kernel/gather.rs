@@ -186,13 +186,16 @@ fn cost(params: &[u32]) -> Cost {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     // (rows, features, examples, first example of the part, examples in it, batch number, models)
-    let shapes: [[u32; 7]; 6] = [
+    let shapes: [[u32; 7]; 8] = [
         [1, 1, 1, 0, 1, 0, 1],
         [3, 17, 10, 0, 10, 3, 1],
         [65, 784, 131, 0, 131, 2, 2],
         [17, 5, 67, 20, 31, 1, 1],
         [17, 67, 67, 0, 20, 3, 3],
         [128, 12, 1009, 0, 1009, 7, 2],
+        // Around powers of two, where the permutation's domain grows; every example in one batch.
+        [32, 3, 32, 7, 11, 0, 1],
+        [33, 3, 33, 0, 33, 0, 1],
     ];
     for (index, [rows, features, examples, first_example, part_examples, number, models]) in
         shapes.into_iter().enumerate()

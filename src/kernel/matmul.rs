@@ -6,12 +6,16 @@ pub type Tiles = [u32; 5];
 /// Every variant that the planner can choose; `verify` runs them all.
 pub const VARIANTS: [Tiles; 4] = [[16, 16, 16, 1, 1], [32, 32, 16, 2, 2], [64, 64, 16, 4, 4], [128, 128, 8, 8, 8]];
 
-/// The variant for an m x n result of `models` models: the largest tile that still gives a GPU enough workgroups to fill
-/// it. Small results are bound by latency, where many small tiles win.
-pub fn choose(m: usize, n: usize, models: usize) -> Tiles {
-    const ENOUGH_WORKGROUPS: usize = 256;
-    let groups = |t: &Tiles| m.div_ceil(t[0] as usize) * n.div_ceil(t[1] as usize) * models;
-    VARIANTS.into_iter().rev().find(|t| groups(t) >= ENOUGH_WORKGROUPS).unwrap_or(VARIANTS[0])
+/// The variant for an m x n result of `models` models on a device that `busy_workgroups` keep busy: the largest tile that
+/// still gives so many. Small results are bound by latency, where many small tiles win. A tile that is mostly padding is
+/// no use anywhere.
+pub fn choose(m: usize, n: usize, models: usize, busy_workgroups: usize) -> Tiles {
+    let fits = |t: &Tiles| {
+        let (rows, columns) = (m.div_ceil(t[0] as usize), n.div_ceil(t[1] as usize));
+        let padded = rows * t[0] as usize * columns * t[1] as usize;
+        rows * columns * models >= busy_workgroups && padded <= 2 * m * n
+    };
+    VARIANTS.into_iter().rev().find(fits).unwrap_or(VARIANTS[0])
 }
 
 /// The tiles as shader constants.

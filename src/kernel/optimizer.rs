@@ -100,10 +100,11 @@ pub(super) fn case_state(models: usize, stride: usize, parts: usize) -> [Content
         h[state::BETA2] = 0.999;
         h[state::ONE_MINUS_BETA1] = 0.1;
         h[state::ONE_MINUS_BETA2] = 0.001;
-        h[state::EPSILON] = 1e-8;
+        h[state::EPSILON] = 1e-8 + 0.01 * model as f32;
         h[state::L2] = 0.01;
         h[state::WEIGHT_DECAY] = 0.02;
-        h[state::CLIP_NORM] = 0.7;
+        // Below the first model's norm, above the others'.
+        h[state::CLIP_NORM] = 0.7 + 3.0 * model as f32;
     }
     let mut scalars = vec![0.5; models * state::SCALARS];
     for s in scalars.chunks_mut(state::SCALARS) {

@@ -31,8 +31,9 @@ pub fn argmax(values: impl Iterator<Item = f64>) -> usize {
 }
 
 /// Awkward shapes for cases: (rows, columns, models). They cover every split, and its borders.
-pub const AWKWARD: [[usize; 3]; 10] = [
+pub const AWKWARD: [[usize; 3]; 11] = [
     [1, 1, 1],
+    [67, 1, 2],
     [3, 2, 1],
     [65, 10, 3],
     [17, 31, 2],
@@ -43,6 +44,14 @@ pub const AWKWARD: [[usize; 3]; 10] = [
     [2, 1031, 1],
     [257, 3, 1],
 ];
+
+/// Random values in steps of 1/2, so that some in a row are equal.
+pub fn with_ties(len: usize, scale: f32, seed: u32) -> Contents {
+    match Contents::random(len, scale, seed) {
+        Contents::F32(values) => Contents::F32(values.into_iter().map(|v| (v * 2.0).round() / 2.0).collect()),
+        words => words,
+    }
+}
 
 /// Copies of the smaller cases with a NaN and an infinity in their first operand: both must show in what comes out, and
 /// stay in their rows.

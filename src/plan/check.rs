@@ -13,11 +13,14 @@ pub struct Limits {
     pub binding_bytes: u64,
     /// Most workgroups along one dimension of a grid.
     pub workgroups: u32,
+    /// Workgroups that keep the device busy: below this, smaller tiles are better than fewer workgroups.
+    pub busy_workgroups: usize,
 }
 
 impl Limits {
     /// No limits but those of the address space: what the CPU backend has.
-    pub const UNLIMITED: Limits = Limits { buffer_bytes: u64::MAX, binding_bytes: u64::MAX, workgroups: u32::MAX };
+    pub const UNLIMITED: Limits =
+        Limits { buffer_bytes: u64::MAX, binding_bytes: u64::MAX, workgroups: u32::MAX, busy_workgroups: 1 };
 }
 
 /// Why a plan cannot run.

@@ -4,6 +4,8 @@ mod checkpoint;
 mod evaluate;
 mod member;
 mod metrics;
+mod moment;
+mod results;
 pub(crate) mod spec;
 mod tracker;
 mod trainer;

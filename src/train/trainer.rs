@@ -1,14 +1,13 @@
 //! The loop.
 
-use super::checkpoint::{Checkpoint, CheckpointError, Progress};
-use super::{EpochMetrics, Member, Observer, Score, StepMetrics, Tracker, TrainError, TrainerSpec, spec, upload};
+use super::checkpoint::Progress;
+use super::results::{Pending, PendingSteps};
+use super::{Member, Observer, Score, Tracker, TrainError, TrainerSpec, spec, upload};
 use crate::backend::{Backend, HostCounters, Session, Ticket};
 use crate::graph::{Evaluation, PlanBuilder, Training, TrainingPlan, hyper_words};
-use crate::kernel::state;
-use crate::model::ParameterKind;
-use crate::plan::{BufferId, Plan, Program, Slice};
+use crate::plan::{BufferId, Plan, Program};
 use crate::recipe::{Metric, Record, ScheduleKind};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,21 +17,21 @@ use std::time::{Duration, Instant};
 /// are copied aside in the order of the launches and fetched an epoch later, unless something (early stopping, a
 /// plateau) needs them at once.
 pub struct Trainer<'a> {
-    spec: TrainerSpec<'a>,
-    plan: Arc<Plan>,
-    names: TrainingPlan,
-    training: Training,
-    validation: Option<Evaluation>,
-    test: Option<Evaluation>,
-    session: Box<dyn Session>,
-    progress: Progress,
-    best: Vec<Option<Vec<u32>>>,
-    rates: Vec<f32>,
-    begun: Instant,
-    before: f64,
+    pub(super) spec: TrainerSpec<'a>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) names: TrainingPlan,
+    pub(super) training: Training,
+    pub(super) validation: Option<Evaluation>,
+    pub(super) test: Option<Evaluation>,
+    pub(super) session: Box<dyn Session>,
+    pub(super) progress: Progress,
+    pub(super) best: Vec<Option<Vec<u32>>>,
+    pub(super) rates: Vec<f32>,
+    pub(super) begun: Instant,
+    pub(super) before: f64,
     /// Steps a launch may take: grows until a launch takes long enough to be worth the call.
-    steps_per_launch: u32,
-    first_step_at: Option<Instant>,
+    pub(super) steps_per_launch: u32,
+    pub(super) first_step_at: Option<Instant>,
 }
 
 /// How training ended.
@@ -57,27 +56,6 @@ pub struct Outcome {
     pub test: Option<Score>,
     /// Epoch of the final weights, from 1.
     pub epoch: u32,
-}
-
-/// An epoch's results on their way from the device.
-struct Pending {
-    epoch: u32,
-    step: u32,
-    rates: Vec<f32>,
-    train: [Ticket; 2],
-    validation: Option<[Ticket; 2]>,
-    test: Option<[Ticket; 2]>,
-    weights: Option<Ticket>,
-    seconds: f64,
-}
-
-/// Logged steps on their way from the device: the last `count` steps up to `last`.
-struct PendingSteps {
-    last: u32,
-    count: u32,
-    log: Ticket,
-    validation: Option<[Ticket; 2]>,
-    norms: Option<Ticket>,
 }
 
 impl<'a> Trainer<'a> {
@@ -140,6 +118,11 @@ impl<'a> Trainer<'a> {
         &self.plan
     }
 
+    /// What one step runs.
+    pub fn step_program(&self) -> &Program {
+        &self.plan.programs[self.training.step.0]
+    }
+
     /// What the host did so far.
     pub fn host_counters(&self) -> HostCounters {
         self.session.counters()
@@ -165,22 +148,6 @@ impl<'a> Trainer<'a> {
         self.progress.step
     }
 
-    /// Sets the weights of one model: a vector per parameter, in the model's order.
-    pub fn set_parameters(&mut self, member: usize, parameters: &[Vec<f32>]) -> Result<(), TrainError> {
-        let words = self.names.layout.pack(parameters);
-        Ok(self.session.write(self.names.parameters, member * self.names.layout.stride, &words)?)
-    }
-
-    /// The weights of one model.
-    pub fn parameters(&mut self, member: usize) -> Result<Vec<Vec<f32>>, TrainError> {
-        self.read_flat(self.names.parameters, member)
-    }
-
-    /// What one step runs.
-    pub fn step_program(&self) -> &Program {
-        &self.plan.programs[self.training.step.0]
-    }
-
     /// Takes so many steps, epoch after epoch, without metrics, and waits for them: for benchmarks.
     pub fn time_steps(&mut self, steps: u32) -> Result<Duration, TrainError> {
         self.write_hyper()?;
@@ -195,26 +162,6 @@ impl<'a> Trainer<'a> {
         }
         self.session.wait()?;
         Ok(start.elapsed())
-    }
-
-    /// Loss and gradients of the coming batch at the weights as they are, without a step. The run's state is put back.
-    pub fn gradient(&mut self) -> Result<(f32, Vec<Vec<f32>>), TrainError> {
-        let state = self.capture()?;
-        if self.progress.step_in_epoch == 0 {
-            self.write_hyper()?;
-            self.session.run(self.training.begin_epoch, 1)?;
-        }
-        self.session.run(self.training.gradient, 1)?;
-        let scalars = self.session.read(self.plan.whole(self.training.scalars))?;
-        let mut gradients = self.read_flat(self.training.gradients, 0)?;
-        let l2 = self.spec.members[0].optimizer.l2;
-        for (index, weights) in self.parameters(0)?.iter().enumerate() {
-            if self.spec.model.parameters[index].kind == ParameterKind::Weight {
-                gradients[index].iter_mut().zip(weights).for_each(|(g, w)| *g += 2.0 * l2 * w);
-            }
-        }
-        self.restore(&state)?;
-        Ok((f32::from_bits(scalars[state::STEP_LOSS]), gradients))
     }
 
     /// Trains to the end, or until the observer interrupts.
@@ -271,66 +218,12 @@ impl<'a> Trainer<'a> {
             .collect()
     }
 
-    /// Everything needed to go on from here.
-    pub fn capture(&mut self) -> Result<Checkpoint, TrainError> {
-        self.progress.seconds = self.seconds();
-        let ids: Vec<BufferId> = self.training.state.iter().copied().chain([self.names.parameters]).collect();
-        let mut buffers = Vec::new();
-        for id in ids {
-            buffers.push((self.plan.buffers[id.0].name.clone(), self.session.read(self.plan.whole(id))?));
-        }
-        buffers.sort();
-        Ok(Checkpoint { progress: self.progress.clone(), buffers, best: self.best.clone() })
-    }
-
-    /// Goes back to a captured moment.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
-        let ids: Vec<BufferId> = self.training.state.iter().copied().chain([self.names.parameters]).collect();
-        let mismatch = |text: String| TrainError::Checkpoint(CheckpointError::Mismatch(text));
-        if checkpoint.best.len() != self.best.len() || checkpoint.buffers.len() != ids.len() {
-            let (have, want) = (checkpoint.buffers.len(), ids.len());
-            return Err(mismatch(format!("it holds {have} buffers where this run has {want}")));
-        }
-        for id in ids {
-            let buffer = &self.plan.buffers[id.0];
-            let found = checkpoint.buffers.iter().find(|(name, _)| *name == buffer.name);
-            let (_, words) = found.ok_or_else(|| mismatch(format!("it has no {}", buffer.name)))?;
-            if words.len() != buffer.len {
-                return Err(mismatch(format!("its {} has {} words, not {}", buffer.name, words.len(), buffer.len)));
-            }
-            self.session.write(id, 0, words)?;
-        }
-        self.progress = checkpoint.progress.clone();
-        self.before = self.progress.seconds;
-        self.best = checkpoint.best.clone();
-        self.rates.clear();
-        self.begun = Instant::now();
-        Ok(())
-    }
-
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.before + self.begun.elapsed().as_secs_f64()
     }
 
-    fn reset_state(&mut self) -> Result<(), TrainError> {
-        let (mut counters, mut scalars) = (Vec::new(), Vec::new());
-        for member in self.spec.members {
-            let (c, s) = member.initial_state();
-            counters.extend(c);
-            scalars.extend(s.map(f32::to_bits));
-        }
-        self.session.write(self.training.counters, 0, &counters)?;
-        Ok(self.session.write(self.training.scalars, 0, &scalars)?)
-    }
-
-    fn read_flat(&mut self, buffer: BufferId, member: usize) -> Result<Vec<Vec<f32>>, TrainError> {
-        let stride = self.names.layout.stride;
-        let words = self.session.read(Slice { buffer, offset: member * stride, len: stride })?;
-        Ok(self.names.layout.unpack(&words))
-    }
-
     /// Writes the members' numbers for the coming epoch, if their learning rates changed.
-    fn write_hyper(&mut self) -> Result<(), TrainError> {
+    pub(super) fn write_hyper(&mut self) -> Result<(), TrainError> {
         let (epoch, epochs) = (self.progress.epoch, self.spec.train.epochs);
         let rate = |(member, plateau): (&Member, &(Tracker, f32))| {
             member.schedule.learning_rate(member.optimizer.learning_rate, epoch, epochs) * plateau.1
@@ -347,7 +240,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// Hands the rest of the current epoch to the device; false if the observer interrupted.
-    fn epoch(&mut self, observer: &mut dyn Observer, steps: &mut VecDeque<PendingSteps>) -> Result<bool, TrainError> {
+    pub(super) fn epoch(
+        &mut self,
+        observer: &mut dyn Observer,
+        steps: &mut VecDeque<PendingSteps>,
+    ) -> Result<bool, TrainError> {
         self.write_hyper()?;
         if self.progress.step_in_epoch == 0 {
             self.session.run(self.training.begin_epoch, 1)?;
@@ -366,7 +263,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Steps of the next launch: bounded by time, by the end of the epoch, and by where the log must be read.
-    fn next_launch(&self, left: u32) -> u32 {
+    pub(super) fn next_launch(&self, left: u32) -> u32 {
         let mut count = self.steps_per_launch.min(left);
         if let Some(period) = self.log_period() {
             count = count.min(period - self.progress.step % period);
@@ -374,20 +271,7 @@ impl<'a> Trainer<'a> {
         count
     }
 
-    /// Every so many steps the log is read: at every logged step where more than loss and accuracy is recorded, else
-    /// before the log wraps.
-    fn log_period(&self) -> Option<u32> {
-        let every = self.spec.train.log_every;
-        let detailed = self.training.record.is_some() || self.records(Record::Validation);
-        let wraps = self.training.log_steps as u32;
-        (every > 0).then_some(if detailed { every.min(wraps) } else { wraps })
-    }
-
-    fn records(&self, what: Record) -> bool {
-        self.spec.train.record.contains(&what)
-    }
-
-    fn launch(&mut self, count: u32) -> Result<(), TrainError> {
+    pub(super) fn launch(&mut self, count: u32) -> Result<(), TrainError> {
         const WORTH_A_CALL: Duration = Duration::from_millis(20);
         let start = Instant::now();
         self.session.run(self.training.step, count)?;
@@ -403,34 +287,44 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Copies the log aside where its period or the epoch ends.
-    fn log_steps(&mut self, steps: &mut VecDeque<PendingSteps>) -> Result<(), TrainError> {
-        let Some(period) = self.log_period() else { return Ok(()) };
-        let last = self.progress.step;
-        let in_epoch = self.progress.step_in_epoch;
-        let since_period = if last.is_multiple_of(period) { period } else { last % period };
-        let ends = in_epoch as usize == self.training.steps_per_epoch;
-        if !last.is_multiple_of(period) && !ends {
-            return Ok(());
-        }
-        let count = since_period.min(in_epoch);
-        let logged = last.is_multiple_of(self.spec.train.log_every);
-        let mut norms = None;
-        if let Some(record) = self.training.record.filter(|_| logged) {
-            self.session.run(record, 1)?;
-            norms = Some(self.session.snapshot(self.plan.whole(self.training.norms))?);
-        }
-        let validation = match self.validation.clone().filter(|_| logged && self.records(Record::Validation)) {
-            Some(evaluation) => Some(self.evaluate(&evaluation)?),
-            None => None,
+    pub(super) fn evaluate(&mut self, evaluation: &Evaluation) -> Result<[Ticket; 2], TrainError> {
+        self.session.run(evaluation.begin, 1)?;
+        self.session.run(evaluation.step, evaluation.steps as u32)?;
+        self.snapshots([evaluation.counters, evaluation.scalars])
+    }
+
+    pub(super) fn score(&mut self, evaluation: Option<Evaluation>) -> Result<Option<Vec<Score>>, TrainError> {
+        let Some(evaluation) = evaluation else { return Ok(None) };
+        self.write_hyper()?;
+        let tickets = self.evaluate(&evaluation)?;
+        self.fetch_scores(tickets).map(Some)
+    }
+
+    pub(super) fn snapshots(&mut self, buffers: [BufferId; 2]) -> Result<[Ticket; 2], TrainError> {
+        let [a, b] = buffers.map(|id| self.plan.whole(id));
+        Ok([self.session.snapshot(a)?, self.session.snapshot(b)?])
+    }
+
+    pub(super) fn measures_test(&self) -> bool {
+        let watched = |metric| matches!(metric, Metric::TestLoss | Metric::TestAccuracy);
+        self.records(Record::Test) || self.watched().into_iter().flatten().any(watched)
+    }
+
+    /// Metrics that early stopping and the plateau schedule watch.
+    pub(super) fn watched(&self) -> [Option<Metric>; 2] {
+        let plateau = match &self.spec.members[0].schedule.kind {
+            ScheduleKind::Plateau { metric, .. } => Some(*metric),
+            _ => None,
         };
-        let log = self.session.snapshot(self.plan.whole(self.training.log))?;
-        steps.push_back(PendingSteps { last, count, log, validation, norms });
-        Ok(())
+        [self.spec.train.early_stop.map(|e| e.metric), plateau]
+    }
+
+    pub(super) fn needs_metrics_at_once(&self) -> bool {
+        self.watched().iter().any(Option::is_some)
     }
 
     /// Evaluates what is measured after an epoch and copies all results aside.
-    fn end_epoch(&mut self) -> Result<Pending, TrainError> {
+    pub(super) fn end_epoch(&mut self) -> Result<Pending, TrainError> {
         self.progress.epoch += 1;
         self.progress.step_in_epoch = 0;
         let train = self.snapshots([self.training.counters, self.training.scalars])?;
@@ -450,176 +344,8 @@ impl<'a> Trainer<'a> {
         Ok(Pending { epoch, step, rates, train, validation, test, weights, seconds: self.seconds() })
     }
 
-    fn measures_test(&self) -> bool {
-        let watched = |metric| matches!(metric, Metric::TestLoss | Metric::TestAccuracy);
-        self.records(Record::Test) || self.watched().into_iter().flatten().any(watched)
-    }
-
-    /// Metrics that early stopping and the plateau schedule watch.
-    fn watched(&self) -> [Option<Metric>; 2] {
-        let plateau = match &self.spec.members[0].schedule.kind {
-            ScheduleKind::Plateau { metric, .. } => Some(*metric),
-            _ => None,
-        };
-        [self.spec.train.early_stop.map(|e| e.metric), plateau]
-    }
-
-    fn needs_metrics_at_once(&self) -> bool {
-        self.watched().iter().any(Option::is_some)
-    }
-
-    fn snapshots(&mut self, buffers: [BufferId; 2]) -> Result<[Ticket; 2], TrainError> {
-        let [a, b] = buffers.map(|id| self.plan.whole(id));
-        Ok([self.session.snapshot(a)?, self.session.snapshot(b)?])
-    }
-
-    fn evaluate(&mut self, evaluation: &Evaluation) -> Result<[Ticket; 2], TrainError> {
-        self.session.run(evaluation.begin, 1)?;
-        self.session.run(evaluation.step, evaluation.steps as u32)?;
-        self.snapshots([evaluation.counters, evaluation.scalars])
-    }
-
-    fn score(&mut self, evaluation: Option<Evaluation>) -> Result<Option<Vec<Score>>, TrainError> {
-        let Some(evaluation) = evaluation else { return Ok(None) };
-        self.write_hyper()?;
-        let tickets = self.evaluate(&evaluation)?;
-        self.fetch_scores(tickets).map(Some)
-    }
-
-    fn fetch_scores(&mut self, tickets: [Ticket; 2]) -> Result<Vec<Score>, TrainError> {
-        let (counters, scalars) = self.fetch_state(tickets)?;
-        let pairs = counters.chunks(state::COUNTERS).zip(scalars.chunks(state::SCALARS));
-        Ok(pairs.map(|(c, s)| Score::of(c, s)).collect())
-    }
-
-    fn fetch_state(&mut self, [counters, scalars]: [Ticket; 2]) -> Result<(Vec<u32>, Vec<f32>), TrainError> {
-        let counters = self.session.fetch(counters)?;
-        let scalars = self.session.fetch(scalars)?;
-        Ok((counters, bytemuck::cast_vec(scalars)))
-    }
-
-    /// Reports all but the last `lag` epochs. True when every member has stopped early.
-    fn report_epochs(
-        &mut self,
-        epochs: &mut VecDeque<Pending>,
-        lag: usize,
-        observer: &mut dyn Observer,
-    ) -> Result<bool, TrainError> {
-        let mut stopped = false;
-        while epochs.len() > lag {
-            let Some(pending) = epochs.pop_front() else { break };
-            let metrics = self.fetch_epoch(&pending, observer)?;
-            stopped = self.react(&metrics)?;
-        }
-        Ok(stopped)
-    }
-
-    fn fetch_epoch(&mut self, pending: &Pending, observer: &mut dyn Observer) -> Result<Vec<EpochMetrics>, TrainError> {
-        let (counters, scalars) = self.fetch_state(pending.train)?;
-        let validation = pending.validation.map(|t| self.fetch_scores(t)).transpose()?;
-        let test = pending.test.map(|t| self.fetch_scores(t)).transpose()?;
-        let mut epochs = Vec::new();
-        for member in 0..self.spec.members.len() {
-            let counters = &counters[member * state::COUNTERS..];
-            let train = Score::of(counters, &scalars[member * state::SCALARS..]);
-            let validation = validation.as_ref().map(|s| s[member]);
-            let test = test.as_ref().map(|s| s[member]);
-            let metrics = EpochMetrics {
-                epoch: pending.epoch,
-                step: pending.step,
-                train_loss: train.loss,
-                train_accuracy: train.accuracy,
-                validation_loss: validation.map(|s| s.loss),
-                validation_accuracy: validation.map(|s| s.accuracy),
-                test_loss: test.map(|s| s.loss),
-                test_accuracy: test.map(|s| s.accuracy),
-                learning_rate: pending.rates[member],
-                seconds: pending.seconds,
-            };
-            observer.epoch(member, &metrics);
-            let bad = counters[state::NOT_FINITE];
-            // One member of a population may diverge while the others go on; a lone model ends the run.
-            if bad != 0 && self.spec.members.len() == 1 {
-                return Err(TrainError::NotFinite { step: bad, epoch: pending.epoch });
-            }
-            epochs.push(metrics);
-        }
-        if let Some(ticket) = pending.weights {
-            let words = self.session.fetch(ticket)?;
-            for (member, words) in words.chunks(self.names.layout.stride).enumerate() {
-                observer.weights(member, pending.epoch, self.names.layout.unpack(words));
-            }
-        }
-        Ok(epochs)
-    }
-
-    /// Early stopping and the plateau schedule. True when every member has stopped.
-    fn react(&mut self, metrics: &[EpochMetrics]) -> Result<bool, TrainError> {
-        let mut all_stopped = self.spec.train.early_stop.is_some();
-        for (member, epoch) in metrics.iter().enumerate() {
-            if let Some(rule) = self.spec.train.early_stop {
-                let tracker = &mut self.progress.early_stop[member];
-                // Once a member has waited long enough its best is fixed, though others may train on beside it.
-                if tracker.waited <= rule.patience {
-                    let value = epoch.get(rule.metric).unwrap_or(f32::NAN);
-                    if tracker.improves(rule.metric, value, epoch.epoch, rule.min_delta) {
-                        let stride = self.names.layout.stride;
-                        let slice = Slice { buffer: self.names.parameters, offset: member * stride, len: stride };
-                        self.best[member] = Some(self.session.read(slice)?);
-                    }
-                }
-                all_stopped &= self.progress.early_stop[member].waited > rule.patience;
-            }
-            if let ScheduleKind::Plateau { metric, factor, patience } = &self.spec.members[member].schedule.kind {
-                let (tracker, scale) = &mut self.progress.plateau[member];
-                let value = epoch.get(*metric).unwrap_or(f32::NAN);
-                if !tracker.improves(*metric, value, epoch.epoch, 0.0) && tracker.waited > *patience {
-                    *scale *= factor;
-                    tracker.waited = 0;
-                }
-            }
-        }
-        Ok(all_stopped)
-    }
-
-    fn report_steps(
-        &mut self,
-        steps: &mut VecDeque<PendingSteps>,
-        observer: &mut dyn Observer,
-    ) -> Result<(), TrainError> {
-        while let Some(pending) = steps.pop_front() {
-            let log: Vec<f32> = bytemuck::cast_vec(self.session.fetch(pending.log)?);
-            let validation = pending.validation.map(|t| self.fetch_scores(t)).transpose()?;
-            let norms = pending.norms.map(|t| self.session.fetch(t)).transpose()?;
-            let (every, capacity) = (self.spec.train.log_every, self.training.log_steps);
-            let numbers = pending.last - pending.count + 1..=pending.last;
-            for step in numbers.filter(|step| step.is_multiple_of(every)) {
-                for member in 0..self.spec.members.len() {
-                    let entry = (member * capacity + (step - 1) as usize % capacity) * 2;
-                    let mut metrics =
-                        StepMetrics { step, loss: log[entry], accuracy: log[entry + 1], ..Default::default() };
-                    if step == pending.last {
-                        let score = validation.as_ref().map(|s| s[member]);
-                        metrics.validation_loss = score.map(|s| s.loss);
-                        metrics.validation_accuracy = score.map(|s| s.accuracy);
-                        self.add_norms(&mut metrics, member, norms.as_deref());
-                    }
-                    observer.step(member, &metrics);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn add_norms(&self, metrics: &mut StepMetrics, member: usize, norms: Option<&[u32]>) {
-        let parameters = &self.spec.model.parameters;
-        let Some(words) = norms.and_then(|n| n.chunks(2 * parameters.len()).nth(member)) else { return };
-        let norm = |which: usize| -> BTreeMap<String, f32> {
-            let squares = words.chunks(2).map(|pair| f32::from_bits(pair[which]).sqrt());
-            parameters.iter().map(|p| p.name.clone()).zip(squares).collect()
-        };
-        metrics.gradient_norms = self.records(Record::GradientNorms).then(|| norm(0));
-        metrics.weight_norms = self.records(Record::WeightNorms).then(|| norm(1));
+    pub(super) fn records(&self, what: Record) -> bool {
+        self.spec.train.record.contains(&what)
     }
 }
 

@@ -1,6 +1,6 @@
 //! All cases of a kernel in one plan: binding i of every case lies in buffer i, between canaries.
 
-use crate::kernel::{Case, Contents, Element, Kernel};
+use crate::kernel::{Access, Binding, Case, Contents, Element, Kernel};
 use crate::plan::{BufferId, Plan, ProgramId, Role, SLICE_ALIGNMENT, Slice};
 use std::ops::Range;
 
@@ -8,11 +8,13 @@ use std::ops::Range;
 /// device that checks bounds lets no shader leave its binding, and would hide an overrun from us.
 const GUARD: usize = SLICE_ALIGNMENT;
 
-/// A NaN in float arrays, so that reading a canary shows too, and an impossible index in integer arrays.
-pub(super) const fn canary(element: Element) -> u32 {
-    match element {
-        Element::F32 => 0x7fc0_cafe,
-        Element::U32 => 0xdead_beef,
+/// What surrounds a binding's contents. A NaN in floats that are only read, so that reading it shows too; in floats that
+/// are written a number that arithmetic does not keep, as it would a NaN; in integers an impossible index.
+pub(super) const fn canary(binding: &Binding) -> u32 {
+    match (binding.element, binding.access) {
+        (Element::F32, Access::Read) => 0x7fc0_cafe,
+        (Element::F32, Access::ReadWrite) => 0xfe59_cafe,
+        (Element::U32, _) => 0xdead_beef,
     }
 }
 
@@ -39,7 +41,8 @@ impl Layout {
             if !fits {
                 return Err(format!("case {}: its contents do not fit the kernel's bindings", case.name));
             }
-            let places: Vec<_> = words.iter_mut().zip(&case.contents).map(|(w, c)| append(w, c)).collect();
+            let places: Vec<_> =
+                words.iter_mut().zip(bindings).zip(&case.contents).map(|((w, b), c)| append(w, c, canary(b))).collect();
             let mut dispatch = case.dispatch.clone();
             dispatch.kernel = kernel;
             dispatch.label.clone_from(&case.name);
@@ -57,8 +60,7 @@ impl Layout {
 }
 
 /// Appends guard, contents and guards that end at a slice's alignment; returns where the contents are.
-fn append(words: &mut Vec<u32>, contents: &Contents) -> Range<usize> {
-    let guard = canary(contents.element());
+fn append(words: &mut Vec<u32>, contents: &Contents, guard: u32) -> Range<usize> {
     words.resize(words.len() + GUARD, guard);
     let start = words.len();
     match contents {

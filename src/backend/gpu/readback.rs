@@ -2,13 +2,10 @@
 
 use super::device::Device;
 use crate::backend::{BackendError, Ticket};
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-
-const WAITING: u8 = 0;
-const MAPPED: u8 = 1;
-const FAILED: u8 = 2;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 #[derive(Default)]
 pub(super) struct Readback {
@@ -22,9 +19,21 @@ pub(super) struct Readback {
 struct Copy {
     staging: wgpu::Buffer,
     bytes: u64,
-    /// Number of the submit that makes the copy, once there is one.
-    flight: Option<u64>,
-    state: Arc<AtomicU8>,
+    /// Number of the submit that makes the copy, and where wgpu tells that its memory is mapped, once there is one.
+    flight: Option<(u64, Mapped)>,
+}
+
+type Mapped = OneshotReceiver<Result<(), wgpu::BufferAsyncError>>;
+
+/// Waits until wgpu has told how the mapping went: `None` when it dropped the request.
+fn answer(device: &Device, mapped: &Mapped) -> Result<Option<Result<(), wgpu::BufferAsyncError>>, BackendError> {
+    let mut answer = pin!(mapped.receive());
+    // Waiting for a submit mostly brings the answers to its mappings. Only else is there more to wait for.
+    if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return Ok(answer);
+    }
+    device.poll(wgpu::PollType::wait_indefinitely())?;
+    Ok(pollster::block_on(answer))
 }
 
 /// Sizes are rounded up so that few buffers serve many: to a power of two, above 16 MiB to a multiple of it.
@@ -51,7 +60,7 @@ impl Readback {
     pub fn encoded(&mut self, staging: wgpu::Buffer, bytes: u64) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
-        self.copies.insert(ticket, Copy { staging, bytes, flight: None, state: Arc::default() });
+        self.copies.insert(ticket, Copy { staging, bytes, flight: None });
         self.encoded.push(ticket);
         ticket
     }
@@ -60,27 +69,26 @@ impl Readback {
     pub fn submitted(&mut self, flight: u64) {
         for ticket in self.encoded.drain(..) {
             let Some(copy) = self.copies.get_mut(&ticket) else { continue };
-            copy.flight = Some(flight);
-            let state = copy.state.clone();
+            let (sender, mapped) = oneshot_channel();
+            copy.flight = Some((flight, mapped));
             copy.staging.slice(..copy.bytes).map_async(wgpu::MapMode::Read, move |result| {
-                state.store(if result.is_ok() { MAPPED } else { FAILED }, Ordering::Release);
+                // It fails when the copy was given up, and then nobody asks.
+                let _ = sender.send(result);
             });
         }
     }
 
     /// The submit that a ticket's copy is in: `None` for an unknown ticket, `Some(None)` before it is submitted.
     pub fn flight(&self, ticket: Ticket) -> Option<Option<u64>> {
-        self.copies.get(&ticket).map(|c| c.flight)
+        self.copies.get(&ticket).map(|c| c.flight.as_ref().map(|(flight, _)| *flight))
     }
 
     /// The words of a finished copy.
     pub fn take(&mut self, device: &Device, ticket: Ticket) -> Result<Vec<u32>, BackendError> {
         let failed = |why: &str| device.invalid("a read", why);
         let copy = self.copies.remove(&ticket).ok_or_else(|| failed("this ticket was fetched before"))?;
-        if copy.state.load(Ordering::Acquire) == WAITING {
-            device.poll(wgpu::PollType::wait_indefinitely())?;
-        }
-        if copy.state.load(Ordering::Acquire) != MAPPED {
+        let (_, mapped) = copy.flight.ok_or_else(|| failed("its copy was not submitted"))?;
+        if !matches!(answer(device, &mapped)?, Some(Ok(()))) {
             device.check()?;
             return Err(failed("the copy could not be mapped"));
         }

@@ -1,0 +1,206 @@
+//! What comes back from the device: metrics of epochs and steps, and what training makes of them.
+
+use super::{EpochMetrics, Observer, Score, StepMetrics, TrainError, Trainer};
+use crate::backend::Ticket;
+use crate::kernel::state;
+use crate::plan::Slice;
+use crate::recipe::{Record, ScheduleKind};
+use std::collections::{BTreeMap, VecDeque};
+
+/// An epoch's results on their way from the device.
+pub(super) struct Pending {
+    pub(super) epoch: u32,
+    pub(super) step: u32,
+    pub(super) rates: Vec<f32>,
+    pub(super) train: [Ticket; 2],
+    pub(super) validation: Option<[Ticket; 2]>,
+    pub(super) test: Option<[Ticket; 2]>,
+    pub(super) weights: Option<Ticket>,
+    pub(super) seconds: f64,
+}
+
+/// Logged steps on their way from the device: the last `count` steps up to `last`.
+pub(super) struct PendingSteps {
+    pub(super) last: u32,
+    pub(super) count: u32,
+    pub(super) log: Ticket,
+    pub(super) validation: Option<[Ticket; 2]>,
+    pub(super) norms: Option<Ticket>,
+}
+
+impl Trainer<'_> {
+    /// Every so many steps the log is read: at every logged step where more than loss and accuracy is recorded, else
+    /// before the log wraps.
+    pub(super) fn log_period(&self) -> Option<u32> {
+        let every = self.spec.train.log_every;
+        let detailed = self.training.record.is_some() || self.records(Record::Validation);
+        let wraps = self.training.log_steps as u32;
+        (every > 0).then_some(if detailed { every.min(wraps) } else { wraps })
+    }
+
+    /// Copies the log aside where its period or the epoch ends.
+    pub(super) fn log_steps(&mut self, steps: &mut VecDeque<PendingSteps>) -> Result<(), TrainError> {
+        let Some(period) = self.log_period() else { return Ok(()) };
+        let last = self.progress.step;
+        let in_epoch = self.progress.step_in_epoch;
+        let since_period = if last.is_multiple_of(period) { period } else { last % period };
+        let ends = in_epoch as usize == self.training.steps_per_epoch;
+        if !last.is_multiple_of(period) && !ends {
+            return Ok(());
+        }
+        let count = since_period.min(in_epoch);
+        let logged = last.is_multiple_of(self.spec.train.log_every);
+        let mut norms = None;
+        if let Some(record) = self.training.record.filter(|_| logged) {
+            self.session.run(record, 1)?;
+            norms = Some(self.session.snapshot(self.plan.whole(self.training.norms))?);
+        }
+        let validation = match self.validation.clone().filter(|_| logged && self.records(Record::Validation)) {
+            Some(evaluation) => Some(self.evaluate(&evaluation)?),
+            None => None,
+        };
+        let log = self.session.snapshot(self.plan.whole(self.training.log))?;
+        steps.push_back(PendingSteps { last, count, log, validation, norms });
+        Ok(())
+    }
+
+    pub(super) fn fetch_scores(&mut self, tickets: [Ticket; 2]) -> Result<Vec<Score>, TrainError> {
+        let (counters, scalars) = self.fetch_state(tickets)?;
+        let pairs = counters.chunks(state::COUNTERS).zip(scalars.chunks(state::SCALARS));
+        Ok(pairs.map(|(c, s)| Score::of(c, s)).collect())
+    }
+
+    pub(super) fn fetch_state(&mut self, [counters, scalars]: [Ticket; 2]) -> Result<(Vec<u32>, Vec<f32>), TrainError> {
+        let counters = self.session.fetch(counters)?;
+        let scalars = self.session.fetch(scalars)?;
+        Ok((counters, bytemuck::cast_vec(scalars)))
+    }
+
+    /// Reports all but the last `lag` epochs. True when every member has stopped early.
+    pub(super) fn report_epochs(
+        &mut self,
+        epochs: &mut VecDeque<Pending>,
+        lag: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, TrainError> {
+        let mut stopped = false;
+        while epochs.len() > lag {
+            let Some(pending) = epochs.pop_front() else { break };
+            let metrics = self.fetch_epoch(&pending, observer)?;
+            stopped = self.react(&metrics)?;
+        }
+        Ok(stopped)
+    }
+
+    pub(super) fn fetch_epoch(
+        &mut self,
+        pending: &Pending,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<EpochMetrics>, TrainError> {
+        let (counters, scalars) = self.fetch_state(pending.train)?;
+        let validation = pending.validation.map(|t| self.fetch_scores(t)).transpose()?;
+        let test = pending.test.map(|t| self.fetch_scores(t)).transpose()?;
+        let mut epochs = Vec::new();
+        for member in 0..self.spec.members.len() {
+            let counters = &counters[member * state::COUNTERS..];
+            let train = Score::of(counters, &scalars[member * state::SCALARS..]);
+            let validation = validation.as_ref().map(|s| s[member]);
+            let test = test.as_ref().map(|s| s[member]);
+            let metrics = EpochMetrics {
+                epoch: pending.epoch,
+                step: pending.step,
+                train_loss: train.loss,
+                train_accuracy: train.accuracy,
+                validation_loss: validation.map(|s| s.loss),
+                validation_accuracy: validation.map(|s| s.accuracy),
+                test_loss: test.map(|s| s.loss),
+                test_accuracy: test.map(|s| s.accuracy),
+                learning_rate: pending.rates[member],
+                seconds: pending.seconds,
+            };
+            observer.epoch(member, &metrics);
+            let bad = counters[state::NOT_FINITE];
+            // One member of a population may diverge while the others go on; a lone model ends the run.
+            if bad != 0 && self.spec.members.len() == 1 {
+                return Err(TrainError::NotFinite { step: bad, epoch: pending.epoch });
+            }
+            epochs.push(metrics);
+        }
+        if let Some(ticket) = pending.weights {
+            let words = self.session.fetch(ticket)?;
+            for (member, words) in words.chunks(self.names.layout.stride).enumerate() {
+                observer.weights(member, pending.epoch, self.names.layout.unpack(words));
+            }
+        }
+        Ok(epochs)
+    }
+
+    /// Early stopping and the plateau schedule. True when every member has stopped.
+    pub(super) fn react(&mut self, metrics: &[EpochMetrics]) -> Result<bool, TrainError> {
+        let mut all_stopped = self.spec.train.early_stop.is_some();
+        for (member, epoch) in metrics.iter().enumerate() {
+            if let Some(rule) = self.spec.train.early_stop {
+                let tracker = &mut self.progress.early_stop[member];
+                // Once a member has waited long enough its best is fixed, though others may train on beside it.
+                if tracker.waited <= rule.patience {
+                    let value = epoch.get(rule.metric).unwrap_or(f32::NAN);
+                    if tracker.improves(rule.metric, value, epoch.epoch, rule.min_delta) {
+                        let stride = self.names.layout.stride;
+                        let slice = Slice { buffer: self.names.parameters, offset: member * stride, len: stride };
+                        self.best[member] = Some(self.session.read(slice)?);
+                    }
+                }
+                all_stopped &= self.progress.early_stop[member].waited > rule.patience;
+            }
+            if let ScheduleKind::Plateau { metric, factor, patience } = &self.spec.members[member].schedule.kind {
+                let (tracker, scale) = &mut self.progress.plateau[member];
+                let value = epoch.get(*metric).unwrap_or(f32::NAN);
+                if !tracker.improves(*metric, value, epoch.epoch, 0.0) && tracker.waited > *patience {
+                    *scale *= factor;
+                    tracker.waited = 0;
+                }
+            }
+        }
+        Ok(all_stopped)
+    }
+
+    pub(super) fn report_steps(
+        &mut self,
+        steps: &mut VecDeque<PendingSteps>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        while let Some(pending) = steps.pop_front() {
+            let log: Vec<f32> = bytemuck::cast_vec(self.session.fetch(pending.log)?);
+            let validation = pending.validation.map(|t| self.fetch_scores(t)).transpose()?;
+            let norms = pending.norms.map(|t| self.session.fetch(t)).transpose()?;
+            let (every, capacity) = (self.spec.train.log_every, self.training.log_steps);
+            let numbers = pending.last - pending.count + 1..=pending.last;
+            for step in numbers.filter(|step| step.is_multiple_of(every)) {
+                for member in 0..self.spec.members.len() {
+                    let entry = (member * capacity + (step - 1) as usize % capacity) * 2;
+                    let mut metrics =
+                        StepMetrics { step, loss: log[entry], accuracy: log[entry + 1], ..Default::default() };
+                    if step == pending.last {
+                        let score = validation.as_ref().map(|s| s[member]);
+                        metrics.validation_loss = score.map(|s| s.loss);
+                        metrics.validation_accuracy = score.map(|s| s.accuracy);
+                        self.add_norms(&mut metrics, member, norms.as_deref());
+                    }
+                    observer.step(member, &metrics);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_norms(&self, metrics: &mut StepMetrics, member: usize, norms: Option<&[u32]>) {
+        let parameters = &self.spec.model.parameters;
+        let Some(words) = norms.and_then(|n| n.chunks(2 * parameters.len()).nth(member)) else { return };
+        let norm = |which: usize| -> BTreeMap<String, f32> {
+            let squares = words.chunks(2).map(|pair| f32::from_bits(pair[which]).sqrt());
+            parameters.iter().map(|p| p.name.clone()).zip(squares).collect()
+        };
+        metrics.gradient_norms = self.records(Record::GradientNorms).then(|| norm(0));
+        metrics.weight_norms = self.records(Record::WeightNorms).then(|| norm(1));
+    }
+}

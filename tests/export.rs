@@ -1,0 +1,252 @@
+//! Saved models: what is written is read, and what is wrong is said.
+
+use std::path::{Path, PathBuf};
+
+use gputrain::data::{Array, Scaling, read_arrays, write_arrays};
+use gputrain::export::{ExportError, Format, SavedModel, load_parameters, parameter_hash, write};
+use gputrain::model::Model;
+use gputrain::recipe::Recipe;
+
+const RECIPE: &str = r#"
+    name = "small"
+    [model]
+    input = [6, 6, 2]
+    layers = [{ conv2d = 3, kernel = 3 }, { max_pool = 2 }, { dense = 4, activation = "relu", bias = false }, { dense = 3 }]
+"#;
+
+fn sample() -> SavedModel {
+    let recipe = Recipe::parse(RECIPE, "small.toml", &[]).unwrap();
+    let model = Model::build(&recipe.model, None).unwrap();
+    let parameters = model.initialise(7);
+    // Numbers that have no short decimals.
+    let thirds = |n: usize| (1..=n).map(|i| i as f32 / 3.0).collect();
+    let scaling = Scaling { subtract: thirds(72), divide: thirds(72), add: -0.1 };
+    SavedModel { recipe, model, scaling, parameters }
+}
+
+fn saved(folder: &Path) -> PathBuf {
+    let path = folder.join("model.safetensors");
+    sample().save(&path).unwrap();
+    path
+}
+
+#[test]
+fn what_is_saved_is_loaded_from_the_file_and_from_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    assert_eq!(SavedModel::load(&path).unwrap(), sample());
+    assert_eq!(SavedModel::load(folder.path()).unwrap(), sample());
+    assert_eq!(load_parameters(folder.path(), &sample().model).unwrap(), sample().parameters);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_same_model_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["a.safetensors", "b.safetensors"].map(|name| folder.path().join(name));
+    let bytes = paths.map(|path| {
+        sample().save(&path).unwrap();
+        std::fs::read(path).unwrap()
+    });
+    assert_eq!(bytes[0], bytes[1]);
+}
+
+#[test]
+fn other_readers_find_pytorchs_names_and_shapes() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(saved(folder.path())).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let shape = |name: &str| file.tensor(name).unwrap().shape().to_vec();
+    assert_eq!(shape("layers.0.weight"), [3, 2, 3, 3]);
+    assert_eq!(shape("layers.0.bias"), [3]);
+    assert_eq!(shape("layers.1.weight"), [4, 12]);
+    assert_eq!(shape("layers.2.weight"), [3, 4]);
+    assert_eq!(file.len(), 5);
+    let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    assert_eq!(header % 8, 0);
+    let metadata = metadata.metadata().clone().unwrap();
+    assert_eq!(metadata["parameter_hash"], parameter_hash(&sample().parameters));
+    assert_eq!(metadata["gputrain.version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(Recipe::parse(&metadata["gputrain.recipe"], "metadata", &[]).unwrap(), sample().recipe);
+}
+
+#[test]
+fn an_input_that_the_data_told_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = sample();
+    model.recipe.model.input = Vec::new();
+    let path = folder.path().join("model.safetensors");
+    model.save(&path).unwrap();
+    assert_eq!(SavedModel::load(&path).unwrap().recipe.model.input, [6, 6, 2]);
+}
+
+#[test]
+fn the_hash_is_that_of_the_bytes() {
+    let expected = blake3::hash(&[0, 0, 128, 63, 0, 0, 0, 192, 0, 0, 0, 128]).to_hex();
+    assert_eq!(parameter_hash(&[vec![1.0, -2.0], vec![-0.0]]), expected.to_string());
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    let bytes = std::fs::read(&path).unwrap();
+    for length in [0, 7, 8, 100, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let error = SavedModel::load(&path).unwrap_err();
+        assert!(matches!(error, ExportError::Malformed { .. }), "{length} bytes: {error}");
+    }
+}
+
+#[test]
+fn no_damaged_byte_goes_unnoticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    let bytes = std::fs::read(&path).unwrap();
+    for at in (0..bytes.len()).step_by(11) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x11;
+        std::fs::write(&path, &damaged).unwrap();
+        // A changed letter of the recipe's name or of the version still makes a whole model; anything else is refused.
+        if let Ok(loaded) = SavedModel::load(&path) {
+            assert_eq!(loaded.parameters, sample().parameters, "byte {at}");
+        }
+    }
+    let mut damaged = bytes;
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    let error = SavedModel::load(&path).unwrap_err();
+    assert!(matches!(error, ExportError::Hash { .. }), "{error}");
+}
+
+/// Writes the sample with changed metadata and loads it.
+fn with_metadata(key: &str, text: Option<&str>) -> ExportError {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    let bytes = std::fs::read(&path).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let mut metadata = header.metadata().clone().unwrap();
+    match text {
+        Some(text) => metadata.insert(key.to_string(), text.to_string()),
+        None => metadata.remove(key),
+    };
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let changed = safetensors::serialize(file.tensors(), Some(metadata)).unwrap();
+    std::fs::write(&path, changed).unwrap();
+    SavedModel::load(&path).unwrap_err()
+}
+
+#[test]
+fn what_is_wrong_with_the_definition_is_named() {
+    let error = with_metadata("gputrain.recipe", None);
+    assert!(matches!(error, ExportError::NoDefinition { key: "gputrain.recipe", .. }), "{error}");
+    let error = with_metadata("gputrain.recipe", Some("name = 5"));
+    assert!(matches!(error, ExportError::Recipe { .. }), "{error}");
+    let error = with_metadata("gputrain.recipe", Some("[model]\ninput = [3]\nlayers = [{ max_pool = 2 }]"));
+    assert!(matches!(error, ExportError::Model { .. }), "{error}");
+    let error = with_metadata("gputrain.recipe", Some("[model]\ninput = [72]\nlayers = [{ dense = 3 }]"));
+    assert!(matches!(error, ExportError::Shape { .. }), "{error}");
+    for scaling in [
+        "x",
+        r#"{"subtract":[0],"divide":[0],"add":0}"#,
+        r#"{"subtract":[0,1],"divide":[1,1],"add":0}"#,
+        r#"{"subtract":[],"divide":[],"add":0}"#,
+        r#"{"subtract":[1e300],"divide":[1],"add":0}"#,
+    ] {
+        let error = with_metadata("gputrain.scaling", Some(scaling));
+        assert!(matches!(error, ExportError::Scaling { .. }), "{scaling}: {error}");
+    }
+}
+
+#[test]
+fn a_folder_without_a_model_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(SavedModel::load(folder.path()), Err(ExportError::NoModel { .. })));
+    assert!(matches!(SavedModel::load(&folder.path().join("no.safetensors")), Err(ExportError::Read { .. })));
+}
+
+#[test]
+fn weights_that_do_not_fit_are_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut model = sample();
+    model.parameters[1].pop();
+    assert!(matches!(model.save(&path), Err(ExportError::Shape { .. })));
+    model.parameters.pop();
+    assert!(matches!(write(&model, Format::Npz, &path.with_extension("npz")), Err(ExportError::Missing { .. })));
+    assert!(!path.exists());
+}
+
+#[test]
+fn npz_holds_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.npz");
+    write(&sample(), Format::Npz, &path).unwrap();
+    assert_eq!(load_parameters(&path, &sample().model).unwrap(), sample().parameters);
+    let names: Vec<String> = read_arrays(path.to_str().unwrap()).unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names[..2], ["layers.0.weight", "layers.0.bias"]);
+    let wrong = write(&sample(), Format::Npz, &folder.path().join("weights.safetensors"));
+    assert!(matches!(wrong, Err(ExportError::Extension { .. })));
+}
+
+/// Writes the sample's weights, changed by `change`, and loads them for its model.
+fn loaded(change: impl FnOnce(&mut Vec<(String, Array)>)) -> Result<Vec<Vec<f32>>, ExportError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.npz");
+    let SavedModel { model, parameters, .. } = sample();
+    let array = |(p, values): (&gputrain::model::Parameter, &Vec<f32>)| {
+        (p.name.clone(), Array::from_f32(&p.shape, values).unwrap())
+    };
+    let mut arrays: Vec<_> = model.parameters.iter().zip(&parameters).map(array).collect();
+    change(&mut arrays);
+    let arrays: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (name.as_str(), array)).collect();
+    write_arrays(&path, &arrays).unwrap();
+    load_parameters(&path, &model)
+}
+
+#[test]
+fn doubles_are_rounded_and_the_order_of_the_file_does_not_matter() {
+    let changed = loaded(|arrays| {
+        for (_, array) in arrays.iter_mut() {
+            *array = Array::from_f64(array.shape(), &array.to_f64()).unwrap();
+        }
+        arrays.reverse();
+    });
+    assert_eq!(changed.unwrap(), sample().parameters);
+}
+
+#[test]
+fn initial_weights_that_do_not_fit_are_named_with_what_was_expected() {
+    let text = |result: Result<_, ExportError>| result.unwrap_err().to_string();
+    let missing = text(loaded(|arrays| drop(arrays.remove(1))));
+    assert!(missing.contains("no layers.0.bias") && missing.contains("layers.1.weight (4, 12)"), "{missing}");
+    let unknown = text(loaded(|arrays| arrays.push(("layers.9.bias".into(), Array::from_f32(&[1], &[0.0]).unwrap()))));
+    assert!(unknown.contains("unknown layers.9.bias (1,)"), "{unknown}");
+    let transposed = text(loaded(|arrays| arrays[2].1 = Array::from_f32(&[12, 4], &[0.0; 48]).unwrap()));
+    assert!(transposed.contains("layers.1.weight is (12, 4), expected (4, 12); weights lie"), "{transposed}");
+    let integers = text(loaded(|arrays| arrays[1].1 = Array::from_u32(&[3], &[0; 3]).unwrap()));
+    assert!(integers.contains("layers.0.bias holds uint32"), "{integers}");
+    let infinite = text(loaded(|arrays| arrays[1].1 = Array::from_f64(&[3], &[0.0, 1e300, 0.0]).unwrap()));
+    assert!(infinite.contains("layers.0.bias holds inf at place 1"), "{infinite}");
+    let model = sample().model;
+    assert!(matches!(load_parameters(Path::new("weights.bin"), &model), Err(ExportError::UnknownFormat { .. })));
+    assert!(matches!(load_parameters(Path::new("none.npz"), &model), Err(ExportError::Data(_))));
+}
+
+#[test]
+fn numpy_reads_the_export() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.npz");
+    write(&sample(), Format::Npz, &path).unwrap();
+    let script = "import sys\ntry:\n import numpy\nexcept ImportError:\n print('absent'); sys.exit()\n\
+                  f = numpy.load(sys.argv[1])\nprint(len(f), f['layers.0.weight'].shape, f['layers.2.bias'].dtype)";
+    let output = match std::process::Command::new("python3").args(["-c", script]).arg(&path).output() {
+        Ok(output) => String::from_utf8(output.stdout).unwrap(),
+        Err(_) => "absent".to_string(),
+    };
+    if output.trim() == "absent" {
+        println!("skipped: there is no Python with NumPy");
+        return;
+    }
+    assert_eq!(output.trim(), "5 (3, 2, 3, 3) float32");
+}
