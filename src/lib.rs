@@ -35,5 +35,6 @@ pub mod plan;
 pub mod recipe;
 pub mod report;
 pub mod run;
+pub mod sweep;
 pub mod train;
 pub mod verify;

@@ -73,7 +73,7 @@ impl SavedModel {
         };
         let recipe = Recipe::parse(entry(RECIPE)?, RECIPE, &[]).map_err(|problem| {
             let version = contents.metadata.get(VERSION).map_or("an unknown version", String::as_str);
-            ExportError::Recipe { path: path.clone(), version: version.to_string(), problem }
+            ExportError::Recipe { path: path.clone(), version: version.to_string(), problem: Box::new(problem) }
         })?;
         let model =
             Model::build(&recipe.model, None).map_err(|problem| ExportError::Model { path: path.clone(), problem })?;
