@@ -68,7 +68,7 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        problem: ModelError,
+        problem: Box<ModelError>,
     },
     /// The scaling inside cannot be used.
     #[error("{}: gputrain.scaling in its metadata {problem}; save the model again", path.display())]
