@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::recipe::{Recipe, TrainSpec};
 use crate::report::{write_atomically, write_run_report};
 use crate::run::{Recorder, RunError, RunFolder, Summary};
-use crate::train::{Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
+use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Instant;
@@ -126,6 +126,15 @@ impl Loaded {
     }
 }
 
+/// How a run ended, as it was observed.
+struct End {
+    last: Option<EpochMetrics>,
+    /// The epoch in which the loss was no longer finite.
+    diverged: Option<u32>,
+    /// Seconds from the start of the process to the first step.
+    startup: f64,
+}
+
 /// A run that is over.
 pub(super) struct Finished {
     pub summary: Summary,
@@ -201,7 +210,7 @@ impl Runner<'_> {
         let tracks = observer.tracks;
         let mut ends = Vec::new();
         for track in tracks {
-            ends.push((track.last.clone(), track.diverged));
+            ends.push(End { last: track.last.clone(), diverged: track.diverged, startup: 0.0 });
             track.finish()?;
         }
         let outcomes: Vec<Option<Outcome>> = match result {
@@ -217,31 +226,42 @@ impl Runner<'_> {
         let first_step = trainer.first_step_at().map(|at| at.duration_since(self.options.started));
         let startup = first_step.unwrap_or_default().as_secs_f64();
         let mut finished = Vec::new();
-        for ((((entry, model), folder), outcome), (last, diverged)) in
+        for ((((entry, model), folder), outcome), end) in
             entries.iter().zip(models).zip(&folders).zip(outcomes).zip(ends)
         {
-            let outcome = outcome.filter(|outcome| diverged.is_none() && is_finite(outcome));
-            let last_epoch = last.as_ref().map_or(0, |last| last.epoch);
-            let diverged = if outcome.is_none() { diverged.or(Some(last_epoch)) } else { None };
-            let mut summary = summarise(&entry.recipe, &model, self.backend, outcome.as_ref());
-            summary.startup_seconds = startup;
-            if let Some(last) = last {
-                summary.train_loss = Some(last.train_loss).filter(|_| outcome.is_some());
-                summary.train_accuracy = Some(last.train_accuracy).filter(|_| outcome.is_some());
-                (summary.epochs, summary.steps, summary.seconds) = (last.epoch, last.step, last.seconds);
-                summary.steps_per_second = f64::from(last.step) / last.seconds.max(f64::MIN_POSITIVE);
-            }
-            if let Some(Outcome { parameters, .. }) = outcome {
-                let (recipe, scaling) = (entry.recipe.clone(), scaling.clone());
-                SavedModel { recipe, model, scaling, parameters }.save(&folder.file("model.safetensors"))?;
-            }
-            let io = |source| SweepError::Io { path: folder.file("summary.json"), source };
-            let text = serde_json::to_string_pretty(&summary).map_err(|error| io(error.into()))?;
-            folder.write("summary.json", text.as_bytes())?;
-            write_run_report(folder.path(), &[])?;
-            finished.push(Finished { summary, diverged });
+            finished.push(self.conclude((entry, model, scaling), folder, outcome, End { startup, ..end })?);
         }
         Ok(finished)
+    }
+
+    /// Writes the weights, the summary and the report of a run.
+    fn conclude(
+        &self,
+        (entry, model, scaling): (&Entry, Model, &Scaling),
+        folder: &RunFolder,
+        outcome: Option<Outcome>,
+        end: End,
+    ) -> Result<Finished, SweepError> {
+        let outcome = outcome.filter(|outcome| end.diverged.is_none() && is_finite(outcome));
+        let last_epoch = end.last.as_ref().map_or(0, |last| last.epoch);
+        let diverged = if outcome.is_none() { end.diverged.or(Some(last_epoch)) } else { None };
+        let mut summary = summarise(&entry.recipe, &model, self.backend, outcome.as_ref());
+        summary.startup_seconds = end.startup;
+        if let Some(last) = end.last {
+            summary.train_loss = Some(last.train_loss).filter(|_| outcome.is_some());
+            summary.train_accuracy = Some(last.train_accuracy).filter(|_| outcome.is_some());
+            (summary.epochs, summary.steps, summary.seconds) = (last.epoch, last.step, last.seconds);
+            summary.steps_per_second = f64::from(last.step) / last.seconds.max(f64::MIN_POSITIVE);
+        }
+        if let Some(Outcome { parameters, .. }) = outcome {
+            let (recipe, scaling) = (entry.recipe.clone(), scaling.clone());
+            SavedModel { recipe, model, scaling, parameters }.save(&folder.file("model.safetensors"))?;
+        }
+        let io = |source| SweepError::Io { path: folder.file("summary.json"), source };
+        let text = serde_json::to_string_pretty(&summary).map_err(|error| io(error.into()))?;
+        folder.write("summary.json", text.as_bytes())?;
+        write_run_report(folder.path(), &[])?;
+        Ok(Finished { summary, diverged })
     }
 
     /// The folder of a run. What an interrupted sweep left there is removed: the run begins anew.
