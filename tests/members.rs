@@ -10,7 +10,9 @@ mod story;
 use cases::{GoldenCase, relative_error, spec};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::{Backend, BackendError, DeviceInfo, Session};
+use gputrain::data::{Dataset, Examples, Features, Storage, Targets};
 use gputrain::job::Job;
+use gputrain::model::{Model, Shape};
 use gputrain::plan::{Limits, Plan};
 use gputrain::recipe::{Recipe, Schedule};
 use gputrain::train::{Checkpoint, Member, Stop, TrainError, Trainer};
@@ -86,7 +88,10 @@ fn small_models_side_by_side_train_as_each_alone() {
 
 #[test]
 fn larger_models_side_by_side_train_as_each_alone() {
-    side_by_side(&digits(&[("data.validation", "9500"), ("train.epochs", "2"), ("train.log_every", "1")]));
+    let mut job = digits(&[("train.epochs", "2"), ("train.log_every", "1")]);
+    job.dataset.train = job.dataset.train.select(&(0..500).collect::<Vec<_>>());
+    job.dataset.validation = Some(job.dataset.train.select(&(0..100).collect::<Vec<_>>()));
+    side_by_side(&job);
 }
 
 /// Interrupts a run after `steps`, goes on in another trainer from a checkpoint that went through a file, and returns
@@ -167,18 +172,38 @@ impl Backend for Limited<'_> {
     }
 }
 
-/// Two parts of training and of validation images, and an update in two ranges.
+/// Bytes of noise under a wide network, in memory.
+fn noise(overrides: &[(&str, &str)], features: usize, [train, validation]: [usize; 2]) -> Job {
+    let input = format!("[{features}]");
+    let mut job = digits(&[("model.layers", "[{ dense = 10 }]"), ("data.validation", "0")]);
+    let overrides = [&[("model.input", &*input), ("data.validation", "0")][..], overrides].concat();
+    let overrides: Vec<(String, String)> = overrides.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    job.recipe = Recipe::parse(Recipe::builtin("digits").unwrap(), "digits", &overrides).unwrap();
+    job.model = Model::build(&job.recipe.model, None).unwrap();
+    let examples = |count: usize| Examples {
+        features: Features {
+            storage: Storage::U8((0..count * features).map(|i| (i * 2_654_435_761 >> 13) as u8).collect()),
+            count,
+            shape: Shape::Features(features),
+        },
+        targets: Targets::Classes { labels: (0..count as u32).map(|i| i * 7 % 10).collect(), classes: 10 },
+    };
+    job.dataset = Dataset { train: examples(train), validation: Some(examples(validation)), test: None };
+    job
+}
+
+/// Two parts of training images, and an update in two ranges.
 #[test]
 fn what_is_larger_than_a_binding_trains_in_parts() {
-    let layers = "[{ dense = 800, activation = \"relu\" }, { dense = 500, activation = \"relu\" }, { dense = 10 }]";
-    let wide = [("model.layers", layers), ("data.validation", "5000"), ("train.batch", "1024"), ("train.epochs", "1")];
-    let job = digits(&[&wide[..], &[("train.log_every", "1")]].concat());
+    let layers = "[{ dense = 40, activation = \"relu\" }, { dense = 1500, activation = \"relu\" }, { dense = 10 }]";
+    let set = [("model.layers", layers), ("train.batch", "30"), ("train.epochs", "2"), ("train.log_every", "1")];
+    let job = noise(&set, 20_000, [200, 30]);
     let members = [Member::of(&job.recipe)];
     for backend in backends() {
         let limited = Limited(&*backend, 3_400_000);
         let trainer = Trainer::new(&limited, spec(&job, &members)).unwrap();
         let buffer = |name: &str| trainer.plan().buffers.iter().any(|b| b.name == name);
-        assert!(buffer("train.images.1") && buffer("validation.images.1") && !buffer("train.images.2"));
+        assert!(buffer("train.images.1") && !buffer("train.images.2"));
         let updates = trainer.step_program().dispatches.iter().filter(|d| d.label.starts_with("update")).count();
         assert_eq!(updates, 2);
         drop(trainer);

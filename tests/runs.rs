@@ -13,7 +13,8 @@ const ADAM: &str = r#"
 name = "small-adam"
 seed = 3
 [data]
-validation = 8000
+test = 7500
+validation = 500
 scale = "unit"
 [model]
 input = [784]
@@ -31,7 +32,8 @@ const PLATEAU: &str = r#"
 name = "small-plateau"
 seed = 4
 [data]
-validation = 8000
+test = 7500
+validation = 500
 scale = "centered"
 [model]
 input = [28, 28, 1]
@@ -204,7 +206,7 @@ fn an_interrupted_run_saves_a_checkpoint_and_goes_on() {
 
 /// Arguments after `train RECIPE`, the exit code, and what the message must say.
 const REFUSED: [(&[&str], i32, &[&str]); 14] = [
-    (&["--set", "train.epoch=3"], 2, &["train.epoch", "train.epochs"]),
+    (&["--set", "train.epoch=3"], 2, &["train.epoch", "did you mean \"epochs\""]),
     (&["--set", "optimizer.learning_rate=fast"], 2, &["optimizer.learning_rate"]),
     (&["--set", "train.batch=0"], 2, &["train.batch"]),
     (&["--set", "train.epochs"], 2, &["train.epochs", "KEY=VALUE"]),
@@ -212,7 +214,7 @@ const REFUSED: [(&[&str], i32, &[&str]); 14] = [
     (&["--layers", "10:rellu"], 2, &["model.layers", "relu"]),
     (&["--train-images", "no-such.npy", "--train-labels", "none.npy"], 2, &["no-such.npy"]),
     (&["--init", "no-such.safetensors"], 2, &["no-such.safetensors"]),
-    (&["--set", "data.validation=10000"], 2, &["data.validation"]),
+    (&["--set", "data.validation=2500"], 2, &["data.validation"]),
     (&["--set", "train.drop_last=true", "--batch", "5000"], 2, &["5000", "2000", "train.drop_last"]),
     (&["--set", "data.validation=0", "--set", "train.early_stop={ patience = 2 }"], 2, &["train.early_stop"]),
     (&["--set", "model.input=[12, 12]", "--backend", "cpu"], 2, &["input"]),
@@ -260,7 +262,7 @@ fn a_checkpoint_that_does_not_fit_or_is_damaged_is_refused() {
 #[test]
 fn a_loss_that_is_not_finite_ends_the_run_with_1() {
     for backend in backends() {
-        let place = Workplace::new(PLATEAU);
+        let place = Workplace::new(ADAM);
         let [recipe, out] = ["recipe.toml", "out"].map(|name| place.text(name));
         let (code, error) = fail(&["--backend", backend, "train", &recipe, "--out", &out, "--lr", "1e30"]);
         assert_eq!(code, 1, "{error}");
@@ -296,7 +298,7 @@ fn without_a_test_set_the_summary_has_nulls() {
     std::fs::write(&images, "0.5,0.25\n0.125,1\n1,0\n0,1\n").unwrap();
     std::fs::write(&labels, "0\n1\n0\n1\n").unwrap();
     let data = ["--train-images", &images, "--train-labels", &labels, "--layers", "3:relu,2"];
-    let set = ["--set", "model.input=[2]", "--set", "data.validation=0", "--set", "data.scale=none", "--out", &out];
+    let set = ["--set", "model.input=[2]", "--set", "data.validation=0", "--set", "data.test=0", "--set", "data.scale=none", "--out", &out];
     let output =
         gputrain(&[&["--backend", "cpu", "--json", "train", &recipe][..], &data, &set].concat()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
