@@ -182,7 +182,7 @@ fn noise(overrides: &[(&str, &str)], features: usize, [train, validation]: [usiz
     job.model = Model::build(&job.recipe.model, None).unwrap();
     let examples = |count: usize| Examples {
         features: Features {
-            storage: Storage::U8((0..count * features).map(|i| (i * 2_654_435_761 >> 13) as u8).collect()),
+            storage: Storage::U8((0..count * features).map(|i| ((i * 2_654_435_761) >> 13) as u8).collect()),
             count,
             shape: Shape::Features(features),
         },

@@ -118,12 +118,8 @@ fn every_broken_shader_is_noticed() {
     let start = std::time::Instant::now();
     let survivors = survivors(&jobs, &groups, common::vulkan);
     for job in &survivors {
-        println!(
-            "SURVIVED {:?}: {} | {}",
-            job.broken.iter().map(|b| b.0.name).collect::<Vec<_>>(),
-            format!("{}#{}", job.rule, job.broken[0].1.place),
-            job.line
-        );
+        let kernels = job.broken.iter().map(|b| b.0.name).collect::<Vec<_>>();
+        println!("SURVIVED {kernels:?}: {}#{} | {}", job.rule, job.broken[0].1.place, job.line);
     }
     println!("{} mutants, {} survive, {:?}", jobs.len(), survivors.len(), start.elapsed());
 }

@@ -1,6 +1,6 @@
 //! Sweeps: every combination of a recipe's `[sweep]` table, trained, compared and written up.
 //!
-//! Runs whose models have one shape train side by side on the device ([`group`]). What comes out of a run does not depend
+//! Runs whose models have one shape train side by side on the device (`group.rs`). What comes out of a run does not depend
 //! on which runs train beside it, so a sweep that was interrupted goes on with whatever is missing.
 //!
 //! The trials of a combination differ in everything that a seed decides (initial weights, batch order, dropout) but
