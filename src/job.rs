@@ -42,11 +42,11 @@ impl Job {
             Some(source) => Dataset { train: load(source, &model)?, validation: None, test: None },
             None => generated(&recipe, &model)?,
         };
-        if let Some(test) = held_out(&recipe.data.test, &mut dataset.train, &model, recipe.seed, "test split")? {
+        if let Some(test) = held_out(&recipe.data.test, &mut dataset.train, &model, recipe.seed, "test")? {
             dataset.test = Some(test);
         }
         let validation = &recipe.data.validation;
-        dataset.validation = held_out(validation, &mut dataset.train, &model, recipe.seed, "validation split")?;
+        dataset.validation = held_out(validation, &mut dataset.train, &model, recipe.seed, "validation")?;
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
         Ok(Job { recipe, model, dataset, scaling })
     }
@@ -97,12 +97,14 @@ fn held_out(
     train: &mut Examples,
     model: &Model,
     seed: u64,
-    purpose: &str,
+    set: &str,
 ) -> Result<Option<Examples>, DataError> {
-    match amount {
-        Holdout::None => Ok(None),
-        Holdout::Fraction(share) => train.hold_out(HoldOut::Fraction(*share), seed, purpose).map(Some),
-        Holdout::Count(count) => train.hold_out(HoldOut::Count(*count), seed, purpose).map(Some),
-        Holdout::Files(source) => load(source, model).map(Some),
-    }
+    let amount = match amount {
+        Holdout::None => return Ok(None),
+        Holdout::Fraction(share) => HoldOut::Fraction(*share),
+        Holdout::Count(count) => HoldOut::Count(*count),
+        Holdout::Files(source) => return load(source, model).map(Some),
+    };
+    let held = train.hold_out(amount, seed, &format!("{set} split"));
+    held.map(Some).map_err(|error| DataError { place: format!("data.{set}"), ..error })
 }

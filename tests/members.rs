@@ -230,7 +230,7 @@ fn a_layer_larger_than_a_binding_is_refused_by_name() {
         .into_iter()
         .for_each(says);
     let output = refusal(4 << 20);
-    assert!(output.contains("layers.1.output") && output.contains("20480000 bytes"), "{output}");
+    assert!(output.contains("layers.1.output") && output.contains("4194304 bytes per binding"), "{output}");
     let example = refusal(700);
     assert!(example.contains("layers.0.weight") || example.contains("one example of train"), "{example}");
 }

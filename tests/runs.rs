@@ -154,9 +154,9 @@ fn assert_same_run(resumed: &Path, whole: &Path) {
     }
 }
 
-/// Epochs that take a second or more, so that there is a middle to stop in.
+/// Epochs enough that there is a middle to stop in, a second or more.
 fn epochs(backend: &str) -> &'static str {
-    if backend == "cpu" { "120" } else { "30" }
+    if backend == "cpu" { "120" } else { "12" }
 }
 
 fn killed_and_resumed(recipe: &str) {
