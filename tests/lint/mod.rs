@@ -221,6 +221,7 @@ impl<'a> Walk<'a> {
             Expression::Literal(literal) => constant(format!("{literal:?}")),
             Expression::Constant(constant_handle) => constant(format!("constant {}", constant_handle.index())),
             Expression::ZeroValue(_) => constant("zero".into()),
+            Expression::ArrayLength(pointer) => constant(format!("length of {}", self.value(frame, *pointer).text)),
             Expression::GlobalVariable(global) => {
                 let variable = &self.module.global_variables[*global];
                 let shared = match variable.space {
