@@ -1,4 +1,27 @@
 //! gputrain trains neural networks on any GPU with WGSL compute shaders, and on the CPU with the same plan.
+//!
+//! A [`recipe`] becomes a [`model`], the model a [`graph`], the graph a [`plan`]: dispatches of [`kernel`]s over buffers,
+//! pure data. A [`backend`] runs the plan, on a GPU or on the CPU; the [`train::Trainer`] asks it for steps and records
+//! what comes back. [`verify`] holds every kernel against its CPU reference. [`job::Job`] makes a recipe ready.
+//!
+//! ```
+//! use gputrain::{backend::cpu::CpuBackend, job::Job, recipe::Recipe, train::*};
+//!
+//! let text = Recipe::builtin("digits").expect("the default recipe is bundled");
+//! let settings = [("train.epochs".to_string(), "1".to_string())];
+//! let job = Job::load(Recipe::parse(text, "digits", &settings)?)?;
+//! let members = [Member::of(&job.recipe)];
+//! let (model, dataset, scaling, train) = (&job.model, &job.dataset, &job.scaling, &job.recipe.train);
+//! let backend = CpuBackend::new();
+//! let mut trainer = Trainer::new(&backend, TrainerSpec { model, dataset, scaling, train, members: &members })?;
+//! trainer.set_parameters(0, &model.initialise(job.recipe.seed))?;
+//! trainer.train(&mut Silent)?;
+//! let outcome = &trainer.finish()?[0];
+//! assert!(outcome.test.is_some_and(|score| score.accuracy > 0.8));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/train_from_rust.rs` shows more.
 
 pub mod backend;
 pub mod cli;
@@ -12,5 +35,6 @@ pub mod plan;
 pub mod recipe;
 pub mod report;
 pub mod run;
+pub mod sweep;
 pub mod train;
 pub mod verify;

@@ -5,12 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{read_array, read_arrays};
 use gputrain::export::{SavedModel, parameter_hash};
-use gputrain::job::Job;
-use gputrain::recipe::Recipe;
-use gputrain::train::{Member, Silent, Trainer, TrainerSpec};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -79,18 +75,8 @@ fn train(folder: &Path) {
         epochs = 8
         batch = 25
     "#;
-    let mut recipe = Recipe::parse(recipe, "tiny.toml", &[]).unwrap();
-    recipe.resolve_data(Some(folder)).unwrap();
-    let Job { recipe, model, dataset, scaling } = Job::load(recipe).unwrap();
-    let members = [Member::of(&recipe)];
-    let spec =
-        TrainerSpec { model: &model, dataset: &dataset, scaling: &scaling, train: &recipe.train, members: &members };
-    let mut trainer = Trainer::new(&CpuBackend::new(), spec).unwrap();
-    trainer.set_parameters(0, &model.initialise(0)).unwrap();
-    trainer.train(&mut Silent).unwrap();
-    let parameters = trainer.parameters(0).unwrap();
-    drop(trainer);
-    SavedModel { recipe, model, scaling, parameters }.save(&folder.join("run/model.safetensors")).unwrap();
+    std::fs::write(folder.join("tiny.toml"), recipe).unwrap();
+    text(folder, &["train", "tiny.toml", "--out", "run"]);
 }
 
 #[test]
@@ -274,6 +260,24 @@ fn export_writes_both_formats() {
 }
 
 #[test]
+fn onnx_runtime_predicts_the_same() {
+    let out = tempfile::tempdir().unwrap();
+    let file = |name: &str| out.path().join(name).to_str().unwrap().to_string();
+    text(folder(), &["export", "run", "--to", "onnx", &file("m.onnx")]);
+    text(folder(), &["predict", "run", "--images", "digits.npz#x_test", "--out", &file("p.npy")]);
+    let script = "import sys\ntry:\n import numpy, onnxruntime\nexcept ImportError:\n print('absent'); sys.exit()\n\
+        model = onnxruntime.InferenceSession(sys.argv[1])\n\
+        x = numpy.load(sys.argv[2])['x_test'].astype('float32').reshape(-1, 1, 28, 28)\n\
+        print(abs(model.run(None, {'input': x})[0] - numpy.load(sys.argv[3])).max() < 1e-5)";
+    let digits = folder().join("digits.npz");
+    let python = Command::new("python3").args(["-c", script, &file("m.onnx")]).arg(digits).arg(file("p.npy")).output();
+    match python.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string()).as_deref() {
+        Ok("absent") | Err(_) => println!("skipped: there is no Python with onnxruntime"),
+        Ok(said) => assert_eq!(said, "True"),
+    }
+}
+
+#[test]
 fn plot_draws_runs() {
     let out = tempfile::tempdir().unwrap();
     for (run, loss) in [("a", 0.5), ("b", 0.4)] {
@@ -289,6 +293,9 @@ fn plot_draws_runs() {
     assert!(svg.contains("2 runs compared"));
     assert_eq!(summary(out.path(), &["plot", "a", "--out", "a.png"])["file"], "a.png");
     assert!(std::fs::read(out.path().join("a.png")).unwrap().starts_with(b"\x89PNG"));
+    let file = out.path().join("run.svg");
+    text(folder(), &["plot", "run", "--out", file.to_str().unwrap()]);
+    assert!(std::fs::read_to_string(file).unwrap().contains("tiny"));
     assert!(error(out.path(), 2, &["plot", "c"]).contains("no metrics.jsonl"));
 }
 
@@ -346,7 +353,7 @@ fn bad_input_exits_with_2_and_says_what_to_do() {
         (&["inspect", "digits", "--set", "x"], "KEY=VALUE"),
         (&["inspect", "digits", "--set", "train.epoch=1"], "epochs"),
         (&["inspect", &digits, "--plan"], "--plan"),
-        (&["export", &model, "--to", "onyx", "x"], "safetensors"),
+        (&["export", &model, "--to", "onxy", "x"], "safetensors"),
         (&["data", "generate", "--train", "0"], "1..="),
     ] {
         let said = error(out.path(), 2, arguments);

@@ -230,7 +230,7 @@ fn large_convolutions_do_not_depend_on_threads() {
     let output_gradient = bench.buffer(numbers(outputs, 5));
     let input_gradient = bench.buffer(numbers(inputs, 6));
     let gradient = bench.buffer(vec![0.0; weights + filters]);
-    let split = Split::choose(&p, 1);
+    let split = Split::choose(&p);
     let scratch = bench.buffer(vec![0.0; conv2d_backward_weight::scratch_len(&p, 1, true, split)]);
 
     let operands = conv2d_forward::Operands { input, weight, bias: Some(bias), output };

@@ -144,7 +144,8 @@ fn what_is_wrong_with_the_definition_is_named() {
     assert!(matches!(error, ExportError::Recipe { .. }), "{error}");
     let error = with_metadata("gputrain.recipe", Some("[model]\ninput = [3]\nlayers = [{ max_pool = 2 }]"));
     assert!(matches!(error, ExportError::Model { .. }), "{error}");
-    let error = with_metadata("gputrain.recipe", Some("[model]\ninput = [72]\nlayers = [{ dense = 3 }]"));
+    let wider = RECIPE.replace("dense = 4", "dense = 5");
+    let error = with_metadata("gputrain.recipe", Some(&wider));
     assert!(matches!(error, ExportError::Shape { .. }), "{error}");
     for scaling in [
         "x",

@@ -7,9 +7,15 @@ mod common;
 
 use cases::{GoldenCase, relative_error};
 use gputrain::backend::Backend;
-use gputrain::backend::cpu::CpuBackend;
+use gputrain::backend::cpu::{CpuBackend, Implementation, Machine};
+use gputrain::data::read_array;
+use gputrain::kernel::{
+    Element, activation, activation_backward, activation_forward, softmax_backward, softmax_forward,
+};
+use gputrain::plan::{Dispatch, Plan, Role, Slice};
 use gputrain::train::{EpochMetrics, Observer, StepMetrics, Stop, Trainer};
 use gputrain::verify::{DoublePrecision, Options};
+use std::sync::Arc;
 
 /// Loss of each step and learning rate of each epoch.
 #[derive(Default)]
@@ -216,5 +222,83 @@ fn trainings_on_the_cpu_follow_pytorchs() {
 fn trainings_on_vulkan_follow_pytorchs() {
     if let Some(backend) = common::vulkan() {
         trainings_agree(&backend);
+    }
+}
+
+/// Runs one launch over arrays, in f64 on the reference.
+fn reference(launch: impl Fn(&[Slice]) -> Dispatch, inputs: &[&[f64]]) -> Vec<f64> {
+    let mut plan = Plan::default();
+    let len = inputs[0].len();
+    let ids: Vec<_> = (0..=inputs.len()).map(|i| plan.buffer(i.to_string(), Element::F32, len, Role::Data)).collect();
+    let slices: Vec<Slice> = ids.iter().map(|id| plan.whole(*id)).collect();
+    let program = plan.program("launch", vec![launch(&slices)]);
+    let mut machine: Machine<f64> = Machine::new(Arc::new(plan), Implementation::Reference).unwrap();
+    for (id, values) in ids.iter().zip(inputs) {
+        machine.floats_mut(*id).copy_from_slice(values);
+    }
+    machine.run(program, 1);
+    machine.floats(ids[inputs.len()]).to_vec()
+}
+
+fn assert_close(what: &str, ours: &[f64], exact: &[f64]) {
+    for (i, (a, b)) in ours.iter().zip(exact).enumerate() {
+        // Subnormal results keep few digits.
+        let close = (a - b).abs() <= 1e-12 * b.abs() + 1e-300;
+        assert!(close, "{what}, element {i}: {a:e}, not {b:e}");
+    }
+}
+
+#[test]
+fn activations_in_double_precision_are_pytorchs() {
+    let array =
+        |key: &str| read_array(&format!("{}#{key}", cases::folder().join("activations.npz").display())).unwrap();
+    let values = |key: &str| array(key).to_f64();
+    let x = values("x");
+    let len = x.len() as u32;
+    for (kind, name) in (0..).zip(["linear", "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu"]) {
+        let output = reference(
+            |s| {
+                let operands = activation_forward::Operands { input: s[0], output: s[1] };
+                activation_forward::dispatch(name, activation_forward::Params { len }, 1, kind, operands)
+            },
+            &[&x],
+        );
+        assert_close(name, &output, &values(name));
+        // What the derivative is taken from: the output up to sigmoid, then the input.
+        let saved = if kind <= activation::SIGMOID { &output } else { &x };
+        let derivative = reference(
+            |s| {
+                let operands =
+                    activation_backward::Operands { output_gradient: s[0], saved: s[1], input_gradient: s[2] };
+                activation_backward::dispatch(name, activation_backward::Params { len }, 1, kind, operands)
+            },
+            &[&vec![1.0; x.len()], saved],
+        );
+        let exact = values(&format!("{name}.grad"));
+        for (i, (a, b)) in derivative.iter().zip(&exact).enumerate() {
+            // 1 - y^2 and y (1 - y) lose digits where y is near 1: absolutely, by roundings of 1.
+            assert!((a - b).abs() <= 1e-15 + 1e-12 * b.abs(), "{name} at {:e} ({i}): slope {a:e}, not {b:e}", x[i]);
+        }
+    }
+}
+
+#[test]
+fn softmax_in_double_precision_is_pytorchs() {
+    let array =
+        |key: &str| read_array(&format!("{}#{key}", cases::folder().join("activations.npz").display())).unwrap();
+    let [rows, classes] = array("softmax.x").shape()[..] else { panic!("softmax.x is no matrix") };
+    let [x, y, dy, dx] = ["softmax.x", "softmax", "softmax.dy", "softmax.dx"].map(|key| array(key).to_f64());
+    let (rows, classes) = (rows as u32, classes as u32);
+    let forward = |s: &[Slice]| {
+        let operands = softmax_forward::Operands { input: s[0], output: s[1] };
+        softmax_forward::dispatch("softmax", softmax_forward::Params { rows, classes }, 1, operands)
+    };
+    assert_close("softmax", &reference(forward, &[&x]), &y);
+    let backward = |s: &[Slice]| {
+        let operands = softmax_backward::Operands { output_gradient: s[0], output: s[1], input_gradient: s[2] };
+        softmax_backward::dispatch("softmax", softmax_backward::Params { rows, classes }, 1, operands)
+    };
+    for (i, (a, b)) in reference(backward, &[&dy, &y]).iter().zip(&dx).enumerate() {
+        assert!((a - b).abs() <= 1e-15 + 1e-12 * b.abs(), "element {i}: {a:e}, not {b:e}");
     }
 }

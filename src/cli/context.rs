@@ -29,6 +29,7 @@ pub enum BackendArg {
 
 /// Options of every command.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
     /// Where to compute
     #[arg(long, value_enum, default_value_t, global = true)]

@@ -13,6 +13,8 @@ enum FormatArg {
     Safetensors,
     /// The weights as NumPy arrays
     Npz,
+    /// The network ready to run: takes raw values as floats, scales them, gives probabilities
+    Onnx,
 }
 
 /// Writes a trained model in another format
@@ -40,6 +42,7 @@ pub fn run(args: &ExportArgs, context: &Context) -> Result<(), CliError> {
     let format = match args.to {
         FormatArg::Safetensors => Format::Safetensors,
         FormatArg::Npz => Format::Npz,
+        FormatArg::Onnx => Format::Onnx,
     };
     write(&saved, format, &args.file)?;
     let tensors = saved.model.parameters.len();

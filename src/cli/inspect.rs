@@ -55,7 +55,7 @@ fn inspect_model(args: &InspectArgs, path: &Path, context: &Context) -> Result<(
     let saved = SavedModel::load(path)?;
     let hash = parameter_hash(&saved.parameters);
     context.say(format!("model {}, trained with seed {}", saved.recipe.name, saved.recipe.seed));
-    context.say(saved.model.summary());
+    context.say(saved.model.summary().to_string().trim_end());
     let scaling = &saved.scaling;
     let features = match scaling.divide.len() {
         1 => format!("(x - {}) / {} + {}", scaling.subtract[0], scaling.divide[0], scaling.add),
@@ -99,7 +99,7 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
     }
     for (of, model) in &models {
         context.say(format!("\n{}: loss {}", of.name, model.loss));
-        context.say(model.summary());
+        context.say(model.summary().to_string().trim_end());
     }
     let first = models.first().map(|(first, _)| first.clone());
     let plan = match first.filter(|_| args.plan) {

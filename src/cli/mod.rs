@@ -14,6 +14,7 @@ mod inspect_plan;
 mod plot;
 mod predict;
 mod recipe_args;
+mod sweep;
 mod table;
 mod train;
 mod verify;
@@ -43,6 +44,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::TrainArgs),
+    Sweep(sweep::SweepArgs),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Grad(grad::GradArgs),
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
     let context = Context::new(&cli.global, started);
     let result = match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
         Command::Train(args) => train::run(&args, &context),
+        Command::Sweep(args) => sweep::run(&args, &context),
         Command::Eval(args) => eval::run(&args, &context),
         Command::Predict(args) => predict::run(&args, &context),
         Command::Grad(args) => grad::run(&args, &context),

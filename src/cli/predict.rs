@@ -76,10 +76,10 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
         write(path, output, &result, &classes, &saved)?;
         context.say(format!("wrote {}", path.display()));
     } else if args.grid.is_none() {
-        print(&result, &classes, truth.as_deref(), first, context);
+        print(&saved, &result, &classes, truth.as_deref(), first, context);
     }
     if let Some(path) = &args.grid {
-        grid(&shown, &result, &classes, truth.as_deref(), first)?.save(path)?;
+        grid(&saved, &shown, &result, &classes, truth.as_deref(), first)?.save(path)?;
         context.say(format!("wrote {}", path.display()));
     }
     let right = truth.as_ref().map(|truth| truth.iter().zip(&classes).filter(|(a, b)| a == b).count());
@@ -100,9 +100,9 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The model's outputs by what they are.
-fn outputs_name(saved: &SavedModel) -> &'static str {
-    if saved.model.output_activation == Activation::Linear { "outputs" } else { "probabilities" }
+/// Whether the model's outputs are probabilities.
+fn probable(saved: &SavedModel) -> bool {
+    saved.model.output_activation != Activation::Linear
 }
 
 fn write(path: &Path, output: Output, result: &Evaluator, classes: &[u32], saved: &SavedModel) -> Result<(), CliError> {
@@ -111,8 +111,9 @@ fn write(path: &Path, output: Output, result: &Evaluator, classes: &[u32], saved
     match output {
         Output::Npy => write_array(path, &outputs)?,
         Output::Npz => {
+            let name = if probable(saved) { "probabilities" } else { "outputs" };
             let classes = Array::from_u32(&[classes.len()], classes).ok_or_else(bug)?;
-            write_arrays(path, &[("classes", &classes), (outputs_name(saved), &outputs)])?;
+            write_arrays(path, &[("classes", &classes), (name, &outputs)])?;
         }
         Output::Csv => {
             let columns: Vec<String> = (0..result.width).map(|output| format!("p{output}")).collect();
@@ -127,22 +128,34 @@ fn write(path: &Path, output: Output, result: &Evaluator, classes: &[u32], saved
     Ok(())
 }
 
-/// How sure the model is of its class.
-fn certainty(row: &[f32], class: u32) -> f32 {
+/// How sure the model is of its class; for a model whose outputs are no probabilities, the output itself.
+fn certainty(row: &[f32], class: u32, probable: bool) -> f32 {
     match row {
-        [one] if class == 0 => 1.0 - one,
+        [one] if class == 0 && probable => 1.0 - one,
         [one] => *one,
         _ => row[class as usize],
     }
 }
 
-fn print(result: &Evaluator, classes: &[u32], truth: Option<&[u32]>, first: usize, context: &Context) {
+fn print(
+    saved: &SavedModel,
+    result: &Evaluator,
+    classes: &[u32],
+    truth: Option<&[u32]>,
+    first: usize,
+    context: &Context,
+) {
     let mut rows = Vec::new();
     for (index, row) in result.outputs.chunks(result.width).take(first).enumerate() {
         let (class, label) = (classes[index], truth.map(|truth| truth[index]));
         context.emit(&json!({ "index": index, "class": class, "label": label, "outputs": row }));
         let label = label.map_or(String::new(), |label| label.to_string());
-        rows.push(vec![index.to_string(), class.to_string(), format!("{:.4}", certainty(row, class)), label]);
+        rows.push(vec![
+            index.to_string(),
+            class.to_string(),
+            format!("{:.4}", certainty(row, class, probable(saved))),
+            label,
+        ]);
     }
     context.say(table(&["index", "class", "output", if truth.is_some() { "truth" } else { "" }], &rows));
     if first < classes.len() {
@@ -151,6 +164,7 @@ fn print(result: &Evaluator, classes: &[u32], truth: Option<&[u32]>, first: usiz
 }
 
 fn grid(
+    saved: &SavedModel,
     shown: &Shown,
     result: &Evaluator,
     classes: &[u32],
@@ -167,9 +181,10 @@ fn grid(
     let tile = |index: usize| {
         let values: Vec<f32> = (index * size..(index + 1) * size).map(|at| features.storage.get(at)).collect();
         let class = classes[index];
-        let sure = certainty(&result.outputs[index * result.width..][..result.width], class);
+        let sure = certainty(&result.outputs[index * result.width..][..result.width], class, probable(saved));
         let label = truth.map(|truth| truth[index]);
-        let mut caption = vec![format!("{class}  ({:.0} %)", 100.0 * sure)];
+        let sure = if probable(saved) { format!("{:.0} %", 100.0 * sure) } else { format!("{sure:.2}") };
+        let mut caption = vec![format!("{class}  ({sure})")];
         caption.extend(label.map(|label| format!("true: {label}")));
         let wrong = label.is_some_and(|label| label != class);
         Ok(Tile { picture: Picture::from_values([channels, height, width], &values, low, high)?, caption, wrong })

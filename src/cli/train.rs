@@ -113,7 +113,7 @@ fn memory(plan: &Plan) -> String {
     format!("device memory: {:.1} MiB ({})", mib(plan.bytes()), parts.join(", "))
 }
 
-fn default_folder(name: &str) -> PathBuf {
+pub(super) fn default_folder(name: &str) -> PathBuf {
     let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
     let folder = |suffix: &str| Path::new("runs").join(format!("{name}-{stamp}{suffix}"));
     // Two runs may begin in one second.
@@ -194,7 +194,7 @@ impl<'a> Watcher<'a> {
 }
 
 /// A flag that Ctrl-C raises; a second Ctrl-C ends the process.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
+pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     let handler = move || {

@@ -60,7 +60,7 @@ pub enum ExportError {
         /// The gputrain that wrote the file.
         version: String,
         /// What is wrong.
-        problem: RecipeError,
+        problem: Box<RecipeError>,
     },
     /// The recipe inside makes no model.
     #[error("{}: its model cannot be built: {problem}", path.display())]
@@ -68,7 +68,7 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        problem: ModelError,
+        problem: Box<ModelError>,
     },
     /// The scaling inside cannot be used.
     #[error("{}: gputrain.scaling in its metadata {problem}; save the model again", path.display())]
@@ -160,6 +160,16 @@ pub enum ExportError {
         path: PathBuf,
         /// How the name must end.
         extension: &'static str,
+    },
+    /// More than the format can hold.
+    #[error("{}: the model takes {bytes} bytes, but a file of this format at most {limit}; export it as safetensors", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of the model.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
     },
     /// The .npz file is wrong.
     #[error(transparent)]

@@ -5,6 +5,7 @@
 //! the recipe, and the scaling fitted to the training data.
 
 mod error;
+mod onnx;
 mod parameters;
 mod saved;
 mod tensors;
@@ -16,6 +17,7 @@ pub use saved::SavedModel;
 use std::path::Path;
 
 use crate::data::{Array, write_arrays};
+use crate::report::write_atomically;
 
 /// A file format that models are exported to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,17 +26,20 @@ pub enum Format {
     Safetensors,
     /// NumPy: the weights alone.
     Npz,
+    /// The network, ready to run: scaling, layers and output.
+    Onnx,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 2] = [Format::Safetensors, Format::Npz];
+    pub const ALL: [Format; 3] = [Format::Safetensors, Format::Npz, Format::Onnx];
 
     /// The format's name, which is also its files' extension.
     pub fn name(self) -> &'static str {
         match self {
             Format::Safetensors => "safetensors",
             Format::Npz => "npz",
+            Format::Onnx => "onnx",
         }
     }
 
@@ -53,7 +58,17 @@ pub fn write(model: &SavedModel, format: Format, path: &Path) -> Result<(), Expo
     match format {
         Format::Safetensors => model.save(path),
         Format::Npz => write_npz(model, path),
+        Format::Onnx => write_onnx(model, path),
     }
+}
+
+fn write_onnx(model: &SavedModel, path: &Path) -> Result<(), ExportError> {
+    model.check(path)?;
+    let bytes = onnx::encode(model);
+    if bytes.len() > onnx::MOST_BYTES {
+        return Err(ExportError::TooLarge { path: path.into(), bytes: bytes.len(), limit: onnx::MOST_BYTES });
+    }
+    write_atomically(path, &bytes).map_err(|error| ExportError::Write { problem: error.to_string() })
 }
 
 fn write_npz(model: &SavedModel, path: &Path) -> Result<(), ExportError> {

@@ -14,7 +14,7 @@ pub fn load_parameters(path: &Path, model: &Model) -> Result<Vec<Vec<f32>>, Expo
     let tensors = match Format::of(path) {
         Some(Format::Safetensors) => tensors::read(path)?.tensors,
         Some(Format::Npz) => read_arrays(&path.to_string_lossy())?,
-        None => return Err(ExportError::UnknownFormat { path: path.into() }),
+        Some(Format::Onnx) | None => return Err(ExportError::UnknownFormat { path: path.into() }),
     };
     let parameters = matching(path, model, tensors)?;
     for (parameter, values) in model.parameters.iter().zip(&parameters) {

@@ -73,10 +73,10 @@ impl SavedModel {
         };
         let recipe = Recipe::parse(entry(RECIPE)?, RECIPE, &[]).map_err(|problem| {
             let version = contents.metadata.get(VERSION).map_or("an unknown version", String::as_str);
-            ExportError::Recipe { path: path.clone(), version: version.to_string(), problem }
+            ExportError::Recipe { path: path.clone(), version: version.to_string(), problem: Box::new(problem) }
         })?;
-        let model =
-            Model::build(&recipe.model, None).map_err(|problem| ExportError::Model { path: path.clone(), problem })?;
+        let model = Model::build(&recipe.model, None)
+            .map_err(|problem| ExportError::Model { path: path.clone(), problem: Box::new(problem) })?;
         let scaling = StoredScaling::parse(entry(SCALING)?, model.input)
             .map_err(|problem| ExportError::Scaling { path: path.clone(), problem })?;
         let parameters = matching(path, &model, contents.tensors)?;

@@ -244,8 +244,10 @@ impl<'a> PlanBuilder<'a> {
         let kept: Vec<_> = loss_writes.iter().copied().chain([graph.outputs()]).collect();
         let assignment = memory::assign(&graph, &kept);
         let buffers = assignment.lens.iter().enumerate().map(|(slot, len)| {
-            let first = (0..graph.values.len()).find(|v| assignment.buffer_of[*v] == slot).unwrap_or(0);
-            let name = format!("{prefix}.{}", graph.values[first].name);
+            // Several values may share the memory: it is called by the largest, which errors of size are about.
+            let held = (0..graph.values.len()).rev().filter(|v| assignment.buffer_of[*v] == slot);
+            let largest = held.max_by_key(|v| graph.values[*v].len).unwrap_or(0);
+            let name = format!("{prefix}.{}", graph.values[largest].name);
             self.out.plan.buffer(name, Element::F32, self.models * batch * len, Role::Activations)
         });
         let buffers = buffers.collect();

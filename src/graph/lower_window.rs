@@ -63,7 +63,7 @@ pub(super) fn scratch_len(model: &Model, models: usize, batch: usize) -> usize {
     let convolutions = model.layers.iter().filter(|l| matches!(l.spec, LayerSpec::Conv2d { .. }));
     let of_layer = |layer: &Layer| {
         let shape = conv_shape(layer, batch, 0);
-        let split = conv2d_backward_weight::Split::choose(&shape, models);
+        let split = conv2d_backward_weight::Split::choose(&shape);
         conv2d_backward_weight::scratch_len(&shape, models, layer.bias.is_some(), split)
     };
     convolutions.map(of_layer).max().unwrap_or(0)
@@ -113,7 +113,7 @@ impl Lowering<'_> {
         let (models, layout) = (self.builder.models, &self.builder.out.layout);
         let weight = layer.weight.unwrap_or_default();
         let bias_offset = layer.bias.map_or(0, |bias| layout.offsets[bias] - layout.offsets[weight]) as u32;
-        let split = conv2d_backward_weight::Split::choose(&shape, models);
+        let split = conv2d_backward_weight::Split::choose(&shape);
         let bias = layer.bias.is_some();
         let len = conv2d_backward_weight::scratch_len(&shape, models, bias, split);
         let scratch = self.memory.scratch.filter(|_| len > 0).map(|buffer| Slice { buffer, offset: 0, len });

@@ -76,15 +76,16 @@ pub struct Split {
 }
 
 impl Split {
-    /// Enough splits to fill a GPU: either several bands of rows for each image, or whole images, one or several.
-    pub fn choose(shape: &conv2d::Params, models: usize) -> Split {
+    /// Enough splits to fill a GPU: either several bands of rows for each image, or whole images, one or several. The same
+    /// whether other models train beside this one: the sums' order, and with it their last bits, must not depend on that.
+    pub fn choose(shape: &conv2d::Params) -> Split {
         const ENOUGH_WORKGROUPS: usize = 512;
         /// The CPU's threads share the work by splits.
         const LEAST: usize = 8;
         /// Fewer multiply-adds than this per sum are not worth a partial result of their own.
         const LEAST_PIXELS: usize = 64;
         let [taps, blocks] = groups(shape);
-        let wanted = ENOUGH_WORKGROUPS.div_ceil(taps * blocks * models).max(LEAST);
+        let wanted = ENOUGH_WORKGROUPS.div_ceil(taps * blocks).max(LEAST);
         let (batch, height) = (shape.batch as usize, shape.output_height as usize);
         if wanted <= batch {
             return Split { images: batch.div_ceil(wanted) as u32, rows: shape.output_height };
@@ -267,7 +268,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (index, shape) in shapes::all().enumerate() {
         let (p, models) = (shape.params, shape.models);
-        let chosen = Split::choose(&p, models);
+        let chosen = Split::choose(&p);
         let whole = Split { images: p.batch, rows: p.output_height };
         let pairs = Split { images: 2, rows: p.output_height };
         let bands = Split { images: 1, rows: 2 };

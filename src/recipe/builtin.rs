@@ -30,6 +30,7 @@ bundled!(
     "fashion5-activations",
     "fashion5-rates",
     "wide-mlp-4096",
+    "two-layer-sigmoid",
 );
 
 impl Recipe {

@@ -35,7 +35,7 @@ impl Evaluator {
         let count = examples.features.count;
         let mut builder = PlanBuilder::new(model, 1, scaling.subtract.len(), scaling.add, backend.limits());
         let source = builder.source("examples", spec::layout(examples))?;
-        let batch = spec::evaluation_batch(model, 1, count);
+        let batch = spec::evaluation_batch(model, count);
         let evaluation = builder.evaluation("evaluation", &source, batch, optimizer.l2);
         let names = builder.finish_plan()?;
         let plan = Arc::new(names.plan.clone());

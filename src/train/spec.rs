@@ -46,8 +46,9 @@ pub(crate) fn layout(examples: &Examples) -> DataLayout {
     }
 }
 
-/// Examples in an evaluation batch: as many as keep its widest layer within 64 MiB, at most 1024 and the largest set.
-pub(crate) fn evaluation_batch(model: &Model, models: usize, examples: usize) -> usize {
+/// Examples in an evaluation batch: as many as keep its widest layer within 16 MiB for each model, at most 1024 and the
+/// largest set. The same whether other models train beside this one: the losses are summed in the batches' order.
+pub(crate) fn evaluation_batch(model: &Model, examples: usize) -> usize {
     let widest = model.layers.iter().map(|l| l.output.len()).chain([model.input.len()]).max().unwrap_or(1);
-    (16 * 1024 * 1024 / (widest * models)).clamp(1, 1024).min(examples.max(1))
+    (4 * 1024 * 1024 / widest).clamp(1, 1024).min(examples.max(1))
 }

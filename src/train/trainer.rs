@@ -73,7 +73,7 @@ impl<'a> Trainer<'a> {
         let training = builder.training(&source, spec.batch(), spec.train, optimizer);
         let held_out = [("validation", &data.validation), ("test", &data.test)];
         let largest = held_out.iter().filter_map(|(_, set)| Some(set.as_ref()?.features.count)).max().unwrap_or(0);
-        let batch = spec::evaluation_batch(spec.model, models, largest);
+        let batch = spec::evaluation_batch(spec.model, largest);
         let mut sources = vec![(source, &data.train)];
         let mut evaluations = [None, None];
         for ((name, set), evaluation) in held_out.into_iter().zip(&mut evaluations) {

@@ -1,5 +1,7 @@
 //! The golden cases of `tests/golden` (see its README): recipes, data, and what PyTorch computes from them in float64.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
 use gputrain::data::read_array;
 use gputrain::job::Job;
 use gputrain::model::Model;

@@ -1,0 +1,133 @@
+//! `sweep`.
+
+use super::table::table;
+use super::train::{default_folder, stop_on_interrupt};
+use super::{CliError, Context, RecipeArgs};
+use crate::model::Model;
+use crate::sweep::{Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run as run_sweep};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Trains every combination of a recipe's [sweep] table
+///
+/// Combinations whose models have one shape train side by side; results do not depend on that. The folder gets
+/// results.jsonl, a folder per run, sweep.json and report.html. The same command with the same --out goes on where an
+/// interrupted sweep stopped. All trials of a combination hold out the examples that the first one's seed picks.
+#[derive(Debug, Clone, Args)]
+pub struct SweepArgs {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Folder of the sweep [default: runs/NAME-TIMESTAMP]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Most models that train side by side
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..))]
+    side_by_side: u32,
+}
+
+pub fn run(args: &SweepArgs, context: &Context) -> Result<(), CliError> {
+    if args.recipe.recipe.is_none() {
+        return Err(CliError::Usage("sweep needs a recipe with a [sweep] table, as in gputrain sweep RECIPE".into()));
+    }
+    let sweep = Sweep::load(&args.recipe.text()?, &args.recipe.overrides()?, args.recipe.data.as_deref())?;
+    let backend = context.open_backend()?;
+    let out = args.out.clone().unwrap_or_else(|| default_folder(&sweep.recipe.name));
+    let info = backend.info();
+    context.say(format!("{} on {} ({})", sweep.recipe.name, info.device, info.backend));
+    let (runs, combinations) = (sweep.entries.len(), sweep.combinations());
+    context.say(format!("{combinations} combinations, {runs} runs, into {}", out.display()));
+    let options = Options { side_by_side: args.side_by_side as usize, started: context.started };
+    let mut reporter = Reporter::new(context)?;
+    let result = run_sweep(&sweep, &*backend, &out, &options, &mut reporter);
+    reporter.bar.finish_and_clear();
+    let summary = result?;
+    conclude(&sweep, &summary, context);
+    context.say(format!("wrote {}", out.display()));
+    context.emit(&summary);
+    if summary.best.is_none() {
+        return Err(CliError::Failed(format!(
+            "all {} runs diverged; lower optimizer.learning_rate, set optimizer.clip_norm, or check data.scale",
+            summary.runs
+        )));
+    }
+    Ok(())
+}
+
+/// Prints the table and the best.
+fn conclude(sweep: &Sweep, summary: &SweepSummary, context: &Context) {
+    let results = results_table(sweep, summary);
+    let header: Vec<&str> = results.header.iter().map(String::as_str).collect();
+    context.say(table(&header, &results.rows));
+    if let Some(best) = summary.best.map(|best| &summary.combinations[best]) {
+        let name = if best.label.is_empty() { &summary.name } else { &best.label };
+        context.say(format!("best by {}: {name}", summary.metric));
+    }
+    if summary.diverged > 0 {
+        context.say(format!("{} of {} runs diverged", summary.diverged, summary.runs));
+    }
+    if let Some(retrained) = &summary.retrained {
+        let test = match (retrained.test_loss, retrained.test_accuracy) {
+            (Some(loss), Some(accuracy)) => format!("test loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy),
+            _ => "no test set".to_string(),
+        };
+        context.say(format!("retrained on training and validation examples: {test}"));
+    }
+}
+
+/// Shows progress.
+struct Reporter<'a> {
+    context: &'a Context,
+    bar: ProgressBar,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a> Reporter<'a> {
+    fn new(context: &'a Context) -> Result<Reporter<'a>, CliError> {
+        let bar = if context.global.quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} epochs  {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Ok(Reporter { context, bar, stop: stop_on_interrupt()? })
+    }
+}
+
+impl Watcher for Reporter<'_> {
+    fn group(&mut self, entries: &[&Entry], model: &Model) {
+        let parameters: usize = model.parameters.iter().map(|parameter| parameter.len()).sum();
+        let line = format!("{} side by side, {parameters} parameters each", entries.len());
+        self.bar.suspend(|| self.context.detail(line));
+    }
+
+    fn progress(&mut self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
+    fn result(&mut self, row: &Row) {
+        let percent = |name: &str, value: Option<f32>| {
+            value.map_or(String::new(), |value| format!("  {name} {:.2} %", 100.0 * value))
+        };
+        let outcome = match row.diverged {
+            Some(epoch) => format!("  diverged in epoch {epoch}"),
+            None => percent("validation", row.validation_accuracy) + &percent("test", row.test_accuracy),
+        };
+        self.bar.suspend(|| self.context.say(format!("{}{outcome}", row.run)));
+        self.context.emit(row);
+    }
+
+    fn interrupted(&mut self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+impl From<SweepError> for CliError {
+    fn from(error: SweepError) -> CliError {
+        match error {
+            SweepError::Train(error) => error.into(),
+            SweepError::Interrupted { .. } => CliError::Interrupted(error.to_string()),
+            other => CliError::Usage(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Which runs train side by side.
+
+use super::Sweep;
+use crate::backend::Backend;
+use crate::data::{Dataset, Scaling};
+use crate::graph::PlanBuilder;
+use crate::model::Model;
+use crate::plan::Role;
+use crate::recipe::{LayerSpec, OptimizerSpec, Recipe, Schedule, ScheduleKind};
+use crate::train::{Member, TrainerSpec, spec};
+
+/// Memory that the models of a group may take together, beside the data. More would not make the device busier.
+const MEMBERS_BYTES: u64 = 2 << 30;
+
+/// Runs whose numbers alone differ, so that one plan trains all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Group {
+    /// What they share.
+    shared: Recipe,
+    /// Numbers of the runs.
+    pub runs: Vec<usize>,
+}
+
+impl Group {
+    /// Whether both work on the same examples.
+    pub fn same_data(&self, other: &Group) -> bool {
+        let of = |recipe: &Recipe| (recipe.data.clone(), recipe.seed, recipe.model.input.clone(), targets(recipe));
+        of(&self.shared) == of(&other.shared)
+    }
+}
+
+/// Puts the runs into groups: those that share the data stand one after the other, so that each data set is loaded
+/// once.
+pub(super) fn groups(sweep: &Sweep, runs: &[usize]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for &run in runs {
+        let entry = &sweep.entries[run];
+        let shared = shared(&entry.recipe, entry.split_seed);
+        match groups.iter_mut().find(|group| group.shared == shared) {
+            Some(group) => group.runs.push(run),
+            None => groups.push(Group { shared, runs: vec![run] }),
+        }
+    }
+    let mut sorted: Vec<Group> = Vec::new();
+    for group in groups {
+        let after = sorted.iter().rposition(|other| other.same_data(&group));
+        sorted.insert(after.map_or(sorted.len(), |at| at + 1), group);
+    }
+    sorted
+}
+
+/// The recipe without what may differ between runs that train side by side: seed, initial weights, the numbers of the
+/// optimizer (but not which of its terms there are) and of the schedule.
+fn shared(recipe: &Recipe, split_seed: u64) -> Recipe {
+    let given = &recipe.optimizer;
+    let one_if = |wanted: bool| f32::from(u8::from(wanted));
+    let optimizer = OptimizerSpec {
+        learning_rate: 1.0,
+        momentum: one_if(given.momentum != 0.0),
+        nesterov: given.nesterov,
+        l2: one_if(given.l2 != 0.0),
+        weight_decay: 0.0,
+        clip_norm: given.clip_norm.map(|_| 1.0),
+        ..OptimizerSpec::new(given.kind)
+    };
+    let kind = match &recipe.schedule.kind {
+        // The trainer looks at the metrics of one member.
+        ScheduleKind::Plateau { metric, .. } => ScheduleKind::Plateau { metric: *metric, factor: 1.0, patience: 0 },
+        _ => ScheduleKind::Constant,
+    };
+    let mut shared = Recipe {
+        name: String::new(),
+        seed: split_seed,
+        optimizer,
+        schedule: Schedule { kind, warmup_steps: 0 },
+        ..recipe.clone()
+    };
+    shared.model.init = crate::recipe::Init::Zeros;
+    shared.model.bias_init = None;
+    for layer in &mut shared.model.layers {
+        if let LayerSpec::Dense { init, bias_init, .. } | LayerSpec::Conv2d { init, bias_init, .. } = layer {
+            (*init, *bias_init) = (None, None);
+        }
+    }
+    shared.train.checkpoint_every = 0;
+    shared
+}
+
+/// What decides how labels are read.
+fn targets(recipe: &Recipe) -> (crate::recipe::Loss, Option<usize>) {
+    let width = recipe.model.layers.iter().rev().find_map(|layer| match layer {
+        LayerSpec::Dense { units, .. } => Some(*units),
+        LayerSpec::Conv2d { filters, .. } => Some(*filters),
+        _ => None,
+    });
+    (recipe.model.loss, width)
+}
+
+/// How many of `wanted` members fit the device side by side; at least one.
+pub(super) fn members_that_fit(
+    backend: &dyn Backend,
+    model: &Model,
+    dataset: &Dataset,
+    scaling: &Scaling,
+    recipe: &Recipe,
+    wanted: usize,
+) -> usize {
+    let mut count = wanted.max(1);
+    let member = Member::of(recipe);
+    let train = &recipe.train;
+    while count > 1 {
+        let members = vec![member.clone(); count];
+        let spec = TrainerSpec { model, dataset, scaling, train, members: &members };
+        if bytes(backend, &spec).is_some_and(|bytes| bytes <= MEMBERS_BYTES) {
+            break;
+        }
+        count = count.div_ceil(2);
+    }
+    count
+}
+
+/// Bytes of the members, beside the data; none if the device refuses their plan.
+fn bytes(backend: &dyn Backend, spec: &TrainerSpec) -> Option<u64> {
+    let (data, models, optimizer) = (spec.dataset, spec.members.len(), &spec.members[0].optimizer);
+    let mut builder =
+        PlanBuilder::new(spec.model, models, spec.scaling.subtract.len(), spec.scaling.add, backend.limits());
+    let source = builder.source("train", spec::layout(&data.train)).ok()?;
+    builder.training(&source, spec.batch(), spec.train, optimizer);
+    let held_out: Vec<_> = data.validation.iter().chain(&data.test).collect();
+    let largest = held_out.iter().map(|set| set.features.count).max().unwrap_or(0);
+    let batch = spec::evaluation_batch(spec.model, largest);
+    for (number, set) in held_out.into_iter().enumerate() {
+        let name = format!("held out {number}");
+        let source = builder.source(&name, spec::layout(set)).ok()?;
+        builder.evaluation(&name, &source, batch, optimizer.l2);
+    }
+    let plan = builder.finish_plan().ok()?.plan;
+    Some(plan.buffers.iter().filter(|buffer| buffer.role != Role::Data).map(|buffer| buffer.bytes()).sum())
+}

@@ -1,0 +1,141 @@
+//! `results.jsonl`: a line per finished run.
+
+use super::{Entry, Sweep, SweepError};
+use crate::recipe::Metric;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What came out of one run: the metrics are those of the final weights, the training ones those of the last epoch. A run
+/// that diverged has none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The run's number in the sweep.
+    pub index: usize,
+    /// The run's folder, relative to the sweep's.
+    pub run: String,
+    /// What sets its combination apart.
+    #[serde(skip_deserializing, default, serialize_with = "as_map")]
+    pub settings: Vec<(String, toml::Value)>,
+    /// Its seed.
+    pub seed: u64,
+    /// Mean loss over the last epoch.
+    pub train_loss: Option<f32>,
+    /// Accuracy over the last epoch.
+    pub train_accuracy: Option<f32>,
+    /// On the validation set.
+    pub validation_loss: Option<f32>,
+    /// On the validation set.
+    pub validation_accuracy: Option<f32>,
+    /// On the test set.
+    pub test_loss: Option<f32>,
+    /// On the test set.
+    pub test_accuracy: Option<f32>,
+    /// Trained scalars.
+    pub parameters: usize,
+    /// Epochs taken.
+    pub epochs: u32,
+    /// Epoch of the final weights.
+    pub best_epoch: u32,
+    /// The epoch in which the loss was no longer finite, if that happened.
+    pub diverged: Option<u32>,
+    /// blake3 of the final weights; null for a run that diverged.
+    pub parameter_hash: Option<String>,
+    /// Seconds until the last epoch was done, for all runs of the group together.
+    pub seconds: f64,
+    /// Runs that trained side by side.
+    pub group: usize,
+    /// blake3 of the run's recipe.
+    pub recipe_hash: String,
+}
+
+impl Row {
+    /// The value of a metric; none if it was not measured, or the run diverged.
+    pub fn get(&self, metric: Metric) -> Option<f32> {
+        match metric {
+            Metric::TrainLoss => self.train_loss,
+            Metric::TrainAccuracy => self.train_accuracy,
+            Metric::ValidationLoss => self.validation_loss,
+            Metric::ValidationAccuracy => self.validation_accuracy,
+            Metric::TestLoss => self.test_loss,
+            Metric::TestAccuracy => self.test_accuracy,
+        }
+    }
+}
+
+/// Settings as an object, in their own order.
+pub(super) fn as_map<S: Serializer>(settings: &[(String, toml::Value)], to: S) -> Result<S::Ok, S::Error> {
+    let mut map = to.serialize_map(Some(settings.len()))?;
+    for (key, value) in settings {
+        map.serialize_entry(key, value)?;
+    }
+    map.end()
+}
+
+/// The identity of a run: its recipe, and which examples it holds out.
+pub(super) fn recipe_hash(entry: &Entry) -> String {
+    let text = format!("{}\nsplit_seed = {}\n", entry.recipe.to_toml(), entry.split_seed);
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+/// The file of results, and what is in it.
+#[derive(Debug)]
+pub(super) struct Results {
+    path: PathBuf,
+    file: File,
+    /// One per run of the sweep.
+    pub rows: Vec<Option<Row>>,
+}
+
+impl Results {
+    /// Opens the results in a sweep's folder: those of before are kept, a line that a crash cut off is dropped.
+    pub fn open(folder: &Path, sweep: &Sweep) -> Result<Results, SweepError> {
+        let path = folder.join("results.jsonl");
+        let io = |source| SweepError::Io { path: path.clone(), source };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(io(error)),
+        };
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let mut rows: Vec<Option<Row>> = vec![None; sweep.entries.len()];
+        for (number, line) in text[..whole].lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let problem = |problem: String| SweepError::Results { path: path.clone(), line: number + 1, problem };
+            let mut row: Row = serde_json::from_str(line).map_err(|error| problem(error.to_string()))?;
+            let entry = sweep.entries.get(row.index).filter(|entry| recipe_hash(entry) == row.recipe_hash);
+            let entry = entry.ok_or_else(|| SweepError::Other {
+                path: folder.into(),
+                what: format!("its {} had other settings", row.run),
+            })?;
+            row.settings = entry.settings.clone();
+            let index = row.index;
+            rows[index] = Some(row);
+        }
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io)?;
+        file.set_len(whole as u64).map_err(io)?;
+        Ok(Results { path, file, rows })
+    }
+
+    /// Adds the results of a group in one write, so that a crash leaves all of them, or a last line that is cut off.
+    pub fn append(&mut self, rows: Vec<Row>) -> Result<(), SweepError> {
+        let io = |source| SweepError::Io { path: self.path.clone(), source };
+        let mut text = String::new();
+        for row in &rows {
+            text += &serde_json::to_string(row).map_err(|error| io(error.into()))?;
+            text.push('\n');
+        }
+        self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data()).map_err(io)?;
+        for row in rows {
+            let index = row.index;
+            self.rows[index] = Some(row);
+        }
+        Ok(())
+    }
+
+    /// Numbers of the runs that are still to be done.
+    pub fn missing(&self) -> Vec<usize> {
+        (0..self.rows.len()).filter(|&index| self.rows[index].is_none()).collect()
+    }
+}

@@ -1,0 +1,79 @@
+//! The best combination once more, on training and validation examples together.
+
+use super::results::Row;
+use super::run::{Loaded, Runner};
+use super::{Entry, Sweep, SweepError};
+use crate::data::{Examples, Scaling, Storage, Targets};
+use crate::job::{self, Job, JobError};
+use crate::recipe::{Holdout, Recipe, Record};
+use crate::run::{RunError, Summary};
+use crate::train::TrainError;
+
+/// Trains the combination again, from the seed of its first trial, into `best/`; what is there already is taken.
+pub(super) fn retrain(
+    runner: &mut Runner,
+    sweep: &Sweep,
+    combination: usize,
+    rows: &[Row],
+) -> Result<Summary, SweepError> {
+    let trials: Vec<&Row> = rows.iter().filter(|row| sweep.trials(combination).contains(&row.index)).collect();
+    let source = &sweep.entries[combination * sweep.trials(0).count()];
+    let recipe = recipe(&source.recipe, &trials);
+    let folder = runner.folder().join("best");
+    let written = std::fs::read_to_string(folder.join("recipe.toml")).is_ok_and(|text| text == recipe.to_toml());
+    if written && let Ok(text) = std::fs::read_to_string(folder.join("summary.json")) {
+        let io = |source| RunError::Io { path: folder.join("summary.json"), source };
+        return Ok(serde_json::from_str(&text).map_err(|error| io(error.into()))?);
+    }
+    let data = load(&recipe, &source.recipe.data.validation)?;
+    let entry = Entry { recipe, folder: "best".into(), ..source.clone() };
+    let mut finished = runner.train(&[&entry], &data)?;
+    let done = finished.remove(0);
+    match done.diverged {
+        Some(epoch) => Err(TrainError::NotFinite { step: done.summary.steps, epoch }.into()),
+        None => Ok(done.summary),
+    }
+}
+
+/// The combination's recipe without a validation set. Where early stopping chose the epoch, the mean of the trials'
+/// choices is the number of epochs now.
+fn recipe(recipe: &Recipe, trials: &[&Row]) -> Recipe {
+    let mut recipe = recipe.clone();
+    recipe.data.validation = Holdout::None;
+    recipe.train.record.retain(|record| *record != Record::Validation);
+    if recipe.train.early_stop.take().is_some() {
+        let best: Vec<f64> =
+            trials.iter().filter(|row| row.diverged.is_none()).map(|row| f64::from(row.best_epoch)).collect();
+        recipe.train.epochs = ((best.iter().sum::<f64>() / best.len() as f64).round() as u32).max(1);
+    }
+    recipe
+}
+
+fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
+    // Without a validation set, what was held out of the training files stays in its place among them.
+    let mut job = Job::load(recipe.clone())?;
+    if let Holdout::Files(source) = validation {
+        let more = job::load(source, &job.model).map_err(JobError::Data)?;
+        append(&mut job.dataset.train, more);
+        job.scaling = Scaling::fit(recipe.data.scale, &job.dataset.train.features);
+    }
+    Ok(Loaded { dataset: job.dataset, scaling: job.scaling })
+}
+
+/// Adds examples that were loaded for the same model.
+fn append(examples: &mut Examples, more: Examples) {
+    examples.features.count += more.features.count;
+    match (&mut examples.features.storage, more.features.storage) {
+        (Storage::U8(values), Storage::U8(more)) => values.extend(more),
+        (Storage::F32(values), Storage::F32(more)) => values.extend(more),
+        (values, more) => {
+            let all = (0..values.len()).map(|i| values.get(i)).chain((0..more.len()).map(|i| more.get(i)));
+            *values = Storage::F32(all.collect());
+        }
+    }
+    match (&mut examples.targets, more.targets) {
+        (Targets::Classes { labels, .. }, Targets::Classes { labels: more, .. }) => labels.extend(more),
+        (Targets::Values { values, .. }, Targets::Values { values: more, .. }) => values.extend(more),
+        _ => unreachable!("one model has one kind of targets"),
+    }
+}

@@ -1,0 +1,320 @@
+//! Runs a sweep: group by group, then the best once more, then the report.
+
+use super::entry::Entry;
+use super::group::{Group, groups, members_that_fit};
+use super::observer::{GroupObserver, Track};
+use super::results::{Results, Row, recipe_hash};
+use super::summary::SweepSummary;
+use super::{Sweep, SweepError, report, retrain};
+use crate::backend::{Backend, BackendError};
+use crate::data::{Dataset, Scaling};
+use crate::export::SavedModel;
+use crate::job::{Job, JobError};
+use crate::model::Model;
+use crate::recipe::{Recipe, TrainSpec};
+use crate::report::{write_atomically, write_run_report};
+use crate::run::{Recorder, RunError, RunFolder, Summary};
+use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::Instant;
+
+/// How a sweep runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Most models that train side by side.
+    pub side_by_side: usize,
+    /// When the process began.
+    pub started: Instant,
+}
+
+/// Is told how a sweep gets on. Every method has a default that ignores it.
+pub trait Watcher {
+    /// Runs begin to train side by side.
+    fn group(&mut self, entries: &[&Entry], model: &Model) {
+        let _ = (entries, model);
+    }
+
+    /// Epochs done, all runs taken together, of all in the sweep.
+    fn progress(&mut self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+
+    /// A run has its result on disk.
+    fn result(&mut self, row: &Row) {
+        let _ = row;
+    }
+
+    /// Asked between launches: true stops the sweep; runs under way are lost.
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+/// Runs what is missing of a sweep in its folder, and writes its results and report.
+pub fn run(
+    sweep: &Sweep,
+    backend: &dyn Backend,
+    out: &Path,
+    options: &Options,
+    watcher: &mut dyn Watcher,
+) -> Result<SweepSummary, SweepError> {
+    claim(out, sweep)?;
+    let mut results = Results::open(out, sweep)?;
+    let missing = results.missing();
+    let epochs = missing.iter().map(|&run| u64::from(sweep.entries[run].recipe.train.epochs)).sum();
+    let mut runner = Runner { backend, out, options, watcher, before: 0, total: epochs };
+    let mut loaded: Option<(Group, Loaded)> = None;
+    for group in groups(sweep, &missing) {
+        let first = &sweep.entries[group.runs[0]];
+        let data = match loaded.take() {
+            Some((other, data)) if other.same_data(&group) => data,
+            _ => Loaded::of(first)?,
+        };
+        let done = runner.group(sweep, &group, &data, &mut results);
+        if let Err(SweepError::Interrupted { .. }) = done {
+            let done = sweep.entries.len() - results.missing().len();
+            return Err(SweepError::Interrupted { done, total: sweep.entries.len(), path: out.into() });
+        }
+        done?;
+        loaded = Some((group, data));
+    }
+    let rows: Vec<Row> = results.rows.into_iter().flatten().collect();
+    let mut summary = SweepSummary::new(sweep, &rows, backend.info());
+    if sweep.spec.retrain
+        && let Some(best) = summary.best
+    {
+        summary.retrained = Some(retrain::retrain(&mut runner, sweep, best, &rows)?);
+    }
+    let io = |source| SweepError::Io { path: out.join("sweep.json"), source };
+    let text = serde_json::to_string_pretty(&summary).map_err(|error| io(error.into()))?;
+    write_atomically(&out.join("sweep.json"), text.as_bytes())?;
+    report::write(sweep, &rows, &summary, out)?;
+    Ok(summary)
+}
+
+/// Makes the sweep's folder, or checks that it is this sweep's.
+fn claim(out: &Path, sweep: &Sweep) -> Result<(), SweepError> {
+    let path = out.join("sweep.toml");
+    let text = sweep.recipe.to_toml();
+    match std::fs::read_to_string(&path) {
+        Ok(found) if found == text => Ok(()),
+        Ok(_) => Err(SweepError::Other { path: out.into(), what: "its sweep.toml is another recipe".into() }),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(SweepError::Io { path, source: error }),
+        Err(_) if out.join("recipe.toml").exists() => Err(RunError::Occupied(out.into()).into()),
+        Err(_) => {
+            std::fs::create_dir_all(out).map_err(|source| SweepError::Io { path: out.into(), source })?;
+            Ok(write_atomically(&path, text.as_bytes())?)
+        }
+    }
+}
+
+/// Data that several groups may share.
+pub(super) struct Loaded {
+    pub dataset: Dataset,
+    pub scaling: Scaling,
+}
+
+impl Loaded {
+    fn of(entry: &Entry) -> Result<Loaded, SweepError> {
+        let job = Job::load(Recipe { seed: entry.split_seed, ..entry.recipe.clone() })?;
+        Ok(Loaded { dataset: job.dataset, scaling: job.scaling })
+    }
+
+    fn model(&self, recipe: &Recipe) -> Result<Model, SweepError> {
+        Ok(Model::build(&recipe.model, Some(self.dataset.train.features.shape)).map_err(JobError::Model)?)
+    }
+}
+
+/// How a run ended, as it was observed.
+struct End {
+    last: Option<EpochMetrics>,
+    /// The epoch in which the loss was no longer finite.
+    diverged: Option<u32>,
+    /// Seconds from the start of the process to the first step.
+    startup: f64,
+}
+
+/// A run that is over.
+pub(super) struct Finished {
+    pub summary: Summary,
+    /// The epoch in which the loss was no longer finite.
+    pub diverged: Option<u32>,
+}
+
+/// Trains runs side by side and fills their folders.
+pub(super) struct Runner<'a> {
+    backend: &'a dyn Backend,
+    out: &'a Path,
+    options: &'a Options,
+    watcher: &'a mut dyn Watcher,
+    /// Epochs done, of all runs together.
+    before: u64,
+    total: u64,
+}
+
+impl Runner<'_> {
+    /// Trains a group, in as many parts as the device's memory asks for.
+    fn group(&mut self, sweep: &Sweep, group: &Group, data: &Loaded, results: &mut Results) -> Result<(), SweepError> {
+        let recipe = &sweep.entries[group.runs[0]].recipe;
+        let wanted = group.runs.len().min(self.options.side_by_side.max(1));
+        let model = data.model(recipe)?;
+        let most = members_that_fit(self.backend, &model, &data.dataset, &data.scaling, recipe, wanted);
+        // Parts of about one size.
+        let size = group.runs.len().div_ceil(group.runs.len().div_ceil(most));
+        let mut parts: VecDeque<Vec<usize>> = group.runs.chunks(size).map(<[usize]>::to_vec).collect();
+        while let Some(mut runs) = parts.pop_front() {
+            let entries: Vec<&Entry> = runs.iter().map(|&run| &sweep.entries[run]).collect();
+            match self.train(&entries, data) {
+                Err(SweepError::Train(TrainError::Backend(BackendError::OutOfMemory { .. }))) if runs.len() > 1 => {
+                    let rest = runs.split_off(runs.len() / 2);
+                    parts.push_front(rest);
+                    parts.push_front(runs);
+                }
+                Err(error) => return Err(error),
+                Ok(finished) => {
+                    let count = runs.len();
+                    let each = runs.into_iter().zip(&entries).zip(&finished);
+                    let rows: Vec<Row> = each.map(|((run, entry), done)| row(run, entry, done, count)).collect();
+                    results.append(rows.clone())?;
+                    rows.iter().for_each(|row| self.watcher.result(row));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Trains runs side by side, from their initial weights to their folders.
+    pub(super) fn train(&mut self, entries: &[&Entry], data: &Loaded) -> Result<Vec<Finished>, SweepError> {
+        let models = entries.iter().map(|entry| data.model(&entry.recipe)).collect::<Result<Vec<_>, _>>()?;
+        let members: Vec<Member> = entries.iter().map(|entry| Member::of(&entry.recipe)).collect();
+        // What is under way is done again after an interruption: checkpoints would be of no use.
+        let train = TrainSpec { checkpoint_every: 0, ..entries[0].recipe.train.clone() };
+        let Loaded { dataset, scaling } = data;
+        let spec = TrainerSpec { model: &models[0], dataset, scaling, train: &train, members: &members };
+        let mut trainer = Trainer::new(self.backend, spec)?;
+        let mut folders = Vec::new();
+        let mut tracks = Vec::new();
+        for (member, (entry, model)) in entries.iter().zip(&models).enumerate() {
+            trainer.set_parameters(member, &model.initialise(entry.recipe.seed))?;
+            let folder = self.fresh_folder(entry)?;
+            let names = model.parameters.iter().map(|p| p.name.clone()).collect();
+            tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, names, None)?));
+            folders.push(folder);
+        }
+        self.watcher.group(entries, &models[0]);
+        let epochs = u64::from(train.epochs);
+        let (before, total) = (self.before, self.total);
+        let mut observer = GroupObserver { tracks, watcher: &mut *self.watcher, epochs, before, total };
+        let result = trainer.train(&mut observer);
+        let tracks = observer.tracks;
+        let mut ends = Vec::new();
+        for track in tracks {
+            ends.push(End { last: track.last.clone(), diverged: track.diverged, startup: 0.0 });
+            track.finish()?;
+        }
+        let outcomes: Vec<Option<Outcome>> = match result {
+            // A lone run that diverges ends so; of several, the others go on.
+            Err(TrainError::NotFinite { .. }) => vec![None; entries.len()],
+            Err(error) => return Err(error.into()),
+            Ok(Stop::Interrupted) => {
+                return Err(SweepError::Interrupted { done: 0, total: 0, path: self.out.into() });
+            }
+            Ok(_) => trainer.finish()?.into_iter().map(Some).collect(),
+        };
+        self.before += epochs * entries.len() as u64;
+        let first_step = trainer.first_step_at().map(|at| at.duration_since(self.options.started));
+        let startup = first_step.unwrap_or_default().as_secs_f64();
+        let mut finished = Vec::new();
+        for ((((entry, model), folder), outcome), end) in
+            entries.iter().zip(models).zip(&folders).zip(outcomes).zip(ends)
+        {
+            finished.push(self.conclude((entry, model, scaling), folder, outcome, End { startup, ..end })?);
+        }
+        Ok(finished)
+    }
+
+    /// Writes the weights, the summary and the report of a run.
+    fn conclude(
+        &self,
+        (entry, model, scaling): (&Entry, Model, &Scaling),
+        folder: &RunFolder,
+        outcome: Option<Outcome>,
+        end: End,
+    ) -> Result<Finished, SweepError> {
+        let outcome = outcome.filter(|outcome| end.diverged.is_none() && is_finite(outcome));
+        let last_epoch = end.last.as_ref().map_or(0, |last| last.epoch);
+        let diverged = if outcome.is_none() { end.diverged.or(Some(last_epoch)) } else { None };
+        let mut summary = summarise(&entry.recipe, &model, self.backend, outcome.as_ref());
+        summary.startup_seconds = end.startup;
+        if let Some(last) = end.last {
+            summary.train_loss = Some(last.train_loss).filter(|_| outcome.is_some());
+            summary.train_accuracy = Some(last.train_accuracy).filter(|_| outcome.is_some());
+            (summary.epochs, summary.steps, summary.seconds) = (last.epoch, last.step, last.seconds);
+            summary.steps_per_second = f64::from(last.step) / last.seconds.max(f64::MIN_POSITIVE);
+        }
+        if let Some(Outcome { parameters, .. }) = outcome {
+            let (recipe, scaling) = (entry.recipe.clone(), scaling.clone());
+            SavedModel { recipe, model, scaling, parameters }.save(&folder.file("model.safetensors"))?;
+        }
+        let io = |source| SweepError::Io { path: folder.file("summary.json"), source };
+        let text = serde_json::to_string_pretty(&summary).map_err(|error| io(error.into()))?;
+        folder.write("summary.json", text.as_bytes())?;
+        write_run_report(folder.path(), &[])?;
+        Ok(Finished { summary, diverged })
+    }
+
+    /// The folder of a run. What an interrupted sweep left there is removed: the run begins anew.
+    fn fresh_folder(&self, entry: &Entry) -> Result<RunFolder, SweepError> {
+        let path = self.out.join(&entry.folder);
+        match std::fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(SweepError::Io { path, source }),
+            _ => Ok(RunFolder::create(&path, &entry.recipe)?),
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.out
+    }
+}
+
+fn is_finite(outcome: &Outcome) -> bool {
+    let scores = [outcome.validation, outcome.test];
+    scores.iter().flatten().all(|score| score.loss.is_finite())
+        && outcome.parameters.iter().flatten().all(|value| value.is_finite())
+}
+
+/// The summary of a run; one that diverged has no metrics and no weights.
+fn summarise(recipe: &Recipe, model: &Model, backend: &dyn Backend, outcome: Option<&Outcome>) -> Summary {
+    let nothing = Outcome { parameters: Vec::new(), validation: None, test: None, epoch: 0 };
+    let mut summary = Summary::new(recipe, backend.info(), outcome.unwrap_or(&nothing));
+    summary.parameters = model.parameters.iter().map(|parameter| parameter.len()).sum();
+    if outcome.is_none() {
+        summary.parameter_hash = String::new();
+    }
+    summary
+}
+
+fn row(index: usize, entry: &Entry, done: &Finished, group: usize) -> Row {
+    let summary = &done.summary;
+    Row {
+        index,
+        run: entry.folder.clone(),
+        settings: entry.settings.clone(),
+        seed: entry.recipe.seed,
+        train_loss: summary.train_loss,
+        train_accuracy: summary.train_accuracy,
+        validation_loss: summary.validation_loss,
+        validation_accuracy: summary.validation_accuracy,
+        test_loss: summary.test_loss,
+        test_accuracy: summary.test_accuracy,
+        parameters: summary.parameters,
+        epochs: summary.epochs,
+        best_epoch: summary.best_epoch,
+        diverged: done.diverged,
+        parameter_hash: done.diverged.is_none().then(|| summary.parameter_hash.clone()),
+        seconds: summary.seconds,
+        group,
+        recipe_hash: recipe_hash(entry),
+    }
+}
