@@ -166,7 +166,7 @@ pub(super) mod shapes {
     /// (models, batch, channels, height, width, filters, kernel, stride, same padding)
     type Row = (usize, u32, u32, u32, u32, u32, [u32; 2], [u32; 2], bool);
 
-    const ROWS: [Row; 15] = [
+    const ROWS: [Row; 16] = [
         (1, 1, 1, 1, 1, 1, [1, 1], [1, 1], false),
         (2, 3, 1, 5, 7, 3, [3, 3], [1, 1], false),
         (1, 2, 3, 7, 5, 5, [3, 3], [1, 1], true),
@@ -182,6 +182,8 @@ pub(super) mod shapes {
         (2, 1, 19, 6, 7, 67, [3, 3], [1, 1], true),
         (1, 2, 53, 4, 5, 6, [2, 2], [1, 2], false),
         (1, 3, 1, 5, 4, 9, [1, 1], [1, 1], false),
+        // With the bias as many taps as a workgroup has threads.
+        (1, 2, 7, 4, 5, 3, [3, 3], [1, 1], true),
     ];
 
     /// Two activations for each variant, all of them over the variants: every pair would be too many pipelines.

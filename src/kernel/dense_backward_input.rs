@@ -135,7 +135,8 @@ fn cases() -> Vec<Case> {
             let contents = vec![
                 Contents::random(models * rows * outputs, scale, 1),
                 Contents::random((models - 1) * stride + inputs * outputs, 1.0, 2),
-                Contents::random(models * rows * inputs, 1.0, 3),
+                // With zeros, as ReLU saves them, and ones.
+                Contents::random(models * rows * inputs, 1.0, 3).rounded(0.25),
                 Contents::random(models * rows * inputs, 1.0, 4),
             ];
             let s = Case::slices(&contents);

@@ -224,6 +224,13 @@ fn cases() -> Vec<Case> {
         }
     }
     cases.extend(rows::not_finite(&cases));
+    let mut wrong = case([65, 10, 3], Logits::Usual, 1);
+    if let Contents::U32(labels) = &mut wrong.contents[1] {
+        labels.iter_mut().skip(3).step_by(5).for_each(|label| *label = 10);
+        labels.iter_mut().skip(4).step_by(7).for_each(|label| *label = u32::MAX);
+    }
+    wrong.name.push_str(", labels that are no class give NaN");
+    cases.push(wrong);
     cases
 }
 

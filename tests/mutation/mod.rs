@@ -1,13 +1,17 @@
 //! Broken shaders: small changes to a shader's text that must not go unnoticed.
 
+mod unnoticed;
+
+pub use unnoticed::{UNNOTICED, Unnoticed};
+
 /// One broken shader.
 pub struct Mutant {
-    /// What was done, such as ` < ` to ` <= `.
+    /// What was done, such as `<` to `<=`.
     pub rule: String,
     /// The line before.
     pub line: String,
-    /// Which of the rule's places in the line.
-    pub place: usize,
+    /// The lines before and behind it.
+    pub around: [String; 2],
     /// The whole shader.
     pub text: String,
 }
@@ -56,8 +60,11 @@ pub fn mutants(text: &str) -> Vec<Mutant> {
         for (number, (rule, replaced)) in changes.iter().enumerate() {
             let mut text = lines.clone();
             text[index] = replaced;
+            let around = [index.wrapping_sub(1), index + 1].map(|i| trimmed(lines.get(i).copied().unwrap_or("")));
+            // A later place in the line where the rule fits has its number.
             let place = changes[..number].iter().filter(|(other, _)| other == rule).count();
-            found.push(Mutant { rule: rule.clone(), line: code.trim().to_string(), place, text: text.join("\n") });
+            let rule = if place == 0 { rule.clone() } else { format!("{rule} {place}") };
+            found.push(Mutant { rule, line: trimmed(line), around, text: text.join("\n") });
         }
     }
     found
@@ -92,6 +99,11 @@ fn used_lines(lines: &[&str]) -> Vec<bool> {
     }
     let dead = |index| functions.iter().any(|(name, range)| range.contains(&index) && !reached.contains(name));
     (0..lines.len()).map(|index| !dead(index)).collect()
+}
+
+/// A line without indentation and comment.
+pub fn trimmed(line: &str) -> String {
+    line.split("//").next().unwrap_or("").trim().to_string()
 }
 
 /// The changes to one line: (what, the line after).
@@ -134,8 +146,12 @@ fn replacements<'a>(code: &'a str, (from, to): (&'a str, &'a str)) -> impl Itera
         let cut = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
         let joined =
             !from.starts_with(' ') && (before.ends_with(cut) || (!from.ends_with('(') && after.starts_with(cut)));
+        // x + 0 is x - 0.
+        let zero = ["LEARNING_RATE", "LOSS_SUM", "STEP]"].iter().any(|slot| after.starts_with(slot));
+        let nothing = from == " + " && zero;
         // A loop's first value and its bound may change; not the comparison's kind against 0, nor the step.
         let endless = is_loop && (before.matches(';').count() == 2 || from == " > " || code[at..].starts_with("0u; s"));
-        (!joined && !endless).then(|| (format!("`{}` to `{}`", from.trim(), to.trim()), format!("{before}{to}{after}")))
+        (!(joined || endless || nothing))
+            .then(|| (format!("`{}` to `{}`", from.trim(), to.trim()), format!("{before}{to}{after}")))
     })
 }

@@ -1,0 +1,50 @@
+//! What a shader does outside its data shows, and the report names the kernel.
+
+mod common;
+
+use gputrain::kernel::{Kernel, REGISTRY, dense_forward, sgd};
+use gputrain::verify::{verify, verify_kernel};
+
+/// The kernel with one piece of its shader changed.
+fn changed(kernel: &'static Kernel, from: &str, to: &str) -> &'static Kernel {
+    assert_eq!(kernel.wgsl.matches(from).count(), 1, "{from}");
+    Box::leak(Box::new(Kernel { wgsl: kernel.wgsl.replace(from, to).leak(), ..*kernel }))
+}
+
+#[test]
+fn writing_past_the_end_is_reported_as_such() {
+    let Some(backend) = common::vulkan() else { return };
+    let row = verify_kernel(&backend, changed(&sgd::KERNEL, "if i >= params.len {", "if i > params.len {"));
+    assert!(!row.passed);
+    assert!(row.message.contains("parameters, which has") && row.message.contains("was written"), "{}", row.message);
+}
+
+#[test]
+fn reading_past_the_end_spoils_the_result() {
+    let Some(backend) = common::vulkan() else { return };
+    // Where the weights have no guard either, their 0 would hide what is read behind the input.
+    let guard = "if row < params.rows && k < params.inputs {";
+    let row = verify_kernel(&backend, changed(&dense_forward::KERNEL, guard, "if row < params.rows {"));
+    assert!(!row.passed);
+    assert!(row.message.contains("NaN"), "{}", row.message);
+}
+
+#[test]
+fn one_broken_shader_is_named_and_the_others_pass() {
+    let Some(backend) = common::vulkan() else { return };
+    let broken = changed(&dense_forward::KERNEL, "z += bias", "z -= bias");
+    let kernels: Vec<_> =
+        REGISTRY.iter().map(|kernel| if kernel.name == broken.name { broken } else { *kernel }).collect();
+    let report = verify(&backend, &kernels, |_| ());
+    assert!(!report.passed());
+    let failed: Vec<_> = report.rows.iter().filter(|row| !row.passed).map(|row| row.kernel).collect();
+    assert_eq!(failed, ["dense_forward"], "\n{report}");
+    assert!(report.to_string().contains("1 of"), "{report}");
+}
+
+#[test]
+fn a_shader_that_does_not_compile_fails_with_the_kernels_name() {
+    let Some(backend) = common::vulkan() else { return };
+    let row = verify_kernel(&backend, changed(&sgd::KERNEL, "if i >= params.len {", "if i >= no_such_thing {"));
+    assert!(!row.passed && row.kernel == "sgd" && row.message.contains("sgd"), "{}", row.message);
+}

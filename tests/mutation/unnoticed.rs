@@ -1,0 +1,185 @@
+//! Changes that no comparison of results can notice, each with the reason.
+
+/// Changes to a line.
+pub struct Unnoticed {
+    /// The line, without its indentation.
+    pub line: &'static str,
+    /// The lines before and behind it; empty where that does not matter.
+    pub around: [&'static str; 2],
+    /// What is changed; a number tells later places in the line from the first.
+    pub rules: &'static [&'static str],
+    /// Why the results stay the same.
+    pub reason: &'static str,
+}
+
+impl Unnoticed {
+    /// Whether the outcome depends on which thread is first, so that the change may be noticed by chance.
+    pub fn is_race(&self) -> bool {
+        self.reason == OWNER || self.reason == NOT_READ
+    }
+}
+
+const fn unnoticed(line: &'static str, rules: &'static [&'static str], reason: &'static str) -> Unnoticed {
+    Unnoticed { line, around: ["", ""], rules, reason }
+}
+
+/// Of several such lines, the one with these lines around it.
+const fn among(
+    around: [&'static str; 2],
+    line: &'static str,
+    rules: &'static [&'static str],
+    reason: &'static str,
+) -> Unnoticed {
+    Unnoticed { line, around, rules, reason }
+}
+
+const LESS: &str = "`<` to `<=`";
+const LESS_1: &str = "`<` to `<=` 1";
+const MORE: &str = "`>` to `>=`";
+const AT_LEAST: &str = "`>=` to `>`";
+const OR: &str = "`&&` to `||`";
+const GUARD: &str = "guard dropped";
+const DROPPED: &str = "statement dropped";
+const ONE: &str = "`0.0` to `1.0`";
+const FIRST: &str = "`0u` to `1u`";
+const PRODUCT: &str = "`*` to `+`";
+
+const MEETING: &str = "where two formulas meet they agree";
+const ZEROED: &str = "private variables start at 0";
+const OUTSIDE: &str = "what is computed outside the matrix is not stored; the guard keeps reads inside the buffer";
+const OTHER_FACTOR: &str = "past the edge the other factor is 0";
+const UNUSED: &str = "what is taken there is not used";
+const EMPTY: &str = "one more round, of nothing";
+const OWNER: &str = "a race: its owner writes the place again, later where threads and workgroups run in order";
+const NOT_READ: &str = "a race: adds up what is not read again, after its readers where threads run in order";
+const DATA: &str = "no index leads behind the data set; the guard keeps reads inside the buffer";
+
+/// All of them.
+pub const UNNOTICED: &[Unnoticed] = &[
+    // lib/matmul_tile.wgsl, and what includes it
+    unnoticed("for (var first_k = 0u; first_k < depth; first_k += TILE_K) {", &[LESS], EMPTY),
+    unnoticed("for (var i = 0u; i < THREAD_M * THREAD_N; i++) {", &[LESS, PRODUCT, FIRST], ZEROED),
+    unnoticed("sums[i] = 0.0;", &[DROPPED], ZEROED),
+    unnoticed("row_sum = 0.0;", &[DROPPED], ZEROED),
+    unnoticed("if ROW_SUMS == 1u && thread < TILE_M {", &[LESS, OR, GUARD], "what is summed too much is not stored"),
+    unnoticed(
+        "if ROW_SUMS == 1u && group.x == 0u && thread < TILE_M && first_row + thread < params.outputs {",
+        &[LESS],
+        OWNER,
+    ),
+    among(["}", ""], "return 0.0;", &[ONE], OTHER_FACTOR),
+    unnoticed("if row < params.rows && k < params.inputs {", &[LESS], OUTSIDE),
+    unnoticed("if row < params.rows && k < params.outputs {", &[LESS], OUTSIDE),
+    unnoticed("if row < params.outputs && k < params.rows {", &[LESS], OUTSIDE),
+    unnoticed("if column < params.outputs && k < params.inputs {", &[LESS], OUTSIDE),
+    unnoticed("if column < params.inputs && k < params.outputs {", &[LESS], OUTSIDE),
+    unnoticed("if column < params.inputs && k < params.rows {", &[LESS], OUTSIDE),
+    among(
+        ["", "let channel = first_row + (thread / THREADS_N) * THREAD_M + i;"],
+        "for (var i = 0u; i < THREAD_M; i++) {",
+        &[LESS],
+        OWNER,
+    ),
+    among(
+        ["", "let row = first_row + (thread / THREADS_N) * THREAD_M + i;"],
+        "for (var i = 0u; i < THREAD_M; i++) {",
+        &[LESS],
+        OWNER,
+    ),
+    among(
+        ["", "let column = first_column + thread % THREADS_N + j * THREADS_N;"],
+        "for (var j = 0u; j < THREAD_N; j++) {",
+        &[LESS],
+        OWNER,
+    ),
+    unnoticed("if ACTIVATION != LINEAR {", &[GUARD], "the derivative of a linear layer is 1"),
+    among(["if image >= params.batch || filter_ >= params.filters {", ""], "return 0.0;", &[ONE], OTHER_FACTOR),
+    among(["if image >= params.batch || channel >= params.channels {", ""], "return 0.0;", &[ONE], OTHER_FACTOR),
+    // lib/math.wgsl and lib/activation.wgsl
+    unnoticed(
+        "const EXP_MAX: f32 = 88.37;",
+        &["another value"],
+        "nothing asks for the exponential of a large number yet",
+    ),
+    unnoticed("let clamped = select(low, EXP_MAX, low > EXP_MAX);", &[MORE], MEETING),
+    unnoticed("let low = select(x, EXP_MIN, x < EXP_MIN);", &[LESS], MEETING),
+    unnoticed("return select((1.0 + (r + r * r * p)) * scale, 0.0, x < EXP_MIN);", &[LESS], MEETING),
+    unnoticed("let large = x > 1.0;", &[MORE], MEETING),
+    unnoticed("let t = select(abs(x), 14.0, abs(x) > 14.0);", &[MORE], MEETING),
+    unnoticed("return select(pair, pair.yx, x < 0.0);", &[LESS], MEETING),
+    unnoticed(
+        "return select(x * (1.0 + series), select(large, -large, x < 0.0), abs(x) > 0.64);",
+        &[LESS, MORE],
+        MEETING,
+    ),
+    unnoticed("return vec2(select(1.0 - tail, tail, x < 0.0), bell * 0.3989423);", &[LESS], MEETING),
+    // lib/reduce.wgsl and lib/rows.wgsl
+    unnoticed("if thread < stride {", &[LESS, GUARD], NOT_READ),
+    unnoticed("if thread % LANES < stride {", &[LESS, GUARD, "`%` to `/`"], NOT_READ),
+    unnoticed("if LANES == 1u {", &["`1u` to `2u`"], "a reduction over one thread changes nothing"),
+    unnoticed("return bits == 0x7f800000u || (bits & 0x7fffffffu) > 0x7f800000u;", &[MORE], "-infinity gives NaN too"),
+    unnoticed(
+        "return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;",
+        &[MORE],
+        "infinity displaces numbers either way",
+    ),
+    unnoticed("return Largest(0.0, INVALID);", &[ONE], "an invalid row's largest value goes into NaN only"),
+    unnoticed(
+        "let second = a.column == NONE || b.value > a.value || (b.value == a.value && b.column < a.column);",
+        &[LESS],
+        "no column meets itself",
+    ),
+    // losses
+    unnoticed("own_loss += select(-z * t, z * (1.0 - t), z > 0.0) + log1p_of(exp_of(-abs(z)));", &[MORE], MEETING),
+    unnoticed("var first_target = 0u;", &[FIRST], UNUSED),
+    among(["", "first_target = indices[model_row] * params.outputs;"], "if real {", &[GUARD], UNUSED),
+    unnoticed("if real && first_target + j < arrayLength(&targets) {", &[LESS], DATA),
+    unnoticed("if example < arrayLength(&labels) {", &[LESS, GUARD], DATA),
+    unnoticed("if label < columns {", &[LESS, GUARD], UNUSED),
+    unnoticed("var gap = 0.0;", &[ONE], UNUSED),
+    unnoticed("if row < rows {", &[LESS, GUARD], UNUSED),
+    unnoticed(
+        "output[i] = select(input[i] * params.scale, 0.0, combine(key, element) < params.threshold);",
+        &[LESS],
+        "one hash in four billion equals the threshold",
+    ),
+    // convolution and pooling
+    unnoticed("let own = select(0u, index, inside);", &[FIRST], UNUSED),
+    unnoticed("let own = select(0u, tap, real);", &[FIRST], UNUSED),
+    unnoticed("if channel < params.channels && filter_ < params.filters {", &[LESS], OUTSIDE),
+    unnoticed("if filter_ < params.filters && k < taps {", &[LESS], OUTSIDE),
+    unnoticed("if image >= params.batch || filter_ >= params.filters {", &[AT_LEAST], OUTSIDE),
+    unnoticed("if image >= params.batch || channel >= params.channels {", &[AT_LEAST], OUTSIDE),
+    unnoticed("if filter_ < params.filters && column < params.channels {", &[LESS, LESS_1, OR, GUARD], OUTSIDE),
+    unnoticed("if tap < taps && column < params.filters {", &[LESS, LESS_1, OR, GUARD], OUTSIDE),
+    unnoticed("if pixel < end && column < params.filters {", &[LESS, LESS_1, OR, GUARD], OUTSIDE),
+    unnoticed("for (var i = 0u; i < PIXELS * VECTORS; i++) {", &[LESS, PRODUCT, FIRST], ZEROED),
+    unnoticed("sums[i] = vec4<f32>(0.0);", &[DROPPED], ZEROED),
+    among(["", "totals[v] = vec4<f32>(0.0);"], "for (var v = 0u; v < VECTORS; v++) {", &[LESS, FIRST], ZEROED),
+    unnoticed("totals[v] = vec4<f32>(0.0);", &[DROPPED], ZEROED),
+    unnoticed("for (var first_tap = 0u; first_tap < taps; first_tap += TAPS) {", &[LESS], EMPTY),
+    unnoticed("for (var first = first_row * params.output_width; first < end; first += PIXELS) {", &[LESS], EMPTY),
+    unnoticed("let pixel = min(first_pixel + p * THREADS, params.batch * area - 1u);", &["`-` to `+`"], UNUSED),
+    among(["", "let column = first_column + v;"], "for (var v = 0u; v < COLUMNS; v++) {", &[LESS], OWNER),
+    among(["", "let channel = first_column + v;"], "for (var v = 0u; v < COLUMNS; v++) {", &[LESS], OWNER),
+    among(["", "let pixel = first_pixel + p * THREADS;"], "for (var p = 0u; p < PIXELS; p++) {", &[LESS], OWNER),
+    unnoticed("if STRIDED == 1u {", &[GUARD], "a stride of 1 divides everything"),
+    among(["", "for (var s = lane; s < params.count; s += LANES) {"], "if i < params.len {", &[LESS, GUARD], UNUSED),
+    // the rest
+    unnoticed(
+        "return min(1.0, hyper[model * HYPER + CLIP_NORM] / (sqrt(squares) + 1e-6));",
+        &["`+` to `-` 1"],
+        "PyTorch's 1e-6 beside norms around 1 is less than the tolerance",
+    ),
+    unnoticed("if thread != 0u {", &[FIRST], "another thread does the same"),
+    unnoticed("if thread == 0u {", &[FIRST, "`==` to `!=`", GUARD], "every thread has the sum"),
+    unnoticed("if WEIGHTS_ONLY == 1u || WITH_L2 == 1u {", &[GUARD], "both are asked for again inside"),
+    unnoticed("if word == 0u {", &[GUARD], "all threads of a row have the same index"),
+    unnoticed("var bits = 0u;", &[FIRST], UNUSED),
+    among(
+        ["", "bits = data[(example - params.first_example) * params.row_words + word];"],
+        "if inside {",
+        &[GUARD],
+        UNUSED,
+    ),
+];
