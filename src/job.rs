@@ -3,6 +3,7 @@
 use crate::data::{self, DataError, Dataset, Examples, HoldOut, Scaling, SourceRef, TargetKind};
 use crate::model::{Model, ModelError, Shape};
 use crate::recipe::{Holdout, Loss, Precision, Recipe, Source};
+use crate::train::{Member, TrainerSpec};
 
 /// Why a recipe could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,12 @@ impl Job {
         dataset.validation = held_out(validation, &mut dataset.train, &model, recipe.seed, "validation")?;
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
         Ok(Job { recipe, model, dataset, scaling })
+    }
+
+    /// What a trainer of these members is made from.
+    pub fn spec<'a>(&'a self, members: &'a [Member]) -> TrainerSpec<'a> {
+        let Job { recipe, model, dataset, scaling } = self;
+        TrainerSpec { model, dataset, scaling, train: &recipe.train, members }
     }
 }
 

@@ -42,13 +42,7 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
     };
     let backend = context.open_backend()?;
     let members = [Member::of(&job.recipe)];
-    let spec = TrainerSpec {
-        model: &job.model,
-        dataset: &job.dataset,
-        scaling: &job.scaling,
-        train: &job.recipe.train,
-        members: &members,
-    };
+    let spec = job.spec(&members);
     let mut trainer = Trainer::new(&*backend, spec)?;
     trainer.set_parameters(0, &parameters)?;
     let (loss, gradients) = trainer.gradient()?;

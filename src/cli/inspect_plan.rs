@@ -4,7 +4,7 @@ use super::table::table;
 use super::{CliError, Context};
 use crate::job::Job;
 use crate::plan::{Dispatch, Plan, Role};
-use crate::train::{Member, Trainer, TrainerSpec};
+use crate::train::{Member, Trainer};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -12,13 +12,7 @@ use std::collections::BTreeMap;
 pub fn say_plan(job: &Job, context: &Context) -> Result<Value, CliError> {
     let backend = context.open_backend()?;
     let members = [Member::of(&job.recipe)];
-    let spec = TrainerSpec {
-        model: &job.model,
-        dataset: &job.dataset,
-        scaling: &job.scaling,
-        train: &job.recipe.train,
-        members: &members,
-    };
+    let spec = job.spec(&members);
     let trainer = Trainer::new(&*backend, spec)?;
     let plan = trainer.plan();
     for program in &plan.programs {

@@ -7,7 +7,7 @@ use crate::job::Job;
 use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
 use crate::run::{Recorder, RunFolder, Summary};
-use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer, TrainerSpec};
+use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
     let backend = context.open_backend()?;
     introduce(&job, &*backend, context);
     let members = [Member::of(&job.recipe)];
-    let mut trainer = Trainer::new(&*backend, spec(&job, &members))?;
+    let mut trainer = Trainer::new(&*backend, job.spec(&members))?;
     context.say(memory(trainer.plan()));
     let folder = match (&args.resume, &checkpoint) {
         (Some(path), Some(checkpoint)) => {
@@ -83,10 +83,6 @@ fn load(args: &TrainArgs) -> Result<(Job, Option<Checkpoint>), CliError> {
     let mut recipe = text.parse(&args.recipe.overrides()?)?;
     recipe.resolve_data(args.recipe.data.as_deref())?;
     Ok((Job::load(recipe)?, Some(checkpoint)))
-}
-
-fn spec<'a>(job: &'a Job, members: &'a [Member]) -> TrainerSpec<'a> {
-    TrainerSpec { model: &job.model, dataset: &job.dataset, scaling: &job.scaling, train: &job.recipe.train, members }
 }
 
 fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
