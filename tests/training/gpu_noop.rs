@@ -1,8 +1,6 @@
 //! The GPU backend on wgpu's no-op device, which validates everything with WebGPU's default limits and needs no GPU.
 
-mod gpu_support;
-
-use gpu_support::{ADD, DOUBLE, counter_plan, kernel, launch};
+use crate::gpu_support::{self, ADD, DOUBLE, counter_plan, kernel, launch};
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend, list_adapters};
 use gputrain::backend::{Backend, BackendError, HostCounters, Session};
 use gputrain::kernel::{Case, Element, Kernel, REGISTRY, dense_forward, matmul};

@@ -1,6 +1,6 @@
 //! Everything that a training reports, in a form that can be compared.
 
-use super::cases::folder;
+use crate::cases::folder;
 use gputrain::job::Job;
 use gputrain::recipe::{Recipe, Source};
 use gputrain::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};

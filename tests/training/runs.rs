@@ -1,10 +1,7 @@
 //! Runs as a user makes them: the files that they leave, exit codes and messages, and going on after a kill.
 
-#[path = "common/binary.rs"]
-mod binary;
-mod common;
-
-use binary::{Running, Workplace, fail, gputrain, json, last_line, lines, succeed, text};
+use crate::binary::{Running, Workplace, fail, gputrain, json, last_line, lines, succeed, text};
+use crate::common;
 use serde_json::Value;
 use std::path::Path;
 

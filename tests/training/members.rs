@@ -1,13 +1,9 @@
 //! The training loop as a library, on the CPU and on Vulkan: models side by side, interruptions at every step, data and
 //! parameters in parts, recorded norms, early stopping.
 
-#[path = "common/cases.rs"]
-mod cases;
-mod common;
-#[path = "common/story.rs"]
-mod story;
-
-use cases::{GoldenCase, relative_error, spec};
+use crate::cases::{GoldenCase, relative_error, spec};
+use crate::common;
+use crate::story::{self, Story};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::{Backend, BackendError, DeviceInfo, Session};
 use gputrain::data::{Dataset, Examples, Features, Storage, Targets};
@@ -18,7 +14,6 @@ use gputrain::recipe::{Recipe, Schedule};
 use gputrain::train::{Checkpoint, Member, Stop, TrainError, Trainer};
 use gputrain::verify::DoublePrecision;
 use std::sync::Arc;
-use story::Story;
 
 fn backends() -> Vec<Box<dyn Backend>> {
     let vulkan = common::vulkan().map(|gpu| Box::new(gpu) as Box<dyn Backend>);

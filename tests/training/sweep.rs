@@ -1,7 +1,6 @@
 //! Sweeps on small data: results that do not depend on what trains side by side, resuming, the best, retraining.
 
-mod common;
-
+use crate::common;
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Array, write_array};

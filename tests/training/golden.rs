@@ -1,11 +1,8 @@
 //! Whole trainings held against PyTorch's in float64: gradients, the loss of each of 200 steps, and the final weights, of
 //! every case in `tests/golden`, on the CPU and on Vulkan.
 
-#[path = "common/cases.rs"]
-mod cases;
-mod common;
-
-use cases::{GoldenCase, relative_error};
+use crate::cases::{self, GoldenCase, relative_error};
+use crate::common;
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::{CpuBackend, Implementation, Machine};
 use gputrain::data::read_array;

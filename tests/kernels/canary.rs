@@ -1,7 +1,6 @@
 //! What a shader does outside its data shows, and the report names the kernel.
 
-mod common;
-
+use crate::common;
 use gputrain::kernel::{Kernel, REGISTRY, dense_forward, sgd};
 use gputrain::verify::{verify, verify_kernel};
 

@@ -176,7 +176,7 @@ fn every_library_file_is_included_by_some_shader() {
 
 #[test]
 fn slots_of_the_step_state_are_the_same_in_rust_and_wgsl() {
-    let text = include_str!("../shaders/lib/step_state.wgsl");
+    let text = include_str!("../../shaders/lib/step_state.wgsl");
     let constants = text.lines().filter_map(|line| {
         let (name, rest) = line.strip_prefix("const ")?.split_once(':')?;
         let value = rest.split_once('=')?.1.split(';').next()?.trim().trim_end_matches('u');

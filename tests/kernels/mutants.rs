@@ -1,12 +1,10 @@
 //! Breaks every shader in many small ways and demands that the verification notices.
 
-mod common;
-mod mutation;
-
+use crate::common;
+use crate::mutation::{Mutant, UNNOTICED, Unnoticed, mutants, trimmed};
 use gputrain::backend::Backend;
 use gputrain::kernel::{Case, Kernel, REGISTRY, shader_source};
 use gputrain::verify::Prepared;
-use mutation::{Mutant, UNNOTICED, Unnoticed, mutants, trimmed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -1,7 +1,6 @@
 //! The verification as a user runs it: every kernel, on each backend.
 
-mod common;
-
+use crate::common;
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::kernel::{Case, Contents, Kernel, REGISTRY};

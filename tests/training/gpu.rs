@@ -1,8 +1,6 @@
 //! The GPU backend on a Vulkan adapter. Without one these tests say so and pass, or fail where GPUTRAIN_REQUIRE_VULKAN=1.
 
-mod gpu_support;
-
-use gpu_support::{case_plan, counter_plan, floats, load, vulkan};
+use crate::gpu_support::{self, case_plan, counter_plan, floats, load, vulkan};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::gpu::GpuBackend;
 use gputrain::backend::{Backend, BackendError, Session};

@@ -1,7 +1,6 @@
 //! Workgroup memory is guarded by barriers, and every thread reaches each: whether or not a device shows it.
 
-mod lint;
-
+use crate::lint;
 use gputrain::kernel::{Kernel, REGISTRY, shader_source};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,0 +1,15 @@
+//! What is read and written: data, recipes, reports, exports.
+
+mod data_damage;
+mod data_digits;
+mod data_fetch;
+mod data_formats;
+mod export;
+mod recipe;
+mod recipe_bundled;
+mod recipe_data;
+mod recipe_model;
+mod recipe_round_trip;
+mod recipe_sweep;
+mod report_drawings;
+mod report_pages;

@@ -1,0 +1,12 @@
+//! Every kernel: its declaration, its shader and its reference.
+
+mod barriers;
+mod canary;
+#[path = "../common/mod.rs"]
+mod common;
+mod conv_gradients;
+mod lint;
+mod mutants;
+mod mutation;
+mod reflection;
+mod verify;
