@@ -1,14 +1,19 @@
-//! The folder of a run: recipe, metrics, checkpoint, model, summary.
+//! The folder of a run: recipe, metrics, checkpoint, model, summary, report.
 
+mod answers;
 mod checkpoints;
 mod recorder;
+mod report;
 mod summary;
 
+pub use answers::{Answers, picture_shape};
 pub use recorder::Recorder;
+pub use report::write_report;
 pub use summary::Summary;
 
 use crate::recipe::Recipe;
-use crate::train::CheckpointError;
+use crate::report::ReportError;
+use crate::train::{CheckpointError, TrainError};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -28,11 +33,19 @@ pub enum RunError {
     #[error("{0} already holds a run; choose another --out, or go on with it by --resume {0}")]
     Occupied(PathBuf),
     /// There is nothing to resume.
-    #[error("{0} holds no checkpoint; a run writes one after its first epoch (train.checkpoint_every)")]
+    #[error(
+        "{0} holds no checkpoint; a run writes one after its first epoch (train.checkpoint_every), or every train.checkpoint_steps"
+    )]
     NoCheckpoint(PathBuf),
     /// The checkpoint could not be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The report could not be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The model could not be evaluated for the report.
+    #[error(transparent)]
+    Evaluation(#[from] TrainError),
 }
 
 /// A run's folder.

@@ -148,6 +148,7 @@ pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<Train
         "log_every",
         "early_stop",
         "checkpoint_every",
+        "checkpoint_steps",
         "record",
     ])?;
     let default = TrainSpec::default();
@@ -161,6 +162,7 @@ pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<Train
         log_every: whole("log_every", 0, default.log_every)?,
         early_stop: table.get("early_stop").map(|item| early_stop(&item)).transpose()?,
         checkpoint_every: whole("checkpoint_every", 0, default.checkpoint_every)?,
+        checkpoint_steps: whole("checkpoint_steps", 0, default.checkpoint_steps)?,
         record: table.get("record").map_or(Ok(Vec::new()), |item| record(&item))?,
     })
 }
