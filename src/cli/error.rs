@@ -73,6 +73,7 @@ impl From<RunError> for CliError {
     fn from(error: RunError) -> CliError {
         match error {
             RunError::Evaluation(error) => error.into(),
+            RunError::Landscape(error) => error.into(),
             other => CliError::Usage(other.to_string()),
         }
     }

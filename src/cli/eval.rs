@@ -4,7 +4,7 @@ use super::examples::{ExamplesArgs, evaluate};
 use super::table::table;
 use super::{CliError, Context};
 use crate::export::SavedModel;
-use crate::report::{Block, ConfusionMatrix, Page, Section, save_drawing};
+use crate::report::{Block, ConfusionMatrix, Page, Section, save_svg_and_png};
 use crate::run::Answers;
 use crate::train::Score;
 use clap::Args;
@@ -116,9 +116,7 @@ fn say(matrix: &ConfusionMatrix, counts: &[Vec<u64>], context: &Context) {
 }
 
 fn write(folder: &Path, summary: &Evaluation, matrix: &ConfusionMatrix, context: &Context) -> Result<(), CliError> {
-    for file in ["confusion.svg", "confusion.png"] {
-        save_drawing(&folder.join(file), &matrix.svg())?;
-    }
+    save_svg_and_png(folder, "confusion", &matrix.svg())?;
     let accuracy = summary.accuracy.map(|share| ("accuracy".to_string(), format!("{:.2} %", 100.0 * share)));
     let figures = [
         Some(("loss".to_string(), format!("{:.4}", summary.loss))),

@@ -4,17 +4,14 @@ use super::examples::find_data;
 use super::{CliError, Context};
 use crate::export::SavedModel;
 use crate::job::Job;
-use crate::landscape::{Ground, Relief, Trajectory, spread};
-use crate::report::{save_drawing, write_atomically};
+use crate::landscape::{Ground, LANDSCAPE_SIZE, Relief, Trajectory, spread};
+use crate::report::{save_drawing, save_svg_and_png};
 use crate::run::write_report;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// The size of the drawings, in pixels; a .png has twice as many.
-const SIZE: (u32, u32) = (840, 640);
 
 /// Draws the training loss around the path that a run's weights took
 ///
@@ -43,6 +40,30 @@ pub struct LandscapeArgs {
     /// Folder in which the data files of the run's recipe are looked for
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+}
+
+/// The summary.
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    name: &'a str,
+    run: &'a Path,
+    file: PathBuf,
+    epochs: usize,
+    resolution: u32,
+    samples: usize,
+    /// Share of the path's variance along either axis.
+    explained: Vec<f64>,
+    final_loss: Option<f32>,
+    lowest: Option<Lowest>,
+    seconds: f64,
+}
+
+/// The lowest point of the grid.
+#[derive(Debug, Serialize)]
+struct Lowest {
+    x: f64,
+    y: f64,
+    loss: f32,
 }
 
 pub fn run(args: &LandscapeArgs, context: &Context) -> Result<(), CliError> {
@@ -83,15 +104,12 @@ pub fn run(args: &LandscapeArgs, context: &Context) -> Result<(), CliError> {
 
 /// Writes the numbers and the drawings.
 fn write(args: &LandscapeArgs, relief: &Relief) -> Result<(), CliError> {
-    let text = serde_json::to_string(relief).map_err(|error| CliError::Failed(error.to_string()))?;
-    write_atomically(&args.folder.join("landscape.json"), text.as_bytes())?;
+    relief.save(&args.folder)?;
     let landscape = relief.landscape();
-    let surface = landscape.surface_svg(SIZE.0, SIZE.1)?;
-    let map = landscape.contour_svg(SIZE.0, SIZE.1)?;
+    let surface = landscape.surface_svg(LANDSCAPE_SIZE.0, LANDSCAPE_SIZE.1)?;
+    let map = landscape.contour_svg(LANDSCAPE_SIZE.0, LANDSCAPE_SIZE.1)?;
     for (name, drawing) in [("landscape", &surface), ("landscape-map", &map)] {
-        for extension in ["svg", "png"] {
-            save_drawing(&args.folder.join(format!("{name}.{extension}")), drawing)?;
-        }
+        save_svg_and_png(&args.folder, name, drawing)?;
     }
     if let Some(file) = &args.out {
         save_drawing(file, &surface)?;
@@ -102,21 +120,21 @@ fn write(args: &LandscapeArgs, relief: &Relief) -> Result<(), CliError> {
 fn conclude(args: &LandscapeArgs, relief: &Relief, seconds: f64, context: &Context) {
     let share = |component: usize| 100.0 * relief.explained.get(component).unwrap_or(&0.0);
     context.say(format!("the plane explains {:.1} % + {:.1} % of the path's variance", share(0), share(1)));
-    let last = relief.path.last().map(|point| point.loss);
+    let last = relief.path.last().and_then(|point| point.loss);
     if let (Some(last), Some((x, y, loss))) = (last, relief.lowest()) {
         context.say(format!("loss {last:.4} at the final weights; lowest on the grid {loss:.4} at ({x:.3}, {y:.3})"));
     }
     context.say(format!("wrote {}", args.folder.join("landscape.png").display()));
-    context.emit(&json!({
-        "name": relief.name,
-        "run": args.folder,
-        "file": args.out.clone().unwrap_or(args.folder.join("landscape.png")),
-        "epochs": relief.path.len(),
-        "resolution": args.resolution,
-        "samples": relief.samples,
-        "explained": relief.explained.iter().take(2).collect::<Vec<_>>(),
-        "final_loss": last,
-        "lowest": relief.lowest().map(|(x, y, loss)| json!({ "x": x, "y": y, "loss": loss })),
-        "seconds": seconds,
-    }));
+    context.emit(&Summary {
+        name: &relief.name,
+        run: &args.folder,
+        file: args.out.clone().unwrap_or(args.folder.join("landscape.png")),
+        epochs: relief.path.len(),
+        resolution: args.resolution,
+        samples: relief.samples,
+        explained: relief.explained.iter().take(2).copied().collect(),
+        final_loss: last,
+        lowest: relief.lowest().map(|(x, y, loss)| Lowest { x, y, loss }),
+        seconds,
+    });
 }

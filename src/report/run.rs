@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::ReportError;
 use super::chart::{Axis, Chart, Event, HEIGHT, Series, WIDTH};
 use super::html::{Block, Page, Section, Table};
-use super::raster::save_drawing;
+use super::raster::{save_drawing, save_svg_and_png};
 use super::records::RunRecords;
 use super::svg::Svg;
 use super::ticks::short_number;
@@ -36,40 +36,13 @@ const KEY_FIGURES: [(&str, &str); 9] = [
 ];
 
 /// Reads a run folder and writes its `loss.svg`, `accuracy.svg`, `steps.svg` and the like, each also as .png, and
-/// `report.html` with all of them and with the loss landscape, if there is one. `extra` sections come between the curves
-/// and the recipe.
+/// `report.html` with all of them. `extra` sections come between the curves and the recipe.
 pub fn write_run_report(dir: &Path, extra: &[Section]) -> Result<(), ReportError> {
     let run = RunRecords::load(dir)?;
     for (name, chart) in run_charts(&run) {
-        let svg = chart.svg(WIDTH, HEIGHT)?;
-        for extension in ["svg", "png"] {
-            save_drawing(&dir.join(format!("{name}.{extension}")), &svg)?;
-        }
+        save_svg_and_png(dir, &name, &chart.svg(WIDTH, HEIGHT)?)?;
     }
-    let sections: Vec<Section> = landscape_section(dir)?.into_iter().chain(extra.iter().cloned()).collect();
-    run_page(&run, &sections)?.save(&dir.join("report.html"))
-}
-
-/// The drawings of the loss landscape, where there are any.
-fn landscape_section(dir: &Path) -> Result<Option<Section>, ReportError> {
-    const DRAWINGS: [(&str, &str); 2] = [
-        (
-            "landscape.png",
-            "The training loss in the plane of the first two principal components of the weights after each epoch, with \
-             the path that they took. The plane goes through the final weights.",
-        ),
-        ("landscape-map.png", "The same from above."),
-    ];
-    let mut blocks = Vec::new();
-    for (file, caption) in DRAWINGS {
-        let path = dir.join(file);
-        match std::fs::read(&path) {
-            Ok(png) => blocks.push(Block::Image { png, caption: caption.to_string() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(ReportError::Io { path, source }),
-        }
-    }
-    Ok((!blocks.is_empty()).then(|| Section { title: "Loss landscape".to_string(), blocks }))
+    run_page(&run, extra)?.save(&dir.join("report.html"))
 }
 
 /// The page of a run.

@@ -11,11 +11,11 @@ pub use recorder::Recorder;
 pub use report::write_report;
 pub use summary::Summary;
 
+use crate::landscape::LandscapeError;
 use crate::recipe::Recipe;
-use crate::report::ReportError;
+use crate::report::{ReportError, write_atomically};
 use crate::train::{CheckpointError, TrainError};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Why a run folder could not be used.
@@ -43,6 +43,9 @@ pub enum RunError {
     /// The report could not be made.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The landscape in the folder cannot be used.
+    #[error(transparent)]
+    Landscape(#[from] LandscapeError),
     /// The model could not be evaluated for the report.
     #[error(transparent)]
     Evaluation(#[from] TrainError),
@@ -89,11 +92,6 @@ impl RunFolder {
 
     /// Writes a file of the folder, whole or not at all.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
-        let path = self.file(name);
-        let io = |source| RunError::Io { path: path.clone(), source };
-        let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(io)?;
-        file.write_all(bytes).map_err(io)?;
-        file.persist(&path).map_err(|error| io(error.error))?;
-        Ok(())
+        Ok(write_atomically(&self.file(name), bytes)?)
     }
 }

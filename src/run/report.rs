@@ -6,6 +6,7 @@ use super::{RunError, picture_shape};
 use crate::backend::Backend;
 use crate::data::{Dataset, Examples};
 use crate::export::SavedModel;
+use crate::landscape::{LANDSCAPE_SIZE, Relief};
 use crate::model::{Layer, Model, Shape};
 use crate::recipe::LayerSpec;
 use crate::report::{Block, ImageGrid, ReportError, Section, Table, Tile, weight_grid, write_run_report};
@@ -35,6 +36,7 @@ pub fn write_report(
     backend: &dyn Backend,
 ) -> Result<(), RunError> {
     let mut sections = vec![layers(&saved.model)];
+    sections.extend(landscape(folder)?);
     sections.extend(first_weights(&saved.model, &saved.parameters)?);
     sections.extend(samples(&dataset.train)?);
     let shown = [("test", &dataset.test), ("validation", &dataset.validation)];
@@ -44,6 +46,25 @@ pub fn write_report(
         sections.extend(answers(set, examples, &Answers::new(model, examples, result, true))?);
     }
     Ok(write_run_report(folder, &sections)?)
+}
+
+/// The loss landscape, where there is one.
+fn landscape(folder: &Path) -> Result<Option<Section>, RunError> {
+    let Some(relief) = Relief::load(folder)? else { return Ok(None) };
+    let landscape = relief.landscape();
+    let (width, height) = LANDSCAPE_SIZE;
+    let surface = format!(
+        "The loss of {} training examples in the plane of the first two principal components of the weights after each \
+         epoch, with the path that they took. The plane goes through the final weights; the rest of the path is drawn at \
+         the height of the surface, though it runs beside it. Dashed: behind the surface.",
+        relief.samples
+    );
+    let drawing = |svg, caption| Block::Drawing { svg, caption };
+    let blocks = vec![
+        drawing(landscape.surface_svg(width, height)?, surface),
+        drawing(landscape.contour_svg(width, height)?, "The same from above.".into()),
+    ];
+    Ok(Some(Section { title: "Loss landscape".into(), blocks }))
 }
 
 /// The table of layers.
