@@ -72,6 +72,29 @@ impl Trainer<'_> {
         Ok(())
     }
 
+    /// Whether train.checkpoint_steps asks for a checkpoint here.
+    pub(super) fn saves_after_step(&self) -> bool {
+        let every = self.spec.train.checkpoint_steps;
+        every > 0 && self.progress.step.is_multiple_of(every)
+    }
+
+    /// Hands a checkpoint over, after everything that was measured before it: a run that goes on from there measures
+    /// none of that again.
+    pub(super) fn save(
+        &mut self,
+        observer: &mut dyn Observer,
+        epochs: &mut VecDeque<Pending>,
+        steps: &mut VecDeque<PendingSteps>,
+    ) -> Result<(), TrainError> {
+        if self.log_period().is_some() {
+            self.copy_log(steps)?;
+        }
+        self.report_steps(steps, observer)?;
+        self.report_epochs(epochs, 0, observer)?;
+        observer.checkpoint(self.capture()?);
+        Ok(())
+    }
+
     pub(super) fn fetch_scores(&mut self, tickets: [Ticket; 2]) -> Result<Vec<Score>, TrainError> {
         let (counters, scalars) = self.fetch_state(tickets)?;
         let pairs = counters.chunks(state::COUNTERS).zip(scalars.chunks(state::SCALARS));

@@ -3,7 +3,7 @@
 use super::checkpoint::Progress;
 use super::results::{Pending, PendingSteps};
 use super::{Member, Observer, Score, Tracker, TrainError, TrainerSpec, check, spec, upload};
-use crate::backend::{Backend, HostCounters, Session, Ticket};
+use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
 use crate::graph::{Evaluation, PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::plan::{BufferId, Plan, Program};
 use crate::recipe::{Metric, Record, ScheduleKind};
@@ -170,6 +170,13 @@ impl<'a> Trainer<'a> {
         Ok(start.elapsed())
     }
 
+    /// Takes one step and says how long each of its launches took: for benchmarks.
+    pub fn profile_step(&mut self) -> Result<Vec<LaunchTime>, TrainError> {
+        self.write_hyper()?;
+        self.session.run(self.training.begin_epoch, 1)?;
+        Ok(self.session.profile(self.training.step)?)
+    }
+
     /// Trains to the end, or until the observer interrupts.
     pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Stop, TrainError> {
         self.begun = Instant::now();
@@ -276,29 +283,6 @@ impl<'a> Trainer<'a> {
             observer.progress(u64::from(self.progress.step), self.total_steps());
         }
         Ok(true)
-    }
-
-    /// Whether train.checkpoint_steps asks for a checkpoint here.
-    fn saves_after_step(&self) -> bool {
-        let every = self.spec.train.checkpoint_steps;
-        every > 0 && self.progress.step.is_multiple_of(every)
-    }
-
-    /// Hands a checkpoint over, after everything that was measured before it: a run that goes on from there measures
-    /// none of that again.
-    fn save(
-        &mut self,
-        observer: &mut dyn Observer,
-        epochs: &mut VecDeque<Pending>,
-        steps: &mut VecDeque<PendingSteps>,
-    ) -> Result<(), TrainError> {
-        if self.log_period().is_some() {
-            self.copy_log(steps)?;
-        }
-        self.report_steps(steps, observer)?;
-        self.report_epochs(epochs, 0, observer)?;
-        observer.checkpoint(self.capture()?);
-        Ok(())
     }
 
     /// Steps of the next launch: bounded by time, by the end of the epoch, and by where the log must be read or a
