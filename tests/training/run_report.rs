@@ -60,8 +60,9 @@ fn the_page_shows_the_model_its_weights_the_data_and_the_predictions() {
 
 /// Two features; targets of two values.
 fn regression(loss: &str, targets: &str) -> (Workplace, Vec<String>) {
+    let activation = if loss == "binary_cross_entropy" { "sigmoid" } else { "linear" };
     let recipe = format!(
-        "name = \"values\"\n[data]\nvalidation = 1\nscale = \"none\"\n[model]\ninput = [2]\nlayers = [{{ dense = 2 }}]\n\
+        "name = \"values\"\n[data]\nvalidation = 1\nscale = \"none\"\n[model]\ninput = [2]\nlayers = [{{ dense = 2, activation = \"{activation}\" }}]\n\
          loss = \"{loss}\"\n[train]\nepochs = 3\nbatch = 2\nlog_every = 1\n"
     );
     let place = Workplace::new(&recipe);
