@@ -116,7 +116,7 @@ fn classes_keep_their_accuracy_under_every_loss() {
         assert_eq!(json(&place.path("run/summary.json")), summary);
     }
     // Targets between 0 and 1 are right or wrong for the binary loss.
-    let (_, arguments) = regression("binary_cross_entropy", "0.9,0\n0.2,1\n1,0.3\n0,1\n");
+    let (_place, arguments) = regression("binary_cross_entropy", "0.9,0\n0.2,1\n1,0.3\n0,1\n");
     assert!(last_line(&train(&arguments, &["--json"]))["train_accuracy"].is_number());
 }
 

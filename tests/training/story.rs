@@ -17,7 +17,6 @@ pub struct Story {
 #[derive(Default)]
 pub struct Control {
     pub stop_after: Option<u64>,
-    pub boundaries: Vec<u64>,
     pub checkpoint: Option<Checkpoint>,
     done: u64,
 }
@@ -47,7 +46,6 @@ impl Observer for Stories {
 
     fn progress(&mut self, done: u64, _: u64) {
         self.1.done = done;
-        self.1.boundaries.push(done);
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) {
