@@ -5,6 +5,7 @@ mod cases;
 mod cli_models;
 #[path = "../common/mod.rs"]
 mod common;
+mod gallery;
 mod golden;
 mod gpu;
 mod gpu_noop;
@@ -13,3 +14,4 @@ mod members;
 mod runs;
 mod story;
 mod sweep;
+mod sweep_outcomes;
