@@ -46,7 +46,7 @@ reduced = ["sweep.trials=1"]
 picture = "validation-accuracy.svg"
 figures = [
   { what = "the best", value = "validation_accuracy", of = "best", pytorch = "45.6 %" },
-  { what = "the slow one", value = "train_loss", of = "learning rate 0.00001" },
+  { what = "the slow one", value = "train_loss", of = "learning rate 1e-5" },
 ]
 [[experiment]]
 name = "absent"
