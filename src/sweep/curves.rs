@@ -47,6 +47,17 @@ impl Curves<'_> {
     }
 }
 
+/// The epochs at which the learning rates of all combinations changed; their rates may differ.
+pub(super) fn shared_events(curves: &[Curves]) -> Vec<Event> {
+    let Some((first, others)) = curves.split_first() else { return Vec::new() };
+    let epochs = |curves: &Curves| curves.events().iter().map(|event| event.x).collect::<Vec<_>>();
+    let shared = epochs(first);
+    if others.iter().any(|other| epochs(other) != shared) {
+        return Vec::new();
+    }
+    shared.into_iter().map(|x| Event { x, label: "rate changes".into() }).collect()
+}
+
 /// A rate as it was written: the log has it in single precision.
 fn rate_text(rate: f64) -> String {
     format!("{}", rate as f32)

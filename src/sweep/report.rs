@@ -1,6 +1,6 @@
 //! `report.html` of a sweep: the table, the curves of the best combinations, what was logged at each step.
 
-use super::curves::{Curves, MOST_POINTS, chart, is_curve};
+use super::curves::{Curves, MOST_POINTS, chart, is_curve, shared_events};
 use super::summary::{CombinationSummary, Statistic};
 use super::{COLLAPSED, Row, Sweep, SweepError, SweepSummary, entry};
 use crate::recipe::{Keyword, Metric};
@@ -232,6 +232,7 @@ impl Charts<'_> {
         let mut blocks = Vec::new();
         let band = curves.iter().any(|curves| curves.trials.len() > 1);
         let caption = if band { BAND } else { "" };
+        let events = shared_events(curves);
         for (key, quantity) in [
             ("validation_accuracy", "validation accuracy"),
             ("validation_loss", "validation loss"),
@@ -242,7 +243,8 @@ impl Charts<'_> {
             let lines: Vec<Series> = curves.iter().filter_map(|curves| curves.epochs(curves.name(), key)).collect();
             if is_curve(&lines) {
                 let file = format!("{}.svg", key.replace('_', "-"));
-                blocks.push(self.saved(&file, chart(quantity, "epoch", quantity, lines), caption)?);
+                let chart = Chart { events: events.clone(), ..chart(quantity, "epoch", quantity, lines) };
+                blocks.push(self.saved(&file, chart, caption)?);
             }
         }
         if let Some(best) = best {

@@ -74,9 +74,12 @@ fn entry(list: &List, experiment: &Experiment, outcome: &Outcome, reduced: bool,
     }
 }
 
+/// Other people's figure, if there is one.
+type Theirs = fn(&Shown) -> &Option<String>;
+
 /// The figures, and other people's where there are any.
 fn table(list: &List, figures: &[Shown], mark: &str) -> Table {
-    let theirs: [(&String, fn(&Shown) -> &Option<String>); 2] =
+    let theirs: [(&String, Theirs); 2] =
         [(&list.coursework, |shown| &shown.coursework), (&list.pytorch, |shown| &shown.pytorch)];
     let theirs = theirs.iter().filter(|(_, of)| figures.iter().any(|shown| of(shown).is_some()));
     let own = ["".to_string(), format!("gputrain{mark}")].into_iter();
