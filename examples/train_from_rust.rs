@@ -50,6 +50,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let test = job.dataset.test.as_ref().ok_or("the generated digits have a test set")?;
     let optimizer = &job.recipe.optimizer;
     let result = Evaluator::run(&backend, &job.model, &outcome.parameters, &job.scaling, optimizer, test)?;
-    println!("test accuracy {:.2} %, first prediction {}", result.score.accuracy * 100.0, result.classes()[0]);
+    println!(
+        "test accuracy {:.2} %, first prediction {}",
+        result.score.accuracy.unwrap_or(f32::NAN) * 100.0,
+        result.classes()[0]
+    );
     Ok(())
 }

@@ -17,7 +17,7 @@
 //! trainer.set_parameters(0, &model.initialise(job.recipe.seed))?;
 //! trainer.train(&mut Silent)?;
 //! let outcome = &trainer.finish()?[0];
-//! assert!(outcome.test.is_some_and(|score| score.accuracy > 0.8));
+//! assert!(outcome.test.and_then(|score| score.accuracy).is_some_and(|share| share > 0.8));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -30,6 +30,7 @@ pub mod export;
 pub mod graph;
 pub mod job;
 pub mod kernel;
+pub mod landscape;
 pub mod model;
 pub mod plan;
 pub mod recipe;

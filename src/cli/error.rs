@@ -4,6 +4,7 @@ use crate::backend::BackendError;
 use crate::data::{DataError, FetchError};
 use crate::export::ExportError;
 use crate::job::JobError;
+use crate::landscape::LandscapeError;
 use crate::model::ModelError;
 use crate::recipe::RecipeError;
 use crate::report::ReportError;
@@ -68,6 +69,25 @@ impl From<TrainError> for CliError {
     }
 }
 
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> CliError {
+        match error {
+            RunError::Evaluation(error) => error.into(),
+            RunError::Landscape(error) => error.into(),
+            other => CliError::Usage(other.to_string()),
+        }
+    }
+}
+
+impl From<LandscapeError> for CliError {
+    fn from(error: LandscapeError) -> CliError {
+        match error {
+            LandscapeError::Train(error) => error.into(),
+            other => CliError::Usage(other.to_string()),
+        }
+    }
+}
+
 impl From<FetchError> for CliError {
     fn from(error: FetchError) -> CliError {
         match error {
@@ -89,4 +109,4 @@ macro_rules! usage_errors {
     };
 }
 
-usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, RunError, ExportError);
+usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, ExportError);

@@ -1,11 +1,11 @@
 //! `eval`: how good a trained model is.
 
-use super::examples::{ExamplesArgs, evaluate, predicted, truth};
+use super::examples::{ExamplesArgs, evaluate};
 use super::table::table;
 use super::{CliError, Context};
 use crate::export::SavedModel;
-use crate::recipe::Loss;
-use crate::report::{Block, ConfusionMatrix, Page, Section, save_drawing};
+use crate::report::{Block, ConfusionMatrix, Page, Section, save_svg_and_png};
+use crate::run::Answers;
 use crate::train::Score;
 use clap::Args;
 use serde::Serialize;
@@ -25,7 +25,7 @@ const MOST_COLUMNS: usize = 20;
 pub struct EvalArgs {
     #[command(flatten)]
     examples: ExamplesArgs,
-    /// Writes confusion.svg and report.html into this folder
+    /// Writes confusion.svg, confusion.png and report.html into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -62,11 +62,9 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         return Err(CliError::Usage(format!("{} has no labels here; add --labels FILE, or use predict", shown.name)));
     }
     let result = evaluate(&saved, &shown, context)?;
-    let truth = truth(&shown.examples.targets);
-    let counts = truth.as_deref().map(|truth| count(truth, &predicted(&result), result.width.max(2)));
     let Score { loss, accuracy } = result.score;
-    // Of targets that name no classes, only those of the binary loss are right or wrong.
-    let accuracy = (counts.is_some() || saved.model.loss == Loss::BinaryCrossEntropy).then_some(accuracy);
+    let answers = Answers::new(&saved.model, &shown.examples, result, true);
+    let answered = answers.counts().zip(answers.confusion()?);
     let percent = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", 100.0 * share));
     context.say(format!("loss {loss:.4}{percent}"));
     let mut summary = Evaluation {
@@ -79,10 +77,8 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         classes: None,
         confusion: None,
     };
-    if let Some(counts) = counts {
+    if let Some((counts, matrix)) = answered {
         let classes = counts.len();
-        let names = (0..classes).map(|class| class.to_string()).collect();
-        let matrix = ConfusionMatrix::new(names, counts.concat())?;
         say(&matrix, &counts, context);
         if let Some(folder) = &args.out {
             write(folder, &summary, &matrix, context)?;
@@ -100,15 +96,6 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
     }
     context.emit(&summary);
     Ok(())
-}
-
-/// Examples by true class, then by predicted class.
-fn count(truth: &[u32], predicted: &[u32], classes: usize) -> Vec<Vec<u64>> {
-    let mut counts = vec![vec![0; classes]; classes];
-    for (true_class, class) in truth.iter().zip(predicted) {
-        counts[*true_class as usize][*class as usize] += 1;
-    }
-    counts
 }
 
 fn say(matrix: &ConfusionMatrix, counts: &[Vec<u64>], context: &Context) {
@@ -129,7 +116,7 @@ fn say(matrix: &ConfusionMatrix, counts: &[Vec<u64>], context: &Context) {
 }
 
 fn write(folder: &Path, summary: &Evaluation, matrix: &ConfusionMatrix, context: &Context) -> Result<(), CliError> {
-    save_drawing(&folder.join("confusion.svg"), &matrix.svg())?;
+    save_svg_and_png(folder, "confusion", &matrix.svg())?;
     let accuracy = summary.accuracy.map(|share| ("accuracy".to_string(), format!("{:.2} %", 100.0 * share)));
     let figures = [
         Some(("loss".to_string(), format!("{:.4}", summary.loss))),
@@ -141,6 +128,6 @@ fn write(folder: &Path, summary: &Evaluation, matrix: &ConfusionMatrix, context:
     let page =
         Page { title: summary.name.clone(), subtitle: summary.data.clone(), sections: vec![figures, matrix.section()] };
     page.save(&folder.join("report.html"))?;
-    context.say(format!("\nwrote {} and report.html", folder.join("confusion.svg").display()));
+    context.say(format!("\nwrote {} with confusion.svg, confusion.png and report.html", folder.display()));
     Ok(())
 }

@@ -4,10 +4,10 @@ use super::{CliError, Context};
 use crate::data::{self, Examples, Features, Scaling, Targets};
 use crate::export::SavedModel;
 use crate::job::{self, Job};
-use crate::recipe::{DataSpec, Holdout, Loss, Scale, Source};
+use crate::recipe::{DataSpec, Holdout, Loss, Recipe, Scale, Source};
 use crate::train::Evaluator;
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A part of a recipe's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -79,10 +79,7 @@ impl ExamplesArgs {
             Split::Validation if is_file(&spec.validation) => (spec.train, spec.test) = (None, Holdout::None),
             _ => {}
         }
-        if self.data.is_some() {
-            look_for_names(spec);
-        }
-        recipe.resolve_data(self.data.as_deref())?;
+        find_data(&mut recipe, self.data.as_deref())?;
         let files = match (self.split, &recipe.data) {
             (Split::Test, DataSpec { test: Holdout::Files(source), .. }) => Some(source),
             (Split::Validation, DataSpec { validation: Holdout::Files(source), .. }) => Some(source),
@@ -113,6 +110,14 @@ fn unlabelled(features: Features, saved: &SavedModel) -> Examples {
         _ => Targets::Values { values: vec![0.0; features.count * outputs], outputs },
     };
     Examples { features, targets }
+}
+
+/// Finds the data of a trained model's recipe; in a folder that is given, also by the ends of the paths alone.
+pub(super) fn find_data(recipe: &mut Recipe, folder: Option<&Path>) -> Result<(), CliError> {
+    if folder.is_some() {
+        look_for_names(&mut recipe.data);
+    }
+    Ok(recipe.resolve_data(folder)?)
 }
 
 /// Lets data be found in another folder than the one it was trained from: `far/away/x.npz` also as `away/x.npz` and as
@@ -164,31 +169,6 @@ fn other_range(saved: &SavedModel, features: &Features) -> Option<String> {
     })
 }
 
-/// The class each example is taken for: the largest output, or for a single output whether it is above one half.
-pub fn predicted(result: &Evaluator) -> Vec<u32> {
-    match result.width {
-        1 => result.outputs.iter().map(|output| u32::from(*output > 0.5)).collect(),
-        _ => result.classes(),
-    }
-}
-
-/// The true class of each example; none where targets are values that name no class.
-pub fn truth(targets: &Targets) -> Option<Vec<u32>> {
-    match targets {
-        Targets::Classes { labels, .. } => Some(labels.clone()),
-        Targets::Values { values, outputs: 1 } => {
-            values.iter().map(|value| [0.0, 1.0].iter().position(|class| class == value).map(|c| c as u32)).collect()
-        }
-        Targets::Values { values, outputs } => values.chunks(*outputs).map(hot).collect(),
-    }
-}
-
-/// The place of the only 1 among zeros.
-fn hot(row: &[f32]) -> Option<u32> {
-    let place = row.iter().position(|value| *value == 1.0)?;
-    row.iter().enumerate().all(|(i, value)| i == place || *value == 0.0).then_some(place as u32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,14 +178,5 @@ mod tests {
         assert_eq!(endings("/a/b/x.npz#k"), "/a/b/x.npz#k | a/b/x.npz#k | b/x.npz#k | x.npz#k");
         assert_eq!(endings("x.h5#group/images"), "x.h5#group/images");
         assert_eq!(endings("x.npy"), "x.npy");
-    }
-
-    #[test]
-    fn only_targets_that_name_classes_have_a_truth() {
-        let values = |values: &[f32], outputs| truth(&Targets::Values { values: values.to_vec(), outputs });
-        assert_eq!(values(&[0.0, 1.0, 1.0, 0.0], 2), Some(vec![1, 0]));
-        assert_eq!(values(&[0.0, 1.0], 1), Some(vec![0, 1]));
-        assert_eq!(values(&[0.5, 1.0], 1), None);
-        assert_eq!(values(&[1.0, 1.0], 2), None);
     }
 }

@@ -12,6 +12,7 @@ mod gallery;
 mod grad;
 mod inspect;
 mod inspect_plan;
+mod landscape;
 mod plot;
 mod predict;
 mod recipe_args;
@@ -56,6 +57,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Export(export::ExportArgs),
     Plot(plot::PlotArgs),
+    Landscape(landscape::LandscapeArgs),
     Data(data::DataArgs),
 }
 
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args, &context),
         Command::Export(args) => export::run(&args, &context),
         Command::Plot(args) => plot::run(&args, &context),
+        Command::Landscape(args) => landscape::run(&args, &context),
         Command::Data(args) => data::run(&args, &context),
     };
     match result {

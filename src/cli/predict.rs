@@ -1,14 +1,12 @@
 //! `predict`: what a trained model makes of examples.
 
-use super::examples::{ExamplesArgs, Shown, evaluate, predicted, truth};
+use super::examples::{ExamplesArgs, evaluate};
 use super::table::table;
 use super::{CliError, Context};
-use crate::data::{Array, Features, Storage, write_array, write_arrays, write_csv};
+use crate::data::{Array, write_array, write_arrays, write_csv};
 use crate::export::SavedModel;
-use crate::model::Shape;
-use crate::recipe::Activation;
-use crate::report::{ImageGrid, Picture, Tile};
-use crate::train::Evaluator;
+use crate::report::ImageGrid;
+use crate::run::Answers;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -69,20 +67,20 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     let saved = SavedModel::load(&args.examples.model)?;
     let shown = args.examples.load(&saved)?;
     let result = evaluate(&saved, &shown, context)?;
-    let classes = predicted(&result);
-    let truth = if shown.labelled { truth(&shown.examples.targets) } else { None };
+    let answers = Answers::new(&saved.model, &shown.examples, result, shown.labelled);
+    let (classes, truth) = (&answers.classes, &answers.truth);
     let first = (args.count as usize).min(classes.len());
     if let Some((path, output)) = output {
-        write(path, output, &result, &classes, &saved)?;
+        write(path, output, &answers)?;
         context.say(format!("wrote {}", path.display()));
     } else if args.grid.is_none() {
-        print(&saved, &result, &classes, truth.as_deref(), first, context);
+        print(&answers, first, context);
     }
     if let Some(path) = &args.grid {
-        grid(&saved, &shown, &result, &classes, truth.as_deref(), first)?.save(path)?;
+        grid(&answers, &saved, first)?.save(path)?;
         context.say(format!("wrote {}", path.display()));
     }
-    let right = truth.as_ref().map(|truth| truth.iter().zip(&classes).filter(|(a, b)| a == b).count());
+    let right = truth.as_ref().map(|truth| truth.iter().zip(classes).filter(|(a, b)| a == b).count());
     if let Some(right) = right {
         context.say(format!("{right} of {} are right", classes.len()));
     }
@@ -91,7 +89,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
         "model": args.examples.model,
         "data": shown.name,
         "examples": classes.len(),
-        "outputs": result.width,
+        "outputs": answers.result.width,
         "correct": right,
         "accuracy": right.map(|right| right as f64 / classes.len() as f64),
         "out": args.out,
@@ -100,18 +98,14 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Whether the model's outputs are probabilities.
-fn probable(saved: &SavedModel) -> bool {
-    saved.model.output_activation != Activation::Linear
-}
-
-fn write(path: &Path, output: Output, result: &Evaluator, classes: &[u32], saved: &SavedModel) -> Result<(), CliError> {
+fn write(path: &Path, output: Output, answers: &Answers) -> Result<(), CliError> {
+    let (result, classes) = (&answers.result, &answers.classes);
     let bug = || CliError::Failed(format!("{}: outputs and examples do not agree", path.display()));
     let outputs = Array::from_f32(&[classes.len(), result.width], &result.outputs).ok_or_else(bug)?;
     match output {
         Output::Npy => write_array(path, &outputs)?,
         Output::Npz => {
-            let name = if probable(saved) { "probabilities" } else { "outputs" };
+            let name = if answers.probable { "probabilities" } else { "outputs" };
             let classes = Array::from_u32(&[classes.len()], classes).ok_or_else(bug)?;
             write_arrays(path, &[("classes", &classes), (name, &outputs)])?;
         }
@@ -128,34 +122,14 @@ fn write(path: &Path, output: Output, result: &Evaluator, classes: &[u32], saved
     Ok(())
 }
 
-/// How sure the model is of its class; for a model whose outputs are no probabilities, the output itself.
-fn certainty(row: &[f32], class: u32, probable: bool) -> f32 {
-    match row {
-        [one] if class == 0 && probable => 1.0 - one,
-        [one] => *one,
-        _ => row[class as usize],
-    }
-}
-
-fn print(
-    saved: &SavedModel,
-    result: &Evaluator,
-    classes: &[u32],
-    truth: Option<&[u32]>,
-    first: usize,
-    context: &Context,
-) {
+fn print(answers: &Answers, first: usize, context: &Context) {
+    let (classes, truth) = (&answers.classes, &answers.truth);
     let mut rows = Vec::new();
-    for (index, row) in result.outputs.chunks(result.width).take(first).enumerate() {
-        let (class, label) = (classes[index], truth.map(|truth| truth[index]));
-        context.emit(&json!({ "index": index, "class": class, "label": label, "outputs": row }));
+    for index in 0..first {
+        let (class, label) = (classes[index], truth.as_ref().map(|truth| truth[index]));
+        context.emit(&json!({ "index": index, "class": class, "label": label, "outputs": answers.outputs(index) }));
         let label = label.map_or(String::new(), |label| label.to_string());
-        rows.push(vec![
-            index.to_string(),
-            class.to_string(),
-            format!("{:.4}", certainty(row, class, probable(saved))),
-            label,
-        ]);
+        rows.push(vec![index.to_string(), class.to_string(), format!("{:.4}", answers.certainty(index)), label]);
     }
     context.say(table(&["index", "class", "output", if truth.is_some() { "truth" } else { "" }], &rows));
     if first < classes.len() {
@@ -163,49 +137,13 @@ fn print(
     }
 }
 
-fn grid(
-    saved: &SavedModel,
-    shown: &Shown,
-    result: &Evaluator,
-    classes: &[u32],
-    truth: Option<&[u32]>,
-    first: usize,
-) -> Result<ImageGrid, CliError> {
-    let features = &shown.examples.features;
-    let [channels, height, width] = image(features)?;
-    let size = channels * height * width;
-    let (low, high) = match features.storage {
-        Storage::U8(_) => (0.0, 255.0),
-        Storage::F32(_) => features.storage.bounds(),
+fn grid(answers: &Answers, saved: &SavedModel, first: usize) -> Result<ImageGrid, CliError> {
+    let no_images = || {
+        CliError::Usage(format!(
+            "--grid draws images of 1 or 3 channels, but the model takes {}, and that is none; train it with model.input = \
+             [height, width, channels]",
+            saved.model.input
+        ))
     };
-    let tile = |index: usize| {
-        let values: Vec<f32> = (index * size..(index + 1) * size).map(|at| features.storage.get(at)).collect();
-        let class = classes[index];
-        let sure = certainty(&result.outputs[index * result.width..][..result.width], class, probable(saved));
-        let label = truth.map(|truth| truth[index]);
-        let sure = if probable(saved) { format!("{:.0} %", 100.0 * sure) } else { format!("{sure:.2}") };
-        let mut caption = vec![format!("{class}  ({sure})")];
-        caption.extend(label.map(|label| format!("true: {label}")));
-        let wrong = label.is_some_and(|label| label != class);
-        Ok(Tile { picture: Picture::from_values([channels, height, width], &values, low, high)?, caption, wrong })
-    };
-    let tiles = (0..first).map(tile).collect::<Result<Vec<Tile>, CliError>>()?;
-    let wrong = tiles.iter().filter(|tile| tile.wrong).count();
-    let title = match truth {
-        Some(_) => format!("{first} predictions, {wrong} wrong"),
-        None => format!("{first} predictions"),
-    };
-    Ok(ImageGrid { title, columns: 10, tiles, colour_bar: None })
-}
-
-/// Channels, height and width of the examples; a vector is taken for a square image of one channel if it can be one.
-fn image(features: &Features) -> Result<[usize; 3], CliError> {
-    match features.shape {
-        Shape::Image { channels, height, width } => Ok([channels, height, width]),
-        Shape::Features(n) if n.isqrt().pow(2) == n => Ok([1, n.isqrt(), n.isqrt()]),
-        Shape::Features(n) => Err(CliError::Usage(format!(
-            "--grid draws images, but the model takes {n} features, which are no square; train it with model.input = \
-             [height, width, channels]"
-        ))),
-    }
+    answers.grid(first)?.ok_or_else(no_images)
 }

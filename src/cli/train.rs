@@ -6,7 +6,7 @@ use crate::export::{SavedModel, load_parameters};
 use crate::job::Job;
 use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
-use crate::run::{Recorder, RunFolder, Summary};
+use crate::run::{Recorder, RunFolder, Summary, write_report};
 use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -80,7 +80,7 @@ pub(super) fn train(
             trainer.total_steps()
         )));
     }
-    conclude(&job, backend, &mut trainer, &folder, last, context)
+    conclude(&job, backend, trainer, &folder, last, context)
 }
 
 /// The recipe of the command line, or of the run to go on with and its checkpoint.
@@ -130,7 +130,7 @@ pub(super) fn default_folder(name: &str) -> PathBuf {
 fn conclude(
     job: &Job,
     backend: &dyn Backend,
-    trainer: &mut Trainer,
+    mut trainer: Trainer,
     folder: &RunFolder,
     last: Option<EpochMetrics>,
     context: &Context,
@@ -139,7 +139,7 @@ fn conclude(
     let mut summary = Summary::new(&job.recipe, backend.info(), outcome);
     if let Some(last) = &last {
         summary.train_loss = Some(last.train_loss);
-        summary.train_accuracy = Some(last.train_accuracy);
+        summary.train_accuracy = last.train_accuracy;
         summary.epochs = last.epoch;
         summary.seconds = last.seconds;
     }
@@ -148,15 +148,16 @@ fn conclude(
     let first_step = trainer.first_step_at().map(|at| at.duration_since(context.started));
     summary.startup_seconds = first_step.unwrap_or_default().as_secs_f64();
     let parameters = std::mem::take(&mut outcome.parameters);
+    // The report evaluates the model once more: there need not be room for both on the device.
+    drop(trainer);
     let model =
         SavedModel { recipe: job.recipe.clone(), model: job.model.clone(), scaling: job.scaling.clone(), parameters };
     model.save(&folder.file("model.safetensors"))?;
     let text = serde_json::to_string_pretty(&summary).map_err(|e| CliError::Failed(e.to_string()))?;
     folder.write("summary.json", text.as_bytes())?;
-    crate::report::write_run_report(folder.path(), &[])?;
     let score = |set: &str, loss: Option<f32>, accuracy: Option<f32>| {
-        let (loss, accuracy) = (loss?, accuracy?);
-        Some(format!("{set}: loss {loss:.4}, accuracy {:.2} %", accuracy * 100.0))
+        let accuracy = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", share * 100.0));
+        Some(format!("{set}: loss {:.4}{accuracy}", loss?))
     };
     let scores = [
         score("validation", summary.validation_loss, summary.validation_accuracy),
@@ -169,6 +170,7 @@ fn conclude(
         "{} steps in {:.1} s ({:.0} steps/s), first step {:.2} s after the start",
         summary.steps, summary.seconds, summary.steps_per_second, summary.startup_seconds
     ));
+    write_report(folder.path(), &model, &job.dataset, backend)?;
     context.say(format!("wrote {}", folder.path().display()));
     context.emit(&summary);
     Ok(())
@@ -221,17 +223,17 @@ pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
 impl Observer for Watcher<'_> {
     fn epoch(&mut self, member: usize, metrics: &EpochMetrics) {
         self.recorder.epoch(member, metrics);
-        let percent = |accuracy: Option<f32>| accuracy.map_or(String::new(), |a| format!("{:.2} %", a * 100.0));
+        let percent = |accuracy: Option<f32>| accuracy.map_or(String::new(), |a| format!(" {:.2} %", a * 100.0));
         let validation = match metrics.validation_loss {
-            Some(loss) => format!("  validation loss {loss:.4} {}", percent(metrics.validation_accuracy)),
+            Some(loss) => format!("  validation loss {loss:.4}{}", percent(metrics.validation_accuracy)),
             None => String::new(),
         };
         let line = format!(
-            "epoch {:>3}/{}  train loss {:.4} {}{validation}  {:.1} s",
+            "epoch {:>3}/{}  train loss {:.4}{}{validation}  {:.1} s",
             metrics.epoch,
             self.epochs,
             metrics.train_loss,
-            percent(Some(metrics.train_accuracy)),
+            percent(metrics.train_accuracy),
             metrics.seconds
         );
         self.bar.suspend(|| self.context.say(line));

@@ -175,6 +175,19 @@ impl Features {
 }
 
 impl Targets {
+    /// The true class of each example; none where targets are values that name no class. Of a single value 0 and 1 are
+    /// classes, of several the only 1 among zeros.
+    pub fn classes(&self) -> Option<Vec<u32>> {
+        match self {
+            Targets::Classes { labels, .. } => Some(labels.clone()),
+            Targets::Values { values, outputs: 1 } => {
+                let class = |value: &f32| [0.0, 1.0].iter().position(|class| class == value);
+                values.iter().map(|value| class(value).map(|class| class as u32)).collect()
+            }
+            Targets::Values { values, outputs } => values.chunks(*outputs).map(hot).collect(),
+        }
+    }
+
     /// The targets at `indices`, in that order. Panics when one is out of range.
     pub fn select(&self, indices: &[usize]) -> Targets {
         match self {
@@ -188,6 +201,12 @@ impl Targets {
     }
 }
 
+/// The place of the only 1 among zeros.
+fn hot(row: &[f32]) -> Option<u32> {
+    let place = row.iter().position(|value| *value == 1.0)?;
+    row.iter().enumerate().all(|(i, value)| i == place || *value == 0.0).then_some(place as u32)
+}
+
 impl Examples {
     /// Number of examples.
     pub fn count(&self) -> usize {
@@ -197,5 +216,19 @@ impl Examples {
     /// The examples at `indices`, in that order. Panics when one is out of range.
     pub fn select(&self, indices: &[usize]) -> Examples {
         Examples { features: self.features.select(indices), targets: self.targets.select(indices) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Targets;
+
+    #[test]
+    fn only_targets_that_name_classes_have_a_truth() {
+        let values = |values: &[f32], outputs| Targets::Values { values: values.to_vec(), outputs }.classes();
+        assert_eq!(values(&[0.0, 1.0, 1.0, 0.0], 2), Some(vec![1, 0]));
+        assert_eq!(values(&[0.0, 1.0], 1), Some(vec![0, 1]));
+        assert_eq!(values(&[0.5, 1.0], 1), None);
+        assert_eq!(values(&[1.0, 1.0], 2), None);
     }
 }

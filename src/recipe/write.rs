@@ -204,6 +204,7 @@ fn train(out: &mut Out, spec: &TrainSpec) {
         out.line("early_stop", stop);
     }
     out.line("checkpoint_every", spec.checkpoint_every);
+    out.line("checkpoint_steps", spec.checkpoint_steps);
     let record = spec.record.iter().map(|record| quoted(record.word())).collect::<Vec<_>>();
     out.line("record", format_args!("[{}]", record.join(", ")));
 }

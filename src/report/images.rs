@@ -245,6 +245,13 @@ fn blit(canvas: &mut Pixmap, picture: &Picture, zoom: usize, (left, top): (usize
     }
 }
 
+/// Columns of a grid of `count` pictures, about as many as rows: such that the rows are full, if they can be.
+fn columns(count: usize) -> usize {
+    const MOST: usize = 12;
+    let least = (count as f64).sqrt().ceil().max(4.0) as usize;
+    (least..=MOST).find(|columns| count.is_multiple_of(*columns)).unwrap_or(least)
+}
+
 /// The weights of a first layer as pictures, one per unit or filter. `shape` is (units, channels, height, width); with one
 /// channel negative weights are blue, zero is white, positive ones are red; three channels are drawn as colour.
 pub fn weight_grid(title: &str, weights: &[f32], shape: [usize; 4]) -> Result<ImageGrid, ReportError> {
@@ -270,7 +277,7 @@ pub fn weight_grid(title: &str, weights: &[f32], shape: [usize; 4]) -> Result<Im
     let bar = ColourBar { map: ColourMap::Diverging, low: -limit, high: limit };
     Ok(ImageGrid {
         title: title.to_string(),
-        columns: (units as f64).sqrt().ceil().max(4.0) as usize,
+        columns: columns(units),
         tiles,
         colour_bar: (channels != 3).then_some(bar),
     })

@@ -68,6 +68,11 @@ pub fn save_drawing(path: &Path, svg: &str) -> Result<(), ReportError> {
     }
 }
 
+/// Writes a drawing into a folder twice, as `name.svg` and `name.png`.
+pub fn save_svg_and_png(folder: &Path, name: &str, svg: &str) -> Result<(), ReportError> {
+    ["svg", "png"].into_iter().try_for_each(|extension| save_drawing(&folder.join(format!("{name}.{extension}")), svg))
+}
+
 /// How wide a text is, in pixels, in the bundled font.
 pub(crate) fn text_width(text: &str, face: Type) -> f64 {
     let mut svg = Svg::new(10.0, 10.0, "");

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ReportError;
 use super::chart::{Axis, Chart, Event, HEIGHT, Series, WIDTH};
 use super::html::{Block, Page, Section, Table};
-use super::raster::save_drawing;
+use super::raster::{save_drawing, save_svg_and_png};
 use super::records::RunRecords;
 use super::svg::Svg;
 use super::ticks::short_number;
-use super::{ReportError, write_atomically};
 
 /// What the three parts of a data set are called in logs and in legends. Their place is their colour.
 const SPLITS: [(&str, &str); 3] = [("train", "training"), ("validation", "validation"), ("test", "test")];
@@ -35,12 +35,12 @@ const KEY_FIGURES: [(&str, &str); 9] = [
     ("steps_per_second", "steps per second"),
 ];
 
-/// Reads a run folder and writes its `loss.svg`, `accuracy.svg`, `steps.svg` and the like, and `report.html` with all of
-/// them. `extra` sections come between the curves and the recipe.
+/// Reads a run folder and writes its `loss.svg`, `accuracy.svg`, `steps.svg` and the like, each also as .png, and
+/// `report.html` with all of them. `extra` sections come between the curves and the recipe.
 pub fn write_run_report(dir: &Path, extra: &[Section]) -> Result<(), ReportError> {
     let run = RunRecords::load(dir)?;
-    for (file, chart) in run_charts(&run) {
-        write_atomically(&dir.join(file), chart.svg(WIDTH, HEIGHT)?.as_bytes())?;
+    for (name, chart) in run_charts(&run) {
+        save_svg_and_png(dir, &name, &chart.svg(WIDTH, HEIGHT)?)?;
     }
     run_page(&run, extra)?.save(&dir.join("report.html"))
 }
@@ -139,18 +139,18 @@ fn details_section(run: &RunRecords) -> Option<Section> {
     Some(Section { title: "Details".to_string(), blocks: vec![Block::Table(table)] })
 }
 
-/// The charts a run has data for, with the files they go to.
+/// The charts a run has data for, with the names of their files.
 fn run_charts(run: &RunRecords) -> Vec<(String, Chart)> {
     let events = events(run);
     let mut charts = Vec::new();
-    for (file, quantity) in [("loss.svg", "loss"), ("accuracy.svg", "accuracy")] {
+    for quantity in ["loss", "accuracy"] {
         let lines = SPLITS.iter().enumerate().map(|(colour, (split, name))| {
             let points = run.epoch_points(&format!("{split}_{quantity}"));
             Series { colour: Some(colour), ..Series::new(name, in_units(points, quantity)) }
         });
-        charts.push((file.to_string(), over(run, quantity, "epoch", lines.collect(), events.clone())));
+        charts.push((quantity.to_string(), over(run, quantity, "epoch", lines.collect(), events.clone())));
     }
-    for (file, quantity) in [("steps.svg", "loss"), ("steps-accuracy.svg", "accuracy")] {
+    for (file, quantity) in [("steps", "loss"), ("steps-accuracy", "accuracy")] {
         let keys = [(0, "training", quantity.to_string()), (1, "validation", format!("validation_{quantity}"))];
         let lines = keys.map(|(colour, name, key)| {
             let points = in_units(run.step_points(&key), quantity);
@@ -159,8 +159,8 @@ fn run_charts(run: &RunRecords) -> Vec<(String, Chart)> {
         charts.push((file.to_string(), over(run, quantity, "step", lines.into(), Vec::new())));
     }
     for (file, group, label) in [
-        ("gradient-norms.svg", "gradient_norms", "norm of the gradient"),
-        ("weight-norms.svg", "weight_norms", "norm of the weights"),
+        ("gradient-norms", "gradient_norms", "norm of the gradient"),
+        ("weight-norms", "weight_norms", "norm of the weights"),
     ] {
         let lines = run.step_group(group).into_iter().map(|layer| {
             let points = run.step_points(&format!("{group}/{layer}"));
@@ -171,7 +171,7 @@ fn run_charts(run: &RunRecords) -> Vec<(String, Chart)> {
     let rates = run.epoch_points("learning_rate");
     if rate_changes(&rates).len() > MOST_RATE_EVENTS {
         let lines = vec![Series::new("", rates)];
-        charts.push(("learning-rate.svg".to_string(), over(run, "learning rate", "epoch", lines, Vec::new())));
+        charts.push(("learning-rate".to_string(), over(run, "learning rate", "epoch", lines, Vec::new())));
     }
     charts.retain(|(_, chart)| !chart.series.is_empty());
     charts
@@ -237,10 +237,24 @@ fn events(run: &RunRecords) -> Vec<Event> {
         let event = |(x, rate)| Event { x, label: format!("rate {}", short_number(rate)) };
         events.extend(changes.into_iter().map(event));
     }
-    if let Some(best) = run.summary_value("best_epoch").and_then(|epoch| epoch.replace(',', "").parse().ok()) {
-        events.push(Event { x: best, label: "best".to_string() });
-    }
+    events.extend(stopping_point(run));
     events
+}
+
+/// The epoch whose weights early stopping kept; without early stopping the one at which it would have been best to stop,
+/// if the validation loss went up again after it.
+fn stopping_point(run: &RunRecords) -> Option<Event> {
+    let recipe = run.recipe.as_deref().and_then(|text| text.parse::<toml::Table>().ok());
+    let stops_early = recipe.is_some_and(|recipe| recipe.get("train").is_some_and(|t| t.get("early_stop").is_some()));
+    if stops_early {
+        let best = run.summary_value("best_epoch").and_then(|epoch| epoch.replace(',', "").parse::<f64>().ok())?;
+        return Some(Event { x: best, label: format!("early stopping: epoch {best} kept") });
+    }
+    let losses = run.epoch_points("validation_loss");
+    let finite = losses.iter().filter(|point| point.1.is_finite());
+    let &(x, _) = finite.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let last = losses.last()?.0;
+    (x < last).then(|| Event { x, label: "lowest validation loss".to_string() })
 }
 
 /// Draws the curves of several runs over each other, loss above accuracy, to a .svg or .png file: a colour per run,

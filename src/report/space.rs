@@ -26,10 +26,17 @@ pub(crate) struct Space<'a> {
 }
 
 impl<'a> Space<'a> {
-    /// A view that fills (left, top, right, bottom), from the corner behind which the surface is highest.
-    pub fn new(plane: &'a Layout, z: &'a Scale, grid: &Grid, frame: (f64, f64, f64, f64)) -> Space<'a> {
+    /// A view that fills (left, top, right, bottom), from the corner that hides least of a path over the grid, and of
+    /// those the one behind which the surface is highest.
+    pub fn new(
+        plane: &'a Layout,
+        z: &'a Scale,
+        grid: &Grid,
+        path: &[(f64, f64)],
+        frame: (f64, f64, f64, f64),
+    ) -> Space<'a> {
         let mut space = Space { plane, z, azimuth: 0.0, scale: 1.0, centre: (0.0, 0.0) };
-        space.azimuth = space.best_azimuth(grid);
+        space.azimuth = space.best_azimuth(grid, path);
         let corners = [-1.0, 1.0].into_iter().flat_map(|u| [-1.0, 1.0].into_iter().map(move |v| (u, v)));
         let points: Vec<(f64, f64)> = corners
             .flat_map(|(u, v)| [0.0, BOX_HEIGHT].map(|w| space.turned(u, v, w)))
@@ -50,8 +57,12 @@ impl<'a> Space<'a> {
         space
     }
 
-    /// Of four views, the one with the lowest surface in front.
-    fn best_azimuth(&self, grid: &Grid) -> f64 {
+    /// Of four views, the one that hides least of the path; of equals, the one with the lowest surface in front.
+    fn best_azimuth(&self, grid: &Grid, path: &[(f64, f64)]) -> f64 {
+        let hidden = |azimuth: &f64| {
+            let view = Space { azimuth: *azimuth, ..*self };
+            path.iter().filter(|&&(x, y)| view.hides(grid, x, y)).count()
+        };
         let front = |azimuth: &f64| {
             let (sin, cos) = azimuth.sin_cos();
             let (mut sum, mut count) = (0.0, 0.0);
@@ -67,7 +78,10 @@ impl<'a> Space<'a> {
             if count > 0.0 { sum / count } else { f64::INFINITY }
         };
         let views = [-60.0_f64, 30.0, 120.0, 210.0].map(f64::to_radians);
-        views.into_iter().min_by(|a, b| front(a).total_cmp(&front(b))).unwrap_or_default()
+        let rank = |view: &f64| (hidden(view), front(view));
+        let mut ranked: Vec<((usize, f64), f64)> = views.map(|view| (rank(&view), view)).into();
+        ranked.sort_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        ranked[0].1
     }
 
     /// A place on the floor, -1 to 1 along both axes.

@@ -81,14 +81,16 @@ impl Landscape {
             y: self.plane_scale(&self.ys, 6),
         };
         let grid = Grid { xs: &self.xs, ys: &self.ys, values: &heights.placed };
-        let space = Space::new(&plane, &heights.scale, &grid, (10.0, 40.0, wide - bar - 10.0, high - 10.0));
-        space.draw_box(&mut svg, &self.x, &self.y, &self.z);
-        space.draw_cells(&mut svg, &grid, |value| ColourMap::Sequential.at(heights.share(value)));
         let inside = |x: f64, y: f64| {
             (self.xs[0]..=self.xs[self.xs.len() - 1]).contains(&x)
                 && (self.ys[0]..=self.ys[self.ys.len() - 1]).contains(&y)
         };
-        let path = self.fine_path().into_iter().filter(|&(x, y, _)| inside(x, y)).map(|(x, y, mark)| PathPoint {
+        let path: Vec<(f64, f64, bool)> = self.fine_path().into_iter().filter(|&(x, y, _)| inside(x, y)).collect();
+        let places: Vec<(f64, f64)> = path.iter().map(|&(x, y, _)| (x, y)).collect();
+        let space = Space::new(&plane, &heights.scale, &grid, &places, (10.0, 40.0, wide - bar - 10.0, high - 10.0));
+        space.draw_box(&mut svg, &self.x, &self.y, &self.z);
+        space.draw_cells(&mut svg, &grid, |value| ColourMap::Sequential.at(heights.share(value)));
+        let path = path.into_iter().map(|(x, y, mark)| PathPoint {
             pixel: space.project(x, y, grid.interpolate(x, y)),
             mark,
             hidden: space.hides(&grid, x, y),

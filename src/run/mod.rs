@@ -1,16 +1,21 @@
-//! The folder of a run: recipe, metrics, checkpoint, model, summary.
+//! The folder of a run: recipe, metrics, checkpoint, model, summary, report.
 
+mod answers;
 mod checkpoints;
 mod recorder;
+mod report;
 mod summary;
 
+pub use answers::{Answers, picture_shape};
 pub use recorder::Recorder;
+pub use report::write_report;
 pub use summary::Summary;
 
+use crate::landscape::LandscapeError;
 use crate::recipe::Recipe;
-use crate::train::CheckpointError;
+use crate::report::{ReportError, write_atomically};
+use crate::train::{CheckpointError, TrainError};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Why a run folder could not be used.
@@ -28,11 +33,22 @@ pub enum RunError {
     #[error("{0} already holds a run; choose another --out, or go on with it by --resume {0}")]
     Occupied(PathBuf),
     /// There is nothing to resume.
-    #[error("{0} holds no checkpoint; a run writes one after its first epoch (train.checkpoint_every)")]
+    #[error(
+        "{0} holds no checkpoint; a run writes one after its first epoch (train.checkpoint_every), or every train.checkpoint_steps"
+    )]
     NoCheckpoint(PathBuf),
     /// The checkpoint could not be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The report could not be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The landscape in the folder cannot be used.
+    #[error(transparent)]
+    Landscape(#[from] LandscapeError),
+    /// The model could not be evaluated for the report.
+    #[error(transparent)]
+    Evaluation(#[from] TrainError),
 }
 
 /// A run's folder.
@@ -76,11 +92,6 @@ impl RunFolder {
 
     /// Writes a file of the folder, whole or not at all.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
-        let path = self.file(name);
-        let io = |source| RunError::Io { path: path.clone(), source };
-        let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(io)?;
-        file.write_all(bytes).map_err(io)?;
-        file.persist(&path).map_err(|error| io(error.error))?;
-        Ok(())
+        Ok(write_atomically(&self.file(name), bytes)?)
     }
 }

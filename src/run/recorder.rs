@@ -79,8 +79,7 @@ impl Observer for Recorder {
             view.ok().map(|view| (name.clone(), view))
         });
         let result = safetensors::serialize(views, None).map_err(std::io::Error::other).and_then(|bytes| {
-            std::fs::create_dir_all(self.folder.file("weights"))?;
-            std::fs::write(self.folder.file(&name), bytes)
+            crate::report::write_atomically(&self.folder.file(&name), &bytes).map_err(std::io::Error::other)
         });
         self.note(&name, result);
     }
@@ -119,5 +118,5 @@ fn keep<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool) -> Result
             kept.push('\n');
         }
     }
-    std::fs::write(path, kept).map_err(io)
+    crate::report::write_atomically(path, kept.as_bytes()).map_err(|error| io(std::io::Error::other(error)))
 }

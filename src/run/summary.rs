@@ -56,9 +56,9 @@ impl Summary {
         Summary {
             name: recipe.name.clone(),
             test_loss: outcome.test.map(|s| s.loss),
-            test_accuracy: outcome.test.map(|s| s.accuracy),
+            test_accuracy: outcome.test.and_then(|s| s.accuracy),
             validation_loss: outcome.validation.map(|s| s.loss),
-            validation_accuracy: outcome.validation.map(|s| s.accuracy),
+            validation_accuracy: outcome.validation.and_then(|s| s.accuracy),
             train_loss: None,
             train_accuracy: None,
             parameters: outcome.parameters.iter().map(Vec::len).sum(),

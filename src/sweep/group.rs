@@ -84,7 +84,7 @@ fn shared(recipe: &Recipe) -> Recipe {
             (*init, *bias_init) = (None, None);
         }
     }
-    shared.train.checkpoint_every = 0;
+    (shared.train.checkpoint_every, shared.train.checkpoint_steps) = (0, 0);
     shared
 }
 

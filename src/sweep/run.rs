@@ -191,7 +191,7 @@ impl Runner<'_> {
         let models = entries.iter().map(|entry| data.model(&entry.recipe)).collect::<Result<Vec<_>, _>>()?;
         let members: Vec<Member> = entries.iter().map(|entry| Member::of(&entry.recipe)).collect();
         // What is under way is done again after an interruption: checkpoints would be of no use.
-        let train = TrainSpec { checkpoint_every: 0, ..entries[0].recipe.train.clone() };
+        let train = TrainSpec { checkpoint_every: 0, checkpoint_steps: 0, ..entries[0].recipe.train.clone() };
         let Loaded { dataset, scaling } = data;
         let spec = TrainerSpec { model: &models[0], dataset, scaling, train: &train, members: &members };
         let mut trainer = Trainer::new(self.backend, spec)?;
@@ -251,7 +251,7 @@ impl Runner<'_> {
         summary.startup_seconds = end.startup;
         if let Some(last) = end.last {
             summary.train_loss = Some(last.train_loss).filter(|_| outcome.is_some());
-            summary.train_accuracy = Some(last.train_accuracy).filter(|_| outcome.is_some());
+            summary.train_accuracy = last.train_accuracy.filter(|_| outcome.is_some());
             (summary.epochs, summary.steps, summary.seconds) = (last.epoch, last.step, last.seconds);
             summary.steps_per_second = f64::from(last.step) / last.seconds.max(f64::MIN_POSITIVE);
         }

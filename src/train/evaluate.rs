@@ -67,7 +67,8 @@ impl Evaluator {
         let counters = session.read(plan.whole(evaluation.counters))?;
         let scalars: Vec<f32> = bytemuck::cast_vec(session.read(plan.whole(evaluation.scalars))?);
         outputs.chunks_mut(width).for_each(|row| apply(model.output_activation, row));
-        let score = Score::of(&counters[..state::COUNTERS], &scalars[..state::SCALARS]);
+        let counts_answers = Score::counts_answers(model.loss, &examples.targets);
+        let score = Score::of(&counters[..state::COUNTERS], &scalars[..state::SCALARS], counts_answers);
         Ok(Evaluator { score, outputs, width })
     }
 

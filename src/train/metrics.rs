@@ -1,8 +1,9 @@
 //! What a run measures, and who is told.
 
 use super::Checkpoint;
+use crate::data::Targets;
 use crate::kernel::state;
-use crate::recipe::Metric;
+use crate::recipe::{Loss, Metric};
 use serde::{Deserialize, Serialize};
 
 /// Loss and accuracy over a set of examples.
@@ -10,15 +11,22 @@ use serde::{Deserialize, Serialize};
 pub struct Score {
     /// Mean loss over the examples, the L2 penalty included.
     pub loss: f32,
-    /// Share of right answers.
-    pub accuracy: f32,
+    /// Share of right answers; none where the targets of a squared loss name no classes: see [`Score::counts_answers`].
+    pub accuracy: Option<f32>,
 }
 
 impl Score {
+    /// Whether answers to these targets are right or wrong: always those of the cross entropies; those of the squared
+    /// losses only where the targets are classes in other words (one-hot rows, or zeros and ones).
+    pub fn counts_answers(loss: Loss, targets: &Targets) -> bool {
+        !matches!(loss, Loss::Mse | Loss::HalfMse) || targets.classes().is_some()
+    }
+
     /// From one model's counters and scalars after a pass over a set.
-    pub(super) fn of(counters: &[u32], scalars: &[f32]) -> Score {
+    pub(crate) fn of(counters: &[u32], scalars: &[f32], counts_answers: bool) -> Score {
         let seen = counters[state::SEEN].max(1) as f32;
-        Score { loss: scalars[state::LOSS_SUM] / seen, accuracy: scalars[state::CORRECT_SUM] / seen }
+        let accuracy = counts_answers.then(|| scalars[state::CORRECT_SUM] / seen);
+        Score { loss: scalars[state::LOSS_SUM] / seen, accuracy }
     }
 }
 
@@ -31,8 +39,8 @@ pub struct EpochMetrics {
     pub step: u32,
     /// Mean loss over the epoch's examples, each at the weights of its step.
     pub train_loss: f32,
-    /// Accuracy likewise.
-    pub train_accuracy: f32,
+    /// Accuracy likewise, where answers are right or wrong.
+    pub train_accuracy: Option<f32>,
     /// On the validation set, after the epoch.
     pub validation_loss: Option<f32>,
     /// On the validation set, after the epoch.
@@ -54,7 +62,7 @@ impl EpochMetrics {
     pub fn get(&self, metric: Metric) -> Option<f32> {
         match metric {
             Metric::TrainLoss => Some(self.train_loss),
-            Metric::TrainAccuracy => Some(self.train_accuracy),
+            Metric::TrainAccuracy => self.train_accuracy,
             Metric::ValidationLoss => self.validation_loss,
             Metric::ValidationAccuracy => self.validation_accuracy,
             Metric::TestLoss => self.test_loss,
@@ -70,8 +78,8 @@ pub struct StepMetrics {
     pub step: u32,
     /// Mean loss of the batch.
     pub loss: f32,
-    /// Accuracy on the batch.
-    pub accuracy: f32,
+    /// Accuracy on the batch, where answers are right or wrong.
+    pub accuracy: Option<f32>,
     /// On the validation set, where recorded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validation_loss: Option<f32>,

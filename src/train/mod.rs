@@ -1,10 +1,12 @@
 //! The training loop: feeds a backend, asks for steps, and records what comes back.
 
+mod check;
 mod checkpoint;
 mod evaluate;
 mod member;
 mod metrics;
 mod moment;
+mod population;
 mod results;
 pub(crate) mod spec;
 mod tracker;
@@ -15,6 +17,7 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use evaluate::Evaluator;
 pub use member::Member;
 pub use metrics::{EpochMetrics, Observer, Score, Silent, StepMetrics};
+pub use population::Population;
 pub use spec::TrainerSpec;
 pub use tracker::Tracker;
 pub use trainer::{Outcome, Stop, Trainer};
@@ -65,6 +68,18 @@ pub enum TrainError {
         /// The metric's name.
         metric: String,
         /// The missing set.
+        set: &'static str,
+    },
+    /// A watched accuracy that means nothing.
+    #[error(
+        "{watcher} watches {metric}, but the targets are values, which are neither right nor wrong; watch {set}_loss"
+    )]
+    NoAccuracy {
+        /// Who asks.
+        watcher: &'static str,
+        /// The metric's name.
+        metric: String,
+        /// The set whose loss can be watched.
         set: &'static str,
     },
     /// A checkpoint that is not this run's.

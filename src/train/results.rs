@@ -74,10 +74,33 @@ impl Trainer<'_> {
         Ok(())
     }
 
+    /// Whether train.checkpoint_steps asks for a checkpoint here.
+    pub(super) fn saves_after_step(&self) -> bool {
+        let every = self.spec.train.checkpoint_steps;
+        every > 0 && self.progress.step.is_multiple_of(every)
+    }
+
+    /// Hands a checkpoint over, after everything that was measured before it: a run that goes on from there measures
+    /// none of that again.
+    pub(super) fn save(
+        &mut self,
+        observer: &mut dyn Observer,
+        epochs: &mut VecDeque<Pending>,
+        steps: &mut VecDeque<PendingSteps>,
+    ) -> Result<(), TrainError> {
+        if self.log_period().is_some() {
+            self.copy_log(steps)?;
+        }
+        self.report_steps(steps, observer)?;
+        self.report_epochs(epochs, 0, observer)?;
+        observer.checkpoint(self.capture()?);
+        Ok(())
+    }
+
     pub(super) fn fetch_scores(&mut self, tickets: [Ticket; 2]) -> Result<Vec<Score>, TrainError> {
         let (counters, scalars) = self.fetch_state(tickets)?;
         let pairs = counters.chunks(state::COUNTERS).zip(scalars.chunks(state::SCALARS));
-        Ok(pairs.map(|(c, s)| Score::of(c, s)).collect())
+        Ok(pairs.map(|(c, s)| Score::of(c, s, self.counts_answers)).collect())
     }
 
     pub(super) fn fetch_state(&mut self, [counters, scalars]: [Ticket; 2]) -> Result<(Vec<u32>, Vec<f32>), TrainError> {
@@ -113,7 +136,7 @@ impl Trainer<'_> {
         let mut epochs = Vec::new();
         for member in 0..self.spec.members.len() {
             let counters = &counters[member * state::COUNTERS..];
-            let train = Score::of(counters, &scalars[member * state::SCALARS..]);
+            let train = Score::of(counters, &scalars[member * state::SCALARS..], self.counts_answers);
             let validation = validation.as_ref().map(|s| s[member]);
             let test = test.as_ref().map(|s| s[member]);
             let metrics = EpochMetrics {
@@ -122,9 +145,9 @@ impl Trainer<'_> {
                 train_loss: train.loss,
                 train_accuracy: train.accuracy,
                 validation_loss: validation.map(|s| s.loss),
-                validation_accuracy: validation.map(|s| s.accuracy),
+                validation_accuracy: validation.and_then(|s| s.accuracy),
                 test_loss: test.map(|s| s.loss),
-                test_accuracy: test.map(|s| s.accuracy),
+                test_accuracy: test.and_then(|s| s.accuracy),
                 learning_rate: pending.rates[member],
                 seconds: pending.seconds,
             };
@@ -190,12 +213,12 @@ impl Trainer<'_> {
             for step in numbers.filter(|step| step.is_multiple_of(every)) {
                 for member in 0..self.spec.members.len() {
                     let entry = (member * capacity + (step - 1) as usize % capacity) * 2;
-                    let mut metrics =
-                        StepMetrics { step, loss: log[entry], accuracy: log[entry + 1], ..Default::default() };
+                    let accuracy = self.counts_answers.then_some(log[entry + 1]);
+                    let mut metrics = StepMetrics { step, loss: log[entry], accuracy, ..Default::default() };
                     if step == pending.last {
                         let score = validation.as_ref().map(|s| s[member]);
                         metrics.validation_loss = score.map(|s| s.loss);
-                        metrics.validation_accuracy = score.map(|s| s.accuracy);
+                        metrics.validation_accuracy = score.and_then(|s| s.accuracy);
                         self.add_norms(&mut metrics, member, norms.as_deref());
                     }
                     observer.step(member, &metrics);

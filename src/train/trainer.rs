@@ -2,7 +2,7 @@
 
 use super::checkpoint::Progress;
 use super::results::{Pending, PendingSteps};
-use super::{Member, Observer, Score, Tracker, TrainError, TrainerSpec, spec, upload};
+use super::{Member, Observer, Score, Tracker, TrainError, TrainerSpec, check, spec, upload};
 use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
 use crate::graph::{Evaluation, PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::plan::{BufferId, Plan, Program};
@@ -26,6 +26,8 @@ pub struct Trainer<'a> {
     pub(super) session: Box<dyn Session>,
     pub(super) progress: Progress,
     pub(super) best: Vec<Option<Vec<u32>>>,
+    /// Whether answers are right or wrong, so that there is an accuracy.
+    pub(super) counts_answers: bool,
     pub(super) rates: Vec<f32>,
     /// Steps whose log was copied aside.
     pub(super) logged: u32,
@@ -63,7 +65,7 @@ pub struct Outcome {
 impl<'a> Trainer<'a> {
     /// Plans, allocates and uploads. The weights are zero until [`Trainer::set_parameters`].
     pub fn new(backend: &dyn Backend, spec: TrainerSpec<'a>) -> Result<Self, TrainError> {
-        check(&spec)?;
+        check::check(&spec)?;
         let models = spec.members.len();
         let data = spec.dataset;
         let optimizer = &spec.members[0].optimizer;
@@ -105,6 +107,7 @@ impl<'a> Trainer<'a> {
                 ..Progress::default()
             },
             best: vec![None; models],
+            counts_answers: check::counts_answers(&spec),
             rates: Vec::new(),
             logged: 0,
             begun: Instant::now(),
@@ -184,14 +187,14 @@ impl<'a> Trainer<'a> {
             if self.progress.epoch >= self.spec.train.epochs {
                 break Stop::Finished;
             }
-            let whole = self.epoch(observer, &mut steps)?;
+            let whole = self.epoch(observer, &mut epochs, &mut steps)?;
             if !whole {
                 break Stop::Interrupted;
             }
             epochs.push_back(self.end_epoch()?);
             self.report_steps(&mut steps, observer)?;
             let every = self.spec.train.checkpoint_every;
-            let saves = every > 0 && self.progress.epoch.is_multiple_of(every);
+            let saves = every > 0 && self.progress.epoch.is_multiple_of(every) || self.saves_after_step();
             let saves = saves && self.progress.epoch < self.spec.train.epochs;
             // A run that goes on from a checkpoint measures nothing before it again, so all of that is reported first.
             let lag = usize::from(!saves && !self.needs_metrics_at_once());
@@ -202,13 +205,11 @@ impl<'a> Trainer<'a> {
                 observer.checkpoint(self.capture()?);
             }
         };
-        if stop == Stop::Interrupted && self.log_period().is_some() {
-            self.copy_log(&mut steps)?;
-        }
-        self.report_steps(&mut steps, observer)?;
-        self.report_epochs(&mut epochs, 0, observer)?;
         if stop == Stop::Interrupted {
-            observer.checkpoint(self.capture()?);
+            self.save(observer, &mut epochs, &mut steps)?;
+        } else {
+            self.report_steps(&mut steps, observer)?;
+            self.report_epochs(&mut epochs, 0, observer)?;
         }
         Ok(stop)
     }
@@ -259,6 +260,7 @@ impl<'a> Trainer<'a> {
     pub(super) fn epoch(
         &mut self,
         observer: &mut dyn Observer,
+        epochs: &mut VecDeque<Pending>,
         steps: &mut VecDeque<PendingSteps>,
     ) -> Result<bool, TrainError> {
         self.write_hyper()?;
@@ -274,16 +276,25 @@ impl<'a> Trainer<'a> {
             let count = self.next_launch(in_epoch - self.progress.step_in_epoch);
             self.launch(count)?;
             self.log_steps(steps)?;
+            // At the end of an epoch the checkpoint waits for the epoch's results.
+            if self.saves_after_step() && self.progress.step_in_epoch < in_epoch {
+                self.save(observer, epochs, steps)?;
+            }
             observer.progress(u64::from(self.progress.step), self.total_steps());
         }
         Ok(true)
     }
 
-    /// Steps of the next launch: bounded by time, by the end of the epoch, and by where the log must be read.
+    /// Steps of the next launch: bounded by time, by the end of the epoch, and by where the log must be read or a
+    /// checkpoint be written.
     pub(super) fn next_launch(&self, left: u32) -> u32 {
         let mut count = self.steps_per_launch.min(left);
         if let Some(period) = self.log_period() {
             count = count.min(period - self.progress.step % period);
+        }
+        if self.spec.train.checkpoint_steps > 0 {
+            let every = self.spec.train.checkpoint_steps;
+            count = count.min(every - self.progress.step % every);
         }
         count
     }
@@ -371,33 +382,4 @@ impl<'a> Trainer<'a> {
     pub(super) fn records(&self, what: Record) -> bool {
         self.spec.train.record.contains(&what)
     }
-}
-
-/// Refuses what could not train.
-fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
-    let data = spec.dataset;
-    let examples = data.train.features.count;
-    let count = |set: &Option<crate::data::Examples>| set.as_ref().map_or(0, |s| s.features.count);
-    if examples == 0 {
-        return Err(TrainError::NoExamples { held_out: count(&data.validation) + count(&data.test) });
-    }
-    if spec.train.drop_last && spec.batch() > examples {
-        return Err(TrainError::NoBatch { batch: spec.batch(), examples });
-    }
-    let plateau = match &spec.members[0].schedule.kind {
-        ScheduleKind::Plateau { metric, .. } => Some(*metric),
-        _ => None,
-    };
-    let watchers = [("train.early_stop", spec.train.early_stop.map(|e| e.metric)), ("schedule", plateau)];
-    for (watcher, metric) in watchers.into_iter().filter_map(|(w, m)| Some((w, m?))) {
-        let (set, missing) = match metric {
-            Metric::TrainLoss | Metric::TrainAccuracy => continue,
-            Metric::ValidationLoss | Metric::ValidationAccuracy => ("validation", data.validation.is_none()),
-            Metric::TestLoss | Metric::TestAccuracy => ("test", data.test.is_none()),
-        };
-        if missing {
-            return Err(TrainError::NoMetric { watcher, metric: metric.to_string(), set });
-        }
-    }
-    Ok(())
 }

@@ -84,6 +84,7 @@ fn defaults_are_those_of_pytorch_and_the_contract() {
             validate_every: 0,
             early_stop: None,
             checkpoint_every: 1,
+            checkpoint_steps: 0,
             record: vec![],
         },
         sweep: None,

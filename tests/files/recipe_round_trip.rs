@@ -122,17 +122,20 @@ fn train() -> impl Strategy<Value = TrainSpec> {
     });
     let batch = prop_oneof![Just(Batch::Full), (1usize..1_000_000).prop_map(Batch::Size)];
     let record = proptest::sample::subsequence(Record::WORDS.iter().map(|(_, r)| *r).collect::<Vec<_>>(), 0..=5);
-    (1u32.., batch, any::<[bool; 2]>(), any::<[u32; 2]>(), proptest::option::of(stop), record).prop_map(
-        |(epochs, batch, [shuffle, drop_last], [log_every, checkpoint_every], early_stop, record)| TrainSpec {
-            epochs,
-            batch,
-            shuffle,
-            drop_last,
-            log_every,
-            validate_every: log_every,
-            early_stop,
-            checkpoint_every,
-            record,
+    (1u32.., batch, any::<[bool; 2]>(), any::<[u32; 3]>(), proptest::option::of(stop), record).prop_map(
+        |(epochs, batch, [shuffle, drop_last], [log_every, checkpoint_every, checkpoint_steps], early_stop, record)| {
+            TrainSpec {
+                epochs,
+                batch,
+                shuffle,
+                drop_last,
+                log_every,
+                validate_every: log_every,
+                early_stop,
+                checkpoint_every,
+                checkpoint_steps,
+                record,
+            }
         },
     )
 }

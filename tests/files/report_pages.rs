@@ -62,6 +62,8 @@ fn a_run_folder_becomes_drawings_and_a_page() {
     assert!(!loss.contains(&"test".to_string()), "there is no test set");
     assert!(texts(&read(folder.path(), "accuracy.svg")).contains(&"accuracy (%)".to_string()));
     assert!(!folder.path().join("steps.svg").exists());
+    let png = std::fs::read(folder.path().join("loss.png")).unwrap();
+    assert_eq!((&png[1..4], &png[16..20]), (&b"PNG"[..], &1440_u32.to_be_bytes()[..]));
 
     let page = read(folder.path(), "report.html");
     for text in [
@@ -96,6 +98,28 @@ fn the_rate_is_marked_at_the_end_of_the_last_epoch_of_the_old_one() {
         scale * node.attribute("x").unwrap().parse::<f64>().unwrap()
     };
     assert!((x("rate 0.25") - x("3")).abs() < 0.2);
+}
+
+#[test]
+fn the_point_to_stop_at_is_marked() {
+    let folder = tempfile::tempdir().unwrap();
+    let marks = |validation: [f64; 4], recipe: &str| {
+        let line = |(epoch, loss): (usize, &f64)| {
+            let epoch = epoch + 1;
+            format!("{{\"epoch\":{epoch},\"train_loss\":1,\"validation_loss\":{loss},\"learning_rate\":0.5}}\n")
+        };
+        write(folder.path(), "metrics.jsonl", &validation.iter().enumerate().map(line).collect::<String>());
+        write(folder.path(), "summary.json", "{\"name\":\"stops\",\"best_epoch\":2}");
+        write(folder.path(), "recipe.toml", recipe);
+        write_run_report(folder.path(), &[]).unwrap();
+        let labels = ["lowest validation loss", "early stopping: epoch 2 kept"];
+        let found = texts(&read(folder.path(), "loss.svg"));
+        labels.map(|label| found.contains(&label.to_string()))
+    };
+    assert_eq!(marks([3.0, 1.0, 2.0, 2.5], ""), [true, false]);
+    assert_eq!(marks([3.0, 2.0, 1.5, 1.0], ""), [false, false]);
+    let rule = "[train]\nearly_stop = { metric = \"validation_loss\", patience = 2 }\n";
+    assert_eq!(marks([3.0, 1.0, 2.0, 2.5], rule), [false, true]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::binary::{Running, Workplace, fail, gputrain, json, last_line, lines, succeed, text};
 use crate::common;
+use gputrain::train::Checkpoint;
 use serde_json::Value;
 use std::path::Path;
 
@@ -156,16 +157,19 @@ fn epochs(backend: &str) -> &'static str {
     if backend == "cpu" { "120" } else { "12" }
 }
 
-fn killed_and_resumed(recipe: &str) {
+/// `settings` are more arguments of train; `steps` is how many steps lie between two checkpoints.
+fn killed_and_resumed(recipe: &str, settings: &[&str], steps: u32) {
     for backend in backends() {
         let place = Workplace::new(recipe);
         let [recipe, whole, killed] = ["recipe.toml", "whole", "killed"].map(|name| place.text(name));
         let train = ["--backend", backend, "--quiet", "train", &recipe, "--epochs", epochs(backend), "--out"];
-        succeed(&[&train[..], &[&whole]].concat());
-        let mut run = Running::start(&[&train[..], &[&killed]].concat());
+        succeed(&[&train[..], &[&whole], settings].concat());
+        let mut run = Running::start(&[&train[..], &[&killed], settings].concat());
         run.wait_for(&place.path("killed/checkpoint/state.safetensors"));
         run.0.kill().unwrap();
         run.0.wait().unwrap();
+        let progress = Checkpoint::load(&place.path("killed/checkpoint/state.safetensors")).unwrap().progress;
+        assert!(progress.step > 0 && progress.step.is_multiple_of(steps), "{progress:?}");
         assert!(!place.path("killed/summary.json").exists(), "the run ended before it was killed");
         succeed(&["--backend", backend, "--quiet", "train", "--resume", &killed]);
         assert_same_run(&place.path("killed"), &place.path("whole"));
@@ -174,12 +178,21 @@ fn killed_and_resumed(recipe: &str) {
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_weights_with_adam() {
-    killed_and_resumed(ADAM);
+    killed_and_resumed(ADAM, &[], 40);
 }
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_weights_with_momentum_plateau_and_early_stopping() {
-    killed_and_resumed(PLATEAU);
+    killed_and_resumed(PLATEAU, &[], 40);
+}
+
+/// Checkpoints in the middle of epochs of 40 steps, and between logged steps.
+const EVERY_17_STEPS: [&str; 4] = ["--set", "train.checkpoint_every=0", "--set", "train.checkpoint_steps=17"];
+
+#[test]
+fn a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_weights() {
+    killed_and_resumed(ADAM, &EVERY_17_STEPS, 17);
+    killed_and_resumed(PLATEAU, &EVERY_17_STEPS, 17);
 }
 
 #[cfg(unix)]

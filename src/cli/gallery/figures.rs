@@ -33,10 +33,22 @@ pub(super) fn read(experiment: &Experiment, folder: &Path) -> Result<Vec<Shown>,
     Ok(experiment.figures.iter().map(shown).collect())
 }
 
-/// An experiment's results.
-pub(super) fn summary(does: Does, folder: &Path) -> Result<Value, CliError> {
-    let path = folder.join(summary_file(does));
-    let text = std::fs::read_to_string(&path).map_err(|error| CliError::io(&path, error))?;
+/// An experiment's results: of a landscape those of its run, and what it tells itself.
+fn summary(does: Does, folder: &Path) -> Result<Value, CliError> {
+    let found = load(&folder.join(summary_file(does)))?;
+    if does != Does::Landscape {
+        return Ok(found);
+    }
+    let mut summary = load(&folder.join(summary_file(Does::Train)))?;
+    let explained = found["explained"].as_array().map_or(&[][..], Vec::as_slice);
+    summary["explained_share"] = explained.iter().take(2).filter_map(Value::as_f64).sum::<f64>().into();
+    let last = found["path"].as_array().and_then(|path| path.last());
+    summary["final_loss"] = last.map_or(Value::Null, |point| point["loss"].clone());
+    Ok(summary)
+}
+
+fn load(path: &Path) -> Result<Value, CliError> {
+    let text = std::fs::read_to_string(path).map_err(|error| CliError::io(path, error))?;
     serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))
 }
 
@@ -83,7 +95,7 @@ fn over_trials(combination: &Value, metric: &str) -> Option<(String, Option<f64>
 fn number_text(key: &str, number: f64) -> String {
     match key {
         "seconds" => format!("{number:.1} s"),
-        _ if key.ends_with("accuracy") => format!("{:.2} %", 100.0 * number),
+        _ if key.ends_with("accuracy") || key.ends_with("share") => format!("{:.2} %", 100.0 * number),
         // The comparison does not count what rounding explains.
         _ if key.ends_with("error") && number == 0.0 => "0 (but for rounding)".to_string(),
         _ if key.ends_with("error") => format!("{number:.1e}"),

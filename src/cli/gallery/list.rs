@@ -35,6 +35,8 @@ pub(super) enum Does {
     Train,
     Sweep,
     Gradients,
+    /// Trains, and draws the loss around the path of the weights.
+    Landscape,
 }
 
 /// One experiment; `data/gallery.toml` explains the fields.

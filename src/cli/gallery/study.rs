@@ -1,6 +1,7 @@
 //! Does one experiment, unless its results are there.
 
 use super::super::grad::{Measured, measure};
+use super::super::landscape::{self, LandscapeArgs};
 use super::super::{CliError, Context, RecipeArgs, sweep, train};
 use super::GalleryArgs;
 use super::gradients::{Gradients, write};
@@ -52,6 +53,7 @@ pub(super) fn summary_file(does: Does) -> &'static str {
         Does::Train => "summary.json",
         Does::Sweep => "sweep.json",
         Does::Gradients => "gradients.json",
+        Does::Landscape => "landscape.json",
     }
 }
 
@@ -68,6 +70,7 @@ impl Studio<'_> {
             Does::Train => self.train(experiment, &folder),
             Does::Sweep => self.sweep(experiment, &folder),
             Does::Gradients => self.gradients(experiment, &folder),
+            Does::Landscape => self.landscape(experiment, &folder),
         };
         match result {
             Err(CliError::Failed(problem) | CliError::Usage(problem)) => Ok(Status::Failed(problem)),
@@ -117,6 +120,19 @@ impl Studio<'_> {
             Err(_) => args.out = Some(folder.into()),
         }
         train::train(&args, train::load(&args)?, self.backend, &self.context.of_a_part())?;
+        Ok(Status::Done)
+    }
+
+    fn landscape(&self, experiment: &Experiment, folder: &Path) -> Result<Status, CliError> {
+        let trained = self.train(experiment, folder)?;
+        let there = folder.join(summary_file(Does::Landscape)).exists();
+        match trained {
+            Status::Kept if there => return Ok(trained),
+            Status::Done | Status::Kept => {}
+            Status::Missing(_) | Status::Failed(_) => return Ok(trained),
+        }
+        let args = LandscapeArgs::of(folder, self.args.data.as_deref());
+        landscape::run(&args, &self.context.of_a_part())?;
         Ok(Status::Done)
     }
 

@@ -149,6 +149,7 @@ pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<Train
         "validate_every",
         "early_stop",
         "checkpoint_every",
+        "checkpoint_steps",
         "record",
     ])?;
     let default = TrainSpec::default();
@@ -169,6 +170,7 @@ pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<Train
         validate_every,
         early_stop: table.get("early_stop").map(|item| early_stop(&item)).transpose()?,
         checkpoint_every: whole("checkpoint_every", 0, default.checkpoint_every)?,
+        checkpoint_steps: whole("checkpoint_steps", 0, default.checkpoint_steps)?,
         record: table.get("record").map_or(Ok(Vec::new()), |item| record(&item))?,
     })
 }

@@ -77,6 +77,8 @@ pub struct TrainSpec {
     pub early_stop: Option<EarlyStop>,
     /// Every so many epochs a checkpoint is written; 0 = never.
     pub checkpoint_every: u32,
+    /// Every so many steps a checkpoint is written, also in the middle of an epoch; 0 = only by epoch.
+    pub checkpoint_steps: u32,
     /// What is recorded beside loss and accuracy.
     pub record: Vec<Record>,
 }
@@ -92,6 +94,7 @@ impl Default for TrainSpec {
             validate_every: 0,
             early_stop: None,
             checkpoint_every: 1,
+            checkpoint_steps: 0,
             record: Vec::new(),
         }
     }
@@ -146,6 +149,11 @@ keywords!(Metric {
 impl Metric {
     /// True when a larger value is the better one.
     pub fn larger_is_better(&self) -> bool {
+        self.is_accuracy()
+    }
+
+    /// True for the share of right answers.
+    pub fn is_accuracy(&self) -> bool {
         matches!(self, Metric::TrainAccuracy | Metric::ValidationAccuracy | Metric::TestAccuracy)
     }
 }

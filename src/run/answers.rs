@@ -1,0 +1,112 @@
+//! What a model makes of examples, beside the truth: classes, certainty, and pictures of both.
+
+use crate::data::{Examples, Features, Storage};
+use crate::model::{Model, Shape};
+use crate::recipe::Activation;
+use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
+use crate::train::Evaluator;
+
+/// A model's answers to examples.
+#[derive(Debug, Clone)]
+pub struct Answers<'a> {
+    examples: &'a Examples,
+    /// The outputs, and the score.
+    pub result: Evaluator,
+    /// Whether the outputs are probabilities.
+    pub probable: bool,
+    /// The class each example is taken for: the largest output, or for a single output whether it is above one half.
+    pub classes: Vec<u32>,
+    /// The true classes, where the examples have labels and these name classes.
+    pub truth: Option<Vec<u32>>,
+}
+
+impl<'a> Answers<'a> {
+    /// From the outputs for the examples, whose targets are the truth if they are `labelled`.
+    pub fn new(model: &Model, examples: &'a Examples, result: Evaluator, labelled: bool) -> Answers<'a> {
+        let classes = match result.width {
+            1 => result.outputs.iter().map(|output| u32::from(*output > 0.5)).collect(),
+            _ => result.classes(),
+        };
+        let truth = if labelled { examples.targets.classes() } else { None };
+        let probable = model.output_activation != Activation::Linear;
+        Answers { examples, result, probable, classes, truth }
+    }
+
+    /// The outputs for one example.
+    pub fn outputs(&self, index: usize) -> &[f32] {
+        &self.result.outputs[index * self.result.width..][..self.result.width]
+    }
+
+    /// How sure the model is of its class; for a model whose outputs are no probabilities, the output itself.
+    pub fn certainty(&self, index: usize) -> f32 {
+        match self.outputs(index) {
+            [one] if self.classes[index] == 0 && self.probable => 1.0 - one,
+            [one] => *one,
+            row => row[self.classes[index] as usize],
+        }
+    }
+
+    /// Examples by true class, then by predicted class; none without a truth.
+    pub fn counts(&self) -> Option<Vec<Vec<u64>>> {
+        let classes = self.result.width.max(2);
+        let mut counts = vec![vec![0; classes]; classes];
+        for (truth, class) in self.truth.as_ref()?.iter().zip(&self.classes) {
+            counts[*truth as usize][*class as usize] += 1;
+        }
+        Some(counts)
+    }
+
+    /// The same as a matrix to be drawn.
+    pub fn confusion(&self) -> Result<Option<ConfusionMatrix>, ReportError> {
+        let Some(counts) = self.counts() else { return Ok(None) };
+        let names = (0..counts.len()).map(|class| class.to_string()).collect();
+        ConfusionMatrix::new(names, counts.concat()).map(Some)
+    }
+
+    /// The first images with prediction and truth, wrong ones red; none where the examples are no pictures.
+    pub fn grid(&self, first: usize) -> Result<Option<ImageGrid>, ReportError> {
+        let features = &self.examples.features;
+        let Some(shape) = picture_shape(features.shape) else { return Ok(None) };
+        let first = first.min(self.classes.len());
+        let pictures = pictures(features, shape, &(0..first).collect::<Vec<_>>())?;
+        let tile = |(index, picture): (usize, Picture)| {
+            let (class, sure) = (self.classes[index], self.certainty(index));
+            let label = self.truth.as_ref().map(|truth| truth[index]);
+            let sure = if self.probable { format!("{:.0} %", 100.0 * sure) } else { format!("{sure:.2}") };
+            let mut caption = vec![format!("{class}  ({sure})")];
+            caption.extend(label.map(|label| format!("true: {label}")));
+            Tile { picture, caption, wrong: label.is_some_and(|label| label != class) }
+        };
+        let tiles: Vec<Tile> = pictures.into_iter().enumerate().map(tile).collect();
+        let wrong = tiles.iter().filter(|tile| tile.wrong).count();
+        let title = match &self.truth {
+            Some(_) => format!("{first} predictions, {wrong} wrong"),
+            None => format!("{first} predictions"),
+        };
+        Ok(Some(ImageGrid { title, columns: 10, tiles, colour_bar: None }))
+    }
+}
+
+/// Channels, height and width of examples that can be drawn; a vector is taken for a square image of one channel if it
+/// can be one.
+pub fn picture_shape(shape: Shape) -> Option<[usize; 3]> {
+    match shape {
+        Shape::Image { channels: channels @ (1 | 3), height, width } => Some([channels, height, width]),
+        Shape::Features(n) if n.isqrt().pow(2) == n => Some([1, n.isqrt(), n.isqrt()]),
+        Shape::Image { .. } | Shape::Features(_) => None,
+    }
+}
+
+/// Pictures of the examples at `indices`.
+pub(super) fn pictures(features: &Features, shape: [usize; 3], indices: &[usize]) -> Result<Vec<Picture>, ReportError> {
+    let size: usize = shape.iter().product();
+    let (low, high) = match features.storage {
+        Storage::U8(_) => (0.0, 255.0),
+        Storage::F32(_) => features.storage.bounds(),
+    };
+    let picture = |&index: &usize| {
+        let values: Vec<f32> = (index * size..(index + 1) * size).map(|at| features.storage.get(at)).collect();
+        Picture::from_values(shape, &values, low, high)
+    };
+    indices.iter().map(picture).collect()
+}

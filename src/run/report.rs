@@ -1,0 +1,191 @@
+//! What a run's page shows beside its curves, and only the model and the data can tell: layers, weights, examples,
+//! predictions.
+
+use super::answers::{Answers, pictures};
+use super::{RunError, picture_shape};
+use crate::backend::Backend;
+use crate::data::{Dataset, Examples};
+use crate::export::SavedModel;
+use crate::landscape::{LANDSCAPE_SIZE, Relief};
+use crate::model::{Layer, Model, Shape};
+use crate::recipe::LayerSpec;
+use crate::report::{Block, ImageGrid, ReportError, Section, Table, Tile, weight_grid, write_run_report};
+use crate::train::Evaluator;
+use std::path::Path;
+
+/// Units or filters of the first layer that are drawn.
+const MOST_UNITS: usize = 60;
+/// Test images that are drawn.
+const PREDICTIONS: usize = 50;
+/// Training images of each class, and all together where there are many classes.
+const SAMPLES_OF_CLASS: usize = 5;
+const SAMPLES: usize = 50;
+/// A row of more classes is too long.
+const MOST_COLUMNS: usize = 12;
+/// A matrix of more classes is no longer readable.
+const MOST_CLASSES: usize = 40;
+/// Fewer features than this, though their number is a square, are no image.
+const LEAST_PIXELS: usize = 64;
+
+/// Writes the drawings and `report.html` of a run whose model is trained, with everything that the model and the data
+/// add to its records. The test examples, or without any the validation examples, are evaluated once more.
+pub fn write_report(
+    folder: &Path,
+    saved: &SavedModel,
+    dataset: &Dataset,
+    backend: &dyn Backend,
+) -> Result<(), RunError> {
+    let mut sections = vec![layers(&saved.model)];
+    sections.extend(landscape(folder)?);
+    sections.extend(first_weights(&saved.model, &saved.parameters)?);
+    sections.extend(samples(&dataset.train)?);
+    let shown = [("test", &dataset.test), ("validation", &dataset.validation)];
+    if let Some((set, examples)) = shown.into_iter().find_map(|(set, examples)| Some((set, examples.as_ref()?))) {
+        let SavedModel { recipe, model, scaling, parameters } = saved;
+        let result = Evaluator::run(backend, model, parameters, scaling, &recipe.optimizer, examples)?;
+        sections.extend(answers(set, examples, &Answers::new(model, examples, result, true))?);
+    }
+    Ok(write_run_report(folder, &sections)?)
+}
+
+/// The loss landscape, where there is one.
+fn landscape(folder: &Path) -> Result<Option<Section>, RunError> {
+    let Some(relief) = Relief::load(folder)? else { return Ok(None) };
+    let landscape = relief.landscape();
+    let (width, height) = LANDSCAPE_SIZE;
+    let surface = format!(
+        "The loss of {} training examples in the plane of the first two principal components of the weights after each \
+         epoch, with the path that they took. The plane goes through the final weights; the rest of the path is drawn at \
+         the height of the surface, though it runs beside it. Dashed: behind the surface.",
+        relief.samples
+    );
+    let drawing = |svg, caption| Block::Drawing { svg, caption };
+    let blocks = vec![
+        drawing(landscape.surface_svg(width, height)?, surface),
+        drawing(landscape.contour_svg(width, height)?, "The same from above.".into()),
+    ];
+    Ok(Some(Section { title: "Loss landscape".into(), blocks }))
+}
+
+/// The table of layers.
+fn layers(model: &Model) -> Section {
+    let summary = model.summary();
+    let sizes = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+    let mut rows = vec![vec![String::new(), "input".to_string(), sizes(&summary.input), String::new()]];
+    rows.extend(summary.layers.iter().map(|row| {
+        let parameters = if row.parameters > 0 { row.parameters.to_string() } else { String::new() };
+        vec![row.index.to_string(), row.description.clone(), sizes(&row.output), parameters]
+    }));
+    rows.push(vec![String::new(), "total".to_string(), String::new(), summary.parameters.to_string()]);
+    let highlight = Some(rows.len() - 1);
+    let header = ["", "layer", "output", "parameters"].map(str::to_string).to_vec();
+    let loss = format!("The loss is {}.", model.loss);
+    Section { title: "Model".into(), blocks: vec![Block::Table(Table { header, rows, highlight }), Block::Text(loss)] }
+}
+
+/// The weights of the first layer that has any, where it sees an image.
+fn first_weights(model: &Model, parameters: &[Vec<f32>]) -> Result<Option<Section>, ReportError> {
+    let Some(place) = model.layers.iter().position(|layer| layer.weight.is_some()) else { return Ok(None) };
+    let layer = &model.layers[place];
+    let Some((weights, shape)) = layer.weight.zip(weights_shape(model, place)) else { return Ok(None) };
+    let [units, ..] = shape;
+    let size: usize = shape[1..].iter().product();
+    let drawn = units.min(MOST_UNITS);
+    let what = if matches!(layer.spec, LayerSpec::Conv2d { .. }) { "filters" } else { "units" };
+    let title = match drawn == units {
+        true => format!("The weights of the {units} {what} of layer {place}"),
+        false => format!("The weights of the first {drawn} of the {units} {what} of layer {place}"),
+    };
+    let grid = weight_grid(&title, &parameters[weights][..drawn * size], [drawn, shape[1], shape[2], shape[3]])?;
+    let caption = match shape[1] {
+        1 => "Each picture is what one output adds up: red counts for it, blue against it.",
+        3 => "Each picture is what one output adds up; grey is zero.",
+        _ => {
+            "Each picture is what one output adds up, its input channels below each other: red counts for it, blue \
+              against it."
+        }
+    };
+    let block = Block::Image { png: grid.png()?, caption: caption.into() };
+    Ok(Some(Section { title: "First layer".into(), blocks: vec![block] }))
+}
+
+/// (units, channels, height, width) of a layer's weights; none where they are no pictures.
+fn weights_shape(model: &Model, place: usize) -> Option<[usize; 4]> {
+    let layer: &Layer = &model.layers[place];
+    // Flattening keeps the order of an image's values.
+    let keeps = |layer: &Layer| matches!(layer.spec, LayerSpec::Flatten | LayerSpec::Dropout { .. });
+    let input = if model.layers[..place].iter().all(keeps) { model.input } else { layer.input };
+    match layer.spec {
+        LayerSpec::Conv2d { filters, kernel: [height, width], .. } => {
+            (height * width > 1).then_some([filters, layer.input.channels(), height, width])
+        }
+        LayerSpec::Dense { units, .. } => match (input, picture_shape(input)) {
+            (Shape::Image { channels, height, width }, _) if height * width > 1 => {
+                Some([units, channels, height, width])
+            }
+            (Shape::Features(n), Some([channels, height, width])) if n >= LEAST_PIXELS => {
+                Some([units, channels, height, width])
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The shape of examples that are drawn in a report.
+fn drawn_shape(examples: &Examples) -> Option<[usize; 3]> {
+    picture_shape(examples.features.shape).filter(|_| examples.features.shape.len() >= LEAST_PIXELS)
+}
+
+/// Some training images with their labels: a column for each class, if these are not too many.
+fn samples(examples: &Examples) -> Result<Option<Section>, ReportError> {
+    let Some((shape, labels)) = drawn_shape(examples).zip(examples.targets.classes()) else { return Ok(None) };
+    let classes = labels.iter().max().map_or(0, |most| *most as usize + 1);
+    let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); classes];
+    for (index, label) in labels.iter().enumerate() {
+        let found = &mut by_class[*label as usize];
+        if found.len() < SAMPLES_OF_CLASS {
+            found.push(index);
+        }
+    }
+    by_class.retain(|found| !found.is_empty());
+    let in_columns = by_class.len() <= MOST_COLUMNS;
+    let (columns, indices) = if in_columns {
+        let rows = by_class.iter().map(Vec::len).min().unwrap_or(0);
+        (by_class.len(), (0..rows).flat_map(|row| by_class.iter().map(move |found| found[row])).collect())
+    } else {
+        (10, (0..labels.len().min(SAMPLES)).collect::<Vec<_>>())
+    };
+    let tiles = pictures(&examples.features, shape, &indices)?.into_iter().zip(&indices);
+    let tiles = tiles.map(|(picture, &index)| Tile { picture, caption: vec![labels[index].to_string()], wrong: false });
+    let grid = ImageGrid { title: String::new(), columns, tiles: tiles.collect(), colour_bar: None };
+    if grid.tiles.is_empty() {
+        return Ok(None);
+    }
+    let caption = if in_columns { "A column for each class." } else { "The first images with their labels." };
+    let block = Block::Image { png: grid.png()?, caption: caption.into() };
+    Ok(Some(Section { title: "Training examples".into(), blocks: vec![block] }))
+}
+
+/// The first images with prediction and truth, and the confusion matrix.
+fn answers(set: &str, examples: &Examples, answers: &Answers) -> Result<Vec<Section>, ReportError> {
+    let mut sections = Vec::new();
+    if answers.truth.is_none() {
+        return Ok(sections);
+    }
+    if let Some(grid) = answers.grid(PREDICTIONS)?.filter(|_| drawn_shape(examples).is_some()) {
+        let caption = if answers.probable {
+            "Below each image the prediction with its probability, and the truth; wrong ones are red."
+        } else {
+            "Below each image the prediction with its output, and the truth; wrong ones are red."
+        };
+        let title = format!("The first {} {set} images", grid.tiles.len());
+        let block = Block::Image { png: grid.png()?, caption: caption.into() };
+        sections.push(Section { title, blocks: vec![block] });
+    }
+    if let Some(matrix) = answers.confusion()?.filter(|_| answers.result.width <= MOST_CLASSES) {
+        let section = matrix.section();
+        sections.push(Section { title: format!("{}, {set} set", section.title), ..section });
+    }
+    Ok(sections)
+}

@@ -1,0 +1,132 @@
+//! What a run's page shows, and what is said of runs whose targets are no classes.
+
+use crate::binary::{Workplace, fail, json, last_line, lines, succeed, text};
+use serde_json::Value;
+
+/// A small convolutional network on 500 of the generated digits.
+const CONVOLUTION: &str = r#"
+name = "pictures"
+seed = 3
+[data]
+test = 7000
+validation = 1500
+scale = "unit"
+[model]
+input = [28, 28, 1]
+layers = [{ conv2d = 6, kernel = 5, activation = "relu" }, { max_pool = 4 }, { dense = 10 }]
+[optimizer]
+kind = "adam"
+learning_rate = 0.01
+[schedule]
+kind = "multi_step"
+epochs = [2]
+factor = 0.5
+[train]
+epochs = 3
+batch = 50
+log_every = 5
+record = ["gradient_norms"]
+"#;
+
+#[test]
+fn the_page_shows_the_model_its_weights_the_data_and_the_predictions() {
+    let place = Workplace::new(CONVOLUTION);
+    let [recipe, run] = ["recipe.toml", "run"].map(|name| place.text(name));
+    succeed(&["--backend", "cpu", "--quiet", "train", &recipe, "--out", &run]);
+    for name in ["loss", "accuracy", "steps", "steps-accuracy", "gradient-norms"] {
+        let size = |extension: &str| place.path("run").join(format!("{name}.{extension}")).metadata().map(|m| m.len());
+        assert!(size("svg").is_ok() && size("png").is_ok_and(|size| size > 1000), "{name}");
+    }
+    let page = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    for wanted in [
+        "conv2d 6, 5x5, relu",
+        "24 x 24 x 6",
+        "<td class=\"number\">156</td>",
+        "<h2>First layer</h2>",
+        "<h2>Training examples</h2>",
+        "<h2>The first 50 test images</h2>",
+        "<h2>Accuracy per class, test set</h2>",
+    ] {
+        assert!(page.contains(wanted), "{wanted}");
+    }
+    let svg = std::fs::read_to_string(place.path("run/accuracy.svg")).unwrap();
+    assert!(svg.contains("rate 0.005"), "the epoch of the decay is marked");
+    assert_eq!(page.matches("data:image/png;base64,").count(), 3, "weights, examples, predictions");
+    assert!(page.len() < 2_000_000, "{} bytes", page.len());
+    for foreign in ["<script", "<link", "src=\"http", "href=\"http", "url("] {
+        assert!(!page.contains(foreign), "{foreign} in the page");
+    }
+}
+
+/// Two features; targets of two values.
+fn regression(loss: &str, targets: &str) -> (Workplace, Vec<String>) {
+    let activation = if loss == "binary_cross_entropy" { "sigmoid" } else { "linear" };
+    let recipe = format!(
+        "name = \"values\"\n[data]\nvalidation = 1\nscale = \"none\"\n[model]\ninput = [2]\nlayers = [{{ dense = 2, activation = \"{activation}\" }}]\n\
+         loss = \"{loss}\"\n[train]\nepochs = 3\nbatch = 2\nlog_every = 1\n"
+    );
+    let place = Workplace::new(&recipe);
+    let [recipe, run, x, y] = ["recipe.toml", "run", "x.csv", "y.csv"].map(|name| place.text(name));
+    std::fs::write(&x, "0.5,0.25\n0.125,1\n1,0\n0,1\n").unwrap();
+    std::fs::write(&y, targets).unwrap();
+    let arguments = ["train", &recipe, "--train-images", &x, "--train-labels", &y, "--out", &run];
+    (place, arguments.map(String::from).into())
+}
+
+const VALUES: &str = "0.5,-1\n2,0.25\n1,1\n3,0\n";
+const ONE_HOT: &str = "1,0\n0,1\n1,0\n0,1\n";
+
+fn train(arguments: &[String], more: &[&str]) -> std::process::Output {
+    let arguments = arguments.iter().map(String::as_str);
+    succeed(&["--backend", "cpu"].into_iter().chain(arguments).chain(more.iter().copied()).collect::<Vec<_>>())
+}
+
+#[test]
+fn targets_that_are_values_have_no_accuracy() {
+    for loss in ["mse", "half_mse"] {
+        let (place, arguments) = regression(loss, VALUES);
+        let summary = last_line(&train(&arguments, &["--json"]));
+        assert!(summary["validation_loss"].is_number() && summary["train_loss"].is_number());
+        for key in ["train_accuracy", "validation_accuracy", "test_accuracy"] {
+            assert_eq!(summary.get(key), Some(&Value::Null), "{key}");
+        }
+        for epoch in lines(&place.path("run/metrics.jsonl")) {
+            assert!(epoch["train_loss"].is_number());
+            assert_eq!(epoch.get("train_accuracy"), Some(&Value::Null));
+            assert_eq!(epoch.get("validation_accuracy"), Some(&Value::Null));
+        }
+        assert!(lines(&place.path("run/steps.jsonl")).iter().all(|step| step["accuracy"].is_null()));
+        assert!(!place.path("run/accuracy.svg").exists() && place.path("run/loss.png").exists());
+        let eval = ["--backend", "cpu", "--json", "eval", &place.text("run"), "--split", "train"];
+        assert!(last_line(&succeed(&eval))["accuracy"].is_null());
+
+        let out = ["--out", &place.text("again")];
+        let console = text(&train(&arguments[..arguments.len() - 2], &out).stdout);
+        assert!(console.contains("train loss") && console.contains("validation: loss"), "{console}");
+        assert!(!console.contains('%') && !console.contains("accuracy"), "{console}");
+    }
+}
+
+#[test]
+fn classes_keep_their_accuracy_under_every_loss() {
+    for loss in ["mse", "half_mse", "binary_cross_entropy", "softmax_cross_entropy"] {
+        let (place, arguments) = regression(loss, ONE_HOT);
+        let summary = last_line(&train(&arguments, &["--json"]));
+        assert!(summary["validation_accuracy"].is_number() && summary["train_accuracy"].is_number(), "{loss}");
+        assert_eq!(json(&place.path("run/summary.json")), summary);
+    }
+    // Targets between 0 and 1 are right or wrong for the binary loss.
+    let (_, arguments) = regression("binary_cross_entropy", "0.9,0\n0.2,1\n1,0.3\n0,1\n");
+    assert!(last_line(&train(&arguments, &["--json"]))["train_accuracy"].is_number());
+}
+
+#[test]
+fn an_accuracy_that_is_not_there_cannot_be_watched() {
+    let (place, arguments) = regression("mse", VALUES);
+    let rule = "train.early_stop={ metric = \"validation_accuracy\", patience = 2 }";
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(["--set", rule]).collect();
+    let (code, error) = fail(&arguments);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("train.early_stop") && error.contains("validation_loss"), "{error}");
+    assert!(!place.path("run/recipe.toml").exists());
+}
