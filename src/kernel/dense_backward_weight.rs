@@ -233,12 +233,14 @@ fn cost(params: &[u32]) -> Cost {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (index, [rows, inputs, outputs, models]) in matmul::AWKWARD.into_iter().enumerate() {
+    // With outputs that fill a row of tiles, and more splits than one.
+    let shapes = matmul::AWKWARD.into_iter().chain([[40, 7, 16, 2]]);
+    for (index, [rows, inputs, outputs, models]) in shapes.enumerate() {
         for (variant, tiles) in matmul::VARIANTS.into_iter().enumerate() {
             let scale = if index % 3 == 2 { 1000.0 } else { 1.0 };
             let bias_offset = (inputs * outputs).next_multiple_of(64);
             // Whole, and in splits of which the last is shorter.
-            let split_rows = if variant % 2 == 0 { rows } else { rows.div_ceil(3) + 1 };
+            let split_rows = if (index + variant) % 2 == 0 { rows } else { rows.div_ceil(3) + 1 };
             let layer = Layer { rows, inputs, outputs, bias: (index + variant) % 3 != 0, split_rows };
             let scratch = layer.scratch_len(models);
             let stride = bias_offset + outputs + 5;
