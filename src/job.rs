@@ -40,14 +40,16 @@ impl Job {
         }
         let model = Model::build(&recipe.model, input_of_data(&recipe)?)?;
         let mut dataset = match &recipe.data.train {
-            Some(source) => Dataset { train: load(source, &model)?, validation: None, test: None },
+            Some(source) => Dataset { train: load(source, recipe.data.classes, &model)?, validation: None, test: None },
             None => generated(&recipe, &model)?,
         };
-        if let Some(test) = held_out(&recipe.data.test, &mut dataset.train, &model, recipe.seed, "test")? {
+        if let Some(test) = held_out(&recipe, &recipe.data.test, &mut dataset.train, &model, "test")? {
             dataset.test = Some(test);
         }
-        let validation = &recipe.data.validation;
-        dataset.validation = held_out(validation, &mut dataset.train, &model, recipe.seed, "validation")?;
+        dataset.validation = held_out(&recipe, &recipe.data.validation, &mut dataset.train, &model, "validation")?;
+        if let Some(count) = recipe.data.examples.filter(|count| *count < dataset.train.count()) {
+            dataset.train = dataset.train.hold_out(HoldOut::Count(count), recipe.data_seed(), "training part")?;
+        }
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
         Ok(Job { recipe, model, dataset, scaling })
     }
@@ -69,10 +71,13 @@ pub fn target_kind(model: &Model) -> TargetKind {
     }
 }
 
-/// Loads examples for a model.
-pub fn load(source: &Source, model: &Model) -> Result<Examples, DataError> {
+/// Loads examples for a model: all of them, or those of the first so many classes.
+pub fn load(source: &Source, classes: Option<usize>, model: &Model) -> Result<Examples, DataError> {
     let source = SourceRef { images: &source.images, labels: &source.labels };
-    data::load_examples(source, model.input, target_kind(model))
+    match classes {
+        None => data::load_examples(source, model.input, target_kind(model)),
+        Some(classes) => data::load_first_classes(source, classes, model.input, target_kind(model)),
+    }
 }
 
 /// The shape of the data's examples, needed only where the recipe does not tell the input.
@@ -92,26 +97,29 @@ fn input_of_data(recipe: &Recipe) -> Result<Option<Shape>, DataError> {
 
 /// The digits, as the model takes them.
 fn generated(recipe: &Recipe, model: &Model) -> Result<Dataset, DataError> {
-    let mut dataset = data::generate(recipe.seed, data::DEFAULT_TRAIN, data::DEFAULT_TEST);
+    let mut dataset = data::generate(recipe.data_seed(), data::DEFAULT_TRAIN, data::DEFAULT_TEST);
     for examples in std::iter::once(&mut dataset.train).chain(&mut dataset.test) {
+        if let Some(classes) = recipe.data.classes {
+            examples.keep_first_classes(classes);
+        }
         examples.fit(model.input, target_kind(model)).map_err(|problem| problem.at("the generated digits"))?;
     }
     Ok(dataset)
 }
 
 fn held_out(
+    recipe: &Recipe,
     amount: &Holdout,
     train: &mut Examples,
     model: &Model,
-    seed: u64,
     set: &str,
 ) -> Result<Option<Examples>, DataError> {
     let amount = match amount {
         Holdout::None => return Ok(None),
         Holdout::Fraction(share) => HoldOut::Fraction(*share),
         Holdout::Count(count) => HoldOut::Count(*count),
-        Holdout::Files(source) => return load(source, model).map(Some),
+        Holdout::Files(source) => return load(source, recipe.data.classes, model).map(Some),
     };
-    let held = train.hold_out(amount, seed, &format!("{set} split"));
+    let held = train.hold_out(amount, recipe.data_seed(), &format!("{set} split"));
     held.map(Some).map_err(|error| DataError { place: format!("data.{set}"), ..error })
 }

@@ -56,14 +56,21 @@ pub struct GlobalArgs {
 pub struct Context {
     /// The options of every command.
     pub global: GlobalArgs,
-    /// When the process began.
+    /// When the command began: the process, or this part of it.
     pub started: Instant,
+    /// Whether JSON is written where it is asked for: not by a command that another one runs.
+    emits: bool,
 }
 
 impl Context {
     /// For a process that began at `started`.
     pub fn new(global: &GlobalArgs, started: Instant) -> Context {
-        Context { global: global.clone(), started }
+        Context { global: global.clone(), started, emits: true }
+    }
+
+    /// For a command that begins now as a part of another: what it says is for people alone.
+    pub(super) fn of_a_part(&self) -> Context {
+        Context { emits: false, started: Instant::now(), ..self.clone() }
     }
 
     /// Opens the backend that was asked for. `auto` without a hardware GPU takes the CPU and says so.
@@ -113,7 +120,7 @@ impl Context {
 
     /// A JSON object on a line of stdout, with --json.
     pub fn emit(&self, value: &impl Serialize) {
-        if self.global.json {
+        if self.global.json && self.emits {
             match serde_json::to_string(value) {
                 Ok(text) => print_line(&text),
                 Err(error) => eprintln!("error: output could not be written as JSON: {error}"),

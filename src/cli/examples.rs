@@ -66,7 +66,7 @@ impl ExamplesArgs {
             return Ok(Shown { examples: unlabelled(features, saved), name, labelled: false });
         };
         let source = Source { images: images.clone(), labels: labels.clone() };
-        Ok(Shown { examples: job::load(&source, &saved.model)?, name, labelled: true })
+        Ok(Shown { examples: job::load(&source, None, &saved.model)?, name, labelled: true })
     }
 
     fn of_recipe(&self, saved: &SavedModel) -> Result<Shown, CliError> {
@@ -86,7 +86,7 @@ impl ExamplesArgs {
             _ => None,
         };
         if let Some(source) = files {
-            let examples = job::load(source, &saved.model)?;
+            let examples = job::load(source, recipe.data.classes, &saved.model)?;
             return Ok(Shown { examples, name: source.images.clone(), labelled: true });
         }
         let origin = recipe.data.train.as_ref().map_or("the generated digits".to_string(), |s| s.images.clone());

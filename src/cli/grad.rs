@@ -1,8 +1,10 @@
 //! `grad`: the loss and the gradients of one batch.
 
 use super::{CliError, Context, RecipeArgs};
+use crate::backend::Backend;
 use crate::data::{Array, write_arrays};
 use crate::export::load_parameters;
+use crate::job::Job;
 use crate::model::Model;
 use crate::train::{Member, Trainer, TrainerSpec};
 use crate::verify::{DoublePrecision, Options, TensorCheck};
@@ -41,11 +43,8 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
         None => job.model.initialise(job.recipe.seed),
     };
     let backend = context.open_backend()?;
-    let members = [Member::of(&job.recipe)];
-    let spec = job.spec(&members);
-    let mut trainer = Trainer::new(&*backend, spec)?;
-    trainer.set_parameters(0, &parameters)?;
-    let (loss, gradients) = trainer.gradient()?;
+    let at_most = args.check.then_some(args.at_most);
+    let Measured { loss, gradients, checks } = measure(&job, &parameters, at_most, &*backend)?;
     context.say(format!("{} ({})", backend.info().device, backend.info().backend));
     context.say(format!("loss {loss}"));
     for (parameter, gradient) in job.model.parameters.iter().zip(&gradients) {
@@ -56,10 +55,32 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
         write(path, &job.model, loss, &gradients)?;
         context.say(format!("wrote {}", path.display()));
     }
-    let checks = if args.check { Some(check(args, spec, &parameters, &gradients)) } else { None };
-    let checks = checks.transpose()?;
     context.emit(&json!({ "loss": loss, "check": checks }));
     checks.map_or(Ok(()), |checks| judge(&checks, context))
+}
+
+/// The first batch's loss and gradients, and how they compare.
+pub(super) struct Measured {
+    pub loss: f32,
+    pub gradients: Vec<Vec<f32>>,
+    pub checks: Option<Vec<Check>>,
+}
+
+/// Takes the gradient of the first batch at the given weights. With `at_most` it is compared with central differences
+/// in f64, of so many elements of each parameter.
+pub(super) fn measure(
+    job: &Job,
+    parameters: &[Vec<f32>],
+    at_most: Option<usize>,
+    backend: &dyn Backend,
+) -> Result<Measured, CliError> {
+    let members = [Member::of(&job.recipe)];
+    let spec = job.spec(&members);
+    let mut trainer = Trainer::new(backend, spec)?;
+    trainer.set_parameters(0, parameters)?;
+    let (loss, gradients) = trainer.gradient()?;
+    let checks = at_most.map(|at_most| check(at_most, spec, parameters, &gradients)).transpose()?;
+    Ok(Measured { loss, gradients, checks })
 }
 
 /// A tensor's gradient in words: all of it where it is small.
@@ -81,15 +102,22 @@ fn write(path: &std::path::Path, model: &Model, loss: f32, gradients: &[Vec<f32>
 
 /// One parameter's verdict.
 #[derive(Debug, serde::Serialize)]
-struct Check {
+pub(super) struct Check {
     #[serde(flatten)]
-    numeric: TensorCheck,
+    pub numeric: TensorCheck,
     /// Largest error of the device's gradient against the f64 one, relative to the tensor's largest element.
-    device_error: f64,
+    pub device_error: f64,
+}
+
+impl Check {
+    /// Whether both errors are within their bounds.
+    pub(super) fn passes(&self) -> bool {
+        self.numeric.worst_error <= NUMERIC_BOUND && self.device_error <= DEVICE_BOUND
+    }
 }
 
 fn check(
-    args: &GradArgs,
+    at_most: usize,
     spec: TrainerSpec,
     parameters: &[Vec<f32>],
     gradients: &[Vec<f32>],
@@ -99,7 +127,7 @@ fn check(
     double.set_parameters(&parameters.iter().map(widen).collect::<Vec<_>>());
     let (_, exact) = double.gradient();
     let names: Vec<String> = spec.model.parameters.iter().map(|p| p.name.clone()).collect();
-    let numeric = double.check(&names, Options { at_most: Some(args.at_most) });
+    let numeric = double.check(&names, Options { at_most: Some(at_most) });
     let device_error = |(ours, exact): (&Vec<f32>, &Vec<f64>)| {
         let largest = exact.iter().fold(f64::MIN_POSITIVE, |most, x| most.max(x.abs()));
         let error = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() / largest;
@@ -114,8 +142,7 @@ fn judge(checks: &[Check], context: &Context) -> Result<(), CliError> {
     let mut failed = Vec::new();
     for check in checks {
         context.say(format!("{}; device against f64: {:.1e}", check.numeric, check.device_error));
-        let passes = check.numeric.worst_error <= NUMERIC_BOUND && check.device_error <= DEVICE_BOUND;
-        if !passes {
+        if !check.passes() {
             failed.push(check.numeric.name.clone());
         }
     }

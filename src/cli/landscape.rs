@@ -13,6 +13,9 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+const RESOLUTION: u32 = 41;
+const SAMPLES: u32 = 2500;
+
 /// Draws the training loss around the path that a run's weights took
 ///
 /// The run must have recorded its weights: train.record = ["weights"]. The loss is evaluated on a grid in the plane of
@@ -29,10 +32,10 @@ pub struct LandscapeArgs {
     #[arg(value_name = "RUN")]
     folder: PathBuf,
     /// Points along each side of the grid
-    #[arg(long, value_name = "N", default_value = "41", value_parser = clap::value_parser!(u32).range(3..=1000))]
+    #[arg(long, value_name = "N", default_value_t = RESOLUTION, value_parser = clap::value_parser!(u32).range(3..=1000))]
     resolution: u32,
     /// Training examples that the loss is the mean of, spread evenly over the training set
-    #[arg(long, value_name = "N", default_value = "2500", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
     /// Another file that the surface is drawn to, .svg or .png
     #[arg(long, value_name = "FILE")]
@@ -40,6 +43,14 @@ pub struct LandscapeArgs {
     /// Folder in which the data files of the run's recipe are looked for
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+}
+
+impl LandscapeArgs {
+    /// For the run in a folder, everything else at its default.
+    pub(super) fn of(folder: &Path, data: Option<&Path>) -> LandscapeArgs {
+        let (folder, data) = (folder.to_path_buf(), data.map(Path::to_path_buf));
+        LandscapeArgs { folder, resolution: RESOLUTION, samples: SAMPLES, out: None, data }
+    }
 }
 
 /// The summary.

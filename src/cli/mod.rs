@@ -8,6 +8,7 @@ mod error;
 mod eval;
 mod examples;
 mod export;
+mod gallery;
 mod grad;
 mod inspect;
 mod inspect_plan;
@@ -46,6 +47,7 @@ pub struct Cli {
 enum Command {
     Train(train::TrainArgs),
     Sweep(sweep::SweepArgs),
+    Gallery(gallery::GalleryArgs),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Grad(grad::GradArgs),
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
         Command::Train(args) => train::run(&args, &context),
         Command::Sweep(args) => sweep::run(&args, &context),
+        Command::Gallery(args) => gallery::run(&args, &context),
         Command::Eval(args) => eval::run(&args, &context),
         Command::Predict(args) => predict::run(&args, &context),
         Command::Grad(args) => grad::run(&args, &context),

@@ -3,11 +3,14 @@
 use super::table::table;
 use super::train::{default_folder, stop_on_interrupt};
 use super::{CliError, Context, RecipeArgs};
+use crate::backend::Backend;
 use crate::model::Model;
-use crate::sweep::{Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run as run_sweep};
+use crate::sweep::{
+    COLLAPSED, Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run as run_sweep,
+};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// Combinations whose models have one shape train side by side; results do not depend on that. The folder gets
 /// results.jsonl, a folder per run, sweep.json and report.html. The same command with the same --out goes on where an
-/// interrupted sweep stopped. All trials of a combination hold out the examples that the first one's seed picks.
+/// interrupted sweep stopped. All trials of a combination hold out the examples that the first one's seed picks;
+/// the recipe in a run's folder says so (data.seed), and `train` with it repeats the run.
 #[derive(Debug, Clone, Args)]
 pub struct SweepArgs {
     #[command(flatten)]
@@ -35,16 +39,27 @@ pub fn run(args: &SweepArgs, context: &Context) -> Result<(), CliError> {
     let sweep = Sweep::load(&args.recipe.text()?, &args.recipe.overrides()?, args.recipe.data.as_deref())?;
     let backend = context.open_backend()?;
     let out = args.out.clone().unwrap_or_else(|| default_folder(&sweep.recipe.name));
+    train(&sweep, &*backend, &out, args.side_by_side, context)
+}
+
+/// Runs what is missing of a sweep in its folder.
+pub(super) fn train(
+    sweep: &Sweep,
+    backend: &dyn Backend,
+    out: &Path,
+    side_by_side: u32,
+    context: &Context,
+) -> Result<(), CliError> {
     let info = backend.info();
     context.say(format!("{} on {} ({})", sweep.recipe.name, info.device, info.backend));
     let (runs, combinations) = (sweep.entries.len(), sweep.combinations());
     context.say(format!("{combinations} combinations, {runs} runs, into {}", out.display()));
-    let options = Options { side_by_side: args.side_by_side as usize, started: context.started };
+    let options = Options { side_by_side: side_by_side as usize, started: context.started };
     let mut reporter = Reporter::new(context)?;
-    let result = run_sweep(&sweep, &*backend, &out, &options, &mut reporter);
+    let result = run_sweep(sweep, backend, out, &options, &mut reporter);
     reporter.bar.finish_and_clear();
     let summary = result?;
-    conclude(&sweep, &summary, context);
+    conclude(sweep, &summary, context);
     context.say(format!("wrote {}", out.display()));
     context.emit(&summary);
     if summary.best.is_none() {
@@ -67,6 +82,9 @@ fn conclude(sweep: &Sweep, summary: &SweepSummary, context: &Context) {
     }
     if summary.diverged > 0 {
         context.say(format!("{} of {} runs diverged", summary.diverged, summary.runs));
+    }
+    if summary.collapsed > 0 {
+        context.say(format!("{} of {} runs collapsed. {COLLAPSED}", summary.collapsed, summary.runs));
     }
     if let Some(retrained) = &summary.retrained {
         let test = match (retrained.test_loss, retrained.test_accuracy) {
@@ -109,9 +127,10 @@ impl Watcher for Reporter<'_> {
         let percent = |name: &str, value: Option<f32>| {
             value.map_or(String::new(), |value| format!("  {name} {:.2} %", 100.0 * value))
         };
+        let collapsed = if row.collapsed { "  collapsed" } else { "" };
         let outcome = match row.diverged {
             Some(epoch) => format!("  diverged in epoch {epoch}"),
-            None => percent("validation", row.validation_accuracy) + &percent("test", row.test_accuracy),
+            None => percent("validation", row.validation_accuracy) + &percent("test", row.test_accuracy) + collapsed,
         };
         self.bar.suspend(|| self.context.say(format!("{}{outcome}", row.run)));
         self.context.emit(row);

@@ -12,8 +12,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Trains a network
 ///
@@ -22,24 +22,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Clone, Default, Args)]
 pub struct TrainArgs {
     #[command(flatten)]
-    recipe: RecipeArgs,
+    pub(super) recipe: RecipeArgs,
     /// Folder of the run [default: runs/NAME-TIMESTAMP]
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Goes on with the run in DIR from its checkpoint
     #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "out", "init"])]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
     /// Initial weights (.safetensors or .npz with layers.N.weight, layers.N.bias)
     #[arg(long, value_name = "FILE")]
-    init: Option<PathBuf>,
+    pub(super) init: Option<PathBuf>,
 }
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
-    let (job, checkpoint) = load(args)?;
-    let backend = context.open_backend()?;
-    introduce(&job, &*backend, context);
+    let loaded = load(args)?;
+    train(args, loaded, &*context.open_backend()?, context)
+}
+
+/// Trains on an open backend what was loaded for the arguments.
+pub(super) fn train(
+    args: &TrainArgs,
+    (job, checkpoint): (Job, Option<Checkpoint>),
+    backend: &dyn Backend,
+    context: &Context,
+) -> Result<(), CliError> {
+    introduce(&job, backend, context);
     let members = [Member::of(&job.recipe)];
-    let mut trainer = Trainer::new(&*backend, job.spec(&members))?;
+    let mut trainer = Trainer::new(backend, job.spec(&members))?;
     context.say(memory(trainer.plan()));
     let folder = match (&args.resume, &checkpoint) {
         (Some(path), Some(checkpoint)) => {
@@ -71,11 +80,11 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
             trainer.total_steps()
         )));
     }
-    conclude(&job, &*backend, trainer, &folder, last, context)
+    conclude(&job, backend, trainer, &folder, last, context)
 }
 
 /// The recipe of the command line, or of the run to go on with and its checkpoint.
-fn load(args: &TrainArgs) -> Result<(Job, Option<Checkpoint>), CliError> {
+pub(super) fn load(args: &TrainArgs) -> Result<(Job, Option<Checkpoint>), CliError> {
     let Some(folder) = &args.resume else { return Ok((args.recipe.job()?, None)) };
     let opened = RunFolder::open(folder)?;
     let checkpoint = Checkpoint::load(&opened.checkpoint())?;
@@ -191,8 +200,13 @@ impl<'a> Watcher<'a> {
     }
 }
 
-/// A flag that Ctrl-C raises; a second Ctrl-C ends the process.
+/// A flag that Ctrl-C raises; a second Ctrl-C ends the process. There is one for the whole process.
 pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
+    static STOP: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+    let mut known = STOP.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(stop) = &*known {
+        return Ok(Arc::clone(stop));
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     let handler = move || {
@@ -202,6 +216,7 @@ pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
         eprintln!("stopping after the steps under way; press Ctrl-C again to quit at once");
     };
     ctrlc::set_handler(handler).map_err(|e| CliError::Failed(format!("Ctrl-C cannot be handled: {e}")))?;
+    *known = Some(Arc::clone(&stop));
     Ok(stop)
 }
 

@@ -135,6 +135,14 @@ pub enum Problem {
         /// The label.
         value: f64,
     },
+    /// No example is of a class that is to be kept.
+    #[error("none of the {count} examples is of the first {classes} classes; set data.classes higher, or leave it out")]
+    NoneOfClasses {
+        /// Number of examples.
+        count: usize,
+        /// Number of classes that are kept.
+        classes: usize,
+    },
     /// A row of one-hot labels is not one 1 among zeros.
     #[error(
         "row {row} is not one-hot: expected a single 1 among zeros (float targets need the loss mse, half_mse or binary_cross_entropy)"

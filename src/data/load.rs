@@ -1,6 +1,7 @@
 //! Loads examples from files and checks that they fit the model.
 
 use super::array::Array;
+use super::classes::first_classes;
 use super::csv;
 use super::error::{DataError, Problem};
 use super::source::{Format, Place, open_csv, read_array};
@@ -33,6 +34,27 @@ pub enum TargetKind {
 
 /// Loads one split for a model with this input and these targets.
 pub fn load_examples(source: SourceRef<'_>, input: Shape, targets: TargetKind) -> Result<Examples, DataError> {
+    let (features, labels) = load_pair(source, input)?;
+    let targets = self::targets(&labels, targets).map_err(|problem| problem.at(source.labels))?;
+    Ok(Examples { features, targets })
+}
+
+/// Loads the examples of the first `wanted` classes of one split, in the file's order.
+pub fn load_first_classes(
+    source: SourceRef<'_>,
+    wanted: usize,
+    input: Shape,
+    targets: TargetKind,
+) -> Result<Examples, DataError> {
+    let (features, labels) = load_pair(source, input)?;
+    let at_labels = |problem: Problem| problem.at(source.labels);
+    let (kept, labels) = first_classes(&labels, wanted).map_err(at_labels)?;
+    let targets = self::targets(&labels, targets).map_err(at_labels)?;
+    Ok(Examples { features: features.select(&kept), targets })
+}
+
+/// The features of a split and its labels, of which there is one for each example.
+fn load_pair(source: SourceRef<'_>, input: Shape) -> Result<(Features, Array), DataError> {
     let images = match labels_column(source) {
         Some(column) => {
             let reader = open_csv(&Place::parse(source.images).path).map_err(|problem| problem.at(source.images))?;
@@ -43,16 +65,19 @@ pub fn load_examples(source: SourceRef<'_>, input: Shape, targets: TargetKind) -
     let features = features(images, input).map_err(|problem| problem.at(source.images))?;
     let labels = read_array(source.labels)?;
     let count = labels.shape().first().copied().unwrap_or(0);
-    let at_labels = |problem: Problem| problem.at(source.labels);
     if count != features.count && !labels.is_empty() {
         let images = source.images.to_owned();
-        return Err(at_labels(Problem::CountsDiffer { labels: count, images, count: features.count }));
+        let problem = Problem::CountsDiffer { labels: count, images, count: features.count };
+        return Err(problem.at(source.labels));
     }
-    let targets = match targets {
-        TargetKind::Classes { outputs } => classes(&labels, outputs),
-        TargetKind::Values { outputs } => values(&labels, outputs),
-    };
-    Ok(Examples { features, targets: targets.map_err(at_labels)? })
+    Ok((features, labels))
+}
+
+fn targets(labels: &Array, kind: TargetKind) -> Result<Targets, Problem> {
+    match kind {
+        TargetKind::Classes { outputs } => classes(labels, outputs),
+        TargetKind::Values { outputs } => values(labels, outputs),
+    }
 }
 
 /// Loads features alone, as for a prediction.

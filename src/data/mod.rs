@@ -4,6 +4,7 @@
 //! becomes single-precision floats; images lie channels first, whatever their file's layout.
 
 mod array;
+mod classes;
 mod convert;
 mod csv;
 mod error;
@@ -28,7 +29,7 @@ pub use error::{DataError, Problem};
 pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};
 pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
 pub use inspect::{ArrayInfo, describe};
-pub use load::{SourceRef, TargetKind, load_examples, load_features};
+pub use load::{SourceRef, TargetKind, load_examples, load_features, load_first_classes};
 pub use scale::Scaling;
 pub use source::{read_array, read_arrays};
 pub use split::HoldOut;

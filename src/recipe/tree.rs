@@ -114,6 +114,26 @@ impl Node {
         }
     }
 
+    /// Applies an override: puts `new` at the dotted path. In the `[sweep]` table it replaces the values of a key however
+    /// the file spells that key: quoted, dotted, or as a table.
+    pub fn replace(&mut self, path: &[String], new: Node) -> Result<(), String> {
+        let [first, key @ ..] = path else { return self.set(path, new) };
+        if first != "sweep" || key.is_empty() {
+            return self.set(path, new);
+        }
+        let parts: Vec<&str> = key.iter().flat_map(|part| part.split('.')).collect();
+        let sweep = match &self.value {
+            Value::Table(entries) => entries.iter().find(|(name, _)| name == "sweep").map(|(_, node)| &node.value),
+            _ => None,
+        };
+        let found = match sweep {
+            Some(Value::Table(entries)) => spelled(entries, &parts),
+            _ => None,
+        };
+        let key = found.unwrap_or_else(|| vec![parts.join(".")]);
+        self.set(&[vec![first.clone()], key].concat(), new)
+    }
+
     /// Puts `new` at the dotted path, making tables on the way; numbers index lists.
     pub fn set(&mut self, path: &[String], new: Node) -> Result<(), String> {
         let Some((first, rest)) = path.split_first() else {
@@ -142,6 +162,20 @@ impl Node {
         entries.push((first.clone(), entry));
         Ok(())
     }
+}
+
+/// The keys that lead to an entry of a `[sweep]` table, where one key may stand for several ("train.epochs") and a table
+/// for a part of one ([sweep.train]). What is left of the path beyond an entry comes last.
+fn spelled(entries: &[(String, Node)], path: &[&str]) -> Option<Vec<String>> {
+    entries.iter().find_map(|(key, node)| {
+        let parts: Vec<&str> = key.split('.').collect();
+        let rest = path.strip_prefix(&parts[..])?;
+        let inner = match &node.value {
+            Value::Table(inner) if !rest.is_empty() => spelled(inner, rest)?,
+            _ => rest.iter().map(|part| part.to_string()).collect(),
+        };
+        Some([vec![key.clone()], inner].concat())
+    })
 }
 
 /// Splits a dotted key as TOML does, so that quoted parts may hold dots.

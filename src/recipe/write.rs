@@ -75,6 +75,14 @@ fn data(out: &mut Out, spec: &DataSpec) {
         }
     }
     out.word("scale", spec.scale);
+    if let Some(seed) = spec.seed {
+        out.line("seed", seed);
+    }
+    for (key, count) in [("classes", spec.classes), ("examples", spec.examples)] {
+        if let Some(count) = count {
+            out.line(key, count);
+        }
+    }
 }
 
 fn model(out: &mut Out, spec: &ModelSpec) {
@@ -190,6 +198,7 @@ fn train(out: &mut Out, spec: &TrainSpec) {
     out.line("shuffle", spec.shuffle);
     out.line("drop_last", spec.drop_last);
     out.line("log_every", spec.log_every);
+    out.line("validate_every", spec.validate_every);
     if let Some(EarlyStop { metric, patience, min_delta }) = spec.early_stop {
         let stop = format!("{{ metric = \"{metric}\", patience = {patience}, min_delta = {min_delta:?} }}");
         out.line("early_stop", stop);

@@ -26,11 +26,25 @@ pub struct SweepRow {
     pub settings: Vec<(String, String)>,
     /// Metrics with their value in each trial: (name, values). The sweep's own metric is among them.
     pub metrics: Vec<(String, Vec<f64>)>,
+    /// Trials that ended up guessing.
+    pub collapsed: usize,
+    /// Seconds of training a trial; 0 if that is not known.
+    pub seconds: f64,
     /// The page of the run, relative to the sweep's page; may be empty.
     pub href: String,
 }
 
 impl SweepRow {
+    /// How many trials there are, and what became of those that learned nothing.
+    fn trials(&self, metric: &str) -> String {
+        let values = self.values(metric);
+        let diverged = values.iter().filter(|value| !value.is_finite()).count();
+        let counts = [(self.collapsed, "collapsed"), (diverged, "diverged")];
+        let lost: Vec<String> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        if lost.is_empty() { values.len().to_string() } else { format!("{}: {}", values.len(), lost.join(", ")) }
+    }
+
     fn values(&self, metric: &str) -> &[f64] {
         self.metrics.iter().find(|(name, _)| name == metric).map_or(&[], |(_, values)| values)
     }
@@ -53,8 +67,10 @@ fn mean_and_spread(values: &[f64]) -> Option<(f64, Option<f64>)> {
 }
 
 /// A metric over its trials as text: "97.42 ± 0.11 %", "0.0913 ± 0.0021". A trial without a result is counted.
-fn trials_text(metric: &str, values: &[f64]) -> String {
-    let Some((mean, spread)) = mean_and_spread(values) else { return "–".to_string() };
+pub(crate) fn trials_text(metric: &str, values: &[f64]) -> String {
+    let failed = values.iter().filter(|value| !value.is_finite()).count();
+    let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
+    let Some((mean, spread)) = mean_and_spread(values) else { return format!("–{failed}") };
     let factor = if more_is_better(metric) { 100.0 } else { 1.0 };
     let text = match spread.map(|spread| spread * factor) {
         None if factor == 1.0 => short_number(mean),
@@ -66,8 +82,6 @@ fn trials_text(metric: &str, values: &[f64]) -> String {
             format!("{:.decimals$} ± {spread:.decimals$}", factor * mean)
         }
     };
-    let failed = values.iter().filter(|value| !value.is_finite()).count();
-    let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
     format!("{text}{}{failed}", if factor == 1.0 { "" } else { " %" })
 }
 
@@ -115,7 +129,9 @@ impl SweepReport {
         let Some(first) = order.first().map(|&index| &self.rows[index]) else { return Table::default() };
         let settings = first.settings.iter().map(|(key, _)| key.clone());
         let metrics = first.metrics.iter().map(|(name, _)| name.replace('_', " "));
-        let header = ["rank".to_string()].into_iter().chain(settings).chain(metrics).chain(["trials".to_string()]);
+        let timed = self.rows.iter().any(|row| row.seconds > 0.0);
+        let last = ["trials", "seconds"].into_iter().take(1 + usize::from(timed)).map(String::from);
+        let header = ["rank".to_string()].into_iter().chain(settings).chain(metrics).chain(last);
         let row = |(rank, &index): (usize, &usize)| {
             let row = &self.rows[index];
             let mut cells = vec![format!("{}", rank + 1)];
@@ -124,7 +140,10 @@ impl SweepReport {
                 cells.push(value.map_or("–".to_string(), |(_, value)| value.clone()));
             }
             cells.extend(first.metrics.iter().map(|(name, _)| trials_text(name, row.values(name))));
-            cells.push(row.values(&self.metric).len().to_string());
+            cells.push(row.trials(&self.metric));
+            if timed {
+                cells.push(format!("{:.1}", row.seconds));
+            }
             cells
         };
         let rows: Vec<Vec<String>> = order.iter().enumerate().map(row).collect();
@@ -146,7 +165,8 @@ impl SweepReport {
             sections.push(Section { title: "Best".to_string(), blocks: vec![Block::Figures(figures)] });
         }
         let sorted = format!(
-            "Sorted by {}, best first. With several trials: mean ± standard deviation.",
+            "Sorted by {}, best first. With several trials: mean ± standard deviation over all of them. Seconds are those \
+             of one trial; trials that trained side by side share theirs.",
             self.metric.replace('_', " ")
         );
         sections.push(Section {
@@ -173,14 +193,18 @@ impl SweepReport {
 pub struct GalleryEntry {
     /// What the experiment is.
     pub title: String,
-    /// Its page, relative to the gallery's.
+    /// Its page, relative to the gallery's; empty if there is none.
     pub href: String,
     /// A sentence or two about it; may be empty.
     pub text: String,
     /// What came out: (what, value).
     pub figures: Vec<(String, String)>,
+    /// What came out beside what was to be expected; may be empty.
+    pub table: Table,
     /// A drawing (SVG text) that stands for the experiment; may be empty.
     pub svg: String,
+    /// More pages and files, relative to the gallery's page.
+    pub links: Vec<Link>,
 }
 
 /// The index page of a gallery.
@@ -193,11 +217,21 @@ pub fn gallery_page(title: &str, subtitle: &str, entries: &[GalleryEntry]) -> Pa
         if !entry.figures.is_empty() {
             blocks.push(Block::Figures(entry.figures.clone()));
         }
+        if !entry.table.rows.is_empty() {
+            blocks.push(Block::Table(entry.table.clone()));
+        }
         if !entry.svg.is_empty() {
             blocks.push(Block::Drawing { svg: entry.svg.clone(), caption: String::new() });
         }
-        let link = Link { href: entry.href.clone(), title: "Full report".to_string(), text: String::new() };
-        blocks.push(Block::Links(vec![link]));
+        let report = (!entry.href.is_empty()).then(|| Link {
+            href: entry.href.clone(),
+            title: "Full report".to_string(),
+            text: String::new(),
+        });
+        let links: Vec<Link> = report.into_iter().chain(entry.links.iter().cloned()).collect();
+        if !links.is_empty() {
+            blocks.push(Block::Links(links));
+        }
         Section { title: entry.title.clone(), blocks }
     };
     Page { title: title.to_string(), subtitle: subtitle.to_string(), sections: entries.iter().map(section).collect() }

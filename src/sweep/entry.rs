@@ -26,8 +26,6 @@ pub struct Entry {
     pub settings: Vec<(String, toml::Value)>,
     /// The recipe of this run.
     pub recipe: Recipe,
-    /// The seed that holds out examples: that of the combination's first trial.
-    pub split_seed: u64,
     /// Its folder, relative to that of the sweep.
     pub folder: String,
 }
@@ -46,16 +44,17 @@ impl Sweep {
         }
         let trials = spec.trials.max(1) as usize;
         let mut entries: Vec<Entry> = Vec::new();
-        for (index, (mut settings, recipe)) in variations.into_iter().enumerate() {
+        for (index, (mut settings, mut recipe)) in variations.into_iter().enumerate() {
             if trials > 1 {
                 // The seed of the trial.
                 settings.pop();
+                // All trials hold out what the first one's seed picks. The recipe says so: it repeats the run.
+                let first = entries.get(index / trials * trials).map_or(recipe.seed, |first| first.recipe.seed);
+                recipe.data.seed.get_or_insert(first);
             }
-            let first = entries.get(index / trials * trials);
-            let split_seed = first.map_or(recipe.seed, |first| first.recipe.seed);
             let seed = if trials > 1 { format!("-seed-{}", recipe.seed) } else { String::new() };
             let folder = format!("runs/{index:03}{}{seed}", slug(&label(&settings)));
-            entries.push(Entry { combination: index / trials, settings, recipe, split_seed, folder });
+            entries.push(Entry { combination: index / trials, settings, recipe, folder });
         }
         let sweep = Sweep { recipe, spec, entries };
         sweep.check()?;
@@ -113,7 +112,7 @@ fn missing_set(recipe: &Recipe, metric: Metric) -> Option<&'static str> {
 pub(super) fn value_text(value: &toml::Value) -> String {
     let list = |values: &[toml::Value]| values.iter().map(value_text).collect::<Vec<_>>();
     match value {
-        toml::Value::String(text) => text.clone(),
+        toml::Value::String(text) => short(text),
         toml::Value::Float(number) if *number != 0.0 && !(1e-4..1e6).contains(&number.abs()) => format!("{number:e}"),
         toml::Value::Array(values) if values.iter().any(toml::Value::is_table) => list(values).join("; "),
         toml::Value::Array(values) => format!("[{}]", list(values).join(", ")),
@@ -123,6 +122,13 @@ pub(super) fn value_text(value: &toml::Value) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// Layers that come several times in a row, told once: "40:relu ×3,10".
+fn short(text: &str) -> String {
+    let parts: Vec<&str> = text.split(',').collect();
+    let told = |run: &[&str]| if run.len() > 1 { format!("{} ×{}", run[0], run.len()) } else { run[0].to_string() };
+    parts.chunk_by(|a, b| a == b).map(told).collect::<Vec<_>>().join(",")
 }
 
 /// The last part of a key, for people.
@@ -180,6 +186,7 @@ mod tests {
         let keys = ["train.batch", "train.log_every"].map(|key| setting(key, "1"));
         assert_eq!(names(&keys), ["batch", "log every"]);
         assert_eq!(names(&["a.x", "b.x"].map(|key| setting(key, "1"))), ["a.x", "b.x"]);
+        assert_eq!(value_text(&"40:relu,40:relu,40:relu,10".into()), "40:relu ×3,10");
         let settings = [setting("model.activation", "\"tanh\""), setting("optimizer.learning_rate", "0.05")];
         assert_eq!(label(&settings), "tanh, learning rate 0.05");
         assert_eq!(slug(&label(&settings)), "-tanh-learning-rate-0.05");

@@ -35,7 +35,7 @@ pub(super) fn groups(sweep: &Sweep, runs: &[usize]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for &run in runs {
         let entry = &sweep.entries[run];
-        let shared = shared(&entry.recipe, entry.split_seed);
+        let shared = shared(&entry.recipe);
         match groups.iter_mut().find(|group| group.shared == shared) {
             Some(group) => group.runs.push(run),
             None => groups.push(Group { shared, runs: vec![run] }),
@@ -51,7 +51,7 @@ pub(super) fn groups(sweep: &Sweep, runs: &[usize]) -> Vec<Group> {
 
 /// The recipe without what may differ between runs that train side by side: seed, initial weights, the numbers of the
 /// optimizer (but not which of its terms there are) and of the schedule.
-fn shared(recipe: &Recipe, split_seed: u64) -> Recipe {
+fn shared(recipe: &Recipe) -> Recipe {
     let given = &recipe.optimizer;
     let one_if = |wanted: bool| f32::from(u8::from(wanted));
     let optimizer = OptimizerSpec {
@@ -70,11 +70,13 @@ fn shared(recipe: &Recipe, split_seed: u64) -> Recipe {
     };
     let mut shared = Recipe {
         name: String::new(),
-        seed: split_seed,
+        // What the seed decides beside the members' own: which examples are held out.
+        seed: recipe.data_seed(),
         optimizer,
         schedule: Schedule { kind, warmup_steps: 0 },
         ..recipe.clone()
     };
+    shared.data.seed = None;
     shared.model.init = crate::recipe::Init::Zeros;
     shared.model.bias_init = None;
     for layer in &mut shared.model.layers {

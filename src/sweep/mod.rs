@@ -5,8 +5,9 @@
 //!
 //! The trials of a combination differ in everything that a seed decides (initial weights, batch order, dropout) but
 //! one: they share the held-out examples of the combination's first seed, so that they are measured alike and can share
-//! the data on the device.
+//! the data on the device. The recipe in a run's folder says so (`data.seed`), so that `train` repeats that very run.
 
+mod curves;
 mod entry;
 mod error;
 mod group;
@@ -21,5 +22,5 @@ pub use entry::{Entry, Sweep};
 pub use error::SweepError;
 pub use report::table as results_table;
 pub use results::Row;
-pub use run::{Options, Watcher, run};
+pub use run::{COLLAPSED, Options, Watcher, run};
 pub use summary::{CombinationSummary, Statistic, SweepSummary};

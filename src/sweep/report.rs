@@ -1,26 +1,24 @@
 //! `report.html` of a sweep: the table, the curves of the best combinations, what was logged at each step.
 
-use super::summary::CombinationSummary;
-use super::{Row, Sweep, SweepError, SweepSummary, entry};
+use super::curves::{Curves, MOST_POINTS, chart, is_curve, shared_events};
+use super::summary::{CombinationSummary, Statistic};
+use super::{COLLAPSED, Row, Sweep, SweepError, SweepSummary, entry};
+use crate::recipe::{Keyword, Metric};
 use crate::report::{
-    Axis, Block, Chart, Event, RunRecords, Section, Series, SweepReport, SweepRow, Table, mean_over_trials,
+    Block, Chart, Link, RunRecords, Section, Series, SweepReport, SweepRow, Table, save_drawing, trials_text,
 };
 use std::path::Path;
 
-/// Curves of more combinations than there are colours would not be told apart.
-const MOST_COMPARED: usize = 7;
-/// Combinations with a chart of their own.
+/// Lines of more combinations could not be told apart: colours come twice, the second time dashed.
+const MOST_COMPARED: usize = 10;
+/// Combinations with charts of their own.
 const MOST_SINGLE: usize = 24;
-/// Points of a curve over steps; neighbours are averaged.
-const MOST_POINTS: usize = 150;
+/// Combinations with a chart of their losses too; of more, the runs' own pages show them.
+const MOST_LOSSES: usize = 6;
+/// Epochs of the chart that shows the end of long runs.
+const LAST_EPOCHS: usize = 20;
 const BAND: &str = "Mean over the trials; the band is one standard deviation.";
 const SIZE: (u32, u32) = (720, 420);
-
-/// A combination with the records of its trials.
-struct Curves<'a> {
-    combination: &'a CombinationSummary,
-    trials: Vec<RunRecords>,
-}
 
 /// The table of a sweep, best combination first.
 pub fn table(sweep: &Sweep, summary: &SweepSummary) -> Table {
@@ -34,16 +32,25 @@ pub(super) fn write(sweep: &Sweep, rows: &[Row], summary: &SweepSummary, out: &P
         sections.push(retrained(best));
     }
     sections.extend(diverged(rows));
-    let order = ranked(summary);
+    sections.extend(collapsed(summary, rows));
+    sections.extend(best_trials(sweep, rows));
+    let mut order = ranked(summary);
+    if order.len() <= MOST_COMPARED {
+        // All of them are drawn: what belongs together stays together.
+        order.sort_unstable();
+    }
     let mut curves = Vec::new();
     for &number in order.iter().take(MOST_SINGLE) {
         let combination = &summary.combinations[number];
         let trials = combination.runs.iter().map(|run| RunRecords::load(&out.join(run)));
         curves.push(Curves { combination, trials: trials.collect::<Result<_, _>>()? });
     }
-    sections.extend(compared(&curves[..curves.len().min(MOST_COMPARED)], order.len())?);
-    sections.extend(steps(&curves[..curves.len().min(MOST_COMPARED)])?);
-    sections.extend(single(&curves, order.len())?);
+    let charts = Charts { sweep: &summary.name, out };
+    let first = &curves[..curves.len().min(MOST_COMPARED)];
+    let best = order.iter().position(|number| Some(*number) == summary.best).and_then(|place| curves.get(place));
+    sections.extend(charts.compared(first, best, order.len())?);
+    sections.extend(charts.steps(first)?);
+    sections.extend(charts.single(&curves, order.len())?);
     let recipe = vec![Block::Code(sweep.recipe.to_toml())];
     sections.push(Section { title: "Recipe".into(), blocks: recipe });
     Ok(report(sweep, summary, sections).page().save(&out.join("report.html"))?)
@@ -79,6 +86,8 @@ fn report(sweep: &Sweep, summary: &SweepSummary, sections: Vec<Section>) -> Swee
                 (metric.to_string(), values.collect())
             })
             .collect(),
+        collapsed: combination.collapsed,
+        seconds: combination.seconds,
         href: combination.runs.first().map_or(String::new(), |run| format!("{run}/report.html")),
     };
     SweepReport {
@@ -119,7 +128,7 @@ fn retrained(best: &crate::run::Summary) -> Section {
 }
 
 fn link(href: &str, title: &str) -> Block {
-    Block::Links(vec![crate::report::Link { href: href.into(), title: title.into(), text: String::new() }])
+    Block::Links(vec![Link { href: href.into(), title: title.into(), text: String::new() }])
 }
 
 /// Runs that have no result.
@@ -135,144 +144,184 @@ fn diverged(rows: &[Row]) -> Option<Section> {
     (!rows.is_empty()).then(|| Section { title: "Diverged".into(), blocks })
 }
 
-impl Curves<'_> {
-    fn name(&self) -> &str {
-        if self.combination.label.is_empty() { "all trials" } else { &self.combination.label }
+/// Runs that ended up guessing, and what the others reached.
+fn collapsed(summary: &SweepSummary, rows: &[Row]) -> Option<Section> {
+    if summary.collapsed == 0 {
+        return None;
     }
-
-    /// A quantity over the epochs: the mean over the trials with its spread; accuracies in per cent.
-    fn epochs(&self, name: &str, key: &str) -> Option<Series> {
-        let points = self.trials.iter().map(|run| in_units(run.epoch_points(key), key));
-        series(name, points.collect())
-    }
-
-    /// The same over the logged steps.
-    fn steps(&self, name: &str, key: &str) -> Option<Series> {
-        let points = self.trials.iter().map(|run| thinned(&in_units(run.step_points(key), key)));
-        series(name, points.collect())
-    }
-
-    /// The epochs at which the learning rate changed.
-    fn events(&self) -> Vec<Event> {
-        const MOST: usize = 6;
-        let rates = self.trials.first().map_or(Vec::new(), |run| run.epoch_points("learning_rate"));
-        let changes = rates.windows(2).filter(|pair| pair[0].1 != pair[1].1);
-        let events: Vec<Event> =
-            changes.map(|pair| Event { x: pair[0].0, label: format!("rate {}", rate_text(pair[1].1)) }).collect();
-        if events.len() <= MOST { events } else { Vec::new() }
-    }
-}
-
-/// A rate as it was written: the log has it in single precision.
-fn rate_text(rate: f64) -> String {
-    format!("{}", rate as f32)
-}
-
-fn series(name: &str, trials: Vec<Vec<(f64, f64)>>) -> Option<Series> {
-    let trials: Vec<_> = trials.into_iter().filter(|points| !points.is_empty()).collect();
-    (!trials.is_empty()).then(|| mean_over_trials(name, &trials))
-}
-
-/// A single epoch is a row of the table, not a curve.
-fn is_curve(lines: &[Series]) -> bool {
-    lines.iter().any(|series| series.points.len() > 1)
-}
-
-fn in_units(points: Vec<(f64, f64)>, key: &str) -> Vec<(f64, f64)> {
-    let factor = if key.ends_with("accuracy") { 100.0 } else { 1.0 };
-    points.into_iter().map(|(x, y)| (x, factor * y)).collect()
-}
-
-/// At most [`MOST_POINTS`] points: means over neighbours.
-fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let size = points.len().div_ceil(MOST_POINTS).max(1);
-    let mean =
-        |part: &[(f64, f64)], value: fn(&(f64, f64)) -> f64| part.iter().map(value).sum::<f64>() / part.len() as f64;
-    points.chunks(size).map(|part| (mean(part, |p| p.0), mean(part, |p| p.1))).collect()
-}
-
-fn drawing(chart: &Chart, caption: &str) -> Result<Block, SweepError> {
-    Ok(Block::Drawing { svg: chart.svg(SIZE.0, SIZE.1)?, caption: caption.into() })
-}
-
-fn chart(title: &str, axis: &str, quantity: &str, series: Vec<Series>) -> Chart {
-    let unit = if quantity.ends_with("accuracy") { "%" } else { "" };
-    let values = series.iter().flat_map(|series| &series.points).map(|point| point.1).filter(|y| y.is_finite());
-    let (low, high) = values.fold((f64::INFINITY, 0.0_f64), |(low, high), y| (low.min(y), high.max(y)));
-    let log = unit.is_empty() && low > 0.0 && high > 100.0 * low;
-    let y = Axis { log, ..Axis::new(quantity, unit) };
-    Chart { title: title.into(), x: Axis::new(axis, ""), y, series, events: Vec::new() }
-}
-
-/// The curves of the best combinations over each other.
-fn compared(curves: &[Curves], of: usize) -> Result<Option<Section>, SweepError> {
-    let mut blocks = Vec::new();
-    let band = curves.iter().any(|curves| curves.trials.len() > 1);
-    let caption = if band { BAND } else { "" };
-    for (key, quantity) in [
-        ("validation_accuracy", "validation accuracy"),
-        ("validation_loss", "validation loss"),
-        ("test_accuracy", "test accuracy"),
-        ("train_accuracy", "training accuracy"),
-        ("train_loss", "training loss"),
-    ] {
-        let lines: Vec<Series> = curves.iter().filter_map(|curves| curves.epochs(curves.name(), key)).collect();
-        if is_curve(&lines) {
-            blocks.push(drawing(&chart(quantity, "epoch", quantity, lines), caption)?);
-        }
-    }
-    let title =
-        if of > curves.len() { format!("The best {} combinations", curves.len()) } else { "Curves".to_string() };
-    Ok((!blocks.is_empty()).then_some(Section { title, blocks }))
-}
-
-/// What was logged at steps: loss and accuracy, and the gradient's norm in the first layer.
-fn steps(curves: &[Curves]) -> Result<Option<Section>, SweepError> {
-    let mut blocks = Vec::new();
-    let mut keys: Vec<(String, String)> = [
-        ("loss", "training loss"),
-        ("accuracy", "training accuracy"),
-        ("validation_loss", "validation loss"),
-        ("validation_accuracy", "validation accuracy"),
-    ]
-    .map(|(key, name)| (key.to_string(), name.to_string()))
-    .into();
-    for (group, name) in [("gradient_norms", "norm of the gradient"), ("weight_norms", "norm of the weights")] {
-        keys.push((format!("{group}/layers.0.weight"), format!("{name}, first layer")));
-    }
-    let longest = curves.iter().flat_map(|curves| &curves.trials).map(|run| run.steps.len()).max().unwrap_or(0);
-    let caption = match (longest > MOST_POINTS, curves.iter().any(|curves| curves.trials.len() > 1)) {
-        (false, false) => "",
-        (true, false) => "Neighbouring steps are averaged.",
-        (false, true) => BAND,
-        (true, true) => "Neighbouring steps are averaged. Mean over the trials; the band is one standard deviation.",
+    let own = summary.metric;
+    let shown = [own, Metric::TestAccuracy, Metric::TestLoss];
+    let text = |statistics: &[(Metric, Statistic)], metric: Metric| {
+        let found = statistics.iter().find(|(name, _)| *name == metric).map_or(&[][..], |(_, found)| &found.values);
+        let values: Vec<f64> = found.iter().map(|value| value.map_or(f64::NAN, f64::from)).collect();
+        trials_text(metric.word(), &values)
     };
-    for (key, quantity) in keys {
-        let lines: Vec<Series> = curves.iter().filter_map(|curves| curves.steps(curves.name(), &key)).collect();
-        if !lines.is_empty() {
-            blocks.push(drawing(&chart(&quantity, "step", &quantity, lines), caption)?);
-        }
-    }
-    Ok((!blocks.is_empty()).then_some(Section { title: "Step by step".into(), blocks }))
+    let row = |combination: &CombinationSummary| {
+        let trials = combination.runs.len();
+        let learned = trials - combination.collapsed - combination.diverged;
+        // Where nothing collapsed all trials have learned.
+        let none = combination.collapsed == 0;
+        let statistics = if none { &combination.metrics } else { &combination.learned };
+        let cells = [combination.label.clone(), format!("{learned} of {trials}")];
+        cells.into_iter().chain(shown.map(|metric| text(statistics, metric))).collect()
+    };
+    let header = ["settings".to_string(), "trials that learn".to_string()].into_iter();
+    let header = header.chain(shown.map(|metric| metric.word().replace('_', " "))).collect();
+    let table = Table { header, rows: summary.combinations.iter().map(row).collect(), highlight: None };
+    let lost = rows.iter().filter(|row| row.collapsed).map(|row| row.run.as_str()).collect::<Vec<_>>().join(", ");
+    let blocks = vec![
+        Block::Text(format!("{} of {} runs collapsed. {COLLAPSED}", summary.collapsed, summary.runs)),
+        Block::Text("Over the trials that learn:".into()),
+        Block::Table(table),
+        Block::Text(format!("Collapsed: {lost}")),
+    ];
+    Some(Section { title: "Trials that learn".into(), blocks })
 }
 
-/// A chart of each combination: training against validation accuracy, or loss where there is no accuracy to speak of.
-fn single(curves: &[Curves], of: usize) -> Result<Option<Section>, SweepError> {
-    if of < 2 {
-        return Ok(None);
+/// The best trial of each combination, by the sweep's metric.
+fn best_trials(sweep: &Sweep, rows: &[Row]) -> Option<Section> {
+    let metric = sweep.spec.metric;
+    let sign = if metric.larger_is_better() { 1.0 } else { -1.0 };
+    let best = |combination: usize| {
+        let trials = rows.iter().filter(|row| sweep.trials(combination).contains(&row.index));
+        let measured = trials.filter_map(|row| Some((row, sign * row.get(metric)?)));
+        measured.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(row, _)| row)
+    };
+    let best: Vec<&Row> = (0..sweep.combinations()).filter_map(best).collect();
+    let text = |metric: Metric, row: &Row| trials_text(metric.word(), row.get(metric).map(f64::from).as_slice());
+    let cells = |row: &&Row| {
+        let test = text(Metric::TestAccuracy, row);
+        vec![entry::label(&row.settings), row.seed.to_string(), text(metric, row), test]
+    };
+    let header = ["settings", "seed", metric.word(), "test accuracy"].map(|name| name.replace('_', " ")).into();
+    let table = Table { header, rows: best.iter().map(cells).collect(), highlight: None };
+    let links = best.iter().map(|row| Link {
+        href: format!("{}/report.html", row.run),
+        title: row.run.clone(),
+        text: String::new(),
+    });
+    let blocks = vec![Block::Table(table), Block::Links(links.collect())];
+    (sweep.spec.trials > 1 && !best.is_empty()).then(|| Section { title: "Best trials".into(), blocks })
+}
+
+/// Draws the charts of a sweep.
+struct Charts<'a> {
+    /// Its name, which every title bears.
+    sweep: &'a str,
+    /// Its folder.
+    out: &'a Path,
+}
+
+impl Charts<'_> {
+    fn drawing(&self, chart: Chart, caption: &str) -> Result<Block, SweepError> {
+        let chart = Chart { title: format!("{}: {}", self.sweep, chart.title), ..chart };
+        Ok(Block::Drawing { svg: chart.svg(SIZE.0, SIZE.1)?, caption: caption.into() })
     }
-    let mut blocks = Vec::new();
-    for curves in curves {
-        let splits = [("train", "training"), ("validation", "validation"), ("test", "test")];
-        let lines = splits.into_iter().enumerate().filter_map(|(colour, (split, name))| {
-            Some(Series { colour: Some(colour), ..curves.epochs(name, &format!("{split}_accuracy"))? })
-        });
-        let lines: Vec<Series> = lines.collect();
-        if is_curve(&lines) {
-            let chart = Chart { events: curves.events(), ..chart(curves.name(), "epoch", "accuracy", lines) };
-            blocks.push(drawing(&chart, "")?);
+
+    /// A drawing that is also a file of its own.
+    fn saved(&self, file: &str, chart: Chart, caption: &str) -> Result<Block, SweepError> {
+        let block = self.drawing(chart, caption)?;
+        if let Block::Drawing { svg, .. } = &block {
+            save_drawing(&self.out.join(file), svg)?;
         }
+        Ok(block)
     }
-    let title = if of > curves.len() { format!("The best {}, one by one", curves.len()) } else { "One by one".into() };
-    Ok((!blocks.is_empty()).then_some(Section { title, blocks }))
+
+    /// The curves of the best combinations over each other.
+    fn compared(&self, curves: &[Curves], best: Option<&Curves>, of: usize) -> Result<Option<Section>, SweepError> {
+        let mut blocks = Vec::new();
+        let band = curves.iter().any(|curves| curves.trials.len() > 1);
+        let caption = if band { BAND } else { "" };
+        let events = shared_events(curves);
+        for (key, quantity) in [
+            ("validation_accuracy", "validation accuracy"),
+            ("validation_loss", "validation loss"),
+            ("test_accuracy", "test accuracy"),
+            ("train_accuracy", "training accuracy"),
+            ("train_loss", "training loss"),
+        ] {
+            let lines: Vec<Series> = curves.iter().filter_map(|curves| curves.epochs(curves.name(), key)).collect();
+            if is_curve(&lines) {
+                let file = format!("{}.svg", key.replace('_', "-"));
+                let chart = Chart { events: events.clone(), ..chart(quantity, "epoch", quantity, lines) };
+                blocks.push(self.saved(&file, chart, caption)?);
+            }
+        }
+        if let Some(best) = best {
+            blocks.extend(self.last_epochs(best)?);
+        }
+        let title =
+            if of > curves.len() { format!("The best {} combinations", curves.len()) } else { "Curves".to_string() };
+        Ok((!blocks.is_empty()).then_some(Section { title, blocks }))
+    }
+
+    /// The end of a long run, where the whole of it shows only a flat line.
+    fn last_epochs(&self, best: &Curves) -> Result<Option<Block>, SweepError> {
+        let lines = ["train", "validation", "test"].into_iter().zip(["training", "validation", "test"]).enumerate();
+        let lines: Vec<Series> = lines
+            .filter_map(|(colour, (split, name))| {
+                let Series { points, .. } = best.epochs(name, &format!("{split}_loss"))?;
+                let first = points.len().checked_sub(LAST_EPOCHS).filter(|first| *first > 0)?;
+                Some(Series { colour: Some(colour), ..Series::new(name, points[first..].to_vec()) })
+            })
+            .collect();
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        let title = format!("{}, loss of the last {LAST_EPOCHS} epochs", best.name());
+        self.saved("last-epochs.svg", chart(&title, "epoch", "loss", lines), "").map(Some)
+    }
+
+    /// What was logged at steps: loss and accuracy, and the gradient's norm in the first layer.
+    fn steps(&self, curves: &[Curves]) -> Result<Option<Section>, SweepError> {
+        let mut blocks = Vec::new();
+        let keys = [
+            ("loss", "training loss", "loss"),
+            ("accuracy", "training accuracy", "accuracy"),
+            ("validation_loss", "validation loss", "validation-loss"),
+            ("validation_accuracy", "validation accuracy", "validation-accuracy"),
+            ("gradient_norms/layers.0.weight", "norm of the gradient, first layer", "gradient-norm"),
+            ("weight_norms/layers.0.weight", "norm of the weights, first layer", "weight-norm"),
+        ];
+        let longest = curves.iter().flat_map(|curves| &curves.trials).map(|run| run.steps.len()).max().unwrap_or(0);
+        let caption = match (longest > MOST_POINTS, curves.iter().any(|curves| curves.trials.len() > 1)) {
+            (false, false) => "",
+            (true, false) => "Neighbouring steps are averaged.",
+            (false, true) => BAND,
+            (true, true) => {
+                "Neighbouring steps are averaged. Mean over the trials; the band is one standard deviation."
+            }
+        };
+        for (key, quantity, file) in keys {
+            let lines: Vec<Series> = curves.iter().filter_map(|curves| curves.steps(curves.name(), key)).collect();
+            if !lines.is_empty() {
+                let file = format!("steps-{file}.svg");
+                blocks.push(self.saved(&file, chart(quantity, "step", quantity, lines), caption)?);
+            }
+        }
+        Ok((!blocks.is_empty()).then_some(Section { title: "Step by step".into(), blocks }))
+    }
+
+    /// Charts of each combination: accuracy, and for a few combinations loss.
+    fn single(&self, curves: &[Curves], of: usize) -> Result<Option<Section>, SweepError> {
+        if of < 2 {
+            return Ok(None);
+        }
+        let mut blocks = Vec::new();
+        let quantities = if of <= MOST_LOSSES { &["accuracy", "loss"][..] } else { &["accuracy"] };
+        for (curves, quantity) in curves.iter().flat_map(|curves| quantities.iter().map(move |q| (curves, *q))) {
+            let splits = [("train", "training"), ("validation", "validation"), ("test", "test")];
+            let lines = splits.into_iter().enumerate().filter_map(|(colour, (split, name))| {
+                Some(Series { colour: Some(colour), ..curves.epochs(name, &format!("{split}_{quantity}"))? })
+            });
+            let lines: Vec<Series> = lines.collect();
+            if is_curve(&lines) {
+                let events = curves.events().into_iter().chain(curves.lowest_validation_loss()).collect();
+                blocks.push(self.drawing(Chart { events, ..chart(curves.name(), "epoch", quantity, lines) }, "")?);
+            }
+        }
+        let title =
+            if of > curves.len() { format!("The best {}, one by one", curves.len()) } else { "One by one".into() };
+        Ok((!blocks.is_empty()).then_some(Section { title, blocks }))
+    }
 }

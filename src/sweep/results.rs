@@ -41,6 +41,9 @@ pub struct Row {
     pub best_epoch: u32,
     /// The epoch in which the loss was no longer finite, if that happened.
     pub diverged: Option<u32>,
+    /// Whether it ended where it began: see [`super::COLLAPSED`].
+    #[serde(default)]
+    pub collapsed: bool,
     /// blake3 of the final weights; null for a run that diverged.
     pub parameter_hash: Option<String>,
     /// Seconds until the last epoch was done, for all runs of the group together.
@@ -74,10 +77,9 @@ pub(super) fn as_map<S: Serializer>(settings: &[(String, toml::Value)], to: S) -
     map.end()
 }
 
-/// The identity of a run: its recipe, and which examples it holds out.
+/// The identity of a run: its recipe.
 pub(super) fn recipe_hash(entry: &Entry) -> String {
-    let text = format!("{}\nsplit_seed = {}\n", entry.recipe.to_toml(), entry.split_seed);
-    blake3::hash(text.as_bytes()).to_hex().to_string()
+    blake3::hash(entry.recipe.to_toml().as_bytes()).to_hex().to_string()
 }
 
 /// The file of results, and what is in it.

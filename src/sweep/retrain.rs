@@ -53,7 +53,7 @@ fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
     // Without a validation set, what was held out of the training files stays in its place among them.
     let mut job = Job::load(recipe.clone())?;
     if let Holdout::Files(source) = validation {
-        let more = job::load(source, &job.model).map_err(JobError::Data)?;
+        let more = job::load(source, recipe.data.classes, &job.model).map_err(JobError::Data)?;
         append(&mut job.dataset.train, more);
         job.scaling = Scaling::fit(recipe.data.scale, &job.dataset.train.features);
     }

@@ -11,7 +11,7 @@ use crate::data::{Dataset, Scaling};
 use crate::export::SavedModel;
 use crate::job::{Job, JobError};
 use crate::model::Model;
-use crate::recipe::{Recipe, TrainSpec};
+use crate::recipe::{Loss, Recipe, TrainSpec};
 use crate::report::{write_atomically, write_run_report};
 use crate::run::{Recorder, RunError, RunFolder, Summary};
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
@@ -117,7 +117,7 @@ pub(super) struct Loaded {
 
 impl Loaded {
     fn of(entry: &Entry) -> Result<Loaded, SweepError> {
-        let job = Job::load(Recipe { seed: entry.split_seed, ..entry.recipe.clone() })?;
+        let job = Job::load(entry.recipe.clone())?;
         Ok(Loaded { dataset: job.dataset, scaling: job.scaling })
     }
 
@@ -140,6 +140,8 @@ pub(super) struct Finished {
     pub summary: Summary,
     /// The epoch in which the loss was no longer finite.
     pub diverged: Option<u32>,
+    /// Whether the network ended up guessing.
+    pub collapsed: bool,
 }
 
 /// Trains runs side by side and fills their folders.
@@ -253,6 +255,7 @@ impl Runner<'_> {
             (summary.epochs, summary.steps, summary.seconds) = (last.epoch, last.step, last.seconds);
             summary.steps_per_second = f64::from(last.step) / last.seconds.max(f64::MIN_POSITIVE);
         }
+        let collapsed = collapsed(&model, &summary);
         if let Some(Outcome { parameters, .. }) = outcome {
             let (recipe, scaling) = (entry.recipe.clone(), scaling.clone());
             SavedModel { recipe, model, scaling, parameters }.save(&folder.file("model.safetensors"))?;
@@ -261,7 +264,7 @@ impl Runner<'_> {
         let text = serde_json::to_string_pretty(&summary).map_err(|error| io(error.into()))?;
         folder.write("summary.json", text.as_bytes())?;
         write_run_report(folder.path(), &[])?;
-        Ok(Finished { summary, diverged })
+        Ok(Finished { summary, diverged, collapsed })
     }
 
     /// The folder of a run. What an interrupted sweep left there is removed: the run begins anew.
@@ -282,6 +285,21 @@ fn is_finite(outcome: &Outcome) -> bool {
     let scores = [outcome.validation, outcome.test];
     scores.iter().flatten().all(|score| score.loss.is_finite())
         && outcome.parameters.iter().flatten().all(|value| value.is_finite())
+}
+
+/// What a collapsed run is, in words.
+pub const COLLAPSED: &str = "A run has collapsed when it ends up guessing: its last training loss is not below 98 % of \
+                             ln(classes), the loss of a guess, and its training accuracy is less than twice that of one.";
+
+/// [`COLLAPSED`] in numbers. The accuracy keeps a run apart whose loss is high because of its L2 penalty.
+fn collapsed(model: &Model, summary: &Summary) -> bool {
+    let classes = model.outputs() as f64;
+    let guesses =
+        |loss: f32, accuracy: f32| f64::from(loss) >= 0.98 * classes.ln() && f64::from(accuracy) < 2.0 / classes;
+    let (loss, accuracy) = (summary.train_loss, summary.train_accuracy);
+    // With two classes every accuracy is less than twice a guess's: the loss alone tells.
+    model.loss == Loss::SoftmaxCrossEntropy
+        && loss.zip(accuracy).is_some_and(|(loss, accuracy)| guesses(loss, accuracy))
 }
 
 /// The summary of a run; one that diverged has no metrics and no weights.
@@ -312,6 +330,7 @@ fn row(index: usize, entry: &Entry, done: &Finished, group: usize) -> Row {
         epochs: summary.epochs,
         best_epoch: summary.best_epoch,
         diverged: done.diverged,
+        collapsed: done.collapsed,
         parameter_hash: done.diverged.is_none().then(|| summary.parameter_hash.clone()),
         seconds: summary.seconds,
         group,

@@ -54,11 +54,18 @@ pub struct CombinationSummary {
     pub seeds: Vec<u64>,
     /// Trials that diverged.
     pub diverged: usize,
+    /// Trials that ended up guessing: see [`super::COLLAPSED`].
+    pub collapsed: usize,
     /// Trained scalars.
     pub parameters: usize,
+    /// Mean seconds of training a trial, those of trials that trained side by side shared among them.
+    pub seconds: f64,
     /// What was measured, the sweep's own metric first.
     #[serde(serialize_with = "metrics_as_map")]
     pub metrics: Vec<(Metric, Statistic)>,
+    /// The same over the trials that learned, where some collapsed.
+    #[serde(serialize_with = "metrics_as_map")]
+    pub learned: Vec<(Metric, Statistic)>,
 }
 
 /// What came out of a sweep.
@@ -79,6 +86,8 @@ pub struct SweepSummary {
     pub runs: usize,
     /// Runs that diverged.
     pub diverged: usize,
+    /// Runs that ended up guessing: see [`super::COLLAPSED`].
+    pub collapsed: usize,
     /// Seconds of training, without the retrained run.
     pub seconds: f64,
     /// Where it ran.
@@ -103,8 +112,8 @@ impl SweepSummary {
             retrained: None,
             runs: rows.len(),
             diverged: rows.iter().filter(|row| row.diverged.is_some()).count(),
-            // A row has the seconds of its group.
-            seconds: rows.iter().map(|row| row.seconds / row.group.max(1) as f64).sum(),
+            collapsed: rows.iter().filter(|row| row.collapsed).count(),
+            seconds: rows.iter().map(own_seconds).sum(),
             backend: device.backend.clone(),
             device: device.device.clone(),
             driver: device.driver.clone(),
@@ -118,16 +127,30 @@ fn combination(sweep: &Sweep, number: usize, rows: &[Row]) -> CombinationSummary
     let settings = first.map_or(Vec::new(), |first| first.settings.clone());
     let own = sweep.spec.metric;
     let metrics = std::iter::once(own).chain(METRICS.into_iter().filter(|metric| *metric != own));
-    let statistic = |metric: Metric| (metric, Statistic::of(rows.iter().map(|row| row.get(metric)).collect()));
+    let metrics: Vec<Metric> = metrics.collect();
+    let over = |rows: &[&Row]| -> Vec<(Metric, Statistic)> {
+        let values = |metric: Metric| rows.iter().map(|row| row.get(metric)).collect();
+        metrics.iter().map(|&metric| (metric, Statistic::of(values(metric)))).collect()
+    };
+    let learned: Vec<&Row> = rows.iter().copied().filter(|row| row.diverged.is_none() && !row.collapsed).collect();
+    let collapsed = rows.iter().filter(|row| row.collapsed).count();
     CombinationSummary {
         label: entry::label(&settings),
         settings,
         runs: rows.iter().map(|row| row.run.clone()).collect(),
         seeds: rows.iter().map(|row| row.seed).collect(),
         diverged: rows.iter().filter(|row| row.diverged.is_some()).count(),
+        collapsed,
         parameters: rows.first().map_or(0, |row| row.parameters),
-        metrics: metrics.map(statistic).collect(),
+        seconds: rows.iter().map(|row| own_seconds(row)).sum::<f64>() / rows.len().max(1) as f64,
+        metrics: over(&rows),
+        learned: if collapsed > 0 { over(&learned) } else { Vec::new() },
     }
+}
+
+/// A run's share of its group's seconds.
+fn own_seconds(row: &Row) -> f64 {
+    row.seconds / row.group.max(1) as f64
 }
 
 /// The combination with the best mean; the first of several.
@@ -171,7 +194,10 @@ mod tests {
             runs: Vec::new(),
             seeds: Vec::new(),
             diverged: 0,
+            collapsed: 0,
             parameters: 0,
+            seconds: 0.0,
+            learned: Vec::new(),
             metrics: vec![(Metric::TrainLoss, Statistic::of(vec![mean]))],
         };
         let losses = [None, Some(0.5), Some(0.2), Some(0.2), Some(0.9)].map(with);

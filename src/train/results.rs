@@ -63,7 +63,9 @@ impl Trainer<'_> {
             Some(_) => Some(self.session.snapshot(self.plan.whole(self.training.norms))?),
             None => None,
         };
-        let validation = match self.validation.clone().filter(|_| logged && self.records(Record::Validation)) {
+        // A validate_every of 0 stands for every logged step.
+        let validates = logged && last.is_multiple_of(self.spec.train.validate_every.max(1));
+        let validation = match self.validation.clone().filter(|_| validates && self.records(Record::Validation)) {
             Some(evaluation) => Some(self.evaluate(&evaluation)?),
             None => None,
         };

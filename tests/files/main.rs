@@ -4,6 +4,7 @@ mod data_damage;
 mod data_digits;
 mod data_fetch;
 mod data_formats;
+mod data_parts;
 mod export;
 mod recipe;
 mod recipe_bundled;

@@ -130,6 +130,7 @@ fn train() -> impl Strategy<Value = TrainSpec> {
                 shuffle,
                 drop_last,
                 log_every,
+                validate_every: log_every,
                 early_stop,
                 checkpoint_every,
                 checkpoint_steps,
@@ -166,8 +167,18 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     )
         .prop_map(|(input, layers, loss, init, bias_init)| ModelSpec { input, layers, loss, init, bias_init });
     // A validation and a test set are always there, because metrics may need them.
-    let data = (proptest::option::of(source()), holdout(), holdout(), word())
-        .prop_map(|(train, test, validation, scale)| DataSpec { train, test, validation, scale });
+    let part = (proptest::option::of(any::<u64>()), proptest::option::of(2usize..), proptest::option::of(1usize..));
+    let data = (proptest::option::of(source()), holdout(), holdout(), word(), part).prop_map(
+        |(train, test, validation, scale, (seed, classes, examples))| DataSpec {
+            train,
+            test,
+            validation,
+            scale,
+            seed,
+            classes,
+            examples,
+        },
+    );
     let head = ("[a-zA-Zäöü0-9#'-]{1,20}", any::<u64>(), word());
     (head, data, model, optimizer(), schedule(), train(), proptest::option::of(sweep())).prop_map(
         |((name, seed, precision), data, model, optimizer, schedule, train, sweep)| Recipe {

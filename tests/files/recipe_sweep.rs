@@ -53,6 +53,23 @@ fn defaults_and_overrides_follow_the_grid() {
 }
 
 #[test]
+fn an_override_replaces_values_however_they_are_spelled() {
+    let twice = "\"train.epochs\" = [5, 6]\n\"train.batch\" = [8]\n[sweep.optimizer]\nlearning_rate = [0.5, 0.05]";
+    let set = |key: &str, value: &str| (key.to_string(), value.to_string());
+    for key in ["sweep.train.epochs", "sweep.\"train.epochs\""] {
+        let runs = expand(twice, &[set(key, "[1]"), set("sweep.optimizer.learning_rate", "[0.1, 0.2]")]).unwrap();
+        let found: Vec<_> = runs.iter().map(|(_, r)| (r.train.epochs, r.optimizer.learning_rate)).collect();
+        assert_eq!(found, [(1, 0.1), (1, 0.2)], "{key}");
+    }
+    let one = expand(twice, &[set("sweep.train.epochs.1", "9")]).unwrap();
+    assert_eq!(one.iter().map(|(_, recipe)| recipe.train.epochs).collect::<Vec<_>>(), [5, 5, 9, 9]);
+    let new = expand("trials = 2", &[set("sweep.trials", "1"), set("sweep.train.epochs", "[3, 4]")]).unwrap();
+    assert_eq!(new.iter().map(|(_, recipe)| recipe.train.epochs).collect::<Vec<_>>(), [3, 4]);
+    let error = expand("trials = 2", &[set("sweep.train.epochs", "3")]).unwrap_err().to_string();
+    assert!(error.contains("expected a list of values"), "{error}");
+}
+
+#[test]
 fn layers_vary_as_lists_and_in_the_short_form() {
     let runs = expand("\"model.layers\" = [\"8,10\", [{ dense = 4 }, { dense = 10 }]]", &[]).unwrap();
     assert_eq!(runs[0].1.model.layers, parse_layers("8,10").unwrap());

@@ -257,6 +257,7 @@ fn sweep(metric: &str, values: &[&[f64]]) -> SweepReport {
         settings: vec![("train.batch".into(), index.to_string())],
         metrics: vec![(metric.into(), trials.to_vec())],
         href: format!("run-{index}/report.html"),
+        ..SweepRow::default()
     };
     let rows = values.iter().enumerate().map(row).collect();
     SweepReport { title: "grid".into(), metric: metric.into(), rows, ..SweepReport::default() }
@@ -269,8 +270,14 @@ fn sweeps_are_sorted_with_mean_and_spread() {
     let column = |index: usize| table.rows.iter().map(|row| row[index].as_str()).collect::<Vec<_>>();
     assert_eq!(table.header, ["rank", "train.batch", "test accuracy", "trials"]);
     assert_eq!(column(1), ["3", "0", "1", "2"]);
-    assert_eq!(column(2), ["95.00 %", "91.0 ± 1.4 %", "20.00 % (1 failed)", "–"]);
+    assert_eq!(column(2), ["95.00 %", "91.0 ± 1.4 %", "20.00 % (1 failed)", "– (1 failed)"]);
+    assert_eq!(column(3), ["1", "2", "2: 1 diverged", "1: 1 diverged"]);
     assert_eq!(table.highlight, Some(0));
+    let mut more = report.clone();
+    (more.rows[1].collapsed, more.rows[1].seconds) = (1, 2.5);
+    let table = more.table();
+    assert_eq!(table.header[3..], ["trials", "seconds"]);
+    assert_eq!(table.rows[2][3..], ["2: 1 collapsed, 1 diverged", "2.5"]);
     let html = report.page().html();
     assert!(html.find("run-3/report.html").unwrap() < html.find("run-0/report.html").unwrap());
 

@@ -5,6 +5,7 @@ mod cases;
 mod cli_models;
 #[path = "../common/mod.rs"]
 mod common;
+mod gallery;
 mod golden;
 mod gpu;
 mod gpu_noop;
@@ -15,3 +16,4 @@ mod run_report;
 mod runs;
 mod story;
 mod sweep;
+mod sweep_outcomes;

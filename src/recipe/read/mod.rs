@@ -116,7 +116,7 @@ pub(super) fn tree(text: &str, origin: &str, overrides: &[(String, String)]) -> 
         let place = Place::Setting(setting.as_str().into());
         let outcome = split_key(key).and_then(|path| {
             let node = Node::parse_setting(value, &place).map_err(|error| error.to_string())?;
-            root.set(&path, node)
+            root.replace(&path, node)
         });
         outcome.map_err(|problem| RecipeError::Override { setting, problem })?;
     }

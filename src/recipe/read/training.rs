@@ -146,6 +146,7 @@ pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<Train
         "shuffle",
         "drop_last",
         "log_every",
+        "validate_every",
         "early_stop",
         "checkpoint_every",
         "checkpoint_steps",
@@ -154,12 +155,19 @@ pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<Train
     let default = TrainSpec::default();
     let boolean = |key: &str, default| table.get(key).map_or(Ok(default), |item| item.boolean());
     let whole = |key: &str, least, default| table.get(key).map_or(Ok(default), |item| item.whole(least));
+    let log_every = whole("log_every", 0, default.log_every)?;
+    let validate_every = whole("validate_every", 0, default.validate_every)?;
+    if let Some(item) = table.get("validate_every").filter(|_| log_every > 0 && validate_every % log_every != 0) {
+        let problem = format!("only logged steps are validated; expected a multiple of train.log_every = {log_every}");
+        return Err(item.conflict(problem));
+    }
     Ok(TrainSpec {
         epochs: whole("epochs", 1, phase_epochs.unwrap_or(default.epochs))?,
         batch: table.get("batch").map_or(Ok(default.batch), |item| batch(&item))?,
         shuffle: boolean("shuffle", default.shuffle)?,
         drop_last: boolean("drop_last", default.drop_last)?,
-        log_every: whole("log_every", 0, default.log_every)?,
+        log_every,
+        validate_every,
         early_stop: table.get("early_stop").map(|item| early_stop(&item)).transpose()?,
         checkpoint_every: whole("checkpoint_every", 0, default.checkpoint_every)?,
         checkpoint_steps: whole("checkpoint_steps", 0, default.checkpoint_steps)?,

@@ -13,6 +13,12 @@ pub struct DataSpec {
     pub validation: Holdout,
     /// How features are scaled.
     pub scale: Scale,
+    /// Decides which examples are held out, and the generated digits; without it the recipe's seed does.
+    pub seed: Option<u64>,
+    /// Keeps only the examples of the first so many classes, in every set.
+    pub classes: Option<usize>,
+    /// Trains on at most so many examples: a part of those that are not held out, picked by the seed.
+    pub examples: Option<usize>,
 }
 
 /// A file of images and a file of labels; each is a path, or `path#key` for one array inside an .npz or .hdf5 file.
@@ -25,7 +31,7 @@ pub struct Source {
     pub labels: String,
 }
 
-/// A set of examples kept away from training. Shares are drawn by the recipe's seed before training starts, the test
+/// A set of examples kept away from training. Shares are drawn by the data's seed before training starts, the test
 /// set first, so that the same seed holds out the same examples whatever the validation share is.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Holdout {

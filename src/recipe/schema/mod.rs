@@ -20,7 +20,7 @@ use keyword::keywords;
 pub struct Recipe {
     /// Names the run folder and the run in reports.
     pub name: String,
-    /// Seeds the initial weights, the validation split, the batch order and dropout.
+    /// Seeds the initial weights, the batch order and dropout; the held-out examples too, unless `data.seed` does.
     pub seed: u64,
     /// Arithmetic of the matrix products.
     pub precision: Precision,
@@ -36,6 +36,13 @@ pub struct Recipe {
     pub train: TrainSpec,
     /// The table of variations for `sweep`, if the recipe has one.
     pub sweep: Option<SweepSpec>,
+}
+
+impl Recipe {
+    /// The seed that decides which examples are held out.
+    pub fn data_seed(&self) -> u64 {
+        self.data.seed.unwrap_or(self.seed)
+    }
 }
 
 /// Arithmetic of the matrix products.

@@ -71,6 +71,8 @@ pub struct TrainSpec {
     pub drop_last: bool,
     /// Every so many steps a line of steps.jsonl is written; 0 = never.
     pub log_every: u32,
+    /// With validation recorded: measures it at every Nth step, a multiple of `log_every`; 0 for every logged step.
+    pub validate_every: u32,
     /// When to stop before the last epoch.
     pub early_stop: Option<EarlyStop>,
     /// Every so many epochs a checkpoint is written; 0 = never.
@@ -89,6 +91,7 @@ impl Default for TrainSpec {
             shuffle: true,
             drop_last: false,
             log_every: 0,
+            validate_every: 0,
             early_stop: None,
             checkpoint_every: 1,
             checkpoint_steps: 0,
@@ -164,7 +167,7 @@ pub enum Record {
     WeightNorms,
     /// All weights after every epoch.
     Weights,
-    /// Loss and accuracy on the validation set, with each logged step.
+    /// Loss and accuracy on the validation set, with each logged step or every `validate_every` steps.
     Validation,
     /// Loss and accuracy on the test set after every epoch.
     Test,

@@ -1,0 +1,54 @@
+//! What a sweep tells of its trials, and what they log.
+
+use crate::sweep::{MLP, load, log, rows, run_in, write_data};
+use gputrain::backend::cpu::CpuBackend;
+use gputrain::sweep::results_table;
+use std::fs;
+
+#[test]
+fn trials_that_end_up_guessing_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path());
+    let sweep = load(MLP, "\"optimizer.learning_rate\" = [0.1, 0.00001]\ntrials = 2", folder.path()).unwrap();
+    let out = folder.path().join("out");
+    let (summary, _) = run_in(&sweep, &CpuBackend::new(), &out, 64);
+    let counts: Vec<usize> = summary.combinations.iter().map(|combination| combination.collapsed).collect();
+    assert_eq!((summary.collapsed, counts), (2, vec![0, 2]));
+    for row in rows(&out) {
+        // Three classes: the criterion in the words of the report.
+        let guesses = row.train_loss.unwrap() >= 0.98 * 3f32.ln() && row.train_accuracy.unwrap() < 2.0 / 3.0;
+        assert_eq!(row.collapsed, guesses);
+        assert_eq!(row.collapsed, row.index >= 2);
+    }
+    assert!(summary.combinations[0].learned.is_empty());
+    assert!(summary.combinations[1].learned.iter().all(|(_, statistic)| statistic.values.is_empty()));
+    let table = results_table(&sweep, &summary);
+    let trials = table.header.iter().position(|name| name == "trials").unwrap();
+    assert_eq!((&*table.rows[0][trials], &*table.rows[1][trials]), ("2", "2: 2 collapsed"));
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    for expected in
+        ["Trials that learn", "0 of 2", "2 of 4 runs collapsed.", "98 % of ln(classes)", "small: training loss"]
+    {
+        assert!(page.contains(expected), "{expected}");
+    }
+    assert!(out.join("validation-accuracy.svg").is_file() && out.join("steps-gradient-norm.svg").is_file());
+}
+
+#[test]
+fn steps_are_validated_at_multiples() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path());
+    let sweep = load(MLP, "\"train.validate_every\" = [0, 12]", folder.path()).unwrap();
+    let out = folder.path().join("out");
+    run_in(&sweep, &CpuBackend::new(), &out, 64);
+    let logs: Vec<_> = rows(&out).iter().map(|row| log(&out, row, "steps.jsonl")).collect();
+    assert_eq!(logs[0].len(), logs[1].len());
+    for (every, some) in logs[0].iter().zip(&logs[1]) {
+        let step = some["step"].as_u64().unwrap();
+        assert_eq!(some.get("validation_loss").is_some(), step % 12 == 0, "{some}");
+        assert_eq!((&every["loss"], every.get("validation_loss").is_some()), (&some["loss"], true));
+        if step % 12 == 0 {
+            assert_eq!(every, some);
+        }
+    }
+}
