@@ -5,7 +5,7 @@ use super::summary::{CombinationSummary, Statistic};
 use super::{COLLAPSED, Row, Sweep, SweepError, SweepSummary, entry};
 use crate::recipe::{Keyword, Metric};
 use crate::report::{
-    Block, Chart, Link, RunRecords, Section, Series, SweepReport, SweepRow, Table, save_drawing, trials_text,
+    Block, Chart, Link, RunRecords, Section, Series, SweepReport, SweepRow, Table, save_svg_and_png, trials_text,
 };
 use std::path::Path;
 
@@ -218,11 +218,11 @@ impl Charts<'_> {
         Ok(Block::Drawing { svg: chart.svg(SIZE.0, SIZE.1)?, caption: caption.into() })
     }
 
-    /// A drawing that is also a file of its own.
+    /// A drawing that is also two files of its own.
     fn saved(&self, file: &str, chart: Chart, caption: &str) -> Result<Block, SweepError> {
         let block = self.drawing(chart, caption)?;
         if let Block::Drawing { svg, .. } = &block {
-            save_drawing(&self.out.join(file), svg)?;
+            save_svg_and_png(self.out, file, svg)?;
         }
         Ok(block)
     }
@@ -242,7 +242,7 @@ impl Charts<'_> {
         ] {
             let lines: Vec<Series> = curves.iter().filter_map(|curves| curves.epochs(curves.name(), key)).collect();
             if is_curve(&lines) {
-                let file = format!("{}.svg", key.replace('_', "-"));
+                let file = key.replace('_', "-");
                 let chart = Chart { events: events.clone(), ..chart(quantity, "epoch", quantity, lines) };
                 blocks.push(self.saved(&file, chart, caption)?);
             }
@@ -269,7 +269,7 @@ impl Charts<'_> {
             return Ok(None);
         }
         let title = format!("{}, loss of the last {LAST_EPOCHS} epochs", best.name());
-        self.saved("last-epochs.svg", chart(&title, "epoch", "loss", lines), "").map(Some)
+        self.saved("last-epochs", chart(&title, "epoch", "loss", lines), "").map(Some)
     }
 
     /// What was logged at steps: loss and accuracy, and the gradient's norm in the first layer.
@@ -295,7 +295,7 @@ impl Charts<'_> {
         for (key, quantity, file) in keys {
             let lines: Vec<Series> = curves.iter().filter_map(|curves| curves.steps(curves.name(), key)).collect();
             if !lines.is_empty() {
-                let file = format!("steps-{file}.svg");
+                let file = format!("steps-{file}");
                 blocks.push(self.saved(&file, chart(quantity, "step", quantity, lines), caption)?);
             }
         }

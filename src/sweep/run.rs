@@ -13,7 +13,7 @@ use crate::job::{Job, JobError};
 use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
 use crate::report::{write_atomically, write_run_report};
-use crate::run::{Recorder, RunError, RunFolder, Summary};
+use crate::run::{Recorder, RunError, RunFolder, Summary, write_report};
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -231,7 +231,7 @@ impl Runner<'_> {
         for ((((entry, model), folder), outcome), end) in
             entries.iter().zip(models).zip(&folders).zip(outcomes).zip(ends)
         {
-            finished.push(self.conclude((entry, model, scaling), folder, outcome, End { startup, ..end })?);
+            finished.push(self.conclude((entry, model, data), folder, outcome, End { startup, ..end })?);
         }
         Ok(finished)
     }
@@ -239,7 +239,7 @@ impl Runner<'_> {
     /// Writes the weights, the summary and the report of a run.
     fn conclude(
         &self,
-        (entry, model, scaling): (&Entry, Model, &Scaling),
+        (entry, model, data): (&Entry, Model, &Loaded),
         folder: &RunFolder,
         outcome: Option<Outcome>,
         end: End,
@@ -256,14 +256,18 @@ impl Runner<'_> {
             summary.steps_per_second = f64::from(last.step) / last.seconds.max(f64::MIN_POSITIVE);
         }
         let collapsed = collapsed(&model, &summary);
-        if let Some(Outcome { parameters, .. }) = outcome {
-            let (recipe, scaling) = (entry.recipe.clone(), scaling.clone());
-            SavedModel { recipe, model, scaling, parameters }.save(&folder.file("model.safetensors"))?;
-        }
         let io = |source| SweepError::Io { path: folder.file("summary.json"), source };
         let text = serde_json::to_string_pretty(&summary).map_err(|error| io(error.into()))?;
         folder.write("summary.json", text.as_bytes())?;
-        write_run_report(folder.path(), &[])?;
+        match outcome {
+            Some(Outcome { parameters, .. }) => {
+                let (recipe, scaling) = (entry.recipe.clone(), data.scaling.clone());
+                let saved = SavedModel { recipe, model, scaling, parameters };
+                saved.save(&folder.file("model.safetensors"))?;
+                write_report(folder.path(), &saved, &data.dataset, self.backend)?;
+            }
+            None => write_run_report(folder.path(), &[])?,
+        }
         Ok(Finished { summary, diverged, collapsed })
     }
 
