@@ -1,6 +1,6 @@
 //! `bench`: times workloads and kernels.
 
-use super::{CliError, Context};
+use super::{CliError, Context, FusionArgs};
 use crate::backend::Backend;
 use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
 use crate::kernel::{Case, Kernel, REGISTRY, hash};
@@ -28,6 +28,8 @@ pub struct BenchArgs {
     /// Repetitions
     #[arg(long, default_value_t = 5)]
     repeat: usize,
+    #[command(flatten)]
+    fusion: FusionArgs,
 }
 
 /// The workloads and the examples that an epoch of each goes through.
@@ -110,7 +112,7 @@ fn time_workload(
     let mut train = recipe.train.clone();
     (train.early_stop, train.record) = (None, Vec::new());
     let spec = TrainerSpec { model: &model, dataset: &dataset, scaling: &scaling, train: &train, members: &members };
-    let mut trainer = Trainer::new(backend, spec)?;
+    let mut trainer = Trainer::with_fusion(backend, spec, args.fusion.fusion())?;
     trainer.set_parameters(0, &model.initialise(recipe.seed))?;
 
     let (steps, times) = repeat(args, |steps| Ok(trainer.time_steps(steps)?))?;
@@ -208,7 +210,7 @@ fn measure_peak(backend: &dyn Backend, context: &Context) -> Result<f64, CliErro
         let operands = dense_forward::Operands { input: s[0], weight: s[1], bias: None, output: s[2] };
         let dispatch = dense_forward::dispatch("peak", shape, 1, 0, tiles, operands);
         let case = Case { name: "peak".into(), dispatch, contents: contents.clone() };
-        let args = BenchArgs { seconds: 0.2, repeat: 3, names: Vec::new() };
+        let args = BenchArgs { seconds: 0.2, repeat: 3, ..BenchArgs::default() };
         let seconds = spread(&time_case(&dense_forward::KERNEL, &case, backend, &args)?)[0];
         let rate = 2.0 * (side as f64).powi(3) / seconds / 1e12;
         context.detail(format!("tiles {tiles:?}: {rate:.4} TFLOP/s in a product of {side} x {side} matrices"));
