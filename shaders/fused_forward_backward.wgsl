@@ -251,13 +251,10 @@ fn store_outputs(l: Layer, first: u32, count: u32, lanes: u32, sum: vec4<f32>, t
     partials[thread] = sum;
     workgroupBarrier();
     if thread < count {
-        let z = sum_of_parts(thread * lanes, lanes, 1u);
-        let y = vec4(
-            activate(z.x, l.activation),
-            activate(z.y, l.activation),
-            activate(z.z, l.activation),
-            activate(z.w, l.activation),
-        );
+        var y = sum_of_parts(thread * lanes, lanes, 1u);
+        for (var row = 0u; row < BLOCK; row++) {
+            y[row] = activate(y[row], l.activation);
+        }
         values[l.first_output + first + thread] = y;
         // The network's outputs are no layer's inputs.
         if l.first_output < INPUTS {
@@ -311,12 +308,11 @@ fn forward(l: Layer, thread: u32) {
 
 // Derivatives of an activation at its outputs.
 fn slopes(y: vec4<f32>, kind: u32) -> vec4<f32> {
-    return vec4(
-        activation_gradient(y.x, kind),
-        activation_gradient(y.y, kind),
-        activation_gradient(y.z, kind),
-        activation_gradient(y.w, kind),
-    );
+    var result = y;
+    for (var row = 0u; row < BLOCK; row++) {
+        result[row] = activation_gradient(y[row], kind);
+    }
+    return result;
 }
 
 // The gradients at the outputs of the layer before, in the place of those outputs.

@@ -137,7 +137,17 @@ impl<'a> PlanBuilder<'a> {
             ["scaling.subtract", "scaling.divide"].map(|name| plan.buffer(name, Element::F32, scaling_len, Role::Data));
         let unused = plan.buffer("unused", Element::F32, 64, Role::Activations);
         let out = TrainingPlan { plan, layout, parameters, weight_blocks, hyper, scaling };
-        PlanBuilder { model, models, limits, out, scaling_add, gradients, unused, fusion: Fusion::Auto, evaluation: None }
+        PlanBuilder {
+            model,
+            models,
+            limits,
+            out,
+            scaling_add,
+            gradients,
+            unused,
+            fusion: Fusion::Auto,
+            evaluation: None,
+        }
     }
 
     /// Says whether to fuse training steps.

@@ -164,7 +164,8 @@ impl PlanBuilder<'_> {
         if needed > limit as usize {
             return Err(NotFused::WorkgroupMemory { needed, limit });
         }
-        let (needed, limit) = (4 * layers.trace(request.batch).len.max(self.out.layout.stride), self.limits.binding_bytes);
+        let (needed, limit) =
+            (4 * layers.trace(request.batch).len.max(self.out.layout.stride), self.limits.binding_bytes);
         if needed as u64 > limit {
             return Err(NotFused::Binding { needed, limit });
         }
@@ -172,12 +173,7 @@ impl PlanBuilder<'_> {
     }
 
     /// The two launches of a fused step.
-    pub(super) fn fused_step(
-        &mut self,
-        layers: &DenseLayers,
-        request: &Request,
-        state: &StepBuffers,
-    ) -> Vec<Dispatch> {
+    pub(super) fn fused_step(&mut self, layers: &DenseLayers, request: &Request, state: &StepBuffers) -> Vec<Dispatch> {
         let trace_stride = layers.trace(request.batch).len;
         let trace = self.out.plan.buffer("train.trace", Element::F32, self.models * trace_stride, Role::Activations);
         let forward_backward = self.forward_backward(layers, request, state, trace);
@@ -219,13 +215,7 @@ impl PlanBuilder<'_> {
         fused_forward_backward::dispatch("forward and backward", shape, self.models, layers, variant, operands)
     }
 
-    fn fused_update(
-        &self,
-        layers: &DenseLayers,
-        request: &Request,
-        state: &StepBuffers,
-        trace: BufferId,
-    ) -> Dispatch {
+    fn fused_update(&self, layers: &DenseLayers, request: &Request, state: &StepBuffers, trace: BufferId) -> Dispatch {
         let whole = |id: BufferId| self.out.plan.whole(id);
         let layout = layers.trace(request.batch);
         let (optimizer, penalty) = (request.optimizer, request.optimizer.l2 != 0.0);

@@ -54,11 +54,8 @@ pub struct DenseLayers(pub Vec<DenseLayer>);
 impl DenseLayers {
     /// The shader constants.
     pub fn constants(&self) -> Vec<(&'static str, u32)> {
-        let mut constants = vec![
-            ("LAYERS", self.0.len() as u32),
-            (WIDTH[0], self.inputs() as u32),
-            ("OUTPUTS", self.outputs() as u32),
-        ];
+        let mut constants =
+            vec![("LAYERS", self.0.len() as u32), (WIDTH[0], self.inputs() as u32), ("OUTPUTS", self.outputs() as u32)];
         for (index, layer) in self.0.iter().enumerate() {
             constants.extend([
                 (WIDTH[index + 1], layer.outputs as u32),

@@ -59,8 +59,12 @@ fn reference<T: Real>(args: &mut Args<T>) {
 
 fn cases() -> Vec<Case> {
     let with_terms = |(index, mut parts): (usize, fused_update::CaseParts)| {
-        let terms =
-            sgd::Terms { momentum: index % 3 > 0, nesterov: index % 3 == 2, clip: false, penalty: parts.penalty };
+        let terms = sgd::Terms {
+            momentum: index / 2 % 3 > 0,
+            nesterov: index / 2 % 3 == 2,
+            clip: false,
+            penalty: parts.penalty,
+        };
         let len = if terms.momentum { parts.contents[5].len() } else { 1 };
         parts.contents.push(Contents::random(len, 1.0, 8));
         let s = Case::slices(&parts.contents);

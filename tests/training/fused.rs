@@ -158,8 +158,7 @@ fn train(backend: &dyn Backend, job: &Job, fusion: Fusion) -> (Vec<f32>, Vec<Vec
 fn digits(optimizer: &[(&str, &str)]) -> Job {
     let layers = "[{ dense = 64, activation = \"tanh\" }, { dense = 10, activation = \"sigmoid\" }, { dense = 10 }]";
     let set = [("model.layers", layers), ("train.batch", "31"), ("train.epochs", "12"), ("train.log_every", "1")];
-    let set: Vec<(String, String)> =
-        set.iter().chain(optimizer).map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let set: Vec<(String, String)> = set.iter().chain(optimizer).map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let mut job = Job::load(Recipe::parse(Recipe::builtin("digits").unwrap(), "digits", &set).unwrap()).unwrap();
     job.dataset.train = job.dataset.train.select(&(0..540).collect::<Vec<_>>());
     (job.dataset.validation, job.dataset.test) = (None, None);
@@ -176,8 +175,8 @@ fn fused_and_plain_trainings_agree() {
         &[sgd, ("optimizer.learning_rate", "0.05"), ("optimizer.momentum", "0.9"), ("optimizer.l2", "0.001")],
     ];
     let (cpu, vulkan) = (CpuBackend::new(), common::vulkan());
-    let backends = std::iter::once(&cpu as &dyn Backend)
-        .chain(vulkan.as_ref().map(|gpu: &GpuBackend| gpu as &dyn Backend));
+    let backends =
+        std::iter::once(&cpu as &dyn Backend).chain(vulkan.as_ref().map(|gpu: &GpuBackend| gpu as &dyn Backend));
     for (backend, optimizer) in backends.flat_map(|backend| optimizers.map(|optimizer| (backend, optimizer))) {
         let job = digits(optimizer);
         let (fused, weights) = train(backend, &job, Fusion::Always);

@@ -154,7 +154,6 @@ fn gradients_agree(backend: &dyn Backend) {
     }
     println!("worst gradient on {}: {:.1e} ({})", backend.info().backend, worst.0, worst.1);
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    counts
 }
 
 #[test]
@@ -217,6 +216,7 @@ fn trainings_agree(backend: &dyn Backend, fusion: Fusion) -> [usize; 2] {
         losses.0, losses.1, finals.0, finals.1
     );
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+    counts
 }
 
 #[test]
