@@ -65,15 +65,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     multiply_tile(first_row, first_column, params.filters * params.kernel_height * params.kernel_width, thread);
 
     let area = params.height * params.width;
+    // unroll
     for (var j = 0u; j < THREAD_N; j++) {
         let pixel = first_column + thread % THREADS_N + j * THREADS_N;
         let image = pixel / area;
-        if image >= params.batch {
-            continue;
-        }
+        // unroll
         for (var i = 0u; i < THREAD_M; i++) {
             let channel = first_row + (thread / THREADS_N) * THREAD_M + i;
-            if channel < params.channels {
+            if image < params.batch && channel < params.channels {
                 let plane = (model * params.batch + image) * params.channels + channel;
                 let index = plane * area + pixel % area;
                 var value = sums[i * THREAD_N + j];

@@ -60,15 +60,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     multiply_tile(first_row, first_column, taps, thread);
 
     let area = params.output_height * params.output_width;
+    // unroll
     for (var j = 0u; j < THREAD_N; j++) {
         let pixel = first_column + thread % THREADS_N + j * THREADS_N;
         let image = pixel / area;
-        if image >= params.batch {
-            continue;
-        }
+        // unroll
         for (var i = 0u; i < THREAD_M; i++) {
             let row = first_row + (thread / THREADS_N) * THREAD_M + i;
-            if row < params.filters {
+            if image < params.batch && row < params.filters {
                 var z = sums[i * THREAD_N + j];
                 if BIAS == 1u {
                     z += bias[model * params.parameter_stride + row];

@@ -1,7 +1,8 @@
 // output[r, o] = activation(bias[o] + sum over i of input[r, i] * weight[o, i])
 //
 // input (models, rows, inputs), weight (outputs, inputs), bias (outputs), output (models, rows, outputs); the parameters
-// of model z start at z * parameter_stride. Grid: x over columns of tiles, y over rows of tiles, z over models.
+// of model z start at z * parameter_stride. Grid (see rastered): x over columns of tiles, y over rows of tiles, z
+// over models.
 struct Params {
     rows: u32,
     inputs: u32,
@@ -39,14 +40,21 @@ fn b_at(k: u32, column: u32) -> f32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     model = group.z;
-    let first_row = group.y * TILE_M;
-    let first_column = group.x * TILE_N;
+    let tile = rastered(group, groups);
+    let first_row = tile.y * TILE_M;
+    let first_column = tile.x * TILE_N;
     multiply_tile(first_row, first_column, params.inputs, thread);
 
+    // unroll
     for (var i = 0u; i < THREAD_M; i++) {
         let row = first_row + (thread / THREADS_N) * THREAD_M + i;
+        // unroll
         for (var j = 0u; j < THREAD_N; j++) {
             let column = first_column + thread % THREADS_N + j * THREADS_N;
             if row < params.rows && column < params.outputs {

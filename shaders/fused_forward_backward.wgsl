@@ -29,6 +29,8 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> trace: array<f32>;
 
 const BYTES = 1u;
+// 1: loops that are marked are written out.
+const UNROLL = 0u;
 // 1: the squared weights are summed.
 const SQUARES = 0u;
 // The last layer's activation.
@@ -70,6 +72,7 @@ fn row_at(matrix: u32, row: u32, columns: u32) -> u32 {
 
 // Puts one column of the block into a matrix of the trace.
 fn store_column(matrix: u32, columns: u32, column: u32, value: vec4<f32>) {
+    // unroll
     for (var row = 0u; row < BLOCK; row++) {
         if first_row + row < params.rows {
             trace[row_at(matrix, row, columns) + column] = value[row];

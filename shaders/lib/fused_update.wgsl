@@ -20,6 +20,8 @@ struct Params {
     multiply_adds: u32,
 }
 
+// 1: loops that are marked are written out.
+const UNROLL = 0u;
 // 1: there is an L2 penalty.
 const PENALTY = 0u;
 // Tiles up to the end of each layer; after the last layer the number of them all.
@@ -142,6 +144,7 @@ fn weight_gradients(tile: Tile, thread: u32) -> vec4<f32> {
         if first + TILE_ROWS < params.rows {
             fetch(tile, first + TILE_ROWS, thread);
         }
+        // unroll
         for (var row = 0u; row < TILE_ROWS; row++) {
             let delta = tile_deltas[row * (TILE_OUTPUTS / 4u) + thread / TILE_INPUTS];
             gradient += delta * tile_inputs[row * TILE_INPUTS + thread % TILE_INPUTS];

@@ -80,6 +80,17 @@ pub struct HostCounters {
     pub submit_nanoseconds: u64,
 }
 
+/// Time of one launch.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct LaunchTime {
+    /// What it computes.
+    pub label: String,
+    /// Its kernel.
+    pub kernel: &'static str,
+    /// Time on the device.
+    pub nanoseconds: f64,
+}
+
 /// A device that can run plans.
 pub trait Backend {
     /// What it is.
@@ -108,6 +119,9 @@ pub trait Session {
 
     /// Waits until everything queued has run.
     fn wait(&mut self) -> Result<(), BackendError>;
+
+    /// Runs a program once and says how long each of its launches took; an error where the device takes no timestamps.
+    fn profile(&mut self, program: ProgramId) -> Result<Vec<LaunchTime>, BackendError>;
 
     /// What the host did so far.
     fn counters(&self) -> HostCounters;

@@ -24,7 +24,7 @@ impl Lowering<'_> {
         match node.op {
             Op::Gather => self.gather(writes[0]),
             Op::Dense { layer, activation } => vec![self.dense(layer, activation, reads[0], writes[0])],
-            Op::DenseBackwardWeight { layer } => vec![self.dense_backward_weight(layer, reads[0], reads[1])],
+            Op::DenseBackwardWeight { layer } => self.dense_backward_weight(layer, reads[0], reads[1]),
             Op::DenseBackwardInput { layer, activation } => {
                 vec![self.dense_backward_input(layer, activation, &reads, writes[0])]
             }
@@ -106,25 +106,25 @@ impl Lowering<'_> {
         kernel::dense_forward::dispatch(label, shape, self.builder.models, activation.code(), tiles, operands)
     }
 
-    fn dense_backward_weight(&self, index: usize, output_gradient: Slice, input: Slice) -> Dispatch {
+    fn dense_backward_weight(&self, index: usize, output_gradient: Slice, input: Slice) -> Vec<Dispatch> {
         let layer = self.layer(index);
-        let (rows, inputs, outputs) = (self.memory.batch, layer.input.len(), layer.output.len());
+        let models = self.builder.models;
         let layout = &self.builder.out.layout;
         let weight = layer.weight.unwrap_or_default();
-        let shape = kernel::dense_backward_weight::Params {
-            rows: rows as u32,
-            inputs: inputs as u32,
-            outputs: outputs as u32,
-            parameter_stride: layout.stride as u32,
-            bias_offset: layer.bias.map_or(0, |bias| layout.offsets[bias] - layout.offsets[weight]) as u32,
-            input_stride: (rows * inputs) as u32,
+        let shape = dense_gradient(layer, self.memory.batch);
+        let len = shape.scratch_len(models);
+        let operands = kernel::dense_backward_weight::Operands {
+            output_gradient,
+            input,
+            input_stride: shape.rows * shape.inputs,
+            gradient: layout.slice(self.builder.gradients, weight, layer.bias.unwrap_or(weight)),
+            bias_offset: layer.bias.map_or(0, |bias| layout.offsets[bias] - layout.offsets[weight]),
+            parameter_stride: layout.stride,
+            scratch: self.memory.scratch.filter(|_| len > 0).map(|buffer| Slice { buffer, offset: 0, len }),
         };
-        let gradient = layout.slice(self.builder.gradients, weight, layer.bias.unwrap_or(weight));
-        let operands = kernel::dense_backward_weight::Operands { output_gradient, input, gradient };
-        let tiles = matmul::choose(outputs, inputs, self.builder.models, self.builder.limits.busy_workgroups);
+        let tiles = matmul::choose(shape.outputs, shape.inputs, models, self.builder.limits.busy_workgroups);
         let label = format!("layers.{index} backward weight");
-        let bias = layer.bias.is_some();
-        kernel::dense_backward_weight::dispatch(label, shape, self.builder.models, bias, tiles, operands)
+        kernel::dense_backward_weight::dispatches(&label, shape, models, tiles, operands)
     }
 
     fn dense_backward_input(
@@ -230,6 +230,14 @@ impl Lowering<'_> {
         let operands = kernel::dropout::Operands { input, counters, output };
         kernel::dropout::dispatch(format!("layers.{layer} dropout"), shape, self.builder.models, operands)
     }
+}
+
+/// The weight gradient of a dense layer for a batch.
+pub(super) fn dense_gradient(layer: &Layer, batch: usize) -> kernel::dense_backward_weight::Layer {
+    let (inputs, outputs) = (layer.input.len(), layer.output.len());
+    let split_rows = kernel::dense_backward_weight::split_rows(batch, inputs * outputs);
+    let bias = layer.bias.is_some();
+    kernel::dense_backward_weight::Layer { rows: batch, inputs, outputs, bias, split_rows }
 }
 
 impl PlanBuilder<'_> {

@@ -1,6 +1,6 @@
 //! Lowering of convolutions and poolings.
 
-use super::lower::Lowering;
+use super::lower::{Lowering, dense_gradient};
 use crate::kernel::{self, conv2d, conv2d_backward_weight, pool};
 use crate::model::{Layer, Model, Shape, Window};
 use crate::plan::{Dispatch, Slice};
@@ -58,15 +58,18 @@ fn pool_shape(layer: &Layer, batch: usize) -> pool::Params {
     }
 }
 
-/// Elements of scratch memory that the weight gradients of a model's convolutions need, one after the other.
+/// Elements of scratch memory that the weight gradients of a model's layers need, one after the other.
 pub(super) fn scratch_len(model: &Model, models: usize, batch: usize) -> usize {
-    let convolutions = model.layers.iter().filter(|l| matches!(l.spec, LayerSpec::Conv2d { .. }));
-    let of_layer = |layer: &Layer| {
-        let shape = conv_shape(layer, batch, 0);
-        let split = conv2d_backward_weight::Split::choose(&shape);
-        conv2d_backward_weight::scratch_len(&shape, models, layer.bias.is_some(), split)
+    let of_layer = |layer: &Layer| match layer.spec {
+        LayerSpec::Conv2d { .. } => {
+            let shape = conv_shape(layer, batch, 0);
+            let split = conv2d_backward_weight::Split::choose(&shape);
+            conv2d_backward_weight::scratch_len(&shape, models, layer.bias.is_some(), split)
+        }
+        LayerSpec::Dense { .. } => dense_gradient(layer, batch).scratch_len(models),
+        _ => 0,
     };
-    convolutions.map(of_layer).max().unwrap_or(0)
+    model.layers.iter().map(of_layer).max().unwrap_or(0)
 }
 
 impl Lowering<'_> {

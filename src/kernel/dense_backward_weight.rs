@@ -1,6 +1,9 @@
 //! Dense layer, backward to its parameters: `gradient = output_gradient^T * input`, and the bias gradient beside it.
+//!
+//! A small layer's sums over a large batch are long and few, so they are split over rows; [`super::sum_partials`] adds the
+//! splits.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, matmul, params, read, simd, write};
+use super::{Args, Case, Contents, Cost, Kernel, Real, matmul, params, read, simd, sum_partials, write};
 use crate::backend::cpu::gemm::{MatMut, MatRef, gemm};
 use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
@@ -20,7 +23,22 @@ params! {
         bias_offset: u32,
         /// Elements from one model's input to the next's.
         input_stride: u32,
+        /// Rows of one split.
+        split_rows: u32,
+        /// Elements from one split's sums to the next's.
+        split_stride: u32,
     }
+}
+
+/// Rows of one split, for a layer of so many weights: all of them unless the batch is large and the layer small. The same
+/// whether other models train beside this one: the sums' order, and with it their last bits, must not depend on that.
+pub fn split_rows(rows: usize, weights: usize) -> usize {
+    /// Fewer rows than this per split are not worth a partial result of their own.
+    const LEAST_ROWS: usize = 512;
+    /// Tiles of this many weights in all keep a GPU busy without any splits.
+    const MANY_WEIGHTS: usize = 256 * 1024;
+    let splits = (MANY_WEIGHTS / weights.max(1)).min(rows / LEAST_ROWS).max(1);
+    rows.div_ceil(splits)
 }
 
 /// The kernel.
@@ -37,35 +55,113 @@ pub static KERNEL: Kernel = Kernel {
     cases,
 };
 
-/// Slices of one launch.
+/// A dense layer's weight gradient to compute.
+#[derive(Debug, Clone, Copy)]
+pub struct Layer {
+    /// Examples in the batch.
+    pub rows: usize,
+    /// Features in.
+    pub inputs: usize,
+    /// Features out.
+    pub outputs: usize,
+    /// Whether there is a bias gradient too.
+    pub bias: bool,
+    /// Rows of one split (see [`split_rows`]).
+    pub split_rows: usize,
+}
+
+impl Layer {
+    fn splits(&self) -> usize {
+        self.rows.div_ceil(self.split_rows)
+    }
+
+    /// Elements of one split's sums.
+    fn sums_len(&self) -> usize {
+        self.outputs * (self.inputs + usize::from(self.bias))
+    }
+
+    /// Elements of scratch memory that the launches need; 0 when the sums are not split.
+    pub fn scratch_len(&self, models: usize) -> usize {
+        if self.splits() == 1 { 0 } else { models * self.splits() * self.sums_len() }
+    }
+}
+
+/// Slices and strides of the launches.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
     /// (models, rows, outputs).
     pub output_gradient: Slice,
     /// (models, rows, inputs).
     pub input: Slice,
+    /// Elements from one model's input to the next's.
+    pub input_stride: usize,
     /// The layer's weight gradient, and its bias gradient from `bias_offset` on, for each model.
     pub gradient: Slice,
+    /// Where the bias gradient starts in `gradient`.
+    pub bias_offset: usize,
+    /// Elements from one model's parameters to the next's.
+    pub parameter_stride: usize,
+    /// Memory of [`Layer::scratch_len`] elements; unused when the sums are not split.
+    pub scratch: Option<Slice>,
 }
 
-/// A launch for `models` models; `bias` tells whether the layer has one.
-pub fn dispatch(
-    label: impl Into<String>,
-    shape: Params,
-    models: usize,
-    bias: bool,
-    tiles: matmul::Tiles,
-    operands: Operands,
-) -> Dispatch {
+/// The launches for `models` models: one, or two with the sum of the splits.
+pub fn dispatches(label: &str, layer: Layer, models: usize, tiles: matmul::Tiles, operands: Operands) -> Vec<Dispatch> {
+    let Some(scratch) = operands.scratch.filter(|_| layer.splits() > 1) else {
+        let whole = Layer { split_rows: layer.rows, ..layer };
+        return vec![dispatch(label.into(), whole, models, tiles, operands)];
+    };
+    let (weights, len) = (layer.outputs * layer.inputs, layer.sums_len());
+    let parameter_stride = layer.splits() * len;
+    let partial = Operands { gradient: scratch, bias_offset: weights, parameter_stride, ..operands };
+    let sum = sum_partials::Params {
+        len: len as u32,
+        count: layer.splits() as u32,
+        first: weights as u32,
+        second: operands.bias_offset as u32,
+        output_stride: operands.parameter_stride as u32,
+    };
+    vec![
+        dispatch(label.into(), layer, models, tiles, partial),
+        sum_partials::dispatch(format!("{label}, sum of splits"), sum, models, scratch, operands.gradient),
+    ]
+}
+
+/// One launch.
+fn dispatch(label: String, layer: Layer, models: usize, tiles: matmul::Tiles, operands: Operands) -> Dispatch {
     let mut constants = matmul::constants(tiles);
-    constants.extend([("A_K_CONTIGUOUS", 0), ("B_K_CONTIGUOUS", 0), ("ROW_SUMS", bias.into())]);
+    constants.extend([("A_K_CONTIGUOUS", 0), ("B_K_CONTIGUOUS", 0), ("ROW_SUMS", layer.bias.into())]);
+    let params = Params {
+        rows: layer.rows as u32,
+        inputs: layer.inputs as u32,
+        outputs: layer.outputs as u32,
+        parameter_stride: operands.parameter_stride as u32,
+        bias_offset: operands.bias_offset as u32,
+        input_stride: operands.input_stride as u32,
+        split_rows: layer.split_rows as u32,
+        split_stride: layer.sums_len() as u32,
+    };
+    let [columns, rows, models] = matmul::grid(tiles, layer.outputs, layer.inputs, models);
     Dispatch {
         kernel: &KERNEL,
-        label: label.into(),
+        label,
         constants,
-        params: shape.words(),
+        params: params.words(),
         slices: vec![operands.output_gradient, operands.input, operands.gradient],
-        grid: matmul::grid(tiles, shape.outputs as usize, shape.inputs as usize, models),
+        grid: [columns, rows * layer.splits() as u32, models],
+    }
+}
+
+impl Params {
+    /// Of every model and split: the model's number, its rows, and where its sums start.
+    fn parts(&self, models: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>, usize)> {
+        let (rows, split_rows) = (self.rows as usize, self.split_rows as usize);
+        let (stride, split_stride) = (self.parameter_stride as usize, self.split_stride as usize);
+        let of_model = move |model| {
+            let ranges = (0..rows).step_by(split_rows).map(move |first| first..rows.min(first + split_rows));
+            ranges.enumerate().map(move |(split, range)| (model, range, model * stride + split * split_stride))
+        };
+        (0..models).flat_map(of_model)
     }
 }
 
@@ -75,17 +171,17 @@ pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let [output_gradient, input, gradient] = args.operands();
     let (output_gradient, input, gradient) = (output_gradient.read(), input.read(), gradient.write());
     let (rows, inputs, outputs) = (p.rows as usize, p.inputs as usize, p.outputs as usize);
-    for model in 0..models {
+    for (model, range, start) in p.parts(models) {
         let delta = |r: usize, o: usize| output_gradient[(model * rows + r) * outputs + o].to_f64();
         let input = &input[model * p.input_stride as usize..];
-        let gradient = &mut gradient[model * p.parameter_stride as usize..];
+        let gradient = &mut gradient[start..];
         for o in 0..outputs {
             for i in 0..inputs {
-                let sum: f64 = (0..rows).map(|r| delta(r, o) * input[r * inputs + i].to_f64()).sum();
+                let sum: f64 = range.clone().map(|r| delta(r, o) * input[r * inputs + i].to_f64()).sum();
                 gradient[o * inputs + i] = T::from_f64(sum);
             }
             if has_bias {
-                gradient[p.bias_offset as usize + o] = T::from_f64((0..rows).map(|r| delta(r, o)).sum());
+                gradient[p.bias_offset as usize + o] = T::from_f64(range.clone().map(|r| delta(r, o)).sum());
             }
         }
     }
@@ -100,12 +196,16 @@ fn fast(args: &mut Args<f32>) {
     let (rows, inputs, outputs) = (p.rows as usize, p.inputs as usize, p.outputs as usize);
     let flops = 2.0 * (rows * inputs) as f64 * outputs as f64;
     threads::for_each_model(gradient, p.parameter_stride as usize, models, flops, |model, gradient, threads| {
-        let delta = &output_gradient[model * rows * outputs..][..rows * outputs];
-        let input = MatRef::row_major(&input[model * p.input_stride as usize..], rows, inputs);
-        let transposed = MatRef::row_major(delta, rows, outputs).transposed();
-        gemm(transposed, input, 0.0, MatMut::row_major(gradient, outputs, inputs), threads);
-        if has_bias {
-            column_sums(delta, &mut gradient[p.bias_offset as usize..][..outputs]);
+        for (_, range, start) in p.parts(1) {
+            let gradient = &mut gradient[start..];
+            let delta = &output_gradient[model * rows * outputs..][range.start * outputs..range.end * outputs];
+            let input = &input[model * p.input_stride as usize + range.start * inputs..];
+            let input = MatRef::row_major(input, range.len(), inputs);
+            let transposed = MatRef::row_major(delta, range.len(), outputs).transposed();
+            gemm(transposed, input, 0.0, MatMut::row_major(gradient, outputs, inputs), threads);
+            if has_bias {
+                column_sums(delta, &mut gradient[p.bias_offset as usize..][..outputs]);
+            }
         }
     });
 }
@@ -137,28 +237,45 @@ fn cases() -> Vec<Case> {
         for (variant, tiles) in matmul::VARIANTS.into_iter().enumerate() {
             let scale = if index % 3 == 2 { 1000.0 } else { 1.0 };
             let bias_offset = (inputs * outputs).next_multiple_of(64);
-            let layer = bias_offset + outputs;
-            let stride = layer + 5;
+            // Whole, and in splits of which the last is shorter.
+            let split_rows = if variant % 2 == 0 { rows } else { rows.div_ceil(3) + 1 };
+            let layer = Layer { rows, inputs, outputs, bias: (index + variant) % 3 != 0, split_rows };
+            let scratch = layer.scratch_len(models);
+            let stride = bias_offset + outputs + 5;
             let contents = vec![
                 Contents::random(models * rows * outputs, scale, 1),
                 Contents::random(models * rows * inputs, 1.0, 2),
-                Contents::random((models - 1) * stride + layer, 1.0, 3),
+                Contents::random(if scratch > 0 { scratch } else { models * stride - 5 }, 1.0, 3),
             ];
             let s = Case::slices(&contents);
-            let operands = Operands { output_gradient: s[0], input: s[1], gradient: s[2] };
-            let shape = Params {
-                rows: rows as u32,
-                inputs: inputs as u32,
-                outputs: outputs as u32,
-                parameter_stride: stride as u32,
-                bias_offset: bias_offset as u32,
-                input_stride: (rows * inputs) as u32,
+            let operands = Operands {
+                output_gradient: s[0],
+                input: s[1],
+                input_stride: rows * inputs,
+                gradient: s[2],
+                bias_offset,
+                parameter_stride: stride,
+                scratch: Some(s[2]),
             };
-            let bias = (index + variant) % 3 != 0;
-            let dispatch = dispatch("case", shape, models, bias, tiles, operands);
-            let name = format!("{models}x{rows}x{inputs}x{outputs} bias {bias} tiles {tiles:?}");
+            let dispatch = dispatches("case", layer, models, tiles, operands).swap_remove(0);
+            let (bias, name) = (layer.bias, format!("{models}x{rows}x{inputs}x{outputs}"));
+            let name = format!("{name} bias {bias}, splits of {split_rows}, tiles {tiles:?}");
             cases.push(Case { name, dispatch, contents });
         }
     }
     cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_rows;
+
+    #[test]
+    fn only_small_layers_of_large_batches_are_split() {
+        assert_eq!(split_rows(128, 10), 128);
+        assert_eq!(split_rows(15_000, 784_000), 15_000);
+        assert_eq!(split_rows(15_000, 10_000), 15_000usize.div_ceil(26));
+        assert_eq!(split_rows(15_000, 1), 15_000usize.div_ceil(29));
+        assert_eq!(split_rows(1, 1), 1);
+    }
 }

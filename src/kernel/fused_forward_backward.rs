@@ -108,6 +108,7 @@ pub fn dispatch(
     constants.extend([
         ("THREADS", THREADS as u32),
         ("LANES", lanes),
+        ("UNROLL", 1),
         ("BYTES", variant.bytes.into()),
         ("SHUFFLE", variant.shuffle.into()),
         ("SQUARES", variant.squares.into()),

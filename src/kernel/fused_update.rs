@@ -63,7 +63,7 @@ const TILE: [usize; 2] = [16, 64];
 /// The constants of the shared shader text, and the grid.
 pub(super) fn launch(layers: &DenseLayers, models: usize, penalty: bool) -> (Vec<(&'static str, u32)>, [u32; 3]) {
     let mut constants = layers.constants();
-    constants.push(("PENALTY", penalty.into()));
+    constants.extend([("UNROLL", 1), ("PENALTY", penalty.into())]);
     let mut end = 0;
     for (index, name) in END.into_iter().enumerate() {
         end += layers.0.get(index).map_or(0, tiles) as u32;
@@ -123,6 +123,8 @@ impl<'a, T: Real> Model<'a, T> {
                 parameter_stride: 0,
                 bias_offset: layer.weights() as u32,
                 input_stride: 0,
+                split_rows: self.p.rows,
+                split_stride: 0,
             };
             let delta = &self.trace[at.deltas[index]..][..rows * layer.outputs];
             let input = &self.trace[at.inputs[index]..][..rows * layer.inputs];

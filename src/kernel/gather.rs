@@ -3,7 +3,9 @@
 use super::{
     Args, Case, Contents, Cost, Kernel, Real, hash, linear_grid, params, read, read_u32, simd, state, write, write_u32,
 };
+use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
+use rayon::prelude::*;
 
 params! {
     /// Shape of one launch.
@@ -138,44 +140,60 @@ fn fast(args: &mut Args<f32>) {
     let (data, counters, subtract, divide) = (data.read_u32(), counters.read_u32(), subtract.read(), divide.read());
     let (batch, indices) = (batch.write(), indices.write_u32());
     let (rows, features, row_words) = (p.rows as usize, p.features as usize, p.row_words as usize);
-    for at in 0..models * rows {
+    let part = p.first_example..p.first_example + p.part_examples;
+    let one = |at: usize, index: &mut u32, out: &mut [f32]| {
         let found = example(&p, &counters[at / rows * state::COUNTERS..], (at % rows) as u32, shuffle);
-        let part = p.first_example..p.first_example + p.part_examples;
         if !part.contains(&found.unwrap_or(0)) {
-            continue;
+            return;
         }
-        indices[at] = found.unwrap_or(0);
-        let out = &mut batch[at * features..][..features];
-        let Some(e) = found else {
-            out.fill(0.0);
-            continue;
-        };
+        *index = found.unwrap_or(0);
+        let Some(e) = found else { return out.fill(0.0) };
         let words = &data[(e - p.first_example) as usize * row_words..][..row_words];
-        simd::vectorised(|| match (bytes, per_feature) {
-            (true, false) => {
-                scale(out, bytemuck::cast_slice::<u32, u8>(words), |b| f32::from(*b), subtract[0], divide[0], p.add)
-            }
+        let bytes_of_words = bytemuck::cast_slice::<u32, u8>(words);
+        match (bytes, per_feature) {
+            (true, false) => scale(out, bytes_of_words, |b| f32::from(*b), subtract[0], divide[0], p.add),
             (false, false) => scale(out, words, |w| f32::from_bits(*w), subtract[0], divide[0], p.add),
-            (true, true) => {
-                scale_each(out, bytemuck::cast_slice::<u32, u8>(words), |b| f32::from(*b), subtract, divide, p.add);
-            }
+            (true, true) => scale_each(out, bytes_of_words, |b| f32::from(*b), subtract, divide, p.add),
             (false, true) => scale_each(out, words, |w| f32::from_bits(*w), subtract, divide, p.add),
+        }
+    };
+    let (batch, indices) = (&mut batch[..models * rows * features], &mut indices[..models * rows]);
+    if threads::available() > 1 && 8.0 * batch.len() as f64 >= threads::WORTH_BYTES {
+        // Rows lie anywhere in the data: several at a time hide the waiting for memory.
+        let pieces = indices.par_chunks_mut(PIECE).zip(batch.par_chunks_mut(PIECE * features)).enumerate();
+        pieces.for_each(|(piece, (indices, batch))| {
+            let rows = indices.iter_mut().zip(batch.chunks_mut(features)).enumerate();
+            rows.for_each(|(i, (index, out))| one(piece * PIECE + i, index, out));
         });
+    } else {
+        let rows = indices.iter_mut().zip(batch.chunks_mut(features)).enumerate();
+        rows.for_each(|(at, (index, out))| one(at, index, out));
     }
 }
 
-#[inline(always)]
+/// Rows that a thread takes at a time.
+const PIECE: usize = 16;
+
 fn scale<W>(out: &mut [f32], raw: &[W], value: impl Fn(&W) -> f32, subtract: f32, divide: f32, add: f32) {
-    for (out, raw) in out.iter_mut().zip(raw) {
-        *out = (value(raw) - subtract) / divide + add;
-    }
+    simd::vectorised(
+        #[inline(always)]
+        || {
+            for (out, raw) in out.iter_mut().zip(raw) {
+                *out = (value(raw) - subtract) / divide + add;
+            }
+        },
+    );
 }
 
-#[inline(always)]
 fn scale_each<W>(out: &mut [f32], raw: &[W], value: impl Fn(&W) -> f32, subtract: &[f32], divide: &[f32], add: f32) {
-    for (((out, raw), subtract), divide) in out.iter_mut().zip(raw).zip(subtract).zip(divide) {
-        *out = (value(raw) - subtract) / divide + add;
-    }
+    simd::vectorised(
+        #[inline(always)]
+        || {
+            for (((out, raw), subtract), divide) in out.iter_mut().zip(raw).zip(subtract).zip(divide) {
+                *out = (value(raw) - subtract) / divide + add;
+            }
+        },
+    );
 }
 
 fn cost(params: &[u32]) -> Cost {

@@ -18,9 +18,17 @@ pub fn choose(m: usize, n: usize, models: usize, busy_workgroups: usize) -> Tile
     VARIANTS.into_iter().rev().find(fits).unwrap_or(VARIANTS[0])
 }
 
+/// Sums per thread from which the inner loops are written out: smaller ones are quick either way, and quick to compile.
+const UNROLL_FROM: u32 = 16;
+
 /// The tiles as shader constants.
 pub fn constants(tiles: Tiles) -> Vec<(&'static str, u32)> {
-    ["TILE_M", "TILE_N", "TILE_K", "THREAD_M", "THREAD_N"].into_iter().zip(tiles).collect()
+    let [m, n, k, thread_m, thread_n] = tiles;
+    let threads = (m / thread_m) * (n / thread_n);
+    let sizes = ["TILE_M", "TILE_N", "TILE_K", "THREAD_M", "THREAD_N"].into_iter().zip(tiles);
+    let loads = [("LOADS_A", m * k / threads), ("LOADS_B", n * k / threads)];
+    let unroll = ("UNROLL", u32::from(thread_m * thread_n >= UNROLL_FROM));
+    sizes.chain(loads).chain([unroll]).collect()
 }
 
 /// Grid for an m x n result.
@@ -40,3 +48,17 @@ pub const AWKWARD: [[usize; 4]; 9] = [
     [130, 37, 131, 2],
     [1, 257, 19, 1],
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threads_of_a_tile_load_it_in_whole_rounds() {
+        for [m, n, k, thread_m, thread_n] in VARIANTS {
+            let threads = (m / thread_m) * (n / thread_n);
+            assert!((m * k).is_multiple_of(threads) && (n * k).is_multiple_of(threads), "{m}x{n}x{k}");
+            assert!(threads >= m, "the rows' sums take a thread each");
+        }
+    }
+}

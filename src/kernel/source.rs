@@ -1,6 +1,7 @@
 //! From a shader's file to the text a device compiles: includes and constants filled in.
 
 use super::Kernel;
+use std::collections::HashMap;
 
 /// Files under `shaders/lib/`, for `// include: NAME` lines.
 const LIBRARY: &[(&str, &str)] = &[
@@ -31,11 +32,76 @@ const LIBRARY: &[(&str, &str)] = &[
 
 /// The complete WGSL of a kernel with the given constants. A line `// include: NAME` becomes the text of
 /// `shaders/lib/NAME`, once; a line `const NAME = …u;` takes the constant's value. Text, not pipeline overrides: an array in a
-/// function cannot be sized by an override, and a constant in the text is folded by every compiler.
+/// function cannot be sized by an override, and a constant in the text is folded by every compiler. With the constant
+/// UNROLL at 1, the loops under `// unroll` lines are written out.
 pub fn shader_source(kernel: &Kernel, constants: &[(&str, u32)]) -> String {
     let mut text = String::new();
     expand(kernel.wgsl, constants, &mut Vec::new(), &mut text);
-    text
+    if constants.contains(&("UNROLL", 1)) { Unroller::new(&text).unroll(&text) } else { text }
+}
+
+/// Writes out loops.
+struct Unroller<'a> {
+    /// The text's `const NAME = …u;` lines.
+    constants: HashMap<&'a str, u32>,
+}
+
+impl<'a> Unroller<'a> {
+    fn new(text: &'a str) -> Self {
+        let constant = |line: &'a str| {
+            let (name, value) = line.strip_prefix("const ")?.split_once(" = ")?;
+            Some((name, value.strip_suffix("u;")?.parse().ok()?))
+        };
+        Unroller { constants: text.lines().filter_map(constant).collect() }
+    }
+
+    fn unroll(&self, text: &str) -> String {
+        let lines: Vec<&str> = text.lines().collect();
+        let mut unrolled = String::with_capacity(2 * text.len());
+        self.write(&lines, &mut unrolled);
+        unrolled
+    }
+
+    /// Copies lines, but writes out `for (var i = 0u; i < COUNT; i++) {` loops under `// unroll` lines: a block for each
+    /// turn, in which the counter is a constant. Loops of another form stay loops.
+    fn write(&self, lines: &[&str], text: &mut String) {
+        let mut index = 0;
+        while index < lines.len() {
+            let marked = lines[index].trim() == "// unroll";
+            if let Some((counter, turns, end)) = marked.then(|| self.counted_loop(lines, index + 1)).flatten() {
+                let indent = &lines[index][..indentation(lines[index])];
+                for turn in 0..turns {
+                    text.push_str(&format!("{indent}{{\n{indent}    const {counter} = {turn}u;\n"));
+                    self.write(&lines[index + 2..end], text);
+                    text.push_str(&format!("{indent}}}\n"));
+                }
+                index = end + 1;
+            } else {
+                text.push_str(lines[index]);
+                text.push('\n');
+                index += 1;
+            }
+        }
+    }
+
+    /// The counter, the number of turns and the last line of the loop that starts at a line.
+    fn counted_loop<'b>(&self, lines: &[&'b str], start: usize) -> Option<(&'b str, u32, usize)> {
+        let header = lines.get(start)?;
+        let (counter, rest) = header.trim_start().strip_prefix("for (var ")?.split_once(" = 0u; ")?;
+        let rest = rest.strip_prefix(counter)?.strip_prefix(" < ")?;
+        let (count, rest) = rest.split_once("; ")?;
+        if rest.strip_prefix(counter) != Some("++) {") {
+            return None;
+        }
+        let turns: Option<u32> = count.split(" * ").map(|name| self.constants.get(name).copied()).product();
+        let closes = |line: &&str| line.trim() == "}" && indentation(line) == indentation(header);
+        let end = start + 1 + lines[start + 1..].iter().position(closes)?;
+        Some((counter, turns?, end))
+    }
+}
+
+fn indentation(line: &str) -> usize {
+    line.len() - line.trim_start().len()
 }
 
 fn expand(source: &str, constants: &[(&str, u32)], included: &mut Vec<&'static str>, text: &mut String) {
@@ -60,5 +126,48 @@ fn expand(source: &str, constants: &[(&str, u32)], included: &mut Vec<&'static s
             None => text.push_str(line),
         }
         text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Unroller;
+
+    #[test]
+    fn marked_loops_are_written_out() {
+        let text = "\
+const M = 2u;
+const N = M * 2u;
+const K = 1u;
+fn f() {
+    // unroll
+    for (var i = 0u; i < M; i++) {
+        // unroll
+        for (var j = 0u; j < M * K; j++) {
+            x[i + j] = 0;
+        }
+    }
+    // unroll
+    for (var i = 1u; i < M; i++) {
+    }
+    // unroll
+    for (var i = 0u; i < unknown; i++) {
+    }
+}
+";
+        let unrolled = Unroller::new(text).unroll(text);
+        assert_eq!(unrolled.matches("const i = 0u;").count(), 1, "{unrolled}");
+        assert_eq!(unrolled.matches("const i = 1u;").count(), 1, "{unrolled}");
+        assert_eq!(unrolled.matches("x[i + j] = 0;").count(), 4, "{unrolled}");
+        assert_eq!(unrolled.matches("for (").count(), 2, "what is no plain count stays a loop\n{unrolled}");
+        assert_eq!(unrolled.matches('{').count(), unrolled.matches('}').count());
+    }
+
+    #[test]
+    fn every_mark_in_a_shader_stands_over_a_loop_that_can_be_written_out() {
+        for kernel in crate::kernel::REGISTRY {
+            let constants = [("UNROLL", 1)];
+            assert!(!super::shader_source(kernel, &constants).contains("// unroll"), "{}", kernel.name);
+        }
     }
 }

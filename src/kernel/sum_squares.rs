@@ -1,7 +1,7 @@
 //! Sums of squares in parts: norms of gradients and weights, and the L2 penalty.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, params, read, read_u32, state, write};
-use crate::plan::{Dispatch, Slice};
+use super::{Args, Case, Contents, Cost, Kernel, Real, params, read, read_u32, simd, state, write};
+use crate::plan::{Dispatch, SLICE_ALIGNMENT, Slice};
 
 params! {
     /// Shape of one launch.
@@ -29,7 +29,7 @@ pub static KERNEL: Kernel = Kernel {
     params: Params::FIELDS,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: None,
+    fast: Some(fast),
     cost,
     tolerance: 1e-5,
     cases,
@@ -76,9 +76,10 @@ pub fn dispatch(
     }
 }
 
+/// Threads of a workgroup: they decide which elements fall into which part.
+const THREADS: usize = 256;
+
 fn reference<T: Real>(args: &mut Args<T>) {
-    /// Threads of a workgroup: they decide which elements fall into which part.
-    const THREADS: usize = 256;
     let p: Params = args.params();
     let models = args.models();
     let [weights_only, with_l2] = ["WEIGHTS_ONLY", "WITH_L2"].map(|n| args.constant(n, 0) == 1);
@@ -105,6 +106,52 @@ fn reference<T: Real>(args: &mut Args<T>) {
             *part = T::from_f64(sum);
         }
     }
+}
+
+/// The same, a weight block at a time: within one, everything is a weight or nothing, and all falls into one part.
+fn fast(args: &mut Args<f32>) {
+    let p: Params = args.params();
+    let models = args.models();
+    let [weights_only, with_l2] = ["WEIGHTS_ONLY", "WITH_L2"].map(|n| args.constant(n, 0) == 1);
+    let [values, weights, weight_blocks, hyper, parts] = args.operands();
+    let (values, weights, weight_blocks) = (values.read(), weights.read(), weight_blocks.read_u32());
+    let (hyper, parts) = (hyper.read(), parts.write());
+    let (len, count) = (p.len as usize, p.parts as usize);
+    let mut sums = vec![0.0f64; count];
+    for model in 0..models {
+        let range = model * p.stride as usize..model * p.stride as usize + len;
+        let twice_l2 = if with_l2 { 2.0 * hyper[model * state::HYPER + state::L2] } else { 0.0 };
+        sums.fill(0.0);
+        let blocks = values[range.clone()].chunks(SLICE_ALIGNMENT).zip(weights[range].chunks(SLICE_ALIGNMENT));
+        let is_weight = weight_blocks[p.first as usize / SLICE_ALIGNMENT..].iter();
+        for (index, ((values, weights), &is_weight)) in blocks.zip(is_weight).enumerate() {
+            if weights_only && is_weight == 0 {
+                continue;
+            }
+            let decay = if is_weight == 1 { twice_l2 } else { 0.0 };
+            sums[index * SLICE_ALIGNMENT / THREADS % count] += f64::from(squares(values, weights, decay));
+        }
+        let first = model * p.output_stride as usize + p.output_first as usize;
+        parts[first..].iter_mut().zip(&sums).for_each(|(part, sum)| *part = *sum as f32);
+    }
+}
+
+/// Sum of `(value + decay * weight)^2` over at most [`SLICE_ALIGNMENT`] elements.
+fn squares(values: &[f32], weights: &[f32], decay: f32) -> f32 {
+    const LANES: usize = 16;
+    simd::vectorised(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0f32; LANES];
+            for (values, weights) in values.chunks(LANES).zip(weights.chunks(LANES)) {
+                for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
+                    let x = value + decay * weight;
+                    *sum += x * x;
+                }
+            }
+            sums.iter().sum()
+        },
+    )
 }
 
 fn cost(params: &[u32]) -> Cost {

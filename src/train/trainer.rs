@@ -3,7 +3,7 @@
 use super::checkpoint::Progress;
 use super::results::{Pending, PendingSteps};
 use super::{Member, Observer, Score, Tracker, TrainError, TrainerSpec, spec, upload};
-use crate::backend::{Backend, HostCounters, Session, Ticket};
+use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
 use crate::graph::{Evaluation, Fusion, NotFused, PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::plan::{BufferId, Plan, Program};
 use crate::recipe::{Metric, Record, ScheduleKind};
@@ -176,6 +176,13 @@ impl<'a> Trainer<'a> {
         }
         self.session.wait()?;
         Ok(start.elapsed())
+    }
+
+    /// Takes one step and says how long each of its launches took: for benchmarks.
+    pub fn profile_step(&mut self) -> Result<Vec<LaunchTime>, TrainError> {
+        self.write_hyper()?;
+        self.session.run(self.training.begin_epoch, 1)?;
+        Ok(self.session.profile(self.training.step)?)
     }
 
     /// Trains to the end, or until the observer interrupts.

@@ -76,18 +76,18 @@ fn large_backward_input() -> Vec<Case> {
 
 fn large_backward_weight() -> Vec<Case> {
     let make = |[rows, inputs, outputs, models]: [usize; 4], contents: &[Contents]| {
-        let [rows, inputs, outputs] = [rows, inputs, outputs].map(|n| n as u32);
-        let shape = dense_backward_weight::Params {
-            rows,
-            inputs,
-            outputs,
-            parameter_stride: inputs * outputs + outputs,
-            bias_offset: inputs * outputs,
-            input_stride: rows * inputs,
-        };
+        let layer = dense_backward_weight::Layer { rows, inputs, outputs, bias: true, split_rows: rows };
         let s = Case::slices(contents);
-        let operands = dense_backward_weight::Operands { output_gradient: s[0], input: s[1], gradient: s[2] };
-        dense_backward_weight::dispatch("large", shape, models, true, matmul::VARIANTS[0], operands)
+        let operands = dense_backward_weight::Operands {
+            output_gradient: s[0],
+            input: s[1],
+            input_stride: rows * inputs,
+            gradient: s[2],
+            bias_offset: inputs * outputs,
+            parameter_stride: inputs * outputs + outputs,
+            scratch: None,
+        };
+        dense_backward_weight::dispatches("large", layer, models, matmul::VARIANTS[0], operands).swap_remove(0)
     };
     large(make, |[rows, inputs, outputs, models]| {
         vec![models * rows * outputs, models * rows * inputs, models * (inputs * outputs + outputs)]

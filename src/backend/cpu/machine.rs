@@ -1,11 +1,12 @@
 //! Runs a plan's programs in host memory, in f32 (training) or in f64 (gradient checks).
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, LaunchTime};
 use crate::kernel::{Access, Args, Binding, Element, Kernel, MAX_BINDINGS, Operand, Real};
 use crate::plan::{BufferId, Dispatch, Limits, Plan, ProgramId, Slice};
 use arrayvec::ArrayVec;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Which implementation of a kernel to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +164,18 @@ impl<T: Scalar> Machine<T> {
                 execute(dispatch, &mut self.memory, self.implementation);
             }
         }
+    }
+
+    /// Runs a program once and times every dispatch.
+    pub fn profile(&mut self, program: ProgramId) -> Vec<LaunchTime> {
+        let dispatches = self.plan.programs[program.0].dispatches.iter();
+        let timed = dispatches.map(|dispatch| {
+            let start = Instant::now();
+            execute(dispatch, &mut self.memory, self.implementation);
+            let nanoseconds = start.elapsed().as_nanos() as f64;
+            LaunchTime { label: dispatch.label.clone(), kernel: dispatch.kernel.name, nanoseconds }
+        });
+        timed.collect()
     }
 
     /// The floats of a buffer of floats.

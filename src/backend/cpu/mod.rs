@@ -10,7 +10,7 @@ pub mod threads;
 
 pub use machine::{Data, Implementation, Machine, Memory, Scalar, execute};
 
-use super::{Backend, BackendError, DeviceInfo, HostCounters, Session, Ticket};
+use super::{Backend, BackendError, DeviceInfo, HostCounters, LaunchTime, Session, Ticket};
 use crate::plan::{BufferId, Limits, Plan, Program, ProgramId, Slice};
 use denormals::FlushDenormals;
 use std::collections::HashMap;
@@ -92,6 +92,23 @@ fn invalid(what: &str, message: String) -> BackendError {
 }
 
 impl CpuSession {
+    /// Works where a program's kernels run: on the pool's threads where it has a dispatch that is worth waking them.
+    fn on_threads<R: Send>(
+        &mut self,
+        program: ProgramId,
+        work: impl FnOnce(&mut Machine<f32>) -> R + Send,
+    ) -> Result<R, BackendError> {
+        let Some(&wants_threads) = self.wants_threads.get(program.0) else {
+            return Err(invalid("a run", format!("the plan has no program {}", program.0)));
+        };
+        // On a machine with one core this stays on the caller's thread, hence the guard inside.
+        let work = || {
+            let _flush = FlushDenormals::here();
+            work(&mut self.machine)
+        };
+        Ok(if wants_threads { threads::with_pool(work) } else { work() })
+    }
+
     fn check(&self, what: &str, slice: Slice) -> Result<(), BackendError> {
         match self.machine.plan().buffers.get(slice.buffer.0) {
             Some(buffer) if slice.offset.checked_add(slice.len).is_some_and(|end| end <= buffer.len) => Ok(()),
@@ -106,23 +123,15 @@ impl CpuSession {
 
 impl Session for CpuSession {
     fn run(&mut self, program: ProgramId, times: u32) -> Result<(), BackendError> {
-        let Some(&wants_threads) = self.wants_threads.get(program.0) else {
-            return Err(invalid("a run", format!("the plan has no program {}", program.0)));
-        };
-        if wants_threads {
-            // On a machine with one core this stays on the caller's thread, hence the guard inside.
-            threads::with_pool(|| {
-                let _flush = FlushDenormals::here();
-                self.machine.run(program, times);
-            });
-        } else {
-            let _flush = FlushDenormals::here();
-            self.machine.run(program, times);
-        }
+        self.on_threads(program, |machine| machine.run(program, times))?;
         self.counters.submits += 1;
         let dispatches = self.machine.plan().programs[program.0].dispatches.len();
         self.counters.dispatches += dispatches as u64 * u64::from(times);
         Ok(())
+    }
+
+    fn profile(&mut self, program: ProgramId) -> Result<Vec<LaunchTime>, BackendError> {
+        self.on_threads(program, |machine| machine.profile(program))
     }
 
     fn write(&mut self, buffer: BufferId, offset: usize, words: &[u32]) -> Result<(), BackendError> {

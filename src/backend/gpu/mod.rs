@@ -21,7 +21,6 @@ mod session;
 mod tests;
 
 pub use adapter::{AdapterLimits, AdapterReport, BackendName, DeviceChoice, DeviceKind};
-pub use profile::LaunchTime;
 pub use report::list_adapters;
 pub use session::GpuSession;
 

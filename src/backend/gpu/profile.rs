@@ -2,27 +2,15 @@
 
 use super::replay::Recording;
 use super::session::GpuSession;
-use crate::backend::{BackendError, Session};
+use crate::backend::{BackendError, LaunchTime, Session};
 use crate::plan::ProgramId;
 
 /// WebGPU allows this many queries in a set; a launch takes two.
 const LAUNCHES: usize = 2048;
 
-/// Time of one launch.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct LaunchTime {
-    /// What it computes.
-    pub label: String,
-    /// Its kernel.
-    pub kernel: &'static str,
-    /// Time on the GPU.
-    pub nanoseconds: f64,
-}
-
 impl GpuSession {
-    /// Runs a program once and says how long each of its launches took. Every launch gets a pass of its own, which costs
-    /// a little: the sum is more than a step of [`Session::run`] takes.
-    pub fn profile(&mut self, program: ProgramId) -> Result<Vec<LaunchTime>, BackendError> {
+    /// Every launch gets a pass of its own, which costs a little: the sum is more than a step of [`Session::run`] takes.
+    pub(super) fn profile_launches(&mut self, program: ProgramId) -> Result<Vec<LaunchTime>, BackendError> {
         if !self.device.features.contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Err(BackendError::NotFound(format!(
                 "{} takes no timestamps; bench without --profile times whole steps",

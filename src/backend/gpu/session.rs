@@ -5,7 +5,7 @@ use super::flight::Flights;
 use super::pipeline::Pipelines;
 use super::readback::Readback;
 use super::replay::{Recording, Replay};
-use crate::backend::{BackendError, HostCounters, Session, Ticket};
+use crate::backend::{BackendError, HostCounters, LaunchTime, Session, Ticket};
 use crate::plan::{BufferId, Plan, ProgramId, Slice};
 use std::sync::Arc;
 use std::time::Instant;
@@ -183,6 +183,10 @@ impl Session for GpuSession {
             self.flights.wait_for(flight)?;
         }
         self.readback.take(&self.device, ticket)
+    }
+
+    fn profile(&mut self, program: ProgramId) -> Result<Vec<LaunchTime>, BackendError> {
+        self.profile_launches(program)
     }
 
     fn wait(&mut self) -> Result<(), BackendError> {

@@ -1,0 +1,88 @@
+//! `bench`: times workloads and kernels.
+
+mod kernels;
+mod workload;
+
+use super::{CliError, Context, FusionArgs};
+use crate::kernel::REGISTRY;
+use clap::Args;
+
+/// Times the named workloads (bundled recipes) or kernels
+///
+/// Needs no data files: it trains on random data of the right shape. Every figure is the median of several repetitions
+/// after a warm-up.
+#[derive(Debug, Clone, Default, Args)]
+pub struct BenchArgs {
+    /// Workloads or kernels [default: all workloads but wide-mlp-4096]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Seconds of each repetition
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Repetitions
+    #[arg(long, default_value_t = 5)]
+    repeat: usize,
+    /// Also print where the time of a step goes, launch by launch
+    #[arg(long)]
+    profile: bool,
+    #[command(flatten)]
+    fusion: FusionArgs,
+}
+
+pub fn run(args: &BenchArgs, context: &Context) -> Result<(), CliError> {
+    let backend = context.open_backend()?;
+    let named: Vec<&str> = match args.names.is_empty() {
+        true => workload::WORKLOADS.iter().map(|(name, _)| *name).filter(|n| *n != "wide-mlp-4096").collect(),
+        false => args.names.iter().map(String::as_str).collect(),
+    };
+    context.say(format!("{} ({})", backend.info().device, backend.info().backend));
+    let mut peak = None;
+    for name in &named {
+        if let Some(kernel) = REGISTRY.iter().find(|k| k.name == *name) {
+            kernels::time(kernel, &*backend, args, context)?;
+        } else if let Some((workload, samples)) = workload::WORKLOADS.iter().find(|(w, _)| w == name) {
+            let peak = match peak {
+                Some(peak) => peak,
+                None => *peak.insert(kernels::measure_peak(&*backend, context)?),
+            };
+            workload::time(workload, *samples, peak, &*backend, args, context)?;
+        } else {
+            let workloads: Vec<&str> = workload::WORKLOADS.iter().map(|(name, _)| *name).collect();
+            let kernels: Vec<&str> = REGISTRY.iter().map(|k| k.name).collect();
+            return Err(CliError::Usage(format!(
+                "{name} is no workload ({}) and no kernel ({})",
+                workloads.join(", "),
+                kernels.join(", ")
+            )));
+        }
+    }
+    context.emit(&serde_json::json!({ "benchmarks": named.len(), "peak_tflops": peak }));
+    Ok(())
+}
+
+/// Seconds per step of several repetitions, and the steps of one.
+fn repeat(
+    args: &BenchArgs,
+    mut time: impl FnMut(u32) -> Result<std::time::Duration, CliError>,
+) -> Result<(u32, Vec<f64>), CliError> {
+    let mut steps = 1u32;
+    // Warm-up, which also finds out how many steps a repetition takes.
+    loop {
+        let took = time(steps)?.as_secs_f64();
+        if took >= args.seconds / 4.0 || steps >= 1 << 20 {
+            steps = ((f64::from(steps) * args.seconds / took.max(1e-9)) as u32).max(1);
+            break;
+        }
+        steps *= 2;
+    }
+    let times: Result<Vec<f64>, CliError> =
+        (0..args.repeat.max(1)).map(|_| Ok(time(steps)?.as_secs_f64() / f64::from(steps))).collect();
+    Ok((steps, times?))
+}
+
+/// Smallest, median and largest.
+fn spread(times: &[f64]) -> [f64; 3] {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    [sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]]
+}
