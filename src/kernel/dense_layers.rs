@@ -151,10 +151,11 @@ pub(super) fn put<T: Real>(trace: &mut [T], first: usize, values: &[T]) {
     trace[first..first + values.len()].copy_from_slice(values);
 }
 
-/// Networks for cases: widths, activations of the layers (the last one's too), and whether they have biases. Narrow and
-/// wide layers, with depths and widths around the sizes of blocks, lanes and tiles.
-#[cfg_attr(not(test), allow(clippy::type_complexity, reason = "a table"))]
-pub(super) const CASE_NETWORKS: [(&[usize], &[u32], bool); 9] = [
+/// A network for cases: widths from the inputs on, the layers' activations, and whether they have biases.
+type Network = (&'static [usize], &'static [u32], bool);
+
+/// Narrow and wide layers, with depths and widths around the sizes of blocks, lanes and tiles.
+pub(super) const CASE_NETWORKS: [Network; 9] = [
     (&[1, 1], &[0], true),
     (&[3, 17, 5], &[1, 0], true),
     (&[65, 10], &[3], false),
@@ -167,7 +168,7 @@ pub(super) const CASE_NETWORKS: [(&[usize], &[u32], bool); 9] = [
 ];
 
 /// The layers of a case's network, its parameters laid out with gaps; and the elements of one model's parameters.
-pub(super) fn case_layers((widths, activations, bias): (&[usize], &[u32], bool)) -> (DenseLayers, usize) {
+pub(super) fn case_layers((widths, activations, bias): Network) -> (DenseLayers, usize) {
     let mut at = 0;
     let mut place = |len: usize| {
         let first = at;
