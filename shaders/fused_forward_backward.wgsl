@@ -43,6 +43,8 @@ const OUTPUT_ACTIVATION = 0u;
 // include: reduce.wgsl
 // include: softmax_loss.wgsl
 
+// Features in a word of the data.
+const PER_WORD = 1u + 3u * BYTES;
 // Rows of a workgroup: one to each component of a vector.
 const BLOCK = 4u;
 const REDUCE_THREADS = THREADS;
@@ -115,14 +117,15 @@ fn gather_block(thread: u32) {
     }
     for (var word = thread; word < params.row_words; word += THREADS) {
         let bits = vec4(data[starts.x + word], data[starts.y + word], data[starts.z + word], data[starts.w + word]);
-        if BYTES == 1u {
-            for (var byte = 0u; byte < 4u; byte++) {
-                if word * 4u + byte < WIDTH_0 {
-                    set_input(word * 4u + byte, vec4<f32>((bits >> vec4(8u * byte)) & vec4(0xffu)));
-                }
+        for (var part = 0u; part < PER_WORD; part++) {
+            let feature = word * PER_WORD + part;
+            var raw = bitcast<vec4<f32>>(bits);
+            if BYTES == 1u {
+                raw = vec4<f32>((bits >> vec4(8u * part)) & vec4(0xffu));
             }
-        } else {
-            set_input(word, bitcast<vec4<f32>>(bits));
+            if feature < WIDTH_0 {
+                set_input(feature, raw);
+            }
         }
     }
     workgroupBarrier();

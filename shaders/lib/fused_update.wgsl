@@ -128,9 +128,8 @@ fn stage(thread: u32) {
     if thread < TILE_ROWS * TILE_OUTPUTS / 4u {
         tile_deltas[thread] = coming_deltas;
     }
-    for (var i = 0u; i < 4u; i++) {
-        tile_inputs[thread + i * THREADS] = coming_inputs[0][i];
-        tile_inputs[thread + (i + 4u) * THREADS] = coming_inputs[1][i];
+    for (var i = 0u; i < 8u; i++) {
+        tile_inputs[thread + i * THREADS] = coming_inputs[i / 4u][i % 4u];
     }
 }
 
