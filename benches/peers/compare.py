@@ -24,6 +24,9 @@ for r in rows(sys.argv[1]):
         ours[key] = r
 print(f"{'workload':24} {'precision':9} {'ours us/step':>12}   peer")
 for (name, precision), o in sorted(ours.items()):
-    peers = sorted((r for p in sys.argv[2:] for r in rows(p) if r["workload"] == name), key=lambda r: r["us_per_step"])
+    fastest = {}
+    for r in sorted((r for p in sys.argv[2:] for r in rows(p) if r["workload"] == name), key=lambda r: r["us_per_step"]):
+        fastest.setdefault((r["peer"], r["mode"], r["precision"], r["device"]), r)
+    peers = fastest.values()
     for r in peers:
         print(f"{name:24} {precision:9} {o['us_per_step']:12.1f}   {r['us_per_step'] / o['us_per_step']:6.2f}x  {r['peer']} {r['mode']} {r['precision']} {r['device']} ({r['us_per_step']:.1f})")
