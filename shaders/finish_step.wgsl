@@ -20,15 +20,9 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> log: array<f32>;
 
 const REDUCE_THREADS = 256u;
-// 1: a training step, which moves the optimizer's state on; 0: an evaluation.
-const TRAINING = 1u;
 
+// include: finish.wgsl
 // include: reduce.wgsl
-// include: step_state.wgsl
-
-fn is_finite(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
-}
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -49,31 +43,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if thread != 0u {
         return;
     }
-    let c = model * COUNTERS;
-    let s = model * SCALARS;
-    let h = model * HYPER;
-    let first = counters[c + BATCH] * params.rows;
-    let n = min(params.rows, params.examples - min(first, params.examples));
-    let count = f32(max(n, 1u));
-    let mean = loss / count + hyper[h + L2] * squares;
-    scalars[s + STEP_LOSS] = mean;
-    scalars[s + STEP_ACCURACY] = correct / count;
-    scalars[s + LOSS_SUM] += mean * f32(n);
-    scalars[s + CORRECT_SUM] += correct;
-    counters[c + SEEN] += n;
-    counters[c + BATCH] += 1u;
-    let step = counters[c + STEP];
-    if !is_finite(mean) && counters[c + NOT_FINITE] == 0u {
-        counters[c + NOT_FINITE] = step + 1u;
-    }
-    if TRAINING == 1u {
-        let entry = (model * params.log_steps + step % params.log_steps) * 2u;
-        log[entry] = mean;
-        log[entry + 1u] = correct / count;
-        counters[c + STEP] = step + 1u;
-        scalars[s + WARMUP] = min(1.0, f32(step + 2u) / hyper[h + WARMUP_STEPS]);
-        // 1 - beta^(t+1) = beta * (1 - beta^t) + (1 - beta): no cancellation, unlike 1 - pow(beta, t).
-        scalars[s + BETA1_CORRECTION] = hyper[h + BETA1] * scalars[s + BETA1_CORRECTION] + hyper[h + ONE_MINUS_BETA1];
-        scalars[s + BETA2_CORRECTION] = hyper[h + BETA2] * scalars[s + BETA2_CORRECTION] + hyper[h + ONE_MINUS_BETA2];
-    }
+    finish_batch(model, loss, correct, squares);
 }

@@ -23,17 +23,10 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> indices: array<u32>;
 
 const BYTES = 1u;
-const SHUFFLE = 1u;
-const PER_FEATURE = 0u;
 
+// include: examples.wgsl
 // include: grid.wgsl
-// include: permute.wgsl
 // include: step_state.wgsl
-
-fn scaled(value: f32, feature: u32) -> f32 {
-    let i = select(0u, feature, PER_FEATURE == 1u);
-    return (value - subtract[i]) / divide[i] + params.add;
-}
 
 @compute @workgroup_size(128)
 fn main(
@@ -52,10 +45,7 @@ fn main(
     let inside = position < params.examples;
     var example = 0u;
     if inside {
-        example = position;
-        if SHUFFLE == 1u {
-            example = permute(position, params.examples, counters[state + KEY]);
-        }
+        example = example_at(position, counters[state + KEY]);
     }
     // Past the end example is 0, so that the first part's launch clears the row.
     if example < params.first_example || example - params.first_example >= params.part_examples {

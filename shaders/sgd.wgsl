@@ -1,7 +1,5 @@
-// v = momentum * v + g, p -= learning_rate * v (or g + momentum * v for Nesterov), g = gradient + weight_decay * p
-//
-// As torch.optim.SGD. parameters, gradients and velocity are the same range of the flat buffers of all models, `len`
-// elements from element `first` on; one thread per element.
+// One step of stochastic gradient descent (lib/sgd_rule.wgsl). parameters, gradients and velocity are the same range of the
+// flat buffers of all models, `len` elements from element `first` on; one thread per element.
 struct Params {
     len: u32,
     first: u32,
@@ -18,11 +16,9 @@ struct Params {
 @group(0) @binding(6) var<storage, read> scalars: array<f32>;
 @group(0) @binding(7) var<storage, read> norm_parts: array<f32>;
 
-const WITH_MOMENTUM = 0u;
-const NESTEROV = 0u;
-
 // include: grid.wgsl
 // include: optimizer.wgsl
+// include: sgd_rule.wgsl
 
 @compute @workgroup_size(128)
 fn main(
@@ -35,14 +31,13 @@ fn main(
         return;
     }
     let model = (params.first + i) / params.parameter_stride;
-    let h = model * HYPER;
-    let parameter = parameters[i];
-    var step = loss_gradient(i, model, parameter) + hyper[h + WEIGHT_DECAY] * parameter;
+    var old = SgdElement(parameters[i], 0.0);
     if WITH_MOMENTUM == 1u {
-        let momentum = hyper[h + MOMENTUM];
-        let v = momentum * velocity[i] + step;
-        velocity[i] = v;
-        step = select(v, step + momentum * v, NESTEROV == 1u);
+        old.velocity = velocity[i];
     }
-    parameters[i] = parameter - learning_rate(model) * step;
+    let next = sgd_step(old, loss_gradient(i, model, old.parameter), learning_rate(model), model);
+    parameters[i] = next.parameter;
+    if WITH_MOMENTUM == 1u {
+        velocity[i] = next.velocity;
+    }
 }

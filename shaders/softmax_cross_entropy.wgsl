@@ -25,8 +25,7 @@ const GRADIENT = 1u;
 
 // include: batch.wgsl
 // include: grid.wgsl
-// include: math.wgsl
-// include: rows.wgsl
+// include: softmax_loss.wgsl
 
 fn label_of(row: u32) -> u32 {
     let example = indices[row];
@@ -36,6 +35,14 @@ fn label_of(row: u32) -> u32 {
     return params.classes;
 }
 
+fn output_at(row: u32, c: u32) -> f32 {
+    return logits[row * params.classes + c];
+}
+
+fn set_gradient(row: u32, c: u32, value: f32) {
+    gradient[row * params.classes + c] = value;
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -43,55 +50,16 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let row = linear_group(group, groups) * ROWS + thread / LANES;
-    let lane = thread % LANES;
     let rows = batch_rows(params.batch, params.examples, counters[group.z * COUNTERS + BATCH]);
     let model_row = group.z * params.batch + row;
-    let first = model_row * params.classes;
-    // What the loops run to: no column of a row that is not real.
-    let columns = select(0u, params.classes, row < rows);
-
-    var own = Largest(LOWEST, NONE);
-    for (var c = lane; c < columns; c += LANES) {
-        own = see(own, logits[first + c], c);
-    }
-    let largest = row_largest(own, thread);
-
     var label = params.classes;
     if row < rows {
         label = label_of(model_row);
     }
-    // The label's own term stays out of the sum: 1 - p[label] would cancel as p[label] nears 1.
-    var own_others = 0.0;
-    for (var c = lane; c < columns; c += LANES) {
-        if c != label {
-            own_others += exp_of(logits[first + c] - largest.value);
-        }
-    }
-    let others = row_sum(own_others, thread);
-
-    let valid = label < params.classes && largest.column != INVALID;
-    var gap = 0.0;
-    if label < columns {
-        gap = largest.value - logits[first + label];
-    }
-    let sum = others + exp_of(-gap);
-    if GRADIENT == 1u && row < params.batch {
-        let scale = 1.0 / (sum * f32(max(rows, 1u)));
-        for (var c = lane; c < params.classes; c += LANES) {
-            var value = 0.0;
-            if c == label {
-                value = -others * scale;
-            } else if c < columns {
-                value = exp_of(logits[first + c] - largest.value) * scale;
-            }
-            gradient[first + c] = select(value, not_a_number(c), c < columns && !valid);
-        }
-    }
-    if lane == 0u && row < params.batch {
-        // Above 0 the largest term, which is 1, is among the others: ln(1 + (sum - 1)).
-        let loss = log1p_of(select(sum - 1.0, others, label == largest.column)) + gap;
-        let real = row < rows;
-        row_loss[model_row] = select(0.0, select(not_a_number(row), loss, valid), real);
-        row_correct[model_row] = select(0.0, 1.0, real && valid && label == largest.column);
+    let stored = select(0u, params.classes, GRADIENT == 1u && row < params.batch);
+    let result = softmax_loss(model_row, row < rows, params.classes, stored, label, rows, thread);
+    if thread % LANES == 0u && row < params.batch {
+        row_loss[model_row] = result.loss;
+        row_correct[model_row] = result.correct;
     }
 }

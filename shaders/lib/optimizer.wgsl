@@ -4,6 +4,7 @@ const CLIP = 0u;
 // 1: the L2 penalty's gradient is added here, so that no pass over the weights is spent on it.
 const PENALTY = 0u;
 
+// include: penalty.wgsl
 // include: step_state.wgsl
 
 // The factor that brings the gradient's norm down to the limit (torch.nn.utils.clip_grad_norm_).
@@ -21,7 +22,7 @@ fn loss_gradient(i: u32, model: u32, parameter: f32) -> f32 {
     if PENALTY == 1u {
         let element = (params.first + i) % params.parameter_stride;
         if weight_blocks[element / 64u] == 1u {
-            gradient += 2.0 * hyper[model * HYPER + L2] * parameter;
+            gradient += penalty_gradient(parameter, model);
         }
     }
     if CLIP == 1u {

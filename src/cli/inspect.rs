@@ -2,7 +2,7 @@
 
 use super::inspect_plan::say_plan;
 use super::table::table;
-use super::{CliError, Context};
+use super::{CliError, Context, FusionArgs};
 use crate::data::{self, ArrayInfo};
 use crate::export::{SavedModel, parameter_hash};
 use crate::job::Job;
@@ -30,6 +30,8 @@ pub struct InspectArgs {
     /// Folder in which the recipe's data files are looked for
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    fusion: FusionArgs,
 }
 
 pub fn run(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
@@ -144,7 +146,7 @@ fn ready(mut recipe: Recipe, data: Option<&Path>) -> Result<Job, CliError> {
 
 /// Prints the plan of training with the recipe; gives the memory by role.
 fn plan(args: &InspectArgs, recipe: Recipe, context: &Context) -> Result<Value, CliError> {
-    say_plan(&ready(recipe, args.data.as_deref())?, context)
+    say_plan(&ready(recipe, args.data.as_deref())?, args.fusion.fusion(), context)
 }
 
 fn inspect_data(file: &str, context: &Context) -> Result<(), CliError> {

@@ -2,6 +2,7 @@
 
 use super::table::table;
 use super::{CliError, Context};
+use crate::graph::Fusion;
 use crate::job::Job;
 use crate::plan::{Dispatch, Plan, Role};
 use crate::train::{Member, Trainer};
@@ -9,12 +10,18 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Prints the launches of every program; gives the memory by role in bytes.
-pub fn say_plan(job: &Job, context: &Context) -> Result<Value, CliError> {
+pub fn say_plan(job: &Job, fusion: Fusion, context: &Context) -> Result<Value, CliError> {
     let backend = context.open_backend()?;
     let members = [Member::of(&job.recipe)];
     let spec = job.spec(&members);
-    let trainer = Trainer::new(&*backend, spec)?;
+    let trainer = Trainer::with_fusion(&*backend, spec, fusion)?;
     let plan = trainer.plan();
+    let reason = trainer.not_fused().map(ToString::to_string);
+    match &reason {
+        Some(reason) => context.say(format!("\nthe training step is not fused: {reason}")),
+        None => context.say("\nthe training step is fused"),
+    }
+    context.emit(&json!({ "fused": reason.is_none(), "not_fused": reason }));
     for program in &plan.programs {
         let flops: f64 = program.dispatches.iter().map(flops).sum();
         let launches = program.dispatches.len();

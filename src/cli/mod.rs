@@ -8,6 +8,7 @@ mod error;
 mod eval;
 mod examples;
 mod export;
+mod fusion_args;
 mod gallery;
 mod grad;
 mod inspect;
@@ -23,6 +24,7 @@ mod verify;
 
 pub use context::{BackendArg, Context, GlobalArgs};
 pub use error::CliError;
+pub use fusion_args::FusionArgs;
 pub use recipe_args::RecipeArgs;
 
 use clap::{Parser, Subcommand};

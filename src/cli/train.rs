@@ -1,6 +1,6 @@
 //! `train`.
 
-use super::{CliError, Context, RecipeArgs};
+use super::{CliError, Context, FusionArgs, RecipeArgs};
 use crate::backend::Backend;
 use crate::export::{SavedModel, load_parameters};
 use crate::job::Job;
@@ -32,6 +32,8 @@ pub struct TrainArgs {
     /// Initial weights (.safetensors or .npz with layers.N.weight, layers.N.bias)
     #[arg(long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) fusion: FusionArgs,
 }
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
@@ -48,7 +50,7 @@ pub(super) fn train(
 ) -> Result<(), CliError> {
     introduce(&job, backend, context);
     let members = [Member::of(&job.recipe)];
-    let mut trainer = Trainer::new(backend, job.spec(&members))?;
+    let mut trainer = Trainer::with_fusion(backend, job.spec(&members), args.fusion.fusion())?;
     context.say(memory(trainer.plan()));
     let folder = match (&args.resume, &checkpoint) {
         (Some(path), Some(checkpoint)) => {

@@ -1,5 +1,6 @@
 //! Builds the plan of a training run or an evaluation: buffers, programs, and the names the trainer knows them by.
 
+use super::fuse::{Fusion, NotFused, Request, StepBuffers};
 use super::memory::{self, Assignment};
 use super::{DataLayout, Graph, ParameterLayout, SourceBuffers, lower, lower_window};
 use crate::kernel::{self, Element, state};
@@ -23,6 +24,9 @@ pub enum BuildError {
     /// The plan does not fit the device.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A fused step was asked for.
+    #[error("the training step cannot be fused, as was asked for: {0}")]
+    NotFused(#[from] NotFused),
 }
 
 /// Programs and buffers of the training loop.
@@ -54,6 +58,8 @@ pub struct Training {
     pub log_steps: usize,
     /// Everything that a resumed run needs beside the parameters.
     pub state: Vec<BufferId>,
+    /// Why the step is not fused into two launches; nothing if it is.
+    pub not_fused: Option<NotFused>,
 }
 
 /// Programs and buffers of an evaluation over one set.
@@ -113,6 +119,7 @@ pub struct PlanBuilder<'a> {
     pub(super) gradients: BufferId,
     /// A word for bindings that a variant leaves untouched.
     pub(super) unused: BufferId,
+    pub(super) fusion: Fusion,
     evaluation: Option<(GraphMemory, [BufferId; 3])>,
 }
 
@@ -130,7 +137,23 @@ impl<'a> PlanBuilder<'a> {
             ["scaling.subtract", "scaling.divide"].map(|name| plan.buffer(name, Element::F32, scaling_len, Role::Data));
         let unused = plan.buffer("unused", Element::F32, 64, Role::Activations);
         let out = TrainingPlan { plan, layout, parameters, weight_blocks, hyper, scaling };
-        PlanBuilder { model, models, limits, out, scaling_add, gradients, unused, evaluation: None }
+        PlanBuilder {
+            model,
+            models,
+            limits,
+            out,
+            scaling_add,
+            gradients,
+            unused,
+            fusion: Fusion::Auto,
+            evaluation: None,
+        }
+    }
+
+    /// Says whether to fuse training steps.
+    pub fn fusion(mut self, fusion: Fusion) -> Self {
+        self.fusion = fusion;
+        self
     }
 
     /// Declares the buffers of a set of examples.
@@ -145,7 +168,7 @@ impl<'a> PlanBuilder<'a> {
         batch: usize,
         train: &TrainSpec,
         optimizer: &OptimizerSpec,
-    ) -> Training {
+    ) -> Result<Training, BuildError> {
         let examples = source.layout.examples;
         let mut graph = Graph::forward(self.model, true);
         graph.add_backward();
@@ -171,15 +194,26 @@ impl<'a> PlanBuilder<'a> {
         let norms = self.out.plan.buffer("train.norms", Element::F32, self.models * parameters * 2, Role::Metrics);
         let records = train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms));
         let mut recorded = records.then(|| [step.clone(), self.norm_records(norms, optimizer)].concat());
+        let request = Request { source, batch, train, optimizer };
+        let fused = self.fusable(&memory.graph, &request);
         let mut update: Vec<Dispatch> = self.gradient_norm(norm, optimizer).into_iter().collect();
         update.extend(self.update(optimizer, &moments, scalars, norm));
         update.push(bookkeeping);
         for program in std::iter::once(&mut step).chain(&mut recorded) {
             program.extend_from_slice(&update);
         }
+        let state = StepBuffers { counters, scalars, log, log_steps, moments: &moments };
+        let not_fused = match fused {
+            Ok(layers) => {
+                step = self.fused_step(&layers, &request, &state);
+                None
+            }
+            Err(reason) if self.fusion == Fusion::Always => return Err(reason.into()),
+            Err(reason) => Some(reason),
+        };
         let begin = self.begin("train begin epoch", counters, scalars);
         let steps_per_epoch = if train.drop_last { examples / batch } else { examples.div_ceil(batch) };
-        Training {
+        Ok(Training {
             begin_epoch: self.out.plan.program("train begin epoch", vec![begin]),
             step: self.out.plan.program("train step", step),
             gradient: self.out.plan.program("gradient", gradient),
@@ -193,7 +227,8 @@ impl<'a> PlanBuilder<'a> {
             log,
             log_steps,
             state: moments.into_iter().chain([counters, scalars]).collect(),
-        }
+            not_fused,
+        })
     }
 
     /// Adds the programs of an evaluation over `source`. All evaluations share their memory, so they take the batch of

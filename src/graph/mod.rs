@@ -4,6 +4,7 @@
 mod backward;
 mod builder;
 mod forward;
+mod fuse;
 mod lower;
 mod lower_window;
 pub mod memory;
@@ -11,6 +12,7 @@ mod parameters;
 mod sources;
 
 pub use builder::{BuildError, Evaluation, PlanBuilder, Training, TrainingPlan};
+pub use fuse::{Fusion, NotFused};
 pub use lower::hyper_words;
 pub use parameters::ParameterLayout;
 pub use sources::{DataLayout, SourceBuffers, TargetLayout};

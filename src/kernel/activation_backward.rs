@@ -55,7 +55,7 @@ pub fn dispatch(
     }
 }
 
-fn reference<T: Real>(args: &mut Args<T>) {
+pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let (count, kind) = (args.params::<Params>().len as usize * args.models(), args.constant("ACTIVATION", 0));
     let [output_gradient, saved, input_gradient] = args.operands();
     let (output_gradient, saved, input_gradient) = (output_gradient.read(), saved.read(), input_gradient.write());

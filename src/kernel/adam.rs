@@ -76,7 +76,7 @@ pub fn dispatch(label: impl Into<String>, shape: Params, terms: Terms, operands:
     }
 }
 
-fn reference<T: Real>(args: &mut Args<T>) {
+pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let [decoupled, clip, penalty] = ["DECOUPLED", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
     let [parameters, gradients, mean, variance, weight_blocks, hyper, scalars, norm_parts] = args.operands();

@@ -67,7 +67,7 @@ pub fn dispatch(
     }
 }
 
-fn reference<T: Real>(args: &mut Args<T>) {
+pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
     let [output_gradient, weight, saved, input_gradient] = args.operands();

@@ -165,7 +165,7 @@ impl Params {
     }
 }
 
-fn reference<T: Real>(args: &mut Args<T>) {
+pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, has_bias) = (args.models(), args.constant("ROW_SUMS", 0) == 1);
     let [output_gradient, input, gradient] = args.operands();

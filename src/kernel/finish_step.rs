@@ -77,7 +77,7 @@ pub fn dispatch(
     }
 }
 
-fn reference<T: Real>(args: &mut Args<T>) {
+pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, training) = (args.models(), args.constant("TRAINING", 1) == 1);
     let [row_loss, row_correct, penalty, hyper, counters, scalars, log] = args.operands();

@@ -97,7 +97,7 @@ fn example(p: &Params, counters: &[u32], row: u32, shuffle: bool) -> Option<u32>
         .then(|| if shuffle { hash::permute(position, p.examples, counters[state::KEY]) } else { position })
 }
 
-fn reference<T: Real>(args: &mut Args<T>) {
+pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let models = args.models();
     let [bytes, shuffle, per_feature] = ["BYTES", "SHUFFLE", "PER_FEATURE"].map(|n| args.constant(n, 0) == 1);

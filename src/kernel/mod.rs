@@ -24,11 +24,16 @@ mod correlate;
 pub mod dense_backward_input;
 pub mod dense_backward_weight;
 pub mod dense_forward;
+pub mod dense_layers;
 #[cfg(test)]
 mod difference;
 pub mod dropout;
 pub mod fast_math;
 pub mod finish_step;
+pub mod fused_forward_backward;
+pub mod fused_update;
+pub mod fused_update_adam;
+pub mod fused_update_sgd;
 pub mod gather;
 pub mod hash;
 pub mod loss;
@@ -51,6 +56,7 @@ pub mod sum_squares;
 
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
 pub use case::{Case, Contents};
+pub use dense_layers::{DenseLayer, DenseLayers};
 pub use source::shader_source;
 
 /// Element type of a buffer; every element takes four bytes.
@@ -213,4 +219,7 @@ pub static REGISTRY: &[&Kernel] = &[
     &adam::KERNEL,
     &begin_epoch::KERNEL,
     &finish_step::KERNEL,
+    &fused_forward_backward::KERNEL,
+    &fused_update_sgd::KERNEL,
+    &fused_update_adam::KERNEL,
 ];

@@ -76,7 +76,7 @@ pub fn dispatch(label: impl Into<String>, shape: Params, terms: Terms, operands:
     }
 }
 
-fn reference<T: Real>(args: &mut Args<T>) {
+pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let [momentum, nesterov, clip, penalty] =
         ["WITH_MOMENTUM", "NESTEROV", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);

@@ -64,7 +64,7 @@ fn label(labels: &[u32], index: u32, classes: usize) -> Option<usize> {
     labels.get(index as usize).map(|&label| label as usize).filter(|&label| label < classes)
 }
 
-fn reference<T: Real>(args: &mut Args<T>) {
+pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
     let [logits, labels, indices, counters, gradient, row_loss, row_correct] = args.operands();

@@ -15,12 +15,22 @@ pub struct Limits {
     pub workgroups: u32,
     /// Workgroups that keep the device busy: below this, smaller tiles are better than fewer workgroups.
     pub busy_workgroups: usize,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// A launch takes time of its own, as on a GPU: few launches that do much are better than many.
+    pub costly_launches: bool,
 }
 
 impl Limits {
     /// No limits but those of the address space: what the CPU backend has.
-    pub const UNLIMITED: Limits =
-        Limits { buffer_bytes: u64::MAX, binding_bytes: u64::MAX, workgroups: u32::MAX, busy_workgroups: 1 };
+    pub const UNLIMITED: Limits = Limits {
+        buffer_bytes: u64::MAX,
+        binding_bytes: u64::MAX,
+        workgroups: u32::MAX,
+        busy_workgroups: 1,
+        workgroup_bytes: u32::MAX,
+        costly_launches: false,
+    };
 }
 
 /// Why a plan cannot run.

@@ -127,7 +127,7 @@ fn bytes(backend: &dyn Backend, spec: &TrainerSpec) -> Option<u64> {
     let mut builder =
         PlanBuilder::new(spec.model, models, spec.scaling.subtract.len(), spec.scaling.add, backend.limits());
     let source = builder.source("train", spec::layout(&data.train)).ok()?;
-    builder.training(&source, spec.batch(), spec.train, optimizer);
+    builder.training(&source, spec.batch(), spec.train, optimizer).ok()?;
     let held_out: Vec<_> = data.validation.iter().chain(&data.test).collect();
     let largest = held_out.iter().map(|set| set.features.count).max().unwrap_or(0);
     let batch = spec::evaluation_batch(spec.model, largest);

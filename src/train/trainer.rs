@@ -4,7 +4,7 @@ use super::checkpoint::Progress;
 use super::results::{Pending, PendingSteps};
 use super::{Member, Observer, Score, Tracker, TrainError, TrainerSpec, check, spec, upload};
 use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
-use crate::graph::{Evaluation, PlanBuilder, Training, TrainingPlan, hyper_words};
+use crate::graph::{Evaluation, Fusion, NotFused, PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::plan::{BufferId, Plan, Program};
 use crate::recipe::{Metric, Record, ScheduleKind};
 use std::collections::VecDeque;
@@ -65,14 +65,20 @@ pub struct Outcome {
 impl<'a> Trainer<'a> {
     /// Plans, allocates and uploads. The weights are zero until [`Trainer::set_parameters`].
     pub fn new(backend: &dyn Backend, spec: TrainerSpec<'a>) -> Result<Self, TrainError> {
+        Trainer::with_fusion(backend, spec, Fusion::Auto)
+    }
+
+    /// The same, with training steps fused or not as `fusion` says.
+    pub fn with_fusion(backend: &dyn Backend, spec: TrainerSpec<'a>, fusion: Fusion) -> Result<Self, TrainError> {
         check::check(&spec)?;
         let models = spec.members.len();
         let data = spec.dataset;
         let optimizer = &spec.members[0].optimizer;
         let mut builder =
             PlanBuilder::new(spec.model, models, spec.scaling.subtract.len(), spec.scaling.add, backend.limits());
+        builder = builder.fusion(fusion);
         let source = builder.source("train", spec::layout(&data.train))?;
-        let training = builder.training(&source, spec.batch(), spec.train, optimizer);
+        let training = builder.training(&source, spec.batch(), spec.train, optimizer)?;
         let held_out = [("validation", &data.validation), ("test", &data.test)];
         let largest = held_out.iter().filter_map(|(_, set)| Some(set.as_ref()?.features.count)).max().unwrap_or(0);
         let batch = spec::evaluation_batch(spec.model, largest);
@@ -122,6 +128,11 @@ impl<'a> Trainer<'a> {
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Why a training step is not fused into two launches; nothing if it is.
+    pub fn not_fused(&self) -> Option<&NotFused> {
+        self.training.not_fused.as_ref()
     }
 
     /// What one step runs.

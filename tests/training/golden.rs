@@ -6,11 +6,12 @@ use crate::common;
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::{CpuBackend, Implementation, Machine};
 use gputrain::data::read_array;
+use gputrain::graph::{BuildError, Fusion};
 use gputrain::kernel::{
     Element, activation, activation_backward, activation_forward, softmax_backward, softmax_forward,
 };
 use gputrain::plan::{Dispatch, Plan, Role, Slice};
-use gputrain::train::{EpochMetrics, Observer, StepMetrics, Stop, Trainer};
+use gputrain::train::{EpochMetrics, Observer, StepMetrics, Stop, TrainError, Trainer};
 use gputrain::verify::{DoublePrecision, Options};
 use std::sync::Arc;
 
@@ -168,8 +169,7 @@ fn gradients_on_vulkan_are_pytorchs() {
 }
 
 /// Errors of one training: the worst step's loss, and the worst final tensor.
-fn train(backend: &dyn Backend, case: &GoldenCase) -> (f64, f64) {
-    let mut trainer = Trainer::new(backend, case.spec()).unwrap();
+fn train(trainer: &mut Trainer, case: &GoldenCase) -> (f64, f64) {
     trainer.set_parameters(0, &case.initial).unwrap();
     let mut curve = Curve::default();
     assert_eq!(trainer.train(&mut curve).unwrap(), Stop::Finished, "{}", case.name);
@@ -191,10 +191,18 @@ fn train(backend: &dyn Backend, case: &GoldenCase) -> (f64, f64) {
 /// rounding are an estimate of the size of the effect, not a bound.
 const SPREADS: f64 = 5.0;
 
-fn trainings_agree(backend: &dyn Backend) {
+/// Trains every case that can be trained so; returns how many were, and in how many of them the step was fused.
+fn trainings_agree(backend: &dyn Backend, fusion: Fusion) -> [usize; 2] {
     let (mut losses, mut finals, mut failed) = (Worst::default(), Worst::default(), Vec::new());
+    let mut counts = [0; 2];
     for case in GoldenCase::all() {
-        let (loss, last) = train(backend, &case);
+        let mut trainer = match Trainer::with_fusion(backend, case.spec(), fusion) {
+            Err(TrainError::Build(BuildError::NotFused(_))) if fusion == Fusion::Always => continue,
+            other => other.unwrap(),
+        };
+        counts[0] += 1;
+        counts[1] += usize::from(trainer.not_fused().is_none());
+        let (loss, last) = train(&mut trainer, &case);
         losses.add(loss, &case.name);
         finals.add(last / case.last_spread, &case.name);
         if loss.is_nan() || loss > 1e-4 || last > SPREADS * case.last_spread {
@@ -208,17 +216,35 @@ fn trainings_agree(backend: &dyn Backend) {
         losses.0, losses.1, finals.0, finals.1
     );
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+    counts
 }
 
 #[test]
 fn trainings_on_the_cpu_follow_pytorchs() {
-    trainings_agree(&CpuBackend::new());
+    let [trained, fused] = trainings_agree(&CpuBackend::new(), Fusion::Auto);
+    assert!(trained >= 76 && fused == 0, "{fused} of {trained} were fused");
+}
+
+/// The fused kernels' specification.
+#[test]
+fn fused_trainings_on_the_cpu_follow_pytorchs() {
+    let [trained, fused] = trainings_agree(&CpuBackend::new(), Fusion::Always);
+    assert!(trained >= 25 && fused == trained, "{fused} of {trained} were fused");
 }
 
 #[test]
 fn trainings_on_vulkan_follow_pytorchs() {
     if let Some(backend) = common::vulkan() {
-        trainings_agree(&backend);
+        let [trained, fused] = trainings_agree(&backend, Fusion::Auto);
+        assert!(trained >= 76 && fused >= 25, "{fused} of {trained} were fused");
+    }
+}
+
+#[test]
+fn unfused_trainings_on_vulkan_follow_pytorchs() {
+    if let Some(backend) = common::vulkan() {
+        let [trained, fused] = trainings_agree(&backend, Fusion::Never);
+        assert!(trained >= 76 && fused == 0, "{fused} of {trained} were fused");
     }
 }
 

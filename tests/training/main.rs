@@ -5,6 +5,7 @@ mod cases;
 mod cli_models;
 #[path = "../common/mod.rs"]
 mod common;
+mod fused;
 mod gallery;
 mod golden;
 mod gpu;

@@ -118,9 +118,13 @@ fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
     let common = [("train.shuffle", "true"), ("train.epochs", "3"), ("data.validation", "20")];
     let plateau = ("schedule", "{ kind = \"plateau\", metric = \"validation_loss\", factor = 0.5, patience = 0 }");
     let stop = ("train.early_stop", "{ metric = \"validation_accuracy\", patience = 1 }");
-    let cases: [(&str, Vec<(&str, &str)>); 3] = [
+    // Without norms the step is fused on a GPU.
+    let fused = [("train.record", "[\"validation\"]"), ("train.log_every", "1")];
+    let cases: [(&str, Vec<(&str, &str)>); 5] = [
         ("optimizer-adam", vec![detailed]),
+        ("optimizer-adam", fused.to_vec()),
         ("optimizer-momentum", vec![detailed, plateau, stop]),
+        ("optimizer-momentum", [&fused[..], &[plateau, stop]].concat()),
         // Checkpoints every other step: launches of one step and of two.
         ("conv-l2-momentum", vec![("train.checkpoint_steps", "2")]),
     ];

@@ -156,6 +156,8 @@ impl Device {
             workgroups: self.limits.max_compute_workgroups_per_dimension,
             // A software adapter runs one workgroup per core; a GPU holds several on each of its tens of multiprocessors.
             busy_workgroups: if self.report.kind == DeviceKind::Software { 4 } else { 256 },
+            workgroup_bytes: self.limits.max_compute_workgroup_storage_size,
+            costly_launches: true,
         }
     }
 

@@ -3,7 +3,7 @@
 mod kernels;
 mod workload;
 
-use super::{CliError, Context};
+use super::{CliError, Context, FusionArgs};
 use crate::kernel::REGISTRY;
 use clap::Args;
 
@@ -25,6 +25,8 @@ pub struct BenchArgs {
     /// Also print where the time of a step goes, launch by launch
     #[arg(long)]
     profile: bool,
+    #[command(flatten)]
+    fusion: FusionArgs,
 }
 
 pub fn run(args: &BenchArgs, context: &Context) -> Result<(), CliError> {

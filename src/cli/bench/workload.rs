@@ -62,7 +62,7 @@ pub(super) fn time(
     let mut train = recipe.train.clone();
     (train.early_stop, train.record) = (None, Vec::new());
     let spec = TrainerSpec { model: &model, dataset: &dataset, scaling: &scaling, train: &train, members: &members };
-    let mut trainer = Trainer::new(backend, spec)?;
+    let mut trainer = Trainer::with_fusion(backend, spec, args.fusion.fusion())?;
     trainer.set_parameters(0, &model.initialise(recipe.seed))?;
 
     let (steps, times) = repeat(args, |steps| Ok(trainer.time_steps(steps)?))?;

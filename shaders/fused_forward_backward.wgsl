@@ -1,0 +1,422 @@
+// Forward pass, loss and backward pass of a network of dense layers with softmax cross-entropy, for BLOCK rows of a batch.
+//
+// A workgroup gathers its rows from the data set, takes them through all layers and the gradients back, and leaves in
+// `trace` (lib/dense_layers.wgsl) what the weights' update needs. data, labels, subtract and divide are those of gather and
+// softmax_cross_entropy; counters (models, COUNTERS), scalars (models, SCALARS), parameters of model z at
+// z * parameter_stride, trace of model z at z * trace_stride. Grid: x over blocks of rows, z over models.
+//
+// All that matters here is latency. So loads that do not depend on each other come before what uses the first of them, and
+// every thread has a part in every product: its depth is split over as many lanes as there are threads for an output.
+struct Params {
+    rows: u32,
+    examples: u32,
+    row_words: u32,
+    parameter_stride: u32,
+    trace_stride: u32,
+    // Multiply-adds per row: for the cost alone.
+    multiply_adds: u32,
+    add: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> data: array<u32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read> subtract: array<f32>;
+@group(0) @binding(4) var<storage, read> divide: array<f32>;
+@group(0) @binding(5) var<storage, read> counters: array<u32>;
+@group(0) @binding(6) var<storage, read> scalars: array<f32>;
+@group(0) @binding(7) var<storage, read> parameters: array<f32>;
+@group(0) @binding(8) var<storage, read_write> trace: array<f32>;
+
+const BYTES = 1u;
+// 1: loops that are marked are written out.
+const UNROLL = 0u;
+// 1: the squared weights are summed.
+const SQUARES = 0u;
+// The last layer's activation.
+const OUTPUT_ACTIVATION = 0u;
+
+// include: activation.wgsl
+// include: batch.wgsl
+// include: dense_layers.wgsl
+// include: examples.wgsl
+// include: reduce.wgsl
+// include: softmax_loss.wgsl
+
+// Features in a word of the data.
+const PER_WORD = 1u + 3u * BYTES;
+// Rows of a workgroup: one to each component of a vector.
+const BLOCK = 4u;
+const REDUCE_THREADS = THREADS;
+// From so many weights on a thread takes four outputs, so that a value read from workgroup memory serves four products.
+const WIDE = 16384u;
+// Most threads that share an output.
+const MOST_LANES = 32u;
+
+var<workgroup> examples: array<u32, BLOCK>;
+var<workgroup> block_labels: array<u32, BLOCK>;
+// Activations; on the way back gradients take their place.
+var<workgroup> values: array<vec4<f32>, VALUES>;
+var<workgroup> partials: array<vec4<f32>, THREADS>;
+// Gradients at the network's outputs, output by output: single numbers, since threads that write components of one vector
+// may undo each other's work.
+var<workgroup> loss_gradients: array<f32, OUTPUTS * BLOCK>;
+var<private> sums: array<vec4<f32>, 4>;
+var<private> model: u32;
+// The workgroup's first row, and the batch's number of real rows.
+var<private> first_row: u32;
+var<private> real_rows: u32;
+
+// Where a row's example, of this block, lies in a matrix of the trace.
+fn row_at(matrix: u32, row: u32, columns: u32) -> u32 {
+    return matrix + (first_row + row) * columns;
+}
+
+// Puts one column of the block into a matrix of the trace.
+fn store_column(matrix: u32, columns: u32, column: u32, value: vec4<f32>) {
+    // unroll
+    for (var row = 0u; row < BLOCK; row++) {
+        if first_row + row < params.rows {
+            trace[row_at(matrix, row, columns) + column] = value[row];
+        }
+    }
+}
+
+// Scales one feature of the block's rows.
+fn set_input(feature: u32, raw: vec4<f32>) {
+    let x = vec4(
+        scaled(raw.x, feature),
+        scaled(raw.y, feature),
+        scaled(raw.z, feature),
+        scaled(raw.w, feature),
+    );
+    let real = vec4(first_row) + vec4(0u, 1u, 2u, 3u) < vec4(real_rows);
+    let value = select(vec4<f32>(0.0), x, real);
+    values[feature] = value;
+    store_column(input_trace(layer(1u), model), WIDTH_0, feature, value);
+}
+
+fn gather_block(thread: u32) {
+    let state = model * COUNTERS;
+    if thread < BLOCK {
+        // A row that is not real takes the first example, which is then cleared.
+        var example = 0u;
+        if first_row + thread < real_rows {
+            example = example_at(counters[state + BATCH] * params.rows + first_row + thread, counters[state + KEY]);
+        }
+        examples[thread] = example;
+    }
+    workgroupBarrier();
+    let starts = vec4(examples[0], examples[1], examples[2], examples[3]) * params.row_words;
+    if thread < BLOCK {
+        var label = OUTPUTS;
+        if examples[thread] < arrayLength(&labels) {
+            label = labels[examples[thread]];
+        }
+        block_labels[thread] = label;
+    }
+    for (var word = thread; word < params.row_words; word += THREADS) {
+        let bits = vec4(data[starts.x + word], data[starts.y + word], data[starts.z + word], data[starts.w + word]);
+        for (var part = 0u; part < PER_WORD; part++) {
+            let feature = word * PER_WORD + part;
+            var raw = bitcast<vec4<f32>>(bits);
+            if BYTES == 1u {
+                raw = vec4<f32>((bits >> vec4(8u * part)) & vec4(0xffu));
+            }
+            if feature < WIDTH_0 {
+                set_input(feature, raw);
+            }
+        }
+    }
+    workgroupBarrier();
+}
+
+// Four weights from `first` on, `step` apart.
+fn weights_at(first: u32, step: u32) -> vec4<f32> {
+    return vec4(
+        parameters[first],
+        parameters[first + step],
+        parameters[first + 2u * step],
+        parameters[first + 3u * step],
+    );
+}
+
+// The same, the last of them again for what is behind `last`.
+fn weights_until(first: u32, step: u32, last: u32) -> vec4<f32> {
+    let at = min(vec4(first) + vec4(0u, 1u, 2u, 3u) * step, vec4(last));
+    return vec4(parameters[at.x], parameters[at.y], parameters[at.z], parameters[at.w]);
+}
+
+// Four values from `first` on, `step` apart, as the columns of a matrix.
+fn values_at(first: u32, step: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(values[first], values[first + step], values[first + 2u * step], values[first + 3u * step]);
+}
+
+fn value_before(at: u32, end: u32) -> vec4<f32> {
+    return select(vec4<f32>(0.0), values[min(at, end - 1u)], at < end);
+}
+
+// The same, zeros for what is not before `end`.
+fn values_before(first: u32, step: u32, end: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        value_before(first, end),
+        value_before(first + step, end),
+        value_before(first + 2u * step, end),
+        value_before(first + 3u * step, end),
+    );
+}
+
+// This lane's part of a sum over `depth` values from `source` on, times the weights from `start` on, `step` apart.
+fn lane_sum(start: u32, step: u32, source: u32, depth: u32, lane: u32, lanes: u32) -> vec4<f32> {
+    let stride = lanes * step;
+    var sum = vec4<f32>(0.0);
+    var d = lane;
+    for (; d + 7u * lanes < depth; d += 8u * lanes) {
+        let low = weights_at(start + d * step, stride);
+        let high = weights_at(start + (d + 4u * lanes) * step, stride);
+        sum += values_at(source + d, lanes) * low;
+        sum += values_at(source + d + 4u * lanes, lanes) * high;
+    }
+    if d < depth {
+        let last = start + (depth - 1u) * step;
+        let end = source + depth;
+        let low = weights_until(start + d * step, stride, last);
+        let high = weights_until(start + (d + 4u * lanes) * step, stride, last);
+        sum += values_before(source + d, lanes, end) * low;
+        sum += values_before(source + d + 4u * lanes, lanes, end) * high;
+    }
+    return sum;
+}
+
+// The weights of four outputs at four depths, as the columns of a matrix for each output.
+struct Weights {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+    d: vec4<f32>,
+}
+
+fn four_weights(starts: vec4<u32>, depth: u32, lanes: u32) -> Weights {
+    let first = starts + vec4(depth);
+    return Weights(
+        weights_at(first.x, lanes),
+        weights_at(first.y, lanes),
+        weights_at(first.z, lanes),
+        weights_at(first.w, lanes),
+    );
+}
+
+fn four_weights_until(starts: vec4<u32>, depth: u32, lanes: u32, last: u32) -> Weights {
+    let first = starts + vec4(depth);
+    let end = starts + vec4(last);
+    return Weights(
+        weights_until(first.x, lanes, end.x),
+        weights_until(first.y, lanes, end.y),
+        weights_until(first.z, lanes, end.z),
+        weights_until(first.w, lanes, end.w),
+    );
+}
+
+fn add_products(x: mat4x4<f32>, w: Weights) {
+    sums[0] += x * w.a;
+    sums[1] += x * w.b;
+    sums[2] += x * w.c;
+    sums[3] += x * w.d;
+}
+
+// The same for four outputs, whose weights begin at `starts` and lie one behind the other, added to `sums`.
+fn lane_sums(starts: vec4<u32>, source: u32, depth: u32, lane: u32, lanes: u32) {
+    var d = lane;
+    for (; d + 7u * lanes < depth; d += 8u * lanes) {
+        let low = four_weights(starts, d, lanes);
+        let high = four_weights(starts, d + 4u * lanes, lanes);
+        add_products(values_at(source + d, lanes), low);
+        add_products(values_at(source + d + 4u * lanes, lanes), high);
+    }
+    if d < depth {
+        let end = source + depth;
+        let low = four_weights_until(starts, d, lanes, depth - 1u);
+        let high = four_weights_until(starts, d + 4u * lanes, lanes, depth - 1u);
+        add_products(values_before(source + d, lanes, end), low);
+        add_products(values_before(source + d + 4u * lanes, lanes, end), high);
+    }
+}
+
+// Adds up `count` parts, `step` apart.
+fn sum_of_parts(first: u32, count: u32, step: u32) -> vec4<f32> {
+    var sum = partials[first];
+    for (var part = 1u; part < count; part++) {
+        sum += partials[first + part * step];
+    }
+    return sum;
+}
+
+// Adds up the lanes of `count` outputs from `first` on and makes activations of them. A lane's part is `sum`; those of one
+// output are side by side. Contains barriers: call it in uniform control flow.
+fn store_outputs(l: Layer, first: u32, count: u32, lanes: u32, sum: vec4<f32>, thread: u32) {
+    partials[thread] = sum;
+    workgroupBarrier();
+    if thread < count {
+        var y = sum_of_parts(thread * lanes, lanes, 1u);
+        for (var row = 0u; row < BLOCK; row++) {
+            y[row] = activate(y[row], l.activation);
+        }
+        values[l.first_output + first + thread] = y;
+        // The network's outputs are no layer's inputs.
+        if l.first_output < INPUTS {
+            let matrix = model * params.trace_stride + l.first_output * params.rows;
+            store_column(matrix, l.outputs, first + thread, y);
+        }
+    }
+    workgroupBarrier();
+}
+
+// A layer's outputs for the block.
+fn forward(l: Layer, thread: u32) {
+    let per_thread = select(1u, 4u, l.inputs * l.outputs >= WIDE);
+    for (var first = 0u; first < l.outputs; first += per_thread * THREADS) {
+        // A thread's outputs are `groups` apart.
+        let outputs = min(l.outputs - first, per_thread * THREADS);
+        let groups = (outputs + per_thread - 1u) / per_thread;
+        let lanes = min(min(THREADS / groups, l.inputs), MOST_LANES);
+        let lane = thread % lanes;
+        let group = thread / lanes;
+        sums[0] = vec4<f32>(0.0);
+        sums[1] = vec4<f32>(0.0);
+        sums[2] = vec4<f32>(0.0);
+        sums[3] = vec4<f32>(0.0);
+        if group < groups {
+            let own = min(vec4(group) + vec4(0u, 1u, 2u, 3u) * groups, vec4(outputs - 1u)) + vec4(first);
+            if l.bias != NO_BIAS && lane == 0u {
+                let biases = model * params.parameter_stride + l.bias;
+                sums[0] = vec4(parameters[biases + own.x]);
+                if per_thread > 1u {
+                    sums[1] = vec4(parameters[biases + own.y]);
+                    sums[2] = vec4(parameters[biases + own.z]);
+                    sums[3] = vec4(parameters[biases + own.w]);
+                }
+            }
+            let starts = vec4(model * params.parameter_stride + l.weight) + own * l.inputs;
+            if per_thread > 1u {
+                lane_sums(starts, l.first_input, l.inputs, lane, lanes);
+            } else {
+                sums[0] += lane_sum(starts.x, 1u, l.first_input, l.inputs, lane, lanes);
+            }
+        }
+        store_outputs(l, first, groups, lanes, sums[0], thread);
+        if per_thread > 1u {
+            store_outputs(l, first + groups, min(groups, outputs - min(groups, outputs)), lanes, sums[1], thread);
+            store_outputs(l, first + 2u * groups, min(groups, outputs - min(2u * groups, outputs)), lanes, sums[2], thread);
+            store_outputs(l, first + 3u * groups, min(groups, outputs - min(3u * groups, outputs)), lanes, sums[3], thread);
+        }
+    }
+}
+
+// Derivatives of an activation at its outputs.
+fn slopes(y: vec4<f32>, kind: u32) -> vec4<f32> {
+    var result = y;
+    for (var row = 0u; row < BLOCK; row++) {
+        result[row] = activation_gradient(y[row], kind);
+    }
+    return result;
+}
+
+// The gradients at the outputs of the layer before, in the place of those outputs.
+fn backward(l: Layer, before: Layer, thread: u32) {
+    for (var first = 0u; first < l.inputs; first += THREADS) {
+        let count = min(l.inputs - first, THREADS);
+        let lanes = min(min(THREADS / count, l.outputs), MOST_LANES);
+        // Neighbours take neighbouring inputs, whose weights are neighbours too.
+        let input = thread % count;
+        let lane = thread / count;
+        partials[thread] = vec4<f32>(0.0);
+        if lane < lanes {
+            let start = model * params.parameter_stride + l.weight + first + input;
+            partials[thread] = lane_sum(start, l.inputs, l.first_output, l.outputs, lane, lanes);
+        }
+        workgroupBarrier();
+        if thread < count {
+            let gradient = sum_of_parts(thread, lanes, count);
+            let place = l.first_input + first + thread;
+            values[place] = gradient * slopes(values[place], before.activation);
+            store_column(delta_trace(before, model), l.inputs, first + thread, values[place]);
+        }
+        workgroupBarrier();
+    }
+}
+
+fn output_at(row: u32, c: u32) -> f32 {
+    return values[INPUTS + c][row];
+}
+
+fn set_gradient(row: u32, c: u32, value: f32) {
+    loss_gradients[c * BLOCK + row] = value;
+}
+
+// Losses, hits, and gradients at the network's outputs in their place.
+fn loss(thread: u32) {
+    let row = thread / LANES;
+    let real = row < BLOCK && first_row + row < real_rows;
+    let inside = row < BLOCK && first_row + row < params.rows;
+    let label = block_labels[min(row, BLOCK - 1u)];
+    let stored = select(0u, OUTPUTS, row < BLOCK);
+    let result = softmax_loss(row, real, OUTPUTS, stored, label, real_rows, thread);
+    if thread % LANES == 0u && inside {
+        trace[result_trace(model) + first_row + row] = result.loss;
+        trace[result_trace(model) + params.rows + first_row + row] = result.correct;
+    }
+    workgroupBarrier();
+    for (var c = thread; c < OUTPUTS; c += THREADS) {
+        let at = c * BLOCK;
+        let gradient = vec4(
+            loss_gradients[at],
+            loss_gradients[at + 1u],
+            loss_gradients[at + 2u],
+            loss_gradients[at + 3u],
+        );
+        values[INPUTS + c] = gradient * slopes(values[INPUTS + c], OUTPUT_ACTIVATION);
+        store_column(delta_trace(layer(LAYERS), model), OUTPUTS, c, values[INPUTS + c]);
+    }
+    workgroupBarrier();
+}
+
+// This workgroup's part of the sum of the squared weights.
+fn squares(block: u32, blocks: u32, thread: u32) {
+    var sum = 0.0;
+    for (var number = 1u; number <= LAYERS; number++) {
+        let l = layer(number);
+        let start = model * params.parameter_stride + l.weight;
+        for (var i = block * THREADS + thread; i < l.inputs * l.outputs; i += blocks * THREADS) {
+            sum += parameters[start + i] * parameters[start + i];
+        }
+    }
+    sum = workgroup_sum(sum, thread);
+    if thread == 0u {
+        trace[scalar_trace(model) + SCALARS + block] = sum;
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    model = group.z;
+    first_row = group.x * BLOCK;
+    real_rows = batch_rows(params.rows, params.examples, counters[model * COUNTERS + BATCH]);
+    gather_block(thread);
+    for (var number = 1u; number <= LAYERS; number++) {
+        forward(layer(number), thread);
+    }
+    loss(thread);
+    for (var number = LAYERS; number > 1u; number--) {
+        backward(layer(number), layer(number - 1u), thread);
+    }
+    if SQUARES == 1u {
+        squares(group.x, groups.x, thread);
+    }
+    if group.x == 0u && thread < SCALARS {
+        trace[scalar_trace(model) + thread] = scalars[model * SCALARS + thread];
+    }
+}

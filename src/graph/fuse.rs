@@ -1,0 +1,272 @@
+//! Whether a training step of a network of dense layers is fused into two launches, and those launches.
+//!
+//! The choice never depends on how many models train side by side: their results must not. Where a step of one model is
+//! fused and the memory of several does not fit a binding, the plan of the several is refused.
+
+use super::builder::PlanBuilder;
+use super::{Graph, Op, SourceBuffers};
+use crate::kernel::{self, DenseLayer, DenseLayers, Element, dense_layers, fused_forward_backward, fused_update};
+use crate::plan::{BufferId, Dispatch, Role};
+use crate::recipe::{Loss, OptimizerKind, OptimizerSpec, Record, TrainSpec};
+
+/// Most bytes of weights in a fused step. Each workgroup reads all of them through one multiprocessor, at 64 bytes a clock:
+/// 2 MiB take some 18 us, as long as the ten launches that fusing saves.
+const MOST_WEIGHT_BYTES: usize = 2 << 20;
+/// Most bytes of weights that all blocks of rows of a batch read together. From the cache that they share 128 MiB take some
+/// 30 us; beyond that a product that reads each weight for many rows is faster.
+const MOST_TRAFFIC_BYTES: usize = 128 << 20;
+
+/// Whether to fuse training steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fusion {
+    /// Where it is possible and pays.
+    #[default]
+    Auto,
+    /// Where it is possible; otherwise the plan is refused.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// Why a training step is not fused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotFused {
+    /// Unfused steps were asked for.
+    #[error("it was asked for")]
+    Asked,
+    /// The device launches at no cost.
+    #[error("this backend launches kernels at no cost, and has faster ones for each operation")]
+    CheapLaunches,
+    /// An operation has no fused form.
+    #[error("{0} is not fused; only dense layers whose activation's derivative follows from their output are")]
+    Operation(String),
+    /// The loss has no fused form.
+    #[error("the loss is {0}; only softmax_cross_entropy is fused")]
+    Loss(Loss),
+    /// There are too many layers.
+    #[error("it has {0} layers; at most {most} are fused", most = dense_layers::MOST)]
+    Layers(usize),
+    /// The gradient's norm must be known before the update.
+    #[error("optimizer.clip_norm needs all gradients before the first weight changes")]
+    ClipNorm,
+    /// Gradients are recorded.
+    #[error("train.record asks for norms, and a fused step keeps no gradients")]
+    Norms,
+    /// The device sees the data set in parts only.
+    #[error("the data set takes {0} bindings on this device, and a fused step has one for it")]
+    DataParts(usize),
+    /// The activations of a block of rows do not fit.
+    #[error("a workgroup would need {needed} bytes of memory, and this device has {limit}")]
+    WorkgroupMemory {
+        /// Bytes needed.
+        needed: usize,
+        /// Bytes there are.
+        limit: u32,
+    },
+    /// One model's parameters or trace do not fit a binding.
+    #[error("a binding would need {needed} bytes, and this device allows {limit}")]
+    Binding {
+        /// Bytes needed.
+        needed: usize,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The network is so large that reading its weights would cost more than the launches do.
+    #[error("its {weights} bytes of weights are more than the {most} up to which fusing pays")]
+    Weights {
+        /// Bytes of weights.
+        weights: usize,
+        /// Most that are fused.
+        most: usize,
+    },
+    /// The batch is so large that reading the weights again and again would cost more than the launches do.
+    #[error("its batch would read {bytes} bytes of weights, more than the {most} up to which fusing pays")]
+    Traffic {
+        /// Bytes that all blocks of rows read.
+        bytes: usize,
+        /// Most that are fused.
+        most: usize,
+    },
+}
+
+/// What a training plan is made for.
+pub(super) struct Request<'a> {
+    pub(super) source: &'a SourceBuffers,
+    pub(super) batch: usize,
+    pub(super) train: &'a TrainSpec,
+    pub(super) optimizer: &'a OptimizerSpec,
+}
+
+/// Buffers of the step's state.
+pub(super) struct StepBuffers<'a> {
+    pub(super) counters: BufferId,
+    pub(super) scalars: BufferId,
+    pub(super) log: BufferId,
+    pub(super) log_steps: usize,
+    pub(super) moments: &'a [BufferId],
+}
+
+impl PlanBuilder<'_> {
+    /// The layers of a step that is to be fused, or why it is not.
+    pub(super) fn fusable(&self, graph: &Graph, request: &Request) -> Result<DenseLayers, NotFused> {
+        match self.fusion {
+            Fusion::Never => return Err(NotFused::Asked),
+            Fusion::Auto if !self.limits.costly_launches => return Err(NotFused::CheapLaunches),
+            Fusion::Auto | Fusion::Always => {}
+        }
+        let layers = self.dense_layers(graph)?;
+        if request.optimizer.clip_norm.is_some() {
+            return Err(NotFused::ClipNorm);
+        }
+        if request.train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms)) {
+            return Err(NotFused::Norms);
+        }
+        self.fits(&layers, request)?;
+        if self.fusion == Fusion::Auto { pays(&layers, request.batch).map(|()| layers) } else { Ok(layers) }
+    }
+
+    /// The graph's forward pass as dense layers.
+    fn dense_layers(&self, graph: &Graph) -> Result<DenseLayers, NotFused> {
+        let mut layers = Vec::new();
+        for node in graph.nodes.iter().take_while(|node| node.op != Op::Loss) {
+            match node.op {
+                Op::Gather => {}
+                Op::Dense { layer, activation } => {
+                    let of = &self.model.layers[layer];
+                    let offset = |parameter: usize| self.out.layout.offsets[parameter];
+                    layers.push(DenseLayer {
+                        inputs: of.input.len(),
+                        outputs: of.output.len(),
+                        weight: offset(of.weight.unwrap_or_default()),
+                        bias: of.bias.map(offset),
+                        activation: activation.code(),
+                    });
+                }
+                op => return Err(NotFused::Operation(name(op))),
+            }
+        }
+        if self.model.loss != Loss::SoftmaxCrossEntropy {
+            return Err(NotFused::Loss(self.model.loss));
+        }
+        if layers.is_empty() || layers.len() > dense_layers::MOST {
+            return Err(NotFused::Layers(layers.len()));
+        }
+        Ok(DenseLayers(layers))
+    }
+
+    /// Whether the device has room for the fused step of one model.
+    fn fits(&self, layers: &DenseLayers, request: &Request) -> Result<(), NotFused> {
+        let parts = request.source.parts.len();
+        if parts != 1 {
+            return Err(NotFused::DataParts(parts));
+        }
+        let (needed, limit) = (fused_forward_backward::workgroup_bytes(layers), self.limits.workgroup_bytes);
+        if needed > limit as usize {
+            return Err(NotFused::WorkgroupMemory { needed, limit });
+        }
+        let (needed, limit) =
+            (4 * layers.trace(request.batch).len.max(self.out.layout.stride), self.limits.binding_bytes);
+        if needed as u64 > limit {
+            return Err(NotFused::Binding { needed, limit });
+        }
+        Ok(())
+    }
+
+    /// The two launches of a fused step.
+    pub(super) fn fused_step(&mut self, layers: &DenseLayers, request: &Request, state: &StepBuffers) -> Vec<Dispatch> {
+        let trace_stride = layers.trace(request.batch).len;
+        let trace = self.out.plan.buffer("train.trace", Element::F32, self.models * trace_stride, Role::Activations);
+        let forward_backward = self.forward_backward(layers, request, state, trace);
+        vec![forward_backward, self.fused_update(layers, request, state, trace)]
+    }
+
+    fn forward_backward(
+        &self,
+        layers: &DenseLayers,
+        request: &Request,
+        state: &StepBuffers,
+        trace: BufferId,
+    ) -> Dispatch {
+        let (plan, source) = (&self.out.plan, request.source);
+        let shape = fused_forward_backward::Params {
+            rows: request.batch as u32,
+            examples: source.layout.examples as u32,
+            row_words: source.layout.row_words() as u32,
+            parameter_stride: self.out.layout.stride as u32,
+            trace_stride: layers.trace(request.batch).len as u32,
+            multiply_adds: layers.multiply_adds() as u32,
+            add: self.scaling_add,
+        };
+        let operands = fused_forward_backward::Operands {
+            data: plan.whole(source.parts[0].0),
+            labels: plan.whole(source.targets),
+            subtract: plan.whole(self.out.scaling[0]),
+            divide: plan.whole(self.out.scaling[1]),
+            counters: plan.whole(state.counters),
+            scalars: plan.whole(state.scalars),
+            parameters: plan.whole(self.out.parameters),
+            trace: plan.whole(trace),
+        };
+        let variant = fused_forward_backward::Variant {
+            bytes: source.layout.bytes,
+            shuffle: request.train.shuffle,
+            squares: request.optimizer.l2 != 0.0,
+        };
+        fused_forward_backward::dispatch("forward and backward", shape, self.models, layers, variant, operands)
+    }
+
+    fn fused_update(&self, layers: &DenseLayers, request: &Request, state: &StepBuffers, trace: BufferId) -> Dispatch {
+        let whole = |id: BufferId| self.out.plan.whole(id);
+        let layout = layers.trace(request.batch);
+        let (optimizer, penalty) = (request.optimizer, request.optimizer.l2 != 0.0);
+        let shape = fused_update::Params {
+            rows: request.batch as u32,
+            examples: request.source.layout.examples as u32,
+            parameter_stride: self.out.layout.stride as u32,
+            trace_stride: layout.len as u32,
+            penalty_parts: if penalty { layout.blocks as u32 } else { 0 },
+            log_steps: state.log_steps as u32,
+            multiply_adds: layers.weights() as u32,
+        };
+        let [trace, hyper, counters, scalars, log, parameters] =
+            [trace, self.out.hyper, state.counters, state.scalars, state.log, self.out.parameters].map(whole);
+        let operands = fused_update::Operands { trace, hyper, counters, scalars, log, parameters };
+        let (label, clip) = ("gradients and update", false);
+        if optimizer.kind == OptimizerKind::Sgd {
+            let velocity = state.moments.first().map_or(whole(self.unused), |id| whole(*id));
+            let (momentum, nesterov) = (optimizer.momentum != 0.0, optimizer.nesterov);
+            let terms = kernel::sgd::Terms { momentum, nesterov, clip, penalty };
+            kernel::fused_update_sgd::dispatch(label, shape, self.models, layers, terms, operands, velocity)
+        } else {
+            let decoupled = optimizer.kind == OptimizerKind::AdamW;
+            let terms = kernel::adam::Terms { decoupled, clip, penalty };
+            let moments = [whole(state.moments[0]), whole(state.moments[1])];
+            kernel::fused_update_adam::dispatch(label, shape, self.models, layers, terms, operands, moments)
+        }
+    }
+}
+
+/// Whether a fused step is faster than the plain one.
+fn pays(layers: &DenseLayers, batch: usize) -> Result<(), NotFused> {
+    let weights = 4 * layers.weights();
+    if weights > MOST_WEIGHT_BYTES {
+        return Err(NotFused::Weights { weights, most: MOST_WEIGHT_BYTES });
+    }
+    let bytes = weights * batch.div_ceil(dense_layers::BLOCK);
+    if bytes > MOST_TRAFFIC_BYTES {
+        return Err(NotFused::Traffic { bytes, most: MOST_TRAFFIC_BYTES });
+    }
+    Ok(())
+}
+
+/// An operation as the recipe has it.
+fn name(op: Op) -> String {
+    match op {
+        Op::Conv2d { layer, .. } => format!("the convolution at layer {layer}"),
+        Op::Pool { layer } => format!("the pooling at layer {layer}"),
+        Op::Dropout { layer, .. } => format!("the dropout at layer {layer}"),
+        Op::Activation { kind } => format!("the activation {kind}"),
+        Op::Softmax => "the activation softmax".into(),
+        other => format!("{other:?}"),
+    }
+}
