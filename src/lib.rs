@@ -38,4 +38,5 @@ pub mod report;
 pub mod run;
 pub mod sweep;
 pub mod train;
+pub mod tune;
 pub mod verify;

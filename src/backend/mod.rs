@@ -3,8 +3,10 @@
 
 pub mod cpu;
 pub mod gpu;
+pub mod timing;
 
 use crate::plan::{BufferId, Limits, Plan, PlanError, ProgramId, Slice};
+use crate::tune::{TuningFileError, TuningStore};
 use std::sync::Arc;
 
 /// What a backend runs on.
@@ -39,6 +41,9 @@ pub enum BackendError {
         /// The tensor.
         what: String,
     },
+    /// The file with the device's tuned variants cannot be used.
+    #[error(transparent)]
+    Tuning(#[from] TuningFileError),
     /// A shader did not compile or a launch was not valid: a bug in gputrain or in the driver.
     #[error("{device} refused {what}: {message}")]
     Invalid {
@@ -98,6 +103,11 @@ pub trait Backend {
 
     /// What it allows.
     fn limits(&self) -> Limits;
+
+    /// Variants of launches that were measured to be faster on it than the planner's; `None` where there is one way only.
+    fn tuning(&self) -> Option<&TuningStore> {
+        None
+    }
 
     /// Checks the plan, allocates its buffers (zeroed) and makes its kernels ready.
     fn prepare(&self, plan: Arc<Plan>) -> Result<Box<dyn Session>, BackendError>;

@@ -53,7 +53,9 @@ impl From<BackendError> for CliError {
     fn from(error: BackendError) -> CliError {
         match error {
             BackendError::NotFound(_) | BackendError::Lost { .. } => CliError::Backend(error.to_string()),
-            BackendError::Plan(_) | BackendError::OutOfMemory { .. } => CliError::Usage(error.to_string()),
+            BackendError::Plan(_) | BackendError::OutOfMemory { .. } | BackendError::Tuning(_) => {
+                CliError::Usage(error.to_string())
+            }
             BackendError::Invalid { .. } => CliError::Failed(error.to_string()),
         }
     }

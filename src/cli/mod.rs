@@ -20,12 +20,14 @@ mod recipe_args;
 mod sweep;
 mod table;
 mod train;
+mod tune_args;
 mod verify;
 
 pub use context::{BackendArg, Context, GlobalArgs};
 pub use error::CliError;
 pub use fusion_args::FusionArgs;
 pub use recipe_args::RecipeArgs;
+pub use tune_args::TuneArgs;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! `train`.
 
-use super::{CliError, Context, FusionArgs, RecipeArgs};
+use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs};
 use crate::backend::Backend;
 use crate::export::{SavedModel, load_parameters};
 use crate::job::Job;
@@ -34,6 +34,8 @@ pub struct TrainArgs {
     pub(super) init: Option<PathBuf>,
     #[command(flatten)]
     pub(super) fusion: FusionArgs,
+    #[command(flatten)]
+    pub(super) tune: TuneArgs,
 }
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
@@ -50,7 +52,9 @@ pub(super) fn train(
 ) -> Result<(), CliError> {
     introduce(&job, backend, context);
     let members = [Member::of(&job.recipe)];
-    let mut trainer = Trainer::with_fusion(backend, job.spec(&members), args.fusion.fusion())?;
+    let trainer = || Trainer::with_fusion(backend, job.spec(&members), args.fusion.fusion());
+    args.tune.tune(backend, context, || Ok(trainer()?.plan().clone()))?;
+    let mut trainer = trainer()?;
     context.say(memory(trainer.plan()));
     let folder = match (&args.resume, &checkpoint) {
         (Some(path), Some(checkpoint)) => {

@@ -100,6 +100,12 @@ pub const DIRECT: [[u32; 2]; 6] = [[4, 1], [4, 4], [8, 1], [8, 2], [16, 1], [16,
 const DIRECT_THREADS: usize = 64;
 
 impl Variant {
+    /// Every variant that the planner can choose.
+    pub fn all() -> impl Iterator<Item = Variant> {
+        let direct = DIRECT.map(|[columns, pixels]| Variant::Direct { columns, pixels });
+        direct.into_iter().chain(matmul::VARIANTS.map(Variant::Matmul))
+    }
+
     /// The variant for `columns` filters (or channels) at `pixels` output (or input) pixels of the whole batch.
     pub fn choose(columns: usize, pixels: usize, models: usize) -> Variant {
         /// From here on a tile of the matrix product reuses what it loads more often than a thread of the direct one.

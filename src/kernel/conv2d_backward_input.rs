@@ -69,6 +69,15 @@ pub fn dispatch(
     }
 }
 
+/// The launch in every variant.
+pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
+    let &[output_gradient, weight, saved, input_gradient] = &launch.slices[..] else { return Vec::new() };
+    let operands = Operands { output_gradient, weight, saved, input_gradient };
+    let (shape, activation) = (launch.shape(), launch.constant("ACTIVATION", 0));
+    let models = launch.grid[2] as usize;
+    Variant::all().map(|v| dispatch(launch.label.clone(), shape, models, activation, v, operands)).collect()
+}
+
 /// The window whose row (or column) `tap` covers row `at` of the image; `None` when there is none.
 fn window(at: usize, pad: u32, tap: usize, stride: u32, windows: u32) -> Option<usize> {
     let start = (at + pad as usize).checked_sub(tap)?;

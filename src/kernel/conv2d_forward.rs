@@ -66,6 +66,16 @@ pub fn dispatch(
     }
 }
 
+/// The launch in every variant.
+pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
+    let &[input, weight, bias, output] = &launch.slices[..] else { return Vec::new() };
+    let bias = (launch.constant("BIAS", 1) == 1).then_some(bias);
+    let operands = Operands { input, weight, bias, output };
+    let (shape, activation) = (launch.shape(), launch.constant("ACTIVATION", 0));
+    let models = launch.grid[2] as usize;
+    Variant::all().map(|v| dispatch(launch.label.clone(), shape, models, activation, v, operands)).collect()
+}
+
 pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, kind, has_bias) = (args.models(), args.constant("ACTIVATION", 0), args.constant("BIAS", 1) == 1);

@@ -67,6 +67,16 @@ pub fn dispatch(
     }
 }
 
+/// The launch with every variant of its tiles.
+pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
+    let &[output_gradient, weight, saved, input_gradient] = &launch.slices[..] else { return Vec::new() };
+    let operands = Operands { output_gradient, weight, saved, input_gradient };
+    let (shape, activation) = (launch.shape(), launch.constant("ACTIVATION", 0));
+    let models = launch.grid[2] as usize;
+    let with = |tiles| dispatch(launch.label.clone(), shape, models, activation, tiles, operands);
+    matmul::VARIANTS.map(with).to_vec()
+}
+
 pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));

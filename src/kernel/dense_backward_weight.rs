@@ -152,6 +152,30 @@ fn dispatch(label: String, layer: Layer, models: usize, tiles: matmul::Tiles, op
     }
 }
 
+/// The launch with every variant of its tiles.
+pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
+    let &[output_gradient, input, gradient] = &launch.slices[..] else { return Vec::new() };
+    let shape: Params = launch.shape();
+    let layer = Layer {
+        rows: shape.rows as usize,
+        inputs: shape.inputs as usize,
+        outputs: shape.outputs as usize,
+        bias: launch.constant("ROW_SUMS", 0) == 1,
+        split_rows: shape.split_rows as usize,
+    };
+    let operands = Operands {
+        output_gradient,
+        input,
+        input_stride: shape.input_stride as usize,
+        gradient,
+        bias_offset: shape.bias_offset as usize,
+        parameter_stride: shape.parameter_stride as usize,
+        scratch: None,
+    };
+    let models = launch.grid[2] as usize;
+    matmul::VARIANTS.map(|tiles| dispatch(launch.label.clone(), layer, models, tiles, operands)).to_vec()
+}
+
 impl Params {
     /// Of every model and split: the model's number, its rows, and where its sums start.
     fn parts(&self, models: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>, usize)> {

@@ -69,6 +69,17 @@ pub fn dispatch(
     }
 }
 
+/// The launch with every variant of its tiles.
+pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
+    let &[input, weight, bias, output] = &launch.slices[..] else { return Vec::new() };
+    let bias = (launch.constant("BIAS", 1) == 1).then_some(bias);
+    let operands = Operands { input, weight, bias, output };
+    let (shape, activation) = (launch.shape(), launch.constant("ACTIVATION", 0));
+    let models = launch.grid[2] as usize;
+    let with = |tiles| dispatch(launch.label.clone(), shape, models, activation, tiles, operands);
+    matmul::VARIANTS.map(with).to_vec()
+}
+
 pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, kind, has_bias) = (args.models(), args.constant("ACTIVATION", 0), args.constant("BIAS", 1) == 1);

@@ -53,11 +53,13 @@ pub mod squared_error;
 pub mod state;
 pub mod sum_partials;
 pub mod sum_squares;
+mod variants;
 
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
 pub use case::{Case, Contents};
 pub use dense_layers::{DenseLayer, DenseLayers};
 pub use source::shader_source;
+pub use variants::variants;
 
 /// Element type of a buffer; every element takes four bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -89,6 +89,11 @@ impl Dispatch {
     pub fn constant(&self, name: &str, default: u32) -> u32 {
         self.constants.iter().find(|(n, _)| *n == name).map_or(default, |(_, v)| *v)
     }
+
+    /// The words of the parameters as the struct that they came from.
+    pub(crate) fn shape<P: bytemuck::AnyBitPattern>(&self) -> P {
+        bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.params))
+    }
 }
 
 /// A named list of dispatches, run in order.

@@ -8,6 +8,7 @@ use crate::kernel::state;
 use crate::model::Model;
 use crate::plan::BufferId;
 use crate::recipe::{Activation, OptimizerSpec};
+use crate::tune;
 use std::sync::Arc;
 
 /// What a model makes of a set of examples.
@@ -38,7 +39,7 @@ impl Evaluator {
         let batch = spec::evaluation_batch(model, count);
         let evaluation = builder.evaluation("evaluation", &source, batch, optimizer.l2);
         let names = builder.finish_plan()?;
-        let plan = Arc::new(names.plan.clone());
+        let plan = Arc::new(tune::applied(backend, names.plan.clone()));
         let mut session = backend.prepare(Arc::clone(&plan))?;
         let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
         upload::examples(&mut write, &source, examples)?;

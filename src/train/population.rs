@@ -8,6 +8,7 @@ use crate::kernel::state;
 use crate::model::Model;
 use crate::plan::{BufferId, Plan, Role};
 use crate::recipe::OptimizerSpec;
+use crate::tune;
 use std::sync::Arc;
 
 /// Memory that the members may take together, beside the examples. More would not make a device busier.
@@ -68,7 +69,7 @@ impl Population {
         if members > 1 && beside_data.map(|buffer| buffer.bytes()).sum::<u64>() > MEMBERS_BYTES {
             return Ok(None);
         }
-        let plan = Arc::new(names.plan.clone());
+        let plan = Arc::new(tune::applied(backend, names.plan.clone()));
         let mut session = backend.prepare(Arc::clone(&plan))?;
         let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
         upload::examples(&mut write, &source, examples)?;

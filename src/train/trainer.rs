@@ -7,6 +7,7 @@ use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
 use crate::graph::{Evaluation, Fusion, NotFused, PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::plan::{BufferId, Plan, Program};
 use crate::recipe::{Metric, Record, ScheduleKind};
+use crate::tune;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -91,7 +92,7 @@ impl<'a> Trainer<'a> {
             sources.push((source, examples));
         }
         let names = builder.finish_plan()?;
-        let plan = Arc::new(names.plan.clone());
+        let plan = Arc::new(tune::applied(backend, names.plan.clone()));
         let mut session = backend.prepare(Arc::clone(&plan))?;
         let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
         for (source, examples) in sources {

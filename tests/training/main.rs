@@ -18,3 +18,4 @@ mod runs;
 mod story;
 mod sweep;
 mod sweep_outcomes;
+mod tune;

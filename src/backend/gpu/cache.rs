@@ -28,7 +28,7 @@ impl DiskCache {
         if !device.features.contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }
-        let file = directory.join(file_name(&device.adapter));
+        let file = directory.join(file_name(&device.adapter, "pipelines", "bin"));
         let loaded = load(&file);
         let data = loaded.as_deref();
         let describe = wgpu::PipelineCacheDescriptor { label: Some("gputrain"), data, fallback: true };
@@ -55,9 +55,9 @@ impl DiskCache {
 }
 
 /// One file for each adapter, driver and release of gputrain.
-fn file_name(adapter: &wgpu::AdapterInfo) -> String {
+pub(super) fn file_name(adapter: &wgpu::AdapterInfo, kind: &str, extension: &str) -> String {
     let identity = format!("{adapter:?} {}", env!("CARGO_PKG_VERSION"));
-    format!("pipelines-{}.bin", &blake3::hash(identity.as_bytes()).to_hex()[..16])
+    format!("{kind}-{}.{extension}", &blake3::hash(identity.as_bytes()).to_hex()[..16])
 }
 
 fn load(file: &Path) -> Option<Vec<u8>> {

@@ -26,6 +26,7 @@ pub use session::GpuSession;
 
 use super::{Backend, BackendError, DeviceInfo, Session};
 use crate::plan::{Limits, Plan};
+use crate::tune::TuningStore;
 use device::Device;
 use pipeline::Pipelines;
 use std::path::Path;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 pub struct GpuBackend {
     device: Arc<Device>,
     pipelines: Pipelines,
+    tuning: TuningStore,
 }
 
 impl GpuBackend {
@@ -44,11 +46,12 @@ impl GpuBackend {
         GpuBackend::open_with_cache(choice, cache::default_directory().as_deref())
     }
 
-    /// The same, with compiled shaders kept in `directory`, or nowhere.
+    /// The same, with compiled shaders and tuned variants kept in `directory`, or nowhere.
     pub fn open_with_cache(choice: &DeviceChoice, directory: Option<&Path>) -> Result<GpuBackend, BackendError> {
         let device = Arc::new(device::open(choice)?);
         let pipelines = Pipelines::new(&device, directory);
-        Ok(GpuBackend { device, pipelines })
+        let tuning = TuningStore::open(directory.map(|d| d.join(cache::file_name(&device.adapter, "tuning", "json"))))?;
+        Ok(GpuBackend { device, pipelines, tuning })
     }
 
     /// wgpu's no-op device with WebGPU's default limits: validates plans, shaders and launches without any GPU and
@@ -56,7 +59,7 @@ impl GpuBackend {
     pub fn noop() -> Result<GpuBackend, BackendError> {
         let device = Arc::new(device::open_noop()?);
         let pipelines = Pipelines::new(&device, None);
-        Ok(GpuBackend { device, pipelines })
+        Ok(GpuBackend { device, pipelines, tuning: TuningStore::default() })
     }
 
     /// What the opened adapter is and offers.
@@ -82,6 +85,10 @@ impl Backend for GpuBackend {
 
     fn limits(&self) -> Limits {
         self.device.plan_limits()
+    }
+
+    fn tuning(&self) -> Option<&TuningStore> {
+        Some(&self.tuning)
     }
 
     fn prepare(&self, plan: Arc<Plan>) -> Result<Box<dyn Session>, BackendError> {

@@ -3,7 +3,8 @@
 mod kernels;
 mod workload;
 
-use super::{CliError, Context, FusionArgs};
+use super::{CliError, Context, FusionArgs, TuneArgs};
+use crate::backend::timing::Effort;
 use crate::kernel::REGISTRY;
 use clap::Args;
 
@@ -27,6 +28,14 @@ pub struct BenchArgs {
     profile: bool,
     #[command(flatten)]
     fusion: FusionArgs,
+    #[command(flatten)]
+    tune: TuneArgs,
+}
+
+impl BenchArgs {
+    fn effort(&self) -> Effort {
+        Effort { seconds: self.seconds, repeat: self.repeat }
+    }
 }
 
 pub fn run(args: &BenchArgs, context: &Context) -> Result<(), CliError> {
@@ -58,31 +67,4 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<(), CliError> {
     }
     context.emit(&serde_json::json!({ "benchmarks": named.len(), "peak_tflops": peak }));
     Ok(())
-}
-
-/// Seconds per step of several repetitions, and the steps of one.
-fn repeat(
-    args: &BenchArgs,
-    mut time: impl FnMut(u32) -> Result<std::time::Duration, CliError>,
-) -> Result<(u32, Vec<f64>), CliError> {
-    let mut steps = 1u32;
-    // Warm-up, which also finds out how many steps a repetition takes.
-    loop {
-        let took = time(steps)?.as_secs_f64();
-        if took >= args.seconds / 4.0 || steps >= 1 << 20 {
-            steps = ((f64::from(steps) * args.seconds / took.max(1e-9)) as u32).max(1);
-            break;
-        }
-        steps *= 2;
-    }
-    let times: Result<Vec<f64>, CliError> =
-        (0..args.repeat.max(1)).map(|_| Ok(time(steps)?.as_secs_f64() / f64::from(steps))).collect();
-    Ok((steps, times?))
-}
-
-/// Smallest, median and largest.
-fn spread(times: &[f64]) -> [f64; 3] {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    [sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]]
 }

@@ -1,6 +1,7 @@
 //! Times training steps of bundled recipes on random data.
 
-use super::{BenchArgs, repeat, spread};
+use super::BenchArgs;
+use crate::backend::timing::{repeat, spread};
 use crate::backend::{Backend, LaunchTime};
 use crate::cli::table::table;
 use crate::cli::{CliError, Context};
@@ -62,10 +63,12 @@ pub(super) fn time(
     let mut train = recipe.train.clone();
     (train.early_stop, train.record) = (None, Vec::new());
     let spec = TrainerSpec { model: &model, dataset: &dataset, scaling: &scaling, train: &train, members: &members };
-    let mut trainer = Trainer::with_fusion(backend, spec, args.fusion.fusion())?;
+    let trainer = || Trainer::with_fusion(backend, spec, args.fusion.fusion());
+    args.tune.tune(backend, context, || Ok(trainer()?.plan().clone()))?;
+    let mut trainer = trainer()?;
     trainer.set_parameters(0, &model.initialise(recipe.seed))?;
 
-    let (steps, times) = repeat(args, |steps| Ok(trainer.time_steps(steps)?))?;
+    let (steps, times) = repeat(args.effort(), |steps| trainer.time_steps(steps))?;
     let before = trainer.host_counters();
     trainer.time_steps(steps)?;
     let after = trainer.host_counters();

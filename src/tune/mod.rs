@@ -1,0 +1,139 @@
+//! Measures, on the device at hand, the variants in which a plan's products could be launched, and keeps the fastest.
+//!
+//! The planner chooses a variant by a rule that suits most GPUs. Tuning replaces the rule by a measurement: [`measure`]
+//! times every variant of a launch at its own shape, leaves out those that do not compute what the CPU computes, and
+//! [`Tuning`] remembers the winner. A plan is planned as ever; [`Tuning::applied`] then exchanges its launches.
+
+mod measure;
+mod store;
+
+pub use measure::{Measured, measure};
+pub use store::TuningStore;
+
+use crate::backend::Backend;
+use crate::kernel::{shader_source, variants};
+use crate::plan::{Dispatch, Plan};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A launch must be so much faster than the planner's choice to replace it: less is noise.
+const WORTH: f64 = 0.95;
+
+/// The variants that were fastest on one device.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tuning {
+    /// By [`key`].
+    choices: BTreeMap<String, Choice>,
+}
+
+/// The variant to use in the place of the planner's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    /// The kernel.
+    kernel: String,
+    /// The constants of its shader.
+    constants: BTreeMap<String, u32>,
+}
+
+impl Choice {
+    fn of(dispatch: &Dispatch) -> Choice {
+        let constants = dispatch.constants.iter().map(|(name, value)| (name.to_string(), *value)).collect();
+        Choice { kernel: dispatch.kernel.name.into(), constants }
+    }
+}
+
+/// Why a file of tuned variants could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}, which keeps tuned variants: {problem}; delete it, or make it readable and writable")]
+pub struct TuningFileError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl Tuning {
+    /// Number of launches that another variant than the planner's is known for.
+    pub fn len(&self) -> usize {
+        self.choices.len()
+    }
+
+    /// Whether no launch has been exchanged.
+    pub fn is_empty(&self) -> bool {
+        self.choices.is_empty()
+    }
+
+    /// The plan with tuned variants in the place of the planner's. Buffers stay as they are.
+    pub fn applied(&self, mut plan: Plan) -> Plan {
+        if !self.is_empty() {
+            plan.programs.iter_mut().flat_map(|program| &mut program.dispatches).for_each(|d| self.exchange(d));
+        }
+        plan
+    }
+
+    fn exchange(&self, dispatch: &mut Dispatch) {
+        let variants = variants(dispatch);
+        let Some(choice) = key(&variants).and_then(|key| self.choices.get(&key)) else { return };
+        if let Some(variant) = variants.into_iter().find(|variant| Choice::of(variant) == *choice) {
+            *dispatch = variant;
+        }
+    }
+
+    /// Keeps the fastest of the measured variants of a launch, where it is worth it.
+    pub fn learn(&mut self, measured: &Measured) {
+        if let (Some(key), Some(best)) = (key(&variants(&measured.planned)), measured.best()) {
+            self.choices.insert(key, Choice::of(best));
+        }
+    }
+
+    /// Reads a file; one that is not there is an empty tuning.
+    pub fn load(path: &Path) -> Result<Tuning, TuningFileError> {
+        let wrong = |problem: String| TuningFileError { path: path.into(), problem };
+        match std::fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Tuning::default()),
+            Err(error) => Err(wrong(error.to_string())),
+        }
+    }
+
+    /// Writes the file, whole or not at all.
+    pub fn save(&self, path: &Path) -> Result<(), TuningFileError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let write = || -> std::io::Result<()> {
+            std::fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(&serde_json::to_vec_pretty(self)?)?;
+            file.persist(path)?;
+            Ok(())
+        };
+        write().map_err(|error| TuningFileError { path: path.into(), problem: error.to_string() })
+    }
+}
+
+/// The plan with the variants that are known to be fastest on this device.
+pub fn applied(backend: &dyn Backend, plan: Plan) -> Plan {
+    match backend.tuning() {
+        Some(tuning) => tuning.applied(plan),
+        None => plan,
+    }
+}
+
+/// Names a launch by its shape and by the text of all its variants: after a change to a shader it is another one, and
+/// whichever variant the plan has, it is the same. `None` for a launch without variants.
+fn key(variants: &[Dispatch]) -> Option<String> {
+    let first = variants.first()?;
+    let mut hash = blake3::Hasher::new();
+    hash.update(bytemuck::cast_slice(&first.params));
+    hash.update(&first.grid[2].to_le_bytes());
+    for variant in variants {
+        hash.update(shader_source(variant.kernel, &variant.constants).as_bytes());
+    }
+    Some(format!("{} {}", first.kernel.name, &hash.finalize().to_hex()[..16]))
+}
+
+#[cfg(test)]
+mod tests;
