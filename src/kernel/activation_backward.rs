@@ -1,7 +1,9 @@
 //! An activation's gradient on its own: `input_gradient = output_gradient * f'`.
 
 use super::activation_forward::{CASE_SHAPES, EXTREMES};
-use super::{Args, Case, Contents, Cost, Kernel, Real, activation, fast_math, linear_grid, params, read, simd, write};
+use super::{
+    Args, Case, Contents, Cost, Kernel, Needs, Real, activation, fast_math, linear_grid, params, read, simd, write,
+};
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -16,6 +18,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "activation_backward",
     wgsl: include_str!("../../shaders/activation_backward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("output_gradient"), read("saved"), write("input_gradient")],
     params: Params::FIELDS,
     reference: reference::<f32>,

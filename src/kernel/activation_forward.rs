@@ -1,6 +1,8 @@
 //! An activation on its own: `output = f(input)`.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, activation, fast_math, linear_grid, params, read, simd, write};
+use super::{
+    Args, Case, Contents, Cost, Kernel, Needs, Real, activation, fast_math, linear_grid, params, read, simd, write,
+};
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -15,6 +17,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "activation_forward",
     wgsl: include_str!("../../shaders/activation_forward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("input"), write("output")],
     params: Params::FIELDS,
     reference: reference::<f32>,

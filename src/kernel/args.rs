@@ -1,5 +1,6 @@
 //! What a CPU implementation of a kernel gets to see.
 
+use super::mixed;
 use arrayvec::ArrayVec;
 
 /// Scalar type that buffers of [`Element::F32`](super::Element::F32) hold on the CPU: f32 in training, f64 in gradient checks.
@@ -8,6 +9,10 @@ pub trait Real: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
     fn to_f64(self) -> f64;
     /// Rounds to nearest.
     fn from_f64(value: f64) -> Self;
+    /// All of them rounded to f16.
+    fn rounded_to_f16(values: &[Self]) -> Vec<Self> {
+        values.iter().map(|value| mixed::rounded(*value)).collect()
+    }
 }
 
 impl Real for f32 {
@@ -16,6 +21,9 @@ impl Real for f32 {
     }
     fn from_f64(value: f64) -> Self {
         value as f32
+    }
+    fn rounded_to_f16(values: &[f32]) -> Vec<f32> {
+        mixed::round_all(values)
     }
 }
 

@@ -2,13 +2,14 @@
 //! before's activation derivative.
 
 use super::pool::{Params, SLOWNESS, THREADS, shapes};
-use super::{Args, Case, Contents, Cost, Kernel, Real, activation, fast_math, linear_grid, read, simd, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, activation, fast_math, linear_grid, read, simd, write};
 use crate::plan::{Dispatch, Slice};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "average_pool_backward",
     wgsl: include_str!("../../shaders/average_pool_backward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("output_gradient"), read("saved"), write("input_gradient")],
     params: Params::FIELDS,
     reference: reference::<f32>,

@@ -2,13 +2,14 @@
 //! by the pixels it has, as in Keras and TensorFlow. A global average pool is a window as large as the image.
 
 use super::pool::{Params, SLOWNESS, THREADS, shapes};
-use super::{Args, Case, Contents, Cost, Kernel, Real, linear_grid, read, simd, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, linear_grid, read, simd, write};
 use crate::plan::{Dispatch, Slice};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "average_pool_forward",
     wgsl: include_str!("../../shaders/average_pool_forward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("input"), write("output")],
     params: Params::FIELDS,
     reference: reference::<f32>,

@@ -1,6 +1,6 @@
 //! The step state before the first batch of an epoch, or of a pass over an evaluation set.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, hash, params, read, state, write, write_u32};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, hash, params, read, state, write, write_u32};
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -15,6 +15,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "begin_epoch",
     wgsl: include_str!("../../shaders/begin_epoch.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("hyper"), write_u32("counters"), write("scalars")],
     params: Params::FIELDS,
     reference: reference::<f32>,

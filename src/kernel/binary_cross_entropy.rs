@@ -1,7 +1,7 @@
 //! Binary cross-entropy on logits: for one or several yes-or-no outputs.
 
 use super::loss::{self, Operands};
-use super::{Args, Case, Contents, Cost, Kernel, Real, params, read, read_u32, rows, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, params, read, read_u32, rows, write};
 use crate::plan::Dispatch;
 
 params! {
@@ -20,6 +20,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "binary_cross_entropy",
     wgsl: include_str!("../../shaders/binary_cross_entropy.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[
         read("logits"),
         read("targets"),

@@ -4,7 +4,8 @@
 
 use super::conv2d::{Params, Variant, cost, shapes};
 use super::{
-    Args, Case, Contents, Kernel, Real, activation, conv2d_backward_input_direct, conv2d_fast, matmul, read, write,
+    Args, Case, Contents, Kernel, Needs, Real, activation, conv2d_backward_input_direct, conv2d_fast, matmul, read,
+    write,
 };
 use crate::plan::{Dispatch, Slice};
 
@@ -12,6 +13,7 @@ use crate::plan::{Dispatch, Slice};
 pub static KERNEL: Kernel = Kernel {
     name: "conv2d_backward_input",
     wgsl: include_str!("../../shaders/conv2d_backward_input.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("output_gradient"), read("weight"), read("saved"), write("input_gradient")],
     params: Params::FIELDS,
     reference: reference::<f32>,

@@ -3,12 +3,13 @@
 
 use super::conv2d::{DIRECT, Params, Variant, cost};
 use super::conv2d_backward_input::{cases, reference};
-use super::{Kernel, conv2d_fast, read, write};
+use super::{Kernel, Needs, conv2d_fast, read, write};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "conv2d_backward_input_direct",
     wgsl: include_str!("../../shaders/conv2d_backward_input_direct.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("output_gradient"), read("weight"), read("saved"), write("input_gradient")],
     params: Params::FIELDS,
     reference: reference::<f32>,

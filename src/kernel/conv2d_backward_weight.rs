@@ -5,7 +5,7 @@
 //! The sums are long and few, so each is split over images and output rows; [`super::sum_partials`] adds the splits.
 
 use super::conv2d::{self, covered, shapes};
-use super::{Args, Case, Contents, Cost, Kernel, Real, conv2d_fast, params, read, sum_partials, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, conv2d_fast, params, read, sum_partials, write};
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -56,6 +56,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "conv2d_backward_weight",
     wgsl: include_str!("../../shaders/conv2d_backward_weight.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("input"), read("output_gradient"), write("sums")],
     params: Params::FIELDS,
     reference: reference::<f32>,

@@ -3,13 +3,16 @@
 //! [`super::conv2d_forward_direct`] is the variant for few filters.
 
 use super::conv2d::{Params, Variant, cost, covered, shapes};
-use super::{Args, Case, Contents, Kernel, Real, activation, conv2d_fast, conv2d_forward_direct, matmul, read, write};
+use super::{
+    Args, Case, Contents, Kernel, Needs, Real, activation, conv2d_fast, conv2d_forward_direct, matmul, read, write,
+};
 use crate::plan::{Dispatch, Slice};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "conv2d_forward",
     wgsl: include_str!("../../shaders/conv2d_forward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("input"), read("weight"), read("bias"), write("output")],
     params: Params::FIELDS,
     reference: reference::<f32>,

@@ -2,12 +2,13 @@
 
 use super::conv2d::{DIRECT, Params, Variant, cost};
 use super::conv2d_forward::{cases, reference};
-use super::{Kernel, conv2d_fast, read, write};
+use super::{Kernel, Needs, conv2d_fast, read, write};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "conv2d_forward_direct",
     wgsl: include_str!("../../shaders/conv2d_forward_direct.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("input"), read("weight"), read("bias"), write("output")],
     params: Params::FIELDS,
     reference: reference::<f32>,

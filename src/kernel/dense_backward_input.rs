@@ -1,6 +1,6 @@
 //! Dense layer, backward to its input: `input_gradient = activation'(saved) * (output_gradient * weight)`.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, activation, fast_math, matmul, params, read, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, activation, fast_math, matmul, params, read, write};
 use crate::backend::cpu::gemm::{MatMut, MatRef, gemm};
 use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
@@ -23,6 +23,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "dense_backward_input",
     wgsl: include_str!("../../shaders/dense_backward_input.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("output_gradient"), read("weight"), read("saved"), write("input_gradient")],
     params: Params::FIELDS,
     reference: reference::<f32>,
@@ -104,7 +105,7 @@ pub(super) fn reference<T: Real>(args: &mut Args<T>) {
 }
 
 /// The same in f32: a library's product, then the derivative over blocks of rows.
-fn fast(args: &mut Args<f32>) {
+pub(super) fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
     let [output_gradient, weight, saved, input_gradient] = args.operands();

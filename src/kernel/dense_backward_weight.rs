@@ -3,7 +3,7 @@
 //! A small layer's sums over a large batch are long and few, so they are split over rows; [`super::sum_partials`] adds the
 //! splits.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, matmul, params, read, simd, sum_partials, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, matmul, params, read, simd, sum_partials, write};
 use crate::backend::cpu::gemm::{MatMut, MatRef, gemm};
 use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
@@ -45,6 +45,7 @@ pub fn split_rows(rows: usize, weights: usize) -> usize {
 pub static KERNEL: Kernel = Kernel {
     name: "dense_backward_weight",
     wgsl: include_str!("../../shaders/dense_backward_weight.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("output_gradient"), read("input"), write("gradient")],
     params: Params::FIELDS,
     reference: reference::<f32>,
@@ -212,7 +213,7 @@ pub(super) fn reference<T: Real>(args: &mut Args<T>) {
 }
 
 /// The same in f32, through a library's product.
-fn fast(args: &mut Args<f32>) {
+pub(super) fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let (models, has_bias) = (args.models(), args.constant("ROW_SUMS", 0) == 1);
     let [output_gradient, input, gradient] = args.operands();

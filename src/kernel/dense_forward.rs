@@ -1,6 +1,8 @@
 //! Dense layer, forward: `output = activation(input * weight^T + bias)`.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, activation, fast_math, matmul, params, read, simd, write};
+use super::{
+    Args, Case, Contents, Cost, Kernel, Needs, Real, activation, fast_math, matmul, params, read, simd, write,
+};
 use crate::backend::cpu::gemm::{MatMut, MatRef, gemm};
 use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
@@ -25,6 +27,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "dense_forward",
     wgsl: include_str!("../../shaders/dense_forward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("input"), read("weight"), read("bias"), write("output")],
     params: Params::FIELDS,
     reference: reference::<f32>,
@@ -102,7 +105,7 @@ pub(super) fn reference<T: Real>(args: &mut Args<T>) {
 }
 
 /// The same in f32: a library's product, then bias and activation over blocks of rows.
-fn fast(args: &mut Args<f32>) {
+pub(super) fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let (models, kind, has_bias) = (args.models(), args.constant("ACTIVATION", 0), args.constant("BIAS", 1) == 1);
     let [input, weight, bias, output] = args.operands();

@@ -1,7 +1,9 @@
 //! Dropout: each element is 0 with probability `rate`, else divided by `1 - rate`. The backward pass is the same launch
 //! on the gradient: the mask follows from the model's seed, the step, the layer and the element, and is stored nowhere.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, hash, linear_grid, params, read, read_u32, simd, state, write};
+use super::{
+    Args, Case, Contents, Cost, Kernel, Needs, Real, hash, linear_grid, params, read, read_u32, simd, state, write,
+};
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -31,6 +33,7 @@ impl Params {
 pub static KERNEL: Kernel = Kernel {
     name: "dropout",
     wgsl: include_str!("../../shaders/dropout.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("input"), read_u32("counters"), write("output")],
     params: Params::FIELDS,
     reference: reference::<f32>,

@@ -1,6 +1,6 @@
 //! After a batch: its loss and accuracy into the epoch's sums and the log, and the counters one step on.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, params, read, state, write, write_u32};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, params, read, state, write, write_u32};
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -21,6 +21,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "finish_step",
     wgsl: include_str!("../../shaders/finish_step.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[
         read("row_loss"),
         read("row_correct"),

@@ -3,7 +3,7 @@
 
 use super::dense_layers::{self, BLOCK, DenseLayers, put};
 use super::{
-    Args, Case, Contents, Cost, Kernel, Operand, Real, activation_backward, dense_backward_input, dense_forward,
+    Args, Case, Contents, Cost, Kernel, Needs, Operand, Real, activation_backward, dense_backward_input, dense_forward,
     gather, params, read, read_u32, softmax_cross_entropy, state, write,
 };
 use crate::plan::{Dispatch, Slice};
@@ -32,6 +32,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "fused_forward_backward",
     wgsl: include_str!("../../shaders/fused_forward_backward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[
         read_u32("data"),
         read_u32("labels"),

@@ -3,13 +3,14 @@
 
 use super::fused_forward_backward::run;
 use super::fused_update::{self, Model, Operands, Params};
-use super::{Args, Case, Contents, DenseLayers, Kernel, Operand, Real, adam, read, write, write_u32};
+use super::{Args, Case, Contents, DenseLayers, Kernel, Needs, Operand, Real, adam, read, write, write_u32};
 use crate::plan::{Dispatch, Slice};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "fused_update_adam",
     wgsl: include_str!("../../shaders/fused_update_adam.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[
         read("trace"),
         read("hyper"),

@@ -1,7 +1,8 @@
 //! The current batch out of the data set: picked by the epoch's permutation, scaled, bytes turned to floats.
 
 use super::{
-    Args, Case, Contents, Cost, Kernel, Real, hash, linear_grid, params, read, read_u32, simd, state, write, write_u32,
+    Args, Case, Contents, Cost, Kernel, Needs, Real, hash, linear_grid, params, read, read_u32, simd, state, write,
+    write_u32,
 };
 use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
@@ -31,6 +32,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "gather",
     wgsl: include_str!("../../shaders/gather.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[
         read_u32("data"),
         read_u32("counters"),

@@ -10,12 +10,14 @@ pub const VARIANTS: [Tiles; 4] = [[16, 16, 16, 1, 1], [32, 32, 16, 2, 2], [64, 6
 /// still gives so many. Small results are bound by latency, where many small tiles win. A tile that is mostly padding is
 /// no use anywhere.
 pub fn choose(m: usize, n: usize, models: usize, busy_workgroups: usize) -> Tiles {
-    let fits = |t: &Tiles| {
-        let (rows, columns) = (m.div_ceil(t[0] as usize), n.div_ceil(t[1] as usize));
-        let padded = rows * t[0] as usize * columns * t[1] as usize;
-        rows * columns * models >= busy_workgroups && padded <= 2 * m * n
-    };
-    VARIANTS.into_iter().rev().find(fits).unwrap_or(VARIANTS[0])
+    VARIANTS.into_iter().rev().find(|tiles| fits(tiles, m, n, models, busy_workgroups)).unwrap_or(VARIANTS[0])
+}
+
+/// Whether so large a tile keeps a device busy and is not mostly padding.
+pub(super) fn fits(tiles: &Tiles, m: usize, n: usize, models: usize, busy_workgroups: usize) -> bool {
+    let (rows, columns) = (m.div_ceil(tiles[0] as usize), n.div_ceil(tiles[1] as usize));
+    let padded = rows * tiles[0] as usize * columns * tiles[1] as usize;
+    rows * columns * models >= busy_workgroups && padded <= 2 * m * n
 }
 
 /// Sums per thread from which the inner loops are written out: smaller ones are quick either way, and quick to compile.

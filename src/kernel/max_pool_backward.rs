@@ -3,13 +3,14 @@
 
 use super::max_pool_forward::is_larger;
 use super::pool::{Params, SLOWNESS, THREADS, shapes};
-use super::{Args, Case, Contents, Cost, Kernel, Real, activation, fast_math, linear_grid, read, simd, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, activation, fast_math, linear_grid, read, simd, write};
 use crate::plan::{Dispatch, Slice};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "max_pool_backward",
     wgsl: include_str!("../../shaders/max_pool_backward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("input"), read("output_gradient"), read("saved"), write("input_gradient")],
     params: Params::FIELDS,
     reference: reference::<f32>,

@@ -1,13 +1,14 @@
 //! Max pooling, forward: the largest pixel of each window. Padding does not count.
 
 use super::pool::{Params, SLOWNESS, THREADS, shapes};
-use super::{Args, Case, Contents, Cost, Kernel, Real, linear_grid, read, simd, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, linear_grid, read, simd, write};
 use crate::plan::{Dispatch, Slice};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "max_pool_forward",
     wgsl: include_str!("../../shaders/max_pool_forward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("input"), write("output")],
     params: Params::FIELDS,
     reference: reference::<f32>,

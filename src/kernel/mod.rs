@@ -22,8 +22,14 @@ pub mod conv2d_forward;
 pub mod conv2d_forward_direct;
 mod correlate;
 pub mod dense_backward_input;
+pub mod dense_backward_input_cooperative;
+pub mod dense_backward_input_f16;
 pub mod dense_backward_weight;
+pub mod dense_backward_weight_cooperative;
+pub mod dense_backward_weight_f16;
 pub mod dense_forward;
+pub mod dense_forward_cooperative;
+pub mod dense_forward_f16;
 pub mod dense_layers;
 #[cfg(test)]
 mod difference;
@@ -40,6 +46,7 @@ pub mod loss;
 pub mod matmul;
 pub mod max_pool_backward;
 pub mod max_pool_forward;
+pub mod mixed;
 pub mod optimizer;
 pub mod pool;
 pub mod rows;
@@ -58,6 +65,7 @@ mod variants;
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
 pub use case::{Case, Contents};
 pub use dense_layers::{DenseLayer, DenseLayers};
+pub use mixed::MatrixUnits;
 pub use source::shader_source;
 pub use variants::variants;
 
@@ -129,12 +137,36 @@ pub struct Cost {
     pub bytes: f64,
 }
 
+/// What a kernel asks of a device beyond what every one has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// Numbers of 16 bits in shaders.
+    F16,
+    /// Those, and units that multiply matrices of them.
+    MatrixUnits,
+}
+
+impl Needs {
+    /// What a device lacks that cannot run the kernel.
+    pub fn missing(self) -> &'static str {
+        match self {
+            Needs::Nothing => "such kernel",
+            Needs::F16 => "numbers of 16 bits in shaders",
+            Needs::MatrixUnits => "matrix units for f16 that the kernels know",
+        }
+    }
+}
+
 /// A kernel's declaration.
 pub struct Kernel {
     /// Name: the file stem of its Rust and WGSL files.
     pub name: &'static str,
     /// The shader's text, before includes and constants are filled in (see [`shader_source`]).
     pub wgsl: &'static str,
+    /// What it asks of a device beyond the ordinary.
+    pub needs: Needs,
     /// Storage bindings.
     pub bindings: &'static [Binding],
     /// Fields of the parameter struct.
@@ -198,6 +230,12 @@ pub static REGISTRY: &[&Kernel] = &[
     &dense_forward::KERNEL,
     &dense_backward_input::KERNEL,
     &dense_backward_weight::KERNEL,
+    &dense_forward_f16::KERNEL,
+    &dense_backward_input_f16::KERNEL,
+    &dense_backward_weight_f16::KERNEL,
+    &dense_forward_cooperative::KERNEL,
+    &dense_backward_input_cooperative::KERNEL,
+    &dense_backward_weight_cooperative::KERNEL,
     &activation_forward::KERNEL,
     &activation_backward::KERNEL,
     &dropout::KERNEL,

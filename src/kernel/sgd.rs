@@ -1,13 +1,14 @@
 //! Stochastic gradient descent with momentum, as torch.optim.SGD.
 
 use super::optimizer::{self, Params, Rules};
-use super::{Args, Case, Contents, Cost, Kernel, Real, linear_grid, read, read_u32, simd, state, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, linear_grid, read, read_u32, simd, state, write};
 use crate::plan::{Dispatch, Slice};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "sgd",
     wgsl: include_str!("../../shaders/sgd.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[
         write("parameters"),
         read("gradients"),

@@ -1,6 +1,6 @@
 //! The gradient of softmax as an output layer of its own.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, params, read, rows, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, params, read, rows, write};
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -17,6 +17,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "softmax_backward",
     wgsl: include_str!("../../shaders/softmax_backward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("output_gradient"), read("output"), write("input_gradient")],
     params: Params::FIELDS,
     reference: reference::<f32>,

@@ -1,7 +1,7 @@
 //! Softmax and cross-entropy with their gradient: for classes.
 
 use super::loss::{self, Operands};
-use super::{Args, Case, Contents, Cost, Kernel, Real, fast_math, params, read, read_u32, rows, simd, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, fast_math, params, read, read_u32, rows, simd, write};
 use crate::plan::Dispatch;
 
 params! {
@@ -20,6 +20,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "softmax_cross_entropy",
     wgsl: include_str!("../../shaders/softmax_cross_entropy.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[
         read("logits"),
         read_u32("labels"),

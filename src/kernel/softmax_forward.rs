@@ -1,6 +1,6 @@
 //! Softmax as an output layer of its own: for losses other than cross-entropy, and for predictions.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, params, read, rows, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, params, read, rows, write};
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -17,6 +17,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "softmax_forward",
     wgsl: include_str!("../../shaders/softmax_forward.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("input"), write("output")],
     params: Params::FIELDS,
     reference: reference::<f32>,

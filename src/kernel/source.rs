@@ -11,12 +11,19 @@ const LIBRARY: &[(&str, &str)] = &[
     ("conv2d_shape.wgsl", include_str!("../../shaders/lib/conv2d_shape.wgsl")),
     ("dense_layers.wgsl", include_str!("../../shaders/lib/dense_layers.wgsl")),
     ("direct_weights.wgsl", include_str!("../../shaders/lib/direct_weights.wgsl")),
+    ("dense_backward_input.wgsl", include_str!("../../shaders/lib/dense_backward_input.wgsl")),
+    ("dense_backward_weight.wgsl", include_str!("../../shaders/lib/dense_backward_weight.wgsl")),
+    ("dense_forward.wgsl", include_str!("../../shaders/lib/dense_forward.wgsl")),
     ("examples.wgsl", include_str!("../../shaders/lib/examples.wgsl")),
     ("finish.wgsl", include_str!("../../shaders/lib/finish.wgsl")),
     ("fused_update.wgsl", include_str!("../../shaders/lib/fused_update.wgsl")),
     ("grid.wgsl", include_str!("../../shaders/lib/grid.wgsl")),
     ("hash.wgsl", include_str!("../../shaders/lib/hash.wgsl")),
     ("math.wgsl", include_str!("../../shaders/lib/math.wgsl")),
+    ("matmul_cooperative.wgsl", include_str!("../../shaders/lib/matmul_cooperative.wgsl")),
+    ("matmul_f16.wgsl", include_str!("../../shaders/lib/matmul_f16.wgsl")),
+    ("matmul_registers.wgsl", include_str!("../../shaders/lib/matmul_registers.wgsl")),
+    ("matmul_staging.wgsl", include_str!("../../shaders/lib/matmul_staging.wgsl")),
     ("matmul_tile.wgsl", include_str!("../../shaders/lib/matmul_tile.wgsl")),
     ("max_window.wgsl", include_str!("../../shaders/lib/max_window.wgsl")),
     ("optimizer.wgsl", include_str!("../../shaders/lib/optimizer.wgsl")),
@@ -33,10 +40,15 @@ const LIBRARY: &[(&str, &str)] = &[
 /// The complete WGSL of a kernel with the given constants. A line `// include: NAME` becomes the text of
 /// `shaders/lib/NAME`, once; a line `const NAME = …u;` takes the constant's value. Text, not pipeline overrides: an array in a
 /// function cannot be sized by an override, and a constant in the text is folded by every compiler. With the constant
-/// UNROLL at 1, the loops under `// unroll` lines are written out.
+/// UNROLL at 1, the loops under `// unroll` lines are written out. A constant MATRIX also takes the place of both sizes in
+/// `alias … = coop_mat8x8<…>;` lines, since types cannot be sized by a constant. `enable` lines move to the top.
 pub fn shader_source(kernel: &Kernel, constants: &[(&str, u32)]) -> String {
     let mut text = String::new();
     expand(kernel.wgsl, constants, &mut Vec::new(), &mut text);
+    let (enables, rest): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("enable "));
+    if !enables.is_empty() {
+        text = enables.iter().chain(&rest).flat_map(|line| [line, "\n"]).collect();
+    }
     if constants.contains(&("UNROLL", 1)) { Unroller::new(&text).unroll(&text) } else { text }
 }
 
@@ -121,9 +133,11 @@ fn expand(source: &str, constants: &[(&str, u32)], included: &mut Vec<&'static s
             let name = rest.split([' ', ':', '=']).next()?;
             constants.iter().find(|(n, _)| *n == name)
         });
-        match constant {
-            Some((name, value)) => text.push_str(&format!("const {name} = {value}u;")),
-            None => text.push_str(line),
+        let matrix = constants.iter().find(|(name, _)| line.starts_with("alias ") && *name == "MATRIX");
+        match (constant, matrix) {
+            (Some((name, value)), _) => text.push_str(&format!("const {name} = {value}u;")),
+            (None, Some((_, size))) => text.push_str(&line.replace("8x8", &format!("{size}x{size}"))),
+            (None, None) => text.push_str(line),
         }
         text.push('\n');
     }

@@ -1,7 +1,7 @@
 //! Mean squared error, scaled: `mse` (1) and `half_mse` (1/2).
 
 use super::loss::{self, Operands};
-use super::{Args, Case, Contents, Cost, Kernel, Real, params, read, read_u32, rows, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, params, read, read_u32, rows, write};
 use crate::plan::Dispatch;
 
 params! {
@@ -22,6 +22,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "squared_error",
     wgsl: include_str!("../../shaders/squared_error.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[
         read("output"),
         read("targets"),

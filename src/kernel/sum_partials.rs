@@ -1,6 +1,6 @@
 //! Sums partial results of a long reduction that was split, in a fixed order: `output[i] = sum over s of partials[s, i]`.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, linear_grid, params, read, simd, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, linear_grid, params, read, simd, write};
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -23,6 +23,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "sum_partials",
     wgsl: include_str!("../../shaders/sum_partials.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("partials"), write("output")],
     params: Params::FIELDS,
     reference: reference::<f32>,

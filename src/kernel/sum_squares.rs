@@ -1,6 +1,6 @@
 //! Sums of squares in parts: norms of gradients and weights, and the L2 penalty.
 
-use super::{Args, Case, Contents, Cost, Kernel, Real, params, read, read_u32, simd, state, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, params, read, read_u32, simd, state, write};
 use crate::plan::{Dispatch, SLICE_ALIGNMENT, Slice};
 
 params! {
@@ -25,6 +25,7 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "sum_squares",
     wgsl: include_str!("../../shaders/sum_squares.wgsl"),
+    needs: Needs::Nothing,
     bindings: &[read("values"), read("weights"), read_u32("weight_blocks"), read("hyper"), write("parts")],
     params: Params::FIELDS,
     reference: reference::<f32>,

@@ -1,7 +1,7 @@
 //! Checks a plan before anything is allocated: internal consistency, and the limits of a device.
 
 use super::{Dispatch, Plan, SLICE_ALIGNMENT};
-use crate::kernel::Access;
+use crate::kernel::{Access, Kernel, MatrixUnits, Needs};
 use std::collections::HashMap;
 
 /// What a device allows.
@@ -19,6 +19,10 @@ pub struct Limits {
     pub workgroup_bytes: u32,
     /// A launch takes time of its own, as on a GPU: few launches that do much are better than many.
     pub costly_launches: bool,
+    /// It computes with numbers of 16 bits.
+    pub f16: bool,
+    /// Its units that multiply matrices of such numbers, if it has them.
+    pub matrix_units: Option<MatrixUnits>,
 }
 
 impl Limits {
@@ -30,7 +34,20 @@ impl Limits {
         busy_workgroups: 1,
         workgroup_bytes: u32::MAX,
         costly_launches: false,
+        f16: true,
+        matrix_units: None,
     };
+}
+
+impl Limits {
+    /// Whether a kernel can run with these shader constants.
+    pub fn allow(&self, kernel: &Kernel, constants: &[(&'static str, u32)]) -> bool {
+        match kernel.needs {
+            Needs::Nothing => true,
+            Needs::F16 => self.f16,
+            Needs::MatrixUnits => self.f16 && self.matrix_units.is_some_and(|units| units.fit(constants)),
+        }
+    }
 }
 
 /// Why a plan cannot run.

@@ -4,7 +4,7 @@ use super::layout::{Layout, canary};
 use super::report::{KernelRow, VerifyReport};
 use crate::backend::cpu::{Implementation, Machine, Scalar};
 use crate::backend::{Backend, BackendError};
-use crate::kernel::{Access, Binding, Case, Element, Kernel};
+use crate::kernel::{Access, Binding, Case, Element, Kernel, Needs};
 use crate::plan::BufferId;
 use std::sync::Arc;
 
@@ -25,7 +25,13 @@ pub fn verify(
 
 /// Verifies one kernel on all its cases.
 pub fn verify_kernel(backend: &dyn Backend, kernel: &'static Kernel) -> KernelRow {
-    match Prepared::new(kernel, (kernel.cases)()) {
+    let limits = backend.limits();
+    let mut cases = (kernel.cases)();
+    cases.retain(|case| limits.allow(kernel, &case.dispatch.constants));
+    if cases.is_empty() && kernel.needs != Needs::Nothing {
+        return KernelRow { skipped: Some(kernel.needs.missing()), ..row(kernel, 0, Outcome::default()) };
+    }
+    match Prepared::new(kernel, cases) {
         Ok(prepared) => prepared.verify(backend, kernel),
         Err(message) => row(kernel, 0, Outcome::failed(message)),
     }
@@ -75,7 +81,7 @@ impl Prepared {
 
     fn judge(&self, kernel: &Kernel, device: &[Vec<u32>]) -> Outcome {
         let Prepared { cases, layout, reference, slack } = self;
-        let mut outcome = Outcome { error: 0.0, case: String::new(), message: String::new() };
+        let mut outcome = Outcome::default();
         for (case, ranges) in cases.iter().zip(&layout.ranges) {
             for (index, (binding, range)) in kernel.bindings.iter().zip(ranges).enumerate() {
                 if binding.access == Access::Read {
@@ -106,6 +112,7 @@ fn row(kernel: &Kernel, cases: usize, outcome: Outcome) -> KernelRow {
         tolerance: kernel.tolerance,
         worst_case: outcome.case,
         passed: outcome.message.is_empty(),
+        skipped: None,
         message: outcome.message,
     }
 }
@@ -157,6 +164,7 @@ fn expected<T: Scalar>(
 }
 
 /// The largest error, where it is, and the first thing that fails.
+#[derive(Default)]
 struct Outcome {
     error: f64,
     case: String,

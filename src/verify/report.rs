@@ -18,6 +18,8 @@ pub struct KernelRow {
     pub worst_case: String,
     /// Whether every case is within the tolerance and nothing else was written.
     pub passed: bool,
+    /// What the device lacks, so that nothing ran.
+    pub skipped: Option<&'static str>,
     /// What is wrong; empty when passed.
     pub message: String,
 }
@@ -45,7 +47,10 @@ impl fmt::Display for VerifyReport {
         writeln!(f, "{} ({})", self.device.device, self.device.backend)?;
         writeln!(f, "{:wide$}  cases  worst error  tolerance", "kernel")?;
         for row in &self.rows {
-            let verdict = if row.passed { "ok" } else { "FAILED" };
+            let verdict = match row.skipped {
+                Some(missing) => format!("not run: this device has no {missing}"),
+                None => if row.passed { "ok" } else { "FAILED" }.to_string(),
+            };
             let (cases, error, tolerance) = (row.cases, row.worst_error, row.tolerance);
             writeln!(f, "{:wide$}  {cases:5}  {error:11.1e}  {tolerance:9.0e}  {verdict}", row.kernel)?;
         }
@@ -53,8 +58,12 @@ impl fmt::Display for VerifyReport {
             writeln!(f, "{}: {}", row.kernel, row.message)?;
         }
         let failed = self.rows.iter().filter(|row| !row.passed).count();
+        let ran = self.rows.iter().filter(|row| row.skipped.is_none()).count();
         match failed {
-            0 => write!(f, "all {} kernels agree with the CPU reference", self.rows.len()),
+            0 if ran < self.rows.len() => {
+                write!(f, "the {ran} of {} kernels that ran agree with the CPU reference", self.rows.len())
+            }
+            0 => write!(f, "all {ran} kernels agree with the CPU reference"),
             _ => write!(f, "{failed} of {} kernels FAILED", self.rows.len()),
         }
     }

@@ -1,13 +1,14 @@
 //! What a shader does outside its data shows, and the report names the kernel.
 
 use crate::common;
-use gputrain::kernel::{Kernel, REGISTRY, dense_forward, sgd};
+use gputrain::kernel::{Kernel, REGISTRY, dense_forward, sgd, shader_source};
 use gputrain::verify::{verify, verify_kernel};
 
 /// The kernel with one piece of its shader changed.
 fn changed(kernel: &'static Kernel, from: &str, to: &str) -> &'static Kernel {
-    assert_eq!(kernel.wgsl.matches(from).count(), 1, "{from}");
-    Box::leak(Box::new(Kernel { wgsl: kernel.wgsl.replace(from, to).leak(), ..*kernel }))
+    let wgsl = shader_source(kernel, &[]);
+    assert_eq!(wgsl.matches(from).count(), 1, "{from}");
+    Box::leak(Box::new(Kernel { wgsl: wgsl.replace(from, to).leak(), ..*kernel }))
 }
 
 #[test]

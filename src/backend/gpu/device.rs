@@ -2,8 +2,9 @@
 
 use super::adapter::{AdapterReport, BackendName, DeviceChoice, DeviceKind, pick};
 use super::quiet;
-use super::report::{FEATURES, adapters, report};
+use super::report::{FEATURES, adapters, matrix_units, report};
 use crate::backend::{BackendError, DeviceInfo};
+use crate::kernel::MatrixUnits;
 use crate::plan::Limits;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,8 @@ pub(super) struct Device {
     pub adapter: wgpu::AdapterInfo,
     pub limits: wgpu::Limits,
     pub features: wgpu::Features,
+    /// The matrix units that kernels use, where the device has such.
+    matrix_units: Option<MatrixUnits>,
     /// Shaders are compiled with bounds checks.
     pub checked: bool,
     faults: Arc<Faults>,
@@ -121,7 +124,11 @@ fn connect(adapter: &wgpu::Adapter, report: AdapterReport, checked: bool) -> Res
     };
     let faults = listen(&device);
     let limits = device.limits();
-    Ok(Device { device, queue, info, report, adapter: adapter.get_info(), limits, features, checked, faults })
+    let matrix_units =
+        features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX).then(|| matrix_units(adapter));
+    let matrix_units = matrix_units.flatten();
+    let adapter = adapter.get_info();
+    Ok(Device { device, queue, info, report, adapter, limits, features, matrix_units, checked, faults })
 }
 
 fn listen(device: &wgpu::Device) -> Arc<Faults> {
@@ -158,6 +165,8 @@ impl Device {
             busy_workgroups: if self.report.kind == DeviceKind::Software { 4 } else { 256 },
             workgroup_bytes: self.limits.max_compute_workgroup_storage_size,
             costly_launches: true,
+            f16: self.features.contains(wgpu::Features::SHADER_F16),
+            matrix_units: self.matrix_units,
         }
     }
 

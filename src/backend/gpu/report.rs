@@ -1,7 +1,7 @@
 //! Asks the drivers which adapters there are and what they offer.
 
 use super::adapter::{AdapterLimits, AdapterReport, BackendName, DeviceChoice, DeviceKind, pick};
-use crate::kernel::MAX_BINDINGS;
+use crate::kernel::{MAX_BINDINGS, MatrixUnits};
 
 /// The fewest threads per workgroup and bytes of workgroup memory that the kernels count on: WebGPU's defaults.
 const THREADS: u32 = 256;
@@ -110,4 +110,17 @@ fn feature_names(features: wgpu::Features) -> Vec<&'static str> {
 fn cooperative_name(p: &wgpu::CooperativeMatrixProperties) -> String {
     let scalar = |t: wgpu::CooperativeScalarType| format!("{t:?}").to_lowercase();
     format!("{}x{}x{} {} -> {}", p.m_size, p.n_size, p.k_size, scalar(p.ab_type), scalar(p.cr_type))
+}
+
+/// The matrix units for factors in f16 and results in f32. The threads of a subgroup multiply together, so a device whose
+/// subgroups have no one size has none that the kernels can use.
+pub(super) fn matrix_units(adapter: &wgpu::Adapter) -> Option<MatrixUnits> {
+    let info = adapter.get_info();
+    let subgroup = (info.subgroup_min_size == info.subgroup_max_size).then_some(info.subgroup_max_size)?;
+    let types = (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32);
+    let listed = adapter.cooperative_matrix_properties();
+    let square =
+        listed.iter().filter(|p| (p.ab_type, p.cr_type) == types && p.m_size == p.n_size && p.m_size == p.k_size);
+    let units = square.map(|p| MatrixUnits { matrix: p.m_size, subgroup });
+    units.filter(MatrixUnits::is_usable).max_by_key(|units| units.matrix)
 }

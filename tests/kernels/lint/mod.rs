@@ -93,8 +93,12 @@ impl<'a> Walk<'a> {
             match statement {
                 Statement::Emit(range) => {
                     for handle in range.clone() {
-                        if let Expression::Load { pointer } = frame.function.expressions[handle] {
-                            self.access(frame, pointer, false, guarded);
+                        match frame.function.expressions[handle] {
+                            Expression::Load { pointer } => self.access(frame, pointer, false, guarded),
+                            Expression::CooperativeLoad { ref data, .. } => {
+                                self.access(frame, data.pointer, false, guarded);
+                            }
+                            _ => {}
                         }
                     }
                     continue;
@@ -136,6 +140,7 @@ impl<'a> Walk<'a> {
                     let value = self.value(frame, *value);
                     self.assign(frame, *pointer, divergent || value.varies, value.own);
                 }
+                Statement::CooperativeStore { data, .. } => self.access(frame, data.pointer, true, guarded),
                 Statement::Call { function, arguments, result } => {
                     let arguments = arguments.iter().map(|a| self.value(frame, *a)).collect();
                     let callee = &self.module.functions[*function];
@@ -275,6 +280,8 @@ fn children(expression: &Expression) -> Vec<Handle<Expression>> {
         Expression::Splat { value, .. } => vec![*value],
         Expression::Swizzle { vector, .. } => vec![*vector],
         Expression::Load { pointer } => vec![*pointer],
+        Expression::CooperativeLoad { data, .. } => vec![data.pointer, data.stride],
+        Expression::CooperativeMultiplyAdd { a, b, c } => vec![*a, *b, *c],
         Expression::Unary { expr, .. } | Expression::As { expr, .. } => vec![*expr],
         Expression::Binary { left, right, .. } => vec![*left, *right],
         Expression::Select { condition, accept, reject } => vec![*condition, *accept, *reject],

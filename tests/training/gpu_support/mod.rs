@@ -3,7 +3,7 @@
 
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
 use gputrain::backend::{BackendError, Session};
-use gputrain::kernel::{Args, Binding, Case, Contents, Cost, Element, Kernel, write};
+use gputrain::kernel::{Args, Binding, Case, Contents, Cost, Element, Kernel, Needs, write};
 use gputrain::plan::{Buffer, BufferId, Dispatch, Plan, Program, ProgramId, Role};
 
 pub fn choice(checked: bool) -> DeviceChoice {
@@ -65,6 +65,7 @@ pub const fn kernel(name: &'static str, wgsl: &'static str) -> Kernel {
     Kernel {
         name,
         wgsl,
+        needs: Needs::Nothing,
         bindings: VALUES,
         params: &[],
         reference: no_reference::<f32>,

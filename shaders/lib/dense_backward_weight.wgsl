@@ -1,0 +1,76 @@
+// gradient[o, i] = sum over r of output_gradient[r, o] * input[r, i], and the bias gradient, sum over r of
+// output_gradient[r, o], at gradient[bias_offset + o].
+//
+// output_gradient (models, rows, outputs), input (models, rows, inputs), gradient: the layer's part of the gradients, the
+// parameters of model z starting at z * parameter_stride. Split s sums only the rows from s * split_rows on, into what
+// starts split_stride * s further on; sum_partials.wgsl then adds the splits. Grid (see rastered): x over columns of tiles,
+// y over rows of tiles, then splits, z over models. The including shader includes a way to multiply tiles.
+struct Params {
+    rows: u32,
+    inputs: u32,
+    outputs: u32,
+    parameter_stride: u32,
+    bias_offset: u32,
+    input_stride: u32,
+    split_rows: u32,
+    split_stride: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(2) var<storage, read> input: array<f32>;
+@group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
+
+var<private> model: u32;
+// The split's rows: from split_first up to split_end.
+var<private> split_first: u32;
+var<private> split_end: u32;
+
+fn a_at(row: u32, depth: u32) -> f32 {
+    let k = split_first + depth;
+    if row < params.outputs && k < split_end {
+        return output_gradient[(model * params.rows + k) * params.outputs + row];
+    }
+    return 0.0;
+}
+
+fn b_at(depth: u32, column: u32) -> f32 {
+    let k = split_first + depth;
+    if column < params.inputs && k < split_end {
+        return input[model * params.input_stride + k * params.inputs + column];
+    }
+    return 0.0;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    model = group.z;
+    let tile = rastered(group, groups);
+    let row_tiles = (params.outputs + TILE_M - 1u) / TILE_M;
+    let split = tile.y / row_tiles;
+    split_first = split * params.split_rows;
+    split_end = min(split_first + params.split_rows, params.rows);
+    let first_row = (tile.y % row_tiles) * TILE_M;
+    let first_column = tile.x * TILE_N;
+    multiply_tile(first_row, first_column, split_end - split_first, thread);
+
+    let base = model * params.parameter_stride + split * params.split_stride;
+    // unroll
+    for (var i = 0u; i < THREAD_M; i++) {
+        let row = first_row + own_row(thread, i);
+        // unroll
+        for (var j = 0u; j < THREAD_N; j++) {
+            let column = first_column + own_column(thread, j);
+            if row < params.outputs && column < params.inputs {
+                gradient[base + row * params.inputs + column] = sums[i * THREAD_N + j];
+            }
+        }
+    }
+    if ROW_SUMS == 1u && tile.x == 0u && thread < TILE_M && first_row + thread < params.outputs {
+        gradient[base + params.bias_offset + first_row + thread] = row_sum;
+    }
+}

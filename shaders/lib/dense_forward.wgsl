@@ -1,0 +1,68 @@
+// output[r, o] = activation(bias[o] + sum over i of input[r, i] * weight[o, i])
+//
+// input (models, rows, inputs), weight (outputs, inputs), bias (outputs), output (models, rows, outputs); the parameters
+// of model z start at z * parameter_stride. Grid (see rastered): x over columns of tiles, y over rows of tiles, z
+// over models.
+struct Params {
+    rows: u32,
+    inputs: u32,
+    outputs: u32,
+    parameter_stride: u32,
+    input_stride: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+
+const ACTIVATION = 0u;
+const BIAS = 1u;
+
+// include: activation.wgsl
+
+var<private> model: u32;
+
+fn a_at(row: u32, k: u32) -> f32 {
+    if row < params.rows && k < params.inputs {
+        return input[model * params.input_stride + row * params.inputs + k];
+    }
+    return 0.0;
+}
+
+fn b_at(k: u32, column: u32) -> f32 {
+    if column < params.outputs && k < params.inputs {
+        return weight[model * params.parameter_stride + column * params.inputs + k];
+    }
+    return 0.0;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    model = group.z;
+    let tile = rastered(group, groups);
+    let first_row = tile.y * TILE_M;
+    let first_column = tile.x * TILE_N;
+    multiply_tile(first_row, first_column, params.inputs, thread);
+
+    // unroll
+    for (var i = 0u; i < THREAD_M; i++) {
+        let row = first_row + own_row(thread, i);
+        // unroll
+        for (var j = 0u; j < THREAD_N; j++) {
+            let column = first_column + own_column(thread, j);
+            if row < params.rows && column < params.outputs {
+                var z = sums[i * THREAD_N + j];
+                if BIAS == 1u {
+                    z += bias[model * params.parameter_stride + column];
+                }
+                output[(model * params.rows + row) * params.outputs + column] = activate(z, ACTIVATION);
+            }
+        }
+    }
+}
