@@ -32,6 +32,9 @@ fn main(
         return;
     }
     let model = (params.first + i) / params.parameter_stride;
+    if is_skipped(model) {
+        return;
+    }
     let s = model * SCALARS;
     let corrections = vec2(scalars[s + BETA1_CORRECTION], scalars[s + BETA2_CORRECTION]);
     let old = AdamElement(parameters[i], mean[i], variance[i]);

@@ -25,6 +25,7 @@ const GRADIENT = 1u;
 
 // include: batch.wgsl
 // include: grid.wgsl
+// include: loss_scale.wgsl
 // include: math.wgsl
 // include: rows.wgsl
 
@@ -45,7 +46,7 @@ fn main(
         first_target = indices[model_row] * params.outputs;
     }
 
-    let factor = 1.0 / (f32(params.outputs) * f32(max(rows, 1u)));
+    let factor = loss_scale(group.z) / (f32(params.outputs) * f32(max(rows, 1u)));
     var own_loss = 0.0;
     var own_correct = 0.0;
     for (var j = lane; j < params.outputs && row < params.batch; j += LANES) {

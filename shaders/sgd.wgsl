@@ -31,6 +31,9 @@ fn main(
         return;
     }
     let model = (params.first + i) / params.parameter_stride;
+    if is_skipped(model) {
+        return;
+    }
     var old = SgdElement(parameters[i], 0.0);
     if WITH_MOMENTUM == 1u {
         old.velocity = velocity[i];

@@ -25,6 +25,7 @@ const GRADIENT = 1u;
 
 // include: batch.wgsl
 // include: grid.wgsl
+// include: loss_scale.wgsl
 // include: softmax_loss.wgsl
 
 fn label_of(row: u32) -> u32 {
@@ -40,7 +41,7 @@ fn output_at(row: u32, c: u32) -> f32 {
 }
 
 fn set_gradient(row: u32, c: u32, value: f32) {
-    gradient[row * params.classes + c] = value;
+    gradient[row * params.classes + c] = value * loss_scale(row / params.batch);
 }
 
 @compute @workgroup_size(THREADS)

@@ -26,6 +26,7 @@ const GRADIENT = 1u;
 
 // include: batch.wgsl
 // include: grid.wgsl
+// include: loss_scale.wgsl
 // include: rows.wgsl
 
 @compute @workgroup_size(THREADS)
@@ -45,7 +46,7 @@ fn main(
         first_target = indices[model_row] * params.outputs;
     }
 
-    let factor = 2.0 * params.scale / (f32(params.outputs) * f32(max(rows, 1u)));
+    let factor = loss_scale(group.z) * (2.0 * params.scale / (f32(params.outputs) * f32(max(rows, 1u))));
     var own_squares = 0.0;
     var own_output = Largest(LOWEST, NONE);
     var own_target = Largest(LOWEST, NONE);

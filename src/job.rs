@@ -2,7 +2,7 @@
 
 use crate::data::{self, DataError, Dataset, Examples, HoldOut, Scaling, SourceRef, TargetKind};
 use crate::model::{Model, ModelError, Shape};
-use crate::recipe::{Holdout, Loss, Precision, Recipe, Source};
+use crate::recipe::{Holdout, Loss, Recipe, Source};
 use crate::train::{Member, TrainerSpec};
 
 /// Why a recipe could not be made ready.
@@ -11,9 +11,6 @@ pub enum JobError {
     /// The network is impossible.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// An arithmetic that is not there: never replaced in silence.
-    #[error("precision = \"{0}\" is not implemented yet; set precision = \"f32\"")]
-    Precision(Precision),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -35,9 +32,6 @@ pub struct Job {
 impl Job {
     /// Loads the files that the recipe names (their paths already resolved), or generates the digits if it names none.
     pub fn load(recipe: Recipe) -> Result<Job, JobError> {
-        if recipe.precision != Precision::F32 {
-            return Err(JobError::Precision(recipe.precision));
-        }
         let model = Model::build(&recipe.model, input_of_data(&recipe)?)?;
         let mut dataset = match &recipe.data.train {
             Some(source) => Dataset { train: load(source, recipe.data.classes, &model)?, validation: None, test: None },

@@ -3,11 +3,9 @@
 // 1: a training step, which moves the optimizer's state on; 0: an evaluation.
 const TRAINING = 1u;
 
+// include: finite.wgsl
+// include: skipped.wgsl
 // include: step_state.wgsl
-
-fn is_finite(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
-}
 
 // `loss` and `correct`: sums over the rows; `squares`: the sum of the squared weights. One thread per model calls it.
 fn finish_batch(model: u32, loss: f32, correct: f32, squares: f32) {
@@ -34,6 +32,9 @@ fn finish_batch(model: u32, loss: f32, correct: f32, squares: f32) {
         log[entry + 1u] = correct / count;
         counters[c + STEP] = step + 1u;
         scalars[s + WARMUP] = min(1.0, f32(step + 2u) / hyper[h + WARMUP_STEPS]);
+        if is_skipped(model) {
+            return;
+        }
         // 1 - beta^(t+1) = beta * (1 - beta^t) + (1 - beta): no cancellation, unlike 1 - pow(beta, t).
         scalars[s + BETA1_CORRECTION] = hyper[h + BETA1] * scalars[s + BETA1_CORRECTION] + hyper[h + ONE_MINUS_BETA1];
         scalars[s + BETA2_CORRECTION] = hyper[h + BETA2] * scalars[s + BETA2_CORRECTION] + hyper[h + ONE_MINUS_BETA2];

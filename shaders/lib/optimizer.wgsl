@@ -5,6 +5,7 @@ const CLIP = 0u;
 const PENALTY = 0u;
 
 // include: penalty.wgsl
+// include: skipped.wgsl
 // include: step_state.wgsl
 
 // The factor that brings the gradient's norm down to the limit (torch.nn.utils.clip_grad_norm_).

@@ -9,6 +9,7 @@ const SEEN: u32 = 3;        // examples in this epoch
 const KEY: u32 = 4;         // key of this epoch's permutation
 const SEED: u32 = 5;        // seed of the model
 const NOT_FINITE: u32 = 6;  // 1 + the first step whose loss was not finite; 0: none
+const LOSS_SCALE: u32 = 7;  // in mixed precision, the bits of the float that the loss's gradient is multiplied by
 
 // scalars: array<f32>, SCALARS words per model.
 const SCALARS: u32 = 8;
@@ -19,6 +20,7 @@ const STEP_LOSS: u32 = 3;           // mean loss of the last batch
 const STEP_ACCURACY: u32 = 4;       // accuracy of the last batch
 const CORRECT_SUM: u32 = 5;         // right answers in this epoch
 const WARMUP: u32 = 6;              // factor of the learning rate in the step to come
+const SKIPPED: u32 = 7;             // 1 where the last update was left out, since a gradient was not finite
 
 // hyper: array<f32>, HYPER words per model, written by the host between epochs only.
 const HYPER: u32 = 16;

@@ -5,6 +5,7 @@ use super::{CliError, Context};
 use crate::graph::Fusion;
 use crate::job::Job;
 use crate::plan::{Dispatch, Plan, Role};
+use crate::recipe::Precision;
 use crate::train::{Member, Trainer};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -22,6 +23,11 @@ pub fn say_plan(job: &Job, fusion: Fusion, context: &Context) -> Result<Value, C
         None => context.say("\nthe training step is fused"),
     }
     context.emit(&json!({ "fused": reason.is_none(), "not_fused": reason }));
+    if job.recipe.precision == Precision::Mixed {
+        let f32 = plan.programs.iter().flat_map(|p| &p.dispatches).any(|d| d.kernel.name.starts_with("conv2d"));
+        let but = if f32 { "; convolutions stay f32" } else { "" };
+        context.say(format!("mixed precision: the factors of dense layers' products are f16, sums f32{but}"));
+    }
     for program in &plan.programs {
         let flops: f64 = program.dispatches.iter().map(flops).sum();
         let launches = program.dispatches.len();

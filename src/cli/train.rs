@@ -176,6 +176,9 @@ fn conclude(
         "{} steps in {:.1} s ({:.0} steps/s), first step {:.2} s after the start",
         summary.steps, summary.seconds, summary.steps_per_second, summary.startup_seconds
     ));
+    if let Some(skipped) = summary.skipped_steps.filter(|skipped| *skipped > 0) {
+        context.say(format!("{skipped} steps were skipped: their gradients overflowed, and the loss scale was halved"));
+    }
     write_report(folder.path(), &model, &job.dataset, backend)?;
     context.say(format!("wrote {}", folder.path().display()));
     context.emit(&summary);

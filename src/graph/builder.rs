@@ -3,10 +3,11 @@
 use super::fuse::{Fusion, NotFused, Request, StepBuffers};
 use super::memory::{self, Assignment};
 use super::{DataLayout, Graph, ParameterLayout, SourceBuffers, lower, lower_window};
+use crate::kernel::finish_step::Kind;
 use crate::kernel::{self, Element, state};
 use crate::model::Model;
 use crate::plan::{BufferId, Dispatch, Limits, Plan, PlanError, ProgramId, Role, Slice};
-use crate::recipe::{OptimizerKind, OptimizerSpec, Record, TrainSpec};
+use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 
 /// Why a plan could not be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -21,6 +22,11 @@ pub enum BuildError {
         /// Bytes allowed.
         limit: u64,
     },
+    /// Mixed precision on a device without it.
+    #[error(
+        "precision = \"mixed\" needs a device that computes with 16-bit floats (shader_f16 in `gputrain devices`), and this one does not; set precision = \"f32\", or use --backend cpu"
+    )]
+    NoF16,
     /// The plan does not fit the device.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -58,6 +64,8 @@ pub struct Training {
     pub log_steps: usize,
     /// Everything that a resumed run needs beside the parameters.
     pub state: Vec<BufferId>,
+    /// (models, HISTORY) of loss scaling, in mixed precision.
+    pub loss_scaling: Option<BufferId>,
     /// Why the step is not fused into two launches; nothing if it is.
     pub not_fused: Option<NotFused>,
 }
@@ -120,6 +128,7 @@ pub struct PlanBuilder<'a> {
     /// A word for bindings that a variant leaves untouched.
     pub(super) unused: BufferId,
     pub(super) fusion: Fusion,
+    pub(super) precision: Precision,
     evaluation: Option<(GraphMemory, [BufferId; 3])>,
 }
 
@@ -146,6 +155,7 @@ impl<'a> PlanBuilder<'a> {
             gradients,
             unused,
             fusion: Fusion::Auto,
+            precision: Precision::F32,
             evaluation: None,
         }
     }
@@ -154,6 +164,15 @@ impl<'a> PlanBuilder<'a> {
     pub fn fusion(mut self, fusion: Fusion) -> Self {
         self.fusion = fusion;
         self
+    }
+
+    /// Says in which precision to multiply. [`BuildError::NoF16`] where the device cannot.
+    pub fn precision(mut self, precision: Precision) -> Result<Self, BuildError> {
+        if precision == Precision::Mixed && !self.limits.f16 {
+            return Err(BuildError::NoF16);
+        }
+        self.precision = precision;
+        Ok(self)
     }
 
     /// Declares the buffers of a set of examples.
@@ -184,8 +203,12 @@ impl<'a> PlanBuilder<'a> {
         let penalty = self.sums("train.penalty", optimizer.l2 != 0.0);
         let norm = self.sums("train.gradient_norm", optimizer.clip_norm.is_some());
 
+        let scaling = (self.precision == Precision::Mixed).then(|| self.loss_scaling(counters, scalars));
+
         let mut step = self.lower(&memory, source, counters, train.shuffle);
-        let bookkeeping = self.finish(&memory, [counters, scalars, log], log_steps, examples, penalty, true);
+        step.extend(scaling.iter().map(|scaling| scaling.unscale.clone()));
+        let kind = if scaling.is_some() { Kind::ScaledStep } else { Kind::Step };
+        let bookkeeping = self.finish(&memory, [counters, scalars, log], log_steps, examples, penalty, kind);
         let mut gradient = step.clone();
         gradient.extend(self.penalty(penalty));
         gradient.push(bookkeeping.clone());
@@ -196,7 +219,8 @@ impl<'a> PlanBuilder<'a> {
         let mut recorded = records.then(|| [step.clone(), self.norm_records(norms, optimizer)].concat());
         let request = Request { source, batch, train, optimizer };
         let fused = self.fusable(&memory.graph, &request);
-        let mut update: Vec<Dispatch> = self.gradient_norm(norm, optimizer).into_iter().collect();
+        let mut update: Vec<Dispatch> = scaling.iter().map(|scaling| scaling.adjust.clone()).collect();
+        update.extend(self.gradient_norm(norm, optimizer));
         update.extend(self.update(optimizer, &moments, scalars, norm));
         update.push(bookkeeping);
         for program in std::iter::once(&mut step).chain(&mut recorded) {
@@ -226,7 +250,8 @@ impl<'a> PlanBuilder<'a> {
             scalars,
             log,
             log_steps,
-            state: moments.into_iter().chain([counters, scalars]).collect(),
+            state: moments.into_iter().chain([counters, scalars]).chain(scaling.iter().map(|s| s.history)).collect(),
+            loss_scaling: scaling.map(|scaling| scaling.history),
             not_fused,
         })
     }
@@ -245,7 +270,7 @@ impl<'a> PlanBuilder<'a> {
         let mut begin = vec![self.begin(&format!("{name} begin"), counters, scalars)];
         begin.extend(self.penalty(penalty));
         let mut step = self.lower(&memory, source, counters, false);
-        step.push(self.finish(&memory, [counters, scalars, log], 1, examples, penalty, false));
+        step.push(self.finish(&memory, [counters, scalars, log], 1, examples, penalty, Kind::Evaluation));
         let evaluation = Evaluation {
             begin: self.out.plan.program(format!("{name} begin"), begin),
             step: self.out.plan.program(format!("{name} step"), step),
@@ -326,7 +351,11 @@ impl<'a> PlanBuilder<'a> {
 
     fn lower(&self, memory: &GraphMemory, source: &SourceBuffers, counters: BufferId, shuffle: bool) -> Vec<Dispatch> {
         let lowering = lower::Lowering { builder: self, memory, source, counters, shuffle };
-        memory.graph.nodes.iter().flat_map(|node| lowering.node(node)).collect()
+        let dispatches = memory.graph.nodes.iter().flat_map(|node| lowering.node(node));
+        match self.precision {
+            Precision::F32 => dispatches.collect(),
+            Precision::Mixed => dispatches.map(|d| kernel::mixed::dispatch(d, &self.limits)).collect(),
+        }
     }
 
     /// The memory of a value: (models, batch, len) floats.

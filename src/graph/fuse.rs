@@ -7,7 +7,7 @@ use super::builder::PlanBuilder;
 use super::{Graph, Op, SourceBuffers};
 use crate::kernel::{self, DenseLayer, DenseLayers, Element, dense_layers, fused_forward_backward, fused_update};
 use crate::plan::{BufferId, Dispatch, Role};
-use crate::recipe::{Loss, OptimizerKind, OptimizerSpec, Record, TrainSpec};
+use crate::recipe::{Loss, OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 
 /// Most bytes of weights in a fused step. Each workgroup reads all of them through one multiprocessor, at 64 bytes a clock:
 /// 2 MiB take some 18 us, as long as the ten launches that fusing saves.
@@ -34,6 +34,9 @@ pub enum NotFused {
     /// Unfused steps were asked for.
     #[error("it was asked for")]
     Asked,
+    /// Products are in mixed precision.
+    #[error("precision is mixed, and a fused step computes in f32")]
+    Precision,
     /// The device launches at no cost.
     #[error("this backend launches kernels at no cost, and has faster ones for each operation")]
     CheapLaunches,
@@ -113,6 +116,9 @@ impl PlanBuilder<'_> {
             Fusion::Never => return Err(NotFused::Asked),
             Fusion::Auto if !self.limits.costly_launches => return Err(NotFused::CheapLaunches),
             Fusion::Auto | Fusion::Always => {}
+        }
+        if self.precision == Precision::Mixed {
+            return Err(NotFused::Precision);
         }
         let layers = self.dense_layers(graph)?;
         if request.optimizer.clip_norm.is_some() {
@@ -235,11 +241,11 @@ impl PlanBuilder<'_> {
         if optimizer.kind == OptimizerKind::Sgd {
             let velocity = state.moments.first().map_or(whole(self.unused), |id| whole(*id));
             let (momentum, nesterov) = (optimizer.momentum != 0.0, optimizer.nesterov);
-            let terms = kernel::sgd::Terms { momentum, nesterov, clip, penalty };
+            let terms = kernel::sgd::Terms { momentum, nesterov, clip, penalty, skips: false };
             kernel::fused_update_sgd::dispatch(label, shape, self.models, layers, terms, operands, velocity)
         } else {
             let decoupled = optimizer.kind == OptimizerKind::AdamW;
-            let terms = kernel::adam::Terms { decoupled, clip, penalty };
+            let terms = kernel::adam::Terms { decoupled, clip, penalty, skips: false };
             let moments = [whole(state.moments[0]), whole(state.moments[1])];
             kernel::fused_update_adam::dispatch(label, shape, self.models, layers, terms, operands, moments)
         }

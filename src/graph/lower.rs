@@ -5,7 +5,7 @@ use super::{Node, Op, SourceBuffers};
 use crate::kernel::{self, matmul, state};
 use crate::model::Layer;
 use crate::plan::{BufferId, Dispatch, Slice};
-use crate::recipe::{Activation, Loss, OptimizerKind, OptimizerSpec};
+use crate::recipe::{Activation, Loss, OptimizerKind, OptimizerSpec, Precision};
 
 /// What lowering a node needs to know.
 pub(super) struct Lowering<'a> {
@@ -170,7 +170,7 @@ impl Lowering<'_> {
             row_correct: writes[1],
         };
         let (models, gradient) = (self.builder.models, writes.len() > 2);
-        match model.loss {
+        let mut dispatch = match model.loss {
             Loss::SoftmaxCrossEntropy => {
                 let shape = kernel::softmax_cross_entropy::Params { batch, examples, classes: outputs };
                 kernel::softmax_cross_entropy::dispatch("loss", shape, models, gradient, operands)
@@ -184,7 +184,11 @@ impl Lowering<'_> {
                 let shape = kernel::binary_cross_entropy::Params { batch, examples, outputs };
                 kernel::binary_cross_entropy::dispatch("loss", shape, models, gradient, operands)
             }
+        };
+        if gradient && self.builder.precision == Precision::Mixed {
+            dispatch.constants.push(("SCALED", 1));
         }
+        dispatch
     }
 
     /// Elements of one model in a slice of all models.
@@ -249,7 +253,7 @@ impl PlanBuilder<'_> {
         log_steps: usize,
         examples: usize,
         penalty: Option<Slice>,
-        training: bool,
+        kind: kernel::finish_step::Kind,
     ) -> Dispatch {
         let loss = memory.graph.nodes.iter().find(|n| n.op == Op::Loss);
         let [row_loss, row_correct] = [0, 1].map(|i| {
@@ -272,7 +276,7 @@ impl PlanBuilder<'_> {
             scalars,
             log,
         };
-        kernel::finish_step::dispatch("finish step", shape, self.models, training, operands)
+        kernel::finish_step::dispatch("finish step", shape, self.models, kind, operands)
     }
 
     /// The sum of squared weights, for the L2 penalty.
@@ -360,13 +364,14 @@ impl PlanBuilder<'_> {
             };
             let label = format!("update from {first}");
             let (clip, penalty) = (norm.is_some(), optimizer.l2 != 0.0);
+            let skips = self.precision == Precision::Mixed;
             let [weight_blocks, hyper, scalars] = [self.out.weight_blocks, self.out.hyper, scalars].map(whole);
             let (parameters, gradients) = (part(self.out.parameters), part(self.gradients));
             let norm_parts = norm.unwrap_or(scalars);
             if optimizer.kind == OptimizerKind::Sgd {
                 let momentum = optimizer.momentum != 0.0;
                 let velocity = moments.first().map_or(whole(self.unused), |id| part(*id));
-                let terms = kernel::sgd::Terms { momentum, nesterov: optimizer.nesterov, clip, penalty };
+                let terms = kernel::sgd::Terms { momentum, nesterov: optimizer.nesterov, clip, penalty, skips };
                 let operands = kernel::sgd::Operands {
                     parameters,
                     gradients,
@@ -379,7 +384,7 @@ impl PlanBuilder<'_> {
                 kernel::sgd::dispatch(label, shape, terms, operands)
             } else {
                 let decoupled = optimizer.kind == OptimizerKind::AdamW;
-                let terms = kernel::adam::Terms { decoupled, clip, penalty };
+                let terms = kernel::adam::Terms { decoupled, clip, penalty, skips };
                 let (mean, variance) = (part(moments[0]), part(moments[1]));
                 let operands = kernel::adam::Operands {
                     parameters,

@@ -5,6 +5,7 @@ mod backward;
 mod builder;
 mod forward;
 mod fuse;
+mod loss_scale;
 mod lower;
 mod lower_window;
 pub mod memory;

@@ -58,6 +58,8 @@ pub struct Terms {
     pub clip: bool,
     /// There is an L2 penalty.
     pub penalty: bool,
+    /// Models whose gradients are not all finite are left alone.
+    pub skips: bool,
 }
 
 /// A launch over one range.
@@ -70,6 +72,7 @@ pub fn dispatch(label: impl Into<String>, shape: Params, terms: Terms, operands:
             ("DECOUPLED", terms.decoupled.into()),
             ("CLIP", terms.clip.into()),
             ("PENALTY", terms.penalty.into()),
+            ("SKIPS", terms.skips.into()),
         ],
         params: shape.words(),
         slices: vec![o.parameters, o.gradients, o.mean, o.variance, o.weight_blocks, o.hyper, o.scalars, o.norm_parts],
@@ -80,12 +83,16 @@ pub fn dispatch(label: impl Into<String>, shape: Params, terms: Terms, operands:
 pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let [decoupled, clip, penalty] = ["DECOUPLED", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
+    let skips = args.constant("SKIPS", 0) == 1;
     let [parameters, gradients, mean, variance, weight_blocks, hyper, scalars, norm_parts] = args.operands();
     let (parameters, gradients) = (parameters.write(), gradients.read());
     let (mean, variance) = (mean.write(), variance.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
     for (model, first, len) in optimizer::pieces(&p, None) {
         let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
+        if rules.is_skipped(skips) {
+            continue;
+        }
         let rate = rules.learning_rate();
         let h = |slot: usize| rules.hyper[slot].to_f64();
         let [correction1, correction2] =
@@ -112,12 +119,16 @@ pub(super) fn reference<T: Real>(args: &mut Args<T>) {
 fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let [decoupled, clip, penalty] = ["DECOUPLED", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
+    let skips = args.constant("SKIPS", 0) == 1;
     let [parameters, gradients, mean, variance, weight_blocks, hyper, scalars, norm_parts] = args.operands();
     let (parameters, gradients) = (parameters.write(), gradients.read());
     let (mean, variance) = (mean.write(), variance.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
     for (model, first, len) in optimizer::pieces(&p, penalty.then_some(blocks)) {
         let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
+        if rules.is_skipped(skips) {
+            continue;
+        }
         let rate = rules.learning_rate();
         let decay = rules.hyper[state::WEIGHT_DECAY];
         let (shrink, coupled_decay) = if decoupled { (1.0 - rate as f32 * decay, 0.0) } else { (1.0, decay) };
@@ -152,8 +163,9 @@ fn cost(params: &[u32]) -> Cost {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for [models, stride, first, len] in optimizer::CASE_RANGES {
-        for variant in 0..4 {
-            let terms = Terms { decoupled: variant % 2 == 1, clip: variant > 1, penalty: variant > 0 };
+        for variant in 0..5 {
+            let terms =
+                Terms { decoupled: variant % 2 == 1, clip: variant > 1, penalty: variant > 0, skips: variant == 4 };
             let norm_parts = 3;
             let [blocks, hyper, scalars, norms] = optimizer::case_state(models, stride, norm_parts);
             let Contents::F32(variance) = Contents::random(len, 1.0, 4) else { continue };

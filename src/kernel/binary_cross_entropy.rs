@@ -63,6 +63,7 @@ pub fn dispatch(
 fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
+    let scaled = args.constant("SCALED", 0) == 1;
     let [logits, targets, indices, counters, gradient, row_loss, row_correct] = args.operands();
     let (logits, targets) = (logits.read(), targets.read());
     let (indices, counters) = (indices.read_u32(), counters.read_u32());
@@ -70,6 +71,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
     let (batch, outputs) = (p.batch as usize, p.outputs as usize);
     for model in 0..models {
         let rows = loss::batch_rows(p.batch, p.examples, counters, model);
+        let loss_scale = loss::scale(scaled, counters, model);
         for row in 0..batch {
             let model_row = model * batch + row;
             let real = row < rows;
@@ -84,7 +86,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
                 if with_gradient {
                     let difference = 1.0 / (1.0 + (-z).exp()) - t;
                     let value = if real { difference / (rows * outputs) as f64 } else { 0.0 };
-                    gradient[model_row * outputs + j] = T::from_f64(value);
+                    gradient[model_row * outputs + j] = T::from_f64(value * f64::from(loss_scale));
                 }
             }
             let mean = |sum: f64| T::from_f64(if real { sum / outputs as f64 } else { 0.0 });
@@ -128,6 +130,7 @@ fn cases() -> Vec<Case> {
         cases.push(case(shape, "Certain", true, certain, [1.0; 7]));
     }
     cases.extend(rows::not_finite(&cases));
+    cases.extend(loss::scaled(&cases));
     cases
 }
 

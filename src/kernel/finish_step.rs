@@ -59,19 +59,24 @@ pub struct Operands {
     pub log: Slice,
 }
 
+/// What a batch was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An evaluation.
+    Evaluation,
+    /// A training step.
+    Step,
+    /// A training step with a scaled loss, whose update may have been skipped: Adam's corrections then stay.
+    ScaledStep,
+}
+
 /// A launch for `models` models, after a training step or an evaluation batch.
-pub fn dispatch(
-    label: impl Into<String>,
-    shape: Params,
-    models: usize,
-    training: bool,
-    operands: Operands,
-) -> Dispatch {
+pub fn dispatch(label: impl Into<String>, shape: Params, models: usize, kind: Kind, operands: Operands) -> Dispatch {
     let o = operands;
     Dispatch {
         kernel: &KERNEL,
         label: label.into(),
-        constants: vec![("TRAINING", training.into())],
+        constants: vec![("TRAINING", (kind != Kind::Evaluation).into()), ("SKIPS", (kind == Kind::ScaledStep).into())],
         params: shape.words(),
         slices: vec![o.row_loss, o.row_correct, o.penalty, o.hyper, o.counters, o.scalars, o.log],
         grid: [1, 1, models as u32],
@@ -81,6 +86,7 @@ pub fn dispatch(
 pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, training) = (args.models(), args.constant("TRAINING", 1) == 1);
+    let skips = args.constant("SKIPS", 0) == 1;
     let [row_loss, row_correct, penalty, hyper, counters, scalars, log] = args.operands();
     let (row_loss, row_correct, penalty, hyper) = (row_loss.read(), row_correct.read(), penalty.read(), hyper.read());
     let (counters, scalars, log) = (counters.write_u32(), scalars.write(), log.write());
@@ -111,6 +117,9 @@ pub(super) fn reference<T: Real>(args: &mut Args<T>) {
             log[entry + 1] = T::from_f64(correct / count);
             c[state::STEP] = step + 1;
             s[state::WARMUP] = T::from_f64((f64::from(step + 2) / h(state::WARMUP_STEPS)).min(1.0));
+            if skips && s[state::SKIPPED].to_f64() != 0.0 {
+                continue;
+            }
             for (correction, beta, one_minus_beta) in [
                 (state::BETA1_CORRECTION, state::BETA1, state::ONE_MINUS_BETA1),
                 (state::BETA2_CORRECTION, state::BETA2, state::ONE_MINUS_BETA2),
@@ -138,7 +147,7 @@ fn cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for [rows, examples, penalty_parts, log_steps, number, step, models] in shapes {
-        for training in [true, false] {
+        for kind in [Kind::Step, Kind::Evaluation, Kind::ScaledStep] {
             let m = models as usize;
             let mut counters = vec![0; m * state::COUNTERS];
             for counters in counters.chunks_mut(state::COUNTERS) {
@@ -154,13 +163,17 @@ fn cases() -> Vec<Case> {
                 row_loss[rows as usize] = f32::NAN;
             }
             row_loss.iter_mut().for_each(|x| *x = x.abs());
+            let Contents::F32(mut scalars) = Contents::random(m * state::SCALARS, 1.0, 5) else { continue };
+            for (model, scalars) in scalars.chunks_mut(state::SCALARS).enumerate() {
+                scalars[state::SKIPPED] = f32::from(u8::from(model % 2 == 0));
+            }
             let contents = vec![
                 Contents::F32(row_loss),
                 Contents::random(m * rows as usize, 1.0, 2),
                 Contents::random((m * penalty_parts as usize).max(1), 1.0, 3),
                 Contents::random(m * state::HYPER, 1.0, 4),
                 Contents::U32(counters),
-                Contents::random(m * state::SCALARS, 1.0, 5),
+                Contents::F32(scalars),
                 Contents::random(m * log_steps as usize * 2, 1.0, 6),
             ];
             let s = Case::slices(&contents);
@@ -174,8 +187,8 @@ fn cases() -> Vec<Case> {
                 log: s[6],
             };
             let shape = Params { rows, examples, penalty_parts, log_steps };
-            let dispatch = dispatch("case", shape, m, training, operands);
-            let name = format!("{models}x{rows} of {examples}, batch {number}, training {training}");
+            let dispatch = dispatch("case", shape, m, kind, operands);
+            let name = format!("{models}x{rows} of {examples}, batch {number}, {kind:?}");
             cases.push(Case { name, dispatch, contents });
         }
     }

@@ -65,6 +65,7 @@ fn cases() -> Vec<Case> {
             nesterov: index / 2 % 3 == 2,
             clip: false,
             penalty: parts.penalty,
+            skips: false,
         };
         let len = if terms.momentum { parts.contents[5].len() } else { 1 };
         parts.contents.push(Contents::random(len, 1.0, 8));

@@ -1,6 +1,6 @@
 //! What the loss kernels share: their operands, the number of real rows in a batch, and data for their cases.
 
-use super::{Contents, state};
+use super::{Case, Contents, state};
 use crate::plan::Slice;
 
 /// Slices of one launch of a loss.
@@ -44,6 +44,25 @@ pub fn batch_rows(batch: u32, examples: u32, counters: &[u32], model: usize) -> 
     batch.min(examples.saturating_sub(taken.saturating_mul(batch))) as usize
 }
 
+/// What a model's gradient is multiplied by: its loss scale, where gradients are scaled.
+pub fn scale(scaled: bool, counters: &[u32], model: usize) -> f32 {
+    if scaled { f32::from_bits(counters[model * state::COUNTERS + state::LOSS_SCALE]) } else { 1.0 }
+}
+
+/// Copies of the smaller cases that scale the gradient, by another factor for each model.
+pub fn scaled(cases: &[Case]) -> Vec<Case> {
+    let mut copies: Vec<_> = cases.iter().filter(|case| case.contents[0].len() < 700).cloned().collect();
+    for case in &mut copies {
+        case.name.push_str(", scaled");
+        case.dispatch.constants.push(("SCALED", 1));
+        let Contents::U32(counters) = &mut case.contents[3] else { continue };
+        for (counters, scale) in counters.chunks_mut(state::COUNTERS).zip([1024.0f32, 0.5, 65_536.0]) {
+            counters[state::LOSS_SCALE] = scale.to_bits();
+        }
+    }
+    copies
+}
+
 /// Batches of one case: the last model's is the partly empty one that ends the epoch.
 pub struct CaseData {
     /// Examples in the data set.
@@ -75,7 +94,11 @@ pub(super) mod test {
         let mut checked = 0;
         // Differences of losses in the millions leave no digits, and NaN has none.
         let has_slopes = |case: &&Case| {
-            case.dispatch.constant("GRADIENT", 1) == 1 && !case.name.contains("Large") && !case.name.contains("NaN")
+            let plain = case.dispatch.constant("SCALED", 0) == 0;
+            plain
+                && case.dispatch.constant("GRADIENT", 1) == 1
+                && !case.name.contains("Large")
+                && !case.name.contains("NaN")
         };
         for case in cases.iter().filter(has_slopes) {
             let mut memory = Data::<f64>::of(&case.contents);

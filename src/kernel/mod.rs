@@ -7,6 +7,7 @@ pub mod activation;
 pub mod activation_backward;
 pub mod activation_forward;
 pub mod adam;
+pub mod adjust_loss_scale;
 mod args;
 pub mod average_pool_backward;
 pub mod average_pool_forward;
@@ -60,6 +61,7 @@ pub mod squared_error;
 pub mod state;
 pub mod sum_partials;
 pub mod sum_squares;
+pub mod unscale_gradients;
 mod variants;
 
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
@@ -255,6 +257,8 @@ pub static REGISTRY: &[&Kernel] = &[
     &average_pool_forward::KERNEL,
     &average_pool_backward::KERNEL,
     &sum_squares::KERNEL,
+    &unscale_gradients::KERNEL,
+    &adjust_loss_scale::KERNEL,
     &sgd::KERNEL,
     &adam::KERNEL,
     &begin_epoch::KERNEL,

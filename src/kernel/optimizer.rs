@@ -57,6 +57,11 @@ impl<'a, T: Real> Rules<'a, T> {
         if is_weight { 2.0 * self.l2 } else { 0.0 }
     }
 
+    /// Whether the step is left out, since a gradient is not finite.
+    pub(super) fn is_skipped(&self, skips: bool) -> bool {
+        skips && self.scalars[state::SKIPPED].to_f64() != 0.0
+    }
+
     pub(super) fn gradient(&self, element: usize, gradient: T, parameter: T) -> f64 {
         (gradient.to_f64() + self.l2_slope(element) * parameter.to_f64()) * self.clip_factor
     }
@@ -107,7 +112,8 @@ pub(super) fn case_state(models: usize, stride: usize, parts: usize) -> [Content
         h[state::CLIP_NORM] = 0.7 + 3.0 * model as f32;
     }
     let mut scalars = vec![0.5; models * state::SCALARS];
-    for s in scalars.chunks_mut(state::SCALARS) {
+    for (model, s) in scalars.chunks_mut(state::SCALARS).enumerate() {
+        s[state::SKIPPED] = f32::from(u8::from(model % 2 == 1));
         s[state::BETA1_CORRECTION] = 0.271;
         s[state::BETA2_CORRECTION] = 0.002_997;
         s[state::WARMUP] = 0.75;

@@ -57,6 +57,8 @@ pub struct Terms {
     pub clip: bool,
     /// There is an L2 penalty.
     pub penalty: bool,
+    /// Models whose gradients are not all finite are left alone.
+    pub skips: bool,
 }
 
 /// A launch over one range.
@@ -70,6 +72,7 @@ pub fn dispatch(label: impl Into<String>, shape: Params, terms: Terms, operands:
             ("NESTEROV", terms.nesterov.into()),
             ("CLIP", terms.clip.into()),
             ("PENALTY", terms.penalty.into()),
+            ("SKIPS", terms.skips.into()),
         ],
         params: shape.words(),
         slices: vec![o.parameters, o.gradients, o.velocity, o.weight_blocks, o.hyper, o.scalars, o.norm_parts],
@@ -81,11 +84,15 @@ pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let [momentum, nesterov, clip, penalty] =
         ["WITH_MOMENTUM", "NESTEROV", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
+    let skips = args.constant("SKIPS", 0) == 1;
     let [parameters, gradients, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
     let (parameters, gradients, velocity) = (parameters.write(), gradients.read(), velocity.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
     for (model, first, len) in optimizer::pieces(&p, None) {
         let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
+        if rules.is_skipped(skips) {
+            continue;
+        }
         let (rate, decay) = (rules.learning_rate(), rules.hyper[state::WEIGHT_DECAY].to_f64());
         let factor = rules.hyper[state::MOMENTUM].to_f64();
         for i in first..first + len {
@@ -106,11 +113,15 @@ fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let [momentum, nesterov, clip, penalty] =
         ["WITH_MOMENTUM", "NESTEROV", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
+    let skips = args.constant("SKIPS", 0) == 1;
     let [parameters, gradients, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
     let (parameters, gradients, velocity) = (parameters.write(), gradients.read(), velocity.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
     for (model, first, len) in optimizer::pieces(&p, penalty.then_some(blocks)) {
         let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
+        if rules.is_skipped(skips) {
+            continue;
+        }
         let (rate, decay) = (rules.learning_rate() as f32, rules.hyper[state::WEIGHT_DECAY]);
         let (factor, clip) = (rules.hyper[state::MOMENTUM], rules.clip_factor() as f32);
         let slope = rules.l2_slope(p.first as usize + first) as f32;
@@ -145,9 +156,14 @@ fn cost(params: &[u32]) -> Cost {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for [models, stride, first, len] in optimizer::CASE_RANGES {
-        for variant in 0..5 {
-            let terms =
-                Terms { momentum: variant > 0, nesterov: variant == 2, clip: variant > 2, penalty: variant > 3 };
+        for variant in 0..6 {
+            let terms = Terms {
+                momentum: variant > 0,
+                nesterov: variant == 2,
+                clip: variant > 2,
+                penalty: variant > 3,
+                skips: variant == 5,
+            };
             let norm_parts = 3;
             let [blocks, hyper, scalars, norms] = optimizer::case_state(models, stride, norm_parts);
             let contents = vec![

@@ -68,6 +68,7 @@ fn label(labels: &[u32], index: u32, classes: usize) -> Option<usize> {
 pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
+    let scaled = args.constant("SCALED", 0) == 1;
     let [logits, labels, indices, counters, gradient, row_loss, row_correct] = args.operands();
     let (logits, labels, indices, counters) =
         (logits.read(), labels.read_u32(), indices.read_u32(), counters.read_u32());
@@ -75,6 +76,7 @@ pub(super) fn reference<T: Real>(args: &mut Args<T>) {
     let (batch, classes) = (p.batch as usize, p.classes as usize);
     for model in 0..models {
         let rows = loss::batch_rows(p.batch, p.examples, counters, model);
+        let loss_scale = loss::scale(scaled, counters, model);
         for row in 0..batch {
             let model_row = model * batch + row;
             let z = |c: usize| logits[model_row * classes + c].to_f64();
@@ -93,7 +95,7 @@ pub(super) fn reference<T: Real>(args: &mut Args<T>) {
             for c in (0..classes).filter(|_| with_gradient) {
                 let difference = if Some(c) == label { -others } else { (z(c) - largest).exp() };
                 let value = if real { difference / (sum * rows as f64) } else { 0.0 };
-                gradient[model_row * classes + c] = T::from_f64(value);
+                gradient[model_row * classes + c] = T::from_f64(value * f64::from(loss_scale));
             }
         }
     }
@@ -102,6 +104,7 @@ pub(super) fn reference<T: Real>(args: &mut Args<T>) {
 fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
+    let scaled = args.constant("SCALED", 0) == 1;
     let [logits, labels, indices, counters, gradient, row_loss, row_correct] = args.operands();
     let (logits, labels, indices, counters) =
         (logits.read(), labels.read_u32(), indices.read_u32(), counters.read_u32());
@@ -110,6 +113,7 @@ fn fast(args: &mut Args<f32>) {
     let mut exponentials = vec![0.0f32; classes];
     for model in 0..models {
         let rows = loss::batch_rows(p.batch, p.examples, counters, model);
+        let loss_scale = loss::scale(scaled, counters, model);
         for row in 0..batch {
             let model_row = model * batch + row;
             let range = model_row * classes..(model_row + 1) * classes;
@@ -124,7 +128,7 @@ fn fast(args: &mut Args<f32>) {
                 #[inline(always)]
                 || {
                     let answer = one_row(&logits[range], label, &mut exponentials);
-                    let scale = 1.0 / (answer.sum * rows as f32);
+                    let scale = loss_scale / (answer.sum * rows as f32);
                     for (gradient, e) in gradient.iter_mut().zip(&exponentials) {
                         *gradient = e * scale;
                     }
@@ -133,7 +137,7 @@ fn fast(args: &mut Args<f32>) {
             );
             (row_loss[model_row], row_correct[model_row]) = (answer.loss, answer.correct);
             if let (Some(c), true) = (label, with_gradient) {
-                gradient[c] = -answer.others / (answer.sum * rows as f32);
+                gradient[c] = -answer.others * loss_scale / (answer.sum * rows as f32);
             }
         }
     }
@@ -225,6 +229,7 @@ fn cases() -> Vec<Case> {
         }
     }
     cases.extend(rows::not_finite(&cases));
+    cases.extend(loss::scaled(&cases));
     let mut wrong = case([65, 10, 3], Logits::Usual, 1);
     if let Contents::U32(labels) = &mut wrong.contents[1] {
         labels.iter_mut().skip(3).step_by(5).for_each(|label| *label = 10);

@@ -65,6 +65,7 @@ pub fn dispatch(
 fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
+    let scaled = args.constant("SCALED", 0) == 1;
     let [output, targets, indices, counters, gradient, row_loss, row_correct] = args.operands();
     let (output, targets) = (output.read(), targets.read());
     let (indices, counters) = (indices.read_u32(), counters.read_u32());
@@ -72,6 +73,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
     let (batch, outputs, scale) = (p.batch as usize, p.outputs as usize, f64::from(p.scale));
     for model in 0..models {
         let rows = loss::batch_rows(p.batch, p.examples, counters, model);
+        let loss_scale = loss::scale(scaled, counters, model);
         for row in 0..batch {
             let model_row = model * batch + row;
             let real = row < rows;
@@ -88,7 +90,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
             row_correct[model_row] = T::from_f64(f64::from(real && correct));
             for j in (0..outputs).filter(|_| with_gradient) {
                 let value = if real { 2.0 * scale * (y(j) - t(j)) / (rows * outputs) as f64 } else { 0.0 };
-                gradient[model_row * outputs + j] = T::from_f64(value);
+                gradient[model_row * outputs + j] = T::from_f64(value * f64::from(loss_scale));
             }
         }
     }
@@ -126,6 +128,7 @@ fn cases() -> Vec<Case> {
         cases.push(large);
     }
     cases.extend(rows::not_finite(&cases));
+    cases.extend(loss::scaled(&cases));
     cases
 }
 

@@ -26,6 +26,8 @@ slots! {
     SEED = 5;
     /// 1 + the first step whose loss was not finite; 0: none.
     NOT_FINITE = 6;
+    /// In mixed precision, the bits of the float that the loss's gradient is multiplied by: a power of two.
+    LOSS_SCALE = 7;
 
     /// Words per model in `scalars`.
     SCALARS = 8;
@@ -43,6 +45,8 @@ slots! {
     CORRECT_SUM = 5;
     /// Factor of the learning rate in the step to come.
     WARMUP = 6;
+    /// 1 where the last update was left out, since a gradient was not finite; else 0.
+    SKIPPED = 7;
 
     /// Words per model in `hyper`, which the host writes, between epochs only.
     HYPER = 16;

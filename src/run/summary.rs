@@ -44,6 +44,9 @@ pub struct Summary {
     pub driver: String,
     /// Arithmetic.
     pub precision: String,
+    /// Steps whose update was skipped, since a gradient was not finite; only in mixed precision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped_steps: Option<u32>,
     /// Seed.
     pub seed: u64,
     /// blake3 of the final weights.
@@ -72,6 +75,7 @@ impl Summary {
             device: device.device.clone(),
             driver: device.driver.clone(),
             precision: recipe.precision.to_string(),
+            skipped_steps: outcome.skipped_steps,
             seed: recipe.seed,
             parameter_hash: crate::export::parameter_hash(&outcome.parameters),
         }

@@ -308,7 +308,7 @@ fn collapsed(model: &Model, summary: &Summary) -> bool {
 
 /// The summary of a run; one that diverged has no metrics and no weights.
 fn summarise(recipe: &Recipe, model: &Model, backend: &dyn Backend, outcome: Option<&Outcome>) -> Summary {
-    let nothing = Outcome { parameters: Vec::new(), validation: None, test: None, epoch: 0 };
+    let nothing = Outcome { parameters: Vec::new(), validation: None, test: None, epoch: 0, skipped_steps: None };
     let mut summary = Summary::new(recipe, backend.info(), outcome.unwrap_or(&nothing));
     summary.parameters = model.parameters.iter().map(|parameter| parameter.len()).sum();
     if outcome.is_none() {

@@ -1,7 +1,7 @@
 //! One of the models that train side by side.
 
-use crate::kernel::{hash, state};
-use crate::recipe::{OptimizerSpec, Recipe, Schedule};
+use crate::kernel::{adjust_loss_scale, hash, state};
+use crate::recipe::{OptimizerSpec, Precision, Recipe, Schedule};
 
 /// What is a model's own among models of one shape that train together: its seed and its optimizer's numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,12 +12,15 @@ pub struct Member {
     pub optimizer: OptimizerSpec,
     /// The learning rate over the epochs.
     pub schedule: Schedule,
+    /// The precision of matrix products. All members share it.
+    pub precision: Precision,
 }
 
 impl Member {
     /// The one member of a recipe.
     pub fn of(recipe: &Recipe) -> Member {
-        Member { seed: recipe.seed, optimizer: recipe.optimizer, schedule: recipe.schedule.clone() }
+        let (seed, optimizer, schedule) = (recipe.seed, recipe.optimizer, recipe.schedule.clone());
+        Member { seed, optimizer, schedule, precision: recipe.precision }
     }
 
     /// The step state before the first epoch: (counters, scalars).
@@ -26,6 +29,9 @@ impl Member {
         // Beginning an epoch adds one: the first is 0.
         counters[state::EPOCH] = u32::MAX;
         counters[state::SEED] = hash::combine((self.seed >> 32) as u32, self.seed as u32);
+        if self.precision == Precision::Mixed {
+            counters[state::LOSS_SCALE] = adjust_loss_scale::FIRST_SCALE.to_bits();
+        }
         let hyper = crate::graph::hyper_words(&self.optimizer, 0.0, 0);
         let mut scalars = [0.0; state::SCALARS];
         scalars[state::BETA1_CORRECTION] = hyper[state::ONE_MINUS_BETA1];

@@ -5,6 +5,7 @@ use super::results::{Pending, PendingSteps};
 use super::{Member, Observer, Score, Tracker, TrainError, TrainerSpec, check, spec, upload};
 use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
 use crate::graph::{Evaluation, Fusion, NotFused, PlanBuilder, Training, TrainingPlan, hyper_words};
+use crate::kernel::adjust_loss_scale;
 use crate::plan::{BufferId, Plan, Program};
 use crate::recipe::{Metric, Record, ScheduleKind};
 use crate::tune;
@@ -61,6 +62,8 @@ pub struct Outcome {
     pub test: Option<Score>,
     /// Epoch of the final weights, from 1.
     pub epoch: u32,
+    /// Steps whose update was skipped, since a gradient was not finite; `None` but in mixed precision.
+    pub skipped_steps: Option<u32>,
 }
 
 impl<'a> Trainer<'a> {
@@ -77,7 +80,7 @@ impl<'a> Trainer<'a> {
         let optimizer = &spec.members[0].optimizer;
         let mut builder =
             PlanBuilder::new(spec.model, models, spec.scaling.subtract.len(), spec.scaling.add, backend.limits());
-        builder = builder.fusion(fusion);
+        builder = builder.fusion(fusion).precision(spec.members[0].precision)?;
         let source = builder.source("train", spec::layout(&data.train))?;
         let training = builder.training(&source, spec.batch(), spec.train, optimizer)?;
         let held_out = [("validation", &data.validation), ("test", &data.test)];
@@ -236,13 +239,19 @@ impl<'a> Trainer<'a> {
         }
         let validation = self.score(self.validation.clone())?;
         let test = self.score(self.test.clone())?;
+        let history = match self.training.loss_scaling {
+            Some(buffer) => Some(self.session.read(self.plan.whole(buffer))?),
+            None => None,
+        };
+        let skips = |member: usize| history.as_ref().map(|words| words[member * adjust_loss_scale::HISTORY + 1]);
         (0..self.spec.members.len())
             .map(|member| {
                 let kept = self.best[member].is_some();
                 let epoch = if kept { self.progress.early_stop[member].best_epoch } else { self.progress.epoch };
                 let of = |scores: &Option<Vec<Score>>| scores.as_ref().map(|s| s[member]);
                 let (validation, test) = (of(&validation), of(&test));
-                Ok(Outcome { parameters: self.parameters(member)?, validation, test, epoch })
+                let skipped_steps = skips(member);
+                Ok(Outcome { parameters: self.parameters(member)?, validation, test, epoch, skipped_steps })
             })
             .collect()
     }

@@ -215,12 +215,11 @@ fn an_interrupted_run_saves_a_checkpoint_and_goes_on() {
 }
 
 /// Arguments after `train RECIPE`, the exit code, and what the message must say.
-const REFUSED: [(&[&str], i32, &[&str]); 14] = [
+const REFUSED: [(&[&str], i32, &[&str]); 13] = [
     (&["--set", "train.epoch=3"], 2, &["train.epoch", "did you mean \"epochs\""]),
     (&["--set", "optimizer.learning_rate=fast"], 2, &["optimizer.learning_rate"]),
     (&["--set", "train.batch=0"], 2, &["train.batch"]),
     (&["--set", "train.epochs"], 2, &["train.epochs", "KEY=VALUE"]),
-    (&["--precision", "mixed"], 2, &["precision", "mixed", "f32"]),
     (&["--layers", "10:rellu"], 2, &["model.layers", "relu"]),
     (&["--train-images", "no-such.npy", "--train-labels", "none.npy"], 2, &["no-such.npy"]),
     (&["--init", "no-such.safetensors"], 2, &["no-such.safetensors"]),

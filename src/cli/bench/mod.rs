@@ -26,6 +26,9 @@ pub struct BenchArgs {
     /// Also print where the time of a step goes, launch by launch
     #[arg(long)]
     profile: bool,
+    /// Precision of the workloads: f32 or mixed [default: the recipe's]
+    #[arg(long, value_name = "PRECISION")]
+    precision: Option<String>,
     #[command(flatten)]
     fusion: FusionArgs,
     #[command(flatten)]

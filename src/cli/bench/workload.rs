@@ -55,7 +55,8 @@ pub(super) fn time(
     context: &Context,
 ) -> Result<(), CliError> {
     let text = Recipe::builtin(name).ok_or_else(|| CliError::Failed(format!("there is no recipe {name}")))?;
-    let recipe = Recipe::parse(text, name, &[])?;
+    let precision = args.precision.iter().map(|precision| ("precision".to_string(), precision.clone()));
+    let recipe = Recipe::parse(text, name, &precision.collect::<Vec<_>>())?;
     let model = Model::build(&recipe.model, None)?;
     let dataset = Dataset { train: random_examples(&model, samples), validation: None, test: None };
     let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);

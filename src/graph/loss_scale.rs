@@ -1,0 +1,37 @@
+//! Loss scaling of mixed precision. f16 holds no number below 2^-24, and gradients are small: the loss's gradient is multiplied
+//! by a scale, the parameters' gradients are divided by it, and a step whose gradients left the finite numbers is skipped and
+//! halves it (`torch.amp.GradScaler`). All of it stays on the device, for each model by itself.
+
+use super::builder::PlanBuilder;
+use crate::kernel::{Element, adjust_loss_scale, unscale_gradients};
+use crate::plan::{BufferId, Dispatch, Role};
+
+/// Launches and state of a scaled loss.
+pub(super) struct LossScaling {
+    /// After the backward pass: the gradients of the loss itself.
+    pub(super) unscale: Dispatch,
+    /// Before the update: whether it is skipped, and the next step's scale.
+    pub(super) adjust: Dispatch,
+    /// (models, HISTORY).
+    pub(super) history: BufferId,
+}
+
+impl PlanBuilder<'_> {
+    /// Adds the buffers of loss scaling; `counters` and `scalars` are those of training.
+    pub(super) fn loss_scaling(&mut self, counters: BufferId, scalars: BufferId) -> LossScaling {
+        let (models, stride) = (self.models, self.out.layout.stride);
+        let parts = unscale_gradients::parts(stride);
+        let plan = &mut self.out.plan;
+        let not_finite = plan.buffer("train.not_finite", Element::F32, models * parts, Role::Metrics);
+        let history = plan.buffer("train.loss_scale", Element::U32, models * adjust_loss_scale::HISTORY, Role::State);
+        let [gradients, counters, scalars, parts_of] =
+            [self.gradients, counters, scalars, not_finite].map(|id| plan.whole(id));
+        let shape = unscale_gradients::Params { len: stride as u32, parts: parts as u32 };
+        let operands = unscale_gradients::Operands { gradients, counters, parts: parts_of };
+        let unscale = unscale_gradients::dispatch("unscale gradients", shape, models, operands);
+        let operands = adjust_loss_scale::Operands { parts: parts_of, counters, scalars, history: plan.whole(history) };
+        let shape = adjust_loss_scale::Params { parts: parts as u32 };
+        let adjust = adjust_loss_scale::dispatch("loss scale", shape, models, operands);
+        LossScaling { unscale, adjust, history }
+    }
+}
