@@ -113,15 +113,11 @@ fn of(kernel: &Kernel, needs: Needs) -> Option<&'static Kernel> {
 
 /// A launch in mixed precision, by the best way that the device has; one that has no such form is left as it is.
 pub fn dispatch(launch: Dispatch, limits: &Limits) -> Dispatch {
-    if let Some(units) = limits.matrix_units
-        && let Some(tile) = units.choose(&launch, limits.busy_workgroups)
-        && let Some(mixed) = units.dispatch(&launch, tile)
-    {
-        return mixed;
-    }
-    match of(launch.kernel, Needs::F16) {
-        Some(kernel) => Dispatch { kernel, ..launch },
-        None => launch,
+    let Some(kernel) = of(launch.kernel, Needs::F16) else { return launch };
+    let by_units = |units: MatrixUnits| units.dispatch(&launch, units.choose(&launch, limits.busy_workgroups)?);
+    match limits.matrix_units.and_then(by_units) {
+        Some(mixed) => mixed,
+        None => Dispatch { kernel, ..launch },
     }
 }
 

@@ -16,10 +16,10 @@ use gputrain::train::{Member, Stop, TrainError, Trainer};
 use std::sync::Arc;
 
 /// The CPU with a GPU's limits.
-struct AsGpu(CpuBackend, Limits);
+pub struct AsGpu(CpuBackend, Limits);
 
 impl AsGpu {
-    fn new() -> AsGpu {
+    pub fn new() -> AsGpu {
         let limits = Limits {
             buffer_bytes: 1 << 32,
             binding_bytes: 1 << 30,
@@ -27,11 +27,13 @@ impl AsGpu {
             busy_workgroups: 256,
             workgroup_bytes: 32 << 10,
             costly_launches: true,
+            f16: true,
+            matrix_units: None,
         };
         AsGpu(CpuBackend::new(), limits)
     }
 
-    fn with(change: impl FnOnce(&mut Limits)) -> AsGpu {
+    pub fn with(change: impl FnOnce(&mut Limits)) -> AsGpu {
         let mut gpu = AsGpu::new();
         change(&mut gpu.1);
         gpu

@@ -13,6 +13,7 @@ mod gpu_noop;
 mod gpu_support;
 mod landscape;
 mod members;
+mod mixed;
 mod run_report;
 mod runs;
 mod story;

@@ -56,7 +56,7 @@ const DATA: &str = "no index leads behind the data set; the guard keeps reads in
 
 /// All of them.
 pub const UNNOTICED: &[Unnoticed] = &[
-    // lib/matmul_tile.wgsl, and what includes it
+    // lib/matmul_staging.wgsl and lib/matmul_registers.wgsl, and what includes them
     unnoticed("for (var first_k = 0u; first_k < depth; first_k += TILE_K) {", &[LESS], EMPTY),
     unnoticed("for (var i = 0u; i < THREAD_M * THREAD_N; i++) {", &[LESS, PRODUCT, FIRST], ZEROED),
     unnoticed("sums[i] = 0.0;", &[DROPPED], ZEROED),
@@ -88,8 +88,9 @@ pub const UNNOTICED: &[Unnoticed] = &[
         &[LESS],
         OWNER,
     ),
+    among(["", "let row = first_row + own_row(thread, i);"], "for (var i = 0u; i < THREAD_M; i++) {", &[LESS], OWNER),
     among(
-        ["", "let column = first_column + thread % THREADS_N + j * THREADS_N;"],
+        ["", "let column = first_column + own_column(thread, j);"],
         "for (var j = 0u; j < THREAD_N; j++) {",
         &[LESS],
         OWNER,

@@ -1,0 +1,225 @@
+//! Mixed precision: products of factors rounded to f16, and a scaled loss whose overflows cost a step and nothing else.
+
+use crate::cases::{GoldenCase, relative_error, spec};
+use crate::common;
+use crate::fused::AsGpu;
+use crate::story::{Stories, golden_job};
+use gputrain::backend::Backend;
+use gputrain::backend::cpu::CpuBackend;
+use gputrain::graph::{BuildError, Fusion, NotFused};
+use gputrain::job::Job;
+use gputrain::kernel::{MatrixUnits, state};
+use gputrain::train::{Checkpoint, Member, Silent, Stop, TrainError, Trainer};
+
+const MIXED: (&str, &str) = ("precision", "mixed");
+
+/// Bundled golden cases: every optimizer, loss and kind of term, and convolutions, which stay f32, among dense layers.
+const CASES: [&str; 12] = [
+    "optimizer-sgd",
+    "optimizer-nesterov",
+    "optimizer-adam",
+    "optimizer-adamw-weight-decay",
+    "optimizer-clip-norm-l2-weight-decay",
+    "optimizer-adam-l2",
+    "loss-mse",
+    "loss-binary-cross-entropy",
+    "shape-deep",
+    "shape-wide",
+    "batch-partial",
+    "cnn-mixed",
+];
+
+fn trained(backend: &dyn Backend, case: &GoldenCase) -> Vec<Vec<f32>> {
+    let mut trainer = Trainer::new(backend, case.spec()).unwrap();
+    trainer.set_parameters(0, &case.initial).unwrap();
+    trainer.train(&mut Silent).unwrap();
+    let outcome = trainer.finish().unwrap().swap_remove(0);
+    assert_eq!(outcome.skipped_steps, Some(0), "{}", case.name);
+    outcome.parameters
+}
+
+fn worst(ours: &[Vec<f32>], exact: &[Vec<f64>]) -> f64 {
+    let each = ours.iter().zip(exact).map(|(a, b)| relative_error(a.iter().map(|x| f64::from(*x)), b));
+    each.fold(0.0, f64::max)
+}
+
+/// A factor rounded to f16 is off by at most 2^-11, 4.9e-4 of itself. Over a golden case's steps the weights may drift by a
+/// few times that, and Adam's first steps, which divide a gradient by its own size, by more.
+const OFF_F32: f64 = 1e-2;
+/// Backends round equal numbers alike; where their f32 sums differ in the last bit, now and then a factor rounds the other way.
+const OFF_EACH_OTHER: f64 = 1e-3;
+
+#[test]
+fn a_mixed_run_ends_near_pytorchs_and_alike_on_every_backend() {
+    let gpu = common::vulkan();
+    for name in CASES {
+        let case = GoldenCase::load(name, &[MIXED]);
+        let cpu = trained(&CpuBackend::new(), &case);
+        let off = worst(&cpu, &case.last);
+        println!("{name}: {off:.1e} off double precision");
+        assert!(off < OFF_F32, "{name}: {off:e}");
+        // It is not f32 under another name.
+        assert!(off > 2.0 * case.last_spread, "{name}: {off:e}");
+        let exact: Vec<Vec<f64>> = cpu.iter().map(|v| v.iter().map(|x| f64::from(*x)).collect()).collect();
+        let reference = worst(&trained(&CpuBackend::reference_only(), &case), &exact);
+        assert!(reference < OFF_EACH_OTHER, "{name}: the reference {reference:e}");
+        if let Some(gpu) = &gpu {
+            let gpu = worst(&trained(gpu, &case), &exact);
+            println!("{name}: {gpu:.1e} between Vulkan and the CPU");
+            assert!(gpu < OFF_EACH_OTHER, "{name}: Vulkan {gpu:e}");
+        }
+    }
+}
+
+/// Words of a buffer in a checkpoint.
+fn words<'a>(checkpoint: &'a mut Checkpoint, name: &str) -> &'a mut Vec<u32> {
+    &mut checkpoint.buffers.iter_mut().find(|(known, _)| known == name).unwrap().1
+}
+
+/// Gives one model of a trainer that stands at its beginning another loss scale.
+fn set_scale(trainer: &mut Trainer, model: usize, scale: f32) {
+    let mut checkpoint = trainer.capture().unwrap();
+    words(&mut checkpoint, "train.counters")[model * state::COUNTERS + state::LOSS_SCALE] = scale.to_bits();
+    trainer.restore(&checkpoint).unwrap();
+}
+
+fn scale(checkpoint: &mut Checkpoint, model: usize) -> f32 {
+    f32::from_bits(words(checkpoint, "train.counters")[model * state::COUNTERS + state::LOSS_SCALE])
+}
+
+fn start<'a>(backend: &dyn Backend, job: &'a Job, members: &'a [Member]) -> Trainer<'a> {
+    let mut trainer = Trainer::new(backend, spec(job, members)).unwrap();
+    for (index, member) in members.iter().enumerate() {
+        trainer.set_parameters(index, &job.model.initialise(member.seed)).unwrap();
+    }
+    trainer
+}
+
+fn backends() -> Vec<Box<dyn Backend>> {
+    let cpu: Box<dyn Backend> = Box::new(CpuBackend::new());
+    std::iter::once(cpu).chain(common::vulkan().map(|gpu| Box::new(gpu) as Box<dyn Backend>)).collect()
+}
+
+#[test]
+fn an_overflow_halves_the_scale_and_changes_nothing_else() {
+    for backend in backends() {
+        for name in ["optimizer-adam", "optimizer-nesterov", "optimizer-clip-norm-l2-weight-decay"] {
+            let job = golden_job(name, &[MIXED]);
+            let members = [Member::of(&job.recipe)];
+            let mut trainer = start(&*backend, &job, &members);
+            let most = 2f32.powi(40);
+            set_scale(&mut trainer, 0, most);
+            let mut before = trainer.capture().unwrap();
+            trainer.time_steps(1).unwrap();
+            let mut after = trainer.capture().unwrap();
+            assert_eq!(scale(&mut after, 0), most / 2.0, "{name}");
+            assert_eq!(words(&mut after, "train.loss_scale"), &[0, 1], "{name}");
+            for kept in ["parameters", "mean", "variance", "velocity"] {
+                if before.buffers.iter().any(|(known, _)| known == kept) {
+                    assert_eq!(words(&mut before, kept), words(&mut after, kept), "{name}: {kept}");
+                }
+            }
+            for slot in [state::BETA1_CORRECTION, state::BETA2_CORRECTION] {
+                assert_eq!(words(&mut before, "train.scalars")[slot], words(&mut after, "train.scalars")[slot]);
+            }
+            // It goes on halving until the gradients fit, and then trains.
+            let mut steps = 1;
+            while words(&mut after, "train.loss_scale")[0] == 0 {
+                trainer.time_steps(1).unwrap();
+                (after, steps) = (trainer.capture().unwrap(), steps + 1);
+                assert!(steps < 60, "{name}: the scale never fits");
+            }
+            assert_eq!(words(&mut after, "train.loss_scale"), &[1, steps - 1], "{name}");
+            assert_eq!(scale(&mut after, 0), most / 2f32.powi(steps as i32 - 1), "{name}");
+            assert_ne!(words(&mut before, "parameters"), words(&mut after, "parameters"), "{name}");
+            assert!(words(&mut after, "parameters").iter().all(|w| f32::from_bits(*w).is_finite()), "{name}");
+            assert_eq!(trainer.finish().unwrap()[0].skipped_steps, Some(steps - 1), "{name}");
+        }
+    }
+}
+
+#[test]
+fn each_model_has_its_own_scale_and_ends_with_the_bits_it_has_alone() {
+    for backend in backends() {
+        let job = golden_job("optimizer-adam", &[MIXED]);
+        let members: Vec<Member> = (0..3).map(|seed| Member { seed, ..Member::of(&job.recipe) }).collect();
+        let run = |members: &[Member], high: Option<usize>| {
+            let mut trainer = start(&*backend, &job, members);
+            if let Some(model) = high {
+                set_scale(&mut trainer, model, 2f32.powi(36));
+            }
+            trainer.train(&mut Silent).unwrap();
+            trainer.finish().unwrap()
+        };
+        let together = run(&members, Some(1));
+        for (index, outcome) in together.iter().enumerate() {
+            let alone = run(&members[index..=index], (index == 1).then_some(0)).swap_remove(0);
+            assert_eq!(outcome, &alone, "model {index}");
+            assert_eq!(outcome.skipped_steps > Some(0), index == 1, "model {index}");
+        }
+    }
+}
+
+#[test]
+fn a_resumed_mixed_run_takes_the_very_same_steps() {
+    for backend in backends() {
+        let job = golden_job("optimizer-adam-l2", &[MIXED]);
+        let members = [Member::of(&job.recipe)];
+        let begin = || {
+            let mut trainer = start(&*backend, &job, &members);
+            // Some of the first steps are skipped.
+            set_scale(&mut trainer, 0, 2f32.powi(30));
+            trainer
+        };
+        let mut whole = begin();
+        assert_eq!(whole.train(&mut Silent).unwrap(), Stop::Finished);
+        let mut stories = Stories::new(1);
+        stories.1.stop_after = Some(2);
+        let mut stopped = begin();
+        assert_eq!(stopped.train(&mut stories).unwrap(), Stop::Interrupted);
+        let mut resumed = start(&*backend, &job, &members);
+        resumed.restore(&stories.1.checkpoint.unwrap()).unwrap();
+        assert_eq!(resumed.train(&mut Silent).unwrap(), Stop::Finished);
+        assert_eq!(whole.capture().unwrap().buffers, resumed.capture().unwrap().buffers);
+        assert!(whole.finish().unwrap()[0].skipped_steps > Some(0));
+    }
+}
+
+/// Kernels of a step.
+fn kernels(backend: &dyn Backend, job: &Job) -> Vec<&'static str> {
+    let members = [Member::of(&job.recipe)];
+    let trainer = Trainer::with_fusion(backend, spec(job, &members), Fusion::Never).unwrap();
+    trainer.step_program().dispatches.iter().map(|dispatch| dispatch.kernel.name).collect()
+}
+
+#[test]
+fn products_are_planned_the_best_way_that_the_device_has() {
+    let job = golden_job("shape-deep", &[MIXED]);
+    let units = MatrixUnits { matrix: 16, subgroup: 32 };
+    let with_units = AsGpu::with(|limits| limits.matrix_units = Some(units));
+    for (backend, form) in [(&AsGpu::new(), "_f16"), (&with_units, "_cooperative")] {
+        let names = kernels(backend, &job);
+        let products: Vec<_> = names.iter().filter(|name| name.starts_with("dense_")).collect();
+        assert!(!products.is_empty() && products.iter().all(|name| name.ends_with(form)), "{names:?}");
+        for launch in ["unscale_gradients", "adjust_loss_scale"] {
+            assert_eq!(names.iter().filter(|name| **name == launch).count(), 1, "{names:?}");
+        }
+    }
+    let plain = kernels(&with_units, &golden_job("shape-deep", &[]));
+    let mixed = |name: &&str| name.ends_with("_f16") || name.ends_with("_cooperative") || name.contains("scale");
+    assert!(!plain.iter().any(|name| mixed(&name)), "{plain:?}");
+}
+
+#[test]
+fn a_device_without_f16_refuses_and_a_fused_step_is_not_mixed() {
+    let job = golden_job("shape-deep", &[MIXED]);
+    let members = [Member::of(&job.recipe)];
+    let without = AsGpu::with(|limits| limits.f16 = false);
+    let error = Trainer::new(&without, spec(&job, &members)).err().unwrap();
+    assert!(matches!(error, TrainError::Build(BuildError::NoF16)), "{error}");
+    assert!(["precision", "f32", "--backend cpu"].iter().all(|part| error.to_string().contains(part)), "{error}");
+    let trainer = Trainer::new(&AsGpu::new(), spec(&job, &members)).unwrap();
+    assert_eq!(trainer.not_fused(), Some(&NotFused::Precision));
+    let error = Trainer::with_fusion(&AsGpu::new(), spec(&job, &members), Fusion::Always).err().unwrap();
+    assert!(error.to_string().contains("precision is mixed"), "{error}");
+}
