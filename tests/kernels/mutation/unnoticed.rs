@@ -42,6 +42,7 @@ const GUARD: &str = "guard dropped";
 const DROPPED: &str = "statement dropped";
 const ONE: &str = "`0.0` to `1.0`";
 const FIRST: &str = "`0u` to `1u`";
+const LONGER: &str = "`min(` to `max(`";
 const SECOND: &str = "`1u` to `2u`";
 const PRODUCT: &str = "`*` to `+`";
 
@@ -54,6 +55,7 @@ const EMPTY: &str = "one more round, of nothing";
 const OWNER: &str = "a race: its owner writes the place again, later where threads and workgroups run in order";
 const NOT_READ: &str = "a race: adds up what is not read again, after its readers where threads run in order";
 const CLAMP: &str = "what is read from behind the edge is not used; the device keeps reads inside the buffer";
+const SHORT_LAST: &str = "only the last of the four groups may be short; what is stored behind another comes again";
 const NO_FIFTH: &str = "a fifth row of a block of four is not stored";
 const SAME_COPY: &str = "every workgroup would make the same copy";
 const DATA: &str = "no index leads behind the data set; the guard keeps reads inside the buffer";
@@ -232,6 +234,16 @@ pub const UNNOTICED: &[Unnoticed] = &[
         "let own = min(vec4(group) + vec4(0u, 1u, 2u, 3u) * groups, vec4(outputs - 1u)) + vec4(first);",
         &["`-` to `+`"],
         CLAMP,
+    ),
+    unnoticed(
+        "store_outputs(l, first + groups, min(groups, outputs - min(groups, outputs)), lanes, sums[1], thread);",
+        &["`-` to `+`", LONGER],
+        SHORT_LAST,
+    ),
+    unnoticed(
+        "store_outputs(l, first + 2u * groups, min(groups, outputs - min(2u * groups, outputs)), lanes, sums[2], thread);",
+        &["`-` to `+`", "`*` to `+` 1", LONGER],
+        SHORT_LAST,
     ),
     unnoticed("partials[thread] = vec4<f32>(0.0);", &[ONE, DROPPED], UNUSED),
     unnoticed("return select(vec4<f32>(0.0), values[min(at, end - 1u)], at < end);", &["`-` to `+`"], CLAMP),
