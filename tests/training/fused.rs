@@ -23,6 +23,7 @@ impl AsGpu {
         let limits = Limits {
             buffer_bytes: 1 << 32,
             binding_bytes: 1 << 30,
+            data_bytes: u64::MAX,
             workgroups: 65_535,
             busy_workgroups: 256,
             workgroup_bytes: 32 << 10,

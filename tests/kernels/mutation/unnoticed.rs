@@ -178,10 +178,4 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("if WEIGHTS_ONLY == 1u || WITH_L2 == 1u {", &[GUARD], "both are asked for again inside"),
     unnoticed("if word == 0u {", &[GUARD], "all threads of a row have the same index"),
     unnoticed("var bits = 0u;", &[FIRST], UNUSED),
-    among(
-        ["", "bits = data[(example - params.first_example) * params.row_words + word];"],
-        "if inside {",
-        &[GUARD],
-        UNUSED,
-    ),
 ];
