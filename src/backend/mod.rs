@@ -30,7 +30,9 @@ pub enum BackendError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The device has too little memory.
-    #[error("{device} could not allocate {bytes} bytes for {what}; use a smaller batch or model, or --data-memory to stream the data set")]
+    #[error(
+        "{device} could not allocate {bytes} bytes for {what}; use a smaller batch or model, or --data-memory to stream the data set"
+    )]
     OutOfMemory {
         /// The device.
         device: String,

@@ -118,7 +118,11 @@ impl PlanBuilder<'_> {
             return Err(NotFused::Norms);
         }
         self.fits(&layers, request)?;
-        if self.fusion == Fusion::Auto { pays(&layers, request.source.batches.size).map(|()| layers) } else { Ok(layers) }
+        if self.fusion == Fusion::Auto {
+            pays(&layers, request.source.batches.size).map(|()| layers)
+        } else {
+            Ok(layers)
+        }
     }
 
     /// The graph's forward pass as dense layers.
@@ -200,8 +204,7 @@ impl PlanBuilder<'_> {
             parameters: plan.whole(self.out.parameters),
             trace: plan.whole(trace),
         };
-        let variant =
-            fused_forward_backward::Variant { data: source.variant(), squares: request.optimizer.l2 != 0.0 };
+        let variant = fused_forward_backward::Variant { data: source.variant(), squares: request.optimizer.l2 != 0.0 };
         fused_forward_backward::dispatch("forward and backward", shape, self.models, layers, variant, operands)
     }
 

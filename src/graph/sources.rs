@@ -133,10 +133,6 @@ impl SourceBuffers {
 
     /// How kernels read the examples.
     pub(super) fn variant(&self) -> gather::Variant {
-        gather::Variant {
-            bytes: self.layout.bytes,
-            shuffle: self.batches.shuffle,
-            streamed: self.window.is_some(),
-        }
+        gather::Variant { bytes: self.layout.bytes, shuffle: self.batches.shuffle, streamed: self.window.is_some() }
     }
 }

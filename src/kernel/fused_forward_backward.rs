@@ -294,9 +294,7 @@ fn case(index: usize, batch: usize, large: bool) -> Case {
     let scales = if index % 4 < 2 { features } else { 1 };
     let divide = match Contents::random(scales, 0.25, 3) {
         // Bytes come to about ±1 like the floats.
-        Contents::F32(values) => {
-            values.iter().map(|x| if bytes { 128.0 / scale } else { 1.0 } * (1.0 + x)).collect()
-        }
+        Contents::F32(values) => values.iter().map(|x| if bytes { 128.0 / scale } else { 1.0 } * (1.0 + x)).collect(),
         Contents::U32(_) => Vec::new(),
     };
     let mut counters = vec![0; m * state::COUNTERS];

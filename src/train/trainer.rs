@@ -97,7 +97,9 @@ impl<'a> Trainer<'a> {
         let feed = Feed::new(&mut *session, &source, &data.train, training.steps_per_epoch)?;
         let mut sources = vec![("train", source)];
         let mut sets = [None, None];
-        for (set, (name, evaluation, source, examples)) in sets.iter_mut().zip(planned).filter_map(|(s, p)| Some((s, p?))) {
+        for (set, (name, evaluation, source, examples)) in
+            sets.iter_mut().zip(planned).filter_map(|(s, p)| Some((s, p?)))
+        {
             *set = Some(HeldOut::new(&mut *session, evaluation, &source, examples)?);
             sources.push((name, source));
         }

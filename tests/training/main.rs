@@ -16,5 +16,6 @@ mod members;
 mod run_report;
 mod runs;
 mod story;
+mod streamed;
 mod sweep;
 mod sweep_outcomes;
