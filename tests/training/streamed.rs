@@ -30,13 +30,13 @@ impl Backend for Room<'_> {
 
 /// Room for no examples: windows of one batch. And a little less than the training set takes: windows of several batches,
 /// which do not divide an epoch.
-const LITTLE: [u64; 2] = [0, 20_000];
+const LITTLE: [u64; 2] = [0, 12_000];
 
-/// 1009 examples of 21 bytes (24 on a device) in batches of 7, the last one short, and two evaluation batches.
+/// 510 examples of 21 bytes (24 on a device) in batches of 7, the last one short, and two evaluation batches.
 fn job(overrides: &[(&str, &str)]) -> Job {
     let layers = ("model.layers", "[{ dense = 9, activation = \"relu\" }, { dense = 10 }]");
     let common = [layers, ("train.batch", "7"), ("train.epochs", "3"), ("train.log_every", "1")];
-    noise(&[&common[..], overrides].concat(), 21, [1009, 1100])
+    noise(&[&common[..], overrides].concat(), 21, [510, 1100])
 }
 
 /// Three models, two of one seed.
@@ -104,8 +104,8 @@ fn streamed_floats_train_to_the_same_bits() {
     for backend in backends() {
         let (members, on) = (members(&job), &backend.info().backend);
         let resident = trained(&*backend, &job, &members);
-        let streamed = trained(&Room(&*backend, 50_000), &job, &members);
-        assert_eq!((resident.0, streamed.0), (None, Some(21)), "on {on}");
+        let streamed = trained(&Room(&*backend, 40_000), &job, &members);
+        assert_eq!((resident.0, streamed.0), (None, Some(14)), "on {on}");
         assert!(streamed.1 == resident.1, "on {on}");
     }
 }
@@ -116,9 +116,9 @@ fn a_run_goes_on_with_any_memory_for_examples() {
     let members = members(&job);
     for backend in backends() {
         let whole = train(&*backend, &job, &members);
-        let rooms = [u64::MAX, 0, 20_000].map(|room| Room(&*backend, room));
+        let rooms = [u64::MAX, 0, 12_000].map(|room| Room(&*backend, room));
         // In the middle of a window, at its end, and between two epochs.
-        for (first, then, steps) in [(0, 2, 10), (2, 1, 20), (1, 0, 145), (2, 2, 190), (1, 2, 215)] {
+        for (first, then, steps) in [(0, 2, 10), (2, 1, 20), (1, 0, 73), (2, 2, 95), (1, 2, 110)] {
             let mut stories = Stories::new(members.len());
             stories.1.stop_after = Some(steps);
             let mut trainer = Trainer::new(&rooms[first], spec(&job, &members)).unwrap();
@@ -172,13 +172,13 @@ fn only_the_windows_of_streamed_sets_are_written_between_steps() {
         // Windows of one batch; of seven batches for one model, of two for three.
         for (room, models, windows) in [(u64::MAX, 3, 0), (0, 1, 1), (10_000, 1, 1), (0, 3, 3), (10_000, 3, 3)] {
             let mut trainer = Trainer::new(&Room(&*backend, room), spec(&job, &members[..models])).unwrap();
-            trainer.time_steps(145).unwrap();
+            trainer.time_steps(73).unwrap();
             let before = trainer.host_counters();
-            trainer.time_steps(290).unwrap();
+            trainer.time_steps(146).unwrap();
             let after = trainer.host_counters();
             let written = after.bytes_written - before.bytes_written;
             // A window of several orders is sent with what lies between their last examples.
-            let (least, most) = (2 * 1009 * 24 * windows, 2 * 1022 * 24 * windows);
+            let (least, most) = (2 * 510 * 24 * windows, 2 * 518 * 24 * windows);
             assert!((least..=most).contains(&written), "{written} bytes for {models} models in {room}");
             assert!(models > 1 || written == least, "one order is sent without a gap: {written}");
             assert_eq!(after.buffers_created, before.buffers_created);
@@ -217,15 +217,15 @@ fn the_first_sets_take_the_memory_and_streaming_must_save_some() {
         let rows = trainer.sources().iter().map(|(name, source)| (*name, source.window.map(|window| window.rows)));
         rows.collect::<Vec<_>>()
     };
-    let (train, validation) = (1009 * 24, 1100 * 24);
+    let (train, validation) = (510 * 24, 1100 * 24);
     assert_eq!(windows(&job, train + validation), [("train", None), ("validation", None)]);
     assert_eq!(windows(&job, train + validation - 1), [("train", None), ("validation", Some(1024))]);
     // The window takes an eighth of the memory, and the validation set fits beside it.
-    assert_eq!(windows(&job, train - 1), [("train", Some(126)), ("validation", Some(1024))]);
+    assert_eq!(windows(&job, train - 1), [("train", Some(63)), ("validation", Some(1024))]);
     let mut small = job.clone();
-    small.dataset.validation = Some(job.dataset.train.select(&(0..500).collect::<Vec<_>>()));
-    assert_eq!(windows(&small, train - 1), [("train", Some(126)), ("validation", None)]);
-    // A window of 500 examples would be the whole set.
+    small.dataset.validation = Some(job.dataset.train.select(&(0..300).collect::<Vec<_>>()));
+    assert_eq!(windows(&small, train - 1), [("train", Some(63)), ("validation", None)]);
+    // A window of 300 examples would be the whole set.
     assert_eq!(windows(&small, 0), [("train", Some(7)), ("validation", None)]);
     let full = self::job(&[("train.batch", "\"full\"")]);
     assert_eq!(windows(&full, 0)[0], ("train", None));
