@@ -144,7 +144,7 @@ impl Stream<'_> {
             if self.packed != Some(place) {
                 self.orders.pack(place, &mut self.words);
             }
-            // Whatever order the device works in, it reads the window that was there before no later than this.
+            // Writes and runs keep their order: steps that were handed over read the window before this one.
             session.write(self.data, 0, &self.words)?;
             (self.written, self.packed) = (Some(place), None);
         }

@@ -3,6 +3,7 @@
 use super::{BenchArgs, repeat, spread};
 use crate::backend::{Backend, LaunchTime};
 use crate::cli::table::table;
+use crate::cli::train::say_streamed;
 use crate::cli::{CliError, Context};
 use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
 use crate::kernel::hash;
@@ -64,6 +65,7 @@ pub(super) fn time(
     let spec = TrainerSpec { model: &model, dataset: &dataset, scaling: &scaling, train: &train, members: &members };
     let mut trainer = Trainer::with_fusion(backend, spec, args.fusion.fusion())?;
     trainer.set_parameters(0, &model.initialise(recipe.seed))?;
+    say_streamed(&trainer, context);
 
     let (steps, times) = repeat(args, |steps| Ok(trainer.time_steps(steps)?))?;
     let before = trainer.host_counters();
