@@ -119,9 +119,10 @@ impl Stream<'_> {
         while left > 0 {
             let (place, steps) = self.provide(session)?;
             let count = steps.min(left);
-            let next = Some(self.orders.after(place)).filter(|next| *next != place && self.packed != Some(*next));
             let (orders, words) = (&self.orders, &mut self.words);
+            let next = Some(orders.after(place)).filter(|next| *next != place && self.packed != Some(*next));
             // The next window is packed while these steps are handed over, and computed where that takes long.
+            let next = next.filter(|_| orders.is_worth_threads());
             rayon::in_place_scope(|scope| {
                 if let Some(next) = next {
                     scope.spawn(move |_| orders.pack(next, words));
@@ -162,6 +163,11 @@ impl Orders<'_> {
         }
     }
 
+    /// Whether packing a window takes longer than waking threads for it, which a busy machine does late.
+    fn is_worth_threads(&self) -> bool {
+        self.window.orders * self.window.rows * self.row_words >= WORTH_THREADS
+    }
+
     /// A window as words: (orders, rows, row_words). What lies behind the last example keeps what it held.
     fn pack(&self, place: Place, words: &mut Vec<u32>) {
         let Window { rows, orders } = self.window;
@@ -176,9 +182,15 @@ impl Orders<'_> {
                 upload::pack(self.features, keys.get(index / rows).map_or(position, of_key), row);
             }
         };
-        words.par_chunks_mut(self.row_words).with_min_len(PIECE).enumerate().for_each(one);
+        if self.is_worth_threads() {
+            words.par_chunks_mut(self.row_words).with_min_len(PIECE).enumerate().for_each(one);
+        } else {
+            words.chunks_mut(self.row_words).enumerate().for_each(one);
+        }
     }
 }
 
+/// Words of a window from which several threads pay: some hundred microseconds of packing.
+const WORTH_THREADS: usize = 1 << 16;
 /// Rows that a thread packs at a time.
 const PIECE: usize = 64;
