@@ -16,6 +16,7 @@ mod members;
 mod run_report;
 mod runs;
 mod story;
+mod streamed;
 mod sweep;
 mod sweep_outcomes;
 mod tune;

@@ -210,7 +210,6 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("if lane < lanes {", &[LESS, GUARD], UNUSED),
     unnoticed("if per_thread > 1u {", &[MORE, GUARD, SECOND], "one output a thread: the three others are not stored"),
     unnoticed("if group < groups {", &[LESS, GUARD], UNUSED),
-    unnoticed("if examples[thread] < arrayLength(&labels) {", &[LESS, GUARD], DATA),
     unnoticed(
         "if thread % LANES == 0u && inside {",
         &[FIRST, "`==` to `!=`"],
@@ -258,10 +257,4 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("if WEIGHTS_ONLY == 1u || WITH_L2 == 1u {", &[GUARD], "both are asked for again inside"),
     unnoticed("if word == 0u {", &[GUARD], "all threads of a row have the same index"),
     unnoticed("var bits = 0u;", &[FIRST], UNUSED),
-    among(
-        ["", "bits = data[(example - params.first_example) * params.row_words + word];"],
-        "if inside {",
-        &[GUARD],
-        UNUSED,
-    ),
 ];
