@@ -155,12 +155,8 @@ fn fast(args: &mut Args<f32>) {
     let (data, counters, subtract, divide) = (data.read_u32(), counters.read_u32(), subtract.read(), divide.read());
     let (batch, indices) = (batch.write(), indices.write_u32());
     let (rows, features, row_words) = (p.rows as usize, p.features as usize, p.row_words as usize);
-    let one = |at: usize, index: &mut u32, out: &mut [f32]| {
-        let model = at / rows;
-        let found = example(&p, &counters[model * state::COUNTERS..], model, (at % rows) as u32, variant);
-        *index = found.map_or(0, |(example, _)| example);
-        let Some((_, data_row)) = found else { return out.fill(0.0) };
-        let words = &data[data_row * row_words..][..row_words];
+    let row_of = |place: usize| &data[place * row_words..][..row_words];
+    let scale_row = |words: &[u32], out: &mut [f32]| {
         let bytes_of_words = bytemuck::cast_slice::<u32, u8>(words);
         match (variant.bytes, per_feature) {
             (true, false) => scale(out, bytes_of_words, |b| f32::from(*b), subtract[0], divide[0], p.add),
@@ -169,22 +165,37 @@ fn fast(args: &mut Args<f32>) {
             (false, true) => scale_each(out, words, |w| f32::from_bits(*w), subtract, divide, p.add),
         }
     };
+    // Rows lie anywhere in the data: the next ones are asked for while one is scaled.
+    let piece = |first: usize, indices: &mut [u32], batch: &mut [f32]| {
+        let mut places = [None; PIECE];
+        for (i, (index, place)) in indices.iter_mut().zip(&mut places).enumerate() {
+            let (model, row) = ((first + i) / rows, (first + i) % rows);
+            let found = example(&p, &counters[model * state::COUNTERS..], model, row as u32, variant);
+            (*index, *place) = (found.map_or(0, |(example, _)| example), found.map(|(_, place)| place));
+        }
+        places.iter().take(AHEAD).flatten().for_each(|place| simd::prefetch(row_of(*place)));
+        for (i, out) in batch.chunks_mut(features).enumerate() {
+            places.get(i + AHEAD).copied().flatten().into_iter().for_each(|place| simd::prefetch(row_of(place)));
+            match places[i] {
+                Some(place) => scale_row(row_of(place), out),
+                None => out.fill(0.0),
+            }
+        }
+    };
     let (batch, indices) = (&mut batch[..models * rows * features], &mut indices[..models * rows]);
     if threads::available() > 1 && 8.0 * batch.len() as f64 >= threads::WORTH_BYTES {
-        // Rows lie anywhere in the data: several at a time hide the waiting for memory.
         let pieces = indices.par_chunks_mut(PIECE).zip(batch.par_chunks_mut(PIECE * features)).enumerate();
-        pieces.for_each(|(piece, (indices, batch))| {
-            let rows = indices.iter_mut().zip(batch.chunks_mut(features)).enumerate();
-            rows.for_each(|(i, (index, out))| one(piece * PIECE + i, index, out));
-        });
+        pieces.for_each(|(i, (indices, batch))| piece(i * PIECE, indices, batch));
     } else {
-        let rows = indices.iter_mut().zip(batch.chunks_mut(features)).enumerate();
-        rows.for_each(|(at, (index, out))| one(at, index, out));
+        let pieces = indices.chunks_mut(PIECE).zip(batch.chunks_mut(PIECE * features)).enumerate();
+        pieces.for_each(|(i, (indices, batch))| piece(i * PIECE, indices, batch));
     }
 }
 
 /// Rows that a thread takes at a time.
 const PIECE: usize = 16;
+/// Rows asked for ahead of the one that is scaled.
+const AHEAD: usize = 3;
 
 fn scale<W>(out: &mut [f32], raw: &[W], value: impl Fn(&W) -> f32, subtract: f32, divide: f32, add: f32) {
     simd::vectorised(
