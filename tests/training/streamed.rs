@@ -49,8 +49,11 @@ fn members(job: &Job) -> Vec<Member> {
     [(40, 1.0), (41, 1.0), (40, 0.25)].into_iter().map(member).collect()
 }
 
+/// What a model reported, and the bits of its final weights.
+type Trained = (Story, Vec<Vec<u32>>);
+
 /// Trains on a backend and says how many examples a window of the training set holds.
-fn trained(backend: &dyn Backend, job: &Job, members: &[Member]) -> (Option<usize>, Vec<(Story, Vec<Vec<u32>>)>) {
+fn trained(backend: &dyn Backend, job: &Job, members: &[Member]) -> (Option<usize>, Vec<Trained>) {
     let trainer = Trainer::new(backend, spec(job, members)).unwrap();
     let window = trainer.sources()[0].1.window.map(|window| window.rows);
     let held_out = trainer.sources().iter().skip(1).all(|(_, source)| source.window.is_some());
