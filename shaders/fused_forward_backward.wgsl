@@ -10,6 +10,7 @@
 struct Params {
     rows: u32,
     examples: u32,
+    window: u32,
     row_words: u32,
     parameter_stride: u32,
     trace_stride: u32,
@@ -53,7 +54,8 @@ const WIDE = 16384u;
 // Most threads that share an output.
 const MOST_LANES = 32u;
 
-var<workgroup> examples: array<u32, BLOCK>;
+// Rows of the data.
+var<workgroup> data_rows: array<u32, BLOCK>;
 var<workgroup> block_labels: array<u32, BLOCK>;
 // Activations; on the way back gradients take their place.
 var<workgroup> values: array<vec4<f32>, VALUES>;
@@ -98,20 +100,23 @@ fn set_input(feature: u32, raw: vec4<f32>) {
 
 fn gather_block(thread: u32) {
     let state = model * COUNTERS;
+    // A row that is not real takes the first example, which is then cleared.
+    var example = 0u;
     if thread < BLOCK {
-        // A row that is not real takes the first example, which is then cleared.
-        var example = 0u;
+        var row = 0u;
         if first_row + thread < real_rows {
-            example = example_at(counters[state + BATCH] * params.rows + first_row + thread, counters[state + KEY]);
+            let position = counters[state + BATCH] * params.rows + first_row + thread;
+            example = example_at(position, counters[state + KEY]);
+            row = data_row(position, example, model);
         }
-        examples[thread] = example;
+        data_rows[thread] = row;
     }
     workgroupBarrier();
-    let starts = vec4(examples[0], examples[1], examples[2], examples[3]) * params.row_words;
+    let starts = vec4(data_rows[0], data_rows[1], data_rows[2], data_rows[3]) * params.row_words;
     if thread < BLOCK {
         var label = OUTPUTS;
-        if examples[thread] < arrayLength(&labels) {
-            label = labels[examples[thread]];
+        if example < arrayLength(&labels) {
+            label = labels[example];
         }
         block_labels[thread] = label;
     }

@@ -1,16 +1,15 @@
 // batch[r, f] = (data[example(r), f] - subtract[f]) / divide[f] + add, and indices[r] = example(r)
 //
 // example(r) is the r-th example of the current batch in this epoch's order; rows past the end of the data set are zero.
-// data holds rows of `row_words` words: four bytes a word (BYTES = 1), or the bits of one f32. A data set too large for
-// one binding comes in parts, each gathered by a launch of its own that leaves the other parts' rows alone.
+// data holds rows of `row_words` words: four bytes a word (BYTES = 1), or the bits of one f32. They are all examples, or
+// (STREAMED = 1) a window of `window` rows of each order.
 // batch (models, rows, features), indices (models, rows). A thread takes one word of one row; z is the model.
 struct Params {
     rows: u32,
     features: u32,
     row_words: u32,
     examples: u32,
-    first_example: u32,
-    part_examples: u32,
+    window: u32,
     add: f32,
 }
 
@@ -44,20 +43,14 @@ fn main(
     let position = counters[state + BATCH] * params.rows + row;
     let inside = position < params.examples;
     var example = 0u;
+    var bits = 0u;
     if inside {
         example = example_at(position, counters[state + KEY]);
-    }
-    // Past the end example is 0, so that the first part's launch clears the row.
-    if example < params.first_example || example - params.first_example >= params.part_examples {
-        return;
+        bits = data[data_row(position, example, group.z) * params.row_words + word];
     }
     let at = group.z * params.rows + row;
     if word == 0u {
         indices[at] = example;
-    }
-    var bits = 0u;
-    if inside {
-        bits = data[(example - params.first_example) * params.row_words + word];
     }
     if BYTES == 1u {
         for (var i = 0u; i < 4u; i++) {

@@ -1,6 +1,9 @@
-// Which example has a place in the epoch's order, and how features are scaled. The including shader declares the bindings
-// subtract and divide, and params with examples and add.
+// Which example has a place in the epoch's order, where its features lie, and how they are scaled. The including shader
+// declares the bindings subtract and divide, and params with examples, window and add.
 const SHUFFLE = 1u;
+// 0: the data holds all examples; 1: a window of them in the epoch's order, one such window for each model if the examples
+// are shuffled.
+const STREAMED = 0u;
 const PER_FEATURE = 0u;
 
 // include: permute.wgsl
@@ -10,6 +13,15 @@ fn example_at(position: u32, key: u32) -> u32 {
         return permute(position, params.examples, key);
     }
     return position;
+}
+
+// The row of the data with the example at a place in the order of a model. Windows follow each other without a gap, so the
+// place alone tells the row.
+fn data_row(position: u32, example: u32, model: u32) -> u32 {
+    if STREAMED == 0u {
+        return example;
+    }
+    return model * SHUFFLE * params.window + position % params.window;
 }
 
 fn scaled(value: f32, feature: u32) -> f32 {

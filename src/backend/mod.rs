@@ -32,7 +32,9 @@ pub enum BackendError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The device has too little memory.
-    #[error("{device} could not allocate {bytes} bytes for {what}; use a smaller batch, model or data set")]
+    #[error(
+        "{device} could not allocate {bytes} bytes for {what}; use a smaller batch or model, or --data-memory to stream the data set"
+    )]
     OutOfMemory {
         /// The device.
         device: String,
@@ -111,6 +113,32 @@ pub trait Backend {
 
     /// Checks the plan, allocates its buffers (zeroed) and makes its kernels ready.
     fn prepare(&self, plan: Arc<Plan>) -> Result<Box<dyn Session>, BackendError>;
+}
+
+/// A backend whose data sets may take so much of its memory together: see [`Limits::data_bytes`].
+pub struct DataMemory {
+    /// Where everything runs.
+    pub backend: Box<dyn Backend>,
+    /// Bytes that the examples may take.
+    pub bytes: u64,
+}
+
+impl Backend for DataMemory {
+    fn info(&self) -> &DeviceInfo {
+        self.backend.info()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { data_bytes: self.bytes, ..self.backend.limits() }
+    }
+
+    fn tuning(&self) -> Option<&TuningStore> {
+        self.backend.tuning()
+    }
+
+    fn prepare(&self, plan: Arc<Plan>) -> Result<Box<dyn Session>, BackendError> {
+        self.backend.prepare(plan)
+    }
 }
 
 /// A plan in memory on a device. Everything happens in the order of the calls; nothing waits unless it says so.

@@ -3,7 +3,8 @@
 use super::CliError;
 use crate::backend::cpu::CpuBackend;
 use crate::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, DataMemory};
+use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::io::Write;
@@ -37,6 +38,10 @@ pub struct GlobalArgs {
     /// The device: an index or part of a name, as `devices` lists them
     #[arg(long, global = true, value_name = "INDEX|NAME")]
     pub device: Option<String>,
+    /// Memory of the device for examples, such as 2GiB; a set that finds no room is streamed [default: what a buffer can
+    /// hold for each set]
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub data_memory: Option<ByteSize>,
     /// Compile shaders with bounds checks (slower; every kernel guards its accesses itself)
     #[arg(long, global = true)]
     pub checked: bool,
@@ -75,6 +80,14 @@ impl Context {
 
     /// Opens the backend that was asked for. `auto` without a hardware GPU takes the CPU and says so.
     pub fn open_backend(&self) -> Result<Box<dyn Backend>, CliError> {
+        let backend = self.open_device()?;
+        Ok(match self.global.data_memory {
+            Some(ByteSize(bytes)) => Box::new(DataMemory { backend, bytes }),
+            None => backend,
+        })
+    }
+
+    fn open_device(&self) -> Result<Box<dyn Backend>, CliError> {
         let name = match self.global.backend {
             BackendArg::Cpu => {
                 if self.global.device.is_some() {

@@ -1,6 +1,7 @@
 //! `inspect --plan`: what a training run launches, and the memory it takes.
 
 use super::table::table;
+use super::train::say_streamed;
 use super::{CliError, Context};
 use crate::graph::Fusion;
 use crate::job::Job;
@@ -17,6 +18,7 @@ pub fn say_plan(job: &Job, fusion: Fusion, context: &Context) -> Result<Value, C
     let spec = job.spec(&members);
     let trainer = Trainer::with_fusion(&*backend, spec, fusion)?;
     let plan = trainer.plan();
+    say_streamed(&trainer, context);
     let reason = trainer.not_fused().map(ToString::to_string);
     match &reason {
         Some(reason) => context.say(format!("\nthe training step is not fused: {reason}")),

@@ -8,6 +8,7 @@ use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
 use crate::run::{Recorder, RunFolder, Summary, write_report};
 use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
+use bytesize::ByteSize;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -56,6 +57,7 @@ pub(super) fn train(
     args.tune.tune(backend, context, || Ok(trainer()?.plan().clone()))?;
     let mut trainer = trainer()?;
     context.say(memory(trainer.plan()));
+    say_streamed(&trainer, context);
     let folder = match (&args.resume, &checkpoint) {
         (Some(path), Some(checkpoint)) => {
             trainer.restore(checkpoint)?;
@@ -122,6 +124,18 @@ fn memory(plan: &Plan) -> String {
     let parts: Vec<String> =
         by_role.iter().map(|(role, bytes)| format!("{role:?} {:.1}", mib(*bytes)).to_lowercase()).collect();
     format!("device memory: {:.1} MiB ({})", mib(plan.bytes()), parts.join(", "))
+}
+
+/// Says which sets are streamed, and how much of them is on the device.
+pub(super) fn say_streamed(trainer: &Trainer, context: &Context) {
+    for (name, source) in trainer.sources() {
+        let Some(window) = source.window else { continue };
+        let (bytes, resident) = (source.bytes(), source.resident_bytes());
+        let batches = window.rows / source.batches.size;
+        let plural = if batches == 1 { "" } else { "es" };
+        let [bytes, resident] = [bytes, resident].map(|bytes| ByteSize(bytes).display().iec());
+        context.say(format!("{name} is streamed: {bytes} in windows of {resident}, {batches} batch{plural} each"));
+    }
 }
 
 pub(super) fn default_folder(name: &str) -> PathBuf {

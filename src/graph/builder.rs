@@ -2,7 +2,7 @@
 
 use super::fuse::{Fusion, NotFused, Request, StepBuffers};
 use super::memory::{self, Assignment};
-use super::{DataLayout, Graph, ParameterLayout, SourceBuffers, lower, lower_window};
+use super::{Batches, DataLayout, Graph, ParameterLayout, SourceBuffers, lower, lower_window};
 use crate::kernel::finish_step::Kind;
 use crate::kernel::{self, Element, state};
 use crate::model::Model;
@@ -12,16 +12,6 @@ use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 /// Why a plan could not be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BuildError {
-    /// Not even one example fits a binding.
-    #[error("one example of {set} takes {needed} bytes, but this device allows {limit}; use --backend cpu")]
-    ExampleTooLarge {
-        /// The set.
-        set: String,
-        /// Bytes of one example.
-        needed: u64,
-        /// Bytes allowed.
-        limit: u64,
-    },
     /// Mixed precision on a device without it.
     #[error(
         "precision = \"mixed\" needs a device that computes with 16-bit floats (shader_f16 in `gputrain devices`), and this one does not; set precision = \"f32\", or use --backend cpu"
@@ -129,6 +119,8 @@ pub struct PlanBuilder<'a> {
     pub(super) unused: BufferId,
     pub(super) fusion: Fusion,
     pub(super) precision: Precision,
+    /// Bytes left for the examples of further sets.
+    data_room: u64,
     evaluation: Option<(GraphMemory, [BufferId; 3])>,
 }
 
@@ -156,6 +148,7 @@ impl<'a> PlanBuilder<'a> {
             unused,
             fusion: Fusion::Auto,
             precision: Precision::F32,
+            data_room: limits.data_bytes,
             evaluation: None,
         }
     }
@@ -175,20 +168,23 @@ impl<'a> PlanBuilder<'a> {
         Ok(self)
     }
 
-    /// Declares the buffers of a set of examples.
-    pub fn source(&mut self, name: &str, layout: DataLayout) -> Result<SourceBuffers, BuildError> {
-        SourceBuffers::declare(&mut self.out.plan, name, layout, &self.limits)
+    /// Declares the buffers of a set of examples. The first sets take the device's memory for examples; a set that finds
+    /// too little left, or does not fit one binding, is streamed if that takes less.
+    pub fn source(&mut self, name: &str, layout: DataLayout, batches: Batches) -> SourceBuffers {
+        let (plan, models, room) = (&mut self.out.plan, self.models, self.data_room);
+        let source = SourceBuffers::declare(plan, name, layout, batches, models, room, &self.limits);
+        self.data_room = room.saturating_sub(source.resident_bytes());
+        source
     }
 
     /// Adds the programs of the training loop over `source`.
     pub fn training(
         &mut self,
         source: &SourceBuffers,
-        batch: usize,
         train: &TrainSpec,
         optimizer: &OptimizerSpec,
     ) -> Result<Training, BuildError> {
-        let examples = source.layout.examples;
+        let (examples, batch) = (source.layout.examples, source.batches.size);
         let mut graph = Graph::forward(self.model, true);
         graph.add_backward();
         let mut memory = self.allocate(graph, batch, "train");
@@ -205,7 +201,7 @@ impl<'a> PlanBuilder<'a> {
 
         let scaling = (self.precision == Precision::Mixed).then(|| self.loss_scaling(counters, scalars));
 
-        let mut step = self.lower(&memory, source, counters, train.shuffle);
+        let mut step = self.lower(&memory, source, counters);
         step.extend(scaling.iter().map(|scaling| scaling.unscale.clone()));
         let kind = if scaling.is_some() { Kind::ScaledStep } else { Kind::Step };
         let bookkeeping = self.finish(&memory, [counters, scalars, log], log_steps, examples, penalty, kind);
@@ -217,7 +213,7 @@ impl<'a> PlanBuilder<'a> {
         let norms = self.out.plan.buffer("train.norms", Element::F32, self.models * parameters * 2, Role::Metrics);
         let records = train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms));
         let mut recorded = records.then(|| [step.clone(), self.norm_records(norms, optimizer)].concat());
-        let request = Request { source, batch, train, optimizer };
+        let request = Request { source, train, optimizer };
         let fused = self.fusable(&memory.graph, &request);
         let mut update: Vec<Dispatch> = scaling.iter().map(|scaling| scaling.adjust.clone()).collect();
         update.extend(self.gradient_norm(norm, optimizer));
@@ -256,11 +252,11 @@ impl<'a> PlanBuilder<'a> {
         })
     }
 
-    /// Adds the programs of an evaluation over `source`. All evaluations share their memory, so they take the batch of
-    /// the first.
-    pub fn evaluation(&mut self, name: &str, source: &SourceBuffers, batch: usize, l2: f32) -> Evaluation {
+    /// Adds the programs of an evaluation over `source`. All evaluations share their memory, so their batches must be of
+    /// one size.
+    pub fn evaluation(&mut self, name: &str, source: &SourceBuffers, l2: f32) -> Evaluation {
         let (memory, [counters, scalars, log]) = self.evaluation.take().unwrap_or_else(|| {
-            let memory = self.allocate(Graph::forward(self.model, false), batch, "evaluation");
+            let memory = self.allocate(Graph::forward(self.model, false), source.batches.size, "evaluation");
             let [counters, scalars] = self.step_state("evaluation");
             let log = self.out.plan.buffer("evaluation.log", Element::F32, 2 * self.models, Role::Metrics);
             (memory, [counters, scalars, log])
@@ -269,7 +265,7 @@ impl<'a> PlanBuilder<'a> {
         let penalty = self.sums(&format!("{name}.penalty"), l2 != 0.0);
         let mut begin = vec![self.begin(&format!("{name} begin"), counters, scalars)];
         begin.extend(self.penalty(penalty));
-        let mut step = self.lower(&memory, source, counters, false);
+        let mut step = self.lower(&memory, source, counters);
         step.push(self.finish(&memory, [counters, scalars, log], 1, examples, penalty, Kind::Evaluation));
         let evaluation = Evaluation {
             begin: self.out.plan.program(format!("{name} begin"), begin),
@@ -349,8 +345,8 @@ impl<'a> PlanBuilder<'a> {
         kernel::begin_epoch::dispatch(label, self.models, hyper, counters, scalars)
     }
 
-    fn lower(&self, memory: &GraphMemory, source: &SourceBuffers, counters: BufferId, shuffle: bool) -> Vec<Dispatch> {
-        let lowering = lower::Lowering { builder: self, memory, source, counters, shuffle };
+    fn lower(&self, memory: &GraphMemory, source: &SourceBuffers, counters: BufferId) -> Vec<Dispatch> {
+        let lowering = lower::Lowering { builder: self, memory, source, counters };
         let dispatches = memory.graph.nodes.iter().flat_map(|node| lowering.node(node));
         match self.precision {
             Precision::F32 => dispatches.collect(),

@@ -55,9 +55,6 @@ pub enum NotFused {
     /// Gradients are recorded.
     #[error("train.record asks for norms, and a fused step keeps no gradients")]
     Norms,
-    /// The device sees the data set in parts only.
-    #[error("the data set takes {0} bindings on this device, and a fused step has one for it")]
-    DataParts(usize),
     /// The activations of a block of rows do not fit.
     #[error("a workgroup would need {needed} bytes of memory, and this device has {limit}")]
     WorkgroupMemory {
@@ -95,7 +92,6 @@ pub enum NotFused {
 /// What a training plan is made for.
 pub(super) struct Request<'a> {
     pub(super) source: &'a SourceBuffers,
-    pub(super) batch: usize,
     pub(super) train: &'a TrainSpec,
     pub(super) optimizer: &'a OptimizerSpec,
 }
@@ -128,7 +124,11 @@ impl PlanBuilder<'_> {
             return Err(NotFused::Norms);
         }
         self.fits(&layers, request)?;
-        if self.fusion == Fusion::Auto { pays(&layers, request.batch).map(|()| layers) } else { Ok(layers) }
+        if self.fusion == Fusion::Auto {
+            pays(&layers, request.source.batches.size).map(|()| layers)
+        } else {
+            Ok(layers)
+        }
     }
 
     /// The graph's forward pass as dense layers.
@@ -162,16 +162,12 @@ impl PlanBuilder<'_> {
 
     /// Whether the device has room for the fused step of one model.
     fn fits(&self, layers: &DenseLayers, request: &Request) -> Result<(), NotFused> {
-        let parts = request.source.parts.len();
-        if parts != 1 {
-            return Err(NotFused::DataParts(parts));
-        }
         let (needed, limit) = (fused_forward_backward::workgroup_bytes(layers), self.limits.workgroup_bytes);
         if needed > limit as usize {
             return Err(NotFused::WorkgroupMemory { needed, limit });
         }
         let (needed, limit) =
-            (4 * layers.trace(request.batch).len.max(self.out.layout.stride), self.limits.binding_bytes);
+            (4 * layers.trace(request.source.batches.size).len.max(self.out.layout.stride), self.limits.binding_bytes);
         if needed as u64 > limit {
             return Err(NotFused::Binding { needed, limit });
         }
@@ -180,7 +176,7 @@ impl PlanBuilder<'_> {
 
     /// The two launches of a fused step.
     pub(super) fn fused_step(&mut self, layers: &DenseLayers, request: &Request, state: &StepBuffers) -> Vec<Dispatch> {
-        let trace_stride = layers.trace(request.batch).len;
+        let trace_stride = layers.trace(request.source.batches.size).len;
         let trace = self.out.plan.buffer("train.trace", Element::F32, self.models * trace_stride, Role::Activations);
         let forward_backward = self.forward_backward(layers, request, state, trace);
         vec![forward_backward, self.fused_update(layers, request, state, trace)]
@@ -195,16 +191,17 @@ impl PlanBuilder<'_> {
     ) -> Dispatch {
         let (plan, source) = (&self.out.plan, request.source);
         let shape = fused_forward_backward::Params {
-            rows: request.batch as u32,
+            rows: request.source.batches.size as u32,
             examples: source.layout.examples as u32,
+            window: source.window_rows(),
             row_words: source.layout.row_words() as u32,
             parameter_stride: self.out.layout.stride as u32,
-            trace_stride: layers.trace(request.batch).len as u32,
+            trace_stride: layers.trace(request.source.batches.size).len as u32,
             multiply_adds: layers.multiply_adds() as u32,
             add: self.scaling_add,
         };
         let operands = fused_forward_backward::Operands {
-            data: plan.whole(source.parts[0].0),
+            data: plan.whole(source.data),
             labels: plan.whole(source.targets),
             subtract: plan.whole(self.out.scaling[0]),
             divide: plan.whole(self.out.scaling[1]),
@@ -213,20 +210,16 @@ impl PlanBuilder<'_> {
             parameters: plan.whole(self.out.parameters),
             trace: plan.whole(trace),
         };
-        let variant = fused_forward_backward::Variant {
-            bytes: source.layout.bytes,
-            shuffle: request.train.shuffle,
-            squares: request.optimizer.l2 != 0.0,
-        };
+        let variant = fused_forward_backward::Variant { data: source.variant(), squares: request.optimizer.l2 != 0.0 };
         fused_forward_backward::dispatch("forward and backward", shape, self.models, layers, variant, operands)
     }
 
     fn fused_update(&self, layers: &DenseLayers, request: &Request, state: &StepBuffers, trace: BufferId) -> Dispatch {
         let whole = |id: BufferId| self.out.plan.whole(id);
-        let layout = layers.trace(request.batch);
+        let layout = layers.trace(request.source.batches.size);
         let (optimizer, penalty) = (request.optimizer, request.optimizer.l2 != 0.0);
         let shape = fused_update::Params {
-            rows: request.batch as u32,
+            rows: request.source.batches.size as u32,
             examples: request.source.layout.examples as u32,
             parameter_stride: self.out.layout.stride as u32,
             trace_stride: layout.len as u32,

@@ -13,7 +13,6 @@ pub(super) struct Lowering<'a> {
     pub(super) memory: &'a GraphMemory,
     pub(super) source: &'a SourceBuffers,
     pub(super) counters: BufferId,
-    pub(super) shuffle: bool,
 }
 
 impl Lowering<'_> {
@@ -22,7 +21,7 @@ impl Lowering<'_> {
         let reads: Vec<Slice> = node.reads.iter().map(|v| self.builder.slice_of(self.memory, *v)).collect();
         let writes: Vec<Slice> = node.writes.iter().map(|v| self.builder.slice_of(self.memory, *v)).collect();
         match node.op {
-            Op::Gather => self.gather(writes[0]),
+            Op::Gather => vec![self.gather(writes[0])],
             Op::Dense { layer, activation } => vec![self.dense(layer, activation, reads[0], writes[0])],
             Op::DenseBackwardWeight { layer } => self.dense_backward_weight(layer, reads[0], reads[1]),
             Op::DenseBackwardInput { layer, activation } => {
@@ -52,31 +51,26 @@ impl Lowering<'_> {
         self.memory.batch as u32
     }
 
-    fn gather(&self, batch: Slice) -> Vec<Dispatch> {
+    fn gather(&self, batch: Slice) -> Dispatch {
         let layout = &self.source.layout;
         let plan = &self.builder.out.plan;
-        let one = |(part, &(buffer, first, count)): (usize, &(BufferId, usize, usize))| {
-            let shape = kernel::gather::Params {
-                rows: self.rows(),
-                features: layout.features as u32,
-                row_words: layout.row_words() as u32,
-                examples: layout.examples as u32,
-                first_example: first as u32,
-                part_examples: count as u32,
-                add: self.builder.scaling_add,
-            };
-            let operands = kernel::gather::Operands {
-                data: plan.whole(buffer),
-                counters: plan.whole(self.counters),
-                subtract: plan.whole(self.builder.out.scaling[0]),
-                divide: plan.whole(self.builder.out.scaling[1]),
-                batch,
-                indices: plan.whole(self.memory.indices),
-            };
-            let label = format!("gather part {part}");
-            kernel::gather::dispatch(label, shape, self.builder.models, layout.bytes, self.shuffle, operands)
+        let shape = kernel::gather::Params {
+            rows: self.rows(),
+            features: layout.features as u32,
+            row_words: layout.row_words() as u32,
+            examples: layout.examples as u32,
+            window: self.source.window_rows(),
+            add: self.builder.scaling_add,
         };
-        self.source.parts.iter().enumerate().map(one).collect()
+        let operands = kernel::gather::Operands {
+            data: plan.whole(self.source.data),
+            counters: plan.whole(self.counters),
+            subtract: plan.whole(self.builder.out.scaling[0]),
+            divide: plan.whole(self.builder.out.scaling[1]),
+            batch,
+            indices: plan.whole(self.memory.indices),
+        };
+        kernel::gather::dispatch("gather", shape, self.builder.models, self.source.variant(), operands)
     }
 
     /// The slice of a layer's parameter in a flat buffer.

@@ -16,7 +16,7 @@ pub use builder::{BuildError, Evaluation, PlanBuilder, Training, TrainingPlan};
 pub use fuse::{Fusion, NotFused};
 pub use lower::hyper_words;
 pub use parameters::ParameterLayout;
-pub use sources::{DataLayout, SourceBuffers, TargetLayout};
+pub use sources::{Batches, DataLayout, SourceBuffers, TargetLayout, Window};
 
 use crate::recipe::Activation;
 

@@ -137,8 +137,10 @@ fn fast(args: &mut Args<f32>) {
         let [beta1, beta2, rest1, rest2, epsilon] =
             [state::BETA1, state::BETA2, state::ONE_MINUS_BETA1, state::ONE_MINUS_BETA2, state::EPSILON]
                 .map(|slot| rules.hyper[slot]);
-        let step = (rate / f64::from(rules.scalars[state::BETA1_CORRECTION])) as f32;
-        let root_correction = rules.scalars[state::BETA2_CORRECTION].sqrt();
+        // Numerator and denominator times the root of the second correction: one division less.
+        let root_correction = f64::from(rules.scalars[state::BETA2_CORRECTION]).sqrt();
+        let step = (rate / f64::from(rules.scalars[state::BETA1_CORRECTION]) * root_correction) as f32;
+        let epsilon = (f64::from(epsilon) * root_correction) as f32;
         let range = first..first + len;
         let (parameters, mean) = (&mut parameters[range.clone()], &mut mean[range.clone()]);
         let (variance, gradients) = (&mut variance[range.clone()], &gradients[range]);
@@ -148,7 +150,7 @@ fn fast(args: &mut Args<f32>) {
                     let gradient = (g + slope * *p) * clip + coupled_decay * *p;
                     *m = beta1 * *m + rest1 * gradient;
                     *v = beta2 * *v + rest2 * gradient * gradient;
-                    *p = *p * shrink - step * *m / (v.sqrt() / root_correction + epsilon);
+                    *p = *p * shrink - step * *m / (v.sqrt() + epsilon);
                 }
             });
         });

@@ -160,11 +160,11 @@ pub(super) const CASE_NETWORKS: [Network; 9] = [
     (&[3, 17, 5], &[1, 0], true),
     (&[65, 10], &[3], false),
     (&[17, 67, 31, 10], &[3, 4, 0], true),
-    (&[257, 67, 3], &[3, 0], true),
+    (&[257, 77, 3], &[3, 0], true),
     (&[130, 131, 2], &[2, 4], false),
     (&[5, 300, 7], &[3, 0], true),
     (&[7, 6, 5, 4, 3, 4, 5, 6, 7], &[3, 1, 4, 2, 0, 3, 4, 0], true),
-    (&[64, 33, 16, 70], &[0, 3, 0], true),
+    (&[63, 33, 16, 70], &[0, 3, 0], true),
 ];
 
 /// The layers of a case's network, its parameters laid out with gaps; and the elements of one model's parameters.

@@ -15,6 +15,8 @@ params! {
         rows: u32,
         /// Examples in the data set, or in as many batches as an epoch takes.
         examples: u32,
+        /// Rows of one order in the data of a streamed set; elsewhere it has no meaning.
+        window: u32,
         /// Words in a row of the data.
         row_words: u32,
         /// Elements from one model's parameters to the next's.
@@ -64,10 +66,8 @@ pub fn workgroup_bytes(layers: &DenseLayers) -> usize {
 /// What varies beside the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variant {
-    /// The data holds four bytes a word.
-    pub bytes: bool,
-    /// The epoch has an order of its own.
-    pub shuffle: bool,
+    /// How the data is read.
+    pub data: gather::Variant,
     /// The squared weights are summed, for the L2 penalty.
     pub squares: bool,
 }
@@ -75,7 +75,7 @@ pub struct Variant {
 /// Slices of one launch.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// The data set.
+    /// The whole data set, or a window of each order.
     pub data: Slice,
     /// (examples): the classes.
     pub labels: Slice,
@@ -106,12 +106,11 @@ pub fn dispatch(
     // Few classes need few threads a row, and the fewer, the fewer steps their reductions take.
     let lanes = if layers.outputs() <= 32 { 16 } else { 64 };
     let mut constants = layers.constants();
+    constants.extend(variant.data.constants());
     constants.extend([
         ("THREADS", THREADS as u32),
         ("LANES", lanes),
         ("UNROLL", 1),
-        ("BYTES", variant.bytes.into()),
-        ("SHUFFLE", variant.shuffle.into()),
         ("SQUARES", variant.squares.into()),
         ("PER_FEATURE", (o.subtract.len > 1).into()),
         ("OUTPUT_ACTIVATION", layers.0.last().map_or(0, |layer| layer.activation)),
@@ -148,7 +147,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
         let parameters = &parameters[model * p.parameter_stride as usize..];
         let counters = &counters[model * state::COUNTERS..][..state::COUNTERS];
         let trace = &mut trace[model * p.trace_stride as usize..];
-        shared.one_model(parameters, counters, trace);
+        shared.one_model(model, parameters, counters, trace);
         put(trace, at.scalars, &scalars[model * state::SCALARS..][..state::SCALARS]);
         for block in (0..at.blocks).filter(|_| squares) {
             trace[at.squares + block] = T::from_f64(shared.squares(parameters, block, at.blocks));
@@ -158,12 +157,12 @@ fn reference<T: Real>(args: &mut Args<T>) {
 
 impl<T: Real> Shared<'_, T> {
     /// One model's batch by the kernels of the plain step.
-    fn one_model(&self, parameters: &[T], counters: &[u32], trace: &mut [T]) {
+    fn one_model(&self, model: usize, parameters: &[T], counters: &[u32], trace: &mut [T]) {
         let rows = self.p.rows as usize;
         let at = self.layers.trace(rows);
         let zeros = |columns: usize| vec![T::default(); rows * columns];
         let (mut batch, mut indices) = (zeros(self.layers.inputs()), vec![0; rows]);
-        self.gather(counters, &mut batch, &mut indices);
+        self.gather(model, counters, &mut batch, &mut indices);
         let mut values = vec![batch];
         for (index, layer) in self.layers.0.iter().enumerate() {
             put(trace, at.inputs[index], &values[index]);
@@ -200,19 +199,21 @@ impl<T: Real> Shared<'_, T> {
         }
     }
 
-    fn gather(&self, counters: &[u32], batch: &mut [T], indices: &mut [u32]) {
+    fn gather(&self, model: usize, counters: &[u32], batch: &mut [T], indices: &mut [u32]) {
         let p = &self.p;
         let shape = gather::Params {
             rows: p.rows,
             features: self.layers.inputs() as u32,
             row_words: p.row_words,
             examples: p.examples,
-            first_example: 0,
-            part_examples: p.examples,
+            window: p.window,
             add: p.add,
         };
         let [subtract, divide] = self.scaling.map(Operand::Read);
-        let operands = [Operand::ReadU32(self.data), Operand::ReadU32(counters), subtract, divide];
+        let is = |name: &str| self.constants.contains(&(name, 1));
+        // The model's own window, where each has one.
+        let own = if is("STREAMED") && is("SHUFFLE") { model * (p.window * p.row_words) as usize } else { 0 };
+        let operands = [Operand::ReadU32(&self.data[own..]), Operand::ReadU32(counters), subtract, divide];
         let written = [Operand::Write(batch), Operand::WriteU32(indices)];
         run(gather::reference, &shape.words(), self.constants, operands, written);
     }
@@ -263,13 +264,13 @@ pub(super) fn run<'a, T: Real>(
 }
 
 fn cost(params: &[u32]) -> Cost {
-    let [rows, multiply_adds] = [0, 5].map(|i| f64::from(params[i]));
-    let [row_words, parameters, trace] = [2, 3, 4].map(|i| f64::from(params[i]));
+    let [rows, multiply_adds] = [0, 6].map(|i| f64::from(params[i]));
+    let [row_words, parameters, trace] = [3, 4, 5].map(|i| f64::from(params[i]));
     Cost { flops: 2.0 * rows * multiply_adds, bytes: 4.0 * (rows * row_words + parameters + trace) }
 }
 
 /// Batches of cases: (rows, examples, number of the batch, models): full and partly empty ones, blocks that are not full.
-const CASE_BATCHES: [[u32; 4]; 5] = [[1, 1, 0, 1], [3, 10, 3, 1], [17, 67, 3, 2], [65, 131, 2, 1], [8, 1009, 5, 3]];
+const CASE_BATCHES: [[u32; 4]; 5] = [[1, 1, 0, 1], [3, 11, 3, 1], [17, 67, 3, 2], [65, 131, 2, 1], [8, 1009, 5, 3]];
 
 /// The values of the data, as the shader takes them after scaling: about ±1, or ±1000.
 fn case(index: usize, batch: usize, large: bool) -> Case {
@@ -277,33 +278,38 @@ fn case(index: usize, batch: usize, large: bool) -> Case {
     let (layers, stride) = dense_layers::case_layers(dense_layers::CASE_NETWORKS[index]);
     let (features, classes, m) = (layers.inputs(), layers.outputs(), models as usize);
     // By the network, so that its cases share what is compiled.
-    let variant = Variant { bytes: index.is_multiple_of(2), shuffle: index != 2, squares: index % 3 == 1 };
-    let row_words = if variant.bytes { features.div_ceil(4) } else { features };
+    let (bytes, shuffle, streamed) = (index.is_multiple_of(2), index != 2, index % 4 > 1);
+    let variant = Variant { data: gather::Variant { bytes, shuffle, streamed }, squares: index % 3 == 1 };
+    let window = 3 * rows;
+    let data_rows = match streamed {
+        true => window * if shuffle { models } else { 1 },
+        false => examples,
+    };
+    let row_words = if bytes { features.div_ceil(4) } else { features };
     let scale = if large { 1000.0 } else { 1.0 };
-    let data = match Contents::random(examples as usize * row_words, scale, 1) {
-        Contents::F32(values) if variant.bytes => values.iter().map(|x| x.to_bits().rotate_left(9)).collect(),
+    let data = match Contents::random(data_rows as usize * row_words, scale, 1) {
+        Contents::F32(values) if bytes => values.iter().map(|x| x.to_bits().rotate_left(9)).collect(),
         Contents::F32(values) => values.iter().map(|x| x.to_bits()).collect(),
         Contents::U32(words) => words,
     };
     let scales = if index % 4 < 2 { features } else { 1 };
     let divide = match Contents::random(scales, 0.25, 3) {
         // Bytes come to about ±1 like the floats.
-        Contents::F32(values) => {
-            values.iter().map(|x| if variant.bytes { 128.0 / scale } else { 1.0 } * (1.0 + x)).collect()
-        }
+        Contents::F32(values) => values.iter().map(|x| if bytes { 128.0 / scale } else { 1.0 } * (1.0 + x)).collect(),
         Contents::U32(_) => Vec::new(),
     };
     let mut counters = vec![0; m * state::COUNTERS];
     for (model, counters) in counters.chunks_mut(state::COUNTERS).enumerate() {
         counters[state::BATCH] = number - model.min(1) as u32;
-        counters[state::KEY] = 12_345 + model as u32;
+        // With these keys `permute` comes back even from places past the end, so that a broken guard shows at once.
+        counters[state::KEY] = 98 + model as u32;
     }
     let trace_stride = layers.trace(rows as usize).len + 5;
     let weight_scale = 2.0 / (features as f32).sqrt();
     let contents = vec![
         Contents::U32(data),
         Contents::U32((0..examples).map(|i| i * 5 % classes as u32).collect()),
-        Contents::F32(vec![if variant.bytes { 127.5 } else { 0.25 }; scales]),
+        Contents::F32(vec![if bytes { 127.5 } else { 0.25 }; scales]),
         Contents::F32(divide),
         Contents::U32(counters),
         Contents::random(m * state::SCALARS, 1.0, 4),
@@ -324,6 +330,7 @@ fn case(index: usize, batch: usize, large: bool) -> Case {
     let shape = Params {
         rows,
         examples,
+        window,
         row_words: row_words as u32,
         parameter_stride: stride as u32,
         trace_stride: trace_stride as u32,

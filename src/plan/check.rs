@@ -11,6 +11,8 @@ pub struct Limits {
     pub buffer_bytes: u64,
     /// Largest range of a buffer that one dispatch can see, in bytes.
     pub binding_bytes: u64,
+    /// Memory that the examples of all data sets may take: those that find no room are streamed.
+    pub data_bytes: u64,
     /// Most workgroups along one dimension of a grid.
     pub workgroups: u32,
     /// Workgroups that keep the device busy: below this, smaller tiles are better than fewer workgroups.
@@ -30,6 +32,7 @@ impl Limits {
     pub const UNLIMITED: Limits = Limits {
         buffer_bytes: u64::MAX,
         binding_bytes: u64::MAX,
+        data_bytes: u64::MAX,
         workgroups: u32::MAX,
         busy_workgroups: 1,
         workgroup_bytes: u32::MAX,

@@ -126,15 +126,15 @@ fn bytes(backend: &dyn Backend, spec: &TrainerSpec) -> Option<u64> {
     let (data, models, optimizer) = (spec.dataset, spec.members.len(), &spec.members[0].optimizer);
     let mut builder =
         PlanBuilder::new(spec.model, models, spec.scaling.subtract.len(), spec.scaling.add, backend.limits());
-    let source = builder.source("train", spec::layout(&data.train)).ok()?;
-    builder.training(&source, spec.batch(), spec.train, optimizer).ok()?;
+    let source = builder.source("train", spec::layout(&data.train), spec.batches());
+    builder.training(&source, spec.train, optimizer).ok()?;
     let held_out: Vec<_> = data.validation.iter().chain(&data.test).collect();
     let largest = held_out.iter().map(|set| set.features.count).max().unwrap_or(0);
-    let batch = spec::evaluation_batch(spec.model, largest);
+    let batches = spec::evaluation_batches(spec.model, largest);
     for (number, set) in held_out.into_iter().enumerate() {
         let name = format!("held out {number}");
-        let source = builder.source(&name, spec::layout(set)).ok()?;
-        builder.evaluation(&name, &source, batch, optimizer.l2);
+        let source = builder.source(&name, spec::layout(set), batches);
+        builder.evaluation(&name, &source, optimizer.l2);
     }
     let plan = builder.finish_plan().ok()?.plan;
     Some(plan.buffers.iter().filter(|buffer| buffer.role != Role::Data).map(|buffer| buffer.bytes()).sum())

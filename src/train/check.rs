@@ -18,8 +18,8 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     if examples == 0 {
         return Err(TrainError::NoExamples { held_out: count(&data.validation) + count(&data.test) });
     }
-    if spec.train.drop_last && spec.batch() > examples {
-        return Err(TrainError::NoBatch { batch: spec.batch(), examples });
+    if spec.train.drop_last && spec.batches().size > examples {
+        return Err(TrainError::NoBatch { batch: spec.batches().size, examples });
     }
     let plateau = match &spec.members[0].schedule.kind {
         ScheduleKind::Plateau { metric, .. } => Some(*metric),

@@ -1,5 +1,6 @@
 //! A trained model over a set of examples.
 
+use super::feed::Feed;
 use super::{Score, TrainError, spec, upload};
 use crate::backend::Backend;
 use crate::data::{Examples, Scaling};
@@ -35,26 +36,26 @@ impl Evaluator {
     ) -> Result<Evaluator, TrainError> {
         let count = examples.features.count;
         let mut builder = PlanBuilder::new(model, 1, scaling.subtract.len(), scaling.add, backend.limits());
-        let source = builder.source("examples", spec::layout(examples))?;
-        let batch = spec::evaluation_batch(model, count);
-        let evaluation = builder.evaluation("evaluation", &source, batch, optimizer.l2);
+        let batches = spec::evaluation_batches(model, count);
+        let source = builder.source("examples", spec::layout(examples), batches);
+        let evaluation = builder.evaluation("evaluation", &source, optimizer.l2);
         let names = builder.finish_plan()?;
         let plan = Arc::new(tune::applied(backend, names.plan.clone()));
         let mut session = backend.prepare(Arc::clone(&plan))?;
+        let mut feed = Feed::new(&mut *session, &source, examples, evaluation.steps)?;
         let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
-        upload::examples(&mut write, &source, examples)?;
         upload::constants(&mut write, &names, model, scaling)?;
         session.write(names.hyper, 0, bytemuck::cast_slice(&hyper_words(optimizer, 0.0, 0)))?;
         session.write(names.parameters, 0, &names.layout.pack(parameters))?;
 
         let width = model.outputs();
         let mut outputs = Vec::with_capacity(count * width);
-        session.run(evaluation.begin, 1)?;
+        feed.begin(&mut *session, evaluation.begin)?;
         // One batch ahead, so that a GPU works while the host copies.
         let mut ahead = None;
         for step in 0..=evaluation.steps {
             let ticket = if step < evaluation.steps {
-                session.run(evaluation.step, 1)?;
+                feed.run(&mut *session, evaluation.step, 1)?;
                 Some(session.snapshot(evaluation.outputs)?)
             } else {
                 None

@@ -3,6 +3,8 @@
 mod check;
 mod checkpoint;
 mod evaluate;
+mod feed;
+mod held_out;
 mod member;
 mod metrics;
 mod moment;

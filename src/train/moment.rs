@@ -24,9 +24,9 @@ impl Trainer<'_> {
         let state = self.capture()?;
         if self.progress.step_in_epoch == 0 {
             self.write_hyper()?;
-            self.session.run(self.training.begin_epoch, 1)?;
+            self.feed.begin(&mut *self.session, self.training.begin_epoch)?;
         }
-        self.session.run(self.training.gradient, 1)?;
+        self.feed.run(&mut *self.session, self.training.gradient, 1)?;
         let scalars = self.session.read(self.plan.whole(self.training.scalars))?;
         let mut gradients = self.read_flat(self.training.gradients, 0)?;
         let l2 = self.spec.members[0].optimizer.l2;
@@ -67,6 +67,9 @@ impl Trainer<'_> {
                 return Err(mismatch(format!("its {} has {} words, not {}", buffer.name, words.len(), buffer.len)));
             }
             self.session.write(id, 0, words)?;
+            if id == self.training.counters {
+                self.feed.follow(words);
+            }
         }
         self.progress = checkpoint.progress.clone();
         self.before = self.progress.seconds;
@@ -85,6 +88,7 @@ impl Trainer<'_> {
             scalars.extend(s.map(f32::to_bits));
         }
         self.session.write(self.training.counters, 0, &counters)?;
+        self.feed.follow(&counters);
         Ok(self.session.write(self.training.scalars, 0, &scalars)?)
     }
 

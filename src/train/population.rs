@@ -1,5 +1,6 @@
 //! Many weights of one model over one set of examples, side by side.
 
+use super::feed::Feed;
 use super::{Score, TrainError, spec, upload};
 use crate::backend::{Backend, BackendError, Session};
 use crate::data::{Examples, Scaling};
@@ -15,16 +16,17 @@ use std::sync::Arc;
 const MEMBERS_BYTES: u64 = 512 << 20;
 
 /// Evaluates models that differ in their weights alone, as members of one plan.
-pub struct Population {
+pub struct Population<'a> {
     session: Box<dyn Session>,
     plan: Arc<Plan>,
     names: TrainingPlan,
     evaluation: Evaluation,
+    feed: Feed<'a>,
     members: usize,
     counts_answers: bool,
 }
 
-impl Population {
+impl<'a> Population<'a> {
     /// Makes ready for as many members as fit the device, `wanted` at most. The loss is the mean over the examples with
     /// the optimizer's L2 penalty, as it is in training.
     pub fn new(
@@ -32,9 +34,9 @@ impl Population {
         model: &Model,
         scaling: &Scaling,
         optimizer: &OptimizerSpec,
-        examples: &Examples,
+        examples: &'a Examples,
         wanted: usize,
-    ) -> Result<Population, TrainError> {
+    ) -> Result<Population<'a>, TrainError> {
         let mut members = wanted.max(1);
         loop {
             let prepared = Population::of(backend, model, scaling, optimizer, examples, members);
@@ -57,13 +59,13 @@ impl Population {
         model: &Model,
         scaling: &Scaling,
         optimizer: &OptimizerSpec,
-        examples: &Examples,
+        examples: &'a Examples,
         members: usize,
-    ) -> Result<Option<Population>, TrainError> {
+    ) -> Result<Option<Population<'a>>, TrainError> {
         let mut builder = PlanBuilder::new(model, members, scaling.subtract.len(), scaling.add, backend.limits());
-        let source = builder.source("examples", spec::layout(examples))?;
-        let batch = spec::evaluation_batch(model, examples.count());
-        let evaluation = builder.evaluation("evaluation", &source, batch, optimizer.l2);
+        let batches = spec::evaluation_batches(model, examples.count());
+        let source = builder.source("examples", spec::layout(examples), batches);
+        let evaluation = builder.evaluation("evaluation", &source, optimizer.l2);
         let names = builder.finish_plan()?;
         let beside_data = names.plan.buffers.iter().filter(|buffer| buffer.role != Role::Data);
         if members > 1 && beside_data.map(|buffer| buffer.bytes()).sum::<u64>() > MEMBERS_BYTES {
@@ -71,13 +73,13 @@ impl Population {
         }
         let plan = Arc::new(tune::applied(backend, names.plan.clone()));
         let mut session = backend.prepare(Arc::clone(&plan))?;
+        let feed = Feed::new(&mut *session, &source, examples, evaluation.steps)?;
         let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
-        upload::examples(&mut write, &source, examples)?;
         upload::constants(&mut write, &names, model, scaling)?;
         let hyper = vec![hyper_words(optimizer, 0.0, 0); members].concat();
         session.write(names.hyper, 0, bytemuck::cast_slice(&hyper))?;
         let counts_answers = Score::counts_answers(model.loss, &examples.targets);
-        Ok(Some(Population { session, plan, names, evaluation, members, counts_answers }))
+        Ok(Some(Population { session, plan, names, evaluation, feed, members, counts_answers }))
     }
 
     /// Members that are evaluated at once.
@@ -99,8 +101,8 @@ impl Population {
             let words = layout.pack(&parameters.collect::<Vec<_>>());
             self.session.write(self.names.parameters, member * layout.stride, &words)?;
         }
-        self.session.run(self.evaluation.begin, 1)?;
-        self.session.run(self.evaluation.step, self.evaluation.steps as u32)?;
+        self.feed.begin(&mut *self.session, self.evaluation.begin)?;
+        self.feed.run(&mut *self.session, self.evaluation.step, self.evaluation.steps as u32)?;
         let counters = self.session.read(self.plan.whole(self.evaluation.counters))?;
         let scalars: Vec<f32> = bytemuck::cast_vec(self.session.read(self.plan.whole(self.evaluation.scalars))?);
         let members = counters.chunks(state::COUNTERS).zip(scalars.chunks(state::SCALARS)).take(weights.len());

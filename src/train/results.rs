@@ -1,5 +1,6 @@
 //! What comes back from the device: metrics of epochs and steps, and what training makes of them.
 
+use super::held_out::HeldOut;
 use super::{EpochMetrics, Observer, Score, StepMetrics, TrainError, Trainer};
 use crate::backend::Ticket;
 use crate::kernel::state;
@@ -65,9 +66,9 @@ impl Trainer<'_> {
         };
         // A validate_every of 0 stands for every logged step.
         let validates = logged && last.is_multiple_of(self.spec.train.validate_every.max(1));
-        let validation = match self.validation.clone().filter(|_| validates && self.records(Record::Validation)) {
-            Some(evaluation) => Some(self.evaluate(&evaluation)?),
-            None => None,
+        let validation = match validates && self.records(Record::Validation) {
+            true => HeldOut::evaluate(&mut self.validation, &mut *self.session, &self.plan)?,
+            false => None,
         };
         let log = self.session.snapshot(self.plan.whole(self.training.log))?;
         steps.push_back(PendingSteps { last, count, log, validation, norms });

@@ -2,7 +2,7 @@
 
 use super::Member;
 use crate::data::{Dataset, Examples, Scaling, Storage, Targets};
-use crate::graph::{DataLayout, TargetLayout};
+use crate::graph::{Batches, DataLayout, TargetLayout};
 use crate::model::Model;
 use crate::recipe::{Batch, TrainSpec};
 
@@ -22,14 +22,15 @@ pub struct TrainerSpec<'a> {
 }
 
 impl TrainerSpec<'_> {
-    /// Examples in a training batch.
-    pub(crate) fn batch(&self) -> usize {
+    /// How training steps take the examples.
+    pub(crate) fn batches(&self) -> Batches {
         let examples = self.dataset.train.features.count;
-        match self.train.batch {
+        let size = match self.train.batch {
             Batch::Full => examples,
             Batch::Size(size) if self.train.drop_last => size,
             Batch::Size(size) => size.min(examples),
-        }
+        };
+        Batches { size, shuffle: self.train.shuffle }
     }
 }
 
@@ -46,9 +47,10 @@ pub(crate) fn layout(examples: &Examples) -> DataLayout {
     }
 }
 
-/// Examples in an evaluation batch: as many as keep its widest layer within 16 MiB for each model, at most 1024 and the
-/// largest set. The same whether other models train beside this one: the losses are summed in the batches' order.
-pub(crate) fn evaluation_batch(model: &Model, examples: usize) -> usize {
+/// How evaluations take sets, the largest of so many examples: as many at a time as keep a batch's widest layer within
+/// 16 MiB for each model, at most 1024. The same whether other models train beside this one: the losses are summed in the
+/// batches' order.
+pub(crate) fn evaluation_batches(model: &Model, examples: usize) -> Batches {
     let widest = model.layers.iter().map(|l| l.output.len()).chain([model.input.len()]).max().unwrap_or(1);
-    (4 * 1024 * 1024 / widest).clamp(1, 1024).min(examples.max(1))
+    Batches { size: (4 * 1024 * 1024 / widest).clamp(1, 1024).min(examples.max(1)), shuffle: false }
 }

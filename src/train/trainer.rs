@@ -1,10 +1,12 @@
 //! The loop.
 
 use super::checkpoint::Progress;
+use super::feed::Feed;
+use super::held_out::HeldOut;
 use super::results::{Pending, PendingSteps};
 use super::{Member, Observer, Score, Tracker, TrainError, TrainerSpec, check, spec, upload};
 use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
-use crate::graph::{Evaluation, Fusion, NotFused, PlanBuilder, Training, TrainingPlan, hyper_words};
+use crate::graph::{Fusion, NotFused, PlanBuilder, SourceBuffers, Training, TrainingPlan, hyper_words};
 use crate::kernel::adjust_loss_scale;
 use crate::plan::{BufferId, Plan, Program};
 use crate::recipe::{Metric, Record, ScheduleKind};
@@ -15,16 +17,18 @@ use std::time::{Duration, Instant};
 
 /// Trains one model, or several of one shape side by side, on a backend.
 ///
-/// Between two epochs the host writes the learning rates if they changed; between two steps it writes nothing. Metrics
-/// are copied aside in the order of the launches and fetched an epoch later, unless something (early stopping, a
+/// Between two epochs the host writes the learning rates if they changed; between two steps it writes nothing but the
+/// windows of sets that are streamed. Metrics are copied aside in the order of the launches and fetched an epoch later, unless something (early stopping, a
 /// plateau) needs them at once.
 pub struct Trainer<'a> {
     pub(super) spec: TrainerSpec<'a>,
     pub(super) plan: Arc<Plan>,
     pub(super) names: TrainingPlan,
     pub(super) training: Training,
-    pub(super) validation: Option<Evaluation>,
-    pub(super) test: Option<Evaluation>,
+    pub(super) feed: Feed<'a>,
+    pub(super) validation: Option<HeldOut<'a>>,
+    pub(super) test: Option<HeldOut<'a>>,
+    sources: Vec<(&'static str, SourceBuffers)>,
     pub(super) session: Box<dyn Session>,
     pub(super) progress: Progress,
     pub(super) best: Vec<Option<Vec<u32>>>,
@@ -81,35 +85,40 @@ impl<'a> Trainer<'a> {
         let mut builder =
             PlanBuilder::new(spec.model, models, spec.scaling.subtract.len(), spec.scaling.add, backend.limits());
         builder = builder.fusion(fusion).precision(spec.members[0].precision)?;
-        let source = builder.source("train", spec::layout(&data.train))?;
-        let training = builder.training(&source, spec.batch(), spec.train, optimizer)?;
+        let source = builder.source("train", spec::layout(&data.train), spec.batches());
+        let training = builder.training(&source, spec.train, optimizer)?;
         let held_out = [("validation", &data.validation), ("test", &data.test)];
         let largest = held_out.iter().filter_map(|(_, set)| Some(set.as_ref()?.features.count)).max().unwrap_or(0);
-        let batch = spec::evaluation_batch(spec.model, largest);
-        let mut sources = vec![(source, &data.train)];
-        let mut evaluations = [None, None];
-        for ((name, set), evaluation) in held_out.into_iter().zip(&mut evaluations) {
-            let Some(examples) = set else { continue };
-            let source = builder.source(name, spec::layout(examples))?;
-            *evaluation = Some(builder.evaluation(name, &source, batch, optimizer.l2));
-            sources.push((source, examples));
-        }
+        let batches = spec::evaluation_batches(spec.model, largest);
+        let planned = held_out.map(|(name, set)| {
+            let examples = set.as_ref()?;
+            let source = builder.source(name, spec::layout(examples), batches);
+            Some((name, builder.evaluation(name, &source, optimizer.l2), source, examples))
+        });
         let names = builder.finish_plan()?;
         let plan = Arc::new(tune::applied(backend, names.plan.clone()));
         let mut session = backend.prepare(Arc::clone(&plan))?;
-        let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
-        for (source, examples) in sources {
-            upload::examples(&mut write, &source, examples)?;
+        let feed = Feed::new(&mut *session, &source, &data.train, training.steps_per_epoch)?;
+        let mut sources = vec![("train", source)];
+        let mut sets = [None, None];
+        for (set, (name, evaluation, source, examples)) in
+            sets.iter_mut().zip(planned).filter_map(|(s, p)| Some((s, p?)))
+        {
+            *set = Some(HeldOut::new(&mut *session, evaluation, &source, examples)?);
+            sources.push((name, source));
         }
+        let [validation, test] = sets;
+        let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
         upload::constants(&mut write, &names, spec.model, spec.scaling)?;
-        let [validation, test] = evaluations;
         let mut trainer = Trainer {
             spec,
             plan,
             names,
             training,
+            feed,
             validation,
             test,
+            sources,
             session,
             progress: Progress {
                 early_stop: vec![Tracker::default(); models],
@@ -132,6 +141,11 @@ impl<'a> Trainer<'a> {
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The sets of examples by name, and how they lie on the device.
+    pub fn sources(&self) -> &[(&'static str, SourceBuffers)] {
+        &self.sources
     }
 
     /// Why a training step is not fused into two launches; nothing if it is.
@@ -177,8 +191,8 @@ impl<'a> Trainer<'a> {
         let mut left = steps;
         while left > 0 {
             let count = left.min(self.training.steps_per_epoch as u32);
-            self.session.run(self.training.begin_epoch, 1)?;
-            self.session.run(self.training.step, count)?;
+            self.feed.begin(&mut *self.session, self.training.begin_epoch)?;
+            self.feed.run(&mut *self.session, self.training.step, count)?;
             left -= count;
         }
         self.session.wait()?;
@@ -188,8 +202,8 @@ impl<'a> Trainer<'a> {
     /// Takes one step and says how long each of its launches took: for benchmarks.
     pub fn profile_step(&mut self) -> Result<Vec<LaunchTime>, TrainError> {
         self.write_hyper()?;
-        self.session.run(self.training.begin_epoch, 1)?;
-        Ok(self.session.profile(self.training.step)?)
+        self.feed.begin(&mut *self.session, self.training.begin_epoch)?;
+        Ok(self.feed.profile(&mut *self.session, self.training.step)?)
     }
 
     /// Trains to the end, or until the observer interrupts.
@@ -237,8 +251,11 @@ impl<'a> Trainer<'a> {
                 self.session.write(self.names.parameters, member * stride, words)?;
             }
         }
-        let validation = self.score(self.validation.clone())?;
-        let test = self.score(self.test.clone())?;
+        self.write_hyper()?;
+        let validation = HeldOut::evaluate(&mut self.validation, &mut *self.session, &self.plan)?;
+        let test = HeldOut::evaluate(&mut self.test, &mut *self.session, &self.plan)?;
+        let mut score = |tickets: Option<[Ticket; 2]>| tickets.map(|t| self.fetch_scores(t)).transpose();
+        let (validation, test) = (score(validation)?, score(test)?);
         let history = match self.training.loss_scaling {
             Some(buffer) => Some(self.session.read(self.plan.whole(buffer))?),
             None => None,
@@ -292,7 +309,7 @@ impl<'a> Trainer<'a> {
             }
             // Only now: a checkpoint between two epochs must not hold an epoch that has begun.
             if self.progress.step_in_epoch == 0 {
-                self.session.run(self.training.begin_epoch, 1)?;
+                self.feed.begin(&mut *self.session, self.training.begin_epoch)?;
             }
             let count = self.next_launch(in_epoch - self.progress.step_in_epoch);
             self.launch(count)?;
@@ -326,10 +343,10 @@ impl<'a> Trainer<'a> {
         let last = self.progress.step + count;
         match self.training.recorded_step.filter(|_| self.logs(last)) {
             Some(recorded) => {
-                self.session.run(self.training.step, count - 1)?;
-                self.session.run(recorded, 1)?;
+                self.feed.run(&mut *self.session, self.training.step, count - 1)?;
+                self.feed.run(&mut *self.session, recorded, 1)?;
             }
-            None => self.session.run(self.training.step, count)?,
+            None => self.feed.run(&mut *self.session, self.training.step, count)?,
         }
         self.first_step_at.get_or_insert_with(Instant::now);
         self.progress.step += count;
@@ -341,24 +358,6 @@ impl<'a> Trainer<'a> {
             self.steps_per_launch = (self.steps_per_launch / 2).max(1);
         }
         Ok(())
-    }
-
-    pub(super) fn evaluate(&mut self, evaluation: &Evaluation) -> Result<[Ticket; 2], TrainError> {
-        self.session.run(evaluation.begin, 1)?;
-        self.session.run(evaluation.step, evaluation.steps as u32)?;
-        self.snapshots([evaluation.counters, evaluation.scalars])
-    }
-
-    pub(super) fn score(&mut self, evaluation: Option<Evaluation>) -> Result<Option<Vec<Score>>, TrainError> {
-        let Some(evaluation) = evaluation else { return Ok(None) };
-        self.write_hyper()?;
-        let tickets = self.evaluate(&evaluation)?;
-        self.fetch_scores(tickets).map(Some)
-    }
-
-    pub(super) fn snapshots(&mut self, buffers: [BufferId; 2]) -> Result<[Ticket; 2], TrainError> {
-        let [a, b] = buffers.map(|id| self.plan.whole(id));
-        Ok([self.session.snapshot(a)?, self.session.snapshot(b)?])
     }
 
     pub(super) fn measures_test(&self) -> bool {
@@ -383,14 +382,12 @@ impl<'a> Trainer<'a> {
     pub(super) fn end_epoch(&mut self) -> Result<Pending, TrainError> {
         self.progress.epoch += 1;
         self.progress.step_in_epoch = 0;
-        let train = self.snapshots([self.training.counters, self.training.scalars])?;
-        let validation = match self.validation.clone() {
-            Some(evaluation) => Some(self.evaluate(&evaluation)?),
-            None => None,
-        };
-        let test = match self.test.clone().filter(|_| self.measures_test()) {
-            Some(evaluation) => Some(self.evaluate(&evaluation)?),
-            None => None,
+        let train = [self.training.counters, self.training.scalars].map(|id| self.plan.whole(id));
+        let train = [self.session.snapshot(train[0])?, self.session.snapshot(train[1])?];
+        let validation = HeldOut::evaluate(&mut self.validation, &mut *self.session, &self.plan)?;
+        let test = match self.measures_test() {
+            true => HeldOut::evaluate(&mut self.test, &mut *self.session, &self.plan)?,
+            false => None,
         };
         let weights = match self.records(Record::Weights) {
             true => Some(self.session.snapshot(self.plan.whole(self.names.parameters))?),

@@ -1,6 +1,6 @@
 //! Examples onto a device.
 
-use crate::data::{Examples, Scaling, Storage, Targets};
+use crate::data::{Examples, Features, Scaling, Storage, Targets};
 use crate::graph::{SourceBuffers, TrainingPlan};
 use crate::model::Model;
 use crate::plan::BufferId;
@@ -18,18 +18,21 @@ pub(crate) fn constants<E>(
     write(plan.weight_blocks, &plan.layout.weight_blocks(model))
 }
 
-/// Writes a set of examples into its buffers. Bytes stay bytes, four to a word, rows padded to whole words.
+/// Writes a set into its buffers: its targets, and its examples unless they are streamed.
 pub(crate) fn examples<E>(
     write: &mut impl FnMut(BufferId, &[u32]) -> Result<(), E>,
     buffers: &SourceBuffers,
     examples: &Examples,
 ) -> Result<(), E> {
-    let features = examples.features.shape.len();
-    for &(buffer, first, count) in &buffers.parts {
-        let range = first * features..(first + count) * features;
+    if buffers.window.is_none() {
         match &examples.features.storage {
-            Storage::U8(bytes) => write(buffer, &packed(&bytes[range], features))?,
-            Storage::F32(values) => write(buffer, bytemuck::cast_slice(&values[range]))?,
+            Storage::U8(_) => {
+                let row_words = buffers.layout.row_words();
+                let mut words = vec![0; buffers.layout.examples * row_words];
+                words.chunks_mut(row_words).enumerate().for_each(|(index, row)| pack(&examples.features, index, row));
+                write(buffers.data, &words)?;
+            }
+            Storage::F32(values) => write(buffers.data, bytemuck::cast_slice(values))?,
         }
     }
     match &examples.targets {
@@ -38,19 +41,39 @@ pub(crate) fn examples<E>(
     }
 }
 
-/// Rows of bytes as words, least significant byte first.
-fn packed(bytes: &[u8], row: usize) -> Vec<u32> {
-    let word = |chunk: &[u8]| chunk.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
-    bytes.chunks_exact(row).flat_map(|row| row.chunks(4).map(word)).collect()
+/// One example as the words of its row. Bytes stay bytes, four to a word, least significant byte first; zeros fill the last.
+pub(super) fn pack(features: &Features, example: usize, row: &mut [u32]) {
+    let len = features.shape.len();
+    let range = example * len..(example + 1) * len;
+    match &features.storage {
+        Storage::U8(bytes) => {
+            let (whole, rest) = bytes[range].as_chunks();
+            row.iter_mut().zip(whole).for_each(|(word, bytes)| *word = u32::from_le_bytes(*bytes));
+            if !rest.is_empty() {
+                row[whole.len()] = rest.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+            }
+        }
+        Storage::F32(values) => row.copy_from_slice(bytemuck::cast_slice(&values[range])),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::packed;
+    use super::pack;
+    use crate::data::{Features, Storage};
+    use crate::model::Shape;
 
     #[test]
-    fn rows_are_padded_to_whole_words() {
-        assert_eq!(packed(&[1, 2, 3, 4, 5, 6], 3), [0x0003_0201, 0x0006_0504]);
-        assert_eq!(packed(&[1, 2, 3, 4, 5, 6, 7, 8], 4), [0x0403_0201, 0x0807_0605]);
+    fn rows_of_bytes_are_padded_to_whole_words() {
+        let bytes: Vec<u8> = (1..=14).collect();
+        let packed = |width: usize, example: usize| {
+            let (storage, shape) = (Storage::U8(bytes.clone()), Shape::Features(width));
+            let mut row = vec![u32::MAX; width.div_ceil(4)];
+            pack(&Features { storage, count: 14 / width, shape }, example, &mut row);
+            row
+        };
+        assert_eq!([packed(3, 0), packed(3, 1)], [[0x0003_0201], [0x0006_0504]]);
+        assert_eq!(packed(4, 1), [0x0807_0605]);
+        assert_eq!(packed(7, 1), [0x0b0a_0908, 0x000e_0d0c]);
     }
 }

@@ -23,8 +23,8 @@ impl DoublePrecision {
         let member = &spec.members[0];
         let limits = crate::plan::Limits::UNLIMITED;
         let mut builder = PlanBuilder::new(spec.model, 1, spec.scaling.subtract.len(), spec.scaling.add, limits);
-        let source = builder.source("train", spec::layout(&spec.dataset.train))?;
-        let training = builder.training(&source, spec.batch(), spec.train, &member.optimizer)?;
+        let source = builder.source("train", spec::layout(&spec.dataset.train), spec.batches());
+        let training = builder.training(&source, spec.train, &member.optimizer)?;
         let names = builder.finish_plan()?;
         let mut machine: Machine<f64> = Machine::new(Arc::new(names.plan.clone()), Implementation::Reference)?;
         let mut write = |buffer: BufferId, words: &[u32]| -> Result<(), TrainError> {

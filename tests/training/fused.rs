@@ -23,6 +23,7 @@ impl AsGpu {
         let limits = Limits {
             buffer_bytes: 1 << 32,
             binding_bytes: 1 << 30,
+            data_bytes: u64::MAX,
             workgroups: 65_535,
             busy_workgroups: 256,
             workgroup_bytes: 32 << 10,
@@ -118,8 +119,7 @@ fn what_is_not_fused_has_a_reason() {
     assert_eq!(on(AsGpu::with(|limits| limits.costly_launches = false)), Some(NotFused::CheapLaunches));
     let small = on(AsGpu::with(|limits| limits.workgroup_bytes = 4096));
     assert!(matches!(small, Some(NotFused::WorkgroupMemory { limit: 4096, .. })), "{small:?}");
-    let parts = on(AsGpu::with(|limits| limits.binding_bytes = 8192));
-    assert!(matches!(parts, Some(NotFused::DataParts(_))), "{parts:?}");
+    assert_eq!(on(AsGpu::with(|limits| limits.data_bytes = 0)), None, "a streamed set");
 }
 
 /// A full batch of so many examples.

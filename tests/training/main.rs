@@ -17,6 +17,7 @@ mod mixed;
 mod run_report;
 mod runs;
 mod story;
+mod streamed;
 mod sweep;
 mod sweep_outcomes;
 mod tune;

@@ -160,6 +160,7 @@ impl Device {
         Limits {
             buffer_bytes: self.limits.max_buffer_size,
             binding_bytes: self.limits.max_storage_buffer_binding_size,
+            data_bytes: u64::MAX,
             workgroups: self.limits.max_compute_workgroups_per_dimension,
             // A software adapter runs one workgroup per core; a GPU holds several on each of its tens of multiprocessors.
             busy_workgroups: if self.report.kind == DeviceKind::Software { 4 } else { 256 },

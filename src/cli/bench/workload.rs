@@ -4,6 +4,7 @@ use super::BenchArgs;
 use crate::backend::timing::{repeat, spread};
 use crate::backend::{Backend, LaunchTime};
 use crate::cli::table::table;
+use crate::cli::train::say_streamed;
 use crate::cli::{CliError, Context};
 use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
 use crate::kernel::hash;
@@ -68,6 +69,7 @@ pub(super) fn time(
     args.tune.tune(backend, context, || Ok(trainer()?.plan().clone()))?;
     let mut trainer = trainer()?;
     trainer.set_parameters(0, &model.initialise(recipe.seed))?;
+    say_streamed(&trainer, context);
 
     let (steps, times) = repeat(args.effort(), |steps| trainer.time_steps(steps))?;
     let before = trainer.host_counters();

@@ -42,6 +42,8 @@ const GUARD: &str = "guard dropped";
 const DROPPED: &str = "statement dropped";
 const ONE: &str = "`0.0` to `1.0`";
 const FIRST: &str = "`0u` to `1u`";
+const LONGER: &str = "`min(` to `max(`";
+const SECOND: &str = "`1u` to `2u`";
 const PRODUCT: &str = "`*` to `+`";
 
 const MEETING: &str = "where two formulas meet they agree";
@@ -52,6 +54,10 @@ const UNUSED: &str = "what is taken there is not used";
 const EMPTY: &str = "one more round, of nothing";
 const OWNER: &str = "a race: its owner writes the place again, later where threads and workgroups run in order";
 const NOT_READ: &str = "a race: adds up what is not read again, after its readers where threads run in order";
+const CLAMP: &str = "what is read from behind the edge is not used; the device keeps reads inside the buffer";
+const SHORT_LAST: &str = "only the last of the four groups may be short; what is stored behind another comes again";
+const NO_FIFTH: &str = "a fifth row of a block of four is not stored";
+const SAME_COPY: &str = "every workgroup would make the same copy";
 const DATA: &str = "no index leads behind the data set; the guard keeps reads inside the buffer";
 
 /// All of them.
@@ -168,6 +174,79 @@ pub const UNNOTICED: &[Unnoticed] = &[
     among(["", "let pixel = first_pixel + p * THREADS;"], "for (var p = 0u; p < PIXELS; p++) {", &[LESS], OWNER),
     unnoticed("if STRIDED == 1u {", &[GUARD], "a stride of 1 divides everything"),
     among(["", "for (var s = lane; s < params.count; s += LANES) {"], "if i < params.len {", &[LESS, GUARD], UNUSED),
+    // fused steps
+    unnoticed("for (var first = 0u; first < params.rows; first += TILE_ROWS) {", &[LESS], EMPTY),
+    unnoticed("if first + TILE_ROWS < params.rows {", &[LESS, GUARD], UNUSED),
+    unnoticed("if at.x != NONE {", &[GUARD], OUTSIDE),
+    unnoticed("var parameter = vec4<f32>(0.0);", &[ONE], UNUSED),
+    among(
+        ["fn fetch(tile: Tile, first: u32, thread: u32) {", ""],
+        "if thread < TILE_ROWS * TILE_OUTPUTS / 4u {",
+        &[LESS, GUARD, "`/` to `*`"],
+        UNUSED,
+    ),
+    unnoticed("let at = min(row, params.rows - 1u) * l.inputs + min(input, l.inputs - 1u);", &["`-` to `+` 1"], CLAMP),
+    unnoticed(
+        "let at = min(row, params.rows - 1u) * l.outputs + min(output, l.outputs - 1u);",
+        &["`-` to `+`", "`-` to `+` 1"],
+        CLAMP,
+    ),
+    unnoticed(
+        "return select(0.0, trace[delta_trace(l, tile.model) + at], row < params.rows && output < l.outputs);",
+        &[LESS_1],
+        OUTSIDE,
+    ),
+    unnoticed("for (; d + 7u * lanes < depth; d += 8u * lanes) {", &[LESS], "what remains is as much as a whole round"),
+    among(
+        ["fn backward(l: Layer, before: Layer, thread: u32) {", ""],
+        "for (var first = 0u; first < l.inputs; first += THREADS) {",
+        &[LESS],
+        EMPTY,
+    ),
+    unnoticed("for (var first = 0u; first < l.outputs; first += per_thread * THREADS) {", &[LESS], EMPTY),
+    among(["var result = y;", ""], "for (var row = 0u; row < BLOCK; row++) {", &[LESS], NO_FIFTH),
+    unnoticed("for (var word = thread; word < params.row_words; word += THREADS) {", &[LESS], OUTSIDE),
+    unnoticed("if group.x == 0u && thread < SCALARS {", &["`group.x` to `group.y`"], SAME_COPY),
+    unnoticed("if d < depth {", &[LESS, GUARD], "past the depth the other factor is 0"),
+    unnoticed("if lane < lanes {", &[LESS, GUARD], UNUSED),
+    unnoticed("if per_thread > 1u {", &[MORE, GUARD, SECOND], "one output a thread: the three others are not stored"),
+    unnoticed("if group < groups {", &[LESS, GUARD], UNUSED),
+    unnoticed(
+        "if thread % LANES == 0u && inside {",
+        &[FIRST, "`==` to `!=`"],
+        "all lanes of a row have the same result",
+    ),
+    unnoticed(
+        "if first_row + thread < real_rows {",
+        &[LESS],
+        "a row that is not real is cleared, whatever its example",
+    ),
+    among(["", "var label = OUTPUTS;"], "if thread < BLOCK {", &[LESS, GUARD], OUTSIDE),
+    unnoticed("let inside = row < BLOCK && first_row + row < params.rows;", &[LESS], OWNER),
+    unnoticed("let real = row < BLOCK && first_row + row < real_rows;", &[LESS], NO_FIFTH),
+    unnoticed("let label = block_labels[min(row, BLOCK - 1u)];", &["`-` to `+`"], UNUSED),
+    unnoticed(
+        "let per_thread = select(1u, 4u, l.inputs * l.outputs >= WIDE);",
+        &[AT_LEAST, PRODUCT, SECOND],
+        "both ways give the same",
+    ),
+    unnoticed(
+        "let own = min(vec4(group) + vec4(0u, 1u, 2u, 3u) * groups, vec4(outputs - 1u)) + vec4(first);",
+        &["`-` to `+`"],
+        CLAMP,
+    ),
+    unnoticed(
+        "store_outputs(l, first + groups, min(groups, outputs - min(groups, outputs)), lanes, sums[1], thread);",
+        &["`-` to `+`", LONGER],
+        SHORT_LAST,
+    ),
+    unnoticed(
+        "store_outputs(l, first + 2u * groups, min(groups, outputs - min(2u * groups, outputs)), lanes, sums[2], thread);",
+        &["`-` to `+`", "`*` to `+` 1", LONGER],
+        SHORT_LAST,
+    ),
+    unnoticed("partials[thread] = vec4<f32>(0.0);", &[ONE, DROPPED], UNUSED),
+    unnoticed("return select(vec4<f32>(0.0), values[min(at, end - 1u)], at < end);", &["`-` to `+`"], CLAMP),
     // the rest
     unnoticed(
         "return min(1.0, hyper[model * HYPER + CLIP_NORM] / (sqrt(squares) + 1e-6));",
@@ -179,10 +258,4 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("if WEIGHTS_ONLY == 1u || WITH_L2 == 1u {", &[GUARD], "both are asked for again inside"),
     unnoticed("if word == 0u {", &[GUARD], "all threads of a row have the same index"),
     unnoticed("var bits = 0u;", &[FIRST], UNUSED),
-    among(
-        ["", "bits = data[(example - params.first_example) * params.row_words + word];"],
-        "if inside {",
-        &[GUARD],
-        UNUSED,
-    ),
 ];

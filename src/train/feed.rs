@@ -1,0 +1,196 @@
+//! A set's examples as steps take them. All of them are on the device, or a window of each order is, which the host writes
+//! before the steps that read it.
+
+use super::upload;
+use crate::backend::{BackendError, LaunchTime, Session};
+use crate::data::{Examples, Features};
+use crate::graph::{SourceBuffers, Window};
+use crate::kernel::{hash, state};
+use crate::plan::{BufferId, ProgramId};
+use rayon::prelude::*;
+
+/// Runs the programs over one set. It follows the step state's place in the epoch, so all that moves it must be told here.
+pub(crate) struct Feed<'a> {
+    stream: Option<Stream<'a>>,
+}
+
+/// A set that is streamed.
+struct Stream<'a> {
+    orders: Orders<'a>,
+    data: BufferId,
+    /// The epoch under way, and batches taken in it.
+    epoch: u32,
+    batch: u32,
+    /// What the device holds.
+    written: Option<Place>,
+    /// What is packed in `words`.
+    packed: Option<Place>,
+    words: Vec<u32>,
+}
+
+/// A window of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    /// 0 where all epochs have one order.
+    epoch: u32,
+    /// Windows before it in the epoch.
+    number: u32,
+}
+
+/// The orders in which the examples are taken.
+struct Orders<'a> {
+    features: &'a Features,
+    window: Window,
+    row_words: usize,
+    /// Batches in a window.
+    batches: u32,
+    /// Windows in an epoch.
+    windows: u32,
+    /// The seed of each order; none where the examples are not shuffled.
+    seeds: Vec<u32>,
+    shuffle: bool,
+}
+
+impl<'a> Feed<'a> {
+    /// Writes what stays on the device of a set whose epochs take so many steps.
+    pub fn new(
+        session: &mut dyn Session,
+        source: &SourceBuffers,
+        examples: &'a Examples,
+        steps: usize,
+    ) -> Result<Feed<'a>, BackendError> {
+        upload::examples(&mut |buffer, words: &[u32]| session.write(buffer, 0, words), source, examples)?;
+        let stream = source.window.map(|window| {
+            let batches = (window.rows / source.batches.size) as u32;
+            let orders = Orders {
+                features: &examples.features,
+                window,
+                row_words: source.layout.row_words(),
+                batches,
+                windows: (steps as u32).div_ceil(batches),
+                seeds: Vec::new(),
+                shuffle: source.batches.shuffle,
+            };
+            let (epoch, batch, words) = (0, 0, Vec::new());
+            Stream { orders, data: source.data, epoch, batch, written: None, packed: None, words }
+        });
+        Ok(Feed { stream })
+    }
+
+    /// Takes over the place in the epoch and the seeds from a step state that was written: (models, COUNTERS).
+    pub fn follow(&mut self, counters: &[u32]) {
+        let Some(stream) = &mut self.stream else { return };
+        (stream.epoch, stream.batch) = (counters[state::EPOCH], counters[state::BATCH]);
+        (stream.written, stream.packed) = (None, None);
+        if stream.orders.shuffle {
+            stream.orders.seeds = counters.chunks(state::COUNTERS).map(|model| model[state::SEED]).collect();
+        }
+    }
+
+    /// Runs the program that begins an epoch.
+    pub fn begin(&mut self, session: &mut dyn Session, program: ProgramId) -> Result<(), BackendError> {
+        if let Some(stream) = &mut self.stream {
+            (stream.epoch, stream.batch) = (stream.epoch.wrapping_add(1), 0);
+        }
+        session.run(program, 1)
+    }
+
+    /// Runs a program of one step so many times.
+    pub fn run(&mut self, session: &mut dyn Session, program: ProgramId, times: u32) -> Result<(), BackendError> {
+        match &mut self.stream {
+            None => session.run(program, times),
+            Some(stream) => stream.run(session, program, times),
+        }
+    }
+
+    /// Runs a program of one step, timing its launches.
+    pub fn profile(&mut self, session: &mut dyn Session, step: ProgramId) -> Result<Vec<LaunchTime>, BackendError> {
+        if let Some(stream) = &mut self.stream {
+            stream.provide(session)?;
+            stream.batch += 1;
+        }
+        session.profile(step)
+    }
+}
+
+impl Stream<'_> {
+    fn run(&mut self, session: &mut dyn Session, program: ProgramId, times: u32) -> Result<(), BackendError> {
+        let mut left = times;
+        while left > 0 {
+            let (place, steps) = self.provide(session)?;
+            let count = steps.min(left);
+            let (orders, words) = (&self.orders, &mut self.words);
+            let next = Some(orders.after(place)).filter(|next| *next != place && self.packed != Some(*next));
+            // The next window is packed while these steps are handed over, and computed where that takes long.
+            let next = next.filter(|_| orders.is_worth_threads());
+            rayon::in_place_scope(|scope| {
+                if let Some(next) = next {
+                    scope.spawn(move |_| orders.pack(next, words));
+                }
+                session.run(program, count)
+            })?;
+            self.packed = next.or(self.packed);
+            self.batch += count;
+            left -= count;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the device has the window of the coming batch. That window, and the steps left in it.
+    fn provide(&mut self, session: &mut dyn Session) -> Result<(Place, u32), BackendError> {
+        let batches = self.orders.batches;
+        let epoch = if self.orders.shuffle { self.epoch } else { 0 };
+        let place = Place { epoch, number: self.batch / batches };
+        if self.written != Some(place) {
+            if self.packed != Some(place) {
+                self.orders.pack(place, &mut self.words);
+            }
+            // Writes and runs keep their order: steps that were handed over read the window before this one.
+            session.write(self.data, 0, &self.words)?;
+            (self.written, self.packed) = (Some(place), None);
+        }
+        Ok((place, batches - self.batch % batches))
+    }
+}
+
+impl Orders<'_> {
+    /// The window that is read after another.
+    fn after(&self, place: Place) -> Place {
+        match (place.number + 1 < self.windows, self.shuffle) {
+            (true, _) => Place { number: place.number + 1, ..place },
+            (false, true) => Place { epoch: place.epoch.wrapping_add(1), number: 0 },
+            (false, false) => Place { number: 0, ..place },
+        }
+    }
+
+    /// Whether packing a window takes longer than waking threads for it, which a busy machine does late.
+    fn is_worth_threads(&self) -> bool {
+        self.window.orders * self.window.rows * self.row_words >= WORTH_THREADS
+    }
+
+    /// A window as words: (orders, rows, row_words). What lies behind the last example keeps what it held.
+    fn pack(&self, place: Place, words: &mut Vec<u32>) {
+        let Window { rows, orders } = self.window;
+        let (first, examples) = (place.number as usize * rows, self.features.count);
+        let keys: Vec<u32> = self.seeds.iter().map(|seed| hash::epoch_key(*seed, place.epoch)).collect();
+        // The last order's rows behind the last example are not sent at all.
+        words.resize(((orders - 1) * rows + rows.min(examples - first)) * self.row_words, 0);
+        let one = |(index, row): (usize, &mut [u32])| {
+            let position = first + index % rows;
+            if position < examples {
+                let of_key = |key: &u32| hash::permute(position as u32, examples as u32, *key) as usize;
+                upload::pack(self.features, keys.get(index / rows).map_or(position, of_key), row);
+            }
+        };
+        if self.is_worth_threads() {
+            words.par_chunks_mut(self.row_words).with_min_len(PIECE).enumerate().for_each(one);
+        } else {
+            words.chunks_mut(self.row_words).enumerate().for_each(one);
+        }
+    }
+}
+
+/// Words of a window from which several threads pay: some hundred microseconds of packing.
+const WORTH_THREADS: usize = 1 << 16;
+/// Rows that a thread packs at a time.
+const PIECE: usize = 64;
