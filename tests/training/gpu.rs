@@ -39,7 +39,7 @@ fn kernels_match_their_references() {
     for (checked, kernels) in [(false, REGISTRY), (true, &[&dense_forward::KERNEL])] {
         let Some(gpu) = vulkan(checked) else { return };
         for kernel in kernels {
-            for case in (kernel.cases)() {
+            for case in gpu_support::cases(&gpu, kernel) {
                 let device = outcome(&gpu, &case).unwrap_or_else(|e| panic!("{} {}: {e}", kernel.name, case.name));
                 let reference = outcome(&CpuBackend::reference_only(), &case).expect("the reference runs");
                 for ((binding, device), (_, reference)) in device.into_iter().zip(reference) {
@@ -57,8 +57,9 @@ fn kernels_match_their_references() {
 }
 
 /// One program with a case of every kernel, each with buffers of its own: parameters at many offsets.
-fn medley() -> (Plan, Vec<Case>) {
-    let cases: Vec<Case> = REGISTRY.iter().flat_map(|k| (k.cases)().into_iter().skip(1).take(2)).collect();
+fn medley(gpu: &GpuBackend) -> (Plan, Vec<Case>) {
+    let cases: Vec<Case> =
+        REGISTRY.iter().flat_map(|k| gpu_support::cases(gpu, k).into_iter().skip(1).take(2)).collect();
     let mut medley = Plan::default();
     let mut dispatches = Vec::new();
     for case in &cases {
@@ -75,7 +76,7 @@ fn medley() -> (Plan, Vec<Case>) {
 #[test]
 fn a_program_of_many_kernels_gives_each_its_own_parameters() {
     let Some(gpu) = vulkan(false) else { return };
-    let (plan, cases) = medley();
+    let (plan, cases) = medley(&gpu);
     let plan = Arc::new(plan);
     let outcome = |backend: &dyn Backend| -> Vec<Vec<u32>> {
         let mut session = backend.prepare(plan.clone()).expect("a valid plan");

@@ -21,7 +21,7 @@ fn every_kernel_and_variant_is_valid_with_default_limits() {
     assert_eq!(gpu.info().backend, "noop");
     let mut checked = 0;
     for kernel in REGISTRY {
-        for case in (kernel.cases)() {
+        for case in gpu_support::cases(&gpu, kernel) {
             let name = format!("{} {}", kernel.name, case.name);
             let mut session =
                 gpu.session(Arc::new(gpu_support::case_plan(&case))).unwrap_or_else(|e| panic!("{name}: {e}"));

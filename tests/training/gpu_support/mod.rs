@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
-use gputrain::backend::{BackendError, Session};
+use gputrain::backend::{Backend, BackendError, Session};
 use gputrain::kernel::{Args, Binding, Case, Contents, Cost, Element, Kernel, Needs, write};
 use gputrain::plan::{Buffer, BufferId, Dispatch, Plan, Program, ProgramId, Role};
 
@@ -34,6 +34,16 @@ pub fn words(contents: &Contents) -> Vec<u32> {
         Contents::F32(values) => values.iter().map(|v| v.to_bits()).collect(),
         Contents::U32(values) => values.clone(),
     }
+}
+
+/// The cases of a kernel that the device can run; says so where it can run none.
+pub fn cases(gpu: &GpuBackend, kernel: &Kernel) -> Vec<Case> {
+    let mut cases = (kernel.cases)();
+    cases.retain(|case| gpu.limits().allow(kernel, &case.dispatch.constants));
+    if cases.is_empty() {
+        println!("skipped, since this device has no {}: {}", kernel.needs.missing(), kernel.name);
+    }
+    cases
 }
 
 /// A plan with the case's dispatch as its only program; buffer i is binding i.
