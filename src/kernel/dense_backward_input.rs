@@ -1,7 +1,7 @@
 //! Dense layer, backward to its input: `input_gradient = activation'(saved) * (output_gradient * weight)`.
 
 use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, activation, fast_math, matmul, params, read, write};
-use crate::backend::cpu::gemm::{MatMut, MatRef, gemm};
+use crate::backend::cpu::gemm::{MatMut, MatRef, Outputs, gemm};
 use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
 
@@ -113,16 +113,16 @@ pub(super) fn fast(args: &mut Args<f32>) {
     let input_gradient = input_gradient.write();
     let (rows, inputs, outputs) = (p.rows as usize, p.inputs as usize, p.outputs as usize);
     let flops = 2.0 * (rows * inputs) as f64 * outputs as f64;
-    threads::for_each_model(input_gradient, rows * inputs, models, flops, |model, result, threads| {
+    threads::for_each_model(input_gradient, rows * inputs, models, flops, |model, result| {
         let result = &mut result[..rows * inputs];
         let output_gradient = MatRef::row_major(&output_gradient[model * rows * outputs..], rows, outputs);
         let weight = MatRef::row_major(&weight[model * p.parameter_stride as usize..], outputs, inputs);
-        gemm(output_gradient, weight, 0.0, MatMut::row_major(result, rows, inputs), threads);
+        gemm(output_gradient, weight, 0.0, MatMut::row_major(result, rows, inputs), Outputs::Summed);
         if kind == activation::LINEAR {
             return;
         }
         let saved = &saved[model * rows * inputs..];
-        threads::for_each_rows(result, inputs, threads, |first_row, block| {
+        threads::for_each_rows(result, inputs, |first_row, block| {
             fast_math::activation_gradient(block, &saved[first_row * inputs..], kind);
         });
     });

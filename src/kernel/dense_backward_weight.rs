@@ -4,7 +4,7 @@
 //! splits.
 
 use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, matmul, params, read, simd, sum_partials, write};
-use crate::backend::cpu::gemm::{MatMut, MatRef, gemm};
+use crate::backend::cpu::gemm::{MatMut, MatRef, Outputs, gemm};
 use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
 
@@ -220,14 +220,14 @@ pub(super) fn fast(args: &mut Args<f32>) {
     let (output_gradient, input, gradient) = (output_gradient.read(), input.read(), gradient.write());
     let (rows, inputs, outputs) = (p.rows as usize, p.inputs as usize, p.outputs as usize);
     let flops = 2.0 * (rows * inputs) as f64 * outputs as f64;
-    threads::for_each_model(gradient, p.parameter_stride as usize, models, flops, |model, gradient, threads| {
+    threads::for_each_model(gradient, p.parameter_stride as usize, models, flops, |model, gradient| {
         for (_, range, start) in p.parts(1) {
             let gradient = &mut gradient[start..];
             let delta = &output_gradient[model * rows * outputs..][range.start * outputs..range.end * outputs];
             let input = &input[model * p.input_stride as usize + range.start * inputs..];
             let input = MatRef::row_major(input, range.len(), inputs);
             let transposed = MatRef::row_major(delta, range.len(), outputs).transposed();
-            gemm(transposed, input, 0.0, MatMut::row_major(gradient, outputs, inputs), threads);
+            gemm(transposed, input, 0.0, MatMut::row_major(gradient, outputs, inputs), Outputs::Rows);
             if has_bias {
                 column_sums(delta, &mut gradient[p.bias_offset as usize..][..outputs]);
             }

@@ -3,7 +3,7 @@
 use super::{
     Args, Case, Contents, Cost, Kernel, Needs, Real, activation, fast_math, matmul, params, read, simd, write,
 };
-use crate::backend::cpu::gemm::{MatMut, MatRef, gemm};
+use crate::backend::cpu::gemm::{MatMut, MatRef, Outputs, gemm};
 use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
 
@@ -112,17 +112,17 @@ pub(super) fn fast(args: &mut Args<f32>) {
     let (input, weight, bias, output) = (input.read(), weight.read(), bias.read(), output.write());
     let (rows, inputs, outputs) = (p.rows as usize, p.inputs as usize, p.outputs as usize);
     let flops = 2.0 * (rows * inputs) as f64 * outputs as f64;
-    threads::for_each_model(output, rows * outputs, models, flops, |model, output, threads| {
+    threads::for_each_model(output, rows * outputs, models, flops, |model, output| {
         let output = &mut output[..rows * outputs];
         let parameters = model * p.parameter_stride as usize;
         let input = MatRef::row_major(&input[model * p.input_stride as usize..], rows, inputs);
         let weight = MatRef::row_major(&weight[parameters..], outputs, inputs).transposed();
-        gemm(input, weight, 0.0, MatMut::row_major(output, rows, outputs), threads);
+        gemm(input, weight, 0.0, MatMut::row_major(output, rows, outputs), Outputs::Columns);
         if !has_bias && kind == activation::LINEAR {
             return;
         }
         let bias = if has_bias { &bias[parameters..][..outputs] } else { &[] };
-        threads::for_each_rows(output, outputs, threads, |_, block| {
+        threads::for_each_rows(output, outputs, |_, block| {
             if has_bias {
                 add_to_rows(block, bias);
             }

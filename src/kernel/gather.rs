@@ -6,7 +6,6 @@ use super::{
 };
 use crate::backend::cpu::threads;
 use crate::plan::{Dispatch, Slice};
-use rayon::prelude::*;
 
 params! {
     /// Shape of one launch.
@@ -185,13 +184,10 @@ fn fast(args: &mut Args<f32>) {
         }
     };
     let (batch, indices) = (&mut batch[..models * rows * features], &mut indices[..models * rows]);
-    if threads::available() > 1 && 8.0 * batch.len() as f64 >= threads::WORTH_BYTES {
-        let pieces = indices.par_chunks_mut(PIECE).zip(batch.par_chunks_mut(PIECE * features)).enumerate();
-        pieces.for_each(|(i, (indices, batch))| piece(i * PIECE, indices, batch));
-    } else {
-        let pieces = indices.chunks_mut(PIECE).zip(batch.chunks_mut(PIECE * features)).enumerate();
-        pieces.for_each(|(i, (indices, batch))| piece(i * PIECE, indices, batch));
-    }
+    let worth = 8.0 * batch.len() as f64 >= threads::WORTH_BYTES;
+    let pieces = indices.chunks_mut(PIECE).zip(batch.chunks_mut(PIECE * features)).enumerate();
+    let one = |(i, (indices, batch)): (usize, (&mut [u32], &mut [f32]))| piece(i * PIECE, indices, batch);
+    if worth { threads::for_each(pieces, one) } else { pieces.for_each(one) }
 }
 
 /// Rows that a thread takes at a time.

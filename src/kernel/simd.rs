@@ -1,7 +1,6 @@
 //! How the fast CPU variants use the machine: wide registers and several cores.
 
 use crate::backend::cpu::threads;
-use rayon::prelude::*;
 
 /// Runs `f` compiled for the widest vector instructions of this processor: loops inside it vectorise to them.
 #[inline(always)]
@@ -21,45 +20,44 @@ pub fn prefetch<T>(soon: &[T]) {
     }
 }
 
-/// Elements per task: below this, waking a thread costs more than it saves.
-const CHUNK: usize = 32 * 1024;
+/// Elements that make a piece of an elementwise pass worth a thread: what it has to fetch from the caches of another costs
+/// more than a short pass saves.
+const WORTH: usize = 16 * 1024;
 
-/// Runs `f(first, a)` over chunks of an array, on several threads when it is long.
+/// Length of the pieces of an elementwise pass over `len` elements, of which `worth` are worth a thread.
+fn piece(len: usize, worth: usize) -> usize {
+    let threads = threads::available().min(len / worth).max(1);
+    len.div_ceil(threads).next_multiple_of(64).max(64)
+}
+
+/// Runs `f(first, a)` over pieces of an array, on several threads when it is long.
 pub fn chunks(a: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
-    if a.len() < 2 * CHUNK || threads::available() == 1 {
-        return f(0, a);
-    }
-    a.par_chunks_mut(CHUNK).enumerate().for_each(|(i, a)| f(i * CHUNK, a));
+    let len = piece(a.len(), WORTH);
+    threads::for_each(a.chunks_mut(len).enumerate(), |(i, a)| f(i * len, a));
 }
 
-/// Runs `f(first, a, b)` over chunks of two equally long arrays, on several threads when they are long.
+/// Runs `f(first, a, b)` over pieces of two equally long arrays, on several threads when they are long.
 pub fn zip_chunks(a: &mut [f32], b: &mut [f32], f: impl Fn(usize, &mut [f32], &mut [f32]) + Sync) {
-    if a.len() < 2 * CHUNK || threads::available() == 1 {
-        return f(0, a, b);
-    }
-    let pairs = a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK));
-    pairs.enumerate().for_each(|(i, (a, b))| f(i * CHUNK, a, b));
+    let len = piece(a.len(), WORTH);
+    threads::for_each(a.chunks_mut(len).zip(b.chunks_mut(len)).enumerate(), |(i, (a, b))| f(i * len, a, b));
 }
 
-/// Runs `f(first, a, b, c)` over chunks of three equally long arrays, on several threads when they are long.
+/// Runs `f(first, a, b, c)` over pieces of three equally long arrays, on several threads when they are long.
 pub fn zip3_chunks(
     a: &mut [f32],
     b: &mut [f32],
     c: &mut [f32],
     f: impl Fn(usize, &mut [f32], &mut [f32], &mut [f32]) + Sync,
 ) {
-    if a.len() < 2 * CHUNK || threads::available() == 1 {
-        return f(0, a, b, c);
-    }
-    let triples = a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK)).zip(c.par_chunks_mut(CHUNK));
-    triples.enumerate().for_each(|(i, ((a, b), c))| f(i * CHUNK, a, b, c));
+    // More arrays, more work.
+    let len = piece(a.len(), WORTH / 4);
+    let pieces = a.chunks_mut(len).zip(b.chunks_mut(len)).zip(c.chunks_mut(len));
+    threads::for_each(pieces.enumerate(), |(i, ((a, b), c))| f(i * len, a, b, c));
 }
 
 /// Runs `f(index, piece)` on pieces of `len` elements, on several threads when the `flops` of all of them pay for it.
 pub fn pieces(values: &mut [f32], len: usize, flops: f64, f: impl Fn(usize, &mut [f32]) + Sync) {
-    if threads::available() > 1 && flops >= threads::WORTH_FLOPS {
-        values.par_chunks_mut(len).enumerate().for_each(|(index, piece)| f(index, piece));
-    } else {
-        values.chunks_mut(len).enumerate().for_each(|(index, piece)| f(index, piece));
-    }
+    let pieces = values.chunks_mut(len).enumerate();
+    let one = |(index, piece): (usize, &mut [f32])| f(index, piece);
+    if flops >= threads::WORTH_FLOPS { threads::for_each(pieces, one) } else { pieces.for_each(one) }
 }

@@ -109,7 +109,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
     }
 }
 
-/// The same, a weight block at a time: within one, everything is a weight or nothing, and all falls into one part.
+/// The same, a group of weight blocks at a time: all of a group falls into one part.
 fn fast(args: &mut Args<f32>) {
     let p: Params = args.params();
     let models = args.models();
@@ -118,46 +118,57 @@ fn fast(args: &mut Args<f32>) {
     let (values, weights, weight_blocks) = (values.read(), weights.read(), weight_blocks.read_u32());
     let (hyper, parts) = (hyper.read(), parts.write());
     let (len, count) = (p.len as usize, p.parts as usize);
+    let is_weight = &weight_blocks[p.first as usize / SLICE_ALIGNMENT..];
     let mut sums = vec![0.0f64; count];
     for model in 0..models {
         let range = model * p.stride as usize..model * p.stride as usize + len;
         let twice_l2 = if with_l2 { 2.0 * hyper[model * state::HYPER + state::L2] } else { 0.0 };
         sums.fill(0.0);
-        let blocks = values[range.clone()].chunks(SLICE_ALIGNMENT).zip(weights[range].chunks(SLICE_ALIGNMENT));
-        let is_weight = weight_blocks[p.first as usize / SLICE_ALIGNMENT..].iter();
-        for (index, ((values, weights), &is_weight)) in blocks.zip(is_weight).enumerate() {
-            if weights_only && is_weight == 0 {
-                continue;
-            }
-            let decay = if is_weight == 1 { twice_l2 } else { 0.0 };
-            sums[index * SLICE_ALIGNMENT / THREADS % count] += f64::from(squares(values, weights, decay));
-        }
+        simd::vectorised(
+            #[inline(always)]
+            || {
+                let groups = values[range.clone()].chunks(THREADS).zip(weights[range].chunks(THREADS));
+                let groups = groups.zip(is_weight.chunks(THREADS / SLICE_ALIGNMENT));
+                for (index, ((values, weights), is_weight)) in groups.enumerate() {
+                    // Of every place in a block, so that the additions of one block need not wait for each other.
+                    let mut squares = [0.0; SLICE_ALIGNMENT];
+                    let blocks = values.chunks(SLICE_ALIGNMENT).zip(weights.chunks(SLICE_ALIGNMENT));
+                    for ((values, weights), &is_weight) in blocks.zip(is_weight) {
+                        if is_weight == 1 {
+                            add_squares(&mut squares, values, weights, twice_l2);
+                        } else if !weights_only {
+                            add_squares(&mut squares, values, weights, 0.0);
+                        }
+                    }
+                    sums[index % count] += f64::from(sum(squares));
+                }
+            },
+        );
         let first = model * p.output_stride as usize + p.output_first as usize;
         parts[first..].iter_mut().zip(&sums).for_each(|(part, sum)| *part = *sum as f32);
     }
 }
 
-/// Sum of `(value + decay * weight)^2` over at most [`SLICE_ALIGNMENT`] elements.
-fn squares(values: &[f32], weights: &[f32], decay: f32) -> f32 {
-    const LANES: usize = 16;
-    simd::vectorised(
-        #[inline(always)]
-        || {
-            let mut sums = [0.0f32; LANES];
-            for (values, weights) in values.chunks(LANES).zip(weights.chunks(LANES)) {
-                for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
-                    let x = value + decay * weight;
-                    *sum += x * x;
-                }
-            }
-            // By halves: one after the other they would take longer than all the squares.
-            for half in [8, 4, 2, 1] {
-                let (low, high) = sums.split_at_mut(half);
-                low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
-            }
-            sums[0]
-        },
-    )
+/// Adds `(value + decay * weight)^2` of a block; the last one may be shorter.
+#[inline(always)]
+fn add_squares(squares: &mut [f32; SLICE_ALIGNMENT], values: &[f32], weights: &[f32], decay: f32) {
+    let add = |square: &mut f32, value: f32, weight: f32| {
+        let x = value + decay * weight;
+        *square += x * x;
+    };
+    match (<&[f32; SLICE_ALIGNMENT]>::try_from(values), <&[f32; SLICE_ALIGNMENT]>::try_from(weights)) {
+        (Ok(values), Ok(weights)) => (0..SLICE_ALIGNMENT).for_each(|i| add(&mut squares[i], values[i], weights[i])),
+        _ => squares.iter_mut().zip(values).zip(weights).for_each(|((s, v), w)| add(s, *v, *w)),
+    }
+}
+
+/// The sum of all, by halves: one after the other they would take longer than all the squares.
+#[inline(always)]
+fn sum(mut squares: [f32; SLICE_ALIGNMENT]) -> f32 {
+    for half in [32, 16, 8, 4, 2, 1] {
+        (0..half).for_each(|i| squares[i] += squares[half + i]);
+    }
+    squares[0]
 }
 
 fn cost(params: &[u32]) -> Cost {

@@ -1,6 +1,7 @@
 //! Matrix products on the CPU: a safe face on the `gemm` crate.
 
 use super::threads;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 /// A matrix inside a slice; either stride may be the small one, so a transposed matrix is no copy.
 #[derive(Debug, Clone, Copy)]
@@ -63,9 +64,21 @@ impl<'a> MatMut<'a> {
     }
 }
 
-/// `c = a * b + beta * c` on up to `threads` threads (see [`threads::available`]); with `beta` 0 what `c` held is not read.
-/// The order of additions, and with it every bit of the result, does not depend on the number of threads.
-pub fn gemm(a: MatRef, b: MatRef, beta: f32, c: MatMut, threads: usize) {
+/// Which side of a product is that of a layer's outputs. A thread that always takes the same of them finds their weights
+/// in its own cache, where it left them in the step before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outputs {
+    /// The rows: a layer's weights or their gradient.
+    Rows,
+    /// The columns: what a layer gives.
+    Columns,
+    /// Neither.
+    Summed,
+}
+
+/// `c = a * b + beta * c`, on several threads where that pays (see [`threads::available`]); with `beta` 0 what `c` held is
+/// not read. The order of additions, and with it every bit of the result, does not depend on the number of threads.
+pub fn gemm(a: MatRef, b: MatRef, beta: f32, c: MatMut, outputs: Outputs) {
     let (m, n, k) = (c.layout.rows, c.layout.columns, a.layout.columns);
     assert!(
         a.layout.rows == m && b.layout.columns == n && b.layout.rows == k,
@@ -75,40 +88,78 @@ pub fn gemm(a: MatRef, b: MatRef, beta: f32, c: MatMut, threads: usize) {
         c.layout
     );
     let work = 2.0 * m as f64 * n as f64 * k as f64;
-    let parallelism = if threads > 1 && work >= threads::WORTH_FLOPS {
-        gemm::Parallelism::Rayon(threads)
-    } else {
-        gemm::Parallelism::None
-    };
+    let [rows, columns] = if work < threads::WORTH_FLOPS { [m, n] } else { pieces(m, n, outputs) };
+    let (rows, columns) = (rows.max(1), columns.max(1));
+    let of_row = |row: usize| (0..n).step_by(columns).map(move |column| (row, column));
+    let depths = depths(k);
     let stride = |stride: usize| stride as isize;
-    // SAFETY: `Layout::checked` held every element (row < rows, column < columns) of the three matrices against their
-    // slices, and the assertion above makes m, n and k their extents; slices of at most isize::MAX bytes make the casts
-    // exact. `c` is borrowed mutably, so it overlaps neither `a` nor `b`. It comes from `row_major`, so no two of its
-    // elements share a place.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            c.data.as_mut_ptr(),
-            stride(c.layout.column_stride),
-            stride(c.layout.row_stride),
-            beta != 0.0,
-            a.data.as_ptr(),
-            stride(a.layout.column_stride),
-            stride(a.layout.row_stride),
-            b.data.as_ptr(),
-            stride(b.layout.column_stride),
-            stride(b.layout.row_stride),
-            beta,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
+    let start = AtomicPtr::new(c.data.as_mut_ptr());
+    threads::for_each((0..m).step_by(rows).flat_map(of_row), |(row, column)| {
+        let (rows, columns) = (rows.min(m - row), columns.min(n - column));
+        for first in (0..k.max(1)).step_by(depths) {
+            let (depth, beta) = (depths.min(k - first), if first == 0 { beta } else { 1.0 });
+            // SAFETY: `Layout::checked` held every element (row < rows, column < columns) of the three matrices against
+            // their slices, and the assertion above makes m, n and k their extents, of which this piece is a part (where
+            // k is 0, nothing of `a` and `b` is read); slices of at most isize::MAX bytes make the casts exact. `c` is
+            // borrowed mutably, so it overlaps neither `a` nor `b`. It comes from `row_major`, so no two of its elements
+            // share a place, and no two threads' pieces have one in common.
+            unsafe {
+                gemm::gemm(
+                    rows,
+                    columns,
+                    depth,
+                    start.load(Relaxed).add(row * c.layout.row_stride + column * c.layout.column_stride),
+                    stride(c.layout.column_stride),
+                    stride(c.layout.row_stride),
+                    beta != 0.0,
+                    a.data.as_ptr().wrapping_add(row * a.layout.row_stride + first * a.layout.column_stride),
+                    stride(a.layout.column_stride),
+                    stride(a.layout.row_stride),
+                    b.data.as_ptr().wrapping_add(column * b.layout.column_stride + first * b.layout.row_stride),
+                    stride(b.layout.column_stride),
+                    stride(b.layout.row_stride),
+                    beta,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    gemm::Parallelism::None,
+                );
+            }
+        }
+    });
 }
+
+/// Length of the parts of the sums that the library is given one after the other. Where it would cut them by itself depends
+/// on the other sides of a piece.
+fn depths(k: usize) -> usize {
+    const MOST: usize = 512;
+    k.div_ceil(k.div_ceil(MOST).max(1)).max(1)
+}
+
+/// Rows and columns of the pieces that a product of `m` x `n` is cut into: along the side of the outputs where it is long
+/// enough, else along the longer one.
+fn pieces(m: usize, n: usize, outputs: Outputs) -> [usize; 2] {
+    let enough = LEAST_OUTPUTS * threads::available();
+    let by_rows = match outputs {
+        Outputs::Rows if m >= enough => true,
+        Outputs::Columns if n >= enough => false,
+        _ => m > n,
+    };
+    if by_rows { [piece(m, 8), n] } else { [m, piece(n, 16)] }
+}
+
+/// Length of the pieces of a side. One row or column alone would be summed in another way.
+fn piece(len: usize, unit: usize) -> usize {
+    let mut piece = threads::piece(len, unit);
+    while len > piece && len % piece == 1 {
+        piece += unit;
+    }
+    piece
+}
+
+/// Outputs that are worth a thread.
+const LEAST_OUTPUTS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -131,7 +182,7 @@ mod tests {
             for (a_view, b_view) in [(plain[0], plain[1]), (plain[0], other[1]), (other[0], plain[1])] {
                 for beta in [0.0, 0.5] {
                     let mut result = if beta == 0.0 { vec![f32::NAN; m * n] } else { c.clone() };
-                    gemm(a_view, b_view, beta, MatMut::row_major(&mut result, m, n), 1);
+                    gemm(a_view, b_view, beta, MatMut::row_major(&mut result, m, n), Outputs::Summed);
                     for (i, x) in result.iter().enumerate() {
                         let sum: f32 = (0..k).map(|l| a[i / n * k + l] * b[l * n + i % n]).sum();
                         let want = sum + beta * c[i];
@@ -144,16 +195,27 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_changes_no_bit() {
-        let (m, n, k) = (300, 260, 700);
-        let (a, b) = (matrix(m, k), matrix(n, k));
-        let product = |threads| {
-            let mut c = vec![0.0; m * n];
-            let b = MatRef::row_major(&b, n, k).transposed();
-            gemm(MatRef::row_major(&a, m, k), b, 0.0, MatMut::row_major(&mut c, m, n), threads);
-            c
-        };
-        assert_eq!(threads::with_pool(|| product(2)), product(1));
-        assert_eq!(threads::with_pool(|| product(3)), product(1));
+        for [m, n, k] in [
+            [300, 260, 700],
+            [50, 64, 784],
+            [64, 40, 784],
+            [40, 784, 64],
+            [100, 10, 784],
+            [1000, 17, 1501],
+            [17, 33, 1031],
+            [9, 17, 2000],
+        ] {
+            let (a, b) = (matrix(m, k), matrix(n, k));
+            let product = |outputs| {
+                let mut c = vec![0.0; m * n];
+                let b = MatRef::row_major(&b, n, k).transposed();
+                gemm(MatRef::row_major(&a, m, k), b, 0.0, MatMut::row_major(&mut c, m, n), outputs);
+                c
+            };
+            for outputs in [Outputs::Rows, Outputs::Columns, Outputs::Summed] {
+                assert_eq!(threads::with_team(|| product(outputs)), product(outputs), "{m}x{n}x{k}, {outputs:?}");
+            }
+        }
     }
 
     #[test]
@@ -166,6 +228,12 @@ mod tests {
     #[should_panic = "shapes of a product"]
     fn shapes_that_do_not_match_are_refused() {
         let (a, mut c) = ([0.0; 6], [0.0; 4]);
-        gemm(MatRef::row_major(&a, 2, 3), MatRef::row_major(&a, 2, 3), 0.0, MatMut::row_major(&mut c, 2, 2), 1);
+        gemm(
+            MatRef::row_major(&a, 2, 3),
+            MatRef::row_major(&a, 2, 3),
+            0.0,
+            MatMut::row_major(&mut c, 2, 2),
+            Outputs::Summed,
+        );
     }
 }

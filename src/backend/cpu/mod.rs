@@ -69,7 +69,7 @@ impl Backend for CpuBackend {
     }
 }
 
-/// Whether a program has a dispatch large enough to be worth waking the threads: some tens of microseconds of work.
+/// Whether a program has a dispatch large enough to be worth several threads: some microseconds of work.
 fn wants_threads(program: &Program) -> bool {
     program.dispatches.iter().any(|dispatch| {
         let cost = (dispatch.kernel.cost)(&dispatch.params);
@@ -92,21 +92,18 @@ fn invalid(what: &str, message: String) -> BackendError {
 }
 
 impl CpuSession {
-    /// Works where a program's kernels run: on the pool's threads where it has a dispatch that is worth waking them.
-    fn on_threads<R: Send>(
+    /// Works where a program's kernels run: with the other threads where it has a dispatch that is worth waking them.
+    fn on_threads<R>(
         &mut self,
         program: ProgramId,
-        work: impl FnOnce(&mut Machine<f32>) -> R + Send,
+        work: impl FnOnce(&mut Machine<f32>) -> R,
     ) -> Result<R, BackendError> {
         let Some(&wants_threads) = self.wants_threads.get(program.0) else {
             return Err(invalid("a run", format!("the plan has no program {}", program.0)));
         };
-        // On a machine with one core this stays on the caller's thread, hence the guard inside.
-        let work = || {
-            let _flush = FlushDenormals::here();
-            work(&mut self.machine)
-        };
-        Ok(if wants_threads { threads::with_pool(work) } else { work() })
+        let _flush = FlushDenormals::here();
+        let work = || work(&mut self.machine);
+        Ok(if wants_threads { threads::with_team(work) } else { work() })
     }
 
     fn check(&self, what: &str, slice: Slice) -> Result<(), BackendError> {

@@ -1,85 +1,289 @@
-//! The threads that CPU kernels share. They belong to gputrain, not to rayon's global pool, since their arithmetic
-//! flushes subnormals.
+//! The threads that CPU kernels share. While a program runs they wait for its next kernel awake: a small step is over
+//! before a sleeping thread has woken up.
 
 use super::denormals;
-use rayon::ThreadPool;
-use rayon::prelude::*;
+use std::any::Any;
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::*};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread::{self, Thread};
 
-thread_local! {
-    static KERNEL_THREAD: Cell<bool> = const { Cell::new(false) };
+/// Work of a dispatch from which several threads pay, in floating point operations.
+pub const WORTH_FLOPS: f64 = 5e5;
+
+/// Memory traffic of a dispatch from which several threads pay, in bytes.
+pub const WORTH_BYTES: f64 = 1e5;
+
+/// What every thread that takes part in a round calls once.
+type Job<'a> = &'a (dyn Fn() + Sync);
+
+/// One value for itself in a line of the cache: threads that wait for it do not slow down who writes its neighbours.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Line<T>(T);
+
+/// The helpers of whoever leads: a round's job is called by its leader and by every helper that finds a seat in time.
+/// A helper that the system has put aside is not waited for.
+#[derive(Debug, Default)]
+struct Team {
+    /// Seats that are left in the round.
+    seats: Line<AtomicUsize>,
+    /// Helpers that took one and have finished.
+    finished: Line<AtomicUsize>,
+    /// The round's job; valid while a helper that took a seat has not finished.
+    job: AtomicPtr<Job<'static>>,
+    /// Whether there is a leader.
+    led: AtomicBool,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-/// The pool; `None` when the system gives no threads or only one is of use.
-fn pool() -> Option<&'static ThreadPool> {
-    static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
-    POOL.get_or_init(|| {
-        let start = |_| {
-            denormals::flush_forever();
-            KERNEL_THREAD.set(true);
-        };
-        let builder = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("kernel {i}")).start_handler(start);
-        builder.build().ok().filter(|pool| pool.current_num_threads() > 1)
-    })
-    .as_ref()
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Number of threads that large kernels use; RAYON_NUM_THREADS limits it.
-pub fn count() -> usize {
-    pool().map_or(1, ThreadPool::current_num_threads)
+/// Turns of a waiting loop before it gives its core to others now and then, and before a helper without a leader sleeps.
+const TURNS_AWAKE: u32 = 4000;
+const TURNS_BEFORE_SLEEP: u32 = TURNS_AWAKE + 100;
+
+/// One turn of waiting for another thread.
+fn wait_a_little(turns: &mut u32) {
+    *turns = turns.saturating_add(1);
+    if *turns < TURNS_AWAKE { std::hint::spin_loop() } else { thread::yield_now() }
 }
 
-/// Runs `work` on one of the pool's threads, from where kernels may use the others. Waking the pool costs some
-/// microseconds, so small programs stay on the caller's thread.
-pub fn with_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    match pool() {
-        Some(pool) => pool.install(work),
-        None => work(),
+impl Team {
+    /// Calls `job` here and on up to `seats` helpers at the same time; returns when all of them have come back.
+    fn round(&self, seats: usize, job: Job) {
+        self.finished.0.store(0, Relaxed);
+        self.job.store((&raw const job).cast::<Job<'static>>().cast_mut(), Relaxed);
+        self.seats.0.store(seats, Release);
+        let own = catch_unwind(AssertUnwindSafe(job));
+        let taken = seats - self.seats.0.swap(0, Relaxed);
+        let mut turns = 0;
+        while self.finished.0.load(Acquire) < taken {
+            wait_a_little(&mut turns);
+        }
+        let theirs = locked(&self.panic).take();
+        if let Some(panic) = theirs.or(own.err()) {
+            resume_unwind(panic);
+        }
+    }
+
+    /// What a helper does all its life.
+    fn help(&self) {
+        denormals::flush_forever();
+        let mut turns = 0;
+        loop {
+            let taken = self.seats.0.fetch_update(Acquire, Relaxed, |seats| seats.checked_sub(1));
+            if taken.is_err() {
+                if turns > TURNS_BEFORE_SLEEP && !self.led.load(SeqCst) {
+                    thread::park();
+                }
+                wait_a_little(&mut turns);
+                continue;
+            }
+            // SAFETY: a seat was taken, so the pointer is that of the round which offered it: `round` stored it before the
+            // seats, and neither returns nor unwinds before `finished` says that this helper is through. Until then the
+            // reference that it points to, and all that the job borrows, are alive in the leader's frames.
+            let job = unsafe { *self.job.load(Relaxed) };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
+                *locked(&self.panic) = Some(panic);
+            }
+            self.finished.0.fetch_add(1, Release);
+            turns = 0;
+        }
     }
 }
 
-/// How many threads the current kernel may use: all of the pool's on its threads, one elsewhere.
-pub fn available() -> usize {
-    if KERNEL_THREAD.get() { rayon::current_num_threads() } else { 1 }
+/// The team, its helpers, and who leads it.
+struct Threads {
+    team: Arc<Team>,
+    helpers: Vec<Thread>,
+    leader: Mutex<()>,
 }
 
-/// Work of a dispatch from which several threads pay, in floating point operations.
-pub const WORTH_FLOPS: f64 = 4e6;
+/// All threads; RAYON_NUM_THREADS, which also limits those that load data, limits them.
+fn threads() -> &'static Threads {
+    static THREADS: OnceLock<Threads> = OnceLock::new();
+    THREADS.get_or_init(|| {
+        let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+        let count = asked.or_else(|| thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+        let team = Arc::new(Team::default());
+        let start = |number: usize| {
+            let team = team.clone();
+            let helper = thread::Builder::new().name(format!("kernel {number}")).spawn(move || team.help());
+            helper.ok().map(|handle| handle.thread().clone())
+        };
+        // A system that gives fewer threads gets along with those.
+        let helpers = (1..count).map_while(start).collect();
+        Threads { team, helpers, leader: Mutex::new(()) }
+    })
+}
 
-/// Memory traffic of a dispatch from which several threads pay, in bytes.
-pub const WORTH_BYTES: f64 = 2e6;
+thread_local! {
+    /// Whether this thread leads the team and is not in a round.
+    static MAY_CALL: Cell<bool> = const { Cell::new(false) };
+}
 
-/// Runs `f(model, part, threads)` for every model, `part` being its `stride` elements of `data` (the last may be shorter)
-/// and `threads` what it may use itself. Several models of enough work go side by side, one thread each.
+/// Sets [`MAY_CALL`] until it is dropped.
+struct MayCall {
+    before: bool,
+}
+
+impl MayCall {
+    fn set(value: bool) -> MayCall {
+        MayCall { before: MAY_CALL.replace(value) }
+    }
+}
+
+impl Drop for MayCall {
+    fn drop(&mut self) {
+        MAY_CALL.set(self.before);
+    }
+}
+
+/// Number of threads that kernels use.
+pub fn count() -> usize {
+    threads().helpers.len() + 1
+}
+
+/// Runs `work`, whose kernels may use all threads. The threads have one leader at a time: work that comes while they are
+/// led stays on its own thread.
+pub fn with_team<R>(work: impl FnOnce() -> R) -> R {
+    let Threads { team, helpers, leader } = threads();
+    let guard = match leader.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(error)) => error.into_inner(),
+        Err(TryLockError::WouldBlock) => return work(),
+    };
+    struct Leading<'a>(&'a Team, #[expect(dead_code, reason = "held")] MutexGuard<'a, ()>);
+    impl Drop for Leading<'_> {
+        fn drop(&mut self) {
+            self.0.led.store(false, SeqCst);
+        }
+    }
+    let _leading = Leading(team, guard);
+    team.led.store(true, SeqCst);
+    helpers.iter().for_each(Thread::unpark);
+    let _may_call = MayCall::set(true);
+    work()
+}
+
+/// How many threads the current kernel may use: all where [`with_team`] runs it, one elsewhere and inside a round.
+pub fn available() -> usize {
+    if MAY_CALL.get() { count() } else { 1 }
+}
+
+/// Calls `f` with every item, on all threads that are available; each takes the next item when it is through with one.
+pub fn for_each<I>(items: I, f: impl Fn(I::Item) + Sync)
+where
+    I: Iterator + Send,
+{
+    let items_at_most = items.size_hint().1.unwrap_or(usize::MAX);
+    let seats = available().min(items_at_most).saturating_sub(1);
+    if seats == 0 {
+        return items.for_each(f);
+    }
+    let items = Mutex::new(items);
+    let next = || locked(&items).next();
+    let _serial = MayCall::set(false);
+    threads().team.round(seats, &|| {
+        while let Some(item) = next() {
+            f(item);
+        }
+    });
+}
+
+/// Length of the pieces that `len` elements are cut into, one for each thread: a multiple of `unit`.
+pub fn piece(len: usize, unit: usize) -> usize {
+    len.div_ceil(available()).next_multiple_of(unit)
+}
+
+/// Runs `f(model, part)` for every model, `part` being its `stride` elements of `data` (the last may be shorter). Several
+/// models of enough work go side by side, one thread each.
 pub fn for_each_model(
     data: &mut [f32],
     stride: usize,
     models: usize,
     flops_each: f64,
-    f: impl Fn(usize, &mut [f32], usize) + Sync,
+    f: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    let threads = available();
-    let stride = stride.max(1);
-    if threads > 1 && models >= threads && flops_each * models as f64 >= WORTH_FLOPS {
-        let parts = data.par_chunks_mut(stride).take(models);
-        parts.enumerate().for_each(|(model, part)| f(model, part, 1));
+    let parts = data.chunks_mut(stride.max(1)).take(models).enumerate();
+    if models >= available() && flops_each * models as f64 >= WORTH_FLOPS {
+        for_each(parts, |(model, part)| f(model, part));
     } else {
-        let parts = data.chunks_mut(stride).take(models);
-        parts.enumerate().for_each(|(model, part)| f(model, part, threads));
+        parts.for_each(|(model, part)| f(model, part));
     }
 }
 
 /// Elements that an elementwise pass takes at a time: they stay in the first-level cache.
 const BLOCK: usize = 8 * 1024;
 
-/// Runs `f(first_row, rows)` over blocks of whole rows, on up to `threads` threads when there is enough to do.
-pub fn for_each_rows(data: &mut [f32], columns: usize, threads: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+/// Runs `f(first_row, rows)` over blocks of whole rows, on several threads when there is enough to do.
+pub fn for_each_rows(data: &mut [f32], columns: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
     let columns = columns.max(1);
     let rows = (BLOCK / columns).max(1);
-    if threads > 1 && data.len() as f64 * 8.0 >= WORTH_BYTES {
-        data.par_chunks_mut(rows * columns).enumerate().for_each(|(i, block)| f(i * rows, block));
-    } else {
-        data.chunks_mut(rows * columns).enumerate().for_each(|(i, block)| f(i * rows, block));
+    let worth = data.len() as f64 * 8.0 >= WORTH_BYTES;
+    let blocks = data.chunks_mut(rows * columns).enumerate();
+    let one = |(i, block): (usize, &mut [f32])| f(i * rows, block);
+    if worth { for_each(blocks, one) } else { blocks.for_each(one) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    #[test]
+    fn every_item_is_taken_once_also_when_many_lead() {
+        let lead = || {
+            for round in 0..2000 {
+                let mut values = vec![0u32; 1 + round % 7];
+                with_team(|| for_each(values.iter_mut().enumerate(), |(i, value)| *value += i as u32 + 1));
+                assert!(values.iter().enumerate().all(|(i, &value)| value == i as u32 + 1), "{values:?}");
+            }
+        };
+        thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(lead))));
+    }
+
+    #[test]
+    fn rounds_inside_rounds_stay_on_their_thread() {
+        let sum = AtomicU32::new(0);
+        with_team(|| {
+            for_each(0..8u32, |i| {
+                assert_eq!(available(), 1);
+                for_each(0..i, |j| {
+                    sum.fetch_add(j, Relaxed);
+                });
+            });
+            assert_eq!(available(), count());
+        });
+        assert_eq!((sum.into_inner(), available()), ((0..8).map(|i| i * (i - 1) / 2).sum(), 1));
+    }
+
+    #[test]
+    fn a_panic_comes_back_to_the_leader_and_the_team_works_on() {
+        for bad in 0..50 {
+            let outcome = catch_unwind(|| with_team(|| for_each(0..50, |i| assert_ne!(i, bad, "the bad item"))));
+            let message = outcome.expect_err("one item panics");
+            assert!(message.downcast_ref::<String>().is_some_and(|m| m.contains("the bad item")));
+            let seen = AtomicU32::new(0);
+            with_team(|| {
+                for_each(0..50, |_| {
+                    seen.fetch_add(1, Relaxed);
+                })
+            });
+            assert_eq!(seen.into_inner(), 50);
+        }
+    }
+
+    #[test]
+    fn pieces_cover_their_elements() {
+        assert_eq!(piece(100, 16), 112);
+        with_team(|| {
+            let len = piece(1000, 16);
+            assert!(len.is_multiple_of(16) && len * available() >= 1000);
+        });
     }
 }
