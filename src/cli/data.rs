@@ -2,6 +2,7 @@
 
 use super::{CliError, Context};
 use crate::data::{self, DEFAULT_TEST, DEFAULT_TRAIN, PUBLIC_SETS, PublicSet};
+use crate::file::FileError;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -128,7 +129,7 @@ fn report(files: &[impl AsRef<Path>], context: &Context) -> Result<(), CliError>
     let mut total = 0;
     for file in files {
         let file = file.as_ref();
-        let bytes = std::fs::metadata(file).map_err(|error| CliError::io(file, error))?.len();
+        let bytes = std::fs::metadata(file).map_err(FileError::at(file))?.len();
         total += bytes;
         context.say(format!("{}  {bytes} bytes", file.display()));
     }

@@ -10,6 +10,7 @@ pub use relief::{LANDSCAPE_SIZE, PathPoint, Relief};
 pub use trajectory::Trajectory;
 
 use crate::data::{Examples, Scaling};
+use crate::file::FileError;
 use crate::model::Model;
 use crate::recipe::OptimizerSpec;
 use crate::report::ReportError;
@@ -54,15 +55,10 @@ pub enum LandscapeError {
         /// What is wrong.
         problem: String,
     },
-    /// A file cannot be read.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file cannot be written.
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It cannot be drawn.
     #[error(transparent)]
     Report(#[from] ReportError),
     /// The device or the plan refused.

@@ -9,10 +9,11 @@ use super::{Sweep, SweepError, report, retrain};
 use crate::backend::{Backend, BackendError};
 use crate::data::{Dataset, Scaling};
 use crate::export::SavedModel;
+use crate::file::{FileError, write_whole};
 use crate::job::{Job, JobError};
 use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
-use crate::report::{write_atomically, write_run_report};
+use crate::report::write_run_report;
 use crate::run::{Recorder, RunError, RunFolder, Summary, write_report};
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
 use std::collections::VecDeque;
@@ -86,9 +87,9 @@ pub fn run(
     {
         summary.retrained = Some(retrain::retrain(&mut runner, sweep, best, &rows)?);
     }
-    let io = |source| SweepError::Io { path: out.join("sweep.json"), source };
-    let text = serde_json::to_string_pretty(&summary).map_err(|error| io(error.into()))?;
-    write_atomically(&out.join("sweep.json"), text.as_bytes())?;
+    let path = out.join("sweep.json");
+    let text = serde_json::to_string_pretty(&summary).map_err(|error| FileError::at(&path)(error.into()))?;
+    write_whole(&path, text.as_bytes())?;
     report::write(sweep, &rows, &summary, out)?;
     Ok(summary)
 }
@@ -100,11 +101,11 @@ fn claim(out: &Path, sweep: &Sweep) -> Result<(), SweepError> {
     match std::fs::read_to_string(&path) {
         Ok(found) if found == text => Ok(()),
         Ok(_) => Err(SweepError::Other { path: out.into(), what: "its sweep.toml is another recipe".into() }),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(SweepError::Io { path, source: error }),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::at(&path)(error).into()),
         Err(_) if out.join("recipe.toml").exists() => Err(RunError::Occupied(out.into()).into()),
         Err(_) => {
-            std::fs::create_dir_all(out).map_err(|source| SweepError::Io { path: out.into(), source })?;
-            Ok(write_atomically(&path, text.as_bytes())?)
+            std::fs::create_dir_all(out).map_err(FileError::at(out))?;
+            Ok(write_whole(&path, text.as_bytes())?)
         }
     }
 }
@@ -256,8 +257,8 @@ impl Runner<'_> {
             summary.steps_per_second = f64::from(last.step) / last.seconds.max(f64::MIN_POSITIVE);
         }
         let collapsed = collapsed(&model, &summary);
-        let io = |source| SweepError::Io { path: folder.file("summary.json"), source };
-        let text = serde_json::to_string_pretty(&summary).map_err(|error| io(error.into()))?;
+        let wrong = |error: serde_json::Error| FileError::at(&folder.file("summary.json"))(error.into());
+        let text = serde_json::to_string_pretty(&summary).map_err(wrong)?;
         folder.write("summary.json", text.as_bytes())?;
         match outcome {
             Some(Outcome { parameters, .. }) => {
@@ -275,7 +276,7 @@ impl Runner<'_> {
     fn fresh_folder(&self, entry: &Entry) -> Result<RunFolder, SweepError> {
         let path = self.out.join(&entry.folder);
         match std::fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(SweepError::Io { path, source }),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::at(&path)(error).into()),
             _ => Ok(RunFolder::create(&path, &entry.recipe)?),
         }
     }

@@ -8,6 +8,7 @@ use super::gradients::{Gradients, write};
 use super::list::{Does, Experiment};
 use crate::backend::Backend;
 use crate::export::load_parameters;
+use crate::file::FileError;
 use crate::job::Job;
 use crate::recipe::RecipeError;
 use crate::run::{RunError, RunFolder};
@@ -114,7 +115,7 @@ impl Studio<'_> {
             }
             // It was interrupted before there was anything to go on from.
             Ok(_) => {
-                std::fs::remove_dir_all(folder).map_err(|error| CliError::io(folder, error))?;
+                std::fs::remove_dir_all(folder).map_err(FileError::at(folder))?;
                 args.out = Some(folder.into());
             }
             Err(_) => args.out = Some(folder.into()),
