@@ -71,9 +71,10 @@ fn an_override_replaces_values_however_they_are_spelled() {
 
 #[test]
 fn layers_vary_as_lists_and_in_the_short_form() {
-    let runs = expand("\"model.layers\" = [\"8,10\", [{ dense = 4 }, { dense = 10 }]]", &[]).unwrap();
+    let runs = expand("\"model.layers\" = [\"8,10\", [{ dense = 4 }, { dense = 10 }], 10]", &[]).unwrap();
     assert_eq!(runs[0].1.model.layers, parse_layers("8,10").unwrap());
     assert_eq!(runs[1].1.model.layers, parse_layers("4,10").unwrap());
+    assert_eq!(runs[2].1.model.layers, parse_layers("10").unwrap());
 }
 
 #[test]
