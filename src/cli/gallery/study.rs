@@ -7,6 +7,7 @@ use super::GalleryArgs;
 use super::gradients::{Gradients, write};
 use super::list::{Does, Experiment};
 use crate::backend::Backend;
+use crate::data;
 use crate::export::load_parameters;
 use crate::file::FileError;
 use crate::job::Job;
@@ -183,6 +184,9 @@ impl Studio<'_> {
 
     /// A file that an experiment needs, where data is looked for.
     fn find(&self, file: &str) -> Option<PathBuf> {
+        if data::is_bundled(Path::new(file)) {
+            return Some(file.into());
+        }
         let folders = self.args.data.as_deref().into_iter().chain([Path::new(""), Path::new("data")]);
         folders.map(|folder| folder.join(file)).find(|path| path.is_file())
     }
