@@ -379,6 +379,7 @@ fn the_command_prints_results_and_tells_what_is_wrong() {
         (&["sweep", "absent.toml"], "absent.toml"),
         (&["sweep", "s.toml", "--out", "o", "--set", "train.epochs=3"], "choose another --out"),
         (&["sweep", "s.toml", "--out", "q", "--side-by-side", "0"], "--side-by-side"),
+        (&["sweep", "s.toml", "--out", "q", "--lr", "0.3"], "--set 'sweep.optimizer.learning_rate=["),
         (&["sweep", "s.toml", "--out", "q", "--set", "sweep.metric=\"speed\""], "metric"),
     ] {
         let (code, _, error) = program(arguments, at);
