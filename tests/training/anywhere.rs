@@ -16,7 +16,10 @@ fn bundled_data_and_weights_need_no_folder() {
     let at = folder.path();
     let weights = "bundled:two-layer-sigmoid/weights.npz";
     let said = succeed(at, &["grad", "two-layer-sigmoid", "--init", weights, "--check"]);
-    assert!(said.contains("loss 0.1332476") && said.contains("all gradients agree"), "{said}");
+    assert!(
+        said.contains("loss 0.1332476") && said.contains(", in f64 0.1332476") && said.contains("all gradients agree"),
+        "{said}"
+    );
     assert!(succeed(at, &["inspect", weights]).contains("layers.1.bias"));
     assert_eq!(std::fs::read_dir(at).unwrap().count(), 0, "nothing is copied");
 
