@@ -59,7 +59,7 @@ struct Summary<'a> {
     name: &'a str,
     run: &'a Path,
     file: PathBuf,
-    epochs: usize,
+    epochs: u32,
     resolution: u32,
     samples: usize,
     /// Share of the path's variance along either axis.
@@ -87,9 +87,11 @@ pub fn run(args: &LandscapeArgs, context: &Context) -> Result<(), CliError> {
     let examples = spread(&dataset.train, args.samples as usize);
     let backend = context.open_backend()?;
     let info = backend.info();
-    let (side, epochs, samples) = (args.resolution, trajectory.epochs.len(), examples.count());
+    let (side, samples) = (args.resolution, examples.count());
     context.say(format!("{} on {} ({})", saved.recipe.name, info.device, info.backend));
-    context.say(format!("the weights of {epochs} epochs; {side} x {side} points, {samples} training examples each"));
+    let initial = if trajectory.epochs.first() == Some(&0) { "the initial weights and those" } else { "the weights" };
+    let epochs = trajectory.epochs.iter().filter(|epoch| **epoch > 0).count();
+    context.say(format!("{initial} of {epochs} epochs; {side} x {side} points, {samples} training examples each"));
 
     let ground = Ground {
         model: &saved.model,
@@ -140,7 +142,7 @@ fn conclude(args: &LandscapeArgs, relief: &Relief, seconds: f64, context: &Conte
         name: &relief.name,
         run: &args.folder,
         file: args.out.clone().unwrap_or(args.folder.join("landscape.png")),
-        epochs: relief.path.len(),
+        epochs: relief.path.last().map_or(0, |point| point.epoch),
         resolution: args.resolution,
         samples: relief.samples,
         explained: relief.explained.iter().take(2).copied().collect(),

@@ -34,10 +34,10 @@ pub struct Relief {
     pub path: Vec<PathPoint>,
 }
 
-/// The weights after one epoch.
+/// The weights after one epoch, or the initial ones.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PathPoint {
-    /// The epoch.
+    /// The epoch; 0 for the initial weights.
     pub epoch: u32,
     /// Coordinate along the first component.
     pub x: f64,

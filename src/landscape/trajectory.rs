@@ -1,4 +1,4 @@
-//! The weights that a run recorded after each epoch.
+//! The weights that a run recorded: the initial ones, and those after each epoch.
 
 use super::LandscapeError;
 use crate::file::FileError;
@@ -9,9 +9,9 @@ use std::path::Path;
 /// The path of a run's weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trajectory {
-    /// The epochs, rising.
+    /// The epochs, rising: 0 for the initial weights, which runs of earlier versions did not record.
     pub epochs: Vec<u32>,
-    /// All weights after each epoch: the parameters one after the other, in the model's order.
+    /// All weights after each of them: the parameters one after the other, in the model's order.
     pub points: Vec<Vec<f32>>,
 }
 

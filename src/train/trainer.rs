@@ -208,6 +208,11 @@ impl<'a> Trainer<'a> {
 
     /// Trains to the end, or until the observer interrupts.
     pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Stop, TrainError> {
+        if self.progress.step == 0 && self.records(Record::Weights) {
+            for member in 0..self.spec.members.len() {
+                observer.weights(member, 0, self.parameters(member)?);
+            }
+        }
         self.begun = Instant::now();
         self.before = self.progress.seconds;
         let mut epochs = VecDeque::new();

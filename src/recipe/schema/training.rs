@@ -165,7 +165,7 @@ pub enum Record {
     GradientNorms,
     /// Norm of every parameter, with each logged step.
     WeightNorms,
-    /// All weights after every epoch.
+    /// All weights: the initial ones, and those after every epoch.
     Weights,
     /// Loss and accuracy on the validation set, with each logged step or every `validate_every` steps.
     Validation,
