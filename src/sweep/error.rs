@@ -48,6 +48,19 @@ pub enum SweepError {
         /// The set that is missing.
         set: &'static str,
     },
+    /// The chosen accuracy means nothing.
+    #[error(
+        "[sweep] metric = \"{metric}\", but the targets of {name} are values, which are neither right nor wrong; set \
+         sweep.metric = \"{loss}\""
+    )]
+    NoAccuracy {
+        /// The metric.
+        metric: Metric,
+        /// The recipe.
+        name: String,
+        /// The loss on the same set.
+        loss: Metric,
+    },
     /// Retraining leaves no validation set for the schedule to watch.
     #[error(
         "[sweep] retrain = true trains on the validation examples too, but the plateau schedule of {name} watches \

@@ -15,6 +15,7 @@ use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
 use crate::report::write_run_report;
 use crate::run::{Recorder, RunError, RunFolder, Summary, write_report};
+use crate::train::check::counts_answers;
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -60,6 +61,7 @@ pub fn run(
     options: &Options,
     watcher: &mut dyn Watcher,
 ) -> Result<SweepSummary, SweepError> {
+    check_metric(sweep)?;
     claim(out, sweep)?;
     let mut results = Results::open(out, sweep)?;
     let missing = results.missing();
@@ -92,6 +94,24 @@ pub fn run(
     write_whole(&path, text.as_bytes())?;
     report::write(sweep, &rows, &summary, out)?;
     Ok(summary)
+}
+
+/// Refuses an accuracy where answers are neither right nor wrong: for squared losses the data tells.
+fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
+    let metric = sweep.spec.metric;
+    let mut before: Option<Group> = None;
+    for group in groups(sweep, &(0..sweep.entries.len()).collect::<Vec<_>>()) {
+        let recipe = &sweep.entries[group.runs[0]].recipe;
+        let unknown = metric.is_accuracy() && matches!(recipe.model.loss, Loss::Mse | Loss::HalfMse);
+        if unknown && !before.as_ref().is_some_and(|before| before.same_data(&group)) {
+            let dataset = Job::load(recipe.clone())?.dataset;
+            if !counts_answers(recipe.model.loss, &dataset) {
+                return Err(SweepError::NoAccuracy { metric, name: recipe.name.clone(), loss: metric.loss() });
+            }
+            before = Some(group);
+        }
+    }
+    Ok(())
 }
 
 /// Makes the sweep's folder, or checks that it is this sweep's.

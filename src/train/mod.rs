@@ -1,6 +1,6 @@
 //! The training loop: feeds a backend, asks for steps, and records what comes back.
 
-mod check;
+pub(crate) mod check;
 mod checkpoint;
 mod evaluate;
 mod feed;

@@ -126,7 +126,7 @@ impl<'a> Trainer<'a> {
                 ..Progress::default()
             },
             best: vec![None; models],
-            counts_answers: check::counts_answers(&spec),
+            counts_answers: check::counts_answers(spec.model.loss, spec.dataset),
             rates: Vec::new(),
             logged: 0,
             begun: Instant::now(),

@@ -152,6 +152,15 @@ impl Metric {
         self.is_accuracy()
     }
 
+    /// The loss on the same set.
+    pub fn loss(&self) -> Metric {
+        match self {
+            Metric::TrainLoss | Metric::TrainAccuracy => Metric::TrainLoss,
+            Metric::ValidationLoss | Metric::ValidationAccuracy => Metric::ValidationLoss,
+            Metric::TestLoss | Metric::TestAccuracy => Metric::TestLoss,
+        }
+    }
+
     /// True for the share of right answers.
     pub fn is_accuracy(&self) -> bool {
         matches!(self, Metric::TrainAccuracy | Metric::ValidationAccuracy | Metric::TestAccuracy)
