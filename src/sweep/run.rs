@@ -10,6 +10,7 @@ use crate::backend::{Backend, BackendError};
 use crate::data::{Dataset, Scaling};
 use crate::export::SavedModel;
 use crate::file::{FileError, write_whole};
+use crate::graph::SourceBuffers;
 use crate::job::{Job, JobError};
 use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
@@ -32,9 +33,9 @@ pub struct Options {
 
 /// Is told how a sweep gets on. Every method has a default that ignores it.
 pub trait Watcher {
-    /// Runs begin to train side by side.
-    fn group(&mut self, entries: &[&Entry], model: &Model) {
-        let _ = (entries, model);
+    /// Runs of this model begin to train side by side, on these sets of examples.
+    fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[(&'static str, SourceBuffers)]) {
+        let _ = (entries, model, sources);
     }
 
     /// Epochs done, all runs taken together, of all in the sweep.
@@ -225,7 +226,7 @@ impl Runner<'_> {
             tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, names, None)?));
             folders.push(folder);
         }
-        self.watcher.group(entries, &models[0]);
+        self.watcher.group(entries, &models[0], trainer.sources());
         let epochs = u64::from(train.epochs);
         let (before, total) = (self.before, self.total);
         let mut observer = GroupObserver { tracks, watcher: &mut *self.watcher, epochs, before, total };

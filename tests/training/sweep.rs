@@ -5,9 +5,11 @@ use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Array, write_array};
 use gputrain::export::parameter_hash;
+use gputrain::graph::SourceBuffers;
 use gputrain::job::Job;
+use gputrain::model::Model;
 use gputrain::recipe::{Holdout, Recipe, RecipeText};
-use gputrain::sweep::{Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run};
+use gputrain::sweep::{Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run};
 use gputrain::train::{Member, Silent, Trainer, TrainerSpec};
 use std::fs;
 use std::path::Path;
@@ -90,7 +92,7 @@ pub struct Counter {
 }
 
 impl Watcher for Counter {
-    fn group(&mut self, entries: &[&gputrain::sweep::Entry], _: &gputrain::model::Model) {
+    fn group(&mut self, entries: &[&Entry], _: &Model, _: &[(&'static str, SourceBuffers)]) {
         self.groups.push(entries.len());
     }
 

@@ -134,7 +134,7 @@ impl Studio<'_> {
             Status::Missing(_) | Status::Failed(_) => return Ok(trained),
         }
         let args = LandscapeArgs::of(folder, self.args.data.as_deref());
-        landscape::run(&args, &self.context.of_a_part())?;
+        landscape::draw(&args, landscape::load(&args)?, self.backend, &self.context.of_a_part())?;
         Ok(Status::Done)
     }
 
