@@ -27,6 +27,7 @@ pub mod backend;
 pub mod cli;
 pub mod data;
 pub mod export;
+pub mod file;
 pub mod graph;
 pub mod job;
 pub mod kernel;

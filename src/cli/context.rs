@@ -6,6 +6,7 @@ use crate::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
 use crate::backend::{Backend, BackendError, DataMemory};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::Write;
 use std::time::Instant;
@@ -129,6 +130,13 @@ impl Context {
         if self.global.verbose {
             self.say(line);
         }
+    }
+
+    /// A bar over `length` steps in indicatif's template language; hidden with --quiet.
+    pub(super) fn progress_bar(&self, length: u64, template: &str) -> ProgressBar {
+        let bar = if self.global.quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
+        let style = ProgressStyle::with_template(template);
+        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }
 
     /// A JSON object on a line of stdout, with --json.

@@ -2,9 +2,9 @@
 
 use super::{CliError, Context};
 use crate::data::{self, DEFAULT_TEST, DEFAULT_TRAIN, PUBLIC_SETS, PublicSet};
+use crate::file::FileError;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -111,9 +111,8 @@ fn fetch(args: &FetchArgs, context: &Context) -> Result<(), CliError> {
     let folder = args.dir.clone().unwrap_or_else(|| Path::new("data").join(set.name));
     let url = args.url.as_deref().unwrap_or(set.base_url);
     // The bar draws on a terminal only.
-    let bar = if context.global.quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
-    let style = ProgressStyle::with_template("{msg:28} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let template = "{msg:28} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+    let bar = context.progress_bar(0, template);
     let result = data::fetch(set, &folder, url, &mut |progress| {
         bar.set_message(progress.file.to_string());
         bar.set_length(progress.total);
@@ -128,7 +127,7 @@ fn report(files: &[impl AsRef<Path>], context: &Context) -> Result<(), CliError>
     let mut total = 0;
     for file in files {
         let file = file.as_ref();
-        let bytes = std::fs::metadata(file).map_err(|error| CliError::io(file, error))?.len();
+        let bytes = std::fs::metadata(file).map_err(FileError::at(file))?.len();
         total += bytes;
         context.say(format!("{}  {bytes} bytes", file.display()));
     }

@@ -3,6 +3,7 @@
 use crate::backend::BackendError;
 use crate::data::{DataError, FetchError};
 use crate::export::ExportError;
+use crate::file::FileError;
 use crate::job::JobError;
 use crate::landscape::LandscapeError;
 use crate::model::ModelError;
@@ -10,7 +11,6 @@ use crate::recipe::RecipeError;
 use crate::report::ReportError;
 use crate::run::RunError;
 use crate::train::{CheckpointError, TrainError};
-use std::path::Path;
 
 /// An error that ends the process.
 #[derive(Debug)]
@@ -41,11 +41,6 @@ impl CliError {
         let (CliError::Failed(text) | CliError::Usage(text) | CliError::Backend(text) | CliError::Interrupted(text)) =
             self;
         (!text.is_empty()).then_some(text)
-    }
-
-    /// A file that could not be read or written.
-    pub fn io(path: &Path, error: std::io::Error) -> CliError {
-        CliError::Usage(format!("{}: {error}", path.display()))
     }
 }
 
@@ -111,4 +106,4 @@ macro_rules! usage_errors {
     };
 }
 
-usage_errors!(RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, ExportError);
+usage_errors!(FileError, RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, ExportError);

@@ -44,9 +44,10 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
     };
     let backend = context.open_backend()?;
     let at_most = args.check.then_some(args.at_most);
-    let Measured { loss, gradients, checks } = measure(&job, &parameters, at_most, &*backend)?;
+    let Measured { loss, double_loss, gradients, checks } = measure(&job, &parameters, at_most, &*backend)?;
     context.say(format!("{} ({})", backend.info().device, backend.info().backend));
-    context.say(format!("loss {loss}"));
+    let in_f64 = double_loss.map_or(String::new(), |loss| format!(", in f64 {loss}"));
+    context.say(format!("loss {loss}{in_f64}"));
     for (parameter, gradient) in job.model.parameters.iter().zip(&gradients) {
         context.say(describe(&parameter.name, &parameter.shape, gradient));
         context.emit(&json!({ "parameter": parameter.name, "shape": parameter.shape, "gradient": gradient }));
@@ -55,13 +56,15 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
         write(path, &job.model, loss, &gradients)?;
         context.say(format!("wrote {}", path.display()));
     }
-    context.emit(&json!({ "loss": loss, "check": checks }));
+    context.emit(&json!({ "loss": loss, "loss_f64": double_loss, "check": checks }));
     checks.map_or(Ok(()), |checks| judge(&checks, context))
 }
 
 /// The first batch's loss and gradients, and how they compare.
 pub(super) struct Measured {
     pub loss: f32,
+    /// The same in f64, where that was asked for.
+    pub double_loss: Option<f64>,
     pub gradients: Vec<Vec<f32>>,
     pub checks: Option<Vec<Check>>,
 }
@@ -79,8 +82,9 @@ pub(super) fn measure(
     let mut trainer = Trainer::new(backend, spec)?;
     trainer.set_parameters(0, parameters)?;
     let (loss, gradients) = trainer.gradient()?;
-    let checks = at_most.map(|at_most| check(at_most, spec, parameters, &gradients)).transpose()?;
-    Ok(Measured { loss, gradients, checks })
+    let checked = at_most.map(|at_most| check(at_most, spec, parameters, &gradients)).transpose()?;
+    let (double_loss, checks) = checked.unzip();
+    Ok(Measured { loss, double_loss, gradients, checks })
 }
 
 /// A tensor's gradient in words: all of it where it is small.
@@ -116,16 +120,17 @@ impl Check {
     }
 }
 
+/// The loss in f64, and every parameter's verdict.
 fn check(
     at_most: usize,
     spec: TrainerSpec,
     parameters: &[Vec<f32>],
     gradients: &[Vec<f32>],
-) -> Result<Vec<Check>, CliError> {
+) -> Result<(f64, Vec<Check>), CliError> {
     let mut double = DoublePrecision::new(spec)?;
     let widen = |values: &Vec<f32>| values.iter().map(|x| f64::from(*x)).collect();
     double.set_parameters(&parameters.iter().map(widen).collect::<Vec<_>>());
-    let (_, exact) = double.gradient();
+    let (loss, exact) = double.gradient();
     let names: Vec<String> = spec.model.parameters.iter().map(|p| p.name.clone()).collect();
     let numeric = double.check(&names, Options { at_most: Some(at_most) });
     let device_error = |(ours, exact): (&Vec<f32>, &Vec<f64>)| {
@@ -135,7 +140,8 @@ fn check(
         ours.iter().zip(exact).map(error).fold(0.0, |most: f64, e| if e <= most { most } else { e })
     };
     let device = gradients.iter().zip(&exact).map(device_error);
-    Ok(numeric.into_iter().zip(device).map(|(numeric, device_error)| Check { numeric, device_error }).collect())
+    let checks = numeric.into_iter().zip(device).map(|(numeric, device_error)| Check { numeric, device_error });
+    Ok((loss, checks.collect()))
 }
 
 fn judge(checks: &[Check], context: &Context) -> Result<(), CliError> {

@@ -2,16 +2,16 @@
 
 use super::examples::find_data;
 use super::{CliError, Context};
+use crate::backend::Backend;
+use crate::data::Dataset;
 use crate::export::SavedModel;
 use crate::job::Job;
 use crate::landscape::{Ground, LANDSCAPE_SIZE, Relief, Trajectory, spread};
 use crate::report::{save_drawing, save_svg_and_png};
 use crate::run::write_report;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 const RESOLUTION: u32 = 41;
 const SAMPLES: u32 = 2500;
@@ -19,9 +19,10 @@ const SAMPLES: u32 = 2500;
 /// Draws the training loss around the path that a run's weights took
 ///
 /// The run must have recorded its weights: train.record = ["weights"]. The loss is evaluated on a grid in the plane of
-/// the first two principal components of the weights after each epoch, through the final weights, at many points side by
-/// side on the device. The folder of the run gets landscape.json, the surface as landscape.svg and landscape.png, the same
-/// from above as landscape-map.svg and landscape-map.png, and a report.html that shows them. Example:
+/// the first two principal components of the path that leads from the initial weights to the final ones, at many points
+/// side by side on the device; the plane goes through the final weights. The folder of the run gets landscape.json, the
+/// surface as landscape.svg and landscape.png, the same from above as landscape-map.svg and landscape-map.png, and a
+/// report.html that shows them. Example:
 ///
 ///   gputrain train fashion-landscape --out runs/fashion
 ///   gputrain landscape runs/fashion
@@ -59,7 +60,7 @@ struct Summary<'a> {
     name: &'a str,
     run: &'a Path,
     file: PathBuf,
-    epochs: usize,
+    epochs: u32,
     resolution: u32,
     samples: usize,
     /// Share of the path's variance along either axis.
@@ -78,18 +79,40 @@ struct Lowest {
 }
 
 pub fn run(args: &LandscapeArgs, context: &Context) -> Result<(), CliError> {
-    let started = Instant::now();
+    let run = load(args)?;
+    draw(args, run, &*context.open_backend()?, context)
+}
+
+/// A trained model, the path of its weights, and its data.
+pub(super) struct Recorded {
+    saved: SavedModel,
+    trajectory: Trajectory,
+    dataset: Dataset,
+}
+
+/// The run in the folder of the arguments.
+pub(super) fn load(args: &LandscapeArgs) -> Result<Recorded, CliError> {
     let saved = SavedModel::load(&args.folder)?;
     let trajectory = Trajectory::load(&args.folder, &saved.model)?;
     let mut recipe = saved.recipe.clone();
     find_data(&mut recipe, args.data.as_deref())?;
-    let dataset = Job::load(recipe)?.dataset;
+    Ok(Recorded { saved, trajectory, dataset: Job::load(recipe)?.dataset })
+}
+
+/// Evaluates the landscape of a run on an open backend, and draws it.
+pub(super) fn draw(
+    args: &LandscapeArgs,
+    Recorded { saved, trajectory, dataset }: Recorded,
+    backend: &dyn Backend,
+    context: &Context,
+) -> Result<(), CliError> {
     let examples = spread(&dataset.train, args.samples as usize);
-    let backend = context.open_backend()?;
     let info = backend.info();
-    let (side, epochs, samples) = (args.resolution, trajectory.epochs.len(), examples.count());
+    let (side, samples) = (args.resolution, examples.count());
     context.say(format!("{} on {} ({})", saved.recipe.name, info.device, info.backend));
-    context.say(format!("the weights of {epochs} epochs; {side} x {side} points, {samples} training examples each"));
+    let initial = if trajectory.epochs.first() == Some(&0) { "the initial weights and those" } else { "the weights" };
+    let epochs = trajectory.epochs.iter().filter(|epoch| **epoch > 0).count();
+    context.say(format!("{initial} of {epochs} epochs; {side} x {side} points, {samples} training examples each"));
 
     let ground = Ground {
         model: &saved.model,
@@ -97,19 +120,17 @@ pub fn run(args: &LandscapeArgs, context: &Context) -> Result<(), CliError> {
         optimizer: &saved.recipe.optimizer,
         examples: &examples,
     };
-    let bar = if context.global.quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} points  {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = context.progress_bar(0, "{bar:30} {pos}/{len} points  {eta} left");
     let mut progress = |done: usize, of: usize| {
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     };
     let name = &saved.recipe.name;
-    let relief = Relief::measure(&*backend, ground, name, &trajectory, side as usize, &mut progress)?;
+    let relief = Relief::measure(backend, ground, name, &trajectory, side as usize, &mut progress)?;
     bar.finish_and_clear();
     write(args, &relief)?;
-    write_report(&args.folder, &saved, &dataset, &*backend)?;
-    conclude(args, &relief, started.elapsed().as_secs_f64(), context);
+    write_report(&args.folder, &saved, &dataset, backend)?;
+    conclude(args, &relief, context);
     Ok(())
 }
 
@@ -128,7 +149,7 @@ fn write(args: &LandscapeArgs, relief: &Relief) -> Result<(), CliError> {
     Ok(())
 }
 
-fn conclude(args: &LandscapeArgs, relief: &Relief, seconds: f64, context: &Context) {
+fn conclude(args: &LandscapeArgs, relief: &Relief, context: &Context) {
     let share = |component: usize| 100.0 * relief.explained.get(component).unwrap_or(&0.0);
     context.say(format!("the plane explains {:.1} % + {:.1} % of the path's variance", share(0), share(1)));
     let last = relief.path.last().and_then(|point| point.loss);
@@ -140,12 +161,12 @@ fn conclude(args: &LandscapeArgs, relief: &Relief, seconds: f64, context: &Conte
         name: &relief.name,
         run: &args.folder,
         file: args.out.clone().unwrap_or(args.folder.join("landscape.png")),
-        epochs: relief.path.len(),
+        epochs: relief.path.last().map_or(0, |point| point.epoch),
         resolution: args.resolution,
         samples: relief.samples,
         explained: relief.explained.iter().take(2).copied().collect(),
         final_loss: last,
         lowest: relief.lowest().map(|(x, y, loss)| Lowest { x, y, loss }),
-        seconds,
+        seconds: context.started.elapsed().as_secs_f64(),
     });
 }

@@ -1,20 +1,21 @@
 //! `sweep`.
 
 use super::table::table;
-use super::train::{default_folder, stop_on_interrupt};
+use super::train::{default_folder, stop_on_interrupt, streamed};
 use super::{CliError, Context, RecipeArgs};
 use crate::backend::Backend;
+use crate::graph::SourceBuffers;
 use crate::model::Model;
 use crate::sweep::{
     COLLAPSED, Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run as run_sweep,
 };
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Trains every combination of a recipe's [sweep] table
+/// Trains every combination of a recipe's `[sweep]` table
 ///
 /// Combinations whose models have one shape train side by side; results do not depend on that. The folder gets
 /// results.jsonl, a folder per run, sweep.json and report.html. The same command with the same --out goes on where an
@@ -99,23 +100,28 @@ fn conclude(sweep: &Sweep, summary: &SweepSummary, context: &Context) {
 struct Reporter<'a> {
     context: &'a Context,
     bar: ProgressBar,
+    /// What was last said of sets that are streamed: groups that share the data have it in common.
+    streamed: Vec<String>,
     stop: Arc<AtomicBool>,
 }
 
 impl<'a> Reporter<'a> {
     fn new(context: &'a Context) -> Result<Reporter<'a>, CliError> {
-        let bar = if context.global.quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} epochs  {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Ok(Reporter { context, bar, stop: stop_on_interrupt()? })
+        let bar = context.progress_bar(0, "{bar:30} {pos}/{len} epochs  {eta} left");
+        Ok(Reporter { context, bar, streamed: Vec::new(), stop: stop_on_interrupt()? })
     }
 }
 
 impl Watcher for Reporter<'_> {
-    fn group(&mut self, entries: &[&Entry], model: &Model) {
-        let parameters: usize = model.parameters.iter().map(|parameter| parameter.len()).sum();
+    fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[(&'static str, SourceBuffers)]) {
+        let parameters = model.parameters_count();
         let line = format!("{} side by side, {parameters} parameters each", entries.len());
         self.bar.suspend(|| self.context.detail(line));
+        let streamed: Vec<String> = streamed(sources).collect();
+        if streamed != self.streamed {
+            self.bar.suspend(|| streamed.iter().for_each(|line| self.context.say(line)));
+            self.streamed = streamed;
+        }
     }
 
     fn progress(&mut self, done: u64, total: u64) {

@@ -3,14 +3,15 @@
 use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs};
 use crate::backend::Backend;
 use crate::export::{SavedModel, load_parameters};
+use crate::graph::SourceBuffers;
 use crate::job::Job;
 use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
 use crate::run::{Recorder, RunFolder, Summary, write_report};
-use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
+use crate::train::{Checkpoint, Draft, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
 use bytesize::ByteSize;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,9 +54,9 @@ pub(super) fn train(
 ) -> Result<(), CliError> {
     introduce(&job, backend, context);
     let members = [Member::of(&job.recipe)];
-    let trainer = || Trainer::with_fusion(backend, job.spec(&members), args.fusion.fusion());
-    args.tune.tune(backend, context, || Ok(trainer()?.plan().clone()))?;
-    let mut trainer = trainer()?;
+    let draft = Draft::new(job.spec(&members), args.fusion.fusion(), backend.limits())?;
+    args.tune.tune(backend, context, draft.plan())?;
+    let mut trainer = Trainer::prepare(backend, draft)?;
     context.say(memory(trainer.plan()));
     say_streamed(&trainer, context);
     let folder = match (&args.resume, &checkpoint) {
@@ -128,14 +129,17 @@ fn memory(plan: &Plan) -> String {
 
 /// Says which sets are streamed, and how much of them is on the device.
 pub(super) fn say_streamed(trainer: &Trainer, context: &Context) {
-    for (name, source) in trainer.sources() {
-        let Some(window) = source.window else { continue };
-        let (bytes, resident) = (source.bytes(), source.resident_bytes());
-        let batches = window.rows / source.batches.size;
+    streamed(trainer.sources()).for_each(|line| context.say(line));
+}
+
+/// A line for each set that is streamed.
+pub(super) fn streamed(sources: &[(&'static str, SourceBuffers)]) -> impl Iterator<Item = String> {
+    sources.iter().filter_map(|(name, source)| {
+        let batches = source.window?.rows / source.batches.size;
         let plural = if batches == 1 { "" } else { "es" };
-        let [bytes, resident] = [bytes, resident].map(|bytes| ByteSize(bytes).display().iec());
-        context.say(format!("{name} is streamed: {bytes} in windows of {resident}, {batches} batch{plural} each"));
-    }
+        let [bytes, resident] = [source.bytes(), source.resident_bytes()].map(|bytes| ByteSize(bytes).display().iec());
+        Some(format!("{name} is streamed: {bytes} in windows of {resident}, {batches} batch{plural} each"))
+    })
 }
 
 pub(super) fn default_folder(name: &str) -> PathBuf {
@@ -211,9 +215,7 @@ struct Watcher<'a> {
 
 impl<'a> Watcher<'a> {
     fn new(recorder: Recorder, context: &'a Context, steps: u64, epochs: u32) -> Result<Watcher<'a>, CliError> {
-        let bar = if context.global.quiet { ProgressBar::hidden() } else { ProgressBar::new(steps) };
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {per_sec}  {eta} left  {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = context.progress_bar(steps, "{bar:30} {pos}/{len} steps  {per_sec}  {eta} left");
         Ok(Watcher { recorder, context, bar, epochs, stop: stop_on_interrupt()?, last: None })
     }
 

@@ -4,7 +4,7 @@ use super::table::table;
 use super::{CliError, Context};
 use crate::backend::Backend;
 use crate::plan::{Dispatch, Plan};
-use crate::tune::{Measured, measure};
+use crate::tune::{self, Measured, measure};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -20,12 +20,7 @@ pub struct TuneArgs {
 
 impl TuneArgs {
     /// Measures what the plan launches, if that is asked for, and keeps what is faster in the user's cache directory.
-    pub fn tune(
-        self,
-        backend: &dyn Backend,
-        context: &Context,
-        plan: impl FnOnce() -> Result<Plan, CliError>,
-    ) -> Result<(), CliError> {
+    pub fn tune(self, backend: &dyn Backend, context: &Context, plan: &Plan) -> Result<(), CliError> {
         if !self.tune {
             return Ok(());
         }
@@ -33,7 +28,8 @@ impl TuneArgs {
             let device = &backend.info().device;
             return Err(CliError::Usage(format!("--tune: {device} has one variant of each kernel; leave it out")));
         };
-        let measured = measure(backend, &plan()?, |measured| context.detail(describe(measured)))?;
+        let measured =
+            measure(backend, &tune::applied(backend, plan.clone()), |measured| context.detail(describe(measured)))?;
         tuning.learn(&measured).map_err(crate::backend::BackendError::from)?;
         measured.iter().for_each(|measured| context.emit(&record(measured)));
         let rows: Vec<Vec<String>> = measured.iter().map(row).collect();

@@ -20,6 +20,12 @@ pub enum Problem {
     /// There is no such file.
     #[error("there is no such file; check the path (a relative one starts at the current folder)")]
     NotFound,
+    /// No such file comes with the program.
+    #[error("no such file comes with gputrain; it has {}", list(names))]
+    NotBundled {
+        /// Those that do.
+        names: Vec<String>,
+    },
     /// The operating system refused.
     #[error("{0}")]
     Io(io::Error),

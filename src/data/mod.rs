@@ -4,6 +4,7 @@
 //! becomes single-precision floats; images lie channels first, whatever their file's layout.
 
 mod array;
+mod bundled;
 mod classes;
 mod convert;
 mod csv;
@@ -24,6 +25,7 @@ mod split;
 mod write;
 
 pub use array::{Array, Dtype};
+pub(crate) use bundled::{is_bundled, is_file};
 pub use convert::convert;
 pub use error::{DataError, Problem};
 pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};

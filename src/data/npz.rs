@@ -1,22 +1,18 @@
 //! NumPy's .npz: a zip archive of .npy files, stored or deflated.
 
-use std::fs::File;
-use std::io::BufReader;
-
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::array::Array;
 use super::error::Problem;
 use super::npy;
-use super::source::{most_unpacked, read_error};
+use super::source::{Opened, Reader, most_unpacked, read_error};
 
-type Archive = ZipArchive<BufReader<File>>;
+type Archive = ZipArchive<Box<dyn Reader>>;
 
 /// Reads the array `key`, or the only one there is.
-pub(crate) fn read(file: File, key: Option<&str>) -> Result<Array, Problem> {
-    let length = file.metadata()?.len();
-    let mut archive = open(file)?;
+pub(crate) fn read(Opened { reader, length }: Opened, key: Option<&str>) -> Result<Array, Problem> {
+    let mut archive = ZipArchive::new(reader).map_err(problem)?;
     let keys = keys(&mut archive)?;
     let index = match key {
         Some(key) => keys.iter().position(|known| known == key),
@@ -30,15 +26,10 @@ pub(crate) fn read(file: File, key: Option<&str>) -> Result<Array, Problem> {
 }
 
 /// Reads every array with its key.
-pub(crate) fn read_all(file: File) -> Result<Vec<(String, Array)>, Problem> {
-    let length = file.metadata()?.len();
-    let mut archive = open(file)?;
+pub(crate) fn read_all(Opened { reader, length }: Opened) -> Result<Vec<(String, Array)>, Problem> {
+    let mut archive = ZipArchive::new(reader).map_err(problem)?;
     let keys = keys(&mut archive)?;
     keys.into_iter().enumerate().map(|(index, key)| Ok((key, read_entry(&mut archive, index, length)?))).collect()
-}
-
-fn open(file: File) -> Result<Archive, Problem> {
-    ZipArchive::new(BufReader::with_capacity(1 << 16, file)).map_err(problem)
 }
 
 /// The arrays' names: the entries' without `.npy`.

@@ -1,12 +1,13 @@
 //! From a path to the bytes and arrays behind it.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
 use super::array::{Array, Dtype, byte_count};
+use super::bundled::{self, bundled};
 use super::error::{DataError, Problem};
 use super::{csv, hdf5, idx, npy, npz};
 
@@ -97,40 +98,57 @@ fn read_place(place: &Place) -> Result<Array, Problem> {
         Format::Hdf5 => hdf5::read(&place.path, key),
         Format::Npy => {
             no_key(".npy")?;
-            let (mut reader, most) = unpacked(file, zipped)?;
+            let (mut reader, most) = unpacked(file, zipped);
             npy::read(&mut reader, most)
         }
         Format::Idx => {
             no_key("IDX")?;
-            let (mut reader, most) = unpacked(file, zipped)?;
+            let (mut reader, most) = unpacked(file, zipped);
             idx::read(&mut reader, most)
         }
-        Format::Csv => csv::read(unpacked(file, zipped)?.0, key),
+        Format::Csv => csv::read(unpacked(file, zipped).0, key),
     }
 }
 
 /// The text of a CSV file, unzipped.
 pub(crate) fn open_csv(path: &Path) -> Result<Box<dyn Read>, Problem> {
     let zipped = matches!(Format::of(path), Some((_, true)));
-    Ok(unpacked(open_file(path)?, zipped)?.0)
+    Ok(unpacked(open_file(path)?, zipped).0)
 }
 
-fn open_file(path: &Path) -> Result<File, Problem> {
+/// What a file is read through.
+pub(crate) trait Reader: BufRead + Seek {}
+
+impl<T: BufRead + Seek> Reader for T {}
+
+/// A file on the disk, or one that comes with the program.
+pub(crate) struct Opened {
+    pub(crate) reader: Box<dyn Reader>,
+    /// Its bytes.
+    pub(crate) length: u64,
+}
+
+fn open_file(path: &Path) -> Result<Opened, Problem> {
+    if let Some(bytes) = bundled(path) {
+        return Ok(Opened { reader: Box::new(Cursor::new(bytes)), length: bytes.len() as u64 });
+    }
+    if bundled::is_bundled(path) {
+        return Err(Problem::NotBundled { names: bundled::names() });
+    }
     let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
         return Err(Problem::Io(std::io::Error::new(ErrorKind::IsADirectory, "is a folder; name a file in it")));
     }
-    Ok(file)
+    Ok(Opened { reader: Box::new(BufReader::with_capacity(1 << 16, file)), length: metadata.len() })
 }
 
 /// The file's content, unzipped, and the most bytes it can come to.
-fn unpacked(file: File, zipped: bool) -> Result<(Box<dyn Read>, u64), Problem> {
-    let length = file.metadata()?.len();
-    let reader = BufReader::with_capacity(1 << 16, file);
-    Ok(match zipped {
+fn unpacked(Opened { reader, length }: Opened, zipped: bool) -> (Box<dyn Read>, u64) {
+    match zipped {
         true => (Box::new(MultiGzDecoder::new(reader)), most_unpacked(length)),
         false => (Box::new(reader), length),
-    })
+    }
 }
 
 /// The most bytes that `packed` deflated bytes can unpack to.

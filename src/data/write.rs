@@ -1,8 +1,7 @@
 //! Writes arrays and data sets. Every file appears under its name only once it is complete.
 
 use std::fmt::Display;
-use std::fs;
-use std::io::{self, BufWriter, Cursor, Write};
+use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -15,6 +14,7 @@ use super::error::{DataError, Problem};
 use super::load::transpose;
 use super::source::Format;
 use super::{Dataset, Examples, Features, Storage, Targets, idx, npy};
+use crate::file::write_whole_with;
 use crate::model::Shape;
 
 /// Writes one array as .npy, .npz (under the key `array`), IDX or .csv, as the name says; `.gz` packs it.
@@ -27,12 +27,12 @@ pub fn write_arrays(path: &Path, arrays: &[(&str, &Array)]) -> Result<(), DataEr
     let at = |problem: Problem| problem.at(path.display());
     let (format, zipped) = Format::of(path).ok_or(Problem::UnknownFormat).map_err(at)?;
     if format == Format::Npz {
-        return atomically(path, |out| write_zip(out, arrays));
+        return write_whole_with(path, |out| write_zip(out, arrays)).map_err(at);
     }
     let &[(_, array)] = arrays else {
         return Err(at(Problem::KeyNeeded { keys: arrays.iter().map(|(name, _)| (*name).to_owned()).collect() }));
     };
-    atomically(path, |out| {
+    let written = write_whole_with(path, |out| {
         if !zipped {
             return write_as(format, array, out);
         }
@@ -40,7 +40,8 @@ pub fn write_arrays(path: &Path, arrays: &[(&str, &Array)]) -> Result<(), DataEr
         write_as(format, array, &mut packed)?;
         packed.finish()?;
         Ok(())
-    })
+    });
+    written.map_err(at)
 }
 
 fn write_as(format: Format, array: &Array, out: &mut dyn Write) -> Result<(), Problem> {
@@ -63,17 +64,15 @@ pub fn write_csv<F: Display>(
     header: &[&str],
     rows: impl IntoIterator<Item = Vec<F>>,
 ) -> Result<(), DataError> {
-    atomically(path, |out| {
+    let written = write_whole_with(path, |out| {
         let mut table = csv::Writer::from_writer(out);
-        let result: Result<(), csv::Error> = (|| {
-            table.write_record(header)?;
-            for row in rows {
-                table.write_record(row.iter().map(F::to_string))?;
-            }
-            Ok(table.flush()?)
-        })();
-        result.map_err(|error| Problem::Io(io::Error::other(error)))
-    })
+        table.write_record(header)?;
+        for row in rows {
+            table.write_record(row.iter().map(F::to_string))?;
+        }
+        table.flush()
+    });
+    written.map_err(|error| Problem::from(error).at(path.display()))
 }
 
 /// Writes a data set as IDX files named as MNIST's (`train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, …) into a
@@ -189,34 +188,4 @@ fn write_table(array: &Array, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{value}{separator}")?;
     }
     Ok(())
-}
-
-/// Lets `write` fill a temporary file in the same folder, then gives it its name. Makes the folder if need be.
-pub(crate) fn atomically(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), Problem>,
-) -> Result<(), DataError> {
-    let fill = || {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(folder)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".gputrain-");
-        #[cfg(unix)]
-        {
-            // As any other file: what the user's umask allows, not private as temporary files are.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.tempfile_in(folder)?;
-        let mut out = BufWriter::with_capacity(1 << 16, file.as_file_mut());
-        write(&mut out)?;
-        out.flush()?;
-        drop(out);
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    fill().map_err(|problem: Problem| problem.at(path.display()))
 }

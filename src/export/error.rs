@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::data::DataError;
+use crate::file::FileError;
 use crate::model::ModelError;
 use crate::recipe::RecipeError;
 
@@ -25,11 +26,8 @@ pub enum ExportError {
         path: PathBuf,
     },
     /// The system refuses to write it.
-    #[error("cannot write {problem}")]
-    Write {
-        /// File and reason.
-        problem: String,
-    },
+    #[error("cannot write {0}")]
+    Write(#[from] FileError),
     /// Not what its name says.
     #[error("{}: not a whole .safetensors file ({problem}); copy or export it again", path.display())]
     Malformed {

@@ -17,7 +17,7 @@ pub use saved::SavedModel;
 use std::path::Path;
 
 use crate::data::{Array, write_arrays};
-use crate::report::write_atomically;
+use crate::file::write_whole;
 
 /// A file format that models are exported to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,7 +68,7 @@ fn write_onnx(model: &SavedModel, path: &Path) -> Result<(), ExportError> {
     if bytes.len() > onnx::MOST_BYTES {
         return Err(ExportError::TooLarge { path: path.into(), bytes: bytes.len(), limit: onnx::MOST_BYTES });
     }
-    write_atomically(path, &bytes).map_err(|error| ExportError::Write { problem: error.to_string() })
+    Ok(write_whole(path, &bytes)?)
 }
 
 fn write_npz(model: &SavedModel, path: &Path) -> Result<(), ExportError> {

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::parameters::{matching, tuple};
 use super::{ExportError, parameter_hash, tensors};
 use crate::data::Scaling;
+use crate::file::{FileError, write_whole};
 use crate::model::{Model, Shape};
 use crate::recipe::Recipe;
-use crate::report::write_atomically;
 
 /// Keys of the metadata.
 const RECIPE: &str = "gputrain.recipe";
@@ -53,14 +53,14 @@ impl SavedModel {
         let scaling = serde_json::to_string(&StoredScaling::of(&self.scaling));
         let metadata = BTreeMap::from([
             (RECIPE, recipe.to_toml()),
-            (SCALING, scaling.map_err(|e| ExportError::Write { problem: format!("{}: {e}", path.display()) })?),
+            (SCALING, scaling.map_err(|error| FileError::at(path)(error.into()))?),
             (VERSION, env!("CARGO_PKG_VERSION").to_string()),
             (HASH, parameter_hash(&self.parameters)),
         ]);
         let named = self.model.parameters.iter().zip(&self.parameters);
         let named: Vec<tensors::Tensor<'_>> = named.map(|(p, values)| (&*p.name, &*p.shape, &**values)).collect();
         let bytes = tensors::encode(metadata, &named);
-        write_atomically(path, &bytes).map_err(|e| ExportError::Write { problem: e.to_string() })
+        Ok(write_whole(path, &bytes)?)
     }
 
     /// Reads a model from a .safetensors file, or from the run folder that holds it.

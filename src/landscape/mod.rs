@@ -1,5 +1,5 @@
 //! The loss around the path that training took: on a grid in the plane of the first two principal components of the
-//! weights after each epoch.
+//! weights, from the initial ones on after each epoch.
 
 mod components;
 mod relief;
@@ -10,6 +10,7 @@ pub use relief::{LANDSCAPE_SIZE, PathPoint, Relief};
 pub use trajectory::Trajectory;
 
 use crate::data::{Examples, Scaling};
+use crate::file::FileError;
 use crate::model::Model;
 use crate::recipe::OptimizerSpec;
 use crate::report::ReportError;
@@ -26,11 +27,14 @@ pub enum LandscapeError {
     )]
     NotRecorded(PathBuf),
     /// Two points span no plane.
-    #[error("{run} holds the weights of {found} epochs, but a plane needs 3; train with train.epochs = 3 or more")]
+    #[error(
+        "{run} holds weights of {found} moments, but a plane needs 3, the initial ones and those after 2 epochs; train with \
+         train.epochs = 2 or more"
+    )]
     TooFew {
         /// The run's folder.
         run: PathBuf,
-        /// Epochs with weights.
+        /// Moments with weights.
         found: usize,
     },
     /// A file of weights is not this run's.
@@ -54,15 +58,10 @@ pub enum LandscapeError {
         /// What is wrong.
         problem: String,
     },
-    /// A file cannot be read.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file cannot be written.
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It cannot be drawn.
     #[error(transparent)]
     Report(#[from] ReportError),
     /// The device or the plan refused.

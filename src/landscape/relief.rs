@@ -2,7 +2,8 @@
 
 use super::{Components, Ground, LandscapeError, Trajectory};
 use crate::backend::Backend;
-use crate::report::{Axis, Landscape, write_atomically};
+use crate::file::{FileError, write_whole};
+use crate::report::{Axis, Landscape};
 use crate::train::{Population, TrainError};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -33,10 +34,10 @@ pub struct Relief {
     pub path: Vec<PathPoint>,
 }
 
-/// The weights after one epoch.
+/// The weights after one epoch, or the initial ones.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PathPoint {
-    /// The epoch.
+    /// The epoch; 0 for the initial weights.
     pub epoch: u32,
     /// Coordinate along the first component.
     pub x: f64,
@@ -100,7 +101,7 @@ impl Relief {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(LandscapeError::Io { path, source }),
+            Err(error) => return Err(FileError::at(&path)(error).into()),
         };
         let malformed = |error: serde_json::Error| LandscapeError::Malformed { path, problem: error.to_string() };
         serde_json::from_str(&text).map(Some).map_err(malformed)
@@ -110,8 +111,8 @@ impl Relief {
     pub fn save(&self, run: &Path) -> Result<(), LandscapeError> {
         let path = run.join(FILE);
         let text = serde_json::to_string(self);
-        let text = text.map_err(|error| LandscapeError::Io { path: path.clone(), source: error.into() })?;
-        Ok(write_atomically(&path, text.as_bytes())?)
+        let text = text.map_err(|error| FileError::at(&path)(error.into()))?;
+        Ok(write_whole(&path, text.as_bytes())?)
     }
 
     /// The lowest loss of the grid, as (x, y, loss).

@@ -1,6 +1,7 @@
-//! The weights that a run recorded after each epoch.
+//! The weights that a run recorded: the initial ones, and those after each epoch.
 
 use super::LandscapeError;
+use crate::file::FileError;
 use crate::model::Model;
 use safetensors::tensor::{Dtype, SafeTensors};
 use std::path::Path;
@@ -8,9 +9,9 @@ use std::path::Path;
 /// The path of a run's weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trajectory {
-    /// The epochs, rising.
+    /// The epochs, rising: 0 for the initial weights, which runs of earlier versions did not record.
     pub epochs: Vec<u32>,
-    /// All weights after each epoch: the parameters one after the other, in the model's order.
+    /// All weights after each of them: the parameters one after the other, in the model's order.
     pub points: Vec<Vec<f32>>,
 }
 
@@ -21,17 +22,17 @@ impl Trajectory {
     /// Reads `weights/` of a run's folder.
     pub fn load(run: &Path, model: &Model) -> Result<Trajectory, LandscapeError> {
         let folder = run.join("weights");
-        let io = |source| LandscapeError::Io { path: folder.clone(), source };
+        let io = FileError::at(&folder);
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(LandscapeError::NotRecorded(run.into()));
             }
-            Err(error) => return Err(io(error)),
+            Err(error) => return Err(io(error).into()),
         };
         let mut files = Vec::new();
         for entry in entries {
-            let name = entry.map_err(io)?.file_name();
+            let name = entry.map_err(&io)?.file_name();
             let epoch = name.to_str().and_then(|name| name.strip_prefix("epoch-")?.strip_suffix(".safetensors"));
             if let Some(epoch) = epoch.and_then(|epoch| epoch.parse::<u32>().ok()) {
                 files.push((epoch, folder.join(name)));
@@ -50,7 +51,7 @@ impl Trajectory {
 
 /// The weights of one file, one parameter after the other.
 fn read(path: &Path, model: &Model) -> Result<Vec<f32>, LandscapeError> {
-    let bytes = std::fs::read(path).map_err(|source| LandscapeError::Io { path: path.into(), source })?;
+    let bytes = std::fs::read(path).map_err(FileError::at(path))?;
     let wrong = |problem: String| LandscapeError::Weights { path: path.into(), problem };
     let file = SafeTensors::deserialize(&bytes).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let mut point = Vec::with_capacity(model.parameters_count());

@@ -118,6 +118,16 @@ pub enum RecipeError {
         /// The bundled recipe whose name looks most like it.
         suggestion: Option<&'static str>,
     },
+    /// An override of a key whose values the sweep sets.
+    #[error(
+        "{setting}: the sweep itself sets {key}; give --set 'sweep.{key}=[VALUE, …]' to let it take other values, or one"
+    )]
+    SweepSets {
+        /// The override.
+        setting: String,
+        /// The key in the sweep's table.
+        key: String,
+    },
     /// More combinations than anyone means.
     #[error("{origin}: the sweep has more than {limit} combinations; take values or trials away")]
     SweepTooLarge {

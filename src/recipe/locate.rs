@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::RecipeError;
 use super::schema::{Holdout, Recipe, Source};
+use crate::data;
 
 /// Joins alternatives in one string: the same data set goes by several names and formats, and the first that is there
 /// is taken.
@@ -87,11 +88,13 @@ fn tried(path: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
 /// The path in `folder`, if a file is there; otherwise the file that is not. What follows `#` names an array inside
 /// the file, unless the file's own name holds the `#`.
 fn find(folder: &Path, path: &str) -> Result<String, PathBuf> {
+    // What comes with the program lies in no folder.
+    let folder = if data::is_bundled(Path::new(path)) { Path::new("") } else { folder };
     let whole = folder.join(path);
-    if whole.is_file() {
+    if data::is_file(&whole) {
         return Ok(whole.to_string_lossy().into_owned());
     }
     let Some((file, key)) = path.rsplit_once('#') else { return Err(whole) };
     let file = folder.join(file);
-    if file.is_file() { Ok(format!("{}#{key}", file.to_string_lossy())) } else { Err(file) }
+    if data::is_file(&file) { Ok(format!("{}#{key}", file.to_string_lossy())) } else { Err(file) }
 }

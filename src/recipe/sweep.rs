@@ -25,6 +25,7 @@ impl SweepSpec {
     /// the base's folder or the current one, or names of bundled ones; the overrides apply to them too, except those
     /// of the base's own `sweep` table and name.
     pub fn expand(&self, base: &RecipeText, overrides: &[(String, String)]) -> Result<Vec<Variation>, RecipeError> {
+        self.refuse_lost(overrides)?;
         if self.count().is_none_or(|runs| runs > MAX_RUNS) {
             return Err(RecipeError::SweepTooLarge { origin: base.origin.clone(), limit: MAX_RUNS });
         }
@@ -40,6 +41,21 @@ impl SweepSpec {
             self.expand_one(&RecipeText::find_from(name, folder)?, &inherited, label, &mut runs)?;
         }
         Ok(runs)
+    }
+
+    /// Refuses overrides that the grid would replace: of its keys, or of parts of them.
+    fn refuse_lost(&self, overrides: &[(String, String)]) -> Result<(), RecipeError> {
+        for (key, value) in overrides {
+            // What is no key is said where it is applied.
+            let path = split_key(key).unwrap_or_default();
+            let replaces = |(varied, _): &&(String, Vec<toml::Value>)| {
+                split_key(varied).is_ok_and(|varied| path.starts_with(&varied))
+            };
+            if let Some((varied, _)) = self.grid.iter().find(replaces) {
+                return Err(RecipeError::SweepSets { setting: format!("--set {key}={value}"), key: varied.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// How many runs the sweep has, if that is a number.

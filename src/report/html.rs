@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine as _;
 
 use super::svg::escape;
-use super::{ReportError, write_atomically};
+use crate::file::{FileError, write_whole};
 
 /// A page, ready to be read by a person or handed in.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -129,8 +129,8 @@ impl Page {
     }
 
     /// Writes the page to a file, atomically.
-    pub fn save(&self, path: &Path) -> Result<(), ReportError> {
-        write_atomically(path, self.html().as_bytes())
+    pub fn save(&self, path: &Path) -> Result<(), FileError> {
+        write_whole(path, self.html().as_bytes())
     }
 }
 

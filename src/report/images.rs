@@ -4,11 +4,12 @@ use std::path::Path;
 
 use resvg::tiny_skia::Pixmap;
 
+use super::ReportError;
 use super::colour::{ColourMap, INK, MUTED, Rgb, WRONG};
 use super::raster::{encode, fit_text, rasterise, text_width};
 use super::svg::{Anchor, Stroke, Svg, Type};
 use super::ticks::short_number;
-use super::{ReportError, write_atomically};
+use crate::file::write_whole;
 
 /// A small image.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,7 +136,7 @@ impl ImageGrid {
 
     /// Writes the grid to a .png file, atomically.
     pub fn save(&self, path: &Path) -> Result<(), ReportError> {
-        write_atomically(path, &self.png()?)
+        Ok(write_whole(path, &self.png()?)?)
     }
 
     fn places(&self) -> Result<Places, ReportError> {

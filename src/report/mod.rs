@@ -32,20 +32,15 @@ pub use surface::Landscape;
 pub(crate) use sweep::trials_text;
 pub use sweep::{GalleryEntry, SweepReport, SweepRow, gallery_page, mean_over_trials};
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use crate::file::FileError;
+use std::path::PathBuf;
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A line of a run's log is not what the run format says.
     #[error("{} line {line}: {message}", path.display())]
     Record {
@@ -86,29 +81,4 @@ pub enum ReportError {
         /// What the library said.
         message: String,
     },
-}
-
-/// Writes a file so that a reader sees the old content or the new, never a part.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    let error = |source| ReportError::Io { path: path.to_path_buf(), source };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(folder).map_err(error)?;
-    let mut file = temporary_file(folder).map_err(error)?;
-    file.write_all(bytes).map_err(error)?;
-    file.persist(path).map_err(|failed| error(failed.error))?;
-    Ok(())
-}
-
-/// A temporary file with the permissions an ordinary new file gets: a report is there to be shared.
-fn temporary_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }

@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb::Database};
 
+use super::ReportError;
 use super::svg::{Svg, Type};
-use super::{ReportError, write_atomically};
+use crate::file::write_whole;
 
 /// How many pixels of a PNG file one unit of the drawing takes: sharp on dense screens and in print.
 const PNG_SCALE: f32 = 2.0;
@@ -60,9 +61,9 @@ pub fn svg_to_png(svg: &str, scale: f32) -> Result<Vec<u8>, ReportError> {
 /// Writes a drawing to a file, as SVG or PNG by the file's extension, atomically.
 pub fn save_drawing(path: &Path, svg: &str) -> Result<(), ReportError> {
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some(extension) if extension.eq_ignore_ascii_case("svg") => write_atomically(path, svg.as_bytes()),
+        Some(extension) if extension.eq_ignore_ascii_case("svg") => Ok(write_whole(path, svg.as_bytes())?),
         Some(extension) if extension.eq_ignore_ascii_case("png") => {
-            write_atomically(path, &svg_to_png(svg, PNG_SCALE)?)
+            Ok(write_whole(path, &svg_to_png(svg, PNG_SCALE)?)?)
         }
         _ => Err(ReportError::Format { path: path.to_path_buf() }),
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::ReportError;
 use super::ticks::short_number;
+use crate::file::FileError;
 
 /// What a run folder tells. Values are looked up by the names the run files give them; those inside an object are
 /// "object/key", such as "gradient_norms/layers.0.weight".
@@ -98,7 +99,7 @@ fn read_if_there(path: &Path) -> Result<Option<String>, ReportError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ReportError::Io { path: path.to_path_buf(), source }),
+        Err(error) => Err(FileError::at(path)(error).into()),
     }
 }
 

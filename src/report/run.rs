@@ -42,7 +42,7 @@ pub fn write_run_report(dir: &Path, extra: &[Section]) -> Result<(), ReportError
     for (name, chart) in run_charts(&run) {
         save_svg_and_png(dir, &name, &chart.svg(WIDTH, HEIGHT)?)?;
     }
-    run_page(&run, extra)?.save(&dir.join("report.html"))
+    Ok(run_page(&run, extra)?.save(&dir.join("report.html"))?)
 }
 
 /// The page of a run.

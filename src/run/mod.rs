@@ -11,9 +11,10 @@ pub use recorder::Recorder;
 pub use report::write_report;
 pub use summary::Summary;
 
+use crate::file::{FileError, write_whole};
 use crate::landscape::LandscapeError;
 use crate::recipe::Recipe;
-use crate::report::{ReportError, write_atomically};
+use crate::report::ReportError;
 use crate::train::{CheckpointError, TrainError};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,13 +23,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A file cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A new run would overwrite an old one.
     #[error("{0} already holds a run; choose another --out, or go on with it by --resume {0}")]
     Occupied(PathBuf),
@@ -63,7 +59,7 @@ impl RunFolder {
         if path.join("recipe.toml").exists() {
             return Err(RunError::Occupied(path.into()));
         }
-        fs::create_dir_all(path).map_err(|source| RunError::Io { path: path.into(), source })?;
+        fs::create_dir_all(path).map_err(FileError::at(path))?;
         let folder = RunFolder { path: path.into() };
         folder.write("recipe.toml", recipe.to_toml().as_bytes())?;
         Ok(folder)
@@ -92,6 +88,6 @@ impl RunFolder {
 
     /// Writes a file of the folder, whole or not at all.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
-        Ok(write_atomically(&self.file(name), bytes)?)
+        Ok(write_whole(&self.file(name), bytes)?)
     }
 }

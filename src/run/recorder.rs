@@ -2,6 +2,7 @@
 
 use super::checkpoints::Checkpoints;
 use super::{RunError, RunFolder};
+use crate::file::{FileError, write_whole};
 use crate::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,7 +44,7 @@ impl Recorder {
     pub fn finish(mut self) -> Result<(), RunError> {
         let steps = self.folder.file("steps.jsonl");
         let flushed = self.metrics.flush().and_then(|()| self.steps.flush());
-        flushed.map_err(|source| RunError::Io { path: self.folder.path().into(), source })?;
+        flushed.map_err(FileError::at(self.folder.path()))?;
         if steps.metadata().is_ok_and(|m| m.len() == 0) {
             let _ = std::fs::remove_file(steps);
         }
@@ -53,9 +54,12 @@ impl Recorder {
 
     fn note(&mut self, name: &str, result: std::io::Result<()>) {
         if let Err(source) = result {
-            let path = self.folder.file(name);
-            self.error.get_or_insert(RunError::Io { path, source });
+            self.fail(FileError { path: self.folder.file(name), source });
         }
+    }
+
+    fn fail(&mut self, error: FileError) {
+        self.error.get_or_insert(error.into());
     }
 }
 
@@ -78,10 +82,11 @@ impl Observer for Recorder {
             let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![values.len()], bytes);
             view.ok().map(|view| (name.clone(), view))
         });
-        let result = safetensors::serialize(views, None).map_err(std::io::Error::other).and_then(|bytes| {
-            crate::report::write_atomically(&self.folder.file(&name), &bytes).map_err(std::io::Error::other)
-        });
-        self.note(&name, result);
+        let path = self.folder.file(&name);
+        let bytes = safetensors::serialize(views, None).map_err(std::io::Error::other);
+        if let Err(error) = bytes.map_err(FileError::at(&path)).and_then(|bytes| write_whole(&path, &bytes)) {
+            self.fail(error);
+        }
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) {
@@ -103,20 +108,19 @@ fn line(file: &mut BufWriter<File>, value: &impl Serialize) -> std::io::Result<(
 
 fn append(path: &Path) -> Result<BufWriter<File>, RunError> {
     let file = OpenOptions::new().create(true).append(true).open(path);
-    Ok(BufWriter::new(file.map_err(|source| RunError::Io { path: path.into(), source })?))
+    Ok(BufWriter::new(file.map_err(FileError::at(path))?))
 }
 
 /// Rewrites a file of JSON lines with those that are to be kept; a line that a crash cut off is dropped too.
 fn keep<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool) -> Result<(), RunError> {
-    let io = |source| RunError::Io { path: path.into(), source };
     let Ok(file) = File::open(path) else { return Ok(()) };
     let mut kept = String::new();
     for text in BufReader::new(file).lines() {
-        let text = text.map_err(io)?;
+        let text = text.map_err(FileError::at(path))?;
         if serde_json::from_str::<T>(&text).is_ok_and(|value| wanted(&value)) {
             kept.push_str(&text);
             kept.push('\n');
         }
     }
-    crate::report::write_atomically(path, kept.as_bytes()).map_err(|error| io(std::io::Error::other(error)))
+    Ok(write_whole(path, kept.as_bytes())?)
 }

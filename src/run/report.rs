@@ -55,9 +55,10 @@ fn landscape(folder: &Path) -> Result<Option<Section>, RunError> {
     let (width, height) = LANDSCAPE_SIZE;
     let surface = format!(
         "The loss of {} training examples in the plane of the first two principal components of the weights after each \
-         epoch, with the path that they took. The plane goes through the final weights; the rest of the path is drawn at \
+         epoch, with the path that they took{}. The plane goes through the final weights; the rest of the path is drawn at \
          the height of the surface, though it runs beside it. Dashed: behind the surface.",
-        relief.samples
+        relief.samples,
+        if relief.path.first().is_some_and(|point| point.epoch == 0) { " from the initial weights on" } else { "" }
     );
     let drawing = |svg, caption| Block::Drawing { svg, caption };
     let blocks = vec![

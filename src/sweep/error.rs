@@ -1,6 +1,7 @@
 //! Why a sweep cannot begin or go on.
 
 use crate::export::ExportError;
+use crate::file::FileError;
 use crate::job::JobError;
 use crate::recipe::{Metric, RecipeError};
 use crate::report::ReportError;
@@ -30,13 +31,8 @@ pub enum SweepError {
     #[error(transparent)]
     Export(Box<ExportError>),
     /// A file of the sweep cannot be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Nothing to vary.
     #[error("{0} has no [sweep] table; add one, or run it by itself: gputrain train")]
     NoSweep(String),
@@ -51,6 +47,19 @@ pub enum SweepError {
         name: String,
         /// The set that is missing.
         set: &'static str,
+    },
+    /// The chosen accuracy means nothing.
+    #[error(
+        "[sweep] metric = \"{metric}\", but the targets of {name} are values, which are neither right nor wrong; set \
+         sweep.metric = \"{loss}\""
+    )]
+    NoAccuracy {
+        /// The metric.
+        metric: Metric,
+        /// The recipe.
+        name: String,
+        /// The loss on the same set.
+        loss: Metric,
     },
     /// Retraining leaves no validation set for the schedule to watch.
     #[error(

@@ -3,11 +3,11 @@
 use super::Sweep;
 use crate::backend::Backend;
 use crate::data::{Dataset, Scaling};
-use crate::graph::PlanBuilder;
+use crate::graph::Fusion;
 use crate::model::Model;
 use crate::plan::Role;
 use crate::recipe::{LayerSpec, OptimizerSpec, Recipe, Schedule, ScheduleKind};
-use crate::train::{Member, TrainerSpec, spec};
+use crate::train::{Draft, Member, TrainerSpec};
 
 /// Memory that the models of a group may take together, beside the data. More would not make the device busier.
 const MEMBERS_BYTES: u64 = 2 << 30;
@@ -113,7 +113,7 @@ pub(super) fn members_that_fit(
     while count > 1 {
         let members = vec![member.clone(); count];
         let spec = TrainerSpec { model, dataset, scaling, train, members: &members };
-        if bytes(backend, &spec).is_some_and(|bytes| bytes <= MEMBERS_BYTES) {
+        if bytes(backend, spec).is_some_and(|bytes| bytes <= MEMBERS_BYTES) {
             break;
         }
         count = count.div_ceil(2);
@@ -122,20 +122,7 @@ pub(super) fn members_that_fit(
 }
 
 /// Bytes of the members, beside the data; none if the device refuses their plan.
-fn bytes(backend: &dyn Backend, spec: &TrainerSpec) -> Option<u64> {
-    let (data, models, optimizer) = (spec.dataset, spec.members.len(), &spec.members[0].optimizer);
-    let mut builder =
-        PlanBuilder::new(spec.model, models, spec.scaling.subtract.len(), spec.scaling.add, backend.limits());
-    let source = builder.source("train", spec::layout(&data.train), spec.batches());
-    builder.training(&source, spec.train, optimizer).ok()?;
-    let held_out: Vec<_> = data.validation.iter().chain(&data.test).collect();
-    let largest = held_out.iter().map(|set| set.features.count).max().unwrap_or(0);
-    let batches = spec::evaluation_batches(spec.model, largest);
-    for (number, set) in held_out.into_iter().enumerate() {
-        let name = format!("held out {number}");
-        let source = builder.source(&name, spec::layout(set), batches);
-        builder.evaluation(&name, &source, optimizer.l2);
-    }
-    let plan = builder.finish_plan().ok()?.plan;
-    Some(plan.buffers.iter().filter(|buffer| buffer.role != Role::Data).map(|buffer| buffer.bytes()).sum())
+fn bytes(backend: &dyn Backend, spec: TrainerSpec) -> Option<u64> {
+    let draft = Draft::new(spec, Fusion::Auto, backend.limits()).ok()?;
+    Some(draft.plan().buffers.iter().filter(|buffer| buffer.role != Role::Data).map(|buffer| buffer.bytes()).sum())
 }

@@ -1,6 +1,7 @@
 //! `results.jsonl`: a line per finished run.
 
 use super::{Entry, Sweep, SweepError};
+use crate::file::FileError;
 use crate::recipe::Metric;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -95,11 +96,11 @@ impl Results {
     /// Opens the results in a sweep's folder: those of before are kept, a line that a crash cut off is dropped.
     pub fn open(folder: &Path, sweep: &Sweep) -> Result<Results, SweepError> {
         let path = folder.join("results.jsonl");
-        let io = |source| SweepError::Io { path: path.clone(), source };
+        let io = |error| FileError::at(&path)(error);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(io(error)),
+            Err(error) => return Err(io(error).into()),
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let mut rows: Vec<Option<Row>> = vec![None; sweep.entries.len()];
@@ -115,20 +116,20 @@ impl Results {
             let index = row.index;
             rows[index] = Some(row);
         }
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io)?;
-        file.set_len(whole as u64).map_err(io)?;
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(&io)?;
+        file.set_len(whole as u64).map_err(&io)?;
         Ok(Results { path, file, rows })
     }
 
     /// Adds the results of a group in one write, so that a crash leaves all of them, or a last line that is cut off.
     pub fn append(&mut self, rows: Vec<Row>) -> Result<(), SweepError> {
-        let io = |source| SweepError::Io { path: self.path.clone(), source };
+        let io = FileError::at(&self.path);
         let mut text = String::new();
         for row in &rows {
             text += &serde_json::to_string(row).map_err(|error| io(error.into()))?;
             text.push('\n');
         }
-        self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data()).map_err(io)?;
+        self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data()).map_err(&io)?;
         for row in rows {
             let index = row.index;
             self.rows[index] = Some(row);

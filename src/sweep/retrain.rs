@@ -4,9 +4,10 @@ use super::results::Row;
 use super::run::{Loaded, Runner};
 use super::{Entry, Sweep, SweepError};
 use crate::data::{Examples, Scaling, Storage, Targets};
+use crate::file::FileError;
 use crate::job::{self, Job, JobError};
 use crate::recipe::{Holdout, Recipe, Record};
-use crate::run::{RunError, Summary};
+use crate::run::Summary;
 use crate::train::TrainError;
 
 /// Trains the combination again, from the seed of its first trial, into `best/`; what is there already is taken.
@@ -22,8 +23,8 @@ pub(super) fn retrain(
     let folder = runner.folder().join("best");
     let written = std::fs::read_to_string(folder.join("recipe.toml")).is_ok_and(|text| text == recipe.to_toml());
     if written && let Ok(text) = std::fs::read_to_string(folder.join("summary.json")) {
-        let io = |source| RunError::Io { path: folder.join("summary.json"), source };
-        return Ok(serde_json::from_str(&text).map_err(|error| io(error.into()))?);
+        let wrong = |error: serde_json::Error| FileError::at(&folder.join("summary.json"))(error.into());
+        return Ok(serde_json::from_str(&text).map_err(wrong)?);
     }
     let data = load(&recipe, &source.recipe.data.validation)?;
     let entry = Entry { recipe, folder: "best".into(), ..source.clone() };

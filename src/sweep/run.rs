@@ -9,11 +9,14 @@ use super::{Sweep, SweepError, report, retrain};
 use crate::backend::{Backend, BackendError};
 use crate::data::{Dataset, Scaling};
 use crate::export::SavedModel;
+use crate::file::{FileError, write_whole};
+use crate::graph::SourceBuffers;
 use crate::job::{Job, JobError};
 use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
-use crate::report::{write_atomically, write_run_report};
+use crate::report::write_run_report;
 use crate::run::{Recorder, RunError, RunFolder, Summary, write_report};
+use crate::train::check::counts_answers;
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -30,9 +33,9 @@ pub struct Options {
 
 /// Is told how a sweep gets on. Every method has a default that ignores it.
 pub trait Watcher {
-    /// Runs begin to train side by side.
-    fn group(&mut self, entries: &[&Entry], model: &Model) {
-        let _ = (entries, model);
+    /// Runs of this model begin to train side by side, on these sets of examples.
+    fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[(&'static str, SourceBuffers)]) {
+        let _ = (entries, model, sources);
     }
 
     /// Epochs done, all runs taken together, of all in the sweep.
@@ -59,6 +62,7 @@ pub fn run(
     options: &Options,
     watcher: &mut dyn Watcher,
 ) -> Result<SweepSummary, SweepError> {
+    check_metric(sweep)?;
     claim(out, sweep)?;
     let mut results = Results::open(out, sweep)?;
     let missing = results.missing();
@@ -86,11 +90,29 @@ pub fn run(
     {
         summary.retrained = Some(retrain::retrain(&mut runner, sweep, best, &rows)?);
     }
-    let io = |source| SweepError::Io { path: out.join("sweep.json"), source };
-    let text = serde_json::to_string_pretty(&summary).map_err(|error| io(error.into()))?;
-    write_atomically(&out.join("sweep.json"), text.as_bytes())?;
+    let path = out.join("sweep.json");
+    let text = serde_json::to_string_pretty(&summary).map_err(|error| FileError::at(&path)(error.into()))?;
+    write_whole(&path, text.as_bytes())?;
     report::write(sweep, &rows, &summary, out)?;
     Ok(summary)
+}
+
+/// Refuses an accuracy where answers are neither right nor wrong: for squared losses the data tells.
+fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
+    let metric = sweep.spec.metric;
+    let mut before: Option<Group> = None;
+    for group in groups(sweep, &(0..sweep.entries.len()).collect::<Vec<_>>()) {
+        let recipe = &sweep.entries[group.runs[0]].recipe;
+        let unknown = metric.is_accuracy() && matches!(recipe.model.loss, Loss::Mse | Loss::HalfMse);
+        if unknown && !before.as_ref().is_some_and(|before| before.same_data(&group)) {
+            let dataset = Job::load(recipe.clone())?.dataset;
+            if !counts_answers(recipe.model.loss, &dataset) {
+                return Err(SweepError::NoAccuracy { metric, name: recipe.name.clone(), loss: metric.loss() });
+            }
+            before = Some(group);
+        }
+    }
+    Ok(())
 }
 
 /// Makes the sweep's folder, or checks that it is this sweep's.
@@ -100,11 +122,11 @@ fn claim(out: &Path, sweep: &Sweep) -> Result<(), SweepError> {
     match std::fs::read_to_string(&path) {
         Ok(found) if found == text => Ok(()),
         Ok(_) => Err(SweepError::Other { path: out.into(), what: "its sweep.toml is another recipe".into() }),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(SweepError::Io { path, source: error }),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::at(&path)(error).into()),
         Err(_) if out.join("recipe.toml").exists() => Err(RunError::Occupied(out.into()).into()),
         Err(_) => {
-            std::fs::create_dir_all(out).map_err(|source| SweepError::Io { path: out.into(), source })?;
-            Ok(write_atomically(&path, text.as_bytes())?)
+            std::fs::create_dir_all(out).map_err(FileError::at(out))?;
+            Ok(write_whole(&path, text.as_bytes())?)
         }
     }
 }
@@ -204,7 +226,7 @@ impl Runner<'_> {
             tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, names, None)?));
             folders.push(folder);
         }
-        self.watcher.group(entries, &models[0]);
+        self.watcher.group(entries, &models[0], trainer.sources());
         let epochs = u64::from(train.epochs);
         let (before, total) = (self.before, self.total);
         let mut observer = GroupObserver { tracks, watcher: &mut *self.watcher, epochs, before, total };
@@ -256,8 +278,8 @@ impl Runner<'_> {
             summary.steps_per_second = f64::from(last.step) / last.seconds.max(f64::MIN_POSITIVE);
         }
         let collapsed = collapsed(&model, &summary);
-        let io = |source| SweepError::Io { path: folder.file("summary.json"), source };
-        let text = serde_json::to_string_pretty(&summary).map_err(|error| io(error.into()))?;
+        let wrong = |error: serde_json::Error| FileError::at(&folder.file("summary.json"))(error.into());
+        let text = serde_json::to_string_pretty(&summary).map_err(wrong)?;
         folder.write("summary.json", text.as_bytes())?;
         match outcome {
             Some(Outcome { parameters, .. }) => {
@@ -275,7 +297,7 @@ impl Runner<'_> {
     fn fresh_folder(&self, entry: &Entry) -> Result<RunFolder, SweepError> {
         let path = self.out.join(&entry.folder);
         match std::fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(SweepError::Io { path, source }),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::at(&path)(error).into()),
             _ => Ok(RunFolder::create(&path, &entry.recipe)?),
         }
     }

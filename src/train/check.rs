@@ -1,13 +1,13 @@
 //! What can be told before anything is allocated.
 
 use super::{Score, TrainError, TrainerSpec};
-use crate::recipe::{Metric, ScheduleKind};
+use crate::data::Dataset;
+use crate::recipe::{Loss, Metric, ScheduleKind};
 
 /// Whether the answers to every set are right or wrong.
-pub(super) fn counts_answers(spec: &TrainerSpec) -> bool {
-    let data = spec.dataset;
+pub(crate) fn counts_answers(loss: Loss, data: &Dataset) -> bool {
     let mut sets = std::iter::once(&data.train).chain(&data.validation).chain(&data.test);
-    sets.all(|set| Score::counts_answers(spec.model.loss, &set.targets))
+    sets.all(|set| Score::counts_answers(loss, &set.targets))
 }
 
 /// Refuses what could not train.
@@ -32,7 +32,7 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
             Metric::ValidationLoss | Metric::ValidationAccuracy => ("validation", data.validation.is_none()),
             Metric::TestLoss | Metric::TestAccuracy => ("test", data.test.is_none()),
         };
-        if metric.is_accuracy() && !counts_answers(spec) {
+        if metric.is_accuracy() && !counts_answers(spec.model.loss, data) {
             return Err(TrainError::NoAccuracy { watcher, metric: metric.to_string(), set });
         }
         if missing {

@@ -1,6 +1,7 @@
 //! Everything needed to go on from a moment in training, and its file.
 
 use super::Tracker;
+use crate::file::{FileError, write_whole_with};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -40,13 +41,8 @@ pub struct Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The file is not a checkpoint.
     #[error("{path} is not a checkpoint of gputrain: {problem}")]
     Malformed {
@@ -63,9 +59,6 @@ pub enum CheckpointError {
 impl Checkpoint {
     /// Writes the checkpoint to `path`, whole or not at all: a crash leaves the file before it.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let io = |source| CheckpointError::Io { path: path.into(), source };
-        let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(io)?;
         let named = self.buffers.iter().map(|(name, words)| (name.clone(), words));
         let best = self.best.iter().enumerate();
         let best = best.filter_map(|(i, words)| Some((format!("best.{i}"), words.as_ref()?)));
@@ -78,10 +71,12 @@ impl Checkpoint {
         let progress = serde_json::to_string(&self.progress).map_err(|e| self.malformed(path, e))?;
         let metadata = HashMap::from([("gputrain.progress".to_string(), progress)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| self.malformed(path, e))?;
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-        file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
-        file.persist(path).map_err(|e| io(e.error))?;
-        Ok(())
+        let written = write_whole_with(path, |out| {
+            out.write_all(&bytes)?;
+            out.flush()?;
+            out.get_ref().sync_all()
+        });
+        Ok(written.map_err(FileError::at(path))?)
     }
 
     fn malformed(&self, path: &Path, problem: impl std::fmt::Display) -> CheckpointError {
@@ -90,7 +85,7 @@ impl Checkpoint {
 
     /// Reads a checkpoint.
     pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
-        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io { path: path.into(), source })?;
+        let bytes = std::fs::read(path).map_err(FileError::at(path))?;
         let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(e.to_string()))?;
         let text = header.metadata().as_ref().and_then(|m| m.get("gputrain.progress"));

@@ -106,7 +106,7 @@ pub trait Observer {
         let _ = (member, metrics);
     }
 
-    /// The weights of a model after an epoch, where recorded.
+    /// The weights of a model after an epoch, where recorded; the initial ones come first, as those of epoch 0.
     fn weights(&mut self, member: usize, epoch: u32, parameters: Vec<Vec<f32>>) {
         let _ = (member, epoch, parameters);
     }

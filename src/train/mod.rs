@@ -1,7 +1,8 @@
 //! The training loop: feeds a backend, asks for steps, and records what comes back.
 
-mod check;
+pub(crate) mod check;
 mod checkpoint;
+mod draft;
 mod evaluate;
 mod feed;
 mod held_out;
@@ -16,6 +17,7 @@ mod trainer;
 pub(crate) mod upload;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use draft::Draft;
 pub use evaluate::Evaluator;
 pub use member::Member;
 pub use metrics::{EpochMetrics, Observer, Score, Silent, StepMetrics};

@@ -4,9 +4,9 @@ use super::checkpoint::Progress;
 use super::feed::Feed;
 use super::held_out::HeldOut;
 use super::results::{Pending, PendingSteps};
-use super::{Member, Observer, Score, Tracker, TrainError, TrainerSpec, check, spec, upload};
+use super::{Draft, Member, Observer, Score, Tracker, TrainError, TrainerSpec, check, upload};
 use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
-use crate::graph::{Fusion, NotFused, PlanBuilder, SourceBuffers, Training, TrainingPlan, hyper_words};
+use crate::graph::{Fusion, NotFused, SourceBuffers, Training, TrainingPlan, hyper_words};
 use crate::kernel::adjust_loss_scale;
 use crate::plan::{BufferId, Plan, Program};
 use crate::recipe::{Metric, Record, ScheduleKind};
@@ -78,34 +78,21 @@ impl<'a> Trainer<'a> {
 
     /// The same, with training steps fused or not as `fusion` says.
     pub fn with_fusion(backend: &dyn Backend, spec: TrainerSpec<'a>, fusion: Fusion) -> Result<Self, TrainError> {
-        check::check(&spec)?;
+        Trainer::prepare(backend, Draft::new(spec, fusion, backend.limits())?)
+    }
+
+    /// Allocates and uploads what was planned for this backend.
+    pub fn prepare(backend: &dyn Backend, draft: Draft<'a>) -> Result<Self, TrainError> {
+        let Draft { spec, names, training, source, held_out } = draft;
         let models = spec.members.len();
-        let data = spec.dataset;
-        let optimizer = &spec.members[0].optimizer;
-        let mut builder =
-            PlanBuilder::new(spec.model, models, spec.scaling.subtract.len(), spec.scaling.add, backend.limits());
-        builder = builder.fusion(fusion).precision(spec.members[0].precision)?;
-        let source = builder.source("train", spec::layout(&data.train), spec.batches());
-        let training = builder.training(&source, spec.train, optimizer)?;
-        let held_out = [("validation", &data.validation), ("test", &data.test)];
-        let largest = held_out.iter().filter_map(|(_, set)| Some(set.as_ref()?.features.count)).max().unwrap_or(0);
-        let batches = spec::evaluation_batches(spec.model, largest);
-        let planned = held_out.map(|(name, set)| {
-            let examples = set.as_ref()?;
-            let source = builder.source(name, spec::layout(examples), batches);
-            Some((name, builder.evaluation(name, &source, optimizer.l2), source, examples))
-        });
-        let names = builder.finish_plan()?;
         let plan = Arc::new(tune::applied(backend, names.plan.clone()));
         let mut session = backend.prepare(Arc::clone(&plan))?;
-        let feed = Feed::new(&mut *session, &source, &data.train, training.steps_per_epoch)?;
+        let feed = Feed::new(&mut *session, &source, &spec.dataset.train, training.steps_per_epoch)?;
         let mut sources = vec![("train", source)];
         let mut sets = [None, None];
-        for (set, (name, evaluation, source, examples)) in
-            sets.iter_mut().zip(planned).filter_map(|(s, p)| Some((s, p?)))
-        {
-            *set = Some(HeldOut::new(&mut *session, evaluation, &source, examples)?);
-            sources.push((name, source));
+        for (set, planned) in sets.iter_mut().zip(held_out).filter_map(|(set, planned)| Some((set, planned?))) {
+            *set = Some(HeldOut::new(&mut *session, planned.evaluation, &planned.source, planned.examples)?);
+            sources.push((planned.name, planned.source));
         }
         let [validation, test] = sets;
         let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
@@ -126,7 +113,7 @@ impl<'a> Trainer<'a> {
                 ..Progress::default()
             },
             best: vec![None; models],
-            counts_answers: check::counts_answers(&spec),
+            counts_answers: check::counts_answers(spec.model.loss, spec.dataset),
             rates: Vec::new(),
             logged: 0,
             begun: Instant::now(),
@@ -208,6 +195,11 @@ impl<'a> Trainer<'a> {
 
     /// Trains to the end, or until the observer interrupts.
     pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Stop, TrainError> {
+        if self.progress.step == 0 && self.records(Record::Weights) {
+            for member in 0..self.spec.members.len() {
+                observer.weights(member, 0, self.parameters(member)?);
+            }
+        }
         self.begun = Instant::now();
         self.before = self.progress.seconds;
         let mut epochs = VecDeque::new();

@@ -1,6 +1,6 @@
 //! Measures, on the device at hand, the variants in which a plan's products could be launched, and keeps the fastest.
 //!
-//! The planner chooses a variant by a rule that suits most GPUs. Tuning replaces the rule by a measurement: [`measure`]
+//! The planner chooses a variant by a rule that suits most GPUs. Tuning replaces the rule by a measurement: [`measure()`]
 //! times every variant of a launch at its own shape, leaves out those that do not compute what the CPU computes, and
 //! [`Tuning`] remembers the winner. A plan is planned as ever; [`Tuning::applied`] then exchanges its launches.
 
@@ -11,11 +11,11 @@ pub use measure::{Measured, measure};
 pub use store::TuningStore;
 
 use crate::backend::Backend;
+use crate::file::write_whole_with;
 use crate::kernel::{shader_source, variants};
 use crate::plan::{Dispatch, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A launch must be so much faster than the planner's choice to replace it: less is noise.
@@ -102,15 +102,8 @@ impl Tuning {
 
     /// Writes the file, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<(), TuningFileError> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let write = || -> std::io::Result<()> {
-            std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
-            file.persist(path)?;
-            Ok(())
-        };
-        write().map_err(|error| TuningFileError { path: path.into(), problem: error.to_string() })
+        let written = write_whole_with(path, |out| Ok(serde_json::to_writer_pretty(out, self)?));
+        written.map_err(|error: std::io::Error| TuningFileError { path: path.into(), problem: error.to_string() })
     }
 }
 

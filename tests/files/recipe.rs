@@ -152,6 +152,14 @@ fn a_model_wide_activation_fills_hidden_layers_only() {
 }
 
 #[test]
+fn a_single_dense_layer_may_be_a_number() {
+    assert_eq!(set("model.layers", "10").model.layers, parse_layers("10").unwrap());
+    assert_eq!(set("model.layers", "10"), set("model.layers", "\"10\""));
+    let error = message(with(&[("model.layers", "0")]));
+    assert!(error.contains("layer 0 is \"0\": expected units, 1 or more"), "{error}");
+}
+
+#[test]
 fn overrides_replace_add_and_index() {
     assert_eq!(set("optimizer.learning_rate", "1e-2").optimizer.learning_rate, 0.01);
     assert_eq!(set("optimizer.learning_rate", ".5").optimizer.learning_rate, 0.5);

@@ -70,10 +70,32 @@ fn an_override_replaces_values_however_they_are_spelled() {
 }
 
 #[test]
+fn an_override_that_the_sweep_would_replace_is_refused() {
+    let sweep = "\"train.epochs\" = [5]\noptimizer = [{ kind = \"sgd\" }]\n\"model.layers\" = [\"8,10\", 10]";
+    let set = |key: &str, value: &str| [(key.to_string(), value.to_string())];
+    for (key, value, named) in [
+        ("train.epochs", "3", "sweep.train.epochs="),
+        ("\"train\".epochs", "3", "sweep.train.epochs="),
+        ("optimizer.learning_rate", "0.1", "sweep.optimizer="),
+        ("model.layers", "10", "sweep.model.layers="),
+    ] {
+        let error = expand(sweep, &set(key, value)).unwrap_err();
+        assert!(matches!(error, RecipeError::SweepSets { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("--set {key}={value}: ")) && text.contains(named), "{text}");
+    }
+    // The sweep adds to what these set.
+    let runs = expand("\"optimizer.learning_rate\" = [0.5]", &set("optimizer", "{ kind = \"sgd\" }")).unwrap();
+    assert_eq!((runs[0].1.optimizer.kind, runs[0].1.optimizer.learning_rate), (OptimizerKind::Sgd, 0.5));
+    assert_eq!(expand(sweep, &set("train.batch", "9")).unwrap()[0].1.train.batch, Batch::Size(9));
+}
+
+#[test]
 fn layers_vary_as_lists_and_in_the_short_form() {
-    let runs = expand("\"model.layers\" = [\"8,10\", [{ dense = 4 }, { dense = 10 }]]", &[]).unwrap();
+    let runs = expand("\"model.layers\" = [\"8,10\", [{ dense = 4 }, { dense = 10 }], 10]", &[]).unwrap();
     assert_eq!(runs[0].1.model.layers, parse_layers("8,10").unwrap());
     assert_eq!(runs[1].1.model.layers, parse_layers("4,10").unwrap());
+    assert_eq!(runs[2].1.model.layers, parse_layers("10").unwrap());
 }
 
 #[test]

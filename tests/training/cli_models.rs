@@ -205,6 +205,11 @@ fn inspect_shows_models_recipes_and_data() {
     assert!(digits.contains("dense 10 -> softmax") && digits.contains("109386"), "{digits}");
     let changed = summary(folder(), &["inspect", "digits", "--set", "model.layers=5:relu,10"]);
     assert_eq!(changed["model"]["parameters"], 785 * 5 + 60);
+    let one = summary(folder(), &["inspect", "digits", "--set", "model.layers=10"]);
+    assert_eq!(one["model"]["parameters"], 7850);
+    let gradients = json(folder(), &["grad", "--layers", "10", "--batch", "8"]);
+    assert_eq!(gradients[0]["shape"], serde_json::json!([10, 784]));
+    assert_eq!(gradients.len(), 3);
     let sweep = summary(folder(), &["inspect", "notmnist-sizes"]);
     assert_eq!((&sweep["runs"], sweep["models"].as_array().unwrap().len()), (&4.into(), 4));
     let data = json(folder(), &["inspect", "digits.npz"]);

@@ -136,7 +136,7 @@ fn a_run_gets_its_landscape_and_a_report_that_shows_it() {
     assert_eq!((summary["epochs"].as_u64(), summary["samples"].as_u64()), (Some(4), Some(1000)));
 
     let found = Relief::load(&place.path("run")).unwrap().unwrap();
-    assert_eq!((found.x.len(), found.y.len(), found.path.len()), (6, 6, 4));
+    assert_eq!((found.x.len(), found.y.len(), found.path.len()), (6, 6, 5));
     let saved = SavedModel::load(&place.path("run")).unwrap();
     let trajectory = Trajectory::load(&place.path("run"), &saved.model).unwrap();
     assert_eq!(trajectory.points.last(), Some(&saved.parameters.concat()));
@@ -144,7 +144,12 @@ fn a_run_gets_its_landscape_and_a_report_that_shows_it() {
     // The final weights are the origin: the same loss on the grid, on the path, and from eval.
     let zero = |list: &[f64]| list.iter().position(|place| *place == 0.0).unwrap();
     let origin = found.losses[zero(&found.y)][zero(&found.x)];
-    assert_eq!(origin, found.path[3].loss);
+    assert_eq!(origin, found.path[4].loss);
+    // The path begins at the initial weights.
+    let job = job();
+    let initial = job.model.initialise(5).concat();
+    assert_eq!((found.path[0].epoch, &trajectory.points[0]), (0, &initial));
+    assert_eq!(found.path[0].loss, Some(evaluated(&job, &initial)));
     let eval = last_line(&succeed(&["--backend", "cpu", "--json", "eval", &run, "--split", "train"]));
     assert_eq!(eval["loss"], summary["final_loss"]);
     assert_eq!(origin, eval["loss"].as_f64().map(|loss| loss as f32));
@@ -157,6 +162,12 @@ fn a_run_gets_its_landscape_and_a_report_that_shows_it() {
     for text in ["<h2>Loss landscape</h2>", "first component (", "<h2>Model</h2>", "<h2>Training examples</h2>"] {
         assert!(page.contains(text), "{text}");
     }
+    // Earlier versions did not record the initial weights.
+    std::fs::remove_file(place.path("run/weights/epoch-00000.safetensors")).unwrap();
+    let again = last_line(&succeed(&["--backend", "cpu", "--json", "landscape", &run, "--resolution", "3"]));
+    assert_eq!(again["epochs"], summary["epochs"]);
+    let found = Relief::load(&place.path("run")).unwrap().unwrap();
+    assert_eq!(found.path.iter().map(|point| point.epoch).collect::<Vec<_>>(), [1, 2, 3, 4]);
     // A file that is no landscape is named.
     std::fs::write(place.path("run/landscape.json"), "{").unwrap();
     assert!(Relief::load(&place.path("run")).unwrap_err().to_string().contains("landscape.json"));
@@ -174,8 +185,8 @@ fn runs_that_have_no_landscape_are_told_why() {
     };
     succeed(&[&train[..], &[&blank, "--set", "train.record=[]", "--epochs", "1"]].concat());
     says(&blank, &[&blank, "train.record", "weights"]);
-    succeed(&[&train[..], &[&run, "--epochs", "2"]].concat());
-    says(&run, &["2 epochs", "train.epochs"]);
+    succeed(&[&train[..], &[&run, "--epochs", "1"]].concat());
+    says(&run, &["2 moments", "train.epochs = 2"]);
     // Weights of another model, as the third epoch.
     let [wide, third] = ["wide", "run/weights/epoch-00003.safetensors"].map(|name| place.text(name));
     let layers = ["--layers", "13:tanh,10", "--epochs", "3"];
@@ -186,7 +197,7 @@ fn runs_that_have_no_landscape_are_told_why() {
     says(&run, &["epoch-00003.safetensors"]);
     // The same weights over and over.
     let first = place.path("run/weights/epoch-00001.safetensors");
-    for epoch in [2, 3] {
+    for epoch in [0, 2, 3] {
         std::fs::copy(&first, place.path(&format!("run/weights/epoch-{epoch:05}.safetensors"))).unwrap();
     }
     says(&run, &["0 directions"]);

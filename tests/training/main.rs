@@ -1,5 +1,6 @@
 //! Training on every backend, and the program as a user runs it.
 
+mod anywhere;
 mod binary;
 mod cases;
 mod cli_models;

@@ -243,7 +243,8 @@ fn recorded_norms_are_those_of_the_step() {
             trainer.set_parameters(0, &case.initial).unwrap();
             let mut story = story::Stories::new(1);
             trainer.train(&mut story).unwrap();
-            let before = std::iter::once(&case.initial).chain(&story.0[0].weights);
+            let before = &story.0[0].weights;
+            assert_eq!((before.len(), &before[0]), (6, &case.initial));
             let mut double = DoublePrecision::new(case.spec()).unwrap();
             assert_eq!(story.0[0].steps.len(), 5);
             for (step, weights) in story.0[0].steps.iter().zip(before) {

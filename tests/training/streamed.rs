@@ -267,6 +267,10 @@ batch = 30
     assert!(said.contains("train is streamed: 1.1 MiB in windows of 45.9 KiB, 2 batches each"), "{said}");
     assert!(said.contains("test is streamed: 5.2 MiB in windows of 784.0 KiB, 1 batch each"), "{said}");
     assert!(streamed == resident);
+    // A sweep says the same, once for runs that share the data.
+    let sweep = ["sweep", &recipe, "--set", "sweep.train.shuffle=[true, false]", "--data-memory", "512KiB"];
+    let said = text(&succeed(&[&sweep[..], &["--backend", "cpu", "--out", &place.text("sweep")]].concat()).stdout);
+    assert_eq!(said.matches("train is streamed: 1.1 MiB in windows of 45.9 KiB, 2 batches each").count(), 1, "{said}");
     let (code, error) = fail(&["train", &recipe, "--data-memory", "much"]);
     assert!(code == 2 && error.contains("--data-memory <SIZE>"), "{error}");
 }

@@ -5,9 +5,11 @@ use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Array, write_array};
 use gputrain::export::parameter_hash;
+use gputrain::graph::SourceBuffers;
 use gputrain::job::Job;
+use gputrain::model::Model;
 use gputrain::recipe::{Holdout, Recipe, RecipeText};
-use gputrain::sweep::{Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run};
+use gputrain::sweep::{Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run};
 use gputrain::train::{Member, Silent, Trainer, TrainerSpec};
 use std::fs;
 use std::path::Path;
@@ -90,7 +92,7 @@ pub struct Counter {
 }
 
 impl Watcher for Counter {
-    fn group(&mut self, entries: &[&gputrain::sweep::Entry], _: &gputrain::model::Model) {
+    fn group(&mut self, entries: &[&Entry], _: &Model, _: &[(&'static str, SourceBuffers)]) {
         self.groups.push(entries.len());
     }
 
@@ -379,6 +381,7 @@ fn the_command_prints_results_and_tells_what_is_wrong() {
         (&["sweep", "absent.toml"], "absent.toml"),
         (&["sweep", "s.toml", "--out", "o", "--set", "train.epochs=3"], "choose another --out"),
         (&["sweep", "s.toml", "--out", "q", "--side-by-side", "0"], "--side-by-side"),
+        (&["sweep", "s.toml", "--out", "q", "--lr", "0.3"], "--set 'sweep.optimizer.learning_rate=["),
         (&["sweep", "s.toml", "--out", "q", "--set", "sweep.metric=\"speed\""], "metric"),
     ] {
         let (code, _, error) = program(arguments, at);

@@ -1,9 +1,11 @@
 //! What a sweep tells of its trials, and what they log.
 
-use crate::sweep::{MLP, load, log, rows, run_in, write_data};
+use crate::sweep::{Counter, MLP, load, log, rows, run_in, write_data};
 use gputrain::backend::cpu::CpuBackend;
-use gputrain::sweep::results_table;
+use gputrain::data::{Array, write_array};
+use gputrain::sweep::{Options, results_table, run};
 use std::fs;
+use std::time::Instant;
 
 #[test]
 fn trials_that_end_up_guessing_are_counted() {
@@ -32,6 +34,31 @@ fn trials_that_end_up_guessing_are_counted() {
         assert!(page.contains(expected), "{expected}");
     }
     assert!(out.join("validation-accuracy.svg").is_file() && out.join("steps-gradient-norm.svg").is_file());
+}
+
+#[test]
+fn values_are_ranked_by_their_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let values: Vec<f32> = (0..40).map(|i| i as f32 / 8.0).collect();
+    for (name, shape) in [("x.npy", &[40, 1][..]), ("y.npy", &[40])] {
+        write_array(&folder.path().join(name), &Array::from_f32(shape, &values).unwrap()).unwrap();
+    }
+    let recipe = "name = \"line\"\n[data]\ntrain = { images = \"x.npy\", labels = \"y.npy\" }\nvalidation = 10\n\
+                  [model]\ninput = [1]\nlayers = 1\nloss = \"mse\"\n[train]\nepochs = 2";
+    let rates = "\"optimizer.learning_rate\" = [0.1, 0.01]";
+    let out = folder.path().join("out");
+    let options = Options { side_by_side: 2, started: Instant::now() };
+    let by_default = load(recipe, rates, folder.path()).unwrap();
+    let refused = run(&by_default, &CpuBackend::new(), &out, &options, &mut Counter::default()).unwrap_err();
+    let text = refused.to_string();
+    for part in ["metric = \"validation_accuracy\"", "targets of line are values", "sweep.metric = \"validation_loss\""]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!out.exists());
+    let by_loss = load(recipe, &format!("{rates}\nmetric = \"validation_loss\""), folder.path()).unwrap();
+    let (summary, _) = run_in(&by_loss, &CpuBackend::new(), &out, 2);
+    assert_eq!((summary.best, summary.diverged), (Some(0), 0));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! that cannot be read or written costs time, never an error. Only Vulkan has one; other drivers cache on their own.
 
 use super::device::Device;
+use crate::file::write_whole_with;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -66,15 +67,12 @@ fn load(file: &Path) -> Option<Vec<u8>> {
     (blake3::hash(data).as_bytes()[..] == *hash).then(|| data.to_vec())
 }
 
-/// Hash, then data; through a temporary file, so that a reader never sees half of it.
+/// Hash, then data.
 fn store(file: &Path, data: &[u8], hash: &blake3::Hash) -> std::io::Result<()> {
-    let directory = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
-    temporary.write_all(hash.as_bytes())?;
-    temporary.write_all(data)?;
-    temporary.persist(file)?;
-    Ok(())
+    write_whole_with(file, |out| {
+        out.write_all(hash.as_bytes())?;
+        out.write_all(data)
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::super::CliError;
 use super::list::{Does, Experiment, Figure, Of};
 use super::study::summary_file;
+use crate::file::FileError;
 use crate::report::trials_text;
 use serde::Serialize;
 use serde_json::Value;
@@ -48,7 +49,7 @@ fn summary(does: Does, folder: &Path) -> Result<Value, CliError> {
 }
 
 fn load(path: &Path) -> Result<Value, CliError> {
-    let text = std::fs::read_to_string(path).map_err(|error| CliError::io(path, error))?;
+    let text = std::fs::read_to_string(path).map_err(FileError::at(path))?;
     serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))
 }
 

@@ -3,8 +3,9 @@
 use super::super::CliError;
 use super::super::grad::{Check, Measured};
 use super::list::Experiment;
+use crate::file::write_whole;
 use crate::job::Job;
-use crate::report::{Block, Page, Section, Table, write_atomically};
+use crate::report::{Block, Page, Section, Table};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -60,7 +61,7 @@ pub(super) fn write(
     let text = serde_json::to_string_pretty(&found).map_err(|error| CliError::Failed(error.to_string()))?;
     page(experiment, job, &found).save(&folder.join("report.html"))?;
     // Last, because its presence says that all is there.
-    write_atomically(&folder.join("gradients.json"), text.as_bytes())?;
+    write_whole(&folder.join("gradients.json"), text.as_bytes())?;
     Ok(found)
 }
 

@@ -1,6 +1,7 @@
 //! The list of experiments.
 
 use super::super::CliError;
+use crate::file::FileError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -87,7 +88,7 @@ impl List {
     pub fn load(file: Option<&Path>) -> Result<List, CliError> {
         let (text, origin) = match file {
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| CliError::io(path, error))?;
+                let text = std::fs::read_to_string(path).map_err(FileError::at(path))?;
                 (text, path.display().to_string())
             }
             None => (BUNDLED.to_string(), "data/gallery.toml".to_string()),

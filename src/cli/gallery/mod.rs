@@ -8,7 +8,7 @@ mod study;
 
 use super::table::table;
 use super::{CliError, Context};
-use crate::report::write_atomically;
+use crate::file::write_whole;
 use clap::Args;
 use figures::Shown;
 use list::{Experiment, List};
@@ -154,7 +154,7 @@ fn write(studio: &Studio, list: &List, outcomes: &[(&Experiment, Outcome)], begu
     index::page(list, outcomes, studio.args.reduced, studio.out, &subtitle).save(&studio.out.join("index.html"))?;
     let text = serde_json::to_string_pretty(&summary(studio, outcomes, begun));
     let text = text.map_err(|error| CliError::Failed(error.to_string()))?;
-    Ok(write_atomically(&studio.out.join("gallery.json"), text.as_bytes())?)
+    Ok(write_whole(&studio.out.join("gallery.json"), text.as_bytes())?)
 }
 
 fn summary<'a>(studio: &Studio<'a>, outcomes: &'a [(&Experiment, Outcome)], begun: Instant) -> Summary<'a> {

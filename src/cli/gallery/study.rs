@@ -7,7 +7,9 @@ use super::GalleryArgs;
 use super::gradients::{Gradients, write};
 use super::list::{Does, Experiment};
 use crate::backend::Backend;
+use crate::data;
 use crate::export::load_parameters;
+use crate::file::FileError;
 use crate::job::Job;
 use crate::recipe::RecipeError;
 use crate::run::{RunError, RunFolder};
@@ -114,7 +116,7 @@ impl Studio<'_> {
             }
             // It was interrupted before there was anything to go on from.
             Ok(_) => {
-                std::fs::remove_dir_all(folder).map_err(|error| CliError::io(folder, error))?;
+                std::fs::remove_dir_all(folder).map_err(FileError::at(folder))?;
                 args.out = Some(folder.into());
             }
             Err(_) => args.out = Some(folder.into()),
@@ -132,7 +134,7 @@ impl Studio<'_> {
             Status::Missing(_) | Status::Failed(_) => return Ok(trained),
         }
         let args = LandscapeArgs::of(folder, self.args.data.as_deref());
-        landscape::run(&args, &self.context.of_a_part())?;
+        landscape::draw(&args, landscape::load(&args)?, self.backend, &self.context.of_a_part())?;
         Ok(Status::Done)
     }
 
@@ -182,6 +184,9 @@ impl Studio<'_> {
 
     /// A file that an experiment needs, where data is looked for.
     fn find(&self, file: &str) -> Option<PathBuf> {
+        if data::is_bundled(Path::new(file)) {
+            return Some(file.into());
+        }
         let folders = self.args.data.as_deref().into_iter().chain([Path::new(""), Path::new("data")]);
         folders.map(|folder| folder.join(file)).find(|path| path.is_file())
     }

@@ -80,8 +80,14 @@ fn input(item: &Item<'_>) -> Result<Vec<usize>, RecipeError> {
 
 /// The layers; `hidden` is the activation of those that name none, except the last one.
 fn layer_list(item: &Item<'_>, hidden: Option<Activation>) -> Result<Vec<LayerSpec>, RecipeError> {
-    if let Value::String(text) = &item.node.value {
-        return layers::parse_with(text, hidden.unwrap_or_default()).map_err(|error| item.conflict(error.to_string()));
+    let short = match &item.node.value {
+        Value::String(text) => Some(text.clone()),
+        // One dense layer: what is given without quotes reads as a number.
+        Value::Integer(units) => Some(units.to_string()),
+        _ => None,
+    };
+    if let Some(text) = short {
+        return layers::parse_with(&text, hidden.unwrap_or_default()).map_err(|error| item.conflict(error.to_string()));
     }
     let items = item.list("a list of layers, or the short form \"128:relu,10\"")?;
     if items.is_empty() {

@@ -152,6 +152,15 @@ impl Metric {
         self.is_accuracy()
     }
 
+    /// The loss on the same set.
+    pub fn loss(&self) -> Metric {
+        match self {
+            Metric::TrainLoss | Metric::TrainAccuracy => Metric::TrainLoss,
+            Metric::ValidationLoss | Metric::ValidationAccuracy => Metric::ValidationLoss,
+            Metric::TestLoss | Metric::TestAccuracy => Metric::TestLoss,
+        }
+    }
+
     /// True for the share of right answers.
     pub fn is_accuracy(&self) -> bool {
         matches!(self, Metric::TrainAccuracy | Metric::ValidationAccuracy | Metric::TestAccuracy)
@@ -165,7 +174,7 @@ pub enum Record {
     GradientNorms,
     /// Norm of every parameter, with each logged step.
     WeightNorms,
-    /// All weights after every epoch.
+    /// All weights: the initial ones, and those after every epoch.
     Weights,
     /// Loss and accuracy on the validation set, with each logged step or every `validate_every` steps.
     Validation,

@@ -1,0 +1,86 @@
+//! Files, and what is said of one that cannot be read or written.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// A file or folder that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct FileError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Turns what the system says into an error about `path`.
+    pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> FileError + '_ {
+        move |source| FileError { path: path.into(), source }
+    }
+}
+
+/// Writes a file so that a reader sees the old content or the new, never a part. Makes its folder if need be.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_whole_with(path, |out| out.write_all(bytes)).map_err(FileError::at(path))
+}
+
+/// As [`write_whole`], with what `write` writes. What must outlive a power cut, `write` flushes and syncs.
+pub(crate) fn write_whole_with<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&mut fs::File>) -> Result<(), E>,
+) -> Result<(), E> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".gputrain-");
+    #[cfg(unix)]
+    {
+        // As any other file: what the user's umask allows, not private as temporary files are.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    let mut out = BufWriter::with_capacity(1 << 16, file.as_file_mut());
+    write(&mut out)?;
+    out.flush()?;
+    drop(out);
+    file.persist(path).map_err(|failed| failed.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deeper").join("file");
+        write_whole(&path, b"old").unwrap();
+        let fails = |out: &mut BufWriter<&mut fs::File>| {
+            out.write_all(b"ne")?;
+            out.flush()?;
+            Err(io::Error::other("the disk is full"))
+        };
+        assert_eq!(write_whole_with(&path, fails).unwrap_err().to_string(), "the disk is full");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        write_whole(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        // Nothing else is left behind.
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), b"").unwrap();
+        let path = folder.path().join("file").join("inside");
+        let text = write_whole(&path, b"").unwrap_err().to_string();
+        assert!(text.starts_with(&path.display().to_string()), "{text}");
+    }
+}
