@@ -79,9 +79,11 @@ pub(super) fn train(
     let mut watcher = Watcher::new(recorder, context, trainer.total_steps(), job.recipe.train.epochs)?;
     let result = trainer.train(&mut watcher);
     let (recorder, last) = watcher.close();
-    recorder.finish()?;
+    let recorded = recorder.finish();
     let stop = result?;
     if stop == Stop::Interrupted {
+        // What could not be written stops a run, too.
+        recorded?;
         let at = folder.path().display();
         return Err(CliError::Interrupted(format!(
             "interrupted at step {} of {}; go on with: gputrain train --resume {at}",
@@ -89,7 +91,8 @@ pub(super) fn train(
             trainer.total_steps()
         )));
     }
-    conclude(&job, backend, trainer, &folder, last, context)
+    conclude(&job, backend, trainer, &folder, last, context)?;
+    Ok(recorded?)
 }
 
 /// The recipe of the command line, or of the run to go on with and its checkpoint.

@@ -117,7 +117,7 @@ pub(super) fn fast(args: &mut Args<f32>) {
         let result = &mut result[..rows * inputs];
         let output_gradient = MatRef::row_major(&output_gradient[model * rows * outputs..], rows, outputs);
         let weight = MatRef::row_major(&weight[model * p.parameter_stride as usize..], outputs, inputs);
-        gemm(output_gradient, weight, 0.0, MatMut::row_major(result, rows, inputs), Outputs::Summed);
+        gemm(output_gradient, weight, 0.0, MatMut::row_major(result, rows, inputs), Outputs::Neither);
         if kind == activation::LINEAR {
             return;
         }

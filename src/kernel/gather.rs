@@ -187,7 +187,7 @@ fn fast(args: &mut Args<f32>) {
     let worth = 8.0 * batch.len() as f64 >= threads::WORTH_BYTES;
     let pieces = indices.chunks_mut(PIECE).zip(batch.chunks_mut(PIECE * features)).enumerate();
     let one = |(i, (indices, batch)): (usize, (&mut [u32], &mut [f32]))| piece(i * PIECE, indices, batch);
-    if worth { threads::for_each(pieces, one) } else { pieces.for_each(one) }
+    threads::for_each_if(worth, pieces, one);
 }
 
 /// Rows that a thread takes at a time.

@@ -57,7 +57,6 @@ pub fn zip3_chunks(
 
 /// Runs `f(index, piece)` on pieces of `len` elements, on several threads when the `flops` of all of them pay for it.
 pub fn pieces(values: &mut [f32], len: usize, flops: f64, f: impl Fn(usize, &mut [f32]) + Sync) {
-    let pieces = values.chunks_mut(len).enumerate();
-    let one = |(index, piece): (usize, &mut [f32])| f(index, piece);
-    if flops >= threads::WORTH_FLOPS { threads::for_each(pieces, one) } else { pieces.for_each(one) }
+    let worth = flops >= threads::WORTH_FLOPS;
+    threads::for_each_if(worth, values.chunks_mut(len).enumerate(), |(index, piece)| f(index, piece));
 }

@@ -134,10 +134,13 @@ fn fast(args: &mut Args<f32>) {
                     let mut squares = [0.0; SLICE_ALIGNMENT];
                     let blocks = values.chunks(SLICE_ALIGNMENT).zip(weights.chunks(SLICE_ALIGNMENT));
                     for ((values, weights), &is_weight) in blocks.zip(is_weight) {
-                        if is_weight == 1 {
-                            add_squares(&mut squares, values, weights, twice_l2);
-                        } else if !weights_only {
-                            add_squares(&mut squares, values, weights, 0.0);
+                        match (is_weight == 1, with_l2) {
+                            (true, true) => add_squares(&mut squares, values, weights, |v, w| v + twice_l2 * w),
+                            // What is not asked for is not read: it may be infinite.
+                            (is_weight, _) if is_weight || !weights_only => {
+                                add_squares(&mut squares, values, weights, |v, _| v);
+                            }
+                            _ => {}
                         }
                     }
                     sums[index % count] += f64::from(sum(squares));
@@ -149,11 +152,11 @@ fn fast(args: &mut Args<f32>) {
     }
 }
 
-/// Adds `(value + decay * weight)^2` of a block; the last one may be shorter.
+/// Adds `x(value, weight)^2` of a block; the last one may be shorter.
 #[inline(always)]
-fn add_squares(squares: &mut [f32; SLICE_ALIGNMENT], values: &[f32], weights: &[f32], decay: f32) {
+fn add_squares(squares: &mut [f32; SLICE_ALIGNMENT], values: &[f32], weights: &[f32], x: impl Fn(f32, f32) -> f32) {
     let add = |square: &mut f32, value: f32, weight: f32| {
-        let x = value + decay * weight;
+        let x = x(value, weight);
         *square += x * x;
     };
     match (<&[f32; SLICE_ALIGNMENT]>::try_from(values), <&[f32; SLICE_ALIGNMENT]>::try_from(weights)) {

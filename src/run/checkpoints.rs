@@ -5,35 +5,54 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-/// The writing thread. When it falls behind, only the newest waiting checkpoint is written: it replaces the others.
+/// Where checkpoints go, and the thread that writes them once there is one to write. When it falls behind, only the newest
+/// waiting checkpoint is written: it replaces the others.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
-    queue: Option<Sender<Checkpoint>>,
-    thread: Option<JoinHandle<Result<(), CheckpointError>>>,
+    path: PathBuf,
+    writer: Option<Writer>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    queue: Sender<Checkpoint>,
+    thread: JoinHandle<Result<(), CheckpointError>>,
 }
 
 impl Checkpoints {
     pub(super) fn to(path: PathBuf) -> Checkpoints {
-        let (queue, waiting) = channel();
-        let thread = std::thread::spawn(move || write_all(&waiting, &path));
-        Checkpoints { queue: Some(queue), thread: Some(thread) }
+        Checkpoints { path, writer: None }
     }
 
-    /// Hands a checkpoint over. An error of the thread is reported by [`Checkpoints::finish`].
-    pub(super) fn write(&self, checkpoint: Checkpoint) {
-        if let Some(queue) = &self.queue {
-            let _ = queue.send(checkpoint);
+    /// Hands a checkpoint over; an error is seen by [`Checkpoints::have_failed`] and reported by [`Checkpoints::finish`].
+    /// Where the system gives no thread, writes it here.
+    pub(super) fn write(&mut self, checkpoint: Checkpoint) -> Result<(), CheckpointError> {
+        if self.writer.is_none() {
+            let (queue, waiting) = channel();
+            let path = self.path.clone();
+            let named = std::thread::Builder::new().name("checkpoints".into());
+            match named.spawn(move || write_all(&waiting, &path)) {
+                Ok(thread) => self.writer = Some(Writer { queue, thread }),
+                Err(_) => return checkpoint.save(&self.path),
+            }
         }
+        if let Some(writer) = &self.writer {
+            // Refused only by a thread that has failed, which says why when it is asked.
+            let _ = writer.queue.send(checkpoint);
+        }
+        Ok(())
+    }
+
+    /// Whether a checkpoint could not be written: the thread ends only then, as long as more may come.
+    pub(super) fn have_failed(&self) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.thread.is_finished())
     }
 
     /// Waits until everything is on disk.
     pub(super) fn finish(&mut self) -> Result<(), CheckpointError> {
-        self.queue = None;
-        match self.thread.take().map(JoinHandle::join) {
-            None | Some(Ok(Ok(()))) => Ok(()),
-            Some(Ok(Err(error))) => Err(error),
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-        }
+        let Some(Writer { queue, thread }) = self.writer.take() else { return Ok(()) };
+        drop(queue);
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

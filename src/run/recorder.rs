@@ -4,6 +4,7 @@ use super::checkpoints::Checkpoints;
 use super::{RunError, RunFolder};
 use crate::file::{FileError, write_whole};
 use crate::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};
+use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{File, OpenOptions};
@@ -77,13 +78,9 @@ impl Observer for Recorder {
     fn weights(&mut self, _: usize, epoch: u32, parameters: Vec<Vec<f32>>) {
         let name = format!("weights/epoch-{epoch:05}.safetensors");
         let tensors: Vec<(String, Vec<f32>)> = self.parameter_names.iter().cloned().zip(parameters).collect();
-        let views = tensors.iter().filter_map(|(name, values)| {
-            let bytes = bytemuck::cast_slice(values);
-            let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![values.len()], bytes);
-            view.ok().map(|view| (name.clone(), view))
-        });
         let path = self.folder.file(&name);
-        let bytes = safetensors::serialize(views, None).map_err(std::io::Error::other);
+        let views: Result<Vec<_>, _> = tensors.iter().map(view).collect();
+        let bytes = views.and_then(|views| safetensors::serialize(views, None)).map_err(std::io::Error::other);
         if let Err(error) = bytes.map_err(FileError::at(&path)).and_then(|bytes| write_whole(&path, &bytes)) {
             self.fail(error);
         }
@@ -93,12 +90,19 @@ impl Observer for Recorder {
         // What goes on from the checkpoint will not log these steps again.
         let result = self.steps.flush();
         self.note("steps.jsonl", result);
-        self.checkpoints.write(checkpoint);
+        if let Err(error) = self.checkpoints.write(checkpoint) {
+            self.error.get_or_insert(error.into());
+        }
     }
 
     fn interrupted(&mut self) -> bool {
-        self.error.is_some()
+        self.error.is_some() || self.checkpoints.have_failed()
     }
+}
+
+/// A tensor of one dimension, as safetensors wants it.
+fn view((name, values): &(String, Vec<f32>)) -> Result<(String, TensorView<'_>), SafeTensorError> {
+    Ok((name.clone(), TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(values))?))
 }
 
 fn line(file: &mut BufWriter<File>, value: &impl Serialize) -> std::io::Result<()> {

@@ -62,7 +62,10 @@ pub fn run(
     options: &Options,
     watcher: &mut dyn Watcher,
 ) -> Result<SweepSummary, SweepError> {
-    check_metric(sweep)?;
+    // The runs of a folder that is there have been checked; their data may be gone.
+    if !out.join(SWEEP_FILE).exists() {
+        check_metric(sweep)?;
+    }
     claim(out, sweep)?;
     let mut results = Results::open(out, sweep)?;
     let missing = results.missing();
@@ -97,6 +100,9 @@ pub fn run(
     Ok(summary)
 }
 
+/// The sweep's recipe, in its folder.
+const SWEEP_FILE: &str = "sweep.toml";
+
 /// Refuses an accuracy where answers are neither right nor wrong: for squared losses the data tells.
 fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
     let metric = sweep.spec.metric;
@@ -117,7 +123,7 @@ fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
 
 /// Makes the sweep's folder, or checks that it is this sweep's.
 fn claim(out: &Path, sweep: &Sweep) -> Result<(), SweepError> {
-    let path = out.join("sweep.toml");
+    let path = out.join(SWEEP_FILE);
     let text = sweep.recipe.to_toml();
     match std::fs::read_to_string(&path) {
         Ok(found) if found == text => Ok(()),

@@ -1,4 +1,4 @@
-//! Matrix products on the CPU: a safe face on the `gemm` crate.
+//! Matrix products on the CPU: a safe face on the `gemm` crate, and their pieces for several threads.
 
 use super::threads;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -72,8 +72,8 @@ pub enum Outputs {
     Rows,
     /// The columns: what a layer gives.
     Columns,
-    /// Neither.
-    Summed,
+    /// Neither of them.
+    Neither,
 }
 
 /// `c = a * b + beta * c`, on several threads where that pays (see [`threads::available`]); with `beta` 0 what `c` held is
@@ -146,13 +146,15 @@ fn pieces(m: usize, n: usize, outputs: Outputs) -> [usize; 2] {
         Outputs::Columns if n >= enough => false,
         _ => m > n,
     };
-    if by_rows { [piece(m, 8), n] } else { [m, piece(n, 16)] }
+    if by_rows { [piece(m, n, 8), n] } else { [m, piece(n, m, 16)] }
 }
 
-/// Length of the pieces of a side. One row or column alone would be summed in another way.
-fn piece(len: usize, unit: usize) -> usize {
+/// Length of the pieces of a side. None is so small that the library (`gemm` 0.19) sums it in another order than the whole:
+/// it has other ways for one row or column, and for results of at most 256 elements.
+fn piece(len: usize, other: usize, unit: usize) -> usize {
+    let small = |len: usize| len == 1 || other == 1 || len * other <= 256;
     let mut piece = threads::piece(len, unit);
-    while len > piece && len % piece == 1 {
+    while piece < len && (small(piece) || (!len.is_multiple_of(piece) && small(len % piece))) {
         piece += unit;
     }
     piece
@@ -182,7 +184,7 @@ mod tests {
             for (a_view, b_view) in [(plain[0], plain[1]), (plain[0], other[1]), (other[0], plain[1])] {
                 for beta in [0.0, 0.5] {
                     let mut result = if beta == 0.0 { vec![f32::NAN; m * n] } else { c.clone() };
-                    gemm(a_view, b_view, beta, MatMut::row_major(&mut result, m, n), Outputs::Summed);
+                    gemm(a_view, b_view, beta, MatMut::row_major(&mut result, m, n), Outputs::Neither);
                     for (i, x) in result.iter().enumerate() {
                         let sum: f32 = (0..k).map(|l| a[i / n * k + l] * b[l * n + i % n]).sum();
                         let want = sum + beta * c[i];
@@ -195,16 +197,21 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_changes_no_bit() {
-        for [m, n, k] in [
+        let shapes = [
             [300, 260, 700],
             [50, 64, 784],
             [64, 40, 784],
             [40, 784, 64],
             [100, 10, 784],
+            [32, 10, 784],
+            [33, 28, 784],
             [1000, 17, 1501],
             [17, 33, 1031],
             [9, 17, 2000],
-        ] {
+            [700, 1, 900],
+            [1, 700, 900],
+        ];
+        for [m, n, k] in shapes {
             let (a, b) = (matrix(m, k), matrix(n, k));
             let product = |outputs| {
                 let mut c = vec![0.0; m * n];
@@ -212,8 +219,12 @@ mod tests {
                 gemm(MatRef::row_major(&a, m, k), b, 0.0, MatMut::row_major(&mut c, m, n), outputs);
                 c
             };
-            for outputs in [Outputs::Rows, Outputs::Columns, Outputs::Summed] {
-                assert_eq!(threads::with_team(|| product(outputs)), product(outputs), "{m}x{n}x{k}, {outputs:?}");
+            let alone = product(Outputs::Neither);
+            for count in [2, 3, 4, 5, 8, 16] {
+                let team: &'static threads::Threads = Box::leak(Box::new(threads::Threads::new(count)));
+                for outputs in [Outputs::Rows, Outputs::Columns, Outputs::Neither] {
+                    assert_eq!(team.lead(|| product(outputs)), alone, "{m}x{n}x{k}, {outputs:?}, {count} threads");
+                }
             }
         }
     }
@@ -233,7 +244,7 @@ mod tests {
             MatRef::row_major(&a, 2, 3),
             0.0,
             MatMut::row_major(&mut c, 2, 2),
-            Outputs::Summed,
+            Outputs::Neither,
         );
     }
 }

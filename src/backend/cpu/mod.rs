@@ -62,7 +62,8 @@ impl Backend for CpuBackend {
     }
 
     fn prepare(&self, plan: Arc<Plan>) -> Result<Box<dyn Session>, BackendError> {
-        let wants_threads = plan.programs.iter().map(wants_threads).collect();
+        let fast = self.implementation == Implementation::Fast;
+        let wants_threads = plan.programs.iter().map(|program| fast && wants_threads(program)).collect();
         let counters = HostCounters { buffers_created: plan.buffers.len() as u64, ..HostCounters::default() };
         let machine = Machine::new(plan, self.implementation)?;
         Ok(Box::new(CpuSession { machine, wants_threads, counters, snapshots: HashMap::new(), next_ticket: 0 }))

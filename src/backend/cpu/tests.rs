@@ -78,13 +78,15 @@ fn f32_runs_flush_subnormals_and_f64_runs_keep_them() {
     let tiny = f32::MIN_POSITIVE / 4.0;
     for (rows, inputs, outputs) in [(1, 1, 1), (256, 128, 256)] {
         let (plan, [input, parameters, output], program) = dense(rows, inputs, outputs);
-        let mut session = CpuBackend::reference_only().prepare(plan.clone()).expect("a valid plan");
-        session.write(input, 0, bits(&vec![1.0; rows * inputs])).expect("fits");
-        session.write(parameters, 0, bits(&vec![tiny; inputs * outputs])).expect("fits");
-        session.run(program, 1).expect("runs");
-        let result = floats(session.read(plan.whole(output)).expect("in range"));
-        if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
-            assert!(result.iter().all(|&x| x == 0.0), "{rows}x{inputs}x{outputs}: {}", result[0]);
+        for backend in [CpuBackend::new(), CpuBackend::reference_only()] {
+            let mut session = backend.prepare(plan.clone()).expect("a valid plan");
+            session.write(input, 0, bits(&vec![1.0; rows * inputs])).expect("fits");
+            session.write(parameters, 0, bits(&vec![tiny; inputs * outputs])).expect("fits");
+            session.run(program, 1).expect("runs");
+            let result = floats(session.read(plan.whole(output)).expect("in range"));
+            if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+                assert!(result.iter().all(|&x| x == 0.0), "{rows}x{inputs}x{outputs}: {}", result[0]);
+            }
         }
     }
     let (plan, [input, parameters, output], program) = dense(1, 1, 1);

@@ -24,7 +24,7 @@ type Job<'a> = &'a (dyn Fn() + Sync);
 struct Line<T>(T);
 
 /// The helpers of whoever leads: a round's job is called by its leader and by every helper that finds a seat in time.
-/// A helper that the system has put aside is not waited for.
+/// A helper that the system has put aside before it took a seat is not waited for.
 #[derive(Debug, Default)]
 struct Team {
     /// Seats that are left in the round.
@@ -97,82 +97,106 @@ impl Team {
 }
 
 /// The team, its helpers, and who leads it.
-struct Threads {
+#[derive(Debug)]
+pub(super) struct Threads {
     team: Arc<Team>,
     helpers: Vec<Thread>,
     leader: Mutex<()>,
 }
 
-/// All threads; RAYON_NUM_THREADS, which also limits those that load data, limits them.
-fn threads() -> &'static Threads {
-    static THREADS: OnceLock<Threads> = OnceLock::new();
-    THREADS.get_or_init(|| {
-        let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
-        let count = asked.or_else(|| thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+impl Threads {
+    /// A leader and `count - 1` helpers, or as many as the system gives.
+    pub(super) fn new(count: usize) -> Threads {
         let team = Arc::new(Team::default());
         let start = |number: usize| {
             let team = team.clone();
             let helper = thread::Builder::new().name(format!("kernel {number}")).spawn(move || team.help());
             helper.ok().map(|handle| handle.thread().clone())
         };
-        // A system that gives fewer threads gets along with those.
         let helpers = (1..count).map_while(start).collect();
         Threads { team, helpers, leader: Mutex::new(()) }
+    }
+
+    fn count(&self) -> usize {
+        self.helpers.len() + 1
+    }
+
+    /// Runs `work` as the leader, if there is none; else without help.
+    pub(super) fn lead<R>(&'static self, work: impl FnOnce() -> R) -> R {
+        let guard = match self.leader.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return work(),
+        };
+        let _leading = Leading { team: &self.team, _guard: guard };
+        self.team.led.store(true, SeqCst);
+        self.helpers.iter().for_each(Thread::unpark);
+        let _team = CurrentTeam::set(Some(self));
+        work()
+    }
+}
+
+/// The leader's office, until it is dropped.
+struct Leading<'a> {
+    team: &'a Team,
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        self.team.led.store(false, SeqCst);
+    }
+}
+
+/// Helpers that are ever started.
+const MOST: usize = 256;
+
+/// All threads. RAYON_NUM_THREADS, which also limits those that load data, limits them.
+fn threads() -> &'static Threads {
+    static THREADS: OnceLock<Threads> = OnceLock::new();
+    THREADS.get_or_init(|| {
+        let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+        let count = asked.or_else(|| thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+        Threads::new(count.min(MOST))
     })
 }
 
 thread_local! {
-    /// Whether this thread leads the team and is not in a round.
-    static MAY_CALL: Cell<bool> = const { Cell::new(false) };
+    /// The team that this thread leads, unless it is in a round.
+    static TEAM: Cell<Option<&'static Threads>> = const { Cell::new(None) };
 }
 
-/// Sets [`MAY_CALL`] until it is dropped.
-struct MayCall {
-    before: bool,
+/// Sets [`TEAM`] until it is dropped.
+struct CurrentTeam {
+    before: Option<&'static Threads>,
 }
 
-impl MayCall {
-    fn set(value: bool) -> MayCall {
-        MayCall { before: MAY_CALL.replace(value) }
+impl CurrentTeam {
+    fn set(team: Option<&'static Threads>) -> CurrentTeam {
+        CurrentTeam { before: TEAM.replace(team) }
     }
 }
 
-impl Drop for MayCall {
+impl Drop for CurrentTeam {
     fn drop(&mut self) {
-        MAY_CALL.set(self.before);
+        TEAM.set(self.before);
     }
 }
 
 /// Number of threads that kernels use.
 pub fn count() -> usize {
-    threads().helpers.len() + 1
+    threads().count()
 }
 
 /// Runs `work`, whose kernels may use all threads. The threads have one leader at a time: work that comes while they are
 /// led stays on its own thread.
 pub fn with_team<R>(work: impl FnOnce() -> R) -> R {
-    let Threads { team, helpers, leader } = threads();
-    let guard = match leader.try_lock() {
-        Ok(guard) => guard,
-        Err(TryLockError::Poisoned(error)) => error.into_inner(),
-        Err(TryLockError::WouldBlock) => return work(),
-    };
-    struct Leading<'a>(&'a Team, #[expect(dead_code, reason = "held")] MutexGuard<'a, ()>);
-    impl Drop for Leading<'_> {
-        fn drop(&mut self) {
-            self.0.led.store(false, SeqCst);
-        }
-    }
-    let _leading = Leading(team, guard);
-    team.led.store(true, SeqCst);
-    helpers.iter().for_each(Thread::unpark);
-    let _may_call = MayCall::set(true);
-    work()
+    threads().lead(work)
 }
 
 /// How many threads the current kernel may use: all where [`with_team`] runs it, one elsewhere and inside a round.
 pub fn available() -> usize {
-    if MAY_CALL.get() { count() } else { 1 }
+    TEAM.get().map_or(1, Threads::count)
 }
 
 /// Calls `f` with every item, on all threads that are available; each takes the next item when it is through with one.
@@ -182,17 +206,23 @@ where
 {
     let items_at_most = items.size_hint().1.unwrap_or(usize::MAX);
     let seats = available().min(items_at_most).saturating_sub(1);
-    if seats == 0 {
-        return items.for_each(f);
-    }
+    let Some(threads) = TEAM.get().filter(|_| seats > 0) else { return items.for_each(f) };
     let items = Mutex::new(items);
     let next = || locked(&items).next();
-    let _serial = MayCall::set(false);
-    threads().team.round(seats, &|| {
+    let _alone = CurrentTeam::set(None);
+    threads.team.round(seats, &|| {
         while let Some(item) = next() {
             f(item);
         }
     });
+}
+
+/// As [`for_each`], on this thread alone where the items are not worth others.
+pub fn for_each_if<I>(worth: bool, items: I, f: impl Fn(I::Item) + Sync)
+where
+    I: Iterator + Send,
+{
+    if worth { for_each(items, f) } else { items.for_each(f) }
 }
 
 /// Length of the pieces that `len` elements are cut into, one for each thread: a multiple of `unit`.
@@ -210,11 +240,8 @@ pub fn for_each_model(
     f: impl Fn(usize, &mut [f32]) + Sync,
 ) {
     let parts = data.chunks_mut(stride.max(1)).take(models).enumerate();
-    if models >= available() && flops_each * models as f64 >= WORTH_FLOPS {
-        for_each(parts, |(model, part)| f(model, part));
-    } else {
-        parts.for_each(|(model, part)| f(model, part));
-    }
+    let worth = models >= available() && flops_each * models as f64 >= WORTH_FLOPS;
+    for_each_if(worth, parts, |(model, part)| f(model, part));
 }
 
 /// Elements that an elementwise pass takes at a time: they stay in the first-level cache.
@@ -225,9 +252,7 @@ pub fn for_each_rows(data: &mut [f32], columns: usize, f: impl Fn(usize, &mut [f
     let columns = columns.max(1);
     let rows = (BLOCK / columns).max(1);
     let worth = data.len() as f64 * 8.0 >= WORTH_BYTES;
-    let blocks = data.chunks_mut(rows * columns).enumerate();
-    let one = |(i, block): (usize, &mut [f32])| f(i * rows, block);
-    if worth { for_each(blocks, one) } else { blocks.for_each(one) }
+    for_each_if(worth, data.chunks_mut(rows * columns).enumerate(), |(i, block)| f(i * rows, block));
 }
 
 #[cfg(test)]
@@ -235,55 +260,84 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicU32;
 
+    /// Teams of several sizes, also larger than the machine; their helpers sleep when the test is over.
+    fn teams() -> impl Iterator<Item = &'static Threads> {
+        [1, 2, 3, 8].into_iter().map(|count| &*Box::leak(Box::new(Threads::new(count))))
+    }
+
     #[test]
     fn every_item_is_taken_once_also_when_many_lead() {
-        let lead = || {
-            for round in 0..2000 {
-                let mut values = vec![0u32; 1 + round % 7];
-                with_team(|| for_each(values.iter_mut().enumerate(), |(i, value)| *value += i as u32 + 1));
-                assert!(values.iter().enumerate().all(|(i, &value)| value == i as u32 + 1), "{values:?}");
+        for team in teams() {
+            let lead = || {
+                for round in 0..500 {
+                    let mut values = vec![0u32; 1 + round % 7];
+                    team.lead(|| for_each(values.iter_mut().enumerate(), |(i, value)| *value += i as u32 + 1));
+                    assert!(values.iter().enumerate().all(|(i, &value)| value == i as u32 + 1), "{values:?}");
+                }
+            };
+            thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(lead))));
+        }
+    }
+
+    #[test]
+    fn helpers_take_part() {
+        let team: &'static Threads = Box::leak(Box::new(Threads::new(3)));
+        let seen = Mutex::new(std::collections::HashSet::new());
+        // Items of the same round, until each thread has been seen.
+        team.lead(|| {
+            while locked(&seen).len() < 3 {
+                for_each(0..6, |_| {
+                    locked(&seen).insert(thread::current().id());
+                    thread::sleep(std::time::Duration::from_millis(1));
+                });
             }
-        };
-        thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(lead))));
+        });
     }
 
     #[test]
     fn rounds_inside_rounds_stay_on_their_thread() {
-        let sum = AtomicU32::new(0);
-        with_team(|| {
-            for_each(0..8u32, |i| {
-                assert_eq!(available(), 1);
-                for_each(0..i, |j| {
-                    sum.fetch_add(j, Relaxed);
+        for team in teams() {
+            let sum = AtomicU32::new(0);
+            team.lead(|| {
+                assert_eq!(available(), team.count());
+                for_each(0..8u32, |i| {
+                    assert!(available() == 1 || team.count() == 1);
+                    for_each(0..i, |j| {
+                        sum.fetch_add(j, Relaxed);
+                    });
                 });
+                assert_eq!(available(), team.count());
             });
-            assert_eq!(available(), count());
-        });
-        assert_eq!((sum.into_inner(), available()), ((0..8).map(|i| i * (i - 1) / 2).sum(), 1));
+            assert_eq!((sum.into_inner(), available()), ((0..8).map(|i| i * i.saturating_sub(1) / 2).sum(), 1));
+        }
     }
 
     #[test]
     fn a_panic_comes_back_to_the_leader_and_the_team_works_on() {
-        for bad in 0..50 {
-            let outcome = catch_unwind(|| with_team(|| for_each(0..50, |i| assert_ne!(i, bad, "the bad item"))));
-            let message = outcome.expect_err("one item panics");
-            assert!(message.downcast_ref::<String>().is_some_and(|m| m.contains("the bad item")));
-            let seen = AtomicU32::new(0);
-            with_team(|| {
-                for_each(0..50, |_| {
-                    seen.fetch_add(1, Relaxed);
-                })
-            });
-            assert_eq!(seen.into_inner(), 50);
+        for team in teams() {
+            for bad in 0..20 {
+                let outcome = catch_unwind(|| team.lead(|| for_each(0..20, |i| assert_ne!(i, bad, "the bad item"))));
+                let message = outcome.expect_err("one item panics");
+                assert!(message.downcast_ref::<String>().is_some_and(|m| m.contains("the bad item")));
+                let seen = AtomicU32::new(0);
+                team.lead(|| {
+                    for_each(0..20, |_| {
+                        seen.fetch_add(1, Relaxed);
+                    });
+                });
+                assert_eq!(seen.into_inner(), 20);
+            }
         }
     }
 
     #[test]
     fn pieces_cover_their_elements() {
-        assert_eq!(piece(100, 16), 112);
-        with_team(|| {
-            let len = piece(1000, 16);
-            assert!(len.is_multiple_of(16) && len * available() >= 1000);
-        });
+        for team in teams() {
+            assert_eq!(piece(100, 16), 112);
+            team.lead(|| {
+                let len = piece(1000, 16);
+                assert!(len.is_multiple_of(16) && len * available() >= 1000);
+            });
+        }
     }
 }
