@@ -1,7 +1,7 @@
 //! Holds every shader against its declaration: what naga reads from the WGSL, in every variant that a case uses, equals
 //! what the Rust file says.
 
-use gputrain::kernel::{Access, Element, Kernel, Needs, REGISTRY, shader_source, state};
+use gputrain::kernel::{Access, Element, Kernel, Needs, REGISTRY, UnitWorkgroup, shader_source, state};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Handle, Module, ScalarKind, StorageAccess, Type, TypeInner};
 use std::collections::BTreeSet;
@@ -107,27 +107,32 @@ fn storage_bindings_are_as_declared() {
 
 #[test]
 fn every_shader_has_one_entry_point_that_any_device_can_launch() {
-    for_every_variant(|_, _, module| {
+    for_every_variant(|_, constants, module| {
         let [entry] = &module.entry_points[..] else {
             return Err(format!("{} entry points", module.entry_points.len()));
         };
         ensure(entry.name == "main", || format!("the entry point is called {}", entry.name))?;
         let [x, y, z] = entry.workgroup_size;
         let threads = x * y * z;
-        ensure((1..=256).contains(&threads) && z <= 64, || format!("workgroups of {x}x{y}x{z} threads"))
+        ensure(z <= 64, || format!("workgroups of {x}x{y}x{z} threads"))?;
+        match UnitWorkgroup::of(constants) {
+            Some(taken) => ensure(threads == taken.threads, || format!("{threads} threads, not {taken:?}")),
+            None => ensure((1..=256).contains(&threads), || format!("{threads} threads, more than WebGPU promises")),
+        }
     });
 }
 
 #[test]
-fn workgroup_memory_fits_the_smallest_device() {
-    for_every_variant(|kernel, _, module| {
+fn workgroup_memory_is_what_it_is_planned_for_and_fits_the_smallest_device() {
+    for_every_variant(|_, constants, module| {
         let mut layouter = naga::proc::Layouter::default();
         layouter.update(module.to_ctx()).map_err(|e| e.to_string())?;
         let shared = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, v)| layouter[v.ty].size).sum();
-        // What has matrix units has 32 KiB.
-        let most = if kernel.needs == Needs::MatrixUnits { 32 << 10 } else { 16 << 10 };
-        ensure(bytes <= most, || format!("{bytes} bytes of workgroup memory, more than WebGPU promises"))
+        match UnitWorkgroup::of(constants) {
+            Some(taken) => ensure(bytes == taken.bytes, || format!("{bytes} bytes of workgroup memory, not {taken:?}")),
+            None => ensure(bytes <= 16 << 10, || format!("{bytes} bytes of workgroup memory, more than WebGPU promises")),
+        }
     });
 }
 
