@@ -13,13 +13,15 @@ use half::slice::HalfFloatSliceExt;
 /// A launch in f32, or on matrix units, as one of these units on a tile.
 fn on_units(launch: &Dispatch, units: MatrixUnits, tile: UnitTile) -> Option<Dispatch> {
     let kernel = of(launch.kernel, Needs::MatrixUnits)?;
-    let mut constants = units.constants(tile);
+    let width = if units.take_vectors() && matmul::is_in_vectors(launch) { 4 } else { 1 };
+    let mut constants = units.constants(tile, width);
     let others: Vec<_> = launch.constants.iter().copied().filter(|(name, _)| !is_tiling(name)).collect();
     constants.extend(others);
     let (m, n) = sides(launch);
     let splits = launch.grid[1] / (m as u32).div_ceil(launch.constant("TILE_M", 1));
-    let [columns, rows, models] = matmul::grid(units.sizes(tile), m, n, launch.grid[2] as usize);
-    Some(Dispatch { kernel, constants, grid: [columns, rows * splits, models], ..launch.clone() })
+    let [height, width] = units.sides(tile);
+    let (rows, columns) = ((m as u32).div_ceil(height), (n as u32).div_ceil(width));
+    Some(Dispatch { kernel, constants, grid: [columns, rows * splits, launch.grid[2]], ..launch.clone() })
 }
 
 /// A launch in f32 on the device's matrix units: on the largest tile that the device allows, that keeps it busy and that is
@@ -28,20 +30,19 @@ fn planned_on_units(launch: &Dispatch, limits: &Limits) -> Option<Dispatch> {
     let units = limits.matrix_units?;
     let on_tile = |tile| Some((tile, on_units(launch, units, tile)?));
     let allowed = |(_, launch): &(UnitTile, Dispatch)| limits.allow(launch.kernel, &launch.constants);
-    let mut tiles: Vec<_> = units.tiles().filter_map(on_tile).filter(allowed).collect();
+    let mut tiles: Vec<_> = units.planned().filter_map(on_tile).filter(allowed).collect();
     let (m, n) = sides(launch);
     let models = launch.grid[2] as usize;
-    let fits = |(tile, _): &(UnitTile, Dispatch)| {
-        matmul::fits(&units.sizes(*tile), m, n, models, limits.busy_workgroups)
-    };
+    let fits =
+        |(tile, _): &(UnitTile, Dispatch)| matmul::fits(units.sides(*tile), m, n, models, limits.busy_workgroups);
     let chosen = tiles.iter().rposition(fits).unwrap_or(0);
     (chosen < tiles.len()).then(|| tiles.swap_remove(chosen).1)
 }
 
 /// The constants of a tile, whatever multiplies it.
 fn is_tiling(name: &str) -> bool {
-    ["UNROLL", "MATRIX", "SUBGROUP", "SHARE"].contains(&name)
-        || ["TILE_", "THREAD_", "LOADS_", "FRAGMENTS"].iter().any(|start| name.starts_with(start))
+    ["UNROLL", "WIDTH", "STAGES", "MATRIX"].contains(&name)
+        || ["TILE_", "THREAD_", "LOADS_", "SUBGROUP", "FRAGMENTS_"].iter().any(|start| name.starts_with(start))
 }
 
 /// The kernels that compute one product: in f32, with rounded factors in registers, and on matrix units.
@@ -49,7 +50,11 @@ fn forms(kernel: &Kernel) -> Option<[&'static Kernel; 3]> {
     let forms: [[&'static Kernel; 3]; 3] = [
         [&dense_forward::KERNEL, &dense_forward_f16::KERNEL, &dense_forward_cooperative::KERNEL],
         [&dense_backward_input::KERNEL, &dense_backward_input_f16::KERNEL, &dense_backward_input_cooperative::KERNEL],
-        [&dense_backward_weight::KERNEL, &dense_backward_weight_f16::KERNEL, &dense_backward_weight_cooperative::KERNEL],
+        [
+            &dense_backward_weight::KERNEL,
+            &dense_backward_weight_f16::KERNEL,
+            &dense_backward_weight_cooperative::KERNEL,
+        ],
     ];
     forms.into_iter().find(|forms| forms.iter().any(|form| form.name == kernel.name))
 }
@@ -78,7 +83,8 @@ pub fn dispatch(launch: Dispatch, limits: &Limits) -> Dispatch {
 /// The variants of a launch in mixed precision: those that multiply as it does, in registers or on the same matrix units. The
 /// two round their sums differently, and a tuned run must end with the bits that it would have had.
 pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
-    let [Some(plain), Some(kernel)] = [Needs::Nothing, launch.kernel.needs].map(|needs| of(launch.kernel, needs)) else {
+    let [Some(plain), Some(kernel)] = [Needs::Nothing, launch.kernel.needs].map(|needs| of(launch.kernel, needs))
+    else {
         return Vec::new();
     };
     let units = MatrixUnits::KNOWN.into_iter().find(|units| units.fit(&launch.constants));

@@ -68,7 +68,8 @@ mod variants;
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
 pub use case::{Case, Contents};
 pub use dense_layers::{DenseLayer, DenseLayers};
-pub use matrix_units::{MatrixUnits, UnitWorkgroup};
+pub use matmul::Workgroup;
+pub use matrix_units::MatrixUnits;
 pub use source::shader_source;
 pub use variants::variants;
 

@@ -1,7 +1,7 @@
 //! Checks a plan before anything is allocated: internal consistency, and the limits of a device.
 
 use super::{Dispatch, Plan, SLICE_ALIGNMENT};
-use crate::kernel::{Access, Kernel, MatrixUnits, Needs, UnitWorkgroup};
+use crate::kernel::{Access, Kernel, MatrixUnits, Needs, Workgroup};
 use std::collections::HashMap;
 
 /// What a device allows.
@@ -48,18 +48,13 @@ impl Limits {
 impl Limits {
     /// Whether a kernel can run with these shader constants.
     pub fn allow(&self, kernel: &Kernel, constants: &[(&'static str, u32)]) -> bool {
-        match kernel.needs {
+        let needs = match kernel.needs {
             Needs::Nothing => true,
             Needs::F16 => self.f16,
-            Needs::MatrixUnits => {
-                let have = |needed: UnitWorkgroup| {
-                    needed.bytes <= self.workgroup_bytes && needed.threads <= self.workgroup_threads
-                };
-                self.f16
-                    && self.matrix_units.is_some_and(|units| units.fit(constants))
-                    && UnitWorkgroup::of(constants).is_some_and(have)
-            }
-        }
+            Needs::MatrixUnits => self.f16 && self.matrix_units.is_some_and(|units| units.fit(constants)),
+        };
+        let have = |taken: Workgroup| taken.bytes <= self.workgroup_bytes && taken.threads <= self.workgroup_threads;
+        needs && Workgroup::of(kernel, constants).is_none_or(have)
     }
 }
 

@@ -8,7 +8,7 @@ use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::graph::{BuildError, Fusion, NotFused};
 use gputrain::job::Job;
-use gputrain::kernel::{MatrixUnits, Needs, UnitWorkgroup, state};
+use gputrain::kernel::{MatrixUnits, Needs, Workgroup, state};
 use gputrain::recipe::Precision;
 use gputrain::train::{Checkpoint, Member, Silent, Stop, TrainError, Trainer};
 
@@ -214,7 +214,7 @@ fn products_are_planned_the_best_way_that_the_device_has() {
 #[test]
 fn a_launch_never_takes_more_of_a_workgroup_than_the_device_has() {
     let mut job = workload("mnist-mlp-adam", 200);
-    job.recipe.train.precision = Precision::Mixed;
+    job.recipe.precision = Precision::Mixed;
     let members = [Member::of(&job.recipe)];
     let mut largest = Vec::new();
     for units in [MatrixUnits { matrix: 16, subgroup: 32 }, MatrixUnits { matrix: 16, subgroup: 64 }] {
@@ -227,9 +227,11 @@ fn a_launch_never_takes_more_of_a_workgroup_than_the_device_has() {
             let launches = trainer.step_program().dispatches.iter();
             let products: Vec<_> = launches.filter(|d| d.kernel.name.starts_with("dense_")).collect();
             assert!(products.iter().all(|d| d.kernel.needs != Needs::Nothing));
-            let on_units: Vec<_> = products.iter().filter_map(|d| UnitWorkgroup::of(&d.constants)).collect();
-            assert!(on_units.iter().all(|taken| taken.bytes <= bytes && taken.threads <= threads), "{on_units:?}");
-            largest.push(on_units.iter().map(|taken| taken.bytes).max());
+            let on_units: Vec<_> = products.iter().filter(|d| d.kernel.needs == Needs::MatrixUnits).collect();
+            let taken = on_units.iter().map(|d| Workgroup::of(d.kernel, &d.constants).unwrap());
+            let taken: Vec<_> = taken.collect();
+            assert!(taken.iter().all(|taken| taken.bytes <= bytes && taken.threads <= threads), "{taken:?}");
+            largest.push(taken.iter().map(|taken| taken.bytes).max());
         }
     }
     // A smaller tile, or registers where none is small enough.
