@@ -193,4 +193,25 @@ mod tests {
         assert_eq!(round_all(&values), expected);
         assert!(round_all(&[f32::NAN])[0].is_nan());
     }
+
+    #[test]
+    fn every_tile_of_known_units_is_in_the_cases() {
+        let kernels = [
+            &dense_forward_cooperative::KERNEL,
+            &dense_backward_input_cooperative::KERNEL,
+            &dense_backward_weight_cooperative::KERNEL,
+        ];
+        for kernel in kernels {
+            let cases = (kernel.cases)();
+            for units in MatrixUnits::KNOWN {
+                for (tile, width) in units.tiles().flat_map(|tile| [(tile, 1), (tile, 4)]) {
+                    if width == 1 || units.take_vectors() {
+                        let wanted = units.constants(tile, width);
+                        let has = |case: &Case| wanted.iter().all(|c| case.dispatch.constants.contains(c));
+                        assert!(cases.iter().any(has), "{kernel:?}: {units:?}, {tile:?}, loads of {width}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -52,7 +52,7 @@ impl Access {
     /// Whether the two are to different arrays of an array of two.
     fn is_elsewhere(&self, other: &Access) -> bool {
         let (Some(mine), Some(others)) = (&self.part, &other.part) else { return false };
-        let opposite = |part: &str| format!("Subtract(Literal(U32(1)), {part})");
+        let opposite = |part: &str| format!("Subtract(U32(1), {part})");
         *mine == opposite(others) || *others == opposite(mine)
     }
 }
@@ -116,6 +116,18 @@ impl<'a> Walk<'a> {
                 }
                 Statement::Block(inner) => self.block(frame, inner, divergent, guarded),
                 Statement::If { condition, accept, reject } => {
+                    // One that the shader's constants decide is no branch.
+                    match self.value(frame, *condition).text.as_str() {
+                        "Bool(true)" => {
+                            self.block(frame, accept, divergent, guarded);
+                            continue;
+                        }
+                        "Bool(false)" => {
+                            self.block(frame, reject, divergent, guarded);
+                            continue;
+                        }
+                        _ => {}
+                    }
                     let divergent = divergent || self.value(frame, *condition).varies;
                     self.branches(frame, &[accept, reject], divergent);
                 }
