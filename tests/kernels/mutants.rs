@@ -89,11 +89,10 @@ fn is_noticed(backend: &dyn Backend, job: &Job, groups: &Groups) -> bool {
 /// of them are when GPUTRAIN_ALL_MUTANTS is 1, which takes half an hour, and is due when the shader changes.
 const SAMPLED: (&str, usize) = ("fused_forward_backward", 8);
 
-/// The mutants to try. GPUTRAIN_MUTANTS names the kernels, or a part of their names, to try those of these alone.
+/// The mutants to try. GPUTRAIN_MUTANTS is a part of a kernel's name, or of a line, to try those with it alone.
 fn sample(jobs: Vec<Job>) -> Vec<Job> {
     if let Ok(part) = std::env::var("GPUTRAIN_MUTANTS") {
-        let is_meant = |job: &Job| job.broken.iter().any(|(kernel, _)| kernel.name.contains(&part));
-        return jobs.into_iter().filter(is_meant).collect();
+        return jobs.into_iter().filter(|job| job.name().contains(&part)).collect();
     }
     if std::env::var("GPUTRAIN_ALL_MUTANTS").is_ok_and(|v| v == "1") {
         return jobs;
