@@ -1,6 +1,6 @@
 //! Measures, on the device at hand, the variants in which a plan's products could be launched, and keeps the fastest.
 //!
-//! The planner chooses a variant by a rule that suits most GPUs. Tuning replaces the rule by a measurement: [`measure`]
+//! The planner chooses a variant by a rule that suits most GPUs. Tuning replaces the rule by a measurement: [`measure()`]
 //! times every variant of a launch at its own shape, leaves out those that do not compute what the CPU computes, and
 //! [`Tuning`] remembers the winner. A plan is planned as ever; [`Tuning::applied`] then exchanges its launches.
 
