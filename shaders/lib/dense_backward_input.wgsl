@@ -11,8 +11,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(1) var<storage, read> output_gradient: array<Taken>;
+@group(0) @binding(2) var<storage, read> weight: array<Taken>;
 @group(0) @binding(3) var<storage, read> saved: array<f32>;
 @group(0) @binding(4) var<storage, read_write> input_gradient: array<f32>;
 
@@ -22,18 +22,29 @@ const ACTIVATION = 0u;
 
 var<private> model: u32;
 
-fn a_at(row: u32, k: u32) -> f32 {
+fn a_at(row: u32, k: u32) -> Taken {
     if row < params.rows && k < params.outputs {
-        return output_gradient[(model * params.rows + row) * params.outputs + k];
+        return output_gradient[((model * params.rows + row) * params.outputs + k) / WIDTH];
     }
-    return 0.0;
+    return Taken();
 }
 
-fn b_at(k: u32, column: u32) -> f32 {
+fn b_at(k: u32, column: u32) -> Taken {
     if column < params.inputs && k < params.outputs {
-        return weight[model * params.parameter_stride + k * params.inputs + column];
+        return weight[(model * params.parameter_stride + k * params.inputs + column) / WIDTH];
     }
-    return 0.0;
+    return Taken();
+}
+
+fn finish(row: u32, column: u32, sum: f32) {
+    if row < params.rows && column < params.inputs {
+        let at = (model * params.rows + row) * params.inputs + column;
+        var gradient = sum;
+        if ACTIVATION != LINEAR {
+            gradient *= activation_gradient(saved[at], ACTIVATION);
+        }
+        input_gradient[at] = gradient;
+    }
 }
 
 @compute @workgroup_size(THREADS)
@@ -44,24 +55,5 @@ fn main(
 ) {
     model = group.z;
     let tile = rastered(group, groups);
-    let first_row = tile.y * TILE_M;
-    let first_column = tile.x * TILE_N;
-    multiply_tile(first_row, first_column, params.outputs, thread);
-
-    // unroll
-    for (var i = 0u; i < THREAD_M; i++) {
-        let row = first_row + own_row(thread, i);
-        // unroll
-        for (var j = 0u; j < THREAD_N; j++) {
-            let column = first_column + own_column(thread, j);
-            if row < params.rows && column < params.inputs {
-                let at = (model * params.rows + row) * params.inputs + column;
-                var gradient = sums[i * THREAD_N + j];
-                if ACTIVATION != LINEAR {
-                    gradient *= activation_gradient(saved[at], ACTIVATION);
-                }
-                input_gradient[at] = gradient;
-            }
-        }
-    }
+    compute_tile(tile.y * TILE_M, tile.x * TILE_N, params.outputs, thread);
 }

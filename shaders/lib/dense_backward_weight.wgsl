@@ -17,29 +17,37 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(2) var<storage, read> input: array<f32>;
+@group(0) @binding(1) var<storage, read> output_gradient: array<Taken>;
+@group(0) @binding(2) var<storage, read> input: array<Taken>;
 @group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
 
 var<private> model: u32;
 // The split's rows: from split_first up to split_end.
 var<private> split_first: u32;
 var<private> split_end: u32;
+// Where its sums start.
+var<private> base: u32;
 
-fn a_at(row: u32, depth: u32) -> f32 {
+fn a_at(row: u32, depth: u32) -> Taken {
     let k = split_first + depth;
     if row < params.outputs && k < split_end {
-        return output_gradient[(model * params.rows + k) * params.outputs + row];
+        return output_gradient[((model * params.rows + k) * params.outputs + row) / WIDTH];
     }
-    return 0.0;
+    return Taken();
 }
 
-fn b_at(depth: u32, column: u32) -> f32 {
+fn b_at(depth: u32, column: u32) -> Taken {
     let k = split_first + depth;
     if column < params.inputs && k < split_end {
-        return input[model * params.input_stride + k * params.inputs + column];
+        return input[(model * params.input_stride + k * params.inputs + column) / WIDTH];
     }
-    return 0.0;
+    return Taken();
+}
+
+fn finish(row: u32, column: u32, sum: f32) {
+    if row < params.outputs && column < params.inputs {
+        gradient[base + row * params.inputs + column] = sum;
+    }
 }
 
 @compute @workgroup_size(THREADS)
@@ -54,22 +62,9 @@ fn main(
     let split = tile.y / row_tiles;
     split_first = split * params.split_rows;
     split_end = min(split_first + params.split_rows, params.rows);
+    base = model * params.parameter_stride + split * params.split_stride;
     let first_row = (tile.y % row_tiles) * TILE_M;
-    let first_column = tile.x * TILE_N;
-    multiply_tile(first_row, first_column, split_end - split_first, thread);
-
-    let base = model * params.parameter_stride + split * params.split_stride;
-    // unroll
-    for (var i = 0u; i < THREAD_M; i++) {
-        let row = first_row + own_row(thread, i);
-        // unroll
-        for (var j = 0u; j < THREAD_N; j++) {
-            let column = first_column + own_column(thread, j);
-            if row < params.outputs && column < params.inputs {
-                gradient[base + row * params.inputs + column] = sums[i * THREAD_N + j];
-            }
-        }
-    }
+    compute_tile(first_row, tile.x * TILE_N, split_end - split_first, thread);
     if ROW_SUMS == 1u && tile.x == 0u && thread < TILE_M && first_row + thread < params.outputs {
         gradient[base + params.bias_offset + first_row + thread] = row_sum;
     }

@@ -12,8 +12,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Taken>;
+@group(0) @binding(2) var<storage, read> weight: array<Taken>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> output: array<f32>;
 
@@ -24,18 +24,28 @@ const BIAS = 1u;
 
 var<private> model: u32;
 
-fn a_at(row: u32, k: u32) -> f32 {
+fn a_at(row: u32, k: u32) -> Taken {
     if row < params.rows && k < params.inputs {
-        return input[model * params.input_stride + row * params.inputs + k];
+        return input[(model * params.input_stride + row * params.inputs + k) / WIDTH];
     }
-    return 0.0;
+    return Taken();
 }
 
-fn b_at(k: u32, column: u32) -> f32 {
+fn b_at(k: u32, column: u32) -> Taken {
     if column < params.outputs && k < params.inputs {
-        return weight[model * params.parameter_stride + column * params.inputs + k];
+        return weight[(model * params.parameter_stride + column * params.inputs + k) / WIDTH];
     }
-    return 0.0;
+    return Taken();
+}
+
+fn finish(row: u32, column: u32, sum: f32) {
+    if row < params.rows && column < params.outputs {
+        var z = sum;
+        if BIAS == 1u {
+            z += bias[model * params.parameter_stride + column];
+        }
+        output[(model * params.rows + row) * params.outputs + column] = activate(z, ACTIVATION);
+    }
 }
 
 @compute @workgroup_size(THREADS)
@@ -46,23 +56,5 @@ fn main(
 ) {
     model = group.z;
     let tile = rastered(group, groups);
-    let first_row = tile.y * TILE_M;
-    let first_column = tile.x * TILE_N;
-    multiply_tile(first_row, first_column, params.inputs, thread);
-
-    // unroll
-    for (var i = 0u; i < THREAD_M; i++) {
-        let row = first_row + own_row(thread, i);
-        // unroll
-        for (var j = 0u; j < THREAD_N; j++) {
-            let column = first_column + own_column(thread, j);
-            if row < params.rows && column < params.outputs {
-                var z = sums[i * THREAD_N + j];
-                if BIAS == 1u {
-                    z += bias[model * params.parameter_stride + column];
-                }
-                output[(model * params.rows + row) * params.outputs + column] = activate(z, ACTIVATION);
-            }
-        }
-    }
+    compute_tile(tile.y * TILE_M, tile.x * TILE_N, params.inputs, thread);
 }

@@ -1,14 +1,15 @@
 // One workgroup's tile of a matrix product, C[row, column] = sum over k of A[row, k] * B[k, column].
 //
-// The including shader defines `a_at(row, k)` and `b_at(k, column)`, which return 0 outside their matrices. Tiles of A
-// and B are staged through workgroup memory, the next ones already on their way in registers; every thread keeps
-// THREAD_M x THREAD_N sums in registers.
+// The including shader defines `a_at(row, k)` and `b_at(k, column)`, which return the WIDTH elements from there on that lie next
+// to each other in memory, or zeros outside their matrices. Tiles of A and B are staged through workgroup memory, the next
+// ones already on their way in registers. What multiplies them defines THREADS, the type Staged, and `place_a(part, m, k,
+// taken)` and `place_b(part, k, n, taken)`, which put elements into a part of the workgroup memory.
 const TILE_M = 32u;
 const TILE_N = 32u;
 const TILE_K = 16u;
-const THREAD_M = 2u;
-const THREAD_N = 2u;
-// Elements of a tile of A, and of B, that each thread loads.
+// Elements that a thread loads at a time: 1 or 4, which makes vectors of the types below.
+const WIDTH = 1u;
+// Times that each thread loads from A, and from B, for a tile.
 const LOADS_A = 2u;
 const LOADS_B = 2u;
 // 1: the loops marked below are written out: compilers then keep the arrays in registers and overlap loads with sums.
@@ -18,49 +19,59 @@ const A_K_CONTIGUOUS = 1u;
 const B_K_CONTIGUOUS = 1u;
 // 1: also sum the rows of A, into `row_sum` of the threads below TILE_M.
 const ROW_SUMS = 0u;
+// Parts of the workgroup memory. 2: one is filled while the other is multiplied, which saves a barrier for each tile.
+const STAGES = 1u;
 
-const THREADS_M = TILE_M / THREAD_M;
-const THREADS_N = TILE_N / THREAD_N;
-const THREADS = THREADS_M * THREADS_N;
+alias Taken = f32; // WIDTH of them
+alias Placed = Staged; // WIDTH of them
 
-var<workgroup> tile_a: array<Staged, TILE_K * TILE_M>;
-var<workgroup> tile_b: array<Staged, TILE_K * TILE_N>;
-var<private> next_a: array<f32, LOADS_A>;
-var<private> next_b: array<f32, LOADS_B>;
-var<private> sums: array<f32, THREAD_M * THREAD_N>;
+var<private> next_a: array<Taken, LOADS_A>;
+var<private> next_b: array<Taken, LOADS_B>;
 var<private> row_sum: f32;
+
+// The place (x, y) in its tile of a thread's load, where the tile is `width` wide along x, the contiguous direction.
+fn place_of(load: u32, width: u32, thread: u32) -> vec2<u32> {
+    let first = (thread + load * THREADS) * WIDTH;
+    return vec2(first % width, first / width);
+}
+
+fn place_in_a(load: u32, thread: u32) -> vec2<u32> {
+    if A_K_CONTIGUOUS == 1u {
+        return place_of(load, TILE_K, thread).yx;
+    }
+    return place_of(load, TILE_M, thread);
+}
+
+fn place_in_b(load: u32, thread: u32) -> vec2<u32> {
+    if B_K_CONTIGUOUS == 1u {
+        return place_of(load, TILE_K, thread);
+    }
+    return place_of(load, TILE_N, thread).yx;
+}
 
 fn fetch_tiles(first_row: u32, first_column: u32, first_k: u32, thread: u32) {
     // unroll
     for (var l = 0u; l < LOADS_A; l++) {
-        let i = thread + l * THREADS;
-        let m = select(i % TILE_M, i / TILE_K, A_K_CONTIGUOUS == 1u);
-        let k = select(i / TILE_M, i % TILE_K, A_K_CONTIGUOUS == 1u);
-        next_a[l] = a_at(first_row + m, first_k + k);
+        let place = place_in_a(l, thread);
+        next_a[l] = a_at(first_row + place.x, first_k + place.y);
     }
     // unroll
     for (var l = 0u; l < LOADS_B; l++) {
-        let i = thread + l * THREADS;
-        let n = select(i % TILE_N, i / TILE_K, B_K_CONTIGUOUS == 1u);
-        let k = select(i / TILE_N, i % TILE_K, B_K_CONTIGUOUS == 1u);
-        next_b[l] = b_at(first_k + k, first_column + n);
+        let place = place_in_b(l, thread);
+        next_b[l] = b_at(first_k + place.x, first_column + place.y);
     }
 }
 
-fn stage_tiles(thread: u32) {
+fn stage_tiles(part: u32, thread: u32) {
     // unroll
     for (var l = 0u; l < LOADS_A; l++) {
-        let i = thread + l * THREADS;
-        let m = select(i % TILE_M, i / TILE_K, A_K_CONTIGUOUS == 1u);
-        let k = select(i / TILE_M, i % TILE_K, A_K_CONTIGUOUS == 1u);
-        tile_a[k * TILE_M + m] = Staged(next_a[l]);
+        let place = place_in_a(l, thread);
+        place_a(part, place.x, place.y, next_a[l]);
     }
     // unroll
     for (var l = 0u; l < LOADS_B; l++) {
-        let i = thread + l * THREADS;
-        let n = select(i % TILE_N, i / TILE_K, B_K_CONTIGUOUS == 1u);
-        let k = select(i / TILE_N, i % TILE_K, B_K_CONTIGUOUS == 1u);
-        tile_b[k * TILE_N + n] = Staged(next_b[l]);
+        let place = place_in_b(l, thread);
+        place_b(part, place.x, place.y, next_b[l]);
     }
 }
 

@@ -41,8 +41,11 @@ impl TuneArgs {
 /// The constants that tell variants apart.
 fn variant(dispatch: &Dispatch) -> String {
     let sizes = ["TILE_M", "TILE_N", "TILE_K", "COLUMNS", "PIXELS"];
-    let of = |name| dispatch.constants.iter().find(|(n, _)| *n == name).map(|(_, value)| value.to_string());
-    sizes.into_iter().filter_map(of).collect::<Vec<_>>().join("x")
+    let of = |name| dispatch.constants.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+    let size = sizes.into_iter().filter_map(of).map(|value| value.to_string()).collect::<Vec<_>>().join("x");
+    let more = [("SUBGROUPS", "subgroups"), ("STAGES", "stages"), ("WIDTH", "wide")];
+    let more = more.into_iter().filter_map(|(name, what)| Some((of(name).filter(|value| *value > 1)?, what)));
+    more.fold(size, |text, (value, what)| format!("{text} {value} {what}"))
 }
 
 fn us(seconds: Option<f64>) -> String {
@@ -50,7 +53,7 @@ fn us(seconds: Option<f64>) -> String {
 }
 
 fn seconds_of(measured: &Measured, dispatch: &Dispatch) -> Option<f64> {
-    measured.variants.iter().find(|(d, _)| variant(d) == variant(dispatch)).and_then(|(_, t)| t.clone().ok())
+    measured.variants.iter().find(|(d, _)| d.constants == dispatch.constants).and_then(|(_, t)| t.clone().ok())
 }
 
 fn row(measured: &Measured) -> Vec<String> {
@@ -61,8 +64,8 @@ fn row(measured: &Measured) -> Vec<String> {
 
 fn describe(measured: &Measured) -> String {
     let one = |(dispatch, time): &(Dispatch, Result<f64, String>)| match time {
-        Ok(seconds) => format!("  {:12} {:10.1} us", variant(dispatch), seconds * 1e6),
-        Err(wrong) => format!("  {:12} is wrong here, and left out: {wrong}", variant(dispatch)),
+        Ok(seconds) => format!("  {:36} {:10.1} us", variant(dispatch), seconds * 1e6),
+        Err(wrong) => format!("  {:36} is wrong here, and left out: {wrong}", variant(dispatch)),
     };
     let lines: Vec<String> = measured.variants.iter().map(one).collect();
     format!("{} ({})\n{}", measured.planned.label, measured.planned.kernel.name, lines.join("\n"))

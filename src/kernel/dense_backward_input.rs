@@ -75,7 +75,7 @@ pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
     let (shape, activation) = (launch.shape(), launch.constant("ACTIVATION", 0));
     let models = launch.grid[2] as usize;
     let with = |tiles| dispatch(launch.label.clone(), shape, models, activation, tiles, operands);
-    matmul::VARIANTS.map(with).to_vec()
+    matmul::variants(with)
 }
 
 pub(super) fn reference<T: Real>(args: &mut Args<T>) {
@@ -142,7 +142,7 @@ fn cases() -> Vec<Case> {
         for (variant, tiles) in matmul::VARIANTS.into_iter().enumerate() {
             let kind = ((index + variant) % 7) as u32;
             let scale = if index % 3 == 2 { 1000.0 } else { 1.0 };
-            let stride = inputs * outputs + 3;
+            let stride = inputs * outputs + 4;
             let contents = vec![
                 Contents::random(models * rows * outputs, scale, 1),
                 Contents::random((models - 1) * stride + inputs * outputs, 1.0, 2),
@@ -158,8 +158,8 @@ fn cases() -> Vec<Case> {
                 outputs: outputs as u32,
                 parameter_stride: stride as u32,
             };
-            let dispatch = dispatch("case", shape, models, kind, tiles, operands);
-            let name = format!("{models}x{rows}x{inputs}x{outputs} activation {kind} tiles {tiles:?}");
+            let (dispatch, form) = matmul::nth_form(dispatch("case", shape, models, kind, tiles, operands), index);
+            let name = format!("{models}x{rows}x{inputs}x{outputs} activation {kind} tiles {tiles:?}{form}");
             cases.push(Case { name, dispatch, contents });
         }
     }

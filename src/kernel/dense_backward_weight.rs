@@ -174,7 +174,7 @@ pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
         scratch: None,
     };
     let models = launch.grid[2] as usize;
-    matmul::VARIANTS.map(|tiles| dispatch(launch.label.clone(), layer, models, tiles, operands)).to_vec()
+    matmul::variants(|tiles| dispatch(launch.label.clone(), layer, models, tiles, operands))
 }
 
 impl Params {
@@ -285,8 +285,9 @@ fn cases() -> Vec<Case> {
                 scratch: Some(s[2]),
             };
             let dispatch = dispatches("case", layer, models, tiles, operands).swap_remove(0);
+            let (dispatch, form) = matmul::nth_form(dispatch, index);
             let (bias, name) = (layer.bias, format!("{models}x{rows}x{inputs}x{outputs}"));
-            let name = format!("{name} bias {bias}, splits of {split_rows}, tiles {tiles:?}");
+            let name = format!("{name} bias {bias}, splits of {split_rows}, tiles {tiles:?}{form}");
             cases.push(Case { name, dispatch, contents });
         }
     }

@@ -80,7 +80,7 @@ pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
     let (shape, activation) = (launch.shape(), launch.constant("ACTIVATION", 0));
     let models = launch.grid[2] as usize;
     let with = |tiles| dispatch(launch.label.clone(), shape, models, activation, tiles, operands);
-    matmul::VARIANTS.map(with).to_vec()
+    matmul::variants(with)
 }
 
 pub(super) fn reference<T: Real>(args: &mut Args<T>) {
@@ -170,7 +170,8 @@ fn cases() -> Vec<Case> {
             };
             let mut dispatch = dispatch("case", shape, models, kind, tiles, operands);
             dispatch.slices = s;
-            let name = format!("{models}x{rows}x{inputs}x{outputs} activation {kind} tiles {tiles:?}");
+            let (dispatch, form) = matmul::nth_form(dispatch, index);
+            let name = format!("{models}x{rows}x{inputs}x{outputs} activation {kind} tiles {tiles:?}{form}");
             cases.push(Case { name, dispatch, contents });
         }
     }

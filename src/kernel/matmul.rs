@@ -1,5 +1,8 @@
 //! What the dense kernels share: the choice of tiles, and the shader constants of `shaders/lib/matmul_tile.wgsl`.
 
+use super::{Kernel, Needs};
+use crate::plan::Dispatch;
+
 /// Tile sizes of one variant: (rows, columns, depth, rows per thread, columns per thread).
 pub type Tiles = [u32; 5];
 
@@ -10,13 +13,14 @@ pub const VARIANTS: [Tiles; 4] = [[16, 16, 16, 1, 1], [32, 32, 16, 2, 2], [64, 6
 /// still gives so many. Small results are bound by latency, where many small tiles win. A tile that is mostly padding is
 /// no use anywhere.
 pub fn choose(m: usize, n: usize, models: usize, busy_workgroups: usize) -> Tiles {
-    VARIANTS.into_iter().rev().find(|tiles| fits(tiles, m, n, models, busy_workgroups)).unwrap_or(VARIANTS[0])
+    let fits = |[m_side, n_side, ..]: &Tiles| fits([*m_side, *n_side], m, n, models, busy_workgroups);
+    VARIANTS.into_iter().rev().find(fits).unwrap_or(VARIANTS[0])
 }
 
 /// Whether so large a tile keeps a device busy and is not mostly padding.
-pub(super) fn fits(tiles: &Tiles, m: usize, n: usize, models: usize, busy_workgroups: usize) -> bool {
-    let (rows, columns) = (m.div_ceil(tiles[0] as usize), n.div_ceil(tiles[1] as usize));
-    let padded = rows * tiles[0] as usize * columns * tiles[1] as usize;
+pub(super) fn fits([height, width]: [u32; 2], m: usize, n: usize, models: usize, busy_workgroups: usize) -> bool {
+    let (rows, columns) = (m.div_ceil(height as usize), n.div_ceil(width as usize));
+    let padded = rows * height as usize * columns * width as usize;
     rows * columns * models >= busy_workgroups && padded <= 2 * m * n
 }
 
@@ -33,13 +37,97 @@ pub fn constants(tiles: Tiles) -> Vec<(&'static str, u32)> {
     sizes.chain(loads).chain([unroll]).collect()
 }
 
-/// Grid for an m x n result.
-pub fn grid(tiles: Tiles, m: usize, n: usize, models: usize) -> [u32; 3] {
-    [n.div_ceil(tiles[1] as usize) as u32, m.div_ceil(tiles[0] as usize) as u32, models as u32]
+/// The launch with every variant of its tiles; `with` makes the plain one.
+pub(super) fn variants(with: impl Fn(Tiles) -> Dispatch) -> Vec<Dispatch> {
+    VARIANTS.into_iter().flat_map(|tiles| forms(with(tiles))).collect()
 }
 
-/// Awkward shapes for cases: (rows, inputs, outputs, models).
-pub const AWKWARD: [[usize; 4]; 9] = [
+/// The forms of a launch: a large tile may also fill one part of the workgroup memory while it multiplies another, and load
+/// four factors at a time.
+pub(super) fn forms(plain: Dispatch) -> Vec<Dispatch> {
+    if plain.constant("UNROLL", 0) == 0 {
+        return vec![plain];
+    }
+    let form = |stages: u32, width: u32| {
+        let mut form = plain.clone();
+        let loads = form.constants.iter_mut().filter(|(name, _)| name.starts_with("LOADS_"));
+        loads.for_each(|(_, loads)| *loads /= width);
+        form.constants.extend([("STAGES", stages), ("WIDTH", width)]);
+        form
+    };
+    let mut forms = vec![form(2, 1)];
+    if is_in_vectors(&plain) {
+        forms.extend([form(1, 4), form(2, 4)]);
+    }
+    forms.insert(0, plain);
+    forms
+}
+
+/// One of the forms of a case's launch, and what to add to the case's name.
+pub(super) fn nth_form(plain: Dispatch, number: usize) -> (Dispatch, String) {
+    let mut forms = forms(plain);
+    let form = forms.swap_remove(number % forms.len());
+    let [stages, width] = ["STAGES", "WIDTH"].map(|name| form.constant(name, 1));
+    (form, format!(", {stages} stages, loads of {width}"))
+}
+
+/// Whether the factors of a dense layer's product can be loaded four at a time: those that lie next to each other, and the
+/// steps from one model's to the next's, come in fours.
+pub(super) fn is_in_vectors(launch: &Dispatch) -> bool {
+    let name = launch.kernel.name;
+    let lengths = match () {
+        _ if name.starts_with("dense_forward") => ["inputs", "input_stride", "parameter_stride"],
+        _ if name.starts_with("dense_backward_input") => ["inputs", "outputs", "parameter_stride"],
+        _ if name.starts_with("dense_backward_weight") => ["inputs", "outputs", "input_stride"],
+        _ => return false,
+    };
+    let mut fields = launch.kernel.params.iter().zip(&launch.params);
+    fields.all(|(field, value)| !lengths.contains(&field.name) || value.is_multiple_of(4))
+}
+
+/// What a workgroup that computes a tile takes of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workgroup {
+    /// Its threads.
+    pub threads: u32,
+    /// Its workgroup memory.
+    pub bytes: u32,
+}
+
+impl Workgroup {
+    /// Of a launch with these constants; `None` if it computes no tiles.
+    pub fn of(kernel: &Kernel, constants: &[(&'static str, u32)]) -> Option<Workgroup> {
+        let constant = |name| constants.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+        let [m, n, k] = [constant("TILE_M")?, constant("TILE_N")?, constant("TILE_K")?];
+        let stages = constant("STAGES").unwrap_or(1);
+        if kernel.needs != Needs::MatrixUnits {
+            let threads = (m / constant("THREAD_M")?) * (n / constant("THREAD_N")?);
+            let element = if kernel.needs == Needs::F16 { 2 } else { 4 };
+            return Some(Workgroup { threads, bytes: stages * element * k * (m + PAD + n + PAD) });
+        }
+        let (matrix, subgroups) = (constant("MATRIX")?, constant("SUBGROUPS")?);
+        let staged = |side: u32, contiguous| match constant(contiguous) {
+            Some(0) => k * (side + UNIT_PAD),
+            _ => side * (k + UNIT_PAD),
+        };
+        let staged = staged(m, "A_K_CONTIGUOUS") + staged(n, "B_K_CONTIGUOUS");
+        let bytes = stages * 2 * staged + subgroups * matrix * matrix * 4;
+        Some(Workgroup { threads: subgroups * constant("SUBGROUP")?, bytes })
+    }
+}
+
+/// Elements between the lines of a tile beyond its own: in `shaders/lib/matmul_registers.wgsl`, and in `matmul_cooperative.wgsl`.
+const PAD: u32 = 4;
+const UNIT_PAD: u32 = 8;
+
+/// Grid for an m x n result.
+pub fn grid(tiles: Tiles, m: usize, n: usize, models: usize) -> [u32; 3] {
+    let [rows, columns, ..] = tiles;
+    [n.div_ceil(columns as usize) as u32, m.div_ceil(rows as usize) as u32, models as u32]
+}
+
+/// Awkward shapes for cases: (rows, inputs, outputs, models). The last three come in fours.
+pub const AWKWARD: [[usize; 4]; 12] = [
     [1, 1, 1, 1],
     [3, 17, 5, 1],
     [17, 65, 3, 2],
@@ -49,6 +137,9 @@ pub const AWKWARD: [[usize; 4]; 9] = [
     [5, 1, 130, 1],
     [130, 37, 131, 2],
     [1, 257, 19, 1],
+    [66, 68, 36, 2],
+    [5, 132, 12, 1],
+    [129, 4, 76, 1],
 ];
 
 #[cfg(test)]
@@ -59,7 +150,9 @@ mod tests {
     fn the_threads_of_a_tile_load_it_in_whole_rounds() {
         for [m, n, k, thread_m, thread_n] in VARIANTS {
             let threads = (m / thread_m) * (n / thread_n);
-            assert!((m * k).is_multiple_of(threads) && (n * k).is_multiple_of(threads), "{m}x{n}x{k}");
+            // Large tiles also in vectors.
+            let round = if thread_m * thread_n >= UNROLL_FROM { 4 * threads } else { threads };
+            assert!((m * k).is_multiple_of(round) && (n * k).is_multiple_of(round), "{m}x{n}x{k}");
             assert!(threads >= m, "the rows' sums take a thread each");
         }
     }

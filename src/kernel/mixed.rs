@@ -1,123 +1,99 @@
 //! Mixed precision: matrix products whose factors are rounded to f16 and whose sums are f32. Everything else, the stored
 //! weights and activations among it, stays f32; a factor is rounded on its way into workgroup memory.
 
-use super::{Args, Case, Contents, Kernel, Needs, Operand, Real, matmul};
-use super::{dense_backward_input_cooperative, dense_backward_input_f16};
-use super::{dense_backward_weight_cooperative, dense_backward_weight_f16};
-use super::{dense_forward_cooperative, dense_forward_f16};
+use super::matrix_units::UnitTile;
+use super::{Args, Case, Contents, Kernel, MatrixUnits, Needs, Operand, Real, matmul};
+use super::{dense_backward_input, dense_backward_input_cooperative, dense_backward_input_f16};
+use super::{dense_backward_weight, dense_backward_weight_cooperative, dense_backward_weight_f16};
+use super::{dense_forward, dense_forward_cooperative, dense_forward_f16};
 use crate::plan::{Dispatch, Limits};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-/// Units that multiply square matrices of f16 into sums of f32, the threads of a subgroup together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MatrixUnits {
-    /// Rows and columns of a matrix: 8 or 16.
-    pub matrix: u32,
-    /// Threads of a subgroup.
-    pub subgroup: u32,
+/// A launch in f32, or on matrix units, as one of these units on a tile.
+fn on_units(launch: &Dispatch, units: MatrixUnits, tile: UnitTile) -> Option<Dispatch> {
+    let kernel = of(launch.kernel, Needs::MatrixUnits)?;
+    let width = if units.take_vectors() && matmul::is_in_vectors(launch) { 4 } else { 1 };
+    let mut constants = units.constants(tile, width);
+    let others: Vec<_> = launch.constants.iter().copied().filter(|(name, _)| !is_tiling(name)).collect();
+    constants.extend(others);
+    let (m, n) = sides(launch);
+    let splits = launch.grid[1] / (m as u32).div_ceil(launch.constant("TILE_M", 1));
+    let [height, width] = units.sides(tile);
+    let (rows, columns) = ((m as u32).div_ceil(height), (n as u32).div_ceil(width));
+    Some(Dispatch { kernel, constants, grid: [columns, rows * splits, launch.grid[2]], ..launch.clone() })
 }
 
-/// Subgroups of a workgroup, two by two.
-const SUBGROUPS: u32 = 4;
-
-impl MatrixUnits {
-    /// The units that the cases are made for: of the devices whose drivers list such.
-    const KNOWN: [MatrixUnits; 4] = [
-        MatrixUnits { matrix: 8, subgroup: 8 },
-        MatrixUnits { matrix: 8, subgroup: 32 },
-        MatrixUnits { matrix: 16, subgroup: 32 },
-        MatrixUnits { matrix: 16, subgroup: 64 },
-    ];
-
-    /// Whether the kernels are made for these units.
-    pub fn is_usable(&self) -> bool {
-        MatrixUnits::KNOWN.contains(self)
-    }
-
-    /// Whether a dispatch with these constants uses them.
-    pub fn fit(&self, constants: &[(&'static str, u32)]) -> bool {
-        constants.contains(&("MATRIX", self.matrix)) && constants.contains(&("SUBGROUP", self.subgroup))
-    }
-
-    /// The tiles that they can work on: so many matrices along each side of a subgroup's part, and the tile. A row of the
-    /// tile must have a thread.
-    fn tiles(&self) -> impl Iterator<Item = (u32, matmul::Tiles)> {
-        let MatrixUnits { matrix, subgroup } = *self;
-        let tile = move |fragments: u32| {
-            let side = 2 * fragments * matrix;
-            let share = matrix * matrix / subgroup;
-            (side <= SUBGROUPS * subgroup)
-                .then_some((fragments, [side, side, 2 * matrix, fragments * share, fragments]))
-        };
-        [1, 2, 4].into_iter().filter_map(tile)
-    }
-
-    fn constants(&self, fragments: u32, tiles: matmul::Tiles) -> Vec<(&'static str, u32)> {
-        let share = self.matrix * self.matrix / self.subgroup;
-        let mut constants = matmul::constants(tiles);
-        constants.retain(|(name, _)| *name != "UNROLL");
-        constants.extend([("UNROLL", 1), ("MATRIX", self.matrix), ("SUBGROUP", self.subgroup)]);
-        constants.extend([("FRAGMENTS", fragments), ("SHARE", share)]);
-        constants
-    }
-
-    /// A launch in f32 as one of these units, on a tile.
-    fn dispatch(&self, launch: &Dispatch, (fragments, tiles): (u32, matmul::Tiles)) -> Option<Dispatch> {
-        let kernel = of(launch.kernel, Needs::MatrixUnits)?;
-        let mut constants = self.constants(fragments, tiles);
-        let kept = |(name, _): &(&str, u32)| constants.iter().all(|(n, _)| n != name);
-        let others: Vec<_> = launch.constants.iter().copied().filter(kept).filter(|c| !is_tiling(c.0)).collect();
-        constants.extend(others);
-        let (m, n) = sides(launch);
-        let splits = launch.grid[1] / (m as u32).div_ceil(launch.constant("TILE_M", 1));
-        let [columns, rows, models] = matmul::grid(tiles, m, n, launch.grid[2] as usize);
-        Some(Dispatch { kernel, constants, grid: [columns, rows * splits, models], ..launch.clone() })
-    }
-
-    /// The largest tile that keeps a device busy and is not mostly padding.
-    fn choose(&self, launch: &Dispatch, busy_workgroups: usize) -> Option<(u32, matmul::Tiles)> {
-        let (m, n) = sides(launch);
-        let tiles: Vec<_> = self.tiles().collect();
-        let fits =
-            |(_, tiles): &&(u32, matmul::Tiles)| matmul::fits(tiles, m, n, launch.grid[2] as usize, busy_workgroups);
-        tiles.iter().rev().find(fits).or(tiles.first()).copied()
-    }
+/// A launch in f32 on the device's matrix units: on the largest tile that the device allows, that keeps it busy and that is
+/// not mostly padding.
+fn planned_on_units(launch: &Dispatch, limits: &Limits) -> Option<Dispatch> {
+    let units = limits.matrix_units?;
+    let on_tile = |tile| Some((tile, on_units(launch, units, tile)?));
+    let allowed = |(_, launch): &(UnitTile, Dispatch)| limits.allow(launch.kernel, &launch.constants);
+    let mut tiles: Vec<_> = units.planned().filter_map(on_tile).filter(allowed).collect();
+    let (m, n) = sides(launch);
+    let models = launch.grid[2] as usize;
+    let fits =
+        |(tile, _): &(UnitTile, Dispatch)| matmul::fits(units.sides(*tile), m, n, models, limits.busy_workgroups);
+    let chosen = tiles.iter().rposition(fits).unwrap_or(0);
+    (chosen < tiles.len()).then(|| tiles.swap_remove(chosen).1)
 }
 
-/// The constants of a tile in registers.
+/// The constants of a tile, whatever multiplies it.
 fn is_tiling(name: &str) -> bool {
-    name == "UNROLL" || name.starts_with("TILE_") || name.starts_with("THREAD_") || name.starts_with("LOADS_")
+    ["UNROLL", "WIDTH", "STAGES", "MATRIX"].contains(&name)
+        || ["TILE_", "THREAD_", "LOADS_", "SUBGROUP", "FRAGMENTS_"].iter().any(|start| name.starts_with(start))
+}
+
+/// The kernels that compute one product: in f32, with rounded factors in registers, and on matrix units.
+fn forms(kernel: &Kernel) -> Option<[&'static Kernel; 3]> {
+    let forms: [[&'static Kernel; 3]; 3] = [
+        [&dense_forward::KERNEL, &dense_forward_f16::KERNEL, &dense_forward_cooperative::KERNEL],
+        [&dense_backward_input::KERNEL, &dense_backward_input_f16::KERNEL, &dense_backward_input_cooperative::KERNEL],
+        [
+            &dense_backward_weight::KERNEL,
+            &dense_backward_weight_f16::KERNEL,
+            &dense_backward_weight_cooperative::KERNEL,
+        ],
+    ];
+    forms.into_iter().find(|forms| forms.iter().any(|form| form.name == kernel.name))
+}
+
+/// The form of a kernel that needs this of a device; `None` where there is none.
+fn of(kernel: &Kernel, needs: Needs) -> Option<&'static Kernel> {
+    forms(kernel)?.into_iter().find(|form| form.needs == needs)
 }
 
 /// Rows and columns of a launch's result.
 fn sides(launch: &Dispatch) -> (usize, usize) {
     let [rows, inputs, outputs] = [0, 1, 2].map(|i| launch.params[i] as usize);
-    match launch.kernel.name {
+    match of(launch.kernel, Needs::Nothing).map_or(launch.kernel.name, |plain| plain.name) {
         "dense_forward" => (rows, outputs),
         "dense_backward_input" => (rows, inputs),
         _ => (outputs, inputs),
     }
 }
 
-/// The kernel that computes the same as one in f32 but with rounded factors; `None` where there is none.
-fn of(kernel: &Kernel, needs: Needs) -> Option<&'static Kernel> {
-    let [f16, units]: [&'static Kernel; 2] = match kernel.name {
-        "dense_forward" => [&dense_forward_f16::KERNEL, &dense_forward_cooperative::KERNEL],
-        "dense_backward_input" => [&dense_backward_input_f16::KERNEL, &dense_backward_input_cooperative::KERNEL],
-        "dense_backward_weight" => [&dense_backward_weight_f16::KERNEL, &dense_backward_weight_cooperative::KERNEL],
-        _ => return None,
-    };
-    Some(if needs == Needs::MatrixUnits { units } else { f16 })
-}
-
 /// A launch in mixed precision, by the best way that the device has; one that has no such form is left as it is.
 pub fn dispatch(launch: Dispatch, limits: &Limits) -> Dispatch {
     let Some(kernel) = of(launch.kernel, Needs::F16) else { return launch };
-    let by_units = |units: MatrixUnits| units.dispatch(&launch, units.choose(&launch, limits.busy_workgroups)?);
-    match limits.matrix_units.and_then(by_units) {
-        Some(mixed) => mixed,
-        None => Dispatch { kernel, ..launch },
+    planned_on_units(&launch, limits).unwrap_or(Dispatch { kernel, ..launch })
+}
+
+/// The variants of a launch in mixed precision: those that multiply as it does, in registers or on the same matrix units. The
+/// two round their sums differently, and a tuned run must end with the bits that it would have had.
+pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
+    let [Some(plain), Some(kernel)] = [Needs::Nothing, launch.kernel.needs].map(|needs| of(launch.kernel, needs))
+    else {
+        return Vec::new();
+    };
+    let units = MatrixUnits::KNOWN.into_iter().find(|units| units.fit(&launch.constants));
+    match units {
+        Some(units) => units.tiles().filter_map(|tile| on_units(launch, units, tile)).collect(),
+        None => {
+            let variants = super::variants(&Dispatch { kernel: plain, ..launch.clone() });
+            variants.into_iter().map(|variant| Dispatch { kernel, ..variant }).collect()
+        }
     }
 }
 
@@ -165,20 +141,16 @@ pub(super) fn cases(kernel: &Kernel, needs: Needs) -> Vec<Case> {
         return cases.filter_map(with).collect();
     }
     let with = |case: &Case, units: MatrixUnits, tile| {
-        let name = format!("{}, as {units:?}, tile {tile:?}", case.name);
-        Some(Case { name, dispatch: units.dispatch(&case.dispatch, tile)?, contents: case.contents.clone() })
+        let name = format!("{}, as {units:?}, {tile:?}", case.name);
+        Some(Case { name, dispatch: on_units(&case.dispatch, units, tile)?, contents: case.contents.clone() })
     };
     // Each shape once for each tile: the tiles of the case itself play no part.
     let each = |(index, case): (usize, Case)| {
-        let tiles = move |units: MatrixUnits| {
+        let one = |units: MatrixUnits| {
             let tiles: Vec<_> = units.tiles().collect();
-            (units, tiles[index % tiles.len()])
+            with(&case, units, tiles[index % tiles.len()])
         };
-        MatrixUnits::KNOWN
-            .into_iter()
-            .map(tiles)
-            .filter_map(move |(units, tile)| with(&case, units, tile))
-            .collect::<Vec<_>>()
+        MatrixUnits::KNOWN.into_iter().filter_map(one).collect::<Vec<_>>()
     };
     cases.enumerate().flat_map(each).collect()
 }
@@ -223,16 +195,22 @@ mod tests {
     }
 
     #[test]
-    fn tiles_of_matrix_units_are_loaded_in_whole_rounds_by_four_subgroups() {
-        for units in MatrixUnits::KNOWN {
-            assert!(units.tiles().count() >= 2, "{units:?}");
-            for (_, [m, n, k, thread_m, thread_n]) in units.tiles() {
-                let threads = (m / thread_m) * (n / thread_n);
-                assert_eq!(threads, SUBGROUPS * units.subgroup, "{units:?}");
-                assert!(
-                    (m * k).is_multiple_of(threads) && (n * k).is_multiple_of(threads) && threads >= m,
-                    "{units:?}"
-                );
+    fn every_tile_of_known_units_is_in_the_cases() {
+        let kernels = [
+            &dense_forward_cooperative::KERNEL,
+            &dense_backward_input_cooperative::KERNEL,
+            &dense_backward_weight_cooperative::KERNEL,
+        ];
+        for kernel in kernels {
+            let cases = (kernel.cases)();
+            for units in MatrixUnits::KNOWN {
+                for (tile, width) in units.tiles().flat_map(|tile| [(tile, 1), (tile, 4)]) {
+                    if width == 1 || units.take_vectors() {
+                        let wanted = units.constants(tile, width);
+                        let has = |case: &Case| wanted.iter().all(|c| case.dispatch.constants.contains(c));
+                        assert!(cases.iter().any(has), "{kernel:?}: {units:?}, {tile:?}, loads of {width}");
+                    }
+                }
             }
         }
     }

@@ -45,6 +45,7 @@ pub mod gather;
 pub mod hash;
 pub mod loss;
 pub mod matmul;
+mod matrix_units;
 pub mod max_pool_backward;
 pub mod max_pool_forward;
 pub mod mixed;
@@ -67,7 +68,8 @@ mod variants;
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
 pub use case::{Case, Contents};
 pub use dense_layers::{DenseLayer, DenseLayers};
-pub use mixed::MatrixUnits;
+pub use matmul::Workgroup;
+pub use matrix_units::MatrixUnits;
 pub use source::shader_source;
 pub use variants::variants;
 

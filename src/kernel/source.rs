@@ -26,6 +26,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("matmul_f16.wgsl", include_str!("../../shaders/lib/matmul_f16.wgsl")),
     ("matmul_registers.wgsl", include_str!("../../shaders/lib/matmul_registers.wgsl")),
     ("matmul_staging.wgsl", include_str!("../../shaders/lib/matmul_staging.wgsl")),
+    ("matmul_sums.wgsl", include_str!("../../shaders/lib/matmul_sums.wgsl")),
     ("matmul_tile.wgsl", include_str!("../../shaders/lib/matmul_tile.wgsl")),
     ("max_window.wgsl", include_str!("../../shaders/lib/max_window.wgsl")),
     ("optimizer.wgsl", include_str!("../../shaders/lib/optimizer.wgsl")),
@@ -43,8 +44,9 @@ const LIBRARY: &[(&str, &str)] = &[
 /// The complete WGSL of a kernel with the given constants. A line `// include: NAME` becomes the text of
 /// `shaders/lib/NAME`, once; a line `const NAME = …u;` takes the constant's value. Text, not pipeline overrides: an array in a
 /// function cannot be sized by an override, and a constant in the text is folded by every compiler. With the constant
-/// UNROLL at 1, the loops under `// unroll` lines are written out. A constant MATRIX also takes the place of both sizes in
-/// `alias … = coop_mat8x8<…>;` lines, since types cannot be sized by a constant. `enable` lines move to the top.
+/// UNROLL at 1, the loops under `// unroll` lines are written out. Types cannot be sized by a constant, so a constant MATRIX also
+/// takes the place of both sizes in `alias … = coop_mat8x8<…>;` lines, and a constant WIDTH of 4 makes a vector of the type in
+/// `alias … = …; // WIDTH of them` lines. `enable` lines move to the top.
 pub fn shader_source(kernel: &Kernel, constants: &[(&str, u32)]) -> String {
     let mut text = String::new();
     expand(kernel.wgsl, constants, &mut Vec::new(), &mut text);
@@ -136,13 +138,26 @@ fn expand(source: &str, constants: &[(&str, u32)], included: &mut Vec<&'static s
             let name = rest.split([' ', ':', '=']).next()?;
             constants.iter().find(|(n, _)| *n == name)
         });
-        let matrix = constants.iter().find(|(name, _)| line.starts_with("alias ") && *name == "MATRIX");
-        match (constant, matrix) {
-            (Some((name, value)), _) => text.push_str(&format!("const {name} = {value}u;")),
-            (None, Some((_, size))) => text.push_str(&line.replace("8x8", &format!("{size}x{size}"))),
-            (None, None) => text.push_str(line),
+        match constant {
+            Some((name, value)) => text.push_str(&format!("const {name} = {value}u;")),
+            None if line.starts_with("alias ") => text.push_str(&sized(line, constants)),
+            None => text.push_str(line),
         }
         text.push('\n');
+    }
+}
+
+/// A line that names a type, with the sizes that the constants give it.
+fn sized(line: &str, constants: &[(&str, u32)]) -> String {
+    let constant = |name| constants.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+    if let (Some(matrix), true) = (constant("MATRIX"), line.contains("= coop_mat8x8")) {
+        return line.replace("8x8", &format!("{matrix}x{matrix}"));
+    }
+    match (line.split_once(" = "), constant("WIDTH")) {
+        (Some((name, rest)), Some(4)) if rest.ends_with("; // WIDTH of them") => {
+            format!("{name} = vec4<{}", rest.replacen(';', ">;", 1))
+        }
+        _ => line.into(),
     }
 }
 

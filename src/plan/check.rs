@@ -1,7 +1,7 @@
 //! Checks a plan before anything is allocated: internal consistency, and the limits of a device.
 
 use super::{Dispatch, Plan, SLICE_ALIGNMENT};
-use crate::kernel::{Access, Kernel, MatrixUnits, Needs};
+use crate::kernel::{Access, Kernel, MatrixUnits, Needs, Workgroup};
 use std::collections::HashMap;
 
 /// What a device allows.
@@ -19,6 +19,8 @@ pub struct Limits {
     pub busy_workgroups: usize,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
+    /// Threads of a workgroup.
+    pub workgroup_threads: u32,
     /// A launch takes time of its own, as on a GPU: few launches that do much are better than many.
     pub costly_launches: bool,
     /// It computes with numbers of 16 bits.
@@ -36,6 +38,7 @@ impl Limits {
         workgroups: u32::MAX,
         busy_workgroups: 1,
         workgroup_bytes: u32::MAX,
+        workgroup_threads: u32::MAX,
         costly_launches: false,
         f16: true,
         matrix_units: None,
@@ -45,11 +48,13 @@ impl Limits {
 impl Limits {
     /// Whether a kernel can run with these shader constants.
     pub fn allow(&self, kernel: &Kernel, constants: &[(&'static str, u32)]) -> bool {
-        match kernel.needs {
+        let needs = match kernel.needs {
             Needs::Nothing => true,
             Needs::F16 => self.f16,
             Needs::MatrixUnits => self.f16 && self.matrix_units.is_some_and(|units| units.fit(constants)),
-        }
+        };
+        let have = |taken: Workgroup| taken.bytes <= self.workgroup_bytes && taken.threads <= self.workgroup_threads;
+        needs && Workgroup::of(kernel, constants).is_none_or(have)
     }
 }
 

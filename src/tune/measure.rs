@@ -48,10 +48,12 @@ pub fn measure(
     plan: &Plan,
     mut progress: impl FnMut(&Measured),
 ) -> Result<Vec<Measured>, BackendError> {
+    let limits = backend.limits();
     let mut done: Vec<Measured> = Vec::new();
     for dispatch in plan.programs.iter().flat_map(|program| &program.dispatches) {
         let known = done.iter().any(|m| is_same(&m.planned, dispatch) && m.planned.params == dispatch.params);
-        let variants = if known { Vec::new() } else { variants(dispatch) };
+        let mut variants = if known { Vec::new() } else { variants(dispatch) };
+        variants.retain(|variant| limits.allow(variant.kernel, &variant.constants));
         if !variants.is_empty() {
             let measured = measure_launch(backend, dispatch, variants)?;
             progress(&measured);

@@ -53,6 +53,7 @@ fn shader(body: &str) -> String {
         "@group(0) @binding(1) var<storage, read> input: array<f32>;
          @group(0) @binding(2) var<storage, read_write> output: array<f32>;
          var<workgroup> shared_values: array<f32, 64>;
+         var<workgroup> halves: array<array<f32, 64>, 2>;
          @compute @workgroup_size(64)
          fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {{ {body} }}"
     )
@@ -92,6 +93,9 @@ fn an_access_to_what_another_thread_writes_is_found() {
         "shared_values[thread] += shared_values[thread + 1u];",
         "let x = shared_values[thread + 1u]; shared_values[thread] = x + input[0];  shared_values[thread] = 0.0;",
         "for (var i = 0u; i < 4u; i++) { shared_values[thread] = 1.0; workgroupBarrier(); output[i] = shared_values[i]; }",
+        "halves[group.x][thread] = halves[group.x][63u - thread];",
+        "halves[group.x][thread] = halves[2u - group.x][63u - thread];",
+        "var i = group.x; output[0] = halves[i][63u - thread]; i = 1u - i; halves[1u - i][thread] = 1.0;",
     ] {
         assert!(!problems(&shader(body)).is_empty(), "{body}");
     }
@@ -99,6 +103,7 @@ fn an_access_to_what_another_thread_writes_is_found() {
         "shared_values[thread] = 1.0; output[thread] = shared_values[thread];",
         "shared_values[thread] = 1.0; workgroupBarrier(); output[thread] = shared_values[0];",
         "if thread < 32u { shared_values[thread] += shared_values[thread + 32u]; }",
+        "halves[1u - group.x][thread] = halves[group.x][63u - thread];",
     ] {
         assert_eq!(problems(&shader(body)), BTreeSet::new(), "{body}");
     }

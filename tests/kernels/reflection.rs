@@ -1,9 +1,9 @@
 //! Holds every shader against its declaration: what naga reads from the WGSL, in every variant that a case uses, equals
 //! what the Rust file says.
 
-use gputrain::kernel::{Access, Element, Kernel, Needs, REGISTRY, shader_source, state};
+use gputrain::kernel::{Access, Element, Kernel, Needs, REGISTRY, Workgroup, shader_source, state};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, Handle, Module, ScalarKind, StorageAccess, Type, TypeInner};
+use naga::{AddressSpace, Handle, Module, Scalar, ScalarKind, StorageAccess, Type, TypeInner, VectorSize};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -29,6 +29,11 @@ fn for_every_variant(check: impl Fn(&Kernel, &Constants, &Module) -> Result<(), 
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Whether a device is asked first if its workgroups can be so large.
+fn is_tuned(kernel: &Kernel, constants: &Constants) -> bool {
+    kernel.needs == Needs::MatrixUnits || constants.contains(&("STAGES", 2))
+}
+
 fn ensure(holds: bool, problem: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(problem()) }
 }
@@ -36,6 +41,8 @@ fn ensure(holds: bool, problem: impl FnOnce() -> String) -> Result<(), String> {
 fn scalar(module: &Module, ty: Handle<Type>) -> Option<Element> {
     match module.types[ty].inner {
         TypeInner::Scalar(s) if (s.kind, s.width) == (ScalarKind::Float, 4) => Some(Element::F32),
+        // Four at a time.
+        TypeInner::Vector { size: VectorSize::Quad, scalar: Scalar::F32 } => Some(Element::F32),
         TypeInner::Scalar(s) if (s.kind, s.width) == (ScalarKind::Uint, 4) => Some(Element::U32),
         _ => None,
     }
@@ -107,27 +114,34 @@ fn storage_bindings_are_as_declared() {
 
 #[test]
 fn every_shader_has_one_entry_point_that_any_device_can_launch() {
-    for_every_variant(|_, _, module| {
+    for_every_variant(|kernel, constants, module| {
         let [entry] = &module.entry_points[..] else {
             return Err(format!("{} entry points", module.entry_points.len()));
         };
         ensure(entry.name == "main", || format!("the entry point is called {}", entry.name))?;
         let [x, y, z] = entry.workgroup_size;
         let threads = x * y * z;
-        ensure((1..=256).contains(&threads) && z <= 64, || format!("workgroups of {x}x{y}x{z} threads"))
+        ensure(z <= 64, || format!("workgroups of {x}x{y}x{z} threads"))?;
+        if let Some(taken) = Workgroup::of(kernel, constants) {
+            ensure(threads == taken.threads, || format!("{threads} threads, not {taken:?}"))?;
+        }
+        let promised = (1..=256).contains(&threads) || is_tuned(kernel, constants);
+        ensure(promised, || format!("{threads} threads, more than WebGPU promises"))
     });
 }
 
 #[test]
-fn workgroup_memory_fits_the_smallest_device() {
-    for_every_variant(|kernel, _, module| {
+fn workgroup_memory_is_what_it_is_planned_for_and_fits_the_smallest_device() {
+    for_every_variant(|kernel, constants, module| {
         let mut layouter = naga::proc::Layouter::default();
         layouter.update(module.to_ctx()).map_err(|e| e.to_string())?;
         let shared = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, v)| layouter[v.ty].size).sum();
-        // What has matrix units has 32 KiB.
-        let most = if kernel.needs == Needs::MatrixUnits { 32 << 10 } else { 16 << 10 };
-        ensure(bytes <= most, || format!("{bytes} bytes of workgroup memory, more than WebGPU promises"))
+        if let Some(taken) = Workgroup::of(kernel, constants) {
+            ensure(bytes == taken.bytes, || format!("{bytes} bytes of workgroup memory, not {taken:?}"))?;
+        }
+        let promised = bytes <= 16 << 10 || is_tuned(kernel, constants);
+        ensure(promised, || format!("{bytes} bytes of workgroup memory, more than WebGPU promises"))
     });
 }
 

@@ -27,6 +27,7 @@ impl AsGpu {
             workgroups: 65_535,
             busy_workgroups: 256,
             workgroup_bytes: 32 << 10,
+            workgroup_threads: 1024,
             costly_launches: true,
             f16: true,
             matrix_units: None,
@@ -56,7 +57,7 @@ impl Backend for AsGpu {
 }
 
 /// A bundled recipe over a data set that holds nothing but zeros.
-fn workload(name: &str, examples: usize) -> Job {
+pub fn workload(name: &str, examples: usize) -> Job {
     let mut recipe = Recipe::parse(Recipe::builtin(name).unwrap(), name, &[]).unwrap();
     recipe.train.early_stop = None;
     let model = Model::build(&recipe.model, None).unwrap();

@@ -2,13 +2,14 @@
 
 use crate::cases::{GoldenCase, relative_error, spec};
 use crate::common;
-use crate::fused::AsGpu;
+use crate::fused::{AsGpu, workload};
 use crate::story::{Stories, golden_job};
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::graph::{BuildError, Fusion, NotFused};
 use gputrain::job::Job;
-use gputrain::kernel::{MatrixUnits, state};
+use gputrain::kernel::{MatrixUnits, Needs, Workgroup, state};
+use gputrain::recipe::Precision;
 use gputrain::train::{Checkpoint, Member, Silent, Stop, TrainError, Trainer};
 
 const MIXED: (&str, &str) = ("precision", "mixed");
@@ -208,6 +209,34 @@ fn products_are_planned_the_best_way_that_the_device_has() {
     let plain = kernels(&with_units, &golden_job("shape-deep", &[]));
     let mixed = |name: &&str| name.ends_with("_f16") || name.ends_with("_cooperative") || name.contains("scale");
     assert!(!plain.iter().any(mixed), "{plain:?}");
+}
+
+#[test]
+fn a_launch_never_takes_more_of_a_workgroup_than_the_device_has() {
+    let mut job = workload("mnist-mlp-adam", 200);
+    job.recipe.precision = Precision::Mixed;
+    let members = [Member::of(&job.recipe)];
+    let mut largest = Vec::new();
+    for units in [MatrixUnits { matrix: 16, subgroup: 32 }, MatrixUnits { matrix: 16, subgroup: 64 }] {
+        for (bytes, threads) in [(48 << 10, 1024), (16 << 10, 256), (10_000, 128), (4000, 1024), (48 << 10, 64)] {
+            let backend = AsGpu::with(|limits| {
+                limits.matrix_units = Some(units);
+                (limits.workgroup_bytes, limits.workgroup_threads, limits.busy_workgroups) = (bytes, threads, 1);
+            });
+            let trainer = Trainer::with_fusion(&backend, spec(&job, &members), Fusion::Never).unwrap();
+            let launches = trainer.step_program().dispatches.iter();
+            let products: Vec<_> = launches.filter(|d| d.kernel.name.starts_with("dense_")).collect();
+            assert!(products.iter().all(|d| d.kernel.needs != Needs::Nothing));
+            let on_units: Vec<_> = products.iter().filter(|d| d.kernel.needs == Needs::MatrixUnits).collect();
+            let taken = on_units.iter().map(|d| Workgroup::of(d.kernel, &d.constants).unwrap());
+            let taken: Vec<_> = taken.collect();
+            assert!(taken.iter().all(|taken| taken.bytes <= bytes && taken.threads <= threads), "{taken:?}");
+            largest.push(taken.iter().map(|taken| taken.bytes).max());
+        }
+    }
+    // A smaller tile, or registers where none is small enough.
+    assert!(largest[0] > largest[2] && largest[2].is_some(), "{largest:?}");
+    assert_eq!((largest[3], largest[4]), (None, None), "{largest:?}");
 }
 
 #[test]

@@ -10,11 +10,12 @@ use gputrain::plan::{Dispatch, Plan};
 use gputrain::train::{Member, Silent, Trainer};
 use gputrain::tune::{Measured, measure};
 
-/// A network with dense layers, and one with convolutions.
-const NETWORKS: [&str; 2] = ["optimizer-adam", "conv-l2-momentum"];
+/// A network with dense layers in both precisions, and one with convolutions.
+const NETWORKS: [(&str, &[(&str, &str)]); 3] =
+    [("optimizer-adam", &[]), ("optimizer-adam", &[("precision", "mixed")]), ("conv-l2-momentum", &[])];
 
-fn trained(backend: &dyn Backend, network: &str) -> (Plan, Vec<Vec<f32>>) {
-    let job = golden_job(network, &[]);
+fn trained(backend: &dyn Backend, (network, overrides): (&str, &[(&str, &str)])) -> (Plan, Vec<Vec<f32>>) {
+    let job = golden_job(network, overrides);
     let members = [Member::of(&job.recipe)];
     let mut trainer = Trainer::with_fusion(backend, spec(&job, &members), Fusion::Never).unwrap();
     trainer.set_parameters(0, &job.model.initialise(1)).unwrap();
@@ -26,27 +27,36 @@ fn with_variants(plan: &Plan) -> impl Iterator<Item = &Dispatch> {
     plan.programs.iter().flat_map(|p| &p.dispatches).filter(|d| !variants(d).is_empty())
 }
 
+/// The variants that the device can run.
+fn allowed(backend: &dyn Backend, dispatch: &Dispatch) -> Vec<Dispatch> {
+    let limits = backend.limits();
+    variants(dispatch).into_iter().filter(|v| limits.allow(v.kernel, &v.constants)).collect()
+}
+
 #[test]
 fn every_variant_trains_to_the_same_bits() {
     let Some(backend) = common::vulkan() else { return };
     for network in NETWORKS {
         let (planned, parameters) = trained(&backend, network);
-        let most = with_variants(&planned).map(|d| variants(d).len()).max().unwrap();
+        let most = with_variants(&planned).map(|d| allowed(&backend, d).len()).max().unwrap();
         for number in 0..most {
             // As if this one had been the fastest of each launch.
             let favour = |d: &Dispatch| {
-                let time = |i: usize| Ok(if i == number % variants(d).len() { 1.0 } else { 2.0 });
-                let variants = variants(d).into_iter().enumerate().map(|(i, v)| (v, time(i))).collect();
+                let variants = allowed(&backend, d);
+                let time = |i: usize| Ok(if i == number % variants.len() { 1.0 } else { 2.0 });
+                let variants = variants.iter().cloned().enumerate().map(|(i, v)| (v, time(i))).collect();
                 Measured { planned: d.clone(), variants }
             };
             let backend = common::vulkan().unwrap();
             backend.tuning().unwrap().learn(&with_variants(&planned).map(favour).collect::<Vec<_>>()).unwrap();
             let (tuned, found) = trained(&backend, network);
             for (d, chosen) in with_variants(&planned).zip(with_variants(&tuned)) {
-                let wanted = &variants(d)[number % variants(d).len()];
-                assert_eq!(chosen.constants, wanted.constants, "{network}, {}", d.label);
+                let allowed = allowed(&backend, d);
+                let wanted = &allowed[number % allowed.len()];
+                assert_eq!(chosen.constants, wanted.constants, "{network:?}, {}", d.label);
+                assert_eq!(chosen.kernel.needs, d.kernel.needs, "{network:?}, {}: another way to multiply", d.label);
             }
-            assert!(found == parameters, "{network}: variant {number} changes the results");
+            assert!(found == parameters, "{network:?}: variant {number} changes the results");
         }
     }
 }
@@ -58,13 +68,13 @@ fn the_variants_of_a_plan_are_measured_and_right() {
         let (plan, _) = trained(&backend, network);
         let mut seen = 0;
         let measured = measure(&backend, &plan, |_| seen += 1).unwrap();
-        assert!(seen == measured.len() && seen >= 3, "{network}: {seen} launches");
+        assert!(seen == measured.len() && seen >= 3, "{network:?}: {seen} launches");
         for m in &measured {
             for (variant, time) in &m.variants {
-                let time = time.clone().unwrap_or_else(|e| panic!("{network}, {}: {e}", variant.label));
-                assert!(time > 0.0 && time < 60.0, "{network}, {}: {time} s", variant.label);
+                let time = time.clone().unwrap_or_else(|e| panic!("{network:?}, {}: {e}", variant.label));
+                assert!(time > 0.0 && time < 60.0, "{network:?}, {}: {time} s", variant.label);
             }
-            assert!(m.planned_seconds().is_some(), "{network}: {} is not among its variants", m.planned.label);
+            assert!(m.planned_seconds().is_some(), "{network:?}: {} is not among its variants", m.planned.label);
         }
     }
 }

@@ -165,6 +165,7 @@ impl Device {
             // A software adapter runs one workgroup per core; a GPU holds several on each of its tens of multiprocessors.
             busy_workgroups: if self.report.kind == DeviceKind::Software { 4 } else { 256 },
             workgroup_bytes: self.limits.max_compute_workgroup_storage_size,
+            workgroup_threads: self.limits.max_compute_invocations_per_workgroup,
             costly_launches: true,
             f16: self.features.contains(wgpu::Features::SHADER_F16),
             matrix_units: self.matrix_units,

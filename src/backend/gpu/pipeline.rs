@@ -25,11 +25,13 @@ pub(super) struct Layout {
     pipeline: wgpu::PipelineLayout,
 }
 
-/// What makes two layouts the same: bytes of the parameter struct, and which storage bindings are read only.
+/// What makes two layouts the same: bytes of the parameter struct, which storage bindings are read only, and whether some are
+/// read as vectors.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct LayoutKey {
     params: u64,
     read_only: Vec<bool>,
+    vectors: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -128,15 +130,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl LayoutKey {
-    pub fn of(kernel: &Kernel) -> LayoutKey {
+    pub fn of(dispatch: &Dispatch) -> LayoutKey {
+        let Dispatch { kernel, .. } = dispatch;
         let read_only = kernel.bindings.iter().map(|b| b.access == Access::Read).collect();
-        LayoutKey { params: kernel.params.len() as u64 * 4, read_only }
+        LayoutKey { params: kernel.params.len() as u64 * 4, read_only, vectors: dispatch.constant("WIDTH", 1) > 1 }
     }
 }
 
 fn pipeline_key(dispatch: &Dispatch) -> PipelineKey {
     let source = shader_source(dispatch.kernel, &dispatch.constants).into();
-    PipelineKey { source, layout: LayoutKey::of(dispatch.kernel) }
+    PipelineKey { source, layout: LayoutKey::of(dispatch) }
 }
 
 /// The kernel and its constants, for error messages.
@@ -157,8 +160,10 @@ fn create_layout(device: &wgpu::Device, key: &LayoutKey) -> Layout {
     };
     let params = (key.params > 0).then(|| entry(0, wgpu::BufferBindingType::Uniform, key.params));
     let storage = (1..).zip(&key.read_only);
+    // An element; 0 leaves it to the shader to say how much it reads at least, which each launch is then held against.
+    let least = if key.vectors { 0 } else { 4 };
     let storage =
-        storage.map(|(binding, &read_only)| entry(binding, wgpu::BufferBindingType::Storage { read_only }, 4));
+        storage.map(|(binding, &read_only)| entry(binding, wgpu::BufferBindingType::Storage { read_only }, least));
     let entries: Vec<_> = params.into_iter().chain(storage).collect();
     let group = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
     let pipeline = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

@@ -2,7 +2,7 @@
 //! the order in which threads happen to run can hide it.
 //!
 //! Two rules. Between two accesses to a workgroup array of which one writes, at indices that are not the same thread's
-//! own, there is a barrier. And every thread of a workgroup reaches every barrier: none stands in a branch or loop whose
+//! own, there is a barrier; of an array of two arrays, `array[x][…]` and `array[1 - x][…]` never meet. And every thread of a workgroup reaches every barrier: none stands in a branch or loop whose
 //! condition differs between threads, nor behind a return that only some take. One form is trusted: a statement inside an
 //! `if` that reads what other threads hold and writes its own element, as the steps of a tree reduction do.
 
@@ -41,9 +41,20 @@ struct Access {
     array: String,
     index: Value,
     writes: bool,
+    /// Which array, of an array of arrays; `None` for another, or where what says so has changed since.
+    part: Option<String>,
     /// The statement, and whether it is inside an `if`.
     statement: usize,
     guarded: bool,
+}
+
+impl Access {
+    /// Whether the two are to different arrays of an array of two.
+    fn is_elsewhere(&self, other: &Access) -> bool {
+        let (Some(mine), Some(others)) = (&self.part, &other.part) else { return false };
+        let opposite = |part: &str| format!("Subtract(U32(1), {part})");
+        *mine == opposite(others) || *others == opposite(mine)
+    }
 }
 
 struct Walk<'a> {
@@ -105,6 +116,18 @@ impl<'a> Walk<'a> {
                 }
                 Statement::Block(inner) => self.block(frame, inner, divergent, guarded),
                 Statement::If { condition, accept, reject } => {
+                    // One that the shader's constants decide is no branch.
+                    match self.value(frame, *condition).text.as_str() {
+                        "Bool(true)" => {
+                            self.block(frame, accept, divergent, guarded);
+                            continue;
+                        }
+                        "Bool(false)" => {
+                            self.block(frame, reject, divergent, guarded);
+                            continue;
+                        }
+                        _ => {}
+                    }
                     let divergent = divergent || self.value(frame, *condition).varies;
                     self.branches(frame, &[accept, reject], divergent);
                 }
@@ -142,12 +165,14 @@ impl<'a> Walk<'a> {
                 }
                 Statement::CooperativeStore { data, .. } => self.access(frame, data.pointer, true, guarded),
                 Statement::Call { function, arguments, result } => {
-                    let arguments = arguments.iter().map(|a| self.value(frame, *a)).collect();
+                    let arguments: Vec<Value> = arguments.iter().map(|a| self.value(frame, *a)).collect();
                     let callee = &self.module.functions[*function];
+                    let texts: Vec<&str> = arguments.iter().map(|a| a.text.as_str()).collect();
+                    let text = format!("{}({})", callee.name.as_deref().unwrap_or(""), texts.join(", "));
+                    let own = arguments.iter().any(|a| a.own);
                     let varies = self.function(callee, arguments, divergent);
                     if let Some(result) = result {
-                        let text = format!("{}(…)", callee.name.as_deref().unwrap_or(""));
-                        frame.results.insert(*result, Value { text, varies, own: false });
+                        frame.results.insert(*result, Value { text, varies, own });
                     }
                 }
                 other => panic!("the lint does not know {other:?}"),
@@ -176,6 +201,10 @@ impl<'a> Walk<'a> {
         match root(frame.function, pointer) {
             Expression::LocalVariable(local) => {
                 let local = *local;
+                let name = frame.function.local_variables[local].name.as_deref().unwrap_or_default();
+                let load = format!("load({name})");
+                let mentions = |part: &String| part.contains(&load);
+                self.pending.iter_mut().filter(|a| a.part.as_ref().is_some_and(mentions)).for_each(|a| a.part = None);
                 if varies {
                     frame.varying.insert(local);
                 }
@@ -198,11 +227,19 @@ impl<'a> Walk<'a> {
             return;
         }
         let array = variable.name.clone().unwrap_or_default();
-        let new = Access { array, index: self.value(frame, pointer), writes, statement: frame.statement, guarded };
+        let part = match &frame.function.expressions[pointer] {
+            Expression::Access { base, .. } => match frame.function.expressions[*base] {
+                Expression::Access { index, .. } => Some(self.value(frame, index).text),
+                _ => None,
+            },
+            _ => None,
+        };
+        let index = self.value(frame, pointer);
+        let new = Access { array, index, writes, part, statement: frame.statement, guarded };
         for old in self.pending.iter().filter(|old| old.array == new.array && (old.writes || new.writes)) {
             let same_threads_own = old.index == new.index && new.index.own;
             let one_guarded_statement = old.statement == new.statement && guarded && old.guarded && new.writes;
-            if !same_threads_own && !one_guarded_statement {
+            if !same_threads_own && !one_guarded_statement && !old.is_elsewhere(&new) {
                 let how = |access: &Access| if access.writes { "write" } else { "read" };
                 let (first, second) = (how(old), how(&new));
                 let problem = format!(

@@ -80,8 +80,10 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("if column < params.outputs && k < params.inputs {", &[LESS], OUTSIDE),
     unnoticed("if column < params.inputs && k < params.outputs {", &[LESS], OUTSIDE),
     unnoticed("if column < params.inputs && k < split_end {", &[LESS], OUTSIDE),
-    unnoticed("multiply_tile(first_row, first_column, split_end - split_first, thread);", &["`-` to `+`"], EMPTY),
-    unnoticed("if first_k + TILE_K < depth {", &[LESS, GUARD], "a tile is fetched that nobody uses"),
+    unnoticed("compute_tile(first_row, tile.x * TILE_N, split_end - split_first, thread);", &["`-` to `+`"], EMPTY),
+    unnoticed("let more = first_k + TILE_K < depth;", &[LESS], "a tile is fetched that nobody uses"),
+    unnoticed("if more {", &[GUARD], "a tile is fetched that nobody uses"),
+    unnoticed("if STAGES == 1u {", &[GUARD], "one barrier more"),
     among(
         ["", "let channel = first_row + (thread / THREADS_N) * THREAD_M + i;"],
         "for (var i = 0u; i < THREAD_M; i++) {",
@@ -94,9 +96,8 @@ pub const UNNOTICED: &[Unnoticed] = &[
         &[LESS],
         OWNER,
     ),
-    among(["", "let row = first_row + own_row(thread, i);"], "for (var i = 0u; i < THREAD_M; i++) {", &[LESS], OWNER),
     among(
-        ["", "let column = first_column + own_column(thread, j);"],
+        ["", "let column = first_column + thread % THREADS_N + j * THREADS_N;"],
         "for (var j = 0u; j < THREAD_N; j++) {",
         &[LESS],
         OWNER,
