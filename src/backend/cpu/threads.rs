@@ -308,7 +308,7 @@ mod tests {
                 });
                 assert_eq!(available(), team.count());
             });
-            assert_eq!((sum.into_inner(), available()), ((0..8).map(|i| i * i.saturating_sub(1) / 2).sum(), 1));
+            assert_eq!((sum.into_inner(), available()), ((0..8u32).map(|i| i * i.saturating_sub(1) / 2).sum(), 1));
         }
     }
 
