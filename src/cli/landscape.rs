@@ -19,8 +19,8 @@ const SAMPLES: u32 = 2500;
 /// Draws the training loss around the path that a run's weights took
 ///
 /// The run must have recorded its weights: train.record = ["weights"]. The loss is evaluated on a grid in the plane of
-/// the first two principal components of the path that leads from the initial weights to the final ones, at many points
-/// side by side on the device; the plane goes through the final weights. The folder of the run gets landscape.json, the
+/// the first two principal components of the path that leads from the initial weights to those of the last epoch, at many
+/// points side by side on the device; the plane goes through the final weights. The folder of the run gets landscape.json, the
 /// surface as landscape.svg and landscape.png, the same from above as landscape-map.svg and landscape-map.png, and a
 /// report.html that shows them. Example:
 ///

@@ -7,6 +7,7 @@ mod forward;
 mod fuse;
 mod loss_scale;
 mod lower;
+mod lower_update;
 mod lower_window;
 pub mod memory;
 mod parameters;
@@ -14,7 +15,7 @@ mod sources;
 
 pub use builder::{BuildError, Evaluation, PlanBuilder, Training, TrainingPlan};
 pub use fuse::{Fusion, NotFused};
-pub use lower::hyper_words;
+pub use lower_update::hyper_words;
 pub use parameters::ParameterLayout;
 pub use sources::{Batches, DataLayout, SourceBuffers, TargetLayout, Window};
 
