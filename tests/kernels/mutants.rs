@@ -85,10 +85,10 @@ fn is_noticed(backend: &dyn Backend, job: &Job, groups: &Groups) -> bool {
     })
 }
 
-/// Software drivers take seconds to compile these kernels in all their variants: of their mutants about one in so many is
-/// tried, picked by name. All of them are when GPUTRAIN_ALL_MUTANTS is 1, which takes an hour, and is due when a shader
-/// changes. Kernels are named by how their names begin.
-const SAMPLED: [(&str, usize); 2] = [("fused_forward_backward", 8), ("dense_", 6)];
+/// Of the mutants of kernels whose names begin so, about one in so many is tried, picked by name: software drivers take
+/// seconds to compile some of them in all their variants. All mutants are tried when GPUTRAIN_ALL_MUTANTS is 1, which takes
+/// an hour, and is due when a shader changes.
+const SAMPLED: [(&str, usize); 3] = [("fused_forward_backward", 12), ("dense_", 12), ("", 2)];
 
 /// The mutants to try. GPUTRAIN_MUTANTS is a part of a kernel's name, or of a line, to try those with it alone.
 fn sample(jobs: Vec<Job>) -> Vec<Job> {
@@ -105,7 +105,7 @@ fn sample(jobs: Vec<Job>) -> Vec<Job> {
     let hash = |job: &Job| job.name().bytes().fold(0, |hash: usize, byte| (hash * 31 + usize::from(byte)) % 65_521);
     let all = jobs.len();
     let picked: Vec<Job> = jobs.into_iter().filter(|job| hash(job) % share(job) == 0).collect();
-    println!("{} mutants of {SAMPLED:?} are left out: see GPUTRAIN_ALL_MUTANTS", all - picked.len());
+    println!("{} of {all} mutants are left out: see GPUTRAIN_ALL_MUTANTS", all - picked.len());
     picked
 }
 
@@ -148,7 +148,7 @@ fn every_broken_shader_is_noticed() {
     println!("left out, since the device lacks what they need: {lacking:?}");
     let tried = |job: &Job| job.excuse().is_none() && job.broken.iter().any(|(k, _)| !lacking.contains(&k.name));
     let jobs = sample(jobs().into_iter().filter(tried).collect());
-    assert!(jobs.len() > 700 || std::env::var_os("GPUTRAIN_MUTANTS").is_some(), "only {} mutants", jobs.len());
+    assert!(jobs.len() > 400 || std::env::var_os("GPUTRAIN_MUTANTS").is_some(), "only {} mutants", jobs.len());
     let noticed = run(&jobs);
     let survivors: Vec<String> =
         jobs.iter().zip(noticed).filter(|(_, noticed)| !noticed).map(|(j, _)| j.name()).collect();
