@@ -90,11 +90,14 @@ pub fn gemm(a: MatRef, b: MatRef, beta: f32, c: MatMut, outputs: Outputs) {
     let work = 2.0 * m as f64 * n as f64 * k as f64;
     let [rows, columns] = if work < threads::WORTH_FLOPS { [m, n] } else { pieces(m, n, outputs) };
     let (rows, columns) = (rows.max(1), columns.max(1));
-    let of_row = |row: usize| (0..n).step_by(columns).map(move |column| (row, column));
+    // One side of the two is whole. Their number is known, so that a single piece calls nobody.
+    let pieces_of_row = n.div_ceil(columns);
+    let places = (0..m.div_ceil(rows) * pieces_of_row)
+        .map(|index| (index / pieces_of_row * rows, index % pieces_of_row * columns));
     let depths = depths(k);
     let stride = |stride: usize| stride as isize;
     let start = AtomicPtr::new(c.data.as_mut_ptr());
-    threads::for_each((0..m).step_by(rows).flat_map(of_row), |(row, column)| {
+    threads::for_each(places, |(row, column)| {
         let (rows, columns) = (rows.min(m - row), columns.min(n - column));
         for first in (0..k.max(1)).step_by(depths) {
             let (depth, beta) = (depths.min(k - first), if first == 0 { beta } else { 1.0 });
