@@ -12,8 +12,8 @@ const LEAKY_SLOPE: f32 = 0.01;
 
 fn activate(x: f32, kind: u32) -> f32 {
     switch kind {
-        // Not `max`, which may turn NaN into 0 and hide it.
-        case RELU: { return select(x, 0.0, x <= 0.0); }
+        // Not `max`, nor what a compiler makes one of: it may turn NaN into 0 and hide it.
+        case RELU: { return select(x, 0.0, x <= 0.0 && !is_nan(x)); }
         case LEAKY_RELU: { return select(x, LEAKY_SLOPE * x, x <= 0.0); }
         case TANH: { return tanh_of(x); }
         case SIGMOID: { return sigmoid_pair(x).x; }

@@ -1,6 +1,6 @@
 // Elementary functions whose accuracy does not depend on the driver: WGSL allows tanh an error of 1e-5, and exp one that
-// grows with its argument. Within some 2e-7 of the exact value (relative), and NaN for NaN: comparisons with `select`
-// keep one, where `min`, `max` and `clamp` may drop it. Their twins are in src/kernel/fast_math.rs.
+// grows with its argument. Within some 2e-7 of the exact value (relative), and NaN for NaN. Their twins are in
+// src/kernel/fast_math.rs.
 
 // ln 2 in two parts; the first has few enough bits that its product with an exponent is exact.
 const LN2_HIGH: f32 = 0.6933594;
@@ -8,6 +8,12 @@ const LN2_LOW: f32 = -2.1219444e-4;
 // Beyond these, exp is below the smallest normal number (and counts as 0) or leaves the range of f32.
 const EXP_MIN: f32 = -87.33;
 const EXP_MAX: f32 = 88.37;
+
+// Whether x is NaN. `min` and `max` may drop one, and so may a comparison with `select`, of which some compilers make a
+// `min` or `max` (that of OpenGL in Mesa does): only the bits are sure to tell.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
 
 // exp(x + correction) for a correction of at most 0.1, which may carry digits that `x` has no room for.
 fn exp_sum(x: f32, correction: f32) -> f32 {
@@ -17,7 +23,8 @@ fn exp_sum(x: f32, correction: f32) -> f32 {
     let r = clamped - n * LN2_HIGH - n * LN2_LOW + correction;
     let p = 0.4999997 + r * (0.16666254 + r * (0.04167152 + r * (0.00839286 + r * 0.0013765021)));
     let scale = bitcast<f32>((i32(n) + 127) << 23u);
-    return select((1.0 + (r + r * r * p)) * scale, 0.0, x < EXP_MIN);
+    let y = select((1.0 + (r + r * r * p)) * scale, 0.0, x < EXP_MIN);
+    return select(y, x, is_nan(x));
 }
 
 // exp(x): 0 below the smallest normal number, and 2.4e38 from 88.37 on.

@@ -8,17 +8,21 @@ pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
-/// Asks the processor to load what is read soon; where there is no way to ask, it is loaded when it is read.
+/// Asks the processor to load what is read soon.
+#[cfg(target_arch = "x86_64")]
 #[inline]
 pub fn prefetch<T>(soon: &[T]) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     const LINE: usize = 64;
-    #[cfg(target_arch = "x86_64")]
     for at in (0..size_of_val(soon)).step_by(LINE) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: every x86_64 processor has the instruction, which reads and writes nothing; `at` lies inside the slice.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(soon.as_ptr().cast::<i8>().add(at)) };
     }
 }
+
+/// There is no stable way to ask this processor: what is read is loaded when it is read.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn prefetch<T>(_soon: &[T]) {}
 
 /// Elements that make a piece of an elementwise pass worth a thread: what it has to fetch from the caches of another costs
 /// more than a short pass saves.

@@ -3,9 +3,10 @@
 use crate::common;
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
+use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
 use gputrain::kernel::{Case, Contents, Kernel, REGISTRY};
 use gputrain::kernel::{dense_backward_input, dense_backward_weight, dense_forward, matmul};
-use gputrain::verify::verify;
+use gputrain::verify::{verify, verify_kernel};
 
 fn assert_passes(backend: &dyn Backend) {
     let report = verify(backend, REGISTRY, |_| ());
@@ -28,6 +29,21 @@ fn the_reference_in_f32_agrees_with_the_reference_in_f64() {
 fn the_shaders_agree_with_the_reference() {
     if let Some(backend) = common::vulkan() {
         assert_passes(&backend);
+    }
+}
+
+/// OpenGL's compilers take for granted that floats are numbers, so the kernels that must keep NaN are tried there too.
+#[test]
+fn shaders_for_opengl_keep_nan() {
+    let choice = DeviceChoice { backend: BackendName::Gl, device: None, checked: true };
+    let backend = match GpuBackend::open_with_cache(&choice, None) {
+        Ok(backend) => backend,
+        Err(error) => return println!("skipped, since there is no OpenGL device: {error}"),
+    };
+    for name in ["activation_forward", "softmax_cross_entropy", "binary_cross_entropy"] {
+        let kernel = REGISTRY.iter().find(|kernel| kernel.name == name).expect("a kernel");
+        let row = verify_kernel(&backend, kernel);
+        assert!(row.passed && row.cases > 0, "{row:?}");
     }
 }
 
