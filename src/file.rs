@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A file or folder that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
+#[error("{}: {source}{}", path.display(), remedy(source.kind()))]
 pub struct FileError {
     /// The file or folder.
     pub path: PathBuf,
@@ -18,6 +18,24 @@ impl FileError {
     /// Turns what the system says into an error about `path`.
     pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> FileError + '_ {
         move |source| FileError { path: path.into(), source }
+    }
+}
+
+/// What may help, to follow what the system says.
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => "; check the path",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; choose a place that you may read and write, or change its permissions"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room there, then run it again",
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::AlreadyExists => {
+            "; choose another path"
+        }
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            "; the file is damaged or was written by another program"
+        }
+        _ => "",
     }
 }
 
@@ -82,5 +100,6 @@ mod tests {
         let path = folder.path().join("file").join("inside");
         let text = write_whole(&path, b"").unwrap_err().to_string();
         assert!(text.starts_with(&path.display().to_string()), "{text}");
+        assert!(text.ends_with("choose another path"), "{text}");
     }
 }

@@ -47,9 +47,11 @@ mod control {
 
     pub fn set(word: Word) {
         // SAFETY: loads MXCSR from the local. `word` is what `get` returned, with or without the two flush bits, so no
-        // reserved bit is set and no exception unmasked. The compiler assumes the default mode; the rounding mode that
-        // it relies on stays, and constants it folds or loops it vectorises may at most keep a subnormal.
-        unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const word, options(nostack, readonly, preserves_flags)) };
+        // reserved bit is set, no exception unmasked and the rounding mode stays. Rust's own promise is weaker: it takes
+        // the default mode for granted, flush bits included, and gives no word for code that runs in another. What it may
+        // do there is fold or reorder arithmetic as if subnormals were kept; kernels give the same answers to rounding
+        // either way, and no branch that memory safety rests on compares subnormals.
+        unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const word, options(nostack, readonly)) };
     }
 }
 
@@ -70,9 +72,9 @@ mod control {
     }
 
     pub fn set(word: Word) {
-        // SAFETY: writes FPCR with what `get` returned, with or without FZ; rounding and traps stay as they were. What
-        // the compiler folds under the default mode may at most keep a subnormal.
-        unsafe { asm!("msr fpcr, {}", in(reg) word, options(nostack, preserves_flags)) };
+        // SAFETY: writes FPCR with what `get` returned, with or without FZ; rounding and traps stay as they were. Rust
+        // takes the default mode for granted, as on x86-64 above: what it folds may at most keep a subnormal.
+        unsafe { asm!("msr fpcr, {}", in(reg) word, options(nostack)) };
     }
 }
 

@@ -88,7 +88,7 @@ pub fn gemm(a: MatRef, b: MatRef, beta: f32, c: MatMut, outputs: Outputs) {
         c.layout
     );
     let work = 2.0 * m as f64 * n as f64 * k as f64;
-    let [rows, columns] = if work < threads::WORTH_FLOPS { [m, n] } else { pieces(m, n, outputs) };
+    let [rows, columns] = if work < threads::WORTH_FLOPS { [m, n] } else { pieces([m, n, k], outputs) };
     let (rows, columns) = (rows.max(1), columns.max(1));
     // One side of the two is whole. Their number is known, so that a single piece calls nobody.
     let pieces_of_row = n.div_ceil(columns);
@@ -140,16 +140,22 @@ fn depths(k: usize) -> usize {
     k.div_ceil(k.div_ceil(MOST).max(1)).max(1)
 }
 
-/// Rows and columns of the pieces that a product of `m` x `n` is cut into: along the side of the outputs where it is long
-/// enough, else along the longer one.
-fn pieces(m: usize, n: usize, outputs: Outputs) -> [usize; 2] {
-    let enough = LEAST_OUTPUTS * threads::available();
+/// Rows and columns of the pieces that a product of `m` x `n` results, each a sum of `k`, is cut into: along the side of
+/// the outputs where it is long enough and waiting for the longest piece costs less than fetching weights that lie in
+/// another core's cache; else along the longer side.
+fn pieces([m, n, k]: [usize; 3], outputs: Outputs) -> [usize; 2] {
+    let threads = threads::available();
+    let (rows, columns) = (piece(m, n, 8), piece(n, m, 16));
+    let pays = |outputs: usize, piece: usize, batch: usize| {
+        let waiting = (piece * threads).saturating_sub(outputs) * batch;
+        outputs >= LEAST_OUTPUTS * threads && waiting <= FETCHED_WEIGHT * outputs * threads
+    };
     let by_rows = match outputs {
-        Outputs::Rows if m >= enough => true,
-        Outputs::Columns if n >= enough => false,
+        Outputs::Rows if pays(m, rows, k) => true,
+        Outputs::Columns if pays(n, columns, m) => false,
         _ => m > n,
     };
-    if by_rows { [piece(m, n, 8), n] } else { [m, piece(n, m, 16)] }
+    if by_rows { [rows, n] } else { [m, columns] }
 }
 
 /// Length of the pieces of a side. None is so small that the library (`gemm` 0.19) sums it in another order than the whole:
@@ -165,6 +171,8 @@ fn piece(len: usize, other: usize, unit: usize) -> usize {
 
 /// Outputs that are worth a thread.
 const LEAST_OUTPUTS: usize = 16;
+/// Multiplications that take as long as fetching a weight from another core's cache does.
+const FETCHED_WEIGHT: usize = 24;
 
 #[cfg(test)]
 mod tests {
