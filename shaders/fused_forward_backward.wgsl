@@ -263,6 +263,7 @@ fn store_outputs(l: Layer, first: u32, count: u32, lanes: u32, sum: vec4<f32>, t
     workgroupBarrier();
     if thread < count {
         var y = sum_of_parts(thread * lanes, lanes, 1u);
+        // unroll
         for (var row = 0u; row < BLOCK; row++) {
             y[row] = activate(y[row], l.activation);
         }
@@ -320,6 +321,7 @@ fn forward(l: Layer, thread: u32) {
 // Derivatives of an activation at its outputs.
 fn slopes(y: vec4<f32>, kind: u32) -> vec4<f32> {
     var result = y;
+    // unroll
     for (var row = 0u; row < BLOCK; row++) {
         result[row] = activation_gradient(y[row], kind);
     }

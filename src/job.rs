@@ -1,6 +1,6 @@
 //! A recipe made ready: its model built, its data loaded, split and scaled.
 
-use crate::data::{self, DataError, Dataset, Examples, HoldOut, Scaling, SourceRef, TargetKind};
+use crate::data::{self, DataError, Dataset, Examples, PartSize, RawExamples, Scaling, SourceRef, TargetKind};
 use crate::model::{Model, ModelError, Shape};
 use crate::recipe::{Holdout, Loss, Recipe, Source};
 use crate::train::{Member, TrainerSpec};
@@ -32,9 +32,20 @@ pub struct Job {
 impl Job {
     /// Loads the files that the recipe names (their paths already resolved), or generates the digits if it names none.
     pub fn load(recipe: Recipe) -> Result<Job, JobError> {
-        let model = Model::build(&recipe.model, input_of_data(&recipe)?)?;
-        let mut dataset = match &recipe.data.train {
-            Some(source) => Dataset { train: load(source, recipe.data.classes, &model)?, validation: None, test: None },
+        let source = recipe.data.train.as_ref().map(source_ref);
+        // Where the recipe leaves the input to the data, the files come before the network.
+        let read = source.filter(|_| recipe.model.input.is_empty()).map(RawExamples::read).transpose()?;
+        let input = match source {
+            Some(_) => read.as_ref().and_then(RawExamples::input),
+            None => Some(Shape::Features(28 * 28)),
+        };
+        let model = Model::build(&recipe.model, input)?;
+        let mut dataset = match source {
+            Some(source) => {
+                let raw = read.map_or_else(|| RawExamples::read(source), Ok)?;
+                let train = raw.fit(model.input, target_kind(&model), recipe.data.classes)?;
+                Dataset { train, validation: None, test: None }
+            }
             None => generated(&recipe, &model)?,
         };
         if let Some(test) = held_out(&recipe, &recipe.data.test, &mut dataset.train, &model, "test")? {
@@ -42,7 +53,8 @@ impl Job {
         }
         dataset.validation = held_out(&recipe, &recipe.data.validation, &mut dataset.train, &model, "validation")?;
         if let Some(count) = recipe.data.examples.filter(|count| *count < dataset.train.count()) {
-            dataset.train = dataset.train.hold_out(HoldOut::Count(count), recipe.data_seed(), "training part")?;
+            let part = dataset.train.hold_out(PartSize::Count(count), recipe.data_seed(), "training part");
+            dataset.train = part.map_err(|problem| problem.at("data.examples"))?;
         }
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
         Ok(Job { recipe, model, dataset, scaling })
@@ -67,26 +79,11 @@ pub fn target_kind(model: &Model) -> TargetKind {
 
 /// Loads examples for a model: all of them, or those of the first so many classes.
 pub fn load(source: &Source, classes: Option<usize>, model: &Model) -> Result<Examples, DataError> {
-    let source = SourceRef { images: &source.images, labels: &source.labels };
-    match classes {
-        None => data::load_examples(source, model.input, target_kind(model)),
-        Some(classes) => data::load_first_classes(source, classes, model.input, target_kind(model)),
-    }
+    RawExamples::read(source_ref(source))?.fit(model.input, target_kind(model), classes)
 }
 
-/// The shape of the data's examples, needed only where the recipe does not tell the input.
-fn input_of_data(recipe: &Recipe) -> Result<Option<Shape>, DataError> {
-    if !recipe.model.input.is_empty() {
-        return Ok(None);
-    }
-    let Some(source) = &recipe.data.train else { return Ok(Some(Shape::Features(28 * 28))) };
-    let array = data::read_array(&source.images)?;
-    Ok(match *array.shape() {
-        [_, height, width] => Some(Shape::Image { channels: 1, height, width }),
-        [_, height, width, channels] => Some(Shape::Image { channels, height, width }),
-        [_, features] => Some(Shape::Features(features)),
-        _ => None,
-    })
+fn source_ref(source: &Source) -> SourceRef<'_> {
+    SourceRef { images: &source.images, labels: &source.labels }
 }
 
 /// The digits, as the model takes them.
@@ -110,10 +107,10 @@ fn held_out(
 ) -> Result<Option<Examples>, DataError> {
     let amount = match amount {
         Holdout::None => return Ok(None),
-        Holdout::Fraction(share) => HoldOut::Fraction(*share),
-        Holdout::Count(count) => HoldOut::Count(*count),
+        Holdout::Fraction(share) => PartSize::Fraction(*share),
+        Holdout::Count(count) => PartSize::Count(*count),
         Holdout::Files(source) => return load(source, recipe.data.classes, model).map(Some),
     };
     let held = train.hold_out(amount, recipe.data_seed(), &format!("{set} split"));
-    held.map(Some).map_err(|error| DataError { place: format!("data.{set}"), ..error })
+    held.map(Some).map_err(|problem| problem.at(format!("data.{set}")))
 }

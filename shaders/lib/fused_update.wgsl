@@ -181,6 +181,7 @@ fn update_tile(tile: Tile, thread: u32) {
     }
     var gradient = weight_gradients(tile, thread);
     if PENALTY == 1u && input < tile.layer.inputs {
+        // unroll
         for (var i = 0u; i < 4u; i++) {
             gradient[i] += penalty_gradient(parameter[i], tile.model);
         }

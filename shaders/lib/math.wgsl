@@ -1,6 +1,7 @@
 // Elementary functions whose accuracy does not depend on the driver: WGSL allows tanh an error of 1e-5, and exp one that
 // grows with its argument. Within some 2e-7 of the exact value (relative), and NaN for NaN. Their twins are in
 // src/kernel/fast_math.rs.
+// include: nan.wgsl
 
 // ln 2 in two parts; the first has few enough bits that its product with an exponent is exact.
 const LN2_HIGH: f32 = 0.6933594;
@@ -8,12 +9,6 @@ const LN2_LOW: f32 = -2.1219444e-4;
 // Beyond these, exp is below the smallest normal number (and counts as 0) or leaves the range of f32.
 const EXP_MIN: f32 = -87.33;
 const EXP_MAX: f32 = 88.37;
-
-// Whether x is NaN. `min` and `max` may drop one, and so may a comparison with `select`, of which some compilers make a
-// `min` or `max` (that of OpenGL in Mesa does): only the bits are sure to tell.
-fn is_nan(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
-}
 
 // exp(x + correction) for a correction of at most 0.1, which may carry digits that `x` has no room for.
 fn exp_sum(x: f32, correction: f32) -> f32 {

@@ -1,10 +1,6 @@
 // The first largest pixel of a window, in the order of rows, as PyTorch breaks ties. The including shader binds `input`
 // and includes pool_shape.wgsl.
-
-// By its bits: a driver may assume that a float is a number.
-fn is_nan(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
-}
+// include: nan.wgsl
 
 // The pixel's index in its plane, which starts at `start` in `input`. Every window covers at least one pixel.
 fn window_maximum(start: u32, window_y: u32, window_x: u32) -> u32 {

@@ -1,6 +1,7 @@
 // Kernels that reduce over the columns of a matrix. LANES threads share a row: 1 for short rows, where a thread keeps all
 // to itself, or a whole workgroup for long ones. The threads of a row must call these functions together; they contain
 // barriers, so call them in uniform control flow.
+// include: nan.wgsl
 const THREADS = 64u;
 const LANES = 1u;
 const ROWS = THREADS / LANES;
@@ -19,10 +20,8 @@ struct Largest {
     column: u32,
 }
 
-// Says so by its bits: a compiler may take for granted that a float is a number.
 fn is_invalid(value: f32) -> bool {
-    let bits = bitcast<u32>(value);
-    return bits == 0x7f800000u || (bits & 0x7fffffffu) > 0x7f800000u;
+    return bitcast<u32>(value) == 0x7f800000u || is_nan(value);
 }
 
 // NaN; made from a value that no compiler knows, since WGSL has no constant NaN.

@@ -47,7 +47,7 @@ pub enum BackendError {
     #[error(transparent)]
     Tuning(#[from] TuningFileError),
     /// A shader did not compile or a launch was not valid: a bug in gputrain or in the driver.
-    #[error("{device} refused {what}: {message}")]
+    #[error("{device} refused {what}: {message}; update the driver, or try --checked or --backend cpu, and report it")]
     Invalid {
         /// The device.
         device: String,

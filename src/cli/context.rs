@@ -2,7 +2,7 @@
 
 use super::CliError;
 use crate::backend::cpu::CpuBackend;
-use crate::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
+use crate::backend::gpu::{BackendName, DeviceChoice, GpuBackend, missing_driver};
 use crate::backend::{Backend, BackendError, DataMemory};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
@@ -107,6 +107,9 @@ impl Context {
             Ok(gpu) => Ok(Box::new(gpu)),
             Err(BackendError::NotFound(_)) if name == BackendName::Auto && self.global.device.is_none() => {
                 self.say("no hardware GPU answers: computing on the CPU (--backend vulkan takes a software adapter)");
+                if let Some(hint) = missing_driver() {
+                    self.say(hint);
+                }
                 Ok(Box::new(CpuBackend::new()))
             }
             Err(error) => Err(error.into()),

@@ -34,43 +34,62 @@ pub enum TargetKind {
 
 /// Loads one split for a model with this input and these targets.
 pub fn load_examples(source: SourceRef<'_>, input: Shape, targets: TargetKind) -> Result<Examples, DataError> {
-    let (features, labels) = load_pair(source, input)?;
-    let targets = self::targets(&labels, targets).map_err(|problem| problem.at(source.labels))?;
-    Ok(Examples { features, targets })
+    RawExamples::read(source)?.fit(input, targets, None)
 }
 
-/// Loads the examples of the first `wanted` classes of one split, in the file's order.
-pub fn load_first_classes(
-    source: SourceRef<'_>,
-    wanted: usize,
-    input: Shape,
-    targets: TargetKind,
-) -> Result<Examples, DataError> {
-    let (features, labels) = load_pair(source, input)?;
-    let at_labels = |problem: Problem| problem.at(source.labels);
-    let (kept, labels) = first_classes(&labels, wanted).map_err(at_labels)?;
-    let targets = self::targets(&labels, targets).map_err(at_labels)?;
-    Ok(Examples { features: features.select(&kept), targets })
+/// One split as its files hold it, before a model is known.
+#[derive(Debug)]
+pub struct RawExamples<'a> {
+    source: SourceRef<'a>,
+    images: Array,
+    labels: Array,
 }
 
-/// The features of a split and its labels, of which there is one for each example.
-fn load_pair(source: SourceRef<'_>, input: Shape) -> Result<(Features, Array), DataError> {
-    let images = match labels_column(source) {
-        Some(column) => {
-            let reader = open_csv(&Place::parse(source.images).path).map_err(|problem| problem.at(source.images))?;
-            csv::read_without(reader, &column).map_err(|problem| problem.at(source.labels))?
-        }
-        None => read_array(source.images)?,
-    };
-    let features = features(images, input).map_err(|problem| problem.at(source.images))?;
-    let labels = read_array(source.labels)?;
-    let count = labels.shape().first().copied().unwrap_or(0);
-    if count != features.count && !labels.is_empty() {
-        let images = source.images.to_owned();
-        let problem = Problem::CountsDiffer { labels: count, images, count: features.count };
-        return Err(problem.at(source.labels));
+impl<'a> RawExamples<'a> {
+    /// Reads the files. Of one CSV file for both, the images are the columns that are not the labels'.
+    pub fn read(source: SourceRef<'a>) -> Result<RawExamples<'a>, DataError> {
+        let images = match labels_column(source) {
+            Some(column) => {
+                let reader =
+                    open_csv(&Place::parse(source.images).path).map_err(|problem| problem.at(source.images))?;
+                csv::read_without(reader, &column).map_err(|problem| problem.at(source.labels))?
+            }
+            None => read_array(source.images)?,
+        };
+        Ok(RawExamples { source, images, labels: read_array(source.labels)? })
     }
-    Ok((features, labels))
+
+    /// The input of a model for them; none where the array has too few dimensions or too many.
+    pub fn input(&self) -> Option<Shape> {
+        match *self.images.shape() {
+            [_, features] => Some(Shape::Features(features)),
+            [_, height, width] => Some(Shape::Image { channels: 1, height, width }),
+            [_, height, width, channels] => Some(Shape::Image { channels, height, width }),
+            _ => None,
+        }
+    }
+
+    /// Examples for a model with this input and these targets: all of them, or those of the first so many classes, in
+    /// the files' order.
+    pub fn fit(self, input: Shape, targets: TargetKind, classes: Option<usize>) -> Result<Examples, DataError> {
+        let RawExamples { source, images, labels } = self;
+        let features = features(images, input).map_err(|problem| problem.at(source.images))?;
+        let count = labels.shape().first().copied().unwrap_or(0);
+        if count != features.count && !labels.is_empty() {
+            let images = source.images.to_owned();
+            let problem = Problem::CountsDiffer { labels: count, images, count: features.count };
+            return Err(problem.at(source.labels));
+        }
+        let at_labels = |problem: Problem| problem.at(source.labels);
+        let (features, labels) = match classes {
+            None => (features, labels),
+            Some(wanted) => {
+                let (kept, labels) = first_classes(&labels, wanted).map_err(at_labels)?;
+                (features.select(&kept), labels)
+            }
+        };
+        Ok(Examples { features, targets: self::targets(&labels, targets).map_err(at_labels)? })
+    }
 }
 
 fn targets(labels: &Array, kind: TargetKind) -> Result<Targets, Problem> {

@@ -31,10 +31,10 @@ pub use error::{DataError, Problem};
 pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};
 pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
 pub use inspect::{ArrayInfo, describe};
-pub use load::{SourceRef, TargetKind, load_examples, load_features, load_first_classes};
+pub use load::{RawExamples, SourceRef, TargetKind, load_examples, load_features};
 pub use scale::Scaling;
 pub use source::{read_array, read_arrays};
-pub use split::HoldOut;
+pub use split::PartSize;
 pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};
 
 use crate::model::Shape;
@@ -186,7 +186,9 @@ impl Targets {
                 let class = |value: &f32| [0.0, 1.0].iter().position(|class| class == value);
                 values.iter().map(|value| class(value).map(|class| class as u32)).collect()
             }
-            Targets::Values { values, outputs } => values.chunks(*outputs).map(hot).collect(),
+            Targets::Values { values, outputs } => {
+                values.chunks(*outputs).map(|row| load::hot_column(row).map(|column| column as u32)).collect()
+            }
         }
     }
 
@@ -201,12 +203,6 @@ impl Targets {
             }
         }
     }
-}
-
-/// The place of the only 1 among zeros.
-fn hot(row: &[f32]) -> Option<u32> {
-    let place = row.iter().position(|value| *value == 1.0)?;
-    row.iter().enumerate().all(|(i, value)| i == place || *value == 0.0).then_some(place as u32)
 }
 
 impl Examples {

@@ -1,27 +1,27 @@
 //! Taking a part of the training data away for validation or testing, by seed.
 
-use super::error::{DataError, Problem};
+use super::Examples;
+use super::error::Problem;
 use super::random::Random;
-use super::{Dataset, Examples};
 
-/// How much of the training data is held out.
+/// How much of the training data is taken away.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum HoldOut {
+pub enum PartSize {
     /// This share, above 0 and below 1; rounded to the nearest count.
     Fraction(f64),
     /// This many examples.
     Count(usize),
 }
 
-impl HoldOut {
+impl PartSize {
     /// The number of examples out of `count`. An error unless both sides get at least one.
-    fn of(self, count: usize) -> Result<usize, DataError> {
+    fn of(self, count: usize) -> Result<usize, Problem> {
         let (held, wanted) = match self {
-            HoldOut::Fraction(share) => ((share * count as f64).round() as usize, format!("the fraction {share}")),
-            HoldOut::Count(held) => (held, held.to_string()),
+            PartSize::Fraction(share) => ((share * count as f64).round() as usize, format!("the fraction {share}")),
+            PartSize::Count(held) => (held, held.to_string()),
         };
         if held == 0 || held >= count {
-            return Err(Problem::Split { wanted, count }.at("validation split"));
+            return Err(Problem::Split { wanted, count });
         }
         Ok(held)
     }
@@ -30,7 +30,7 @@ impl HoldOut {
 impl Examples {
     /// Takes examples picked at random away, and gives them back. Both parts keep the file's order. The same seed and
     /// purpose pick the same examples on every machine; another purpose picks independently.
-    pub fn hold_out(&mut self, amount: HoldOut, seed: u64, purpose: &str) -> Result<Examples, DataError> {
+    pub fn hold_out(&mut self, amount: PartSize, seed: u64, purpose: &str) -> Result<Examples, Problem> {
         let count = self.count();
         let held = amount.of(count)?;
         let mut order: Vec<usize> = (0..count).collect();
@@ -44,25 +44,17 @@ impl Examples {
     }
 }
 
-impl Dataset {
-    /// Moves a random part of the training data into `validation`.
-    pub fn split_validation(&mut self, amount: HoldOut, seed: u64) -> Result<(), DataError> {
-        self.validation = Some(self.train.hold_out(amount, seed, "validation split")?);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::{Features, Storage, Targets};
     use crate::model::Shape;
 
-    fn numbered(count: usize) -> Dataset {
+    fn numbered(count: usize) -> Examples {
         let storage = Storage::F32((0..2 * count).map(|v| v as f32).collect());
         let features = Features { storage, count, shape: Shape::Features(2) };
         let targets = Targets::Classes { labels: (0..count as u32).collect(), classes: count };
-        Dataset { train: Examples { features, targets }, validation: None, test: None }
+        Examples { features, targets }
     }
 
     fn labels(examples: &Examples) -> &[u32] {
@@ -75,13 +67,12 @@ mod tests {
     #[test]
     fn every_example_lands_on_one_side_with_its_label() {
         let mut data = numbered(100);
-        data.split_validation(HoldOut::Fraction(0.1), 3).unwrap();
-        let validation = data.validation.unwrap();
-        assert_eq!((data.train.count(), validation.count()), (90, 10));
-        let mut all = [labels(&data.train), labels(&validation)].concat();
+        let validation = data.hold_out(PartSize::Fraction(0.1), 3, "validation split").unwrap();
+        assert_eq!((data.count(), validation.count()), (90, 10));
+        let mut all = [labels(&data), labels(&validation)].concat();
         all.sort_unstable();
         assert_eq!(all, (0..100).collect::<Vec<u32>>());
-        for part in [&data.train, &validation] {
+        for part in [&data, &validation] {
             let Storage::F32(values) = &part.features.storage else { panic!("these are floats") };
             for (row, &label) in values.as_chunks::<2>().0.iter().zip(labels(part)) {
                 assert_eq!(row[0], 2.0 * label as f32);
@@ -91,19 +82,17 @@ mod tests {
 
     #[test]
     fn the_split_of_a_seed_is_fixed() {
-        let split = |seed| {
-            let mut data = numbered(20);
-            data.split_validation(HoldOut::Count(4), seed).unwrap();
-            labels(&data.validation.unwrap()).to_vec()
-        };
+        let split =
+            |seed| labels(&numbered(20).hold_out(PartSize::Count(4), seed, "validation split").unwrap()).to_vec();
         assert_eq!(split(0), [4, 14, 15, 17]);
         assert_ne!(split(0), split(1));
     }
 
     #[test]
     fn neither_side_may_be_empty() {
-        for amount in [HoldOut::Count(0), HoldOut::Count(10), HoldOut::Fraction(0.01), HoldOut::Fraction(f64::NAN)] {
-            assert!(numbered(10).split_validation(amount, 0).is_err(), "{amount:?}");
+        for amount in [PartSize::Count(0), PartSize::Count(10), PartSize::Fraction(0.01), PartSize::Fraction(f64::NAN)]
+        {
+            assert!(numbered(10).hold_out(amount, 0, "validation split").is_err(), "{amount:?}");
         }
     }
 }

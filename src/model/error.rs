@@ -26,16 +26,6 @@ pub enum ModelError {
         /// What the recipe says.
         given: Vec<usize>,
     },
-    /// The data's examples have another shape.
-    #[error("model.input is {model}, but the data's examples are {data}; {remedy}")]
-    InputMismatch {
-        /// What the recipe says.
-        model: Shape,
-        /// What the files hold.
-        data: Shape,
-        /// What to do.
-        remedy: String,
-    },
     /// All parameters together exceed what a run can address.
     #[error("the model has more than {limit} parameters; make its layers smaller")]
     TooManyParameters {

@@ -11,6 +11,7 @@ use crate::kernel::adjust_loss_scale;
 use crate::plan::{BufferId, Plan, Program};
 use crate::recipe::{Metric, Record, ScheduleKind};
 use crate::tune;
+use crate::verify::check_matrix_units;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,6 +87,7 @@ impl<'a> Trainer<'a> {
         let Draft { spec, names, training, source, held_out } = draft;
         let models = spec.members.len();
         let plan = Arc::new(tune::applied(backend, names.plan.clone()));
+        check_matrix_units(backend, &plan)?;
         let mut session = backend.prepare(Arc::clone(&plan))?;
         let feed = Feed::new(&mut *session, &source, &spec.dataset.train, training.steps_per_epoch)?;
         let mut sources = vec![("train", source)];

@@ -9,5 +9,5 @@ mod report;
 
 pub use double::DoublePrecision;
 pub use gradient::{Options, TensorCheck};
-pub use parity::{Prepared, verify, verify_kernel};
+pub use parity::{Prepared, check_matrix_units, verify, verify_kernel};
 pub use report::{KernelRow, VerifyReport};

@@ -5,7 +5,7 @@ use super::report::{KernelRow, VerifyReport};
 use crate::backend::cpu::{Implementation, Machine, Scalar};
 use crate::backend::{Backend, BackendError};
 use crate::kernel::{Access, Binding, Case, Element, Kernel, Needs};
-use crate::plan::BufferId;
+use crate::plan::{BufferId, Plan};
 use std::sync::Arc;
 
 /// Verifies kernels on a device; `progress` sees each row as it comes.
@@ -35,6 +35,35 @@ pub fn verify_kernel(backend: &dyn Backend, kernel: &'static Kernel) -> KernelRo
         Ok(prepared) => prepared.verify(backend, kernel),
         Err(message) => row(kernel, 0, Outcome::failed(message)),
     }
+}
+
+/// Runs a small case of every kernel for matrix units that the plan launches. Such kernels are what drivers and shader
+/// compilers get wrong most easily: what naga 30 writes for them says nothing of which accesses to workgroup memory threads
+/// see from each other (wgpu issue 8805). Nobody should train on it unseen.
+pub fn check_matrix_units(backend: &dyn Backend, plan: &Plan) -> Result<(), BackendError> {
+    let launches = plan.programs.iter().flat_map(|program| &program.dispatches);
+    let mut checked: Vec<&str> = Vec::new();
+    for launch in launches.filter(|launch| launch.kernel.needs == Needs::MatrixUnits) {
+        let kernel = launch.kernel;
+        if checked.contains(&kernel.name) {
+            continue;
+        }
+        checked.push(kernel.name);
+        let limits = backend.limits();
+        let cases = (kernel.cases)().into_iter().filter(|case| limits.allow(kernel, &case.dispatch.constants));
+        let alike = |case: &Case| case.dispatch.constants.iter().filter(|c| launch.constants.contains(c)).count();
+        let nearest = cases.max_by_key(alike).into_iter().collect();
+        let row = match Prepared::new(kernel, nearest) {
+            Ok(prepared) => prepared.verify(backend, kernel),
+            Err(message) => row(kernel, 0, Outcome::failed(message)),
+        };
+        if !row.passed {
+            let (device, what) = (backend.info().device.clone(), format!("a check of {}", kernel.name));
+            let message = format!("{}; train with --precision f32", row.message);
+            return Err(BackendError::Invalid { device, what, message });
+        }
+    }
+    Ok(())
 }
 
 /// Cases of a kernel with what the reference makes of them: all of them run in one session, each between canaries.

@@ -328,3 +328,20 @@ fn without_a_test_set_the_summary_has_nulls() {
         assert!(summary[key].is_null(), "{key}: {summary}");
     }
 }
+
+#[test]
+fn data_of_any_size_trains_without_a_recipe() {
+    let place = Workplace::new(ADAM);
+    let table = place.text("table.csv");
+    let rows = (0..60).map(|i| format!("{},{},{},{}\n", i % 7, i % 2, i % 5, i % 3));
+    std::fs::write(&table, format!("a,label,b,c\n{}", rows.collect::<String>())).unwrap();
+    let labels = format!("{table}#label");
+    for backend in backends() {
+        let data = ["--train-images", &table, "--train-labels", &labels, "--layers", "4:relu,2", "--epochs", "2"];
+        let out = place.text(&format!("out-{backend}"));
+        let output = gputrain(&[&["--backend", backend, "--json", "train", "--out", &out][..], &data].concat());
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(last_line(&output)["parameters"], 3 * 4 + 4 + 4 * 2 + 2);
+    }
+}

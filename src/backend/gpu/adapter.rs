@@ -3,6 +3,7 @@
 use crate::backend::BackendError;
 use serde::Serialize;
 use std::fmt;
+use std::path::Path;
 
 /// A graphics interface, or the best there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
@@ -185,7 +186,29 @@ fn nothing(adapters: &[AdapterReport], backend: BackendName) -> BackendError {
         BackendName::Auto => "no hardware GPU answers".to_string(),
         name => format!("no {name} device answers"),
     };
-    BackendError::NotFound(format!("{what}; {}; --backend cpu always works", listing(adapters.iter())))
+    let hint = missing_driver().map_or(String::new(), |hint| format!("; {hint}"));
+    BackendError::NotFound(format!("{what}; {}{hint}; --backend cpu always works", listing(adapters.iter())))
+}
+
+/// What this system lacks, where no hardware adapter answers although there is a GPU.
+pub fn missing_driver() -> Option<&'static str> {
+    missing_where(|path| Path::new(path).exists())
+}
+
+fn missing_where(exists: impl Fn(&str) -> bool) -> Option<&'static str> {
+    if exists("/dev/nvidiactl") {
+        Some(
+            "an NVIDIA GPU is here, but no Vulkan driver for it: install the Vulkan loader (libvulkan1), and start a \
+             container with NVIDIA_DRIVER_CAPABILITIES=all",
+        )
+    } else if exists("/dev/dri/renderD128") {
+        Some(
+            "a GPU is here, but no Vulkan driver for it: install one (mesa-vulkan-drivers), and see that you may read \
+             and write /dev/dri/renderD128",
+        )
+    } else {
+        None
+    }
 }
 
 fn listing<'a>(adapters: impl Iterator<Item = &'a AdapterReport>) -> String {
@@ -196,6 +219,13 @@ fn listing<'a>(adapters: impl Iterator<Item = &'a AdapterReport>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gpu_without_a_driver_is_told() {
+        assert!(missing_where(|path| path == "/dev/nvidiactl").unwrap().contains("NVIDIA_DRIVER_CAPABILITIES"));
+        assert!(missing_where(|path| path == "/dev/dri/renderD128").unwrap().contains("mesa"));
+        assert_eq!(missing_where(|_| false), None);
+    }
 
     fn adapters(list: &[(&str, BackendName, DeviceKind)]) -> Vec<AdapterReport> {
         let report = |(index, (name, backend, kind)): (usize, &(&str, BackendName, DeviceKind))| AdapterReport {

@@ -159,7 +159,8 @@ impl Device {
     pub fn plan_limits(&self) -> Limits {
         Limits {
             buffer_bytes: self.limits.max_buffer_size,
-            binding_bytes: self.limits.max_storage_buffer_binding_size,
+            // Lengths in bytes of bindings end there on Metal, which allows longer ones.
+            binding_bytes: self.limits.max_storage_buffer_binding_size.min(u64::from(u32::MAX) & !255),
             data_bytes: u64::MAX,
             workgroups: self.limits.max_compute_workgroups_per_dimension,
             // A software adapter runs one workgroup per core; a GPU holds several on each of its tens of multiprocessors.

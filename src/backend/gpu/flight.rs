@@ -1,5 +1,6 @@
 //! Submitted work on its way: how much may be under way at once, and how long it took.
 
+use super::DeviceKind;
 use super::device::Device;
 use super::pace::Pace;
 use crate::backend::BackendError;
@@ -14,7 +15,7 @@ const MOST: usize = 3;
 /// Waiting for less than this says that the work was already done.
 const WAITED: Duration = Duration::from_micros(20);
 
-/// A submit that takes longer than this computes meanwhile, as software drivers do, or waits for what came before it.
+/// A submit to a software driver that takes longer than this computes meanwhile, or waits for what came before it.
 const COMPUTED: Duration = Duration::from_millis(1);
 
 pub(super) struct Flights {
@@ -80,7 +81,7 @@ impl Flights {
         });
         self.under_way.push_back(Flight { number, index, work, submitted, first });
         self.pace.submitted(work);
-        if handover > COMPUTED {
+        if handover > COMPUTED && self.device.report.kind == DeviceKind::Software {
             self.pace.took(work, nanoseconds(handover));
         }
         self.device.check()?;

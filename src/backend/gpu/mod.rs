@@ -20,7 +20,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use adapter::{AdapterLimits, AdapterReport, BackendName, DeviceChoice, DeviceKind};
+pub use adapter::{AdapterLimits, AdapterReport, BackendName, DeviceChoice, DeviceKind, missing_driver};
 pub use report::list_adapters;
 pub use session::GpuSession;
 

@@ -36,16 +36,18 @@ fn answer(device: &Device, mapped: &Mapped) -> Result<Option<Result<(), wgpu::Bu
     Ok(pollster::block_on(answer))
 }
 
-/// Sizes are rounded up so that few buffers serve many: to a power of two, above 16 MiB to a multiple of it.
-fn staging_size(bytes: u64) -> u64 {
+/// Sizes are rounded up so that few buffers serve many: to a power of two, above 16 MiB to a multiple of it, but not beyond
+/// the device's `most`.
+fn staging_size(bytes: u64, most: u64) -> u64 {
     const LARGE: u64 = 16 << 20;
-    if bytes > LARGE { bytes.next_multiple_of(LARGE) } else { bytes.next_power_of_two().max(256) }
+    let rounded = if bytes > LARGE { bytes.next_multiple_of(LARGE) } else { bytes.next_power_of_two().max(256) };
+    rounded.min(most & !3).max(bytes)
 }
 
 impl Readback {
     /// A staging buffer for `bytes` and whether it had to be created.
     pub fn staging(&mut self, device: &Device, bytes: u64, what: &str) -> Result<(wgpu::Buffer, bool), BackendError> {
-        let size = staging_size(bytes);
+        let size = staging_size(bytes, device.limits.max_buffer_size);
         if let Some(position) = self.free.iter().position(|b| b.size() == size) {
             return Ok((self.free.swap_remove(position), false));
         }
@@ -106,7 +108,10 @@ impl Readback {
 mod tests {
     #[test]
     fn staging_sizes_are_few() {
-        assert_eq!([1, 256, 257, 1 << 20].map(super::staging_size), [256, 256, 512, 1 << 20]);
-        assert_eq!(super::staging_size((16 << 20) + 4), 32 << 20);
+        const MOST: u64 = (1 << 31) - 1;
+        let size = |bytes| super::staging_size(bytes, MOST);
+        assert_eq!([1, 256, 257, 1 << 20].map(size), [256, 256, 512, 1 << 20]);
+        assert_eq!(size((16 << 20) + 4), 32 << 20);
+        assert_eq!(size(MOST - 7), MOST - 3);
     }
 }
