@@ -339,8 +339,8 @@ fn data_of_any_size_trains_without_a_recipe() {
     for backend in backends() {
         let data = ["--train-images", &table, "--train-labels", &labels, "--layers", "4:relu,2", "--epochs", "2"];
         let out = place.text(&format!("out-{backend}"));
-        let output = gputrain(&[&["--backend", backend, "--json", "train", "--out", &out][..], &data].concat());
-        let output = output.output().unwrap();
+        let mut command = gputrain(&[&["--backend", backend, "--json", "train", "--out", &out][..], &data].concat());
+        let output = command.output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert_eq!(last_line(&output)["parameters"], 3 * 4 + 4 + 4 * 2 + 2);
     }

@@ -127,12 +127,6 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("if thread < stride {", &[LESS, GUARD], NOT_READ),
     unnoticed("if thread % LANES < stride {", &[LESS, GUARD, "`%` to `/`"], NOT_READ),
     unnoticed("if LANES == 1u {", &["`1u` to `2u`"], "a reduction over one thread changes nothing"),
-    unnoticed("return bits == 0x7f800000u || (bits & 0x7fffffffu) > 0x7f800000u;", &[MORE], "-infinity gives NaN too"),
-    unnoticed(
-        "return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;",
-        &[MORE],
-        "infinity displaces numbers either way",
-    ),
     unnoticed("return Largest(0.0, INVALID);", &[ONE], "an invalid row's largest value goes into NaN only"),
     unnoticed(
         "let second = a.column == NONE || b.value > a.value || (b.value == a.value && b.column < a.column);",
@@ -223,7 +217,12 @@ pub const UNNOTICED: &[Unnoticed] = &[
         EMPTY,
     ),
     unnoticed("for (var first = 0u; first < l.outputs; first += per_thread * THREADS) {", &[LESS], EMPTY),
-    among(["var result = y;", ""], "for (var row = 0u; row < BLOCK; row++) {", &[LESS], NO_FIFTH),
+    among(
+        ["", "result[row] = activation_gradient(y[row], kind);"],
+        "for (var row = 0u; row < BLOCK; row++) {",
+        &[LESS],
+        NO_FIFTH,
+    ),
     unnoticed("for (var word = thread; word < params.row_words; word += THREADS) {", &[LESS], OUTSIDE),
     unnoticed("if group.x == 0u && thread < SCALARS {", &["`group.x` to `group.y`"], SAME_COPY),
     unnoticed("if d < depth {", &[LESS, GUARD], "past the depth the other factor is 0"),
