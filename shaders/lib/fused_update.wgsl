@@ -181,10 +181,12 @@ fn update_tile(tile: Tile, thread: u32) {
     }
     var gradient = weight_gradients(tile, thread);
     if PENALTY == 1u && input < tile.layer.inputs {
-        // unroll
-        for (var i = 0u; i < 4u; i++) {
-            gradient[i] += penalty_gradient(parameter[i], tile.model);
-        }
+        gradient += vec4(
+            penalty_gradient(parameter.x, tile.model),
+            penalty_gradient(parameter.y, tile.model),
+            penalty_gradient(parameter.z, tile.model),
+            penalty_gradient(parameter.w, tile.model),
+        );
     }
     update(at, parameter, gradient, tile.model);
 }

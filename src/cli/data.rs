@@ -83,7 +83,9 @@ pub fn run(args: &DataArgs, context: &Context) -> Result<(), CliError> {
     match &args.command {
         DataCommand::Generate(args) => generate(args, context),
         DataCommand::Convert(args) => {
-            data::convert(&args.from, &args.to)?;
+            for left_out in data::convert(&args.from, &args.to)? {
+                context.say(format!("left out: {left_out}"));
+            }
             report(&[&args.to], context)
         }
         DataCommand::Fetch(args) => fetch(args, context),

@@ -11,6 +11,7 @@ use crate::recipe::RecipeError;
 use crate::report::ReportError;
 use crate::run::RunError;
 use crate::train::{CheckpointError, TrainError};
+use std::io::{self, ErrorKind};
 
 /// An error that ends the process.
 #[derive(Debug)]
@@ -44,6 +45,20 @@ impl CliError {
     }
 }
 
+impl CliError {
+    /// An error of the input's; but where the disk filled up it was the job that failed.
+    pub(super) fn of(error: &(dyn std::error::Error + 'static)) -> CliError {
+        let text = error.to_string();
+        let mut causes = std::iter::successors(Some(error), |error| error.source());
+        let is_full = |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        if causes.any(|cause| cause.downcast_ref().is_some_and(is_full)) {
+            CliError::Failed(text)
+        } else {
+            CliError::Usage(text)
+        }
+    }
+}
+
 impl From<BackendError> for CliError {
     fn from(error: BackendError) -> CliError {
         match error {
@@ -61,7 +76,7 @@ impl From<TrainError> for CliError {
         match error {
             TrainError::Backend(error) => error.into(),
             TrainError::NotFinite { .. } => CliError::Failed(error.to_string()),
-            other => CliError::Usage(other.to_string()),
+            other => CliError::of(&other),
         }
     }
 }
@@ -71,7 +86,7 @@ impl From<RunError> for CliError {
         match error {
             RunError::Evaluation(error) => error.into(),
             RunError::Landscape(error) => error.into(),
-            other => CliError::Usage(other.to_string()),
+            other => CliError::of(&other),
         }
     }
 }
@@ -80,7 +95,7 @@ impl From<LandscapeError> for CliError {
     fn from(error: LandscapeError) -> CliError {
         match error {
             LandscapeError::Train(error) => error.into(),
-            other => CliError::Usage(other.to_string()),
+            other => CliError::of(&other),
         }
     }
 }
@@ -95,12 +110,12 @@ impl From<FetchError> for CliError {
     }
 }
 
-/// Errors that are always the input's.
+/// Errors that are the input's, unless the disk is full.
 macro_rules! usage_errors {
     ($($error:ty),+ $(,)?) => {
         $(impl From<$error> for CliError {
             fn from(error: $error) -> CliError {
-                CliError::Usage(error.to_string())
+                CliError::of(&error)
             }
         })+
     };

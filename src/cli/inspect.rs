@@ -3,7 +3,7 @@
 use super::inspect_plan::say_plan;
 use super::table::table;
 use super::{CliError, Context, FusionArgs};
-use crate::data::{self, ArrayInfo};
+use crate::data::{self, ArrayInfo, Problem};
 use crate::export::{SavedModel, parameter_hash};
 use crate::job::Job;
 use crate::model::{Model, ModelError};
@@ -151,9 +151,19 @@ fn plan(args: &InspectArgs, recipe: Recipe, context: &Context) -> Result<Value, 
 
 fn inspect_data(file: &str, context: &Context) -> Result<(), CliError> {
     let arrays = data::describe(file)?;
-    let rows: Vec<Vec<String>> = arrays.iter().map(row).collect();
+    let unusable = |(name, problem): &(String, Problem)| {
+        vec![name.clone(), String::new(), String::new(), String::new(), problem.to_string()]
+    };
+    let rows: Vec<Vec<String>> = arrays.iter().map(|array| array.as_ref().map_or_else(unusable, row)).collect();
     context.say(table(&["array", "shape", "type", "range", ""], &rows));
     for array in &arrays {
+        let array = match array {
+            Ok(array) => array,
+            Err((name, problem)) => {
+                context.emit(&json!({ "array": name, "unusable": problem.to_string() }));
+                continue;
+            }
+        };
         if let Some(classes) = &array.classes {
             let counts = classes.iter().map(|(class, count)| format!("{class}: {count}"));
             let shown: Vec<String> = counts.take(20).collect();

@@ -34,9 +34,6 @@ pub struct SweepArgs {
 }
 
 pub fn run(args: &SweepArgs, context: &Context) -> Result<(), CliError> {
-    if args.recipe.recipe.is_none() {
-        return Err(CliError::Usage("sweep needs a recipe with a [sweep] table, as in gputrain sweep RECIPE".into()));
-    }
     let sweep = Sweep::load(&args.recipe.text()?, &args.recipe.overrides()?, args.recipe.data.as_deref())?;
     let backend = context.open_backend()?;
     let out = args.out.clone().unwrap_or_else(|| default_folder(&sweep.recipe.name));

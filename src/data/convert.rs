@@ -4,13 +4,14 @@ use std::path::Path;
 
 use super::array::{Array, Dtype};
 use super::error::{DataError, Problem};
-use super::source::{Format, read_arrays};
+use super::source::{Format, usable};
 use super::write::write_arrays;
 
 /// Reads `from` (`path` or `path#key`) and writes it in the format that the name `to` tells. Types are kept, unless
-/// the format does not know them and another one of its types holds every value exactly.
-pub fn convert(from: &str, to: &Path) -> Result<(), DataError> {
-    let mut arrays = read_arrays(from)?;
+/// the format does not know them and another one of its types holds every value exactly. Gives what was left out: arrays
+/// of text and records, unless there is nothing else.
+pub fn convert(from: &str, to: &Path) -> Result<Vec<DataError>, DataError> {
+    let (mut arrays, left_out) = usable(from)?;
     let format = Format::of(to).map(|(format, _)| format);
     if format != Some(Format::Npz) && arrays.len() != 1 {
         return Err(Problem::KeyNeeded { keys: arrays.into_iter().map(|(name, _)| name).collect() }.at(from));
@@ -19,7 +20,8 @@ pub fn convert(from: &str, to: &Path) -> Result<(), DataError> {
         arrays = arrays.into_iter().map(|(name, array)| (name, for_idx(array))).collect();
     }
     let named: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (name_in_npz(name), array)).collect();
-    write_arrays(to, &named)
+    write_arrays(to, &named)?;
+    Ok(left_out)
 }
 
 /// A file's name is no key: without its ending it can be.

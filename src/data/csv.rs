@@ -34,6 +34,16 @@ pub(crate) fn read_without(reader: impl Read, key: &str) -> Result<Array, Proble
     array(&[table.rows(), table.width - 1], &values)
 }
 
+/// Whether the first line names the columns: a line with a number in it is one of the table, and wrong where it has
+/// anything else. But columns may be named by their own numbers, counted with a first one of another name or without it.
+fn is_header(line: &StringRecord) -> bool {
+    let number = |field: &str| field.parse::<f64>().ok();
+    let own = |(column, field): (usize, &str)| {
+        number(field).is_none_or(|name| name == column as f64 || name + 1.0 == column as f64)
+    };
+    line.iter().any(|field| number(field).is_none()) && line.iter().enumerate().all(own)
+}
+
 enum Columns {
     One(usize),
     Several(Range<usize>),
@@ -57,8 +67,7 @@ impl Table {
             let line = record.position().map_or(0, csv::Position::line);
             if table.width == 0 {
                 table.width = record.len();
-                // A first line that is not all numbers names the columns.
-                if record.iter().any(|field| field.parse::<f64>().is_err()) {
+                if is_header(&record) {
                     table.header = Some(record.iter().map(str::to_owned).collect());
                     continue;
                 }
@@ -66,7 +75,8 @@ impl Table {
             for (column, field) in record.iter().enumerate() {
                 let value = field.parse().map_err(|_| {
                     let field: String = field.chars().take(40).collect();
-                    Problem::malformed("CSV", format!("line {line}, column {column}: {field:?} is not a number"))
+                    let names = if line == 1 { ", and names of columns are no numbers" } else { "" };
+                    Problem::malformed("CSV", format!("line {line}, column {column}: {field:?} is not a number{names}"))
                 })?;
                 table.values.push(value);
             }
@@ -169,9 +179,12 @@ mod tests {
 
     #[test]
     fn errors_name_the_line() {
-        for (text, place) in
-            [("1,2\n3,x\n", "line 2, column 1"), ("1,2\n3\n", "line 2 has 1"), ("1,\n2,3\n4,\n", "line 3")]
-        {
+        for (text, place) in [
+            ("1,2\n3,x\n", "line 2, column 1"),
+            ("1,2\n3\n", "line 2 has 1"),
+            ("a,\n2,3\n4,\n", "line 3"),
+            ("1,\n2,3\n", "line 1, column 1"),
+        ] {
             let error = read(text.as_bytes(), None).unwrap_err().to_string();
             assert!(error.contains(place), "{error}");
         }

@@ -11,7 +11,7 @@ use hdf5_reader::{Datatype, FileStorage, FilterRegistry, Hdf5File, OpenOptions};
 use super::array::{Array, Dtype, byte_count};
 use super::error::Problem;
 use super::lzf;
-use super::source::most_unpacked;
+use super::source::{Named, most_unpacked};
 
 /// Reads the array `key` (`name` or `group/name`), or the only one there is.
 pub(crate) fn read(path: &Path, key: Option<&str>) -> Result<Array, Problem> {
@@ -28,18 +28,14 @@ pub(crate) fn read(path: &Path, key: Option<&str>) -> Result<Array, Problem> {
     read_dataset(&file, &key, most)
 }
 
-/// Reads every numeric array with its key; arrays of text and records are passed over.
-pub(crate) fn read_all(path: &Path) -> Result<Vec<(String, Array)>, Problem> {
+/// Reads every array with its key.
+pub(crate) fn read_all(path: &Path) -> Result<Vec<Named>, Problem> {
     let (file, most) = open(path)?;
-    let mut arrays = Vec::new();
-    for key in keys(&file)? {
-        match read_dataset(&file, &key, most) {
-            Ok(array) => arrays.push((key, array)),
-            Err(Problem::UnsupportedType { .. }) => {}
-            Err(problem) => return Err(problem),
-        }
-    }
-    Ok(arrays)
+    let named = |key: String| {
+        let array = read_dataset(&file, &key, most);
+        (key, array)
+    };
+    Ok(keys(&file)?.into_iter().map(named).collect())
 }
 
 /// Opens the file; also the most bytes that an array in it can come to.
@@ -108,7 +104,11 @@ fn read_dataset(file: &Hdf5File, key: &str, most: u64) -> Result<Array, Problem>
 }
 
 fn element(datatype: &Datatype) -> Result<(Dtype, bool), Problem> {
-    let unsupported = || Problem::UnsupportedType { type_name: format!("{datatype:?}").chars().take(80).collect() };
+    let unsupported = || {
+        // What it is, without what it consists of.
+        let name: String = format!("{datatype:?}").chars().take_while(|c| c.is_alphanumeric()).collect();
+        Problem::UnsupportedType { type_name: name }
+    };
     let (dtype, order) = match datatype {
         Datatype::FixedPoint { size, signed, byte_order } => {
             let dtype = match (size, signed) {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::array::{Array, Dtype};
-use super::error::DataError;
+use super::error::{DataError, Problem};
 use super::load::hot_column;
-use super::source::read_arrays;
+use super::source::{Named, read_each};
 
 /// Arrays with more different values than this are not taken for labels.
 const MOST_CLASSES: usize = 1000;
@@ -29,9 +29,15 @@ pub struct ArrayInfo {
     pub classes: Option<Vec<(i64, usize)>>,
 }
 
-/// Summarises every array of a file, or the one that `path#key` names.
-pub fn describe(source: &str) -> Result<Vec<ArrayInfo>, DataError> {
-    Ok(read_arrays(source)?.into_iter().map(|(name, array)| summary(name, &array)).collect())
+/// Summarises every array of a file, or the one that `path#key` names; of an array of text or
+/// records, the name and why it cannot be used.
+pub fn describe(source: &str) -> Result<Vec<Result<ArrayInfo, (String, Problem)>>, DataError> {
+    let described = |(name, array): Named| match array {
+        Ok(array) => Ok(Ok(summary(name, &array))),
+        Err(problem @ Problem::UnsupportedType { .. }) => Ok(Err((name, problem))),
+        Err(problem) => Err(problem.at(format!("{source}#{name}"))),
+    };
+    read_each(source)?.into_iter().map(described).collect()
 }
 
 fn summary(name: String, array: &Array) -> ArrayInfo {

@@ -6,7 +6,7 @@ use zip::result::ZipError;
 use super::array::Array;
 use super::error::Problem;
 use super::npy;
-use super::source::{Opened, Reader, most_unpacked, read_error};
+use super::source::{Named, Opened, Reader, most_unpacked, read_error};
 
 type Archive = ZipArchive<Box<dyn Reader>>;
 
@@ -26,10 +26,10 @@ pub(crate) fn read(Opened { reader, length }: Opened, key: Option<&str>) -> Resu
 }
 
 /// Reads every array with its key.
-pub(crate) fn read_all(Opened { reader, length }: Opened) -> Result<Vec<(String, Array)>, Problem> {
+pub(crate) fn read_all(Opened { reader, length }: Opened) -> Result<Vec<Named>, Problem> {
     let mut archive = ZipArchive::new(reader).map_err(problem)?;
     let keys = keys(&mut archive)?;
-    keys.into_iter().enumerate().map(|(index, key)| Ok((key, read_entry(&mut archive, index, length)?))).collect()
+    Ok(keys.into_iter().enumerate().map(|(index, key)| (key, read_entry(&mut archive, index, length))).collect())
 }
 
 /// The arrays' names: the entries' without `.npy`.

@@ -69,8 +69,39 @@ pub fn read_array(source: &str) -> Result<Array, DataError> {
     read_place(&Place::parse(source)).map_err(|problem| problem.at(source))
 }
 
+/// An array of a file, or why it cannot be read, with its name.
+pub(crate) type Named = (String, Result<Array, Problem>);
+
 /// Reads every array of a file with its name (for a format without names, the file's own). With `#key`, that one only.
+/// Arrays of text and records are passed over, unless there is nothing else.
 pub fn read_arrays(source: &str) -> Result<Vec<(String, Array)>, DataError> {
+    usable(source).map(|(arrays, _)| arrays)
+}
+
+/// The arrays that can be used, and why the others cannot.
+pub(crate) fn usable(source: &str) -> Result<(Vec<(String, Array)>, Vec<DataError>), DataError> {
+    let (mut arrays, mut others) = (Vec::new(), Vec::new());
+    for (key, array) in read_each(source)? {
+        match array {
+            Ok(array) => arrays.push((key, array)),
+            Err(problem) => {
+                let unusable = matches!(problem, Problem::UnsupportedType { .. });
+                let error = problem.at(format!("{source}#{key}"));
+                if unusable { others.push(error) } else { return Err(error) }
+            }
+        }
+    }
+    if arrays.is_empty()
+        && let Some(first) = others.pop()
+    {
+        Err(first)
+    } else {
+        Ok((arrays, others))
+    }
+}
+
+/// Every array of a file, or what is wrong with it.
+pub(crate) fn read_each(source: &str) -> Result<Vec<Named>, DataError> {
     let place = Place::parse(source);
     let read = || match (Format::of(&place.path), &place.key) {
         (Some((Format::Npz, _)), None) => npz::read_all(open_file(&place.path)?),
@@ -78,7 +109,7 @@ pub fn read_arrays(source: &str) -> Result<Vec<(String, Array)>, DataError> {
         _ => {
             let stem = place.path.file_name().map(|name| name.to_string_lossy().into_owned());
             let name = place.key.clone().or(stem).unwrap_or_default();
-            Ok(vec![(name, read_place(&place)?)])
+            Ok(vec![(name, Ok(read_place(&place)?))])
         }
     };
     read().map_err(|problem: Problem| problem.at(source))

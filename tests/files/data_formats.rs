@@ -279,7 +279,8 @@ fn conversion_keeps_values_through_every_format() {
     let hdf5 = convert(&fixture("single.npy"), &at("x.h5")).unwrap_err();
     assert!(matches!(hdf5.problem, Problem::CannotWrite { .. }), "{hdf5}");
     assert!(!at("x.h5").exists());
-    convert(&fixture("latest.h5"), &at("all.npz")).unwrap();
+    let [left_out] = &convert(&fixture("latest.h5"), &at("all.npz")).unwrap()[..] else { panic!("one is text") };
+    assert!(left_out.place.ends_with("latest.h5#text"), "{left_out}");
     let same = read_arrays(text(&at("all.npz"))).unwrap();
     assert_eq!(same, read_arrays(&fixture("latest.h5")).unwrap());
     let leftovers = std::fs::read_dir(folder.path())
@@ -293,7 +294,8 @@ fn a_description_tells_shapes_and_classes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("digits.npz");
     write_npz(&path, &generate(0, 100, 0)).unwrap();
-    let [images, labels] = describe(text(&path)).unwrap().try_into().unwrap();
+    let arrays: Vec<_> = describe(text(&path)).unwrap().into_iter().map(Result::unwrap).collect();
+    let [images, labels] = arrays.try_into().unwrap();
     assert_eq!((images.name.as_str(), images.dtype, images.shape), ("x_train", Dtype::U8, vec![100, 28, 28]));
     assert_eq!((images.min, images.max, images.classes), (Some(0.0), Some(255.0), None));
     let classes = labels.classes.unwrap();
@@ -324,4 +326,30 @@ fn the_real_data_sets_load() {
     let (images, labels) = (folder.join("notMNIST.npz#images"), folder.join("notMNIST.npz#labels"));
     let all = load_examples(SourceRef { images: text(&images), labels: text(&labels) }, FLAT, TEN).unwrap();
     assert_eq!(all.count(), 18_724);
+}
+
+#[test]
+fn a_description_names_what_cannot_be_used() {
+    let described = describe(&fixture("latest.h5")).unwrap();
+    let unusable: Vec<_> = described.iter().filter_map(|array| array.as_ref().err()).collect();
+    assert_eq!(unusable.len(), 1);
+    assert_eq!(unusable[0].0, "text");
+    assert!(matches!(&unusable[0].1, Problem::UnsupportedType { type_name } if !type_name.contains('{')));
+}
+
+#[test]
+fn a_first_line_with_a_number_and_a_gap_is_no_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.csv");
+    let shape = |lines: &str| {
+        std::fs::write(&path, lines).unwrap();
+        read_array(text(&path)).map(|array| array.shape().to_vec())
+    };
+    for header in ["a,b,c", "label,0,1", "0,1,c", ",1,2"] {
+        assert_eq!(shape(&format!("{header}\n1,2,3\n")).unwrap(), [1, 3], "{header}");
+    }
+    for line in ["5.1,3.5,", "5,3,na", "nan?,7,8"] {
+        let error = shape(&format!("{line}\n1,2,3\n")).unwrap_err();
+        assert!(error.to_string().contains("line 1, column"), "{line}: {error}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The recipes that come with the program.
 
-use gputrain::model::Model;
+use gputrain::model::{Model, Shape};
 use gputrain::recipe::*;
 
 fn load(name: &str) -> Recipe {
@@ -25,6 +25,9 @@ fn every_file_is_bundled_under_its_name_and_explains_itself() {
     assert_eq!(Recipe::builtin("no-such-recipe"), None);
 }
 
+/// The shape of the generated digits, for the recipe that leaves its input to the data.
+const DIGITS: Option<Shape> = Some(Shape::Features(784));
+
 #[test]
 fn every_recipe_builds_and_every_sweep_expands() {
     for name in builtin_names() {
@@ -34,7 +37,7 @@ fn every_recipe_builds_and_every_sweep_expands() {
             None => vec![(vec![], recipe)],
         };
         for (label, run) in runs {
-            Model::build(&run.model, None).unwrap_or_else(|error| panic!("{name} {label:?}: {error}"));
+            Model::build(&run.model, DIGITS).unwrap_or_else(|error| panic!("{name} {label:?}: {error}"));
             assert_eq!(Recipe::parse(&run.to_toml(), "x.toml", &[]).unwrap(), run, "{name} {label:?}");
         }
     }
@@ -56,7 +59,7 @@ fn parameter_counts() {
         ("fashion5-cnn5", 160 + 1_160 + 584 + 584 + 1_168 + 2_320 + 85),
         ("wide-mlp-4096", 3 * 4_097 * 4_096 + 4_097 * 1_000),
     ] {
-        let model = Model::build(&load(name).model, None).unwrap();
+        let model = Model::build(&load(name).model, DIGITS).unwrap();
         assert_eq!(model.parameters_count(), expected, "{name}");
         assert_eq!(model.layers.iter().map(|layer| layer.parameters_count()).sum::<usize>(), expected, "{name}");
     }
