@@ -150,9 +150,39 @@ impl Watcher for Reporter<'_> {
 impl From<SweepError> for CliError {
     fn from(error: SweepError) -> CliError {
         match error {
+            SweepError::Recipe(error) => error.into(),
+            SweepError::Job(error) => error.into(),
             SweepError::Train(error) => error.into(),
+            SweepError::Run(error) => error.into(),
+            SweepError::Report(error) => error.into(),
+            SweepError::Export(error) => (*error).into(),
+            SweepError::File(error) => error.into(),
             SweepError::Interrupted { .. } => CliError::Interrupted(error.to_string()),
-            other => CliError::Usage(other.to_string()),
+            SweepError::NoSweep(_)
+            | SweepError::NoMetric { .. }
+            | SweepError::NoAccuracy { .. }
+            | SweepError::RetrainWatches { .. }
+            | SweepError::Other { .. }
+            | SweepError::Results { .. } => CliError::Usage(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::BackendError;
+    use crate::run::RunError;
+    use crate::train::TrainError;
+
+    #[test]
+    fn a_lost_device_is_told_by_the_exit_code_wherever_it_was_lost() {
+        let lost = || TrainError::from(BackendError::Lost { device: "gpu".into(), message: "gone".into() });
+        // In training, and while a run's page is made.
+        for error in [SweepError::Train(lost()), SweepError::Run(RunError::Evaluation(lost()))] {
+            let text = error.to_string();
+            let error = CliError::from(error);
+            assert_eq!((error.exit_code(), error.message()), (3, Some(&*text)));
         }
     }
 }
