@@ -1,7 +1,7 @@
 //! `sweep`.
 
 use super::table::table;
-use super::train::{default_folder, stop_on_interrupt, streamed};
+use super::train::{default_folder, score, stop_on_interrupt, streamed};
 use super::{CliError, Context, RecipeArgs};
 use crate::backend::Backend;
 use crate::graph::SourceBuffers;
@@ -88,11 +88,9 @@ fn conclude(sweep: &Sweep, summary: &SweepSummary, context: &Context) {
         context.say(format!("{} of {} runs collapsed. {COLLAPSED}", summary.collapsed, summary.runs));
     }
     if let Some(retrained) = &summary.retrained {
-        let test = match (retrained.test_loss, retrained.test_accuracy) {
-            (Some(loss), Some(accuracy)) => format!("test loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy),
-            _ => "no test set".to_string(),
-        };
-        context.say(format!("retrained on training and validation examples: {test}"));
+        let test = score("test", retrained.test_loss, retrained.test_accuracy);
+        let test = test.unwrap_or("there is no test set".into());
+        context.say(format!("retrained on training and validation examples; {test}"));
     }
 }
 

@@ -182,10 +182,6 @@ fn conclude(
     model.save(&folder.file("model.safetensors"))?;
     let text = serde_json::to_string_pretty(&summary).map_err(|e| CliError::Failed(e.to_string()))?;
     folder.write("summary.json", text.as_bytes())?;
-    let score = |set: &str, loss: Option<f32>, accuracy: Option<f32>| {
-        let accuracy = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", share * 100.0));
-        Some(format!("{set}: loss {:.4}{accuracy}", loss?))
-    };
     let scores = [
         score("validation", summary.validation_loss, summary.validation_accuracy),
         score("test", summary.test_loss, summary.test_accuracy),
@@ -204,6 +200,13 @@ fn conclude(
     context.say(format!("wrote {}", folder.path().display()));
     context.emit(&summary);
     Ok(())
+}
+
+/// What a set's examples gave, in words: nothing where there is no such set. Values that are neither right nor wrong have
+/// no accuracy.
+pub(super) fn score(set: &str, loss: Option<f32>, accuracy: Option<f32>) -> Option<String> {
+    let accuracy = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", share * 100.0));
+    Some(format!("{set}: loss {:.4}{accuracy}", loss?))
 }
 
 /// Shows progress and passes everything on to the recorder.
