@@ -91,7 +91,10 @@ pub enum SweepError {
         problem: String,
     },
     /// The user asked for an end.
-    #[error("interrupted with {done} of {total} runs done; the same command with --out {} goes on from there", path.display())]
+    #[error(
+        "interrupted with {done} of {total} runs done{}; the same command with --out {} goes on from there",
+        if done == total { ", while the best was trained again" } else { "" }, path.display()
+    )]
     Interrupted {
         /// Runs with a result.
         done: usize,

@@ -69,8 +69,15 @@ pub fn run(
     claim(out, sweep)?;
     let mut results = Results::open(out, sweep)?;
     let missing = results.missing();
-    let epochs = missing.iter().map(|&run| u64::from(sweep.entries[run].recipe.train.epochs)).sum();
-    let mut runner = Runner { backend, out, options, watcher, before: 0, total: epochs };
+    let epochs = |run: usize| u64::from(sweep.entries[run].recipe.train.epochs);
+    // Which combination is trained again is not known yet: the longest, until it is.
+    let again = if sweep.spec.retrain { (0..sweep.entries.len()).map(epochs).max() } else { None };
+    let total = missing.iter().map(|&run| epochs(run)).sum::<u64>() + again.unwrap_or(0);
+    let mut runner = Runner { backend, out, options, watcher, before: 0, total };
+    let interrupted = |results: &Results| {
+        let total = sweep.entries.len();
+        SweepError::Interrupted { done: total - results.missing().len(), total, path: out.into() }
+    };
     let mut loaded: Option<(Group, Loaded)> = None;
     for group in groups(sweep, &missing) {
         let first = &sweep.entries[group.runs[0]];
@@ -78,20 +85,18 @@ pub fn run(
             Some((other, data)) if other.same_data(&group) => data,
             _ => Loaded::of(first)?,
         };
-        let done = runner.group(sweep, &group, &data, &mut results);
-        if let Err(SweepError::Interrupted { .. }) = done {
-            let done = sweep.entries.len() - results.missing().len();
-            return Err(SweepError::Interrupted { done, total: sweep.entries.len(), path: out.into() });
+        if runner.group(sweep, &group, &data, &mut results)?.is_none() {
+            return Err(interrupted(&results));
         }
-        done?;
         loaded = Some((group, data));
     }
-    let rows: Vec<Row> = results.rows.into_iter().flatten().collect();
+    let rows: Vec<Row> = results.rows.iter().flatten().cloned().collect();
     let mut summary = SweepSummary::new(sweep, &rows, backend.info());
     if sweep.spec.retrain
         && let Some(best) = summary.best
     {
-        summary.retrained = Some(retrain::retrain(&mut runner, sweep, best, &rows)?);
+        let retrained = retrain::retrain(&mut runner, sweep, best, &rows)?;
+        summary.retrained = Some(retrained.ok_or_else(|| interrupted(&results))?);
     }
     let path = out.join("sweep.json");
     let text = serde_json::to_string_pretty(&summary).map_err(|error| FileError::at(&path)(error.into()))?;
@@ -184,8 +189,14 @@ pub(super) struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Trains a group, in as many parts as the device's memory asks for.
-    fn group(&mut self, sweep: &Sweep, group: &Group, data: &Loaded, results: &mut Results) -> Result<(), SweepError> {
+    /// Trains a group, in as many parts as the device's memory asks for; none if it was interrupted.
+    fn group(
+        &mut self,
+        sweep: &Sweep,
+        group: &Group,
+        data: &Loaded,
+        results: &mut Results,
+    ) -> Result<Option<()>, SweepError> {
         let recipe = &sweep.entries[group.runs[0]].recipe;
         let wanted = group.runs.len().min(self.options.side_by_side.max(1));
         let model = data.model(recipe)?;
@@ -202,7 +213,8 @@ impl Runner<'_> {
                     parts.push_front(runs);
                 }
                 Err(error) => return Err(error),
-                Ok(finished) => {
+                Ok(None) => return Ok(None),
+                Ok(Some(finished)) => {
                     let count = runs.len();
                     let each = runs.into_iter().zip(&entries).zip(&finished);
                     let rows: Vec<Row> = each.map(|((run, entry), done)| row(run, entry, done, count)).collect();
@@ -211,11 +223,11 @@ impl Runner<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(Some(()))
     }
 
-    /// Trains runs side by side, from their initial weights to their folders.
-    pub(super) fn train(&mut self, entries: &[&Entry], data: &Loaded) -> Result<Vec<Finished>, SweepError> {
+    /// Trains runs side by side, from their initial weights to their folders; none if it was interrupted.
+    pub(super) fn train(&mut self, entries: &[&Entry], data: &Loaded) -> Result<Option<Vec<Finished>>, SweepError> {
         let models = entries.iter().map(|entry| data.model(&entry.recipe)).collect::<Result<Vec<_>, _>>()?;
         let members: Vec<Member> = entries.iter().map(|entry| Member::of(&entry.recipe)).collect();
         // What is under way is done again after an interruption: checkpoints would be of no use.
@@ -247,9 +259,7 @@ impl Runner<'_> {
             // A lone run that diverges ends so; of several, the others go on.
             Err(TrainError::NotFinite { .. }) => vec![None; entries.len()],
             Err(error) => return Err(error.into()),
-            Ok(Stop::Interrupted) => {
-                return Err(SweepError::Interrupted { done: 0, total: 0, path: self.out.into() });
-            }
+            Ok(Stop::Interrupted) => return Ok(None),
             Ok(_) => trainer.finish()?.into_iter().map(Some).collect(),
         };
         self.before += epochs * entries.len() as u64;
@@ -261,7 +271,12 @@ impl Runner<'_> {
         {
             finished.push(self.conclude((entry, model, data), folder, outcome, End { startup, ..end })?);
         }
-        Ok(finished)
+        Ok(Some(finished))
+    }
+
+    /// The rest of the sweep takes so many epochs.
+    pub(super) fn expect(&mut self, epochs: u32) {
+        self.total = self.before + u64::from(epochs);
     }
 
     /// Writes the weights, the summary and the report of a run.
