@@ -7,7 +7,7 @@ use crate::graph::SourceBuffers;
 use crate::job::Job;
 use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
-use crate::run::{Recorder, RunFolder, Summary, write_report};
+use crate::run::{Recorder, RunFolder, Summary, check_resume, write_report};
 use crate::train::{Checkpoint, Draft, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
 use bytesize::ByteSize;
 use clap::Args;
@@ -28,7 +28,8 @@ pub struct TrainArgs {
     /// Folder of the run [default: runs/NAME-TIMESTAMP]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// Goes on with the run in DIR from its checkpoint
+    /// Goes on with the run in DIR from its checkpoint; epochs, learning rate, schedule, early stopping and what is recorded
+    /// may change
     #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "out", "init"])]
     pub(super) resume: Option<PathBuf>,
     /// Initial weights (.safetensors or .npz with layers.N.weight, layers.N.bias)
@@ -63,7 +64,9 @@ pub(super) fn train(
         (Some(path), Some(checkpoint)) => {
             trainer.restore(checkpoint)?;
             context.say(format!("going on after step {} of {}", trainer.step(), trainer.total_steps()));
-            RunFolder::open(path)?
+            let folder = RunFolder::open(path)?;
+            folder.resume(&job.recipe)?;
+            folder
         }
         _ => {
             let initial = match &args.init {
@@ -102,6 +105,7 @@ pub(super) fn load(args: &TrainArgs) -> Result<(Job, Option<Checkpoint>), CliErr
     let checkpoint = Checkpoint::load(&opened.checkpoint())?;
     let text = RecipeText::file(&opened.file("recipe.toml"))?;
     let mut recipe = text.parse(&args.recipe.overrides()?)?;
+    check_resume(folder, &text.parse(&[])?, &recipe, &checkpoint.progress)?;
     recipe.resolve_data(args.recipe.data.as_deref())?;
     Ok((Job::load(recipe)?, Some(checkpoint)))
 }
