@@ -153,7 +153,6 @@ impl From<SweepError> for CliError {
             SweepError::Train(error) => error.into(),
             SweepError::Run(error) => error.into(),
             SweepError::Report(error) => error.into(),
-            SweepError::Export(error) => (*error).into(),
             SweepError::File(error) => error.into(),
             SweepError::Interrupted { .. } => CliError::Interrupted(error.to_string()),
             SweepError::NoSweep(_)

@@ -7,7 +7,7 @@ use crate::graph::SourceBuffers;
 use crate::job::Job;
 use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
-use crate::run::{Recorder, RunFolder, Summary, check_resume, write_report};
+use crate::run::{Recorder, RunFolder, Summary, check_resume};
 use crate::train::{Checkpoint, Draft, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
 use bytesize::ByteSize;
 use clap::Args;
@@ -167,25 +167,14 @@ fn conclude(
     context: &Context,
 ) -> Result<(), CliError> {
     let [outcome] = &mut trainer.finish()?[..] else { unreachable!("one member trains here") };
-    let mut summary = Summary::new(&job.recipe, backend.info(), outcome);
-    if let Some(last) = &last {
-        summary.train_loss = Some(last.train_loss);
-        summary.train_accuracy = last.train_accuracy;
-        summary.epochs = last.epoch;
-        summary.seconds = last.seconds;
-    }
-    summary.steps = trainer.step();
-    summary.steps_per_second = if summary.seconds > 0.0 { f64::from(summary.steps) / summary.seconds } else { 0.0 };
     let first_step = trainer.first_step_at().map(|at| at.duration_since(context.started));
-    summary.startup_seconds = first_step.unwrap_or_default().as_secs_f64();
+    let startup = first_step.unwrap_or_default().as_secs_f64();
+    let summary = Summary::new(&job.recipe, &job.model, backend.info(), last.as_ref(), Some(outcome), startup);
     let parameters = std::mem::take(&mut outcome.parameters);
     // The report evaluates the model once more: there need not be room for both on the device.
     drop(trainer);
     let model =
         SavedModel { recipe: job.recipe.clone(), model: job.model.clone(), scaling: job.scaling.clone(), parameters };
-    model.save(&folder.file("model.safetensors"))?;
-    let text = serde_json::to_string_pretty(&summary).map_err(|e| CliError::Failed(e.to_string()))?;
-    folder.write("summary.json", text.as_bytes())?;
     let scores = [
         score("validation", summary.validation_loss, summary.validation_accuracy),
         score("test", summary.test_loss, summary.test_accuracy),
@@ -200,7 +189,7 @@ fn conclude(
     if let Some(skipped) = summary.skipped_steps.filter(|skipped| *skipped > 0) {
         context.say(format!("{skipped} steps were skipped: their gradients overflowed, and the loss scale was halved"));
     }
-    write_report(folder.path(), &model, &job.dataset, backend)?;
+    folder.conclude(&summary, Some(&model), &job.dataset, backend)?;
     context.say(format!("wrote {}", folder.path().display()));
     context.emit(&summary);
     Ok(())

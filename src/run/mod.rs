@@ -2,6 +2,7 @@
 
 mod answers;
 mod checkpoints;
+mod conclude;
 mod recorder;
 mod report;
 mod resume;
@@ -13,6 +14,7 @@ pub use report::write_report;
 pub use resume::check_resume;
 pub use summary::Summary;
 
+use crate::export::ExportError;
 use crate::file::{FileError, write_whole};
 use crate::landscape::LandscapeError;
 use crate::recipe::Recipe;
@@ -67,6 +69,9 @@ pub enum RunError {
     /// The checkpoint could not be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The model could not be saved.
+    #[error(transparent)]
+    Export(Box<ExportError>),
     /// The report could not be made.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -76,6 +81,12 @@ pub enum RunError {
     /// The model could not be evaluated for the report.
     #[error(transparent)]
     Evaluation(#[from] TrainError),
+}
+
+impl From<ExportError> for RunError {
+    fn from(error: ExportError) -> RunError {
+        RunError::Export(Box::new(error))
+    }
 }
 
 /// A run's folder.

@@ -14,8 +14,7 @@ use crate::graph::SourceBuffers;
 use crate::job::{Job, JobError};
 use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
-use crate::report::write_run_report;
-use crate::run::{Recorder, RunError, RunFolder, Summary, write_report};
+use crate::run::{Recorder, RunError, RunFolder, Summary};
 use crate::train::check::counts_answers;
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
 use std::collections::VecDeque;
@@ -290,27 +289,14 @@ impl Runner<'_> {
         let outcome = outcome.filter(|outcome| end.diverged.is_none() && is_finite(outcome));
         let last_epoch = end.last.as_ref().map_or(0, |last| last.epoch);
         let diverged = if outcome.is_none() { end.diverged.or(Some(last_epoch)) } else { None };
-        let mut summary = summarise(&entry.recipe, &model, self.backend, outcome.as_ref());
-        summary.startup_seconds = end.startup;
-        if let Some(last) = end.last {
-            summary.train_loss = Some(last.train_loss).filter(|_| outcome.is_some());
-            summary.train_accuracy = last.train_accuracy.filter(|_| outcome.is_some());
-            (summary.epochs, summary.steps, summary.seconds) = (last.epoch, last.step, last.seconds);
-            summary.steps_per_second = f64::from(last.step) / last.seconds.max(f64::MIN_POSITIVE);
-        }
+        let (recipe, info, last) = (&entry.recipe, self.backend.info(), end.last.as_ref());
+        let summary = Summary::new(recipe, &model, info, last, outcome.as_ref(), end.startup);
         let collapsed = collapsed(&model, &summary);
-        let wrong = |error: serde_json::Error| FileError::at(&folder.file("summary.json"))(error.into());
-        let text = serde_json::to_string_pretty(&summary).map_err(wrong)?;
-        folder.write("summary.json", text.as_bytes())?;
-        match outcome {
-            Some(Outcome { parameters, .. }) => {
-                let (recipe, scaling) = (entry.recipe.clone(), data.scaling.clone());
-                let saved = SavedModel { recipe, model, scaling, parameters };
-                saved.save(&folder.file("model.safetensors"))?;
-                write_report(folder.path(), &saved, &data.dataset, self.backend)?;
-            }
-            None => write_run_report(folder.path(), &[])?,
-        }
+        let saved = outcome.map(|Outcome { parameters, .. }| {
+            let (recipe, scaling) = (recipe.clone(), data.scaling.clone());
+            SavedModel { recipe, model, scaling, parameters }
+        });
+        folder.conclude(&summary, saved.as_ref(), &data.dataset, self.backend)?;
         Ok(Finished { summary, diverged, collapsed })
     }
 
@@ -347,17 +333,6 @@ fn collapsed(model: &Model, summary: &Summary) -> bool {
     // With two classes every accuracy is less than twice a guess's: the loss alone tells.
     model.loss == Loss::SoftmaxCrossEntropy
         && loss.zip(accuracy).is_some_and(|(loss, accuracy)| guesses(loss, accuracy))
-}
-
-/// The summary of a run; one that diverged has no metrics and no weights.
-fn summarise(recipe: &Recipe, model: &Model, backend: &dyn Backend, outcome: Option<&Outcome>) -> Summary {
-    let nothing = Outcome { parameters: Vec::new(), validation: None, test: None, epoch: 0, skipped_steps: None };
-    let mut summary = Summary::new(recipe, backend.info(), outcome.unwrap_or(&nothing));
-    summary.parameters = model.parameters.iter().map(|parameter| parameter.len()).sum();
-    if outcome.is_none() {
-        summary.parameter_hash = String::new();
-    }
-    summary
 }
 
 fn row(index: usize, entry: &Entry, done: &Finished, group: usize) -> Row {
