@@ -1,6 +1,6 @@
 //! What a run that is over leaves in its folder.
 
-use super::{RunError, RunFolder, Summary, write_report};
+use super::{RunError, RunFolder, Summary, Unwritten, write_report};
 use crate::backend::Backend;
 use crate::data::Dataset;
 use crate::export::SavedModel;
@@ -8,7 +8,8 @@ use crate::file::FileError;
 use crate::report::write_run_report;
 
 impl RunFolder {
-    /// Writes the model, the summary and the page of a run that is over; one that diverged has no model.
+    /// Writes the model, the page and the summary of a run that is over; one that diverged has no model. The summary comes
+    /// last: its presence says that all is there.
     pub fn conclude(
         &self,
         summary: &Summary,
@@ -21,10 +22,11 @@ impl RunFolder {
         }
         let wrong = |error: serde_json::Error| FileError::at(&self.file("summary.json"))(error.into());
         let text = serde_json::to_string_pretty(summary).map_err(wrong)?;
-        self.write("summary.json", text.as_bytes())?;
+        let unwritten = Unwritten { summary: Some(&text), ..Unwritten::default() };
         match model {
-            Some(model) => write_report(self.path(), model, dataset, backend),
-            None => Ok(write_run_report(self.path(), &[])?),
+            Some(model) => write_report(self.path(), model, dataset, backend, unwritten)?,
+            None => write_run_report(self.path(), unwritten.summary, &[])?,
         }
+        self.write("summary.json", text.as_bytes())
     }
 }

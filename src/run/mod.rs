@@ -10,7 +10,7 @@ mod summary;
 
 pub use answers::{Answers, picture_shape};
 pub use recorder::Recorder;
-pub use report::write_report;
+pub use report::{Unwritten, write_report};
 pub use resume::check_resume;
 pub use summary::Summary;
 
@@ -115,11 +115,16 @@ impl RunFolder {
 
     /// Goes on with the run by this recipe: the folder is that of a run under way, with the recipe as it is now.
     pub fn resume(&self, recipe: &Recipe) -> Result<(), RunError> {
-        let summary = self.file("summary.json");
-        match fs::remove_file(&summary) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::at(&summary)(error).into()),
-            _ => self.write("recipe.toml", recipe.to_toml().as_bytes()),
+        // Those of other weights than the run will end with.
+        for file in ["summary.json", "landscape.json"].map(|name| self.file(name)) {
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(FileError::at(&file)(error).into());
+                }
+                _ => {}
+            }
         }
+        self.write("recipe.toml", recipe.to_toml().as_bytes())
     }
 
     /// The folder itself.

@@ -97,10 +97,11 @@ pub fn run(
         let retrained = retrain::retrain(&mut runner, sweep, best, &rows)?;
         summary.retrained = Some(retrained.ok_or_else(|| interrupted(&results))?);
     }
+    report::write(sweep, &rows, &summary, out)?;
+    // Last, because its presence says that all is there.
     let path = out.join("sweep.json");
     let text = serde_json::to_string_pretty(&summary).map_err(|error| FileError::at(&path)(error.into()))?;
     write_whole(&path, text.as_bytes())?;
-    report::write(sweep, &rows, &summary, out)?;
     Ok(summary)
 }
 

@@ -165,12 +165,24 @@ fn a_run_gets_its_landscape_and_a_report_that_shows_it() {
     for text in ["<h2>Loss landscape</h2>", "first component (", "<h2>Model</h2>", "<h2>Training examples</h2>"] {
         assert!(page.contains(text), "{text}");
     }
+    // The numbers come after the page that shows them.
+    let [page, numbers] = ["run/report.html", "run/landscape.json"].map(|name| place.path(name));
+    [&page, &numbers].into_iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    std::fs::create_dir(&page).unwrap();
+    let (code, error) = fail(&["--backend", "cpu", "landscape", &run, "--resolution", "3"]);
+    assert!(code == 2 && error.contains("report.html") && !numbers.exists(), "{error}");
+    std::fs::remove_dir(&page).unwrap();
     // Earlier versions did not record the initial weights.
     std::fs::remove_file(place.path("run/weights/epoch-00000.safetensors")).unwrap();
     let again = last_line(&succeed(&["--backend", "cpu", "--json", "landscape", &run, "--resolution", "3"]));
     assert_eq!(again["epochs"], summary["epochs"]);
     let found = Relief::load(&place.path("run")).unwrap().unwrap();
     assert_eq!(found.path.iter().map(|point| point.epoch).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    // A run that goes on will end elsewhere.
+    succeed(&["--backend", "cpu", "--quiet", "train", "--resume", &run, "--epochs", "5"]);
+    assert_eq!(Relief::load(&place.path("run")).unwrap(), None);
+    let page = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(!page.contains("<h2>Loss landscape</h2>"));
     // A file that is no landscape is named.
     std::fs::write(place.path("run/landscape.json"), "{").unwrap();
     assert!(Relief::load(&place.path("run")).unwrap_err().to_string().contains("landscape.json"));

@@ -323,6 +323,29 @@ fn a_loss_that_is_not_finite_ends_the_run_with_1() {
 }
 
 #[test]
+fn a_run_is_done_when_its_page_is_there() {
+    let place = Workplace::new(ADAM);
+    let [recipe, out] = ["recipe.toml", "out"].map(|name| place.text(name));
+    // In the way of the page.
+    let page = place.path("out/report.html");
+    std::fs::create_dir_all(&page).unwrap();
+    let (code, error) = fail(&["--backend", "cpu", "--quiet", "train", &recipe, "--out", &out]);
+    assert!(code == 2 && error.contains("report.html"), "{error}");
+    assert!(place.path("out/model.safetensors").exists() && !place.path("out/summary.json").exists());
+    std::fs::remove_dir(&page).unwrap();
+    succeed(&["--backend", "cpu", "--quiet", "train", "--resume", &out]);
+    // The page shows the summary that was written after it.
+    let hash = json(&place.path("out/summary.json"))["parameter_hash"].as_str().unwrap().to_string();
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.contains(&hash) && text.contains("<title>small-adam"), "{hash}");
+    // Going on, the run is not done again until its new end; the page in the way again.
+    std::fs::remove_file(&page).unwrap();
+    std::fs::create_dir(&page).unwrap();
+    fail(&["--backend", "cpu", "--quiet", "train", "--resume", &out, "--epochs", "4"]);
+    assert!(!place.path("out/summary.json").exists());
+}
+
+#[test]
 fn early_stopping_restores_the_best_weights() {
     for backend in backends() {
         let place = Workplace::new(ADAM);

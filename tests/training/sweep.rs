@@ -321,6 +321,13 @@ fn the_best_is_trained_again_on_all_examples() {
     assert_eq!(counter.progress.last(), Some(&(12, 18)));
     let (summary, counter) = run_in(&sweep, &backend, &out, 64);
     assert_eq!((counter.groups, counter.results, counter.progress.last()), (vec![1], 0, Some(&(6, 6))));
+    // The sweep is done when its page is there.
+    let (page, done) = (out.join("report.html"), out.join("sweep.json"));
+    [&page, &done].into_iter().for_each(|file| fs::remove_file(file).unwrap());
+    fs::create_dir(&page).unwrap();
+    let error = run(&sweep, &backend, &out, &options, &mut Counter::default()).unwrap_err();
+    assert!(error.to_string().contains("report.html") && !done.exists(), "{error}");
+    fs::remove_dir(&page).unwrap();
     let retrained = summary.retrained.unwrap();
     assert!(retrained.test_accuracy.unwrap() > 0.8 && retrained.validation_accuracy.is_none());
     let mut recipe = sweep.entries[1].recipe.clone();
