@@ -77,8 +77,7 @@ pub(super) fn train(
             RunFolder::create(&args.out.clone().unwrap_or_else(|| default_folder(&job.recipe.name)), &job.recipe)?
         }
     };
-    let names = job.model.parameters.iter().map(|p| p.name.clone()).collect();
-    let recorder = Recorder::new(&folder, names, checkpoint.as_ref())?;
+    let recorder = Recorder::new(&folder, &job.model, checkpoint.as_ref())?;
     let mut watcher = Watcher::new(recorder, context, trainer.total_steps(), job.recipe.train.epochs)?;
     let result = trainer.train(&mut watcher);
     let (recorder, last) = watcher.close();

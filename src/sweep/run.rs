@@ -240,8 +240,7 @@ impl Runner<'_> {
         for (member, (entry, model)) in entries.iter().zip(&models).enumerate() {
             trainer.set_parameters(member, &model.initialise(entry.recipe.seed))?;
             let folder = self.fresh_folder(entry)?;
-            let names = model.parameters.iter().map(|p| p.name.clone()).collect();
-            tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, names, None)?));
+            tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, model, None)?));
             folders.push(folder);
         }
         self.watcher.group(entries, &models[0], trainer.sources());

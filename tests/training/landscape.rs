@@ -8,6 +8,7 @@ use gputrain::job::Job;
 use gputrain::landscape::{Components, Ground, Relief, Trajectory, spread};
 use gputrain::recipe::Recipe;
 use gputrain::train::Evaluator;
+use safetensors::tensor::{Dtype, TensorView};
 
 /// A small network on 1000 of the generated digits.
 const RECORDED: &str = r#"
@@ -157,6 +158,12 @@ fn a_run_gets_its_landscape_and_a_report_that_shows_it() {
     assert_eq!(eval["loss"], summary["final_loss"]);
     assert_eq!(origin, eval["loss"].as_f64().map(|loss| loss as f32));
 
+    // The weights of any epoch can start another run.
+    let [second, again] = ["run/weights/epoch-00002.safetensors", "again"].map(|name| place.text(name));
+    succeed(&["--backend", "cpu", "--quiet", "train", &recipe, "--init", &second, "--out", &again, "--epochs", "1"]);
+    let bytes = std::fs::read(&second).unwrap();
+    assert_eq!(std::fs::read(place.path("again/weights/epoch-00000.safetensors")).unwrap(), bytes);
+
     for file in ["landscape.svg", "landscape.png", "landscape-map.svg", "landscape-map.png"] {
         assert!(place.path("run").join(file).metadata().is_ok_and(|m| m.len() > 1000), "{file}");
     }
@@ -207,9 +214,18 @@ fn runs_that_have_no_landscape_are_told_why() {
     let layers = ["--layers", "13:tanh,10", "--epochs", "3"];
     succeed(&[&train[..], &[&wide], &layers].concat());
     std::fs::copy(place.path("wide/weights/epoch-00003.safetensors"), &third).unwrap();
-    says(&run, &["epoch-00003.safetensors", "layers.0.weight", "10192", "9408"]);
+    says(&run, &["epoch-00003.safetensors", "layers.0.weight", "(13, 784)", "(12, 784)", "train again"]);
     std::fs::write(&third, "no tensors").unwrap();
-    says(&run, &["epoch-00003.safetensors"]);
+    says(&run, &["epoch-00003.safetensors", "not a whole .safetensors file"]);
+    // As earlier versions wrote them, without shapes.
+    let model = &job().model;
+    let flat = model.initialise(5);
+    let flat = model.parameters.iter().zip(&flat).map(|(parameter, values)| {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        (&parameter.name, TensorView::new(Dtype::F32, vec![values.len()], bytes).unwrap())
+    });
+    std::fs::write(&third, safetensors::serialize(flat, None).unwrap()).unwrap();
+    says(&run, &["epoch-00003.safetensors", "layers.0.weight is (9408,), expected (12, 784)", "train again"]);
     // The same weights over and over.
     let first = place.path("run/weights/epoch-00001.safetensors");
     for epoch in [0, 2, 3] {
