@@ -28,8 +28,8 @@ pub struct GradArgs {
     #[arg(long)]
     check: bool,
     /// With --check: compares at most so many elements of each parameter, spread evenly
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    at_most: usize,
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    at_most: u32,
 }
 
 /// Bounds of --check: analytic against numeric in f64, and the device's f32 against f64.
@@ -43,7 +43,7 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
         None => job.model.initialise(job.recipe.seed),
     };
     let backend = context.open_backend()?;
-    let at_most = args.check.then_some(args.at_most);
+    let at_most = args.check.then_some(args.at_most as usize);
     let Measured { loss, double_loss, gradients, checks } = measure(&job, &parameters, at_most, &*backend)?;
     context.say(format!("{} ({})", backend.info().device, backend.info().backend));
     let in_f64 = double_loss.map_or(String::new(), |loss| format!(", in f64 {loss}"));
@@ -114,9 +114,9 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// Whether both errors are within their bounds.
+    /// Whether both errors are within their bounds. Where nothing was compared there is no error to go by.
     pub(super) fn passes(&self) -> bool {
-        self.numeric.worst_error <= NUMERIC_BOUND && self.device_error <= DEVICE_BOUND
+        self.numeric.checked > 0 && self.numeric.worst_error <= NUMERIC_BOUND && self.device_error <= DEVICE_BOUND
     }
 }
 
@@ -149,7 +149,8 @@ fn judge(checks: &[Check], context: &Context) -> Result<(), CliError> {
     for check in checks {
         context.say(format!("{}; device against f64: {:.1e}", check.numeric, check.device_error));
         if !check.passes() {
-            failed.push(check.numeric.name.clone());
+            let reason = if check.numeric.checked == 0 { " (not checked)" } else { "" };
+            failed.push(format!("{}{reason}", check.numeric.name));
         }
     }
     if failed.is_empty() {
@@ -157,4 +158,31 @@ fn judge(checks: &[Check], context: &Context) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::Failed(format!("gradients out of bounds: {}", failed.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_of_which_nothing_was_compared_does_not_pass() {
+        let of = |checked: usize, worst_error: f64, device_error: f64| {
+            let numeric = TensorCheck {
+                name: "layers.0.bias".into(),
+                checked,
+                skipped: 3,
+                worst_error,
+                worst_element: 0,
+                analytic: 0.0,
+                numeric: 0.0,
+            };
+            Check { numeric, device_error }
+        };
+        assert!(of(1, 1e-7, 1e-6).passes());
+        let none = of(0, 0.0, 0.0);
+        assert_eq!(none.numeric.to_string(), "layers.0.bias: not checked (3 elements at kinks skipped)");
+        for bad in [none, of(1, 1e-5, 0.0), of(1, f64::NAN, 0.0), of(1, 0.0, 1e-4), of(1, 0.0, f64::NAN)] {
+            assert!(!bad.passes(), "{bad:?}");
+        }
+    }
 }

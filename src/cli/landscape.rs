@@ -8,7 +8,7 @@ use crate::export::SavedModel;
 use crate::job::Job;
 use crate::landscape::{Ground, LANDSCAPE_SIZE, Relief, Trajectory, spread};
 use crate::report::{save_drawing, save_svg_and_png};
-use crate::run::write_report;
+use crate::run::{Unwritten, write_report};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -128,15 +128,17 @@ pub(super) fn draw(
     let name = &saved.recipe.name;
     let relief = Relief::measure(backend, ground, name, &trajectory, side as usize, &mut progress)?;
     bar.finish_and_clear();
-    write(args, &relief)?;
-    write_report(&args.folder, &saved, &dataset, backend)?;
+    draw_relief(args, &relief)?;
+    let unwritten = Unwritten { landscape: Some(&relief), ..Unwritten::default() };
+    write_report(&args.folder, &saved, &dataset, backend, unwritten)?;
+    // Last, because its presence says that all is there.
+    relief.save(&args.folder)?;
     conclude(args, &relief, context);
     Ok(())
 }
 
-/// Writes the numbers and the drawings.
-fn write(args: &LandscapeArgs, relief: &Relief) -> Result<(), CliError> {
-    relief.save(&args.folder)?;
+/// Writes the drawings.
+fn draw_relief(args: &LandscapeArgs, relief: &Relief) -> Result<(), CliError> {
     let landscape = relief.landscape();
     let surface = landscape.surface_svg(LANDSCAPE_SIZE.0, LANDSCAPE_SIZE.1)?;
     let map = landscape.contour_svg(LANDSCAPE_SIZE.0, LANDSCAPE_SIZE.1)?;

@@ -1,7 +1,7 @@
 //! `sweep`.
 
 use super::table::table;
-use super::train::{default_folder, stop_on_interrupt, streamed};
+use super::train::{default_folder, score, stop_on_interrupt, streamed};
 use super::{CliError, Context, RecipeArgs};
 use crate::backend::Backend;
 use crate::graph::SourceBuffers;
@@ -85,11 +85,9 @@ fn conclude(sweep: &Sweep, summary: &SweepSummary, context: &Context) {
         context.say(format!("{} of {} runs collapsed. {COLLAPSED}", summary.collapsed, summary.runs));
     }
     if let Some(retrained) = &summary.retrained {
-        let test = match (retrained.test_loss, retrained.test_accuracy) {
-            (Some(loss), Some(accuracy)) => format!("test loss {loss:.4}, accuracy {:.2} %", 100.0 * accuracy),
-            _ => "no test set".to_string(),
-        };
-        context.say(format!("retrained on training and validation examples: {test}"));
+        let test = score("test", retrained.test_loss, retrained.test_accuracy);
+        let test = test.unwrap_or("there is no test set".into());
+        context.say(format!("retrained on training and validation examples; {test}"));
     }
 }
 
@@ -147,9 +145,38 @@ impl Watcher for Reporter<'_> {
 impl From<SweepError> for CliError {
     fn from(error: SweepError) -> CliError {
         match error {
+            SweepError::Recipe(error) => error.into(),
+            SweepError::Job(error) => error.into(),
             SweepError::Train(error) => error.into(),
+            SweepError::Run(error) => error.into(),
+            SweepError::Report(error) => error.into(),
+            SweepError::File(error) => error.into(),
             SweepError::Interrupted { .. } => CliError::Interrupted(error.to_string()),
-            other => CliError::Usage(other.to_string()),
+            SweepError::NoSweep(_)
+            | SweepError::NoMetric { .. }
+            | SweepError::NoAccuracy { .. }
+            | SweepError::RetrainWatches { .. }
+            | SweepError::Other { .. }
+            | SweepError::Results { .. } => CliError::Usage(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::BackendError;
+    use crate::run::RunError;
+    use crate::train::TrainError;
+
+    #[test]
+    fn a_lost_device_is_told_by_the_exit_code_wherever_it_was_lost() {
+        let lost = || TrainError::from(BackendError::Lost { device: "gpu".into(), message: "gone".into() });
+        // In training, and while a run's page is made.
+        for error in [SweepError::Train(lost()), SweepError::Run(RunError::Evaluation(lost()))] {
+            let text = error.to_string();
+            let error = CliError::from(error);
+            assert_eq!((error.exit_code(), error.message()), (3, Some(&*text)));
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::graph::SourceBuffers;
 use crate::job::Job;
 use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
-use crate::run::{Recorder, RunFolder, Summary, write_report};
+use crate::run::{Recorder, RunFolder, Summary, check_resume};
 use crate::train::{Checkpoint, Draft, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
 use bytesize::ByteSize;
 use clap::Args;
@@ -28,7 +28,8 @@ pub struct TrainArgs {
     /// Folder of the run [default: runs/NAME-TIMESTAMP]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// Goes on with the run in DIR from its checkpoint
+    /// Goes on with the run in DIR from its checkpoint; epochs, learning rate, schedule, early stopping and what is recorded
+    /// may change
     #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "out", "init"])]
     pub(super) resume: Option<PathBuf>,
     /// Initial weights (.safetensors or .npz with layers.N.weight, layers.N.bias)
@@ -63,7 +64,9 @@ pub(super) fn train(
         (Some(path), Some(checkpoint)) => {
             trainer.restore(checkpoint)?;
             context.say(format!("going on after step {} of {}", trainer.step(), trainer.total_steps()));
-            RunFolder::open(path)?
+            let folder = RunFolder::open(path)?;
+            folder.resume(&job.recipe)?;
+            folder
         }
         _ => {
             let initial = match &args.init {
@@ -74,8 +77,7 @@ pub(super) fn train(
             RunFolder::create(&args.out.clone().unwrap_or_else(|| default_folder(&job.recipe.name)), &job.recipe)?
         }
     };
-    let names = job.model.parameters.iter().map(|p| p.name.clone()).collect();
-    let recorder = Recorder::new(&folder, names, checkpoint.as_ref())?;
+    let recorder = Recorder::new(&folder, &job.model, checkpoint.as_ref())?;
     let mut watcher = Watcher::new(recorder, context, trainer.total_steps(), job.recipe.train.epochs)?;
     let result = trainer.train(&mut watcher);
     let (recorder, last) = watcher.close();
@@ -102,6 +104,7 @@ pub(super) fn load(args: &TrainArgs) -> Result<(Job, Option<Checkpoint>), CliErr
     let checkpoint = Checkpoint::load(&opened.checkpoint())?;
     let text = RecipeText::file(&opened.file("recipe.toml"))?;
     let mut recipe = text.parse(&args.recipe.overrides()?)?;
+    check_resume(folder, &text.parse(&[])?, &recipe, &checkpoint.progress)?;
     recipe.resolve_data(args.recipe.data.as_deref())?;
     Ok((Job::load(recipe)?, Some(checkpoint)))
 }
@@ -163,29 +166,14 @@ fn conclude(
     context: &Context,
 ) -> Result<(), CliError> {
     let [outcome] = &mut trainer.finish()?[..] else { unreachable!("one member trains here") };
-    let mut summary = Summary::new(&job.recipe, backend.info(), outcome);
-    if let Some(last) = &last {
-        summary.train_loss = Some(last.train_loss);
-        summary.train_accuracy = last.train_accuracy;
-        summary.epochs = last.epoch;
-        summary.seconds = last.seconds;
-    }
-    summary.steps = trainer.step();
-    summary.steps_per_second = if summary.seconds > 0.0 { f64::from(summary.steps) / summary.seconds } else { 0.0 };
     let first_step = trainer.first_step_at().map(|at| at.duration_since(context.started));
-    summary.startup_seconds = first_step.unwrap_or_default().as_secs_f64();
+    let startup = first_step.unwrap_or_default().as_secs_f64();
+    let summary = Summary::new(&job.recipe, &job.model, backend.info(), last.as_ref(), Some(outcome), startup);
     let parameters = std::mem::take(&mut outcome.parameters);
     // The report evaluates the model once more: there need not be room for both on the device.
     drop(trainer);
     let model =
         SavedModel { recipe: job.recipe.clone(), model: job.model.clone(), scaling: job.scaling.clone(), parameters };
-    model.save(&folder.file("model.safetensors"))?;
-    let text = serde_json::to_string_pretty(&summary).map_err(|e| CliError::Failed(e.to_string()))?;
-    folder.write("summary.json", text.as_bytes())?;
-    let score = |set: &str, loss: Option<f32>, accuracy: Option<f32>| {
-        let accuracy = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", share * 100.0));
-        Some(format!("{set}: loss {:.4}{accuracy}", loss?))
-    };
     let scores = [
         score("validation", summary.validation_loss, summary.validation_accuracy),
         score("test", summary.test_loss, summary.test_accuracy),
@@ -200,10 +188,17 @@ fn conclude(
     if let Some(skipped) = summary.skipped_steps.filter(|skipped| *skipped > 0) {
         context.say(format!("{skipped} steps were skipped: their gradients overflowed, and the loss scale was halved"));
     }
-    write_report(folder.path(), &model, &job.dataset, backend)?;
+    folder.conclude(&summary, Some(&model), &job.dataset, backend)?;
     context.say(format!("wrote {}", folder.path().display()));
     context.emit(&summary);
     Ok(())
+}
+
+/// What a set's examples gave, in words: nothing where there is no such set. Values that are neither right nor wrong have
+/// no accuracy.
+pub(super) fn score(set: &str, loss: Option<f32>, accuracy: Option<f32>) -> Option<String> {
+    let accuracy = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", share * 100.0));
+    Some(format!("{set}: loss {:.4}{accuracy}", loss?))
 }
 
 /// Shows progress and passes everything on to the recorder.

@@ -1,9 +1,11 @@
 //! Weights for a model from a file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{ExportError, Format, saved, tensors};
 use crate::data::{Array, read_arrays};
+use crate::file::{FileError, write_whole};
 use crate::model::{Model, Parameter};
 
 /// Reads a model's weights from a .safetensors file, a run folder or a .npz file: a vector per parameter, in the model's
@@ -24,6 +26,13 @@ pub fn load_parameters(path: &Path, model: &Model) -> Result<Vec<Vec<f32>>, Expo
         }
     }
     Ok(parameters)
+}
+
+/// Writes weights, a vector per parameter, to a .safetensors file that [`load_parameters`] reads: whole or not at all, and
+/// without the definition of their model.
+pub fn save_parameters(path: &Path, parameters: &[Parameter], values: &[Vec<f32>]) -> Result<(), FileError> {
+    let named = parameters.iter().zip(values).map(|(p, values)| (&*p.name, &*p.shape, &**values));
+    write_whole(path, &tensors::encode(BTreeMap::new(), &named.collect::<Vec<tensors::Tensor<'_>>>()))
 }
 
 /// The values of every parameter of the model, if the tensors are exactly those.

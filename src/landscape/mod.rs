@@ -10,6 +10,7 @@ pub use relief::{LANDSCAPE_SIZE, PathPoint, Relief};
 pub use trajectory::Trajectory;
 
 use crate::data::{Examples, Scaling};
+use crate::export::ExportError;
 use crate::file::FileError;
 use crate::model::Model;
 use crate::recipe::OptimizerSpec;
@@ -37,14 +38,9 @@ pub enum LandscapeError {
         /// Moments with weights.
         found: usize,
     },
-    /// A file of weights is not this run's.
-    #[error("{path} does not fit the run's model: {problem}; remove the folder weights and train again")]
-    Weights {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
+    /// A file of weights is not this run's, or is one of an earlier version, which kept no shapes.
+    #[error("{0} (weights that a run records are its model's; remove the folder weights and train again)")]
+    Weights(Box<ExportError>),
     /// The path has less than two directions.
     #[error(
         "the weights moved along {0} directions only, which span no plane; train more epochs, or with a higher rate"

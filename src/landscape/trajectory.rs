@@ -1,10 +1,10 @@
 //! The weights that a run recorded: the initial ones, and those after each epoch.
 
 use super::LandscapeError;
+use crate::export::load_parameters;
 use crate::file::FileError;
 use crate::model::Model;
-use safetensors::tensor::{Dtype, SafeTensors};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The path of a run's weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,35 +44,11 @@ impl Trajectory {
             found if found < LEAST_POINTS => return Err(LandscapeError::TooFew { run: run.into(), found }),
             _ => {}
         }
-        let points = files.iter().map(|(_, file)| read(file, model)).collect::<Result<_, _>>()?;
+        let read = |(_, file): &(u32, PathBuf)| match load_parameters(file, model) {
+            Ok(parameters) => Ok(parameters.concat()),
+            Err(problem) => Err(LandscapeError::Weights(Box::new(problem))),
+        };
+        let points = files.iter().map(read).collect::<Result<_, _>>()?;
         Ok(Trajectory { epochs: files.iter().map(|(epoch, _)| *epoch).collect(), points })
-    }
-}
-
-/// The weights of one file, one parameter after the other.
-fn read(path: &Path, model: &Model) -> Result<Vec<f32>, LandscapeError> {
-    let bytes = std::fs::read(path).map_err(FileError::at(path))?;
-    let wrong = |problem: String| LandscapeError::Weights { path: path.into(), problem };
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let mut point = Vec::with_capacity(model.parameters_count());
-    for parameter in &model.parameters {
-        let name = &parameter.name;
-        let tensor = file.tensor(name).map_err(|_| wrong(format!("it has no {name}")))?;
-        if tensor.dtype() != Dtype::F32 {
-            return Err(wrong(format!("{name} holds {:?}, not F32", tensor.dtype())));
-        }
-        let values: Vec<f32> = bytemuck::pod_collect_to_vec(tensor.data());
-        if values.len() != parameter.len() {
-            let (found, expected) = (values.len(), parameter.len());
-            return Err(wrong(format!("{name} has {found} values where the run's model has {expected}")));
-        }
-        if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-            return Err(wrong(format!("{name} is {} at place {place}", values[place])));
-        }
-        point.extend(values);
-    }
-    match file.len() {
-        count if count == model.parameters.len() => Ok(point),
-        count => Err(wrong(format!("it has {count} tensors where the run's model has {}", model.parameters.len()))),
     }
 }

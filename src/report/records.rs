@@ -37,21 +37,28 @@ impl RunRecords {
         };
         let steps = dir.join("steps.jsonl");
         let steps = read_if_there(&steps)?.map(|text| parse_log(&text, &steps, "step")).transpose()?;
-        let summary_path = dir.join("summary.json");
-        let summary = match read_if_there(&summary_path)? {
-            Some(text) => parse_summary(&text, &summary_path)?,
-            None => Vec::new(),
-        };
         let folder = dir.canonicalize().unwrap_or(dir.to_path_buf());
-        let folder = folder.file_name().map_or("run".to_string(), |name| name.to_string_lossy().into_owned());
-        let name = summary.iter().find(|(key, _)| key == "name").map(|(_, name)| name.clone());
-        Ok(RunRecords {
-            name: name.unwrap_or(folder),
+        let mut records = RunRecords {
+            name: folder.file_name().map_or("run".to_string(), |name| name.to_string_lossy().into_owned()),
             epochs: parse_log(&epochs, &metrics, "epoch")?,
             steps: steps.unwrap_or_default(),
-            summary,
+            summary: Vec::new(),
             recipe: read_if_there(&dir.join("recipe.toml"))?,
-        })
+        };
+        let summary = dir.join("summary.json");
+        if let Some(text) = read_if_there(&summary)? {
+            records.summarise(&text, &summary)?;
+        }
+        Ok(records)
+    }
+
+    /// Takes over the name and the entries of a summary; errors name `path`.
+    pub(super) fn summarise(&mut self, text: &str, path: &Path) -> Result<(), ReportError> {
+        self.summary = parse_summary(text, path)?;
+        if let Some((_, name)) = self.summary.iter().find(|(key, _)| key == "name") {
+            self.name = name.clone();
+        }
+        Ok(())
     }
 
     /// The points of a quantity over the epochs. Empty if no epoch has a number for it.

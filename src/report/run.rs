@@ -36,9 +36,13 @@ const KEY_FIGURES: [(&str, &str); 9] = [
 ];
 
 /// Reads a run folder and writes its `loss.svg`, `accuracy.svg`, `steps.svg` and the like, each also as .png, and
-/// `report.html` with all of them. `extra` sections come between the curves and the recipe.
-pub fn write_run_report(dir: &Path, extra: &[Section]) -> Result<(), ReportError> {
-    let run = RunRecords::load(dir)?;
+/// `report.html` with all of them. `summary` is the text of a `summary.json` that is not written yet, since it tells that
+/// the page is there. `extra` sections come between the curves and the recipe.
+pub fn write_run_report(dir: &Path, summary: Option<&str>, extra: &[Section]) -> Result<(), ReportError> {
+    let mut run = RunRecords::load(dir)?;
+    if let Some(text) = summary {
+        run.summarise(text, &dir.join("summary.json"))?;
+    }
     for (name, chart) in run_charts(&run) {
         save_svg_and_png(dir, &name, &chart.svg(WIDTH, HEIGHT)?)?;
     }

@@ -2,15 +2,19 @@
 
 mod answers;
 mod checkpoints;
+mod conclude;
 mod recorder;
 mod report;
+mod resume;
 mod summary;
 
 pub use answers::{Answers, picture_shape};
 pub use recorder::Recorder;
-pub use report::write_report;
+pub use report::{Unwritten, write_report};
+pub use resume::check_resume;
 pub use summary::Summary;
 
+use crate::export::ExportError;
 use crate::file::{FileError, write_whole};
 use crate::landscape::LandscapeError;
 use crate::recipe::Recipe;
@@ -33,9 +37,41 @@ pub enum RunError {
         "{0} holds no checkpoint; a run writes one after its first epoch (train.checkpoint_every), or every train.checkpoint_steps"
     )]
     NoCheckpoint(PathBuf),
+    /// The run would go on as another one.
+    #[error(
+        "{} cannot go on with that: the run has {key} = {had}, and {asked} was asked for; leave {key} as it was, or begin a \
+         run of its own with --out",
+        folder.display()
+    )]
+    Changed {
+        /// The run's folder.
+        folder: PathBuf,
+        /// The key of the recipe.
+        key: String,
+        /// Its value in the run.
+        had: String,
+        /// Its value now.
+        asked: String,
+    },
+    /// The checkpoint is as far as the run is to go.
+    #[error(
+        "{} has {done} epochs behind it, and train.epochs = {epochs} was asked for; ask for more than {done}",
+        folder.display()
+    )]
+    Behind {
+        /// The run's folder.
+        folder: PathBuf,
+        /// Epochs done.
+        done: u32,
+        /// Epochs asked for.
+        epochs: u32,
+    },
     /// The checkpoint could not be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The model could not be saved.
+    #[error(transparent)]
+    Export(Box<ExportError>),
     /// The report could not be made.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -45,6 +81,12 @@ pub enum RunError {
     /// The model could not be evaluated for the report.
     #[error(transparent)]
     Evaluation(#[from] TrainError),
+}
+
+impl From<ExportError> for RunError {
+    fn from(error: ExportError) -> RunError {
+        RunError::Export(Box::new(error))
+    }
 }
 
 /// A run's folder.
@@ -69,6 +111,20 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<RunFolder, RunError> {
         let folder = RunFolder { path: path.into() };
         if folder.checkpoint().exists() { Ok(folder) } else { Err(RunError::NoCheckpoint(path.into())) }
+    }
+
+    /// Goes on with the run by this recipe: the folder is that of a run under way, with the recipe as it is now.
+    pub fn resume(&self, recipe: &Recipe) -> Result<(), RunError> {
+        // Those of other weights than the run will end with.
+        for file in ["summary.json", "landscape.json"].map(|name| self.file(name)) {
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(FileError::at(&file)(error).into());
+                }
+                _ => {}
+            }
+        }
+        self.write("recipe.toml", recipe.to_toml().as_bytes())
     }
 
     /// The folder itself.

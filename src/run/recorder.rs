@@ -2,9 +2,10 @@
 
 use super::checkpoints::Checkpoints;
 use super::{RunError, RunFolder};
+use crate::export::save_parameters;
 use crate::file::{FileError, write_whole};
+use crate::model::{Model, Parameter};
 use crate::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};
-use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{File, OpenOptions};
@@ -19,18 +20,14 @@ pub struct Recorder {
     metrics: BufWriter<File>,
     steps: BufWriter<File>,
     checkpoints: Checkpoints,
-    parameter_names: Vec<String>,
+    parameters: Vec<Parameter>,
     error: Option<RunError>,
 }
 
 impl Recorder {
-    /// Begins to record. Where a run goes on from a checkpoint, what was written after it is dropped first: it will be
-    /// written again.
-    pub fn new(
-        folder: &RunFolder,
-        parameter_names: Vec<String>,
-        resumed: Option<&Checkpoint>,
-    ) -> Result<Recorder, RunError> {
+    /// Begins to record the training of a model. Where a run goes on from a checkpoint, what was written after it is
+    /// dropped first: it will be written again.
+    pub fn new(folder: &RunFolder, model: &Model, resumed: Option<&Checkpoint>) -> Result<Recorder, RunError> {
         let (epochs, steps) = resumed.map_or((0, 0), |c| (c.progress.epoch, c.progress.step));
         let metrics = folder.file("metrics.jsonl");
         let step_file = folder.file("steps.jsonl");
@@ -38,7 +35,8 @@ impl Recorder {
         keep(&step_file, |line: &StepMetrics| line.step <= steps)?;
         let checkpoints = Checkpoints::to(folder.checkpoint());
         let (metrics, steps) = (append(&metrics)?, append(&step_file)?);
-        Ok(Recorder { folder: folder.clone(), metrics, steps, checkpoints, parameter_names, error: None })
+        let (folder, parameters) = (folder.clone(), model.parameters.clone());
+        Ok(Recorder { folder, metrics, steps, checkpoints, parameters, error: None })
     }
 
     /// Ends the recording: everything is on disk.
@@ -77,11 +75,7 @@ impl Observer for Recorder {
 
     fn weights(&mut self, _: usize, epoch: u32, parameters: Vec<Vec<f32>>) {
         let name = format!("weights/epoch-{epoch:05}.safetensors");
-        let tensors: Vec<(String, Vec<f32>)> = self.parameter_names.iter().cloned().zip(parameters).collect();
-        let path = self.folder.file(&name);
-        let views: Result<Vec<_>, _> = tensors.iter().map(view).collect();
-        let bytes = views.and_then(|views| safetensors::serialize(views, None)).map_err(std::io::Error::other);
-        if let Err(error) = bytes.map_err(FileError::at(&path)).and_then(|bytes| write_whole(&path, &bytes)) {
+        if let Err(error) = save_parameters(&self.folder.file(&name), &self.parameters, &parameters) {
             self.fail(error);
         }
     }
@@ -98,11 +92,6 @@ impl Observer for Recorder {
     fn interrupted(&mut self) -> bool {
         self.error.is_some() || self.checkpoints.have_failed()
     }
-}
-
-/// A tensor of one dimension, as safetensors wants it.
-fn view((name, values): &(String, Vec<f32>)) -> Result<(String, TensorView<'_>), SafeTensorError> {
-    Ok((name.clone(), TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(values))?))
 }
 
 fn line(file: &mut BufWriter<File>, value: &impl Serialize) -> std::io::Result<()> {

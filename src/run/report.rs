@@ -27,6 +27,16 @@ const MOST_CLASSES: usize = 40;
 /// Fewer features than this, though their number is a square, are no image.
 const LEAST_PIXELS: usize = 64;
 
+/// What a page shows that has no file in the run's folder yet: the file is written after the page, since its presence says
+/// that all is there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwritten<'a> {
+    /// The text of `summary.json`.
+    pub summary: Option<&'a str>,
+    /// What `landscape.json` will hold.
+    pub landscape: Option<&'a Relief>,
+}
+
 /// Writes the drawings and `report.html` of a run whose model is trained, with everything that the model and the data
 /// add to its records. The test examples, or without any the validation examples, are evaluated once more.
 pub fn write_report(
@@ -34,9 +44,13 @@ pub fn write_report(
     saved: &SavedModel,
     dataset: &Dataset,
     backend: &dyn Backend,
+    unwritten: Unwritten,
 ) -> Result<(), RunError> {
     let mut sections = vec![layers(&saved.model)];
-    sections.extend(landscape(folder)?);
+    let stored = if unwritten.landscape.is_none() { Relief::load(folder)? } else { None };
+    if let Some(relief) = unwritten.landscape.or(stored.as_ref()) {
+        sections.push(landscape(relief)?);
+    }
     sections.extend(first_weights(&saved.model, &saved.parameters)?);
     sections.extend(samples(&dataset.train)?);
     let shown = [("test", &dataset.test), ("validation", &dataset.validation)];
@@ -45,12 +59,11 @@ pub fn write_report(
         let result = Evaluator::run(backend, model, parameters, scaling, &recipe.optimizer, examples)?;
         sections.extend(answers(set, examples, &Answers::new(model, examples, result, true))?);
     }
-    Ok(write_run_report(folder, &sections)?)
+    Ok(write_run_report(folder, unwritten.summary, &sections)?)
 }
 
-/// The loss landscape, where there is one.
-fn landscape(folder: &Path) -> Result<Option<Section>, RunError> {
-    let Some(relief) = Relief::load(folder)? else { return Ok(None) };
+/// The loss landscape.
+fn landscape(relief: &Relief) -> Result<Section, RunError> {
     let landscape = relief.landscape();
     let (width, height) = LANDSCAPE_SIZE;
     let surface = format!(
@@ -65,7 +78,7 @@ fn landscape(folder: &Path) -> Result<Option<Section>, RunError> {
         drawing(landscape.surface_svg(width, height)?, surface),
         drawing(landscape.contour_svg(width, height)?, "The same from above.".into()),
     ];
-    Ok(Some(Section { title: "Loss landscape".into(), blocks }))
+    Ok(Section { title: "Loss landscape".into(), blocks })
 }
 
 /// The table of layers.

@@ -1,8 +1,10 @@
 //! `summary.json`: what came out of a run.
 
 use crate::backend::DeviceInfo;
+use crate::export::parameter_hash;
+use crate::model::Model;
 use crate::recipe::Recipe;
-use crate::train::Outcome;
+use crate::train::{EpochMetrics, Outcome};
 use serde::{Deserialize, Serialize};
 
 /// The result of a run in one object.
@@ -54,30 +56,86 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// From a run's pieces; what the trainer alone knows is filled in by the caller.
-    pub fn new(recipe: &Recipe, device: &DeviceInfo, outcome: &Outcome) -> Summary {
+    /// Of a run that is over, with what its last epoch measured. One without an outcome diverged: it has no metrics and no
+    /// weights.
+    pub fn new(
+        recipe: &Recipe,
+        model: &Model,
+        device: &DeviceInfo,
+        last: Option<&EpochMetrics>,
+        outcome: Option<&Outcome>,
+        startup_seconds: f64,
+    ) -> Summary {
+        let measured = last.filter(|_| outcome.is_some());
+        let [test, validation] = [outcome.and_then(|o| o.test), outcome.and_then(|o| o.validation)];
+        let (epochs, steps, seconds) = last.map_or((0, 0, 0.0), |last| (last.epoch, last.step, last.seconds));
         Summary {
             name: recipe.name.clone(),
-            test_loss: outcome.test.map(|s| s.loss),
-            test_accuracy: outcome.test.and_then(|s| s.accuracy),
-            validation_loss: outcome.validation.map(|s| s.loss),
-            validation_accuracy: outcome.validation.and_then(|s| s.accuracy),
-            train_loss: None,
-            train_accuracy: None,
-            parameters: outcome.parameters.iter().map(Vec::len).sum(),
-            epochs: 0,
-            best_epoch: outcome.epoch,
-            steps: 0,
-            seconds: 0.0,
-            steps_per_second: 0.0,
-            startup_seconds: 0.0,
+            test_loss: test.map(|score| score.loss),
+            test_accuracy: test.and_then(|score| score.accuracy),
+            validation_loss: validation.map(|score| score.loss),
+            validation_accuracy: validation.and_then(|score| score.accuracy),
+            train_loss: measured.map(|last| last.train_loss),
+            train_accuracy: measured.and_then(|last| last.train_accuracy),
+            parameters: model.parameters_count(),
+            epochs,
+            best_epoch: outcome.map_or(0, |outcome| outcome.epoch),
+            steps,
+            seconds,
+            // A coarse clock may see no time at all: infinity is no JSON.
+            steps_per_second: if seconds > 0.0 { f64::from(steps) / seconds } else { 0.0 },
+            startup_seconds,
             backend: device.backend.clone(),
             device: device.device.clone(),
             driver: device.driver.clone(),
             precision: recipe.precision.to_string(),
-            skipped_steps: outcome.skipped_steps,
+            skipped_steps: outcome.and_then(|outcome| outcome.skipped_steps),
             seed: recipe.seed,
-            parameter_hash: crate::export::parameter_hash(&outcome.parameters),
+            parameter_hash: outcome.map_or(String::new(), |outcome| parameter_hash(&outcome.parameters)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Backend, cpu::CpuBackend};
+    use crate::train::Score;
+
+    #[test]
+    fn a_summary_of_any_run_is_read_back() {
+        let text = "[model]\ninput = [4]\nlayers = \"3:relu,2\"\n";
+        let recipe = Recipe::parse(text, "small.toml", &[]).unwrap();
+        let model = Model::build(&recipe.model, None).unwrap();
+        let last = |seconds: f64| EpochMetrics {
+            epoch: 3,
+            step: 12,
+            train_loss: 0.5,
+            train_accuracy: Some(0.75),
+            validation_loss: None,
+            validation_accuracy: None,
+            test_loss: None,
+            test_accuracy: None,
+            learning_rate: 0.1,
+            seconds,
+        };
+        let score = Some(Score { loss: 0.25, accuracy: None });
+        let parameters = model.initialise(1);
+        let outcome = Outcome { parameters, validation: None, test: score, epoch: 2, skipped_steps: None };
+        let backend = CpuBackend::new();
+        let of = |seconds: f64, outcome: Option<&Outcome>| {
+            let summary = Summary::new(&recipe, &model, backend.info(), Some(&last(seconds)), outcome, 0.5);
+            let text = serde_json::to_string(&summary).unwrap();
+            assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary, "{text}");
+            summary
+        };
+        let timed = of(2.0, Some(&outcome));
+        assert_eq!((timed.steps_per_second, timed.epochs, timed.best_epoch, timed.parameters), (6.0, 3, 2, 23));
+        assert_eq!((timed.train_loss, timed.train_accuracy), (Some(0.5), Some(0.75)));
+        assert_eq!((timed.test_loss, timed.test_accuracy, timed.validation_loss), (Some(0.25), None, None));
+        assert_eq!(of(0.0, Some(&outcome)).steps_per_second, 0.0);
+        let diverged = of(2.0, None);
+        assert_eq!((diverged.epochs, diverged.steps, diverged.parameters), (3, 12, 23));
+        assert_eq!((diverged.train_loss, diverged.test_loss, &*diverged.parameter_hash), (None, None, ""));
     }
 }

@@ -1,6 +1,5 @@
 //! Why a sweep cannot begin or go on.
 
-use crate::export::ExportError;
 use crate::file::FileError;
 use crate::job::JobError;
 use crate::recipe::{Metric, RecipeError};
@@ -21,15 +20,12 @@ pub enum SweepError {
     /// Training failed.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// A run's folder cannot be written.
+    /// A run's folder cannot be written, or its page not be made.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The report cannot be made.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// A model cannot be saved.
-    #[error(transparent)]
-    Export(Box<ExportError>),
     /// A file of the sweep cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -91,7 +87,10 @@ pub enum SweepError {
         problem: String,
     },
     /// The user asked for an end.
-    #[error("interrupted with {done} of {total} runs done; the same command with --out {} goes on from there", path.display())]
+    #[error(
+        "interrupted with {done} of {total} runs done{}; the same command with --out {} goes on from there",
+        if done == total { ", while the best was trained again" } else { "" }, path.display()
+    )]
     Interrupted {
         /// Runs with a result.
         done: usize,
@@ -100,10 +99,4 @@ pub enum SweepError {
         /// The sweep's folder.
         path: PathBuf,
     },
-}
-
-impl From<ExportError> for SweepError {
-    fn from(error: ExportError) -> SweepError {
-        SweepError::Export(Box::new(error))
-    }
 }

@@ -10,13 +10,14 @@ use crate::recipe::{Holdout, Recipe, Record};
 use crate::run::Summary;
 use crate::train::TrainError;
 
-/// Trains the combination again, from the seed of its first trial, into `best/`; what is there already is taken.
+/// Trains the combination again, from the seed of its first trial, into `best/`; what is there already is taken. None if
+/// it was interrupted.
 pub(super) fn retrain(
     runner: &mut Runner,
     sweep: &Sweep,
     combination: usize,
     rows: &[Row],
-) -> Result<Summary, SweepError> {
+) -> Result<Option<Summary>, SweepError> {
     let trials: Vec<&Row> = rows.iter().filter(|row| sweep.trials(combination).contains(&row.index)).collect();
     let source = &sweep.entries[combination * sweep.trials(0).count()];
     let recipe = recipe(&source.recipe, &trials);
@@ -24,15 +25,16 @@ pub(super) fn retrain(
     let written = std::fs::read_to_string(folder.join("recipe.toml")).is_ok_and(|text| text == recipe.to_toml());
     if written && let Ok(text) = std::fs::read_to_string(folder.join("summary.json")) {
         let wrong = |error: serde_json::Error| FileError::at(&folder.join("summary.json"))(error.into());
-        return Ok(serde_json::from_str(&text).map_err(wrong)?);
+        return Ok(Some(serde_json::from_str(&text).map_err(wrong)?));
     }
     let data = load(&recipe, &source.recipe.data.validation)?;
     let entry = Entry { recipe, folder: "best".into(), ..source.clone() };
-    let mut finished = runner.train(&[&entry], &data)?;
-    let done = finished.remove(0);
+    runner.expect(entry.recipe.train.epochs);
+    let Some(finished) = runner.train(&[&entry], &data)? else { return Ok(None) };
+    let [done] = &finished[..] else { unreachable!("one run was trained") };
     match done.diverged {
         Some(epoch) => Err(TrainError::NotFinite { step: done.summary.steps, epoch }.into()),
-        None => Ok(done.summary),
+        None => Ok(Some(done.summary.clone())),
     }
 }
 

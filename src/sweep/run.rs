@@ -14,8 +14,7 @@ use crate::graph::SourceBuffers;
 use crate::job::{Job, JobError};
 use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
-use crate::report::write_run_report;
-use crate::run::{Recorder, RunError, RunFolder, Summary, write_report};
+use crate::run::{Recorder, RunError, RunFolder, Summary};
 use crate::train::check::counts_answers;
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
 use std::collections::VecDeque;
@@ -69,8 +68,15 @@ pub fn run(
     claim(out, sweep)?;
     let mut results = Results::open(out, sweep)?;
     let missing = results.missing();
-    let epochs = missing.iter().map(|&run| u64::from(sweep.entries[run].recipe.train.epochs)).sum();
-    let mut runner = Runner { backend, out, options, watcher, before: 0, total: epochs };
+    let epochs = |run: usize| u64::from(sweep.entries[run].recipe.train.epochs);
+    // Which combination is trained again is not known yet: the longest, until it is.
+    let again = if sweep.spec.retrain { (0..sweep.entries.len()).map(epochs).max() } else { None };
+    let total = missing.iter().map(|&run| epochs(run)).sum::<u64>() + again.unwrap_or(0);
+    let mut runner = Runner { backend, out, options, watcher, before: 0, total };
+    let interrupted = |results: &Results| {
+        let total = sweep.entries.len();
+        SweepError::Interrupted { done: total - results.missing().len(), total, path: out.into() }
+    };
     let mut loaded: Option<(Group, Loaded)> = None;
     for group in groups(sweep, &missing) {
         let first = &sweep.entries[group.runs[0]];
@@ -78,25 +84,24 @@ pub fn run(
             Some((other, data)) if other.same_data(&group) => data,
             _ => Loaded::of(first)?,
         };
-        let done = runner.group(sweep, &group, &data, &mut results);
-        if let Err(SweepError::Interrupted { .. }) = done {
-            let done = sweep.entries.len() - results.missing().len();
-            return Err(SweepError::Interrupted { done, total: sweep.entries.len(), path: out.into() });
+        if runner.group(sweep, &group, &data, &mut results)?.is_none() {
+            return Err(interrupted(&results));
         }
-        done?;
         loaded = Some((group, data));
     }
-    let rows: Vec<Row> = results.rows.into_iter().flatten().collect();
+    let rows: Vec<Row> = results.rows.iter().flatten().cloned().collect();
     let mut summary = SweepSummary::new(sweep, &rows, backend.info());
     if sweep.spec.retrain
         && let Some(best) = summary.best
     {
-        summary.retrained = Some(retrain::retrain(&mut runner, sweep, best, &rows)?);
+        let retrained = retrain::retrain(&mut runner, sweep, best, &rows)?;
+        summary.retrained = Some(retrained.ok_or_else(|| interrupted(&results))?);
     }
+    report::write(sweep, &rows, &summary, out)?;
+    // Last, because its presence says that all is there.
     let path = out.join("sweep.json");
     let text = serde_json::to_string_pretty(&summary).map_err(|error| FileError::at(&path)(error.into()))?;
     write_whole(&path, text.as_bytes())?;
-    report::write(sweep, &rows, &summary, out)?;
     Ok(summary)
 }
 
@@ -184,8 +189,14 @@ pub(super) struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Trains a group, in as many parts as the device's memory asks for.
-    fn group(&mut self, sweep: &Sweep, group: &Group, data: &Loaded, results: &mut Results) -> Result<(), SweepError> {
+    /// Trains a group, in as many parts as the device's memory asks for; none if it was interrupted.
+    fn group(
+        &mut self,
+        sweep: &Sweep,
+        group: &Group,
+        data: &Loaded,
+        results: &mut Results,
+    ) -> Result<Option<()>, SweepError> {
         let recipe = &sweep.entries[group.runs[0]].recipe;
         let wanted = group.runs.len().min(self.options.side_by_side.max(1));
         let model = data.model(recipe)?;
@@ -202,7 +213,8 @@ impl Runner<'_> {
                     parts.push_front(runs);
                 }
                 Err(error) => return Err(error),
-                Ok(finished) => {
+                Ok(None) => return Ok(None),
+                Ok(Some(finished)) => {
                     let count = runs.len();
                     let each = runs.into_iter().zip(&entries).zip(&finished);
                     let rows: Vec<Row> = each.map(|((run, entry), done)| row(run, entry, done, count)).collect();
@@ -211,11 +223,11 @@ impl Runner<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(Some(()))
     }
 
-    /// Trains runs side by side, from their initial weights to their folders.
-    pub(super) fn train(&mut self, entries: &[&Entry], data: &Loaded) -> Result<Vec<Finished>, SweepError> {
+    /// Trains runs side by side, from their initial weights to their folders; none if it was interrupted.
+    pub(super) fn train(&mut self, entries: &[&Entry], data: &Loaded) -> Result<Option<Vec<Finished>>, SweepError> {
         let models = entries.iter().map(|entry| data.model(&entry.recipe)).collect::<Result<Vec<_>, _>>()?;
         let members: Vec<Member> = entries.iter().map(|entry| Member::of(&entry.recipe)).collect();
         // What is under way is done again after an interruption: checkpoints would be of no use.
@@ -228,8 +240,7 @@ impl Runner<'_> {
         for (member, (entry, model)) in entries.iter().zip(&models).enumerate() {
             trainer.set_parameters(member, &model.initialise(entry.recipe.seed))?;
             let folder = self.fresh_folder(entry)?;
-            let names = model.parameters.iter().map(|p| p.name.clone()).collect();
-            tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, names, None)?));
+            tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, model, None)?));
             folders.push(folder);
         }
         self.watcher.group(entries, &models[0], trainer.sources());
@@ -247,9 +258,7 @@ impl Runner<'_> {
             // A lone run that diverges ends so; of several, the others go on.
             Err(TrainError::NotFinite { .. }) => vec![None; entries.len()],
             Err(error) => return Err(error.into()),
-            Ok(Stop::Interrupted) => {
-                return Err(SweepError::Interrupted { done: 0, total: 0, path: self.out.into() });
-            }
+            Ok(Stop::Interrupted) => return Ok(None),
             Ok(_) => trainer.finish()?.into_iter().map(Some).collect(),
         };
         self.before += epochs * entries.len() as u64;
@@ -261,7 +270,12 @@ impl Runner<'_> {
         {
             finished.push(self.conclude((entry, model, data), folder, outcome, End { startup, ..end })?);
         }
-        Ok(finished)
+        Ok(Some(finished))
+    }
+
+    /// The rest of the sweep takes so many epochs.
+    pub(super) fn expect(&mut self, epochs: u32) {
+        self.total = self.before + u64::from(epochs);
     }
 
     /// Writes the weights, the summary and the report of a run.
@@ -275,27 +289,14 @@ impl Runner<'_> {
         let outcome = outcome.filter(|outcome| end.diverged.is_none() && is_finite(outcome));
         let last_epoch = end.last.as_ref().map_or(0, |last| last.epoch);
         let diverged = if outcome.is_none() { end.diverged.or(Some(last_epoch)) } else { None };
-        let mut summary = summarise(&entry.recipe, &model, self.backend, outcome.as_ref());
-        summary.startup_seconds = end.startup;
-        if let Some(last) = end.last {
-            summary.train_loss = Some(last.train_loss).filter(|_| outcome.is_some());
-            summary.train_accuracy = last.train_accuracy.filter(|_| outcome.is_some());
-            (summary.epochs, summary.steps, summary.seconds) = (last.epoch, last.step, last.seconds);
-            summary.steps_per_second = f64::from(last.step) / last.seconds.max(f64::MIN_POSITIVE);
-        }
+        let (recipe, info, last) = (&entry.recipe, self.backend.info(), end.last.as_ref());
+        let summary = Summary::new(recipe, &model, info, last, outcome.as_ref(), end.startup);
         let collapsed = collapsed(&model, &summary);
-        let wrong = |error: serde_json::Error| FileError::at(&folder.file("summary.json"))(error.into());
-        let text = serde_json::to_string_pretty(&summary).map_err(wrong)?;
-        folder.write("summary.json", text.as_bytes())?;
-        match outcome {
-            Some(Outcome { parameters, .. }) => {
-                let (recipe, scaling) = (entry.recipe.clone(), data.scaling.clone());
-                let saved = SavedModel { recipe, model, scaling, parameters };
-                saved.save(&folder.file("model.safetensors"))?;
-                write_report(folder.path(), &saved, &data.dataset, self.backend)?;
-            }
-            None => write_run_report(folder.path(), &[])?,
-        }
+        let saved = outcome.map(|Outcome { parameters, .. }| {
+            let (recipe, scaling) = (recipe.clone(), data.scaling.clone());
+            SavedModel { recipe, model, scaling, parameters }
+        });
+        folder.conclude(&summary, saved.as_ref(), &data.dataset, self.backend)?;
         Ok(Finished { summary, diverged, collapsed })
     }
 
@@ -332,17 +333,6 @@ fn collapsed(model: &Model, summary: &Summary) -> bool {
     // With two classes every accuracy is less than twice a guess's: the loss alone tells.
     model.loss == Loss::SoftmaxCrossEntropy
         && loss.zip(accuracy).is_some_and(|(loss, accuracy)| guesses(loss, accuracy))
-}
-
-/// The summary of a run; one that diverged has no metrics and no weights.
-fn summarise(recipe: &Recipe, model: &Model, backend: &dyn Backend, outcome: Option<&Outcome>) -> Summary {
-    let nothing = Outcome { parameters: Vec::new(), validation: None, test: None, epoch: 0, skipped_steps: None };
-    let mut summary = Summary::new(recipe, backend.info(), outcome.unwrap_or(&nothing));
-    summary.parameters = model.parameters.iter().map(|parameter| parameter.len()).sum();
-    if outcome.is_none() {
-        summary.parameter_hash = String::new();
-    }
-    summary
 }
 
 fn row(index: usize, entry: &Entry, done: &Finished, group: usize) -> Row {

@@ -35,6 +35,8 @@ pub struct Progress {
     pub early_stop: Vec<Tracker>,
     /// The plateau schedule of each member, and what it has multiplied the rate by.
     pub plateau: Vec<(Tracker, f32)>,
+    /// The metrics that early stopping and the plateau schedule watch: their trackers tell nothing of another one.
+    pub watched: [Option<String>; 2],
 }
 
 /// Why a checkpoint could not be written or used.
@@ -51,7 +53,7 @@ pub enum CheckpointError {
         /// What is wrong.
         problem: String,
     },
-    /// The checkpoint belongs to another model, batch or optimizer.
+    /// The checkpoint's buffers, or its place in the epoch, are those of another model, batch or optimizer.
     #[error("the checkpoint does not fit this run: {0}; resume with the recipe it was made with")]
     Mismatch(String),
 }
@@ -122,6 +124,7 @@ mod tests {
                 seconds: 1.5,
                 early_stop: vec![Tracker { best: Some(0.25), best_epoch: 2, waited: 1 }; 2],
                 plateau: vec![(Tracker::default(), 0.5); 2],
+                watched: [Some("validation_loss".into()), None],
             },
             buffers: vec![("mean".into(), vec![1, 2, u32::MAX]), ("parameters".into(), vec![0x7fc0_0001])],
             best: vec![None, Some(vec![9, 8])],

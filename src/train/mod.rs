@@ -16,7 +16,7 @@ mod tracker;
 mod trainer;
 pub(crate) mod upload;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, Progress};
 pub use draft::Draft;
 pub use evaluate::Evaluator;
 pub use member::Member;

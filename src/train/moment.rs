@@ -1,7 +1,7 @@
 //! A trainer's state as a whole: weights, checkpoints, and the gradients at a moment.
 
-use super::checkpoint::{Checkpoint, CheckpointError};
-use super::{TrainError, Trainer};
+use super::checkpoint::{Checkpoint, CheckpointError, Progress};
+use super::{Tracker, TrainError, Trainer};
 use crate::kernel::state;
 use crate::model::ParameterKind;
 use crate::plan::{BufferId, Slice};
@@ -51,33 +51,81 @@ impl Trainer<'_> {
         Ok(Checkpoint { progress: self.progress.clone(), buffers, best: self.best.clone() })
     }
 
-    /// Goes back to a captured moment.
+    /// Goes back to a captured moment. A checkpoint that is not of such a run is refused before anything is changed. Where
+    /// early stopping or a plateau schedule watches another metric than then, or none, it begins anew.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
         let ids: Vec<BufferId> = self.training.state.iter().copied().chain([self.names.parameters]).collect();
-        let mismatch = |text: String| TrainError::Checkpoint(CheckpointError::Mismatch(text));
-        if checkpoint.best.len() != self.best.len() || checkpoint.buffers.len() != ids.len() {
-            let (have, want) = (checkpoint.buffers.len(), ids.len());
-            return Err(mismatch(format!("it holds {have} buffers where this run has {want}")));
-        }
-        for id in ids {
-            let buffer = &self.plan.buffers[id.0];
-            let found = checkpoint.buffers.iter().find(|(name, _)| *name == buffer.name);
-            let (_, words) = found.ok_or_else(|| mismatch(format!("it has no {}", buffer.name)))?;
-            if words.len() != buffer.len {
-                return Err(mismatch(format!("its {} has {} words, not {}", buffer.name, words.len(), buffer.len)));
-            }
+        let buffers = self.fitting(checkpoint, &ids).map_err(CheckpointError::Mismatch)?;
+        for (id, words) in ids.into_iter().zip(buffers) {
             self.session.write(id, 0, words)?;
             if id == self.training.counters {
                 self.feed.follow(words);
             }
         }
-        self.progress = checkpoint.progress.clone();
+        let models = self.spec.members.len();
+        self.progress = Progress { watched: self.watched_words(), ..checkpoint.progress.clone() };
         self.before = self.progress.seconds;
         self.best = checkpoint.best.clone();
+        let [stops, slows] = [0, 1].map(|which| self.progress.watched[which] == checkpoint.progress.watched[which]);
+        if !stops {
+            self.best = vec![None; models];
+            self.progress.early_stop = vec![Tracker::default(); models];
+        }
+        if !slows {
+            self.progress.plateau = vec![(Tracker::default(), 1.0); models];
+        }
         self.rates.clear();
         self.logged = self.progress.step;
         self.begun = Instant::now();
         Ok(())
+    }
+
+    /// The words of the checkpoint's buffers in the order of `ids`, if all of it fits this run.
+    fn fitting<'c>(&self, checkpoint: &'c Checkpoint, ids: &[BufferId]) -> Result<Vec<&'c [u32]>, String> {
+        let Checkpoint { progress, buffers, best } = checkpoint;
+        let (have, want) = (buffers.len(), ids.len());
+        if have != want {
+            return Err(format!("it holds {have} buffers where this run has {want}"));
+        }
+        let models = self.spec.members.len();
+        let (stops, slows) = (progress.early_stop.len(), progress.plateau.len());
+        if [best.len(), stops, slows].iter().any(|found| *found != models) {
+            let found = format!("{stops}, {slows} and {}", best.len());
+            return Err(format!("its early_stop, plateau and best are of {found} models, not {models}"));
+        }
+        let weights = self.names.layout.stride;
+        if let Some(words) = best.iter().flatten().find(|words| words.len() != weights) {
+            return Err(format!("its best weights have {} words, not {weights}", words.len()));
+        }
+        // Steps of epochs as long as this run's: a batch of another size has others.
+        let in_epoch = self.training.steps_per_epoch as u64;
+        let steps = u64::from(progress.epoch) * in_epoch + u64::from(progress.step_in_epoch);
+        if steps != u64::from(progress.step) || u64::from(progress.step_in_epoch) >= in_epoch {
+            return Err(format!(
+                "it is {} steps into epoch {} after {} steps, and an epoch of this run has {in_epoch}",
+                progress.step_in_epoch,
+                u64::from(progress.epoch) + 1,
+                progress.step
+            ));
+        }
+        let words = |id: &BufferId| {
+            let buffer = &self.plan.buffers[id.0];
+            let found = buffers.iter().find(|(name, _)| *name == buffer.name);
+            let (_, words) = found.ok_or_else(|| format!("it has no {}", buffer.name))?;
+            match words.len() {
+                len if len == buffer.len => Ok(&words[..]),
+                len => Err(format!("its {} has {len} words, not {}", buffer.name, buffer.len)),
+            }
+        };
+        let words: Vec<&[u32]> = ids.iter().map(words).collect::<Result<_, _>>()?;
+        let counters = ids.iter().zip(&words).filter(|(id, _)| **id == self.training.counters);
+        let mut batches =
+            counters.flat_map(|(_, words)| words.chunks(state::COUNTERS).map(|model| model[state::BATCH]));
+        // Between two epochs the place is that of the one before.
+        match batches.find(|batch| progress.step_in_epoch > 0 && *batch != progress.step_in_epoch) {
+            Some(batch) => Err(format!("its train.counters are at batch {batch}, not {}", progress.step_in_epoch)),
+            None => Ok(words),
+        }
     }
 
     pub(super) fn reset_state(&mut self) -> Result<(), TrainError> {

@@ -123,6 +123,7 @@ impl<'a> Trainer<'a> {
             steps_per_launch: 1,
             first_step_at: None,
         };
+        trainer.progress.watched = trainer.watched_words();
         trainer.reset_state()?;
         Ok(trainer)
     }
@@ -365,6 +366,11 @@ impl<'a> Trainer<'a> {
             _ => None,
         };
         [self.spec.train.early_stop.map(|e| e.metric), plateau]
+    }
+
+    /// The same in words.
+    pub(super) fn watched_words(&self) -> [Option<String>; 2] {
+        self.watched().map(|metric| Some(metric?.to_string()))
     }
 
     pub(super) fn needs_metrics_at_once(&self) -> bool {

@@ -36,6 +36,9 @@ pub struct TensorCheck {
 impl fmt::Display for TensorCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TensorCheck { name, checked, skipped, worst_error, worst_element, analytic, numeric } = self;
+        if *checked == 0 {
+            return write!(f, "{name}: not checked ({skipped} elements at kinks skipped)");
+        }
         write!(f, "{name}: worst error {worst_error:.1e} of {checked} elements ({skipped} at kinks skipped)")?;
         write!(f, ", at {worst_element}: {analytic:e}, by differences {numeric:e}")
     }

@@ -53,7 +53,7 @@ fn a_run_folder_becomes_drawings_and_a_page() {
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path(), "digits");
     let extra = Section { title: "Model".into(), blocks: vec![Block::Text("two layers".into())] };
-    write_run_report(folder.path(), &[extra]).unwrap();
+    write_run_report(folder.path(), None, &[extra]).unwrap();
 
     let loss = texts(&read(folder.path(), "loss.svg"));
     for text in ["digits: loss", "training", "validation", "rate 0.25", "epoch"] {
@@ -88,7 +88,7 @@ fn a_run_folder_becomes_drawings_and_a_page() {
 fn the_rate_is_marked_at_the_end_of_the_last_epoch_of_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path(), "digits");
-    write_run_report(folder.path(), &[]).unwrap();
+    write_run_report(folder.path(), None, &[]).unwrap();
     let svg = read(folder.path(), "loss.svg");
     let document = Document::parse(&svg).unwrap();
     let x = |text: &str| {
@@ -111,7 +111,7 @@ fn the_point_to_stop_at_is_marked() {
         write(folder.path(), "metrics.jsonl", &validation.iter().enumerate().map(line).collect::<String>());
         write(folder.path(), "summary.json", "{\"name\":\"stops\",\"best_epoch\":2}");
         write(folder.path(), "recipe.toml", recipe);
-        write_run_report(folder.path(), &[]).unwrap();
+        write_run_report(folder.path(), None, &[]).unwrap();
         let labels = ["lowest validation loss", "early stopping: epoch 2 kept"];
         let found = texts(&read(folder.path(), "loss.svg"));
         labels.map(|label| found.contains(&label.to_string()))
@@ -135,7 +135,7 @@ fn steps_and_what_was_recorded_with_them_are_drawn() {
         )
     };
     write(folder.path(), "steps.jsonl", &(1..=2000).map(line).collect::<String>());
-    write_run_report(folder.path(), &[]).unwrap();
+    write_run_report(folder.path(), None, &[]).unwrap();
     let steps = read(folder.path(), "steps.svg");
     assert!(texts(&steps).contains(&"validation".to_string()));
     assert!(steps.contains("<polygon"), "the range of condensed steps");
@@ -185,7 +185,7 @@ fn interrupted_and_resumed_runs_are_read() {
     assert_eq!((points[0], points[2]), ((1.0, 3.0), (3.0, 1.0)));
     assert!(points[1].1.is_nan());
     assert!(run.epoch_points("test_loss").is_empty() && run.summary.is_empty() && run.recipe.is_none());
-    write_run_report(folder.path(), &[]).unwrap();
+    write_run_report(folder.path(), None, &[]).unwrap();
 
     // Resumed after the first epoch: what was logged of the second is superseded.
     let lines = "{\"epoch\":1,\"train_loss\":3}\n{\"epoch\":2,\"train_loss\":9}\n{\"epoch\":2,\"train_loss\":2}\n";
@@ -196,7 +196,7 @@ fn interrupted_and_resumed_runs_are_read() {
     assert!(matches!(error, ReportError::NotARun { .. }), "{error}");
 
     write(folder.path(), "metrics.jsonl", "");
-    write_run_report(folder.path(), &[]).unwrap();
+    write_run_report(folder.path(), None, &[]).unwrap();
     assert!(read(folder.path(), "report.html").contains("No epoch has been completed yet."));
 }
 

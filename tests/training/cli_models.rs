@@ -360,6 +360,7 @@ fn bad_input_exits_with_2_and_says_what_to_do() {
         (&["inspect", &digits, "--plan"], "--plan"),
         (&["export", &model, "--to", "onxy", "x"], "safetensors"),
         (&["data", "generate", "--train", "0"], "1..="),
+        (&["grad", "--check", "--at-most", "0"], "1..="),
     ] {
         let said = error(out.path(), 2, arguments);
         assert!(said.contains(expected), "{arguments:?}: {said}");

@@ -170,9 +170,9 @@ fn an_interrupted_run_goes_on_and_ends_with_the_same_weights() {
 fn reduced_experiments_say_so_and_never_mix_with_whole_ones() {
     let folder = folder();
     let at = folder.path();
-    let arguments = ["--out", "g", "--only", "one-run,sweep"];
+    let arguments = ["--out", "g", "--only", "one-run,sweep,gradients"];
     let (code, found, said) = gallery(at, &[&arguments[..], &["--reduced"]].concat());
-    assert_eq!((code, states(&found)), (0, vec!["done", "done"]), "{said}");
+    assert_eq!((code, states(&found)), (0, vec!["done", "done", "done"]), "{said}");
     assert!(found.iter().all(|line| line["reduced"] == true));
     assert_eq!(lines(&at.join("g/one-run/metrics.jsonl")).len(), 2);
     assert_eq!(lines(&at.join("g/sweep/results.jsonl")).len(), 2);
@@ -190,10 +190,38 @@ fn reduced_experiments_say_so_and_never_mix_with_whole_ones() {
     assert!(sweep.contains("sweep (reduced): training loss"));
 
     let (code, found, _) = gallery(at, &arguments);
-    assert_eq!((code, states(&found)), (1, vec!["failed", "failed"]));
-    for line in &found[..2] {
+    assert_eq!((code, states(&found)), (1, vec!["failed", "failed", "failed"]));
+    for line in &found[..3] {
         assert!(line["problem"].as_str().unwrap().contains("choose another --out"), "{line}");
     }
+}
+
+#[test]
+fn gradients_of_a_list_that_was_changed_are_not_shown_for_it() {
+    let folder = folder();
+    let at = folder.path();
+    let arguments = ["--out", "g", "--only", "gradients"];
+    assert_eq!(states(&gallery(at, &arguments).1), ["done"]);
+    let file = at.join("g/gradients/gradients.json");
+    let before = fs::read_to_string(&file).unwrap();
+    for (from, to) in [
+        ("train.batch=5", "train.batch=6"),
+        ("check = true", "check = false"),
+        ("check = true", "check = true\npublished = { \"layers.1.bias\" = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0] }"),
+    ] {
+        fs::write(at.join("list.toml"), LIST.replacen(from, to, 1)).unwrap();
+        let (code, found, _) = gallery(at, &arguments);
+        assert_eq!((code, states(&found)), (1, vec!["failed"]), "{to}");
+        assert!(found[0]["problem"].as_str().unwrap().contains("gradients of another experiment"), "{}", found[0]);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    fs::write(at.join("list.toml"), LIST).unwrap();
+    assert_eq!(states(&gallery(at, &arguments).1), ["kept"]);
+    // What does not tell what it is of is done again.
+    let mut results: Value = serde_json::from_str(&before).unwrap();
+    results.as_object_mut().unwrap().remove("origin");
+    fs::write(&file, results.to_string()).unwrap();
+    assert_eq!(states(&gallery(at, &arguments).1), ["done"]);
 }
 
 #[test]

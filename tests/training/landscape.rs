@@ -8,6 +8,7 @@ use gputrain::job::Job;
 use gputrain::landscape::{Components, Ground, Relief, Trajectory, spread};
 use gputrain::recipe::Recipe;
 use gputrain::train::Evaluator;
+use safetensors::tensor::{Dtype, TensorView};
 
 /// A small network on 1000 of the generated digits.
 const RECORDED: &str = r#"
@@ -157,6 +158,12 @@ fn a_run_gets_its_landscape_and_a_report_that_shows_it() {
     assert_eq!(eval["loss"], summary["final_loss"]);
     assert_eq!(origin, eval["loss"].as_f64().map(|loss| loss as f32));
 
+    // The weights of any epoch can start another run.
+    let [second, again] = ["run/weights/epoch-00002.safetensors", "again"].map(|name| place.text(name));
+    succeed(&["--backend", "cpu", "--quiet", "train", &recipe, "--init", &second, "--out", &again, "--epochs", "1"]);
+    let bytes = std::fs::read(&second).unwrap();
+    assert_eq!(std::fs::read(place.path("again/weights/epoch-00000.safetensors")).unwrap(), bytes);
+
     for file in ["landscape.svg", "landscape.png", "landscape-map.svg", "landscape-map.png"] {
         assert!(place.path("run").join(file).metadata().is_ok_and(|m| m.len() > 1000), "{file}");
     }
@@ -165,12 +172,24 @@ fn a_run_gets_its_landscape_and_a_report_that_shows_it() {
     for text in ["<h2>Loss landscape</h2>", "first component (", "<h2>Model</h2>", "<h2>Training examples</h2>"] {
         assert!(page.contains(text), "{text}");
     }
+    // The numbers come after the page that shows them.
+    let [page, numbers] = ["run/report.html", "run/landscape.json"].map(|name| place.path(name));
+    [&page, &numbers].into_iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    std::fs::create_dir(&page).unwrap();
+    let (code, error) = fail(&["--backend", "cpu", "landscape", &run, "--resolution", "3"]);
+    assert!(code == 2 && error.contains("report.html") && !numbers.exists(), "{error}");
+    std::fs::remove_dir(&page).unwrap();
     // Earlier versions did not record the initial weights.
     std::fs::remove_file(place.path("run/weights/epoch-00000.safetensors")).unwrap();
     let again = last_line(&succeed(&["--backend", "cpu", "--json", "landscape", &run, "--resolution", "3"]));
     assert_eq!(again["epochs"], summary["epochs"]);
     let found = Relief::load(&place.path("run")).unwrap().unwrap();
     assert_eq!(found.path.iter().map(|point| point.epoch).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    // A run that goes on will end elsewhere.
+    succeed(&["--backend", "cpu", "--quiet", "train", "--resume", &run, "--epochs", "5"]);
+    assert_eq!(Relief::load(&place.path("run")).unwrap(), None);
+    let page = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(!page.contains("<h2>Loss landscape</h2>"));
     // A file that is no landscape is named.
     std::fs::write(place.path("run/landscape.json"), "{").unwrap();
     assert!(Relief::load(&place.path("run")).unwrap_err().to_string().contains("landscape.json"));
@@ -195,9 +214,18 @@ fn runs_that_have_no_landscape_are_told_why() {
     let layers = ["--layers", "13:tanh,10", "--epochs", "3"];
     succeed(&[&train[..], &[&wide], &layers].concat());
     std::fs::copy(place.path("wide/weights/epoch-00003.safetensors"), &third).unwrap();
-    says(&run, &["epoch-00003.safetensors", "layers.0.weight", "10192", "9408"]);
+    says(&run, &["epoch-00003.safetensors", "layers.0.weight", "(13, 784)", "(12, 784)", "train again"]);
     std::fs::write(&third, "no tensors").unwrap();
-    says(&run, &["epoch-00003.safetensors"]);
+    says(&run, &["epoch-00003.safetensors", "not a whole .safetensors file"]);
+    // As earlier versions wrote them, without shapes.
+    let model = &job().model;
+    let flat = model.initialise(5);
+    let flat = model.parameters.iter().zip(&flat).map(|(parameter, values)| {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        (&parameter.name, TensorView::new(Dtype::F32, vec![values.len()], bytes).unwrap())
+    });
+    std::fs::write(&third, safetensors::serialize(flat, None).unwrap()).unwrap();
+    says(&run, &["epoch-00003.safetensors", "layers.0.weight is (9408,), expected (12, 784)", "train again"]);
     // The same weights over and over.
     let first = place.path("run/weights/epoch-00001.safetensors");
     for epoch in [0, 2, 3] {

@@ -15,6 +15,7 @@ mod gpu_support;
 mod landscape;
 mod members;
 mod mixed;
+mod resume;
 mod run_report;
 mod runs;
 mod story;

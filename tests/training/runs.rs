@@ -259,13 +259,54 @@ fn a_checkpoint_that_does_not_fit_or_is_damaged_is_refused() {
     let [recipe, out] = ["recipe.toml", "out"].map(|name| place.text(name));
     succeed(&["--backend", "cpu", "--quiet", "train", &recipe, "--out", &out]);
     let resume = ["--backend", "cpu", "train", "--resume", &out];
-    let (code, error) = fail(&[&resume[..], &["--set", "model.layers=[{ dense = 10 }]"]].concat());
-    assert!(code == 2 && error.contains("does not fit this run"), "{error}");
+    let asked = |arguments: &[&str], says: &[&str]| {
+        let (code, error) = fail(&[&resume[..], arguments].concat());
+        assert!(code == 2 && says.iter().all(|says| error.contains(says)), "{arguments:?}: {error}");
+    };
+    let summary = json(&place.path("out/summary.json"));
+    asked(&["--batch", "64"], &["train.batch = 50", "64 was asked for", "--out"]);
+    asked(&["--seed", "4"], &["seed = 3", "4 was asked for"]);
+    asked(&["--set", "optimizer.kind=adamw"], &["optimizer.kind = \"adam\"", "\"adamw\" was asked for"]);
+    asked(&["--set", "model.layers=[{ dense = 10 }]"], &["model.layers = [{", "was asked for"]);
+    asked(&["--epochs", "2"], &["train.epochs = 2", "ask for more than 2"]);
+    // What was refused changed nothing.
+    assert_eq!(json(&place.path("out/summary.json")), summary);
+    // A recipe that was edited meanwhile.
+    let text = std::fs::read_to_string(place.path("out/recipe.toml")).unwrap();
+    for (from, to) in [("batch = 50", "batch = 64"), ("dense = 32", "dense = 31")] {
+        assert!(text.contains(from), "{text}");
+        std::fs::write(place.path("out/recipe.toml"), text.replace(from, to)).unwrap();
+        asked(&[], &["does not fit this run"]);
+    }
+    std::fs::write(place.path("out/recipe.toml"), text).unwrap();
     let state = place.path("out/checkpoint/state.safetensors");
     let bytes = std::fs::read(&state).unwrap();
     std::fs::write(&state, &bytes[..bytes.len() / 2]).unwrap();
     let (code, error) = fail(&resume);
     assert!(code == 2 && error.contains("state.safetensors is not a checkpoint"), "{error}");
+}
+
+#[test]
+fn a_run_goes_on_with_more_epochs_and_another_rate() {
+    let place = Workplace::new(ADAM);
+    let [recipe, out] = ["recipe.toml", "out"].map(|name| place.text(name));
+    succeed(&["--backend", "cpu", "--quiet", "train", &recipe, "--out", &out]);
+    let rule = "train.early_stop={ metric = \"validation_loss\", patience = 9 }";
+    let resume = ["--backend", "cpu", "--quiet", "train", "--resume", &out, "--set", rule];
+    succeed(&[&resume[..], &["--epochs", "5", "--lr", "0.0005"]].concat());
+    let rates: Vec<f64> =
+        lines(&place.path("out/metrics.jsonl")).iter().map(|epoch| epoch["learning_rate"].as_f64().unwrap()).collect();
+    assert_eq!(rates.len(), 5);
+    assert!(rates[..2].iter().all(|rate| (rate - 0.001).abs() < 1e-9), "{rates:?}");
+    assert!(rates[2..].iter().all(|rate| (rate - 0.0005).abs() < 1e-9), "{rates:?}");
+    assert_eq!(json(&place.path("out/summary.json"))["epochs"], 5);
+    // The folder tells how the run ended up, and goes on so.
+    let text = std::fs::read_to_string(place.path("out/recipe.toml")).unwrap();
+    assert!(text.contains("\nepochs = 5\n") && text.contains("patience = 9"), "{text}");
+    let hash = || json(&place.path("out/summary.json"))["parameter_hash"].clone();
+    let before = hash();
+    succeed(&["--backend", "cpu", "--quiet", "train", "--resume", &out]);
+    assert_eq!(hash(), before);
 }
 
 #[test]
@@ -279,6 +320,29 @@ fn a_loss_that_is_not_finite_ends_the_run_with_1() {
         assert!(error.contains("optimizer.learning_rate"), "{error}");
         assert!(!place.path("out/model.safetensors").exists() && !place.path("out/summary.json").exists());
     }
+}
+
+#[test]
+fn a_run_is_done_when_its_page_is_there() {
+    let place = Workplace::new(ADAM);
+    let [recipe, out] = ["recipe.toml", "out"].map(|name| place.text(name));
+    // In the way of the page.
+    let page = place.path("out/report.html");
+    std::fs::create_dir_all(&page).unwrap();
+    let (code, error) = fail(&["--backend", "cpu", "--quiet", "train", &recipe, "--out", &out]);
+    assert!(code == 2 && error.contains("report.html"), "{error}");
+    assert!(place.path("out/model.safetensors").exists() && !place.path("out/summary.json").exists());
+    std::fs::remove_dir(&page).unwrap();
+    succeed(&["--backend", "cpu", "--quiet", "train", "--resume", &out]);
+    // The page shows the summary that was written after it.
+    let hash = json(&place.path("out/summary.json"))["parameter_hash"].as_str().unwrap().to_string();
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.contains(&hash) && text.contains("<title>small-adam"), "{hash}");
+    // Going on, the run is not done again until its new end; the page in the way again.
+    std::fs::remove_file(&page).unwrap();
+    std::fs::create_dir(&page).unwrap();
+    fail(&["--backend", "cpu", "--quiet", "train", "--resume", &out, "--epochs", "4"]);
+    assert!(!place.path("out/summary.json").exists());
 }
 
 #[test]

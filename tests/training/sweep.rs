@@ -88,7 +88,11 @@ pub fn load(recipe: &str, sweep: &str, data: &Path) -> Result<Sweep, SweepError>
 pub struct Counter {
     groups: Vec<usize>,
     results: usize,
+    /// Epochs done, of how many, as they were told.
+    progress: Vec<(u64, u64)>,
     stop_after: Option<usize>,
+    /// Stops in this group, counted from 1.
+    stop_in: Option<usize>,
 }
 
 impl Watcher for Counter {
@@ -100,8 +104,13 @@ impl Watcher for Counter {
         self.results += 1;
     }
 
+    fn progress(&mut self, done: u64, total: u64) {
+        self.progress.push((done, total));
+    }
+
     fn interrupted(&mut self) -> bool {
-        self.stop_after.is_some_and(|most| self.results >= most)
+        let in_group = self.stop_in.is_some_and(|number| self.groups.len() >= number);
+        in_group || self.stop_after.is_some_and(|most| self.results >= most)
     }
 }
 
@@ -301,7 +310,24 @@ fn the_best_is_trained_again_on_all_examples() {
     let sweep = load(MLP, table, folder.path()).unwrap();
     let backend = CpuBackend::new();
     let out = folder.path().join("out");
-    let (summary, _) = run_in(&sweep, &backend, &out, 64);
+    // Ctrl-C while the best is trained again: all runs are done, and not done again.
+    let mut counter = Counter { stop_in: Some(2), ..Counter::default() };
+    let options = Options { side_by_side: 64, started: Instant::now() };
+    let error = run(&sweep, &backend, &out, &options, &mut counter).unwrap_err();
+    assert!(matches!(error, SweepError::Interrupted { done: 2, total: 2, .. }), "{error}");
+    assert!(error.to_string().contains("2 of 2 runs done, while the best was trained again"), "{error}");
+    assert!(!out.join("sweep.json").exists() && !out.join("best/summary.json").exists());
+    // Two runs of 6 epochs, and the best once more: also while the others train.
+    assert_eq!(counter.progress.last(), Some(&(12, 18)));
+    let (summary, counter) = run_in(&sweep, &backend, &out, 64);
+    assert_eq!((counter.groups, counter.results, counter.progress.last()), (vec![1], 0, Some(&(6, 6))));
+    // The sweep is done when its page is there.
+    let (page, done) = (out.join("report.html"), out.join("sweep.json"));
+    [&page, &done].into_iter().for_each(|file| fs::remove_file(file).unwrap());
+    fs::create_dir(&page).unwrap();
+    let error = run(&sweep, &backend, &out, &options, &mut Counter::default()).unwrap_err();
+    assert!(error.to_string().contains("report.html") && !done.exists(), "{error}");
+    fs::remove_dir(&page).unwrap();
     let retrained = summary.retrained.unwrap();
     assert!(retrained.test_accuracy.unwrap() > 0.8 && retrained.validation_accuracy.is_none());
     let mut recipe = sweep.entries[1].recipe.clone();

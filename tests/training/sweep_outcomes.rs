@@ -1,5 +1,6 @@
 //! What a sweep tells of its trials, and what they log.
 
+use crate::binary::{succeed, text};
 use crate::sweep::{Counter, MLP, load, log, rows, run_in, write_data};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Array, write_array};
@@ -59,6 +60,42 @@ fn values_are_ranked_by_their_loss() {
     let by_loss = load(recipe, &format!("{rates}\nmetric = \"validation_loss\""), folder.path()).unwrap();
     let (summary, _) = run_in(&by_loss, &CpuBackend::new(), &out, 2);
     assert_eq!((summary.best, summary.diverged), (Some(0), 0));
+}
+
+#[test]
+fn what_the_retrained_model_reaches_is_told_with_an_accuracy_or_without() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path());
+    let data = folder.path().display().to_string();
+    let test = "test = { images = \"test-images.npy\", labels = \"test-labels.npy\" }";
+    let values = MLP
+        .replace("labels.npy", "values.npy")
+        .replace("12:relu,3", "4:tanh,1")
+        .replace("[64]", "[64]\nloss = \"mse\"");
+    for (name, count) in [("train", 150), ("test", 60)] {
+        let values: Vec<f32> = (0..count).map(|i| i as f32 / 100.0).collect();
+        let values = Array::from_f32(&[count], &values).unwrap();
+        write_array(&folder.path().join(format!("{name}-values.npy")), &values).unwrap();
+    }
+    let of_values = test.replace("labels.npy", "values.npy");
+    for (number, (recipe, says, accuracy)) in [
+        (MLP.to_string(), "examples; test: loss ", true),
+        (values.clone(), "examples; test: loss ", false),
+        (values.replace(&of_values, ""), "examples; there is no test set", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (file, out) = (folder.path().join("s.toml"), folder.path().join(format!("out-{number}")));
+        let table =
+            "[sweep]\n\"optimizer.learning_rate\" = [0.01, 0.02]\nmetric = \"validation_loss\"\nretrain = true\n";
+        fs::write(&file, format!("{recipe}{table}")).unwrap();
+        let [file, out] = [file, out].map(|path| path.display().to_string());
+        let said = succeed(&["--backend", "cpu", "sweep", &file, "--out", &out, "--data", &data, "--epochs", "1"]);
+        let said = text(&said.stdout);
+        let line = said.lines().find(|line| line.starts_with("retrained")).unwrap_or_else(|| panic!("{said}"));
+        assert!(line.contains(says) && line.contains("accuracy") == accuracy, "{line}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::super::grad::{Check, Measured};
 use super::list::Experiment;
 use crate::file::write_whole;
 use crate::job::Job;
+use crate::recipe::Recipe;
 use crate::report::{Block, Page, Section, Table};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -14,9 +15,19 @@ const MOST_SHOWN: usize = 32;
 /// Published gradients have eight decimals, and examples and weights are rounded to single precision here.
 const PUBLISHED_BOUND: f64 = 1e-7;
 
+/// What the results of an experiment depend on, as a blake3 hash: its recipe as it was resolved, its weights, and what they
+/// are held against.
+pub(super) fn origin(experiment: &Experiment, recipe: &Recipe) -> String {
+    let Experiment { init, check, published, .. } = experiment;
+    let all = format!("{}\n{init:?} {check} {published:?}", recipe.to_toml());
+    blake3::hash(all.as_bytes()).to_hex().to_string()
+}
+
 /// `gradients.json`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Gradients {
+    /// See [`origin`].
+    pub origin: String,
     pub loss: f32,
     /// Largest error against central differences, over all parameters.
     pub numeric_error: Option<f64>,
@@ -44,7 +55,7 @@ pub(super) struct Tensor {
 }
 
 impl Gradients {
-    /// What a folder holds, if it holds that.
+    /// What a folder holds, if it holds that. Without its origin, as earlier versions wrote it, it is no result.
     pub fn read(folder: &Path) -> Option<Gradients> {
         serde_json::from_str(&std::fs::read_to_string(folder.join("gradients.json")).ok()?).ok()
     }
@@ -97,6 +108,7 @@ fn compare(experiment: &Experiment, job: &Job, measured: &Measured) -> Result<Gr
     let checks = measured.checks.as_deref();
     let passes = checks.is_none_or(|checks| checks.iter().all(Check::passes));
     Ok(Gradients {
+        origin: origin(experiment, &job.recipe),
         loss: measured.loss,
         numeric_error: checks.map(|checks| largest(checks.iter().map(|check| check.numeric.worst_error))),
         device_error: checks.map(|checks| largest(checks.iter().map(|check| check.device_error))),

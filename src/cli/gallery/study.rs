@@ -4,7 +4,7 @@ use super::super::grad::{Measured, measure};
 use super::super::landscape::{self, LandscapeArgs};
 use super::super::{CliError, Context, RecipeArgs, sweep, train};
 use super::GalleryArgs;
-use super::gradients::{Gradients, write};
+use super::gradients::{Gradients, origin, write};
 use super::list::{Does, Experiment};
 use crate::backend::Backend;
 use crate::data;
@@ -159,12 +159,19 @@ impl Studio<'_> {
     }
 
     fn gradients(&self, experiment: &Experiment, folder: &Path) -> Result<Status, CliError> {
-        if Gradients::read(folder).is_some_and(|found| found.passes) {
-            return Ok(Status::Kept);
-        }
         let mut recipe = self.recipe(experiment).recipe()?;
         if let Err(error) = recipe.resolve_data(self.args.data.as_deref()) {
             return self.without_data(experiment, folder, error);
+        }
+        match Gradients::read(folder) {
+            Some(found) if found.origin != origin(experiment, &recipe) => {
+                let folder = folder.display();
+                return Err(CliError::Usage(format!(
+                    "{folder} holds the gradients of another experiment or recipe; choose another --out, or remove the folder"
+                )));
+            }
+            Some(found) if found.passes => return Ok(Status::Kept),
+            _ => {}
         }
         let job = Job::load(recipe)?;
         let parameters = match &experiment.init {

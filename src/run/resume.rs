@@ -1,0 +1,141 @@
+//! What a run may change when it goes on.
+
+use super::RunError;
+use crate::recipe::Recipe;
+use crate::train::Progress;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// Keys, and tables of keys, that decide nothing of the state that a checkpoint holds. The trackers of early stopping and
+/// of a plateau begin anew where another metric is watched.
+const MAY_CHANGE: [&str; 11] = [
+    "name",
+    "optimizer.learning_rate",
+    "schedule",
+    "sweep",
+    "train.checkpoint_every",
+    "train.checkpoint_steps",
+    "train.early_stop",
+    "train.epochs",
+    "train.log_every",
+    "train.record",
+    "train.validate_every",
+];
+
+/// Refuses to go on with `recipe` where the run in `folder` had `before` and came as far as its checkpoint says: the state
+/// would be taken for that of another run, with other batches, held-out examples or moments.
+pub fn check_resume(folder: &Path, before: &Recipe, recipe: &Recipe, progress: &Progress) -> Result<(), RunError> {
+    let [had, asks] = [before, recipe].map(settings);
+    let had_value = |key: &String| had.iter().find(|(known, _)| known == key).map(|(_, value)| value);
+    let changed = |(key, value): &&(String, Value)| !may_change(key) && had_value(key).is_some_and(|had| had != value);
+    let gone = |(key, _): &&(String, Value)| !may_change(key) && !asks.iter().any(|(asked, _)| asked == key);
+    let new = |(key, _): &&(String, Value)| !may_change(key) && had_value(key).is_none();
+    // What has another value, before what comes and goes with it: an optimizer's kind before its numbers.
+    if let Some((key, _)) = asks.iter().find(changed).or(had.iter().find(gone)).or(asks.iter().find(new)) {
+        let text = |settings: &[(String, Value)]| {
+            let found = settings.iter().find(|(known, _)| known == key);
+            found.map_or("nothing".into(), |(_, value)| value.to_string())
+        };
+        let (had, asked) = (text(&had), text(&asks));
+        return Err(RunError::Changed { folder: folder.into(), key: key.clone(), had, asked });
+    }
+    let (done, epochs) = (progress.epoch, recipe.train.epochs);
+    if done >= epochs {
+        return Err(RunError::Behind { folder: folder.into(), done, epochs });
+    }
+    Ok(())
+}
+
+fn may_change(key: &str) -> bool {
+    let rest = |free: &&str| key.strip_prefix(*free);
+    MAY_CHANGE.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Every key of a recipe with its value, defaults included.
+fn settings(recipe: &Recipe) -> Vec<(String, Value)> {
+    // A recipe is written as TOML that can be read.
+    let table: Table = recipe.to_toml().parse().unwrap_or_default();
+    let mut settings = Vec::new();
+    flatten("", table, &mut settings);
+    settings
+}
+
+fn flatten(prefix: &str, table: Table, settings: &mut Vec<(String, Value)>) {
+    for (key, value) in table {
+        let key = format!("{prefix}{key}");
+        match value {
+            Value::Table(inner) => flatten(&format!("{key}."), inner, settings),
+            value => settings.push((key, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "seed = 3\n[data]\nvalidation = 100\n[model]\ninput = [784]\nlayers = \"12:relu,10\"\n\
+                        [optimizer]\nkind = \"adam\"\nclip_norm = 1.0\n[train]\nepochs = 4\nbatch = 40\n";
+
+    fn changed(settings: &[(&str, &str)]) -> Result<(), RunError> {
+        let settings: Vec<_> = settings.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let [before, recipe] = [&[][..], &settings].map(|settings| Recipe::parse(TEXT, "r.toml", settings).unwrap());
+        check_resume(Path::new("runs/one"), &before, &recipe, &Progress { epoch: 2, ..Progress::default() })
+    }
+
+    #[test]
+    fn what_decides_how_the_state_goes_on_must_stay() {
+        for (key, value, had, asked) in [
+            ("train.batch", "64", "40", "64"),
+            ("train.batch", "full", "40", "\"full\""),
+            ("train.shuffle", "false", "true", "false"),
+            ("train.drop_last", "true", "false", "true"),
+            ("seed", "4", "3", "4"),
+            ("data.seed", "3", "nothing", "3"),
+            ("data.validation", "0.1", "100", "0.1"),
+            ("data.examples", "50", "nothing", "50"),
+            ("data.scale", "standard", "\"unit\"", "\"standard\""),
+            ("optimizer.kind", "adamw", "\"adam\"", "\"adamw\""),
+            ("optimizer.beta1", "0.5", "0.9", "0.5"),
+            ("optimizer.weight_decay", "0.5", "0.0", "0.5"),
+            ("precision", "mixed", "\"f32\"", "\"mixed\""),
+            ("model.loss", "mse", "\"softmax_cross_entropy\"", "\"mse\""),
+        ] {
+            let text = changed(&[(key, value)]).unwrap_err().to_string();
+            for part in ["runs/one", &format!("{key} = {had}"), &format!(" {asked} "), "--out"] {
+                assert!(text.contains(part), "{key}: no {part} in: {text}");
+            }
+        }
+        // The kind is named, though Adam's numbers go with it.
+        let mut text = TEXT.replace("clip_norm = 1.0\n", "");
+        let before = Recipe::parse(&text, "r.toml", &[]).unwrap();
+        text = text.replace("adam", "sgd");
+        let recipe = Recipe::parse(&text, "r.toml", &[]).unwrap();
+        let error = check_resume(Path::new("one"), &before, &recipe, &Progress::default()).unwrap_err();
+        assert!(matches!(&error, RunError::Changed { key, .. } if key == "optimizer.kind"), "{error}");
+    }
+
+    #[test]
+    fn what_is_watched_recorded_and_still_to_come_may_change() {
+        changed(&[]).unwrap();
+        changed(&[
+            ("name", "other"),
+            ("train.epochs", "3"),
+            ("train.log_every", "5"),
+            ("train.validate_every", "10"),
+            ("train.record", "[\"weights\"]"),
+            ("train.checkpoint_every", "2"),
+            ("train.checkpoint_steps", "20"),
+            ("train.early_stop", "{ metric = \"validation_loss\", patience = 2 }"),
+            ("optimizer.learning_rate", "0.5"),
+            ("schedule", "{ kind = \"plateau\", metric = \"validation_loss\", factor = 0.5, patience = 1 }"),
+        ])
+        .unwrap();
+    }
+
+    #[test]
+    fn a_run_does_not_go_back() {
+        let text = changed(&[("train.epochs", "2")]).unwrap_err().to_string();
+        assert!(text.contains("train.epochs") && text.contains("2 epochs") && text.contains("more"), "{text}");
+    }
+}
