@@ -93,8 +93,12 @@ pub(super) fn train(
             trainer.total_steps()
         )));
     }
+    let end = (job.recipe.train.checkpoint_every > 0).then(|| trainer.capture()).transpose()?;
     conclude(&job, backend, trainer, &folder, last, context)?;
-    Ok(recorded?)
+    recorded?;
+    // To go on from with more epochs. It comes last: with a checkpoint of its end, but no summary, a run would be neither
+    // over nor able to go on.
+    end.map_or(Ok(()), |end| end.save(&folder.checkpoint()).map_err(CliError::from))
 }
 
 /// The recipe of the command line, or of the run to go on with and its checkpoint.
@@ -105,7 +109,7 @@ pub(super) fn load(args: &TrainArgs) -> Result<(Job, Option<Checkpoint>), CliErr
     let text = RecipeText::file(&opened.file("recipe.toml"))?;
     let mut recipe = text.parse(&args.recipe.overrides()?)?;
     check_resume(folder, &text.parse(&[])?, &recipe, &checkpoint.progress)?;
-    recipe.resolve_data(args.recipe.data.as_deref())?;
+    super::examples::find_data(&mut recipe, args.recipe.data.as_deref())?;
     Ok((Job::load(recipe)?, Some(checkpoint)))
 }
 

@@ -219,6 +219,8 @@ impl<'a> Trainer<'a> {
             self.report_steps(&mut steps, observer)?;
             let every = self.spec.train.checkpoint_every;
             let saves = every > 0 && self.progress.epoch.is_multiple_of(every) || self.saves_after_step();
+            // The end has no checkpoint yet: a run that nobody concluded must be able to go on to it.
+            let saves = saves && self.progress.epoch < self.spec.train.epochs;
             // A run that goes on from a checkpoint measures nothing before it again, so all of that is reported first.
             let lag = usize::from(!saves && !self.needs_metrics_at_once());
             if self.report_epochs(&mut epochs, lag, observer)? {

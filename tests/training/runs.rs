@@ -268,7 +268,7 @@ fn a_checkpoint_that_does_not_fit_or_is_damaged_is_refused() {
     asked(&["--seed", "4"], &["seed = 3", "4 was asked for"]);
     asked(&["--set", "optimizer.kind=adamw"], &["optimizer.kind = \"adam\"", "\"adamw\" was asked for"]);
     asked(&["--set", "model.layers=[{ dense = 10 }]"], &["model.layers = [{", "was asked for"]);
-    asked(&["--epochs", "2"], &["train.epochs = 2", "ask for more than 2"]);
+    asked(&["--epochs", "2"], &["train.epochs = 2", "ask for more than 3"]);
     // What was refused changed nothing.
     assert_eq!(json(&place.path("out/summary.json")), summary);
     // A recipe that was edited meanwhile.
@@ -276,7 +276,7 @@ fn a_checkpoint_that_does_not_fit_or_is_damaged_is_refused() {
     for (from, to) in [("batch = 50", "batch = 64"), ("dense = 32", "dense = 31")] {
         assert!(text.contains(from), "{text}");
         std::fs::write(place.path("out/recipe.toml"), text.replace(from, to)).unwrap();
-        asked(&[], &["does not fit this run"]);
+        asked(&["--epochs", "5"], &["does not fit this run"]);
     }
     std::fs::write(place.path("out/recipe.toml"), text).unwrap();
     let state = place.path("out/checkpoint/state.safetensors");
@@ -297,16 +297,25 @@ fn a_run_goes_on_with_more_epochs_and_another_rate() {
     let rates: Vec<f64> =
         lines(&place.path("out/metrics.jsonl")).iter().map(|epoch| epoch["learning_rate"].as_f64().unwrap()).collect();
     assert_eq!(rates.len(), 5);
-    assert!(rates[..2].iter().all(|rate| (rate - 0.001).abs() < 1e-9), "{rates:?}");
-    assert!(rates[2..].iter().all(|rate| (rate - 0.0005).abs() < 1e-9), "{rates:?}");
+    assert!(rates[..3].iter().all(|rate| (rate - 0.001).abs() < 1e-9), "{rates:?}");
+    assert!(rates[3..].iter().all(|rate| (rate - 0.0005).abs() < 1e-9), "{rates:?}");
     assert_eq!(json(&place.path("out/summary.json"))["epochs"], 5);
-    // The folder tells how the run ended up, and goes on so.
+    // The folder tells how the run ended up.
     let text = std::fs::read_to_string(place.path("out/recipe.toml")).unwrap();
     assert!(text.contains("\nepochs = 5\n") && text.contains("patience = 9"), "{text}");
-    let hash = || json(&place.path("out/summary.json"))["parameter_hash"].clone();
-    let before = hash();
-    succeed(&["--backend", "cpu", "--quiet", "train", "--resume", &out]);
-    assert_eq!(hash(), before);
+    let (code, error) = fail(&["--backend", "cpu", "--quiet", "train", "--resume", &out]);
+    assert!(code == 2 && error.contains("ask for more than 5"), "{error}");
+}
+
+#[test]
+fn a_run_that_is_over_goes_on_as_if_it_had_been_asked_for_more_epochs() {
+    let place = Workplace::new(ADAM);
+    let [recipe, short, whole] = ["recipe.toml", "short", "whole"].map(|name| place.text(name));
+    let train = ["--backend", "cpu", "--quiet", "train", &recipe, "--epochs"];
+    succeed(&[&train[..], &["3", "--out", &whole]].concat());
+    succeed(&[&train[..], &["1", "--out", &short]].concat());
+    succeed(&["--backend", "cpu", "--quiet", "train", "--resume", &short, "--epochs", "3"]);
+    assert_same_run(&place.path("short"), &place.path("whole"));
 }
 
 #[test]

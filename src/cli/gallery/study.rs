@@ -12,7 +12,7 @@ use crate::export::load_parameters;
 use crate::file::FileError;
 use crate::job::Job;
 use crate::recipe::RecipeError;
-use crate::run::{RunError, RunFolder};
+use crate::run::RunFolder;
 use crate::sweep::{Sweep, SweepError};
 use std::path::{Path, PathBuf};
 
@@ -108,7 +108,12 @@ impl Studio<'_> {
             return self.without_data(experiment, folder, error);
         }
         match std::fs::read_to_string(folder.join("recipe.toml")) {
-            Ok(found) if found != recipe.to_toml() => return Err(RunError::Occupied(folder.into()).into()),
+            Ok(found) if found != recipe.to_toml() => {
+                let folder = folder.display();
+                return Err(CliError::Usage(format!(
+                    "{folder} holds this experiment by another recipe, perhaps reduced; choose another --out, or remove the folder"
+                )));
+            }
             Ok(_) if folder.join(summary_file(Does::Train)).exists() => return Ok(Status::Kept),
             Ok(_) if RunFolder::open(folder).is_ok() => {
                 args.recipe = RecipeArgs::default();
