@@ -3,7 +3,7 @@
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::job::Job;
 use gputrain::recipe::Recipe;
-use gputrain::train::{EpochMetrics, Evaluator, Member, Observer, Trainer, TrainerSpec};
+use gputrain::train::{EpochMetrics, Member, Observer, Predictions, Trainer, TrainerSpec};
 
 /// Prints every epoch.
 struct Printer;
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let test = job.dataset.test.as_ref().ok_or("the generated digits have a test set")?;
     let optimizer = &job.recipe.optimizer;
-    let result = Evaluator::run(&backend, &job.model, &outcome.parameters, &job.scaling, optimizer, test)?;
+    let result = Predictions::run(&backend, &job.model, &outcome.parameters, &job.scaling, optimizer, test)?;
     println!(
         "test accuracy {:.2} %, first prediction {}",
         result.score.accuracy.unwrap_or(f32::NAN) * 100.0,

@@ -5,7 +5,7 @@ use crate::data::{self, Examples, Features, Scaling, Targets};
 use crate::export::SavedModel;
 use crate::job::{self, Job};
 use crate::recipe::{DataSpec, Holdout, Loss, Recipe, Scale, Source};
-use crate::train::Evaluator;
+use crate::train::Predictions;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -142,7 +142,7 @@ fn endings(path: &str) -> String {
 }
 
 /// Runs the model over the examples, saying what and where.
-pub fn evaluate(saved: &SavedModel, shown: &Shown, context: &Context) -> Result<Evaluator, CliError> {
+pub fn evaluate(saved: &SavedModel, shown: &Shown, context: &Context) -> Result<Predictions, CliError> {
     let backend = context.open_backend()?;
     let info = backend.info();
     let count = shown.examples.count();
@@ -152,7 +152,7 @@ pub fn evaluate(saved: &SavedModel, shown: &Shown, context: &Context) -> Result<
         context.say(note);
     }
     let (model, optimizer) = (&saved.model, &saved.recipe.optimizer);
-    Ok(Evaluator::run(&*backend, model, &saved.parameters, &saved.scaling, optimizer, &shown.examples)?)
+    Ok(Predictions::run(&*backend, model, &saved.parameters, &saved.scaling, optimizer, &shown.examples)?)
 }
 
 /// A word on values that cannot be of the range that the model was trained on: bytes there, numbers up to 1 here.

@@ -29,9 +29,11 @@ pub struct ArrayInfo {
     pub classes: Option<Vec<(i64, usize)>>,
 }
 
-/// Summarises every array of a file, or the one that `path#key` names; of an array of text or
-/// records, the name and why it cannot be used.
-pub fn describe(source: &str) -> Result<Vec<Result<ArrayInfo, (String, Problem)>>, DataError> {
+/// A summary, or the name of an array of text or records and why it cannot be used.
+pub type Described = Result<ArrayInfo, (String, Problem)>;
+
+/// Summarises every array of a file, or the one that `path#key` names.
+pub fn describe(source: &str) -> Result<Vec<Described>, DataError> {
     let described = |(name, array): Named| match array {
         Ok(array) => Ok(Ok(summary(name, &array))),
         Err(problem @ Problem::UnsupportedType { .. }) => Ok(Err((name, problem))),

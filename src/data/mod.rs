@@ -30,10 +30,10 @@ pub use convert::convert;
 pub use error::{DataError, Problem};
 pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};
 pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
-pub use inspect::{ArrayInfo, describe};
+pub use inspect::{ArrayInfo, Described, describe};
 pub use load::{RawExamples, SourceRef, TargetKind, load_examples, load_features};
 pub use scale::Scaling;
-pub use source::{read_array, read_arrays};
+pub use source::{NamedArrays, read_array, read_arrays};
 pub use split::PartSize;
 pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};
 

@@ -69,17 +69,20 @@ pub fn read_array(source: &str) -> Result<Array, DataError> {
     read_place(&Place::parse(source)).map_err(|problem| problem.at(source))
 }
 
+/// Arrays with their names.
+pub type NamedArrays = Vec<(String, Array)>;
+
 /// An array of a file, or why it cannot be read, with its name.
 pub(crate) type Named = (String, Result<Array, Problem>);
 
 /// Reads every array of a file with its name (for a format without names, the file's own). With `#key`, that one only.
 /// Arrays of text and records are passed over, unless there is nothing else.
-pub fn read_arrays(source: &str) -> Result<Vec<(String, Array)>, DataError> {
+pub fn read_arrays(source: &str) -> Result<NamedArrays, DataError> {
     usable(source).map(|(arrays, _)| arrays)
 }
 
 /// The arrays that can be used, and why the others cannot.
-pub(crate) fn usable(source: &str) -> Result<(Vec<(String, Array)>, Vec<DataError>), DataError> {
+pub(crate) fn usable(source: &str) -> Result<(NamedArrays, Vec<DataError>), DataError> {
     let (mut arrays, mut others) = (Vec::new(), Vec::new());
     for (key, array) in read_each(source)? {
         match array {

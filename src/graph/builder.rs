@@ -38,8 +38,6 @@ pub struct Training {
     pub recorded_step: Option<ProgramId>,
     /// (models, parameters, 2): sums of squares of each gradient and each parameter.
     pub norms: BufferId,
-    /// Examples in a batch.
-    pub batch: usize,
     /// Batches in an epoch.
     pub steps_per_epoch: usize,
     /// Flat gradients, laid out like the parameters.
@@ -69,8 +67,6 @@ pub struct Evaluation {
     pub step: ProgramId,
     /// Batches in the set.
     pub steps: usize,
-    /// Examples in a batch.
-    pub batch: usize,
     /// (models, COUNTERS).
     pub counters: BufferId,
     /// (models, SCALARS).
@@ -239,7 +235,6 @@ impl<'a> PlanBuilder<'a> {
             gradient: self.out.plan.program("gradient", gradient),
             recorded_step: recorded.map(|dispatches| self.out.plan.program("train step with norms", dispatches)),
             norms,
-            batch,
             steps_per_epoch,
             gradients: self.gradients,
             counters,
@@ -271,7 +266,6 @@ impl<'a> PlanBuilder<'a> {
             begin: self.out.plan.program(format!("{name} begin"), begin),
             step: self.out.plan.program(format!("{name} step"), step),
             steps: examples.div_ceil(memory.batch),
-            batch: memory.batch,
             counters,
             scalars,
             outputs: self.slice_of(&memory, memory.graph.outputs()),

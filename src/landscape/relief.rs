@@ -153,7 +153,7 @@ fn losses(
     backend: &dyn Backend,
     ground: Ground,
     count: usize,
-    point: &(dyn Fn(usize) -> Vec<f32> + Sync),
+    point: &dyn Fn(usize) -> Vec<f32>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Option<f32>>, TrainError> {
     let Ground { model, scaling, optimizer, examples } = ground;

@@ -15,14 +15,14 @@ pub struct BufferId(pub usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProgramId(pub usize);
 
-/// What a buffer is for: decides what a checkpoint holds and how the memory report groups it.
+/// What a buffer is for: groups the memory report, and tells data from what is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Trained weights and biases.
     Parameters,
     /// Gradients of the parameters.
     Gradients,
-    /// Optimizer moments and the step state: with the parameters, all that a resumed run needs.
+    /// Optimizer moments, rates, and the step state.
     State,
     /// Values between layers, and their gradients.
     Activations,

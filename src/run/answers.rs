@@ -4,14 +4,14 @@ use crate::data::{Examples, Features, Storage};
 use crate::model::{Model, Shape};
 use crate::recipe::Activation;
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
-use crate::train::Evaluator;
+use crate::train::Predictions;
 
 /// A model's answers to examples.
 #[derive(Debug, Clone)]
 pub struct Answers<'a> {
     examples: &'a Examples,
     /// The outputs, and the score.
-    pub result: Evaluator,
+    pub result: Predictions,
     /// Whether the outputs are probabilities.
     pub probable: bool,
     /// The class each example is taken for: the largest output, or for a single output whether it is above one half.
@@ -22,7 +22,7 @@ pub struct Answers<'a> {
 
 impl<'a> Answers<'a> {
     /// From the outputs for the examples, whose targets are the truth if they are `labelled`.
-    pub fn new(model: &Model, examples: &'a Examples, result: Evaluator, labelled: bool) -> Answers<'a> {
+    pub fn new(model: &Model, examples: &'a Examples, result: Predictions, labelled: bool) -> Answers<'a> {
         let classes = match result.width {
             1 => result.outputs.iter().map(|output| u32::from(*output > 0.5)).collect(),
             _ => result.classes(),

@@ -10,7 +10,7 @@ use crate::landscape::{LANDSCAPE_SIZE, Relief};
 use crate::model::{Layer, Model, Shape};
 use crate::recipe::LayerSpec;
 use crate::report::{Block, ImageGrid, ReportError, Section, Table, Tile, weight_grid, write_run_report};
-use crate::train::Evaluator;
+use crate::train::Predictions;
 use std::path::Path;
 
 /// Units or filters of the first layer that are drawn.
@@ -56,7 +56,7 @@ pub fn write_report(
     let shown = [("test", &dataset.test), ("validation", &dataset.validation)];
     if let Some((set, examples)) = shown.into_iter().find_map(|(set, examples)| Some((set, examples.as_ref()?))) {
         let SavedModel { recipe, model, scaling, parameters } = saved;
-        let result = Evaluator::run(backend, model, parameters, scaling, &recipe.optimizer, examples)?;
+        let result = Predictions::run(backend, model, parameters, scaling, &recipe.optimizer, examples)?;
         sections.extend(answers(set, examples, &Answers::new(model, examples, result, true))?);
     }
     Ok(write_run_report(folder, unwritten.summary, &sections)?)

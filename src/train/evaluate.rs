@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// What a model makes of a set of examples.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Evaluator {
+pub struct Predictions {
     /// Mean loss and accuracy.
     pub score: Score,
     /// (examples, outputs): probabilities for the cross entropies, else the outputs themselves.
@@ -23,7 +23,7 @@ pub struct Evaluator {
     pub width: usize,
 }
 
-impl Evaluator {
+impl Predictions {
     /// Runs the model with these weights over the examples on a backend. The optimizer's L2 penalty is part of the loss,
     /// as it is in training.
     pub fn run(
@@ -33,7 +33,7 @@ impl Evaluator {
         scaling: &Scaling,
         optimizer: &OptimizerSpec,
         examples: &Examples,
-    ) -> Result<Evaluator, TrainError> {
+    ) -> Result<Predictions, TrainError> {
         let count = examples.features.count;
         let mut builder = PlanBuilder::new(model, 1, scaling.subtract.len(), scaling.add, backend.limits());
         let batches = spec::evaluation_batches(model, count);
@@ -71,7 +71,7 @@ impl Evaluator {
         outputs.chunks_mut(width).for_each(|row| apply(model.output_activation, row));
         let counts_answers = Score::counts_answers(model.loss, &examples.targets);
         let score = Score::of(&counters[..state::COUNTERS], &scalars[..state::SCALARS], counts_answers);
-        Ok(Evaluator { score, outputs, width })
+        Ok(Predictions { score, outputs, width })
     }
 
     /// The class of each example: its largest output.

@@ -18,7 +18,7 @@ pub(crate) mod upload;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Progress};
 pub use draft::Draft;
-pub use evaluate::Evaluator;
+pub use evaluate::Predictions;
 pub use member::Member;
 pub use metrics::{EpochMetrics, Observer, Score, Silent, StepMetrics};
 pub use population::Population;

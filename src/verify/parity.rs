@@ -8,18 +8,9 @@ use crate::kernel::{Access, Binding, Case, Element, Kernel, Needs};
 use crate::plan::{BufferId, Plan};
 use std::sync::Arc;
 
-/// Verifies kernels on a device; `progress` sees each row as it comes.
-pub fn verify(
-    backend: &dyn Backend,
-    kernels: &[&'static Kernel],
-    mut progress: impl FnMut(&KernelRow),
-) -> VerifyReport {
-    let rows = kernels.iter().map(|kernel| {
-        let row = verify_kernel(backend, kernel);
-        progress(&row);
-        row
-    });
-    let rows = rows.collect();
+/// Verifies kernels on a device.
+pub fn verify(backend: &dyn Backend, kernels: &[&'static Kernel]) -> VerifyReport {
+    let rows = kernels.iter().map(|kernel| verify_kernel(backend, kernel)).collect();
     VerifyReport { device: backend.info().clone(), rows }
 }
 

@@ -35,7 +35,7 @@ fn one_broken_shader_is_named_and_the_others_pass() {
     let broken = changed(&dense_forward::KERNEL, "z += bias", "z -= bias");
     let kernels: Vec<_> =
         REGISTRY.iter().map(|kernel| if kernel.name == broken.name { broken } else { *kernel }).collect();
-    let report = verify(&backend, &kernels, |_| ());
+    let report = verify(&backend, &kernels);
     assert!(!report.passed());
     let failed: Vec<_> = report.rows.iter().filter(|row| !row.passed).map(|row| row.kernel).collect();
     assert_eq!(failed, ["dense_forward"], "\n{report}");

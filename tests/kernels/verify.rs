@@ -9,7 +9,7 @@ use gputrain::kernel::{dense_backward_input, dense_backward_weight, dense_forwar
 use gputrain::verify::{verify, verify_kernel};
 
 fn assert_passes(backend: &dyn Backend) {
-    let report = verify(backend, REGISTRY, |_| ());
+    let report = verify(backend, REGISTRY);
     println!("{report}");
     assert!(report.passed(), "\n{report}");
     assert_eq!(report.rows.len(), REGISTRY.len());
@@ -118,6 +118,6 @@ fn cpu_kernels_agree_with_the_reference_where_they_use_threads() {
         with(&dense_backward_input::KERNEL, large_backward_input),
         with(&dense_backward_weight::KERNEL, large_backward_weight),
     ];
-    let report = verify(&CpuBackend::new(), &kernels, |_| ());
+    let report = verify(&CpuBackend::new(), &kernels);
     assert!(report.passed(), "\n{report}");
 }

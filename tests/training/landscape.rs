@@ -7,7 +7,7 @@ use gputrain::export::SavedModel;
 use gputrain::job::Job;
 use gputrain::landscape::{Components, Ground, Relief, Trajectory, spread};
 use gputrain::recipe::Recipe;
-use gputrain::train::Evaluator;
+use gputrain::train::Predictions;
 use safetensors::tensor::{Dtype, TensorView};
 
 /// A small network on 1000 of the generated digits.
@@ -51,7 +51,7 @@ fn evaluated(job: &Job, weights: &[f32]) -> f32 {
     }
     let Job { recipe, model, dataset, scaling } = job;
     let backend = CpuBackend::new();
-    let result = Evaluator::run(&backend, model, &parameters, scaling, &recipe.optimizer, &dataset.train).unwrap();
+    let result = Predictions::run(&backend, model, &parameters, scaling, &recipe.optimizer, &dataset.train).unwrap();
     result.score.loss
 }
 

@@ -8,7 +8,7 @@ use gputrain::backend::{Backend, BackendError, DataMemory, DeviceInfo, Session};
 use gputrain::data::Storage;
 use gputrain::job::Job;
 use gputrain::plan::{Limits, Plan};
-use gputrain::train::{Checkpoint, Evaluator, Member, Population, Stop, Trainer};
+use gputrain::train::{Checkpoint, Member, Population, Predictions, Stop, Trainer};
 use std::sync::Arc;
 
 /// A backend with this much memory for examples.
@@ -200,7 +200,7 @@ fn streamed_sets_are_evaluated_to_the_same_bits() {
     let (parameters, examples) = (job.model.initialise(5), job.dataset.validation.as_ref().unwrap());
     for backend in backends() {
         let evaluated = |room: u64| {
-            Evaluator::run(&Room(&*backend, room), model, &parameters, scaling, optimizer, examples).unwrap()
+            Predictions::run(&Room(&*backend, room), model, &parameters, scaling, optimizer, examples).unwrap()
         };
         let scored = |room: u64| {
             let weights = [5, 6, 7].map(|seed| model.initialise(seed).concat());

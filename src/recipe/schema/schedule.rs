@@ -77,11 +77,6 @@ impl Schedule {
             ScheduleKind::Phases(phases) => phase_rate(phases, epoch).unwrap_or(base),
         }
     }
-
-    /// What the rate of step `step` (from 0) is multiplied by while warming up.
-    pub fn warmup(&self, step: u64) -> f32 {
-        if step >= self.warmup_steps { 1.0 } else { ((step + 1) as f64 / self.warmup_steps as f64) as f32 }
-    }
 }
 
 fn phase_rate(phases: &[Phase], epoch: u32) -> Option<f32> {
@@ -117,12 +112,5 @@ mod tests {
         }
         let phases = vec![Phase { epochs: 2, learning_rate: 0.1 }, Phase { epochs: 1, learning_rate: 0.01 }];
         assert_eq!(rates(ScheduleKind::Phases(phases), 9.0, 5), [0.1, 0.1, 0.01, 0.01, 0.01]);
-    }
-
-    #[test]
-    fn warmup_is_linear_and_ends() {
-        let schedule = Schedule { kind: ScheduleKind::Constant, warmup_steps: 4 };
-        assert_eq!([0, 1, 3, 4, 100].map(|step| schedule.warmup(step)), [0.25, 0.5, 1.0, 1.0, 1.0]);
-        assert_eq!(Schedule::default().warmup(0), 1.0);
     }
 }
