@@ -402,7 +402,7 @@ fn the_command_prints_results_and_tells_what_is_wrong() {
     let (code, out, _) = program(&["sweep", "s.toml", "--out", "p"], at);
     assert!(code == 0 && out.contains("best by validation_accuracy: learning rate"), "{out}");
     for (arguments, says) in [
-        (&["sweep"][..], "sweep RECIPE"),
+        (&["sweep"][..], "digits.toml has no [sweep] table"),
         (&["sweep", "plain.toml"], "no [sweep] table"),
         (&["sweep", "absent.toml"], "absent.toml"),
         (&["sweep", "s.toml", "--out", "o", "--set", "train.epochs=3"], "choose another --out"),
