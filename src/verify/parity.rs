@@ -22,6 +22,10 @@ pub fn verify_kernel(backend: &dyn Backend, kernel: &'static Kernel) -> KernelRo
     if cases.is_empty() && kernel.needs != Needs::Nothing {
         return KernelRow { skipped: Some(kernel.needs.missing()), ..row(kernel, 0, Outcome::default()) };
     }
+    verify_cases(backend, kernel, cases)
+}
+
+fn verify_cases(backend: &dyn Backend, kernel: &'static Kernel, cases: Vec<Case>) -> KernelRow {
     match Prepared::new(kernel, cases) {
         Ok(prepared) => prepared.verify(backend, kernel),
         Err(message) => row(kernel, 0, Outcome::failed(message)),
@@ -43,11 +47,7 @@ pub fn check_matrix_units(backend: &dyn Backend, plan: &Plan) -> Result<(), Back
         let limits = backend.limits();
         let cases = (kernel.cases)().into_iter().filter(|case| limits.allow(kernel, &case.dispatch.constants));
         let alike = |case: &Case| case.dispatch.constants.iter().filter(|c| launch.constants.contains(c)).count();
-        let nearest = cases.max_by_key(alike).into_iter().collect();
-        let row = match Prepared::new(kernel, nearest) {
-            Ok(prepared) => prepared.verify(backend, kernel),
-            Err(message) => row(kernel, 0, Outcome::failed(message)),
-        };
+        let row = verify_cases(backend, kernel, cases.max_by_key(alike).into_iter().collect());
         if !row.passed {
             let (device, what) = (backend.info().device.clone(), format!("a check of {}", kernel.name));
             let message = format!("{}; train with --precision f32", row.message);
