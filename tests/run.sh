@@ -26,4 +26,6 @@ if ! vulkan_answers; then
     vulkan_answers || { echo "error: Mesa's driver is installed, but still no Vulkan device answers" >&2; exit 1; }
 fi
 export GPUTRAIN_REQUIRE_VULKAN=1
-cargo test --release "$@"
+# As fast as a release, but sums that overflow and assertions that fail are not passed over.
+checked=profile.release.package.gputrain
+cargo test --release --config $checked.overflow-checks=true --config $checked.debug-assertions=true "$@"
