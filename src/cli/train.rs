@@ -8,7 +8,7 @@ use crate::job::Job;
 use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
 use crate::run::{Recorder, RunFolder, Summary, check_resume};
-use crate::train::{Checkpoint, Draft, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
+use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
 use bytesize::ByteSize;
 use clap::Args;
 use indicatif::ProgressBar;
@@ -55,9 +55,9 @@ pub(super) fn train(
 ) -> Result<(), CliError> {
     introduce(&job, backend, context);
     let members = [Member::of(&job.recipe)];
-    let draft = Draft::new(job.spec(&members), args.fusion.fusion(), backend.limits())?;
-    args.tune.tune(backend, context, draft.plan())?;
-    let mut trainer = Trainer::prepare(backend, draft)?;
+    let (spec, fusion) = (job.spec(&members), args.fusion.fusion());
+    args.tune.tune(backend, context, spec, fusion)?;
+    let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
     context.say(memory(trainer.plan()));
     say_streamed(&trainer, context);
     let folder = match (&args.resume, &checkpoint) {

@@ -3,7 +3,10 @@
 use super::table::table;
 use super::{CliError, Context};
 use crate::backend::Backend;
-use crate::plan::{Dispatch, Plan};
+use crate::backend::timing::{Effort, repeat, spread};
+use crate::graph::{BuildError, Fusion};
+use crate::plan::Dispatch;
+use crate::train::{Draft, TrainError, Trainer, TrainerSpec};
 use crate::tune::{self, Measured, measure};
 use clap::Args;
 use serde_json::json;
@@ -13,14 +16,20 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct TuneArgs {
     /// First measures on this GPU the variants of every matrix product and convolution of the run; the fastest are
-    /// used now and whenever the same shapes come again
+    /// used now and whenever the same shapes come again. Also tells whether steps are faster fused or not
     #[arg(long)]
     tune: bool,
 }
 
 impl TuneArgs {
-    /// Measures what the plan launches, if that is asked for, and keeps what is faster in the user's cache directory.
-    pub fn tune(self, backend: &dyn Backend, context: &Context, plan: &Plan) -> Result<(), CliError> {
+    /// Measures what the training launches, if that is asked for, and keeps what is faster in the user's cache directory.
+    pub fn tune(
+        self,
+        backend: &dyn Backend,
+        context: &Context,
+        spec: TrainerSpec,
+        fusion: Fusion,
+    ) -> Result<(), CliError> {
         if !self.tune {
             return Ok(());
         }
@@ -28,14 +37,43 @@ impl TuneArgs {
             let device = &backend.info().device;
             return Err(CliError::Usage(format!("--tune: {device} has one variant of each kernel; leave it out")));
         };
-        let measured =
-            measure(backend, &tune::applied(backend, plan.clone()), |measured| context.detail(describe(measured)))?;
+        // A plain step has the products that a fused one does without.
+        let products = if fusion == Fusion::Auto { Fusion::Never } else { fusion };
+        let plan = tune::applied(backend, Draft::new(spec, products, backend.limits())?.plan().clone());
+        let measured = measure(backend, &plan, |measured| context.detail(describe(measured)))?;
         tuning.learn(&measured).map_err(crate::backend::BackendError::from)?;
         measured.iter().for_each(|measured| context.emit(&record(measured)));
         let rows: Vec<Vec<String>> = measured.iter().map(row).collect();
         context.say(table(&["launch", "planned", "us", "fastest", "us"], &rows));
-        Ok(())
+        if fusion == Fusion::Auto { compare_steps(backend, context, spec) } else { Ok(()) }
     }
+}
+
+/// Tells how long a step takes fused and plain. The planner's choice stays: the two sum in different orders, and a
+/// measurement must not change the results of a recipe.
+fn compare_steps(backend: &dyn Backend, context: &Context, spec: TrainerSpec) -> Result<(), CliError> {
+    let fused = match Draft::new(spec, Fusion::Always, backend.limits()) {
+        Err(TrainError::Build(BuildError::NotFused(_))) => return Ok(()),
+        draft => step_seconds(backend, draft?)?,
+    };
+    let plain = step_seconds(backend, Draft::new(spec, Fusion::Never, backend.limits())?)?;
+    let chosen = Draft::new(spec, Fusion::Auto, backend.limits())?.is_fused();
+    let (choice, other) = if chosen { ("fused", "--unfused") } else { ("plain", "--fused") };
+    let slower = if chosen { fused > plain } else { plain > fused };
+    let advice =
+        if slower { format!("; {other} is faster here, and differs in the last digits") } else { String::new() };
+    let [fused, plain] = [fused, plain].map(|seconds| seconds * 1e6);
+    context
+        .say(format!("a step takes {fused:.1} us fused and {plain:.1} us plain; the planner chose {choice}{advice}"));
+    context.emit(&json!({ "tuned": "step", "us": { "fused": fused, "plain": plain }, "chosen": choice }));
+    Ok(())
+}
+
+/// Median time of a training step.
+fn step_seconds(backend: &dyn Backend, draft: Draft) -> Result<f64, CliError> {
+    const EFFORT: Effort = Effort { seconds: 0.1, repeat: 5 };
+    let mut trainer = Trainer::prepare(backend, draft)?;
+    Ok(spread(&repeat(EFFORT, |steps| trainer.time_steps(steps))?.1)[1])
 }
 
 /// The constants that tell variants apart.

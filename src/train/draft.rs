@@ -46,6 +46,11 @@ impl<'a> Draft<'a> {
         Ok(Draft { spec, names: builder.finish_plan()?, training, source, held_out })
     }
 
+    /// Whether training steps are fused into two launches.
+    pub fn is_fused(&self) -> bool {
+        self.training.not_fused.is_none()
+    }
+
     /// The plan, with the planner's variants of its launches.
     pub fn plan(&self) -> &Plan {
         &self.names.plan

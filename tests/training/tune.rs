@@ -78,3 +78,29 @@ fn the_variants_of_a_plan_are_measured_and_right() {
         }
     }
 }
+
+/// What `train --tune` tells of a step, fused or not, of a network of ten outputs.
+fn steps_told(arguments: &[&str]) -> Vec<serde_json::Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gputrain"));
+    command.args(["--backend", "vulkan", "--json", "train", "--tune", "--layers", "5:relu,10", "--epochs", "1"]);
+    command.args(["--set", "data.examples=100", "--batch", "10", "--out", "run"]).args(arguments);
+    // What is found here must not outlive the test.
+    let output = command.current_dir(&folder).env("XDG_CACHE_HOME", folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines = lines.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines.filter(|line: &serde_json::Value| line["tuned"] == "step").collect()
+}
+
+#[test]
+fn tuning_tells_whether_fused_steps_are_faster() {
+    if common::vulkan().is_none() {
+        return;
+    }
+    let [step] = &steps_told(&[])[..] else { panic!("a step is timed once in each form") };
+    assert_eq!(step["chosen"], "fused");
+    assert!(["fused", "plain"].iter().all(|form| step["us"][form].as_f64().unwrap() > 0.0), "{step}");
+    // There is no fused form of such a step.
+    assert!(steps_told(&["--set", "optimizer.clip_norm=1.0"]).is_empty());
+}

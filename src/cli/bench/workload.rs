@@ -11,7 +11,7 @@ use crate::kernel::hash;
 use crate::model::Model;
 use crate::plan::Dispatch;
 use crate::recipe::{Loss, Recipe};
-use crate::train::{Draft, Member, Trainer, TrainerSpec};
+use crate::train::{Member, Trainer, TrainerSpec};
 use serde::Serialize;
 
 /// The workloads and the examples that an epoch of each goes through.
@@ -65,9 +65,9 @@ pub(super) fn time(
     let mut train = recipe.train.clone();
     (train.early_stop, train.record) = (None, Vec::new());
     let spec = TrainerSpec { model: &model, dataset: &dataset, scaling: &scaling, train: &train, members: &members };
-    let draft = Draft::new(spec, args.fusion.fusion(), backend.limits())?;
-    args.tune.tune(backend, context, draft.plan())?;
-    let mut trainer = Trainer::prepare(backend, draft)?;
+    let fusion = args.fusion.fusion();
+    args.tune.tune(backend, context, spec, fusion)?;
+    let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
     trainer.set_parameters(0, &model.initialise(recipe.seed))?;
     say_streamed(&trainer, context);
 
