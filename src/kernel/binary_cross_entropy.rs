@@ -1,7 +1,7 @@
 //! Binary cross-entropy on logits: for one or several yes-or-no outputs.
 
 use super::loss::{self, Operands};
-use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, params, read, read_u32, rows, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, fast_math, params, read, read_u32, rows, simd, write};
 use crate::plan::Dispatch;
 
 params! {
@@ -33,7 +33,7 @@ pub static KERNEL: Kernel = Kernel {
     params: Params::FIELDS,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: None,
+    fast: Some(fast),
     cost,
     tolerance: 5e-6,
     cases,
@@ -61,38 +61,39 @@ pub fn dispatch(
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
-    let p: Params = args.params();
-    let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
-    let scaled = args.constant("SCALED", 0) == 1;
-    let [logits, targets, indices, counters, gradient, row_loss, row_correct] = args.operands();
-    let (logits, targets) = (logits.read(), targets.read());
-    let (indices, counters) = (indices.read_u32(), counters.read_u32());
-    let (gradient, row_loss, row_correct) = (gradient.write(), row_loss.write(), row_correct.write());
-    let (batch, outputs) = (p.batch as usize, p.outputs as usize);
-    for model in 0..models {
-        let rows = loss::batch_rows(p.batch, p.examples, counters, model);
-        let loss_scale = loss::scale(scaled, counters, model);
-        for row in 0..batch {
-            let model_row = model * batch + row;
-            let real = row < rows;
-            let example = if real { indices[model_row] as usize } else { 0 };
-            let (mut loss, mut correct) = (0.0, 0.0);
-            for j in 0..outputs {
-                let z = logits[model_row * outputs + j].to_f64();
-                let t = targets[example * outputs + j].to_f64();
-                // max(z, 0) - z t, not by f64::max, which would hide NaN.
-                loss += if z > 0.0 { z * (1.0 - t) } else { -z * t } + (-z.abs()).exp().ln_1p();
-                correct += f64::from((z > 0.0) == (t > 0.5) && !z.is_nan() && z != f64::INFINITY);
-                if with_gradient {
-                    let difference = 1.0 / (1.0 + (-z).exp()) - t;
-                    let value = if real { difference / (rows * outputs) as f64 } else { 0.0 };
-                    gradient[model_row * outputs + j] = T::from_f64(value * f64::from(loss_scale));
-                }
-            }
-            let mean = |sum: f64| T::from_f64(if real { sum / outputs as f64 } else { 0.0 });
-            (row_loss[model_row], row_correct[model_row]) = (mean(loss), mean(correct));
+    loss::for_value_rows(args, |logits, targets, factor, gradient| {
+        let pairs = || logits.iter().zip(targets).map(|(z, t)| (z.to_f64(), t.to_f64()));
+        // max(z, 0) - z t, not by f64::max, which would hide NaN.
+        let loss = |(z, t): (f64, f64)| if z > 0.0 { z * (1.0 - t) } else { -z * t } + (-z.abs()).exp().ln_1p();
+        for (gradient, (z, t)) in gradient.iter_mut().zip(pairs()) {
+            *gradient = T::from_f64((1.0 / (1.0 + (-z).exp()) - t) * factor);
         }
-    }
+        let is_right = |(z, t): &(f64, f64)| (*z > 0.0) == (*t > 0.5) && !z.is_nan() && *z != f64::INFINITY;
+        let right = pairs().filter(is_right).count() as f64;
+        [pairs().map(loss).sum::<f64>(), right].map(|sum| sum / logits.len() as f64)
+    });
+}
+
+fn fast(args: &mut Args<f32>) {
+    loss::for_value_rows(args, |logits, targets, factor, gradient| {
+        let factor = factor as f32;
+        let sums = simd::vectorised(
+            #[inline(always)]
+            || {
+                for ((gradient, &z), &t) in gradient.iter_mut().zip(logits).zip(targets) {
+                    let (p, complement) = fast_math::sigmoid_pair(z);
+                    // For t = 1, p - 1 would cancel as p nears 1.
+                    *gradient = factor * if t == 1.0 { -complement } else { p - t };
+                }
+                simd::sums(logits, targets, |z, t| {
+                    let linear = if z > 0.0 { z * (1.0 - t) } else { -z * t };
+                    let right = (z > 0.0) == (t > 0.5) && !z.is_nan() && z != f32::INFINITY;
+                    [linear + fast_math::log1p(fast_math::exp(-z.abs())), f32::from(right)]
+                })
+            },
+        );
+        sums.map(|sum| f64::from(sum / logits.len() as f32))
+    });
 }
 
 fn cost(params: &[u32]) -> Cost {

@@ -54,7 +54,7 @@ pub fn log1p(x: f32) -> f32 {
 
 /// `1 / (1 + exp(-x))`, and 1 minus it.
 #[inline(always)]
-fn sigmoid_pair(x: f32) -> (f32, f32) {
+pub fn sigmoid_pair(x: f32) -> (f32, f32) {
     // From exp(-|x|), which cannot overflow; both keep their relative accuracy when small.
     let e = exp(-x.abs());
     let (large, small) = (1.0 / (1.0 + e), e / (1.0 + e));

@@ -1,6 +1,6 @@
 //! What the loss kernels share: their operands, the number of real rows in a batch, and data for their cases.
 
-use super::{Case, Contents, state};
+use super::{Args, Case, Contents, Real, state};
 use crate::plan::Slice;
 
 /// Slices of one launch of a loss.
@@ -47,6 +47,35 @@ pub fn batch_rows(batch: u32, examples: u32, counters: &[u32], model: usize) -> 
 /// What a model's gradient is multiplied by: its loss scale, where gradients are scaled.
 pub fn scale(scaled: bool, counters: &[u32], model: usize) -> f32 {
     if scaled { f32::from_bits(counters[model * state::COUNTERS + state::LOSS_SCALE]) } else { 1.0 }
+}
+
+/// Runs a loss whose targets are values, row by row, on the CPU. `one_row(output, targets, factor, gradient)` gives a row's loss
+/// and the share of its answers that are right, and writes the loss's slopes times `outputs * factor`; `gradient` is empty
+/// where none is asked for. Rows past the end of the epoch give zeros.
+pub(super) fn for_value_rows<T: Real>(args: &mut Args<T>, one_row: impl Fn(&[T], &[T], f64, &mut [T]) -> [f64; 2]) {
+    let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
+    let (scaled, [batch, examples, outputs]) = (args.constant("SCALED", 0) == 1, [0, 1, 2].map(|i| args.params[i]));
+    let [output, targets, indices, counters, gradient, row_loss, row_correct] = args.operands();
+    let (output, targets) = (output.read(), targets.read());
+    let (indices, counters) = (indices.read_u32(), counters.read_u32());
+    let (gradient, row_loss, row_correct) = (gradient.write(), row_loss.write(), row_correct.write());
+    let outputs = outputs as usize;
+    for model in 0..models {
+        let rows = batch_rows(batch, examples, counters, model);
+        let factor = f64::from(scale(scaled, counters, model)) / (rows * outputs) as f64;
+        for row in 0..batch as usize {
+            let at = model * batch as usize + row;
+            let elements = at * outputs..(at + 1) * outputs;
+            let gradient = if with_gradient { &mut gradient[elements.clone()] } else { &mut [] };
+            let [loss, correct] = if row < rows {
+                one_row(&output[elements], &targets[indices[at] as usize * outputs..][..outputs], factor, gradient)
+            } else {
+                gradient.fill(T::default());
+                [0.0; 2]
+            };
+            (row_loss[at], row_correct[at]) = (T::from_f64(loss), T::from_f64(correct));
+        }
+    }
 }
 
 /// Copies of the smaller cases that scale the gradient, by another factor for each model.

@@ -8,6 +8,44 @@ pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
+/// Sums and maxima are taken in so many lanes, whatever the processor's width: their bits are the same on every machine.
+const LANES: usize = 16;
+
+/// The two sums of what `f` gives for each pair of elements. To be called inside [`vectorised`].
+#[inline(always)]
+pub fn sums(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> [f32; 2]) -> [f32; 2] {
+    let mut lanes = [[0.0; LANES]; 2];
+    let mut add = |a: &[f32], b: &[f32]| {
+        for (lane, (a, b)) in a.iter().zip(b).enumerate() {
+            let terms = f(*a, *b);
+            lanes[0][lane] += terms[0];
+            lanes[1][lane] += terms[1];
+        }
+    };
+    let (whole_a, whole_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let (rest_a, rest_b) = (whole_a.remainder(), whole_b.remainder());
+    whole_a.zip(whole_b).for_each(|(a, b)| add(&a[..LANES], &b[..LANES]));
+    add(rest_a, rest_b);
+    lanes.map(|lanes| lanes.iter().sum())
+}
+
+/// Position of the first largest number; without meaning where some element is no number.
+pub fn first_largest(values: &[f32]) -> usize {
+    let largest = vectorised(
+        #[inline(always)]
+        || {
+            let mut lanes = [f32::NEG_INFINITY; LANES];
+            for values in values.chunks(LANES) {
+                for (lane, value) in lanes.iter_mut().zip(values) {
+                    *lane = if value > lane { *value } else { *lane };
+                }
+            }
+            lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
+        },
+    );
+    values.iter().position(|value| *value == largest).unwrap_or(0)
+}
+
 /// Asks the processor to load what is read soon.
 #[cfg(target_arch = "x86_64")]
 #[inline]

@@ -1,7 +1,7 @@
 //! Mean squared error, scaled: `mse` (1) and `half_mse` (1/2).
 
 use super::loss::{self, Operands};
-use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, params, read, read_u32, rows, write};
+use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, params, read, read_u32, rows, simd, write};
 use crate::plan::Dispatch;
 
 params! {
@@ -35,7 +35,7 @@ pub static KERNEL: Kernel = Kernel {
     params: Params::FIELDS,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: None,
+    fast: Some(fast),
     cost,
     tolerance: 5e-6,
     cases,
@@ -63,37 +63,42 @@ pub fn dispatch(
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
-    let p: Params = args.params();
-    let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
-    let scaled = args.constant("SCALED", 0) == 1;
-    let [output, targets, indices, counters, gradient, row_loss, row_correct] = args.operands();
-    let (output, targets) = (output.read(), targets.read());
-    let (indices, counters) = (indices.read_u32(), counters.read_u32());
-    let (gradient, row_loss, row_correct) = (gradient.write(), row_loss.write(), row_correct.write());
-    let (batch, outputs, scale) = (p.batch as usize, p.outputs as usize, f64::from(p.scale));
-    for model in 0..models {
-        let rows = loss::batch_rows(p.batch, p.examples, counters, model);
-        let loss_scale = loss::scale(scaled, counters, model);
-        for row in 0..batch {
-            let model_row = model * batch + row;
-            let real = row < rows;
-            let example = if real { indices[model_row] as usize } else { 0 };
-            let y = |j: usize| output[model_row * outputs + j].to_f64();
-            let t = |j: usize| targets[example * outputs + j].to_f64();
-            let squares: f64 = (0..outputs).map(|j| (y(j) - t(j)) * (y(j) - t(j))).sum();
-            let correct = match outputs {
-                1 => (y(0) > 0.5) == (t(0) > 0.5),
-                _ => rows::argmax((0..outputs).map(y)) == rows::argmax((0..outputs).map(t)),
-            };
-            let correct = correct && squares.is_finite();
-            row_loss[model_row] = T::from_f64(if real { scale * squares / outputs as f64 } else { 0.0 });
-            row_correct[model_row] = T::from_f64(f64::from(real && correct));
-            for j in (0..outputs).filter(|_| with_gradient) {
-                let value = if real { 2.0 * scale * (y(j) - t(j)) / (rows * outputs) as f64 } else { 0.0 };
-                gradient[model_row * outputs + j] = T::from_f64(value * f64::from(loss_scale));
-            }
+    let scale = f64::from(args.params::<Params>().scale);
+    loss::for_value_rows(args, |output, targets, factor, gradient| {
+        let differences = || output.iter().zip(targets).map(|(y, t)| y.to_f64() - t.to_f64());
+        let squares: f64 = differences().map(|difference| difference * difference).sum();
+        let answer = |values: &[T]| match values {
+            [value] => usize::from(value.to_f64() > 0.5),
+            _ => rows::argmax(values.iter().map(|value| value.to_f64())),
+        };
+        let correct = answer(output) == answer(targets) && squares.is_finite();
+        for (gradient, difference) in gradient.iter_mut().zip(differences()) {
+            *gradient = T::from_f64(2.0 * scale * difference * factor);
         }
-    }
+        [scale * squares / output.len() as f64, f64::from(correct)]
+    });
+}
+
+fn fast(args: &mut Args<f32>) {
+    let scale = args.params::<Params>().scale;
+    loss::for_value_rows(args, |output, targets, factor, gradient| {
+        let slope = (2.0 * f64::from(scale) * factor) as f32;
+        let [squares, not_finite] = simd::vectorised(
+            #[inline(always)]
+            || {
+                for ((gradient, y), t) in gradient.iter_mut().zip(output).zip(targets) {
+                    *gradient = slope * (y - t);
+                }
+                simd::sums(output, targets, |y, t| [(y - t) * (y - t), f32::from(!(y - t).is_finite())])
+            },
+        );
+        let answer = |values: &[f32]| match values {
+            [value] => usize::from(*value > 0.5),
+            _ => simd::first_largest(values),
+        };
+        let correct = not_finite == 0.0 && answer(output) == answer(targets);
+        [f64::from(scale * squares / output.len() as f32), f64::from(correct)]
+    });
 }
 
 fn cost(params: &[u32]) -> Cost {
