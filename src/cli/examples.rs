@@ -135,8 +135,8 @@ fn look_for_names(spec: &mut DataSpec) {
 
 /// The path and each of its endings, as the alternatives of a recipe.
 fn endings(path: &str) -> String {
-    let (file, key) = path.rsplit_once('#').unwrap_or((path, ""));
-    let key = if key.is_empty() { String::new() } else { format!("#{key}") };
+    let (file, key) = data::split_key(path, |file| data::is_file(Path::new(file)));
+    let key = key.map_or(String::new(), |key| format!("#{key}"));
     let later = file.match_indices(['/', '\\']).map(|(at, _)| &file[at + 1..]);
     std::iter::once(file).chain(later).map(|ending| format!("{ending}{key}")).collect::<Vec<_>>().join(" | ")
 }
@@ -177,6 +177,7 @@ mod tests {
     fn a_path_is_also_looked_for_by_its_endings() {
         assert_eq!(endings("/a/b/x.npz#k"), "/a/b/x.npz#k | a/b/x.npz#k | b/x.npz#k | x.npz#k");
         assert_eq!(endings("x.h5#group/images"), "x.h5#group/images");
+        assert_eq!(endings("a/x.h5#b#c/d"), "a/x.h5#b#c/d | x.h5#b#c/d");
         assert_eq!(endings("x.npy"), "x.npy");
     }
 }

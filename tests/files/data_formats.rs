@@ -98,6 +98,20 @@ fn keys_that_are_missing_or_needed_are_listed() {
 }
 
 #[test]
+fn keys_may_hold_a_hash_and_so_may_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a#b.npz#1.npz");
+    let [x, y] = [3.0, 4.0].map(|value| Array::from_f32(&[1], &[value]).unwrap());
+    write_arrays(&file, &[("x#1.npz#2", &x), ("#", &y)]).unwrap();
+    let read = |key: &str| read_array(&format!("{}#{key}", file.display())).map(|array| array.to_f64());
+    assert_eq!((read("x#1.npz#2").unwrap(), read("#").unwrap()), (vec![3.0], vec![4.0]));
+    let missing = read("x#1").unwrap_err().to_string();
+    assert!(missing.contains("no array \"x#1\"; it has x#1.npz#2, #"), "{missing}");
+    let named: Vec<String> = read_arrays(text(&file)).unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(named, ["x#1.npz#2", "#"]);
+}
+
+#[test]
 fn files_that_are_not_there_or_of_no_known_kind() {
     assert!(matches!(read_array("no/such.npy").unwrap_err().problem, Problem::NotFound));
     assert!(matches!(read_array("no/such.npz#x").unwrap_err().problem, Problem::NotFound));
