@@ -106,7 +106,10 @@ pub enum Problem {
         expected: String,
     },
     /// There is nothing in it.
-    #[error("holds no examples (shape {})", tuple(shape))]
+    #[error(
+        "holds no examples (shape {}); expected at least one, with values: name another array or file, or write this one again",
+        tuple(shape)
+    )]
     Empty {
         /// The array's shape.
         shape: Vec<usize>,

@@ -238,7 +238,7 @@ fn labels_that_do_not_fit_are_named() {
         (floats(&[2], &[0.0, 1.0]), "holds 2 labels"),
         (floats(&[3, 2], &[0.0, 1.0, 1.0, 0.0, 1.0, 0.0]), "shape (3, 2)"),
         (floats(&[3, 3], &[0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.5, 0.0]), "row 2 is not one-hot"),
-        (floats(&[0], &[]), "holds no examples"),
+        (floats(&[0], &[]), "holds no examples (shape (0,)); expected at least one, with values: name another array"),
     ] {
         let kind = TargetKind::Classes { outputs: 3 };
         let error = load(&images, &labels, Shape::Features(1), kind).unwrap_err().to_string();
