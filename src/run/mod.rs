@@ -66,6 +66,24 @@ pub enum RunError {
         /// Epochs asked for.
         epochs: u32,
     },
+    /// Early stopping ended the run.
+    #[error(
+        "{} stopped early after epoch {epoch}: {metric} had not improved for {waited} epochs, and train.early_stop.patience is \
+         {patience}; to go on, ask for more patience with --set train.early_stop.patience={}, or watch another metric",
+        folder.display(), waited + 1
+    )]
+    Stopped {
+        /// The run's folder.
+        folder: PathBuf,
+        /// Epochs done.
+        epoch: u32,
+        /// What was watched.
+        metric: String,
+        /// Epochs without improvement.
+        waited: u32,
+        /// As many end the run.
+        patience: u32,
+    },
     /// The checkpoint could not be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
