@@ -8,7 +8,7 @@ mod report;
 mod resume;
 mod summary;
 
-pub use answers::{Answers, picture_shape};
+pub use answers::{Answers, in_words, picture_shape};
 pub use recorder::Recorder;
 pub use report::{Unwritten, write_report};
 pub use resume::check_resume;
