@@ -232,6 +232,7 @@ fn labels_that_do_not_fit_are_named() {
     let floats = |shape: &[usize], values: &[f32]| Array::from_f32(shape, values).unwrap();
     for (labels, expected) in [
         (floats(&[3], &[0.0, 3.0, 1.0]), "label 3 at index 1"),
+        (floats(&[3], &[0.0, 3.0, 1.0]), "train with data.classes = 3"),
         (floats(&[3], &[0.0, 1.0, -1.0]), "label -1 at index 2"),
         (floats(&[3], &[0.5, 1.0, 1.0]), "label 0.5 at index 0"),
         (floats(&[3], &[0.0, f32::NAN, 1.0]), "label NaN at index 1"),

@@ -1,6 +1,6 @@
 //! The commands on models whose outputs are values, and on models of a part of the classes.
 
-use crate::binary::{Workplace, succeed, text};
+use crate::binary::{Workplace, last_line, succeed, text};
 use gputrain::data::{Array, read_array, read_arrays, write_arrays};
 use serde_json::Value;
 
@@ -86,4 +86,24 @@ fn values_are_written_below_images() {
     let [run, x, grid] = ["run", "data.npz#x", "grid.png"].map(|name| place.text(name));
     succeed(&["--backend", "cpu", "predict", &run, &x, "--grid", &grid]);
     assert!(std::fs::read(place.path("grid.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn a_model_of_the_first_classes_is_evaluated_on_them_alone() {
+    let first = VALUES.replace("[data]", "[data]\nclasses = 2").replace("loss = \"mse\"", "");
+    let labels = Array::from_u32(&[20], &(0..20).map(|i| i % 5).collect::<Vec<u32>>()).unwrap();
+    let place = trained(&first, &[("x", &numbers(&[20, 3])), ("y", &labels)]);
+    let [run, x, y] = ["run", "data.npz#x", "data.npz#y"].map(|name| place.text(name));
+    // Training held no other examples: the same data, as files, is evaluated alike.
+    let [of_recipe, of_files] = [&["--split", "train"][..], &[&x, &y]].map(|arguments| {
+        let output = succeed(&[&["--backend", "cpu", "--json", "eval", &run], arguments].concat());
+        assert!(text(&output.stderr).contains("8 examples of the first 2 classes (data.classes)"), "{output:?}");
+        last_line(&output)
+    });
+    assert_eq!((&of_files["examples"], &of_files["confusion"]), (&8.into(), &of_recipe["confusion"]));
+    let output = succeed(&["--backend", "cpu", "predict", &run, &x, &y]);
+    assert!(text(&output.stdout).contains("of 8 are right"), "{}", text(&output.stdout));
+    // Without labels nothing can be left out.
+    let output = succeed(&["--backend", "cpu", "predict", &run, &x]);
+    assert!(text(&output.stdout).contains("20 examples, "), "{}", text(&output.stdout));
 }
