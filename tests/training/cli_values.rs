@@ -1,6 +1,6 @@
 //! The commands on models whose outputs are values, and on models of a part of the classes.
 
-use crate::binary::{Workplace, last_line, succeed, text};
+use crate::binary::{Workplace, gputrain, last_line, succeed, text};
 use gputrain::data::{Array, read_array, read_arrays, write_arrays};
 use serde_json::Value;
 
@@ -106,4 +106,31 @@ fn a_model_of_the_first_classes_is_evaluated_on_them_alone() {
     // Without labels nothing can be left out.
     let output = succeed(&["--backend", "cpu", "predict", &run, &x]);
     assert!(text(&output.stdout).contains("20 examples, "), "{}", text(&output.stdout));
+}
+
+#[test]
+fn mixed_gradients_are_held_against_f64_with_the_same_factors_rounded() {
+    let small = ["--layers", "20:relu,16:tanh,10", "--check", "--at-most", "20"];
+    for (precision, bound, says) in
+        [("f32", 1e-5, "against f64: 1.0e-5 of"), ("mixed", 2f64.powi(-10), "f16: 9.8e-4 of")]
+    {
+        let arguments = ["--backend", "cpu", "--json", "grad", "--precision", precision];
+        let output = succeed(&[&arguments[..], &small].concat());
+        let last = last_line(&output);
+        let checks = last["check"].as_array().unwrap();
+        assert_eq!(checks.len(), 6);
+        for check in checks {
+            assert_eq!(check["device_bound"].as_f64().unwrap(), bound, "{check}");
+        }
+        let said = text(&output.stderr);
+        assert!(said.contains(says) && said.contains("all gradients agree"), "{said}");
+        // The loss in f64 is that without rounding.
+        let [loss, exact] = ["loss", "loss_f64"].map(|key| last[key].as_f64().unwrap());
+        assert_eq!((loss - exact).abs() > 1e-6, precision == "mixed", "{loss} {exact}");
+    }
+    // Weights that f16 cannot hold.
+    let wide = ["--backend", "cpu", "grad", "--precision", "mixed", "--set", "model.init={ normal = 1e6 }"];
+    let output = gputrain(&[&wide[..], &small].concat()).output().unwrap();
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("gradients out of bounds: layers.0.weight"), "{said}");
 }
