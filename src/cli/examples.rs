@@ -33,7 +33,7 @@ pub struct ExamplesArgs {
     /// Images (.npy, .npz#key, .hdf5#key, .idx, .csv) [default: those of the model's recipe]
     #[arg(long, value_name = "FILE", conflicts_with = "split")]
     images: Option<String>,
-    /// Labels of the images
+    /// Labels of the images; of a model of the first classes (data.classes), the examples of others are left out
     #[arg(long, value_name = "FILE", requires = "images")]
     labels: Option<String>,
     /// Which part of the recipe's data, where no files are given
@@ -66,7 +66,9 @@ impl ExamplesArgs {
             return Ok(Shown { examples: unlabelled(features, saved), name, labelled: false });
         };
         let source = Source { images: images.clone(), labels: labels.clone() };
-        Ok(Shown { examples: job::load(&source, None, &saved.model)?, name, labelled: true })
+        // As in training: of files that hold more classes, only the examples of the model's.
+        let examples = job::load(&source, saved.recipe.data.classes, &saved.model)?;
+        Ok(Shown { examples, name, labelled: true })
     }
 
     fn of_recipe(&self, saved: &SavedModel) -> Result<Shown, CliError> {
@@ -135,8 +137,8 @@ fn look_for_names(spec: &mut DataSpec) {
 
 /// The path and each of its endings, as the alternatives of a recipe.
 fn endings(path: &str) -> String {
-    let (file, key) = path.rsplit_once('#').unwrap_or((path, ""));
-    let key = if key.is_empty() { String::new() } else { format!("#{key}") };
+    let (file, key) = data::split_key(path, |file| data::is_file(Path::new(file)));
+    let key = key.map_or(String::new(), |key| format!("#{key}"));
     let later = file.match_indices(['/', '\\']).map(|(at, _)| &file[at + 1..]);
     std::iter::once(file).chain(later).map(|ending| format!("{ending}{key}")).collect::<Vec<_>>().join(" | ")
 }
@@ -145,9 +147,10 @@ fn endings(path: &str) -> String {
 pub fn evaluate(saved: &SavedModel, shown: &Shown, context: &Context) -> Result<Predictions, CliError> {
     let backend = context.open_backend()?;
     let info = backend.info();
-    let count = shown.examples.count();
-    context
-        .say(format!("{} on {} ({}): {count} examples, {}", saved.recipe.name, info.device, info.backend, shown.name));
+    let kept = saved.recipe.data.classes.filter(|_| shown.labelled);
+    let kept = kept.map_or(String::new(), |classes| format!(" of the first {classes} classes (data.classes)"));
+    let (name, count) = (&saved.recipe.name, shown.examples.count());
+    context.say(format!("{name} on {} ({}): {count} examples{kept}, {}", info.device, info.backend, shown.name));
     if let Some(note) = other_range(saved, &shown.examples.features) {
         context.say(note);
     }
@@ -177,6 +180,7 @@ mod tests {
     fn a_path_is_also_looked_for_by_its_endings() {
         assert_eq!(endings("/a/b/x.npz#k"), "/a/b/x.npz#k | a/b/x.npz#k | b/x.npz#k | x.npz#k");
         assert_eq!(endings("x.h5#group/images"), "x.h5#group/images");
+        assert_eq!(endings("a/x.h5#b#c/d"), "a/x.h5#b#c/d | x.h5#b#c/d");
         assert_eq!(endings("x.npy"), "x.npy");
     }
 }

@@ -6,6 +6,7 @@ use crate::data::{Array, write_arrays};
 use crate::export::load_parameters;
 use crate::job::Job;
 use crate::model::Model;
+use crate::recipe::Precision;
 use crate::train::{Member, Trainer, TrainerSpec};
 use crate::verify::{DoublePrecision, Options, TensorCheck};
 use clap::Args;
@@ -24,7 +25,7 @@ pub struct GradArgs {
     #[arg(long, value_name = "FILE.npz")]
     out: Option<PathBuf>,
     /// Compares the gradients with central differences in f64, and the device's with the f64 ones; exit code 1 if they
-    /// differ
+    /// differ. In mixed precision the device's are held against f64 with the same factors rounded to f16
     #[arg(long)]
     check: bool,
     /// With --check: compares at most so many elements of each parameter, spread evenly
@@ -35,6 +36,18 @@ pub struct GradArgs {
 /// Bounds of --check: analytic against numeric in f64, and the device's f32 against f64.
 const NUMERIC_BOUND: f64 = 1e-6;
 const DEVICE_BOUND: f64 = 1e-5;
+/// In mixed precision the device is held against f64 with the same factors rounded to f16, since rounding alone may open or
+/// close a unit such as ReLU's. Equal numbers are rounded alike; where f32 and f64 differ in the last bit, a factor may round
+/// the other way, which changes it by 2^-10 of itself.
+const MIXED_BOUND: f64 = 1.0 / 1024.0;
+
+/// The bound of the device's gradients, and what they are compared with.
+fn device_bound(precision: Precision) -> (f64, &'static str) {
+    match precision {
+        Precision::F32 => (DEVICE_BOUND, "f64"),
+        Precision::Mixed => (MIXED_BOUND, "f64 with factors rounded to f16"),
+    }
+}
 
 pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
     let job = args.recipe.job()?;
@@ -57,7 +70,12 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
         context.say(format!("wrote {}", path.display()));
     }
     context.emit(&json!({ "loss": loss, "loss_f64": double_loss, "check": checks }));
-    checks.map_or(Ok(()), |checks| judge(&checks, context))
+    let Some(checks) = checks else { return Ok(()) };
+    let (bound, exact) = device_bound(job.recipe.precision);
+    context.say(format!(
+        "bounds: {NUMERIC_BOUND:e} by differences; device against {exact}: {bound:.1e} of a parameter's largest element"
+    ));
+    judge(&checks, context)
 }
 
 /// The first batch's loss and gradients, and how they compare.
@@ -109,14 +127,17 @@ fn write(path: &std::path::Path, model: &Model, loss: f32, gradients: &[Vec<f32>
 pub(super) struct Check {
     #[serde(flatten)]
     pub numeric: TensorCheck,
-    /// Largest error of the device's gradient against the f64 one, relative to the tensor's largest element.
+    /// Largest error of the device's gradient against the one in f64, with factors rounded as on the device, relative to the
+    /// tensor's largest element.
     pub device_error: f64,
+    /// Its bound, which depends on the precision.
+    pub device_bound: f64,
 }
 
 impl Check {
     /// Whether both errors are within their bounds. Where nothing was compared there is no error to go by.
     pub(super) fn passes(&self) -> bool {
-        self.numeric.checked > 0 && self.numeric.worst_error <= NUMERIC_BOUND && self.device_error <= DEVICE_BOUND
+        self.numeric.checked > 0 && self.numeric.worst_error <= NUMERIC_BOUND && self.device_error <= self.device_bound
     }
 }
 
@@ -127,12 +148,19 @@ fn check(
     parameters: &[Vec<f32>],
     gradients: &[Vec<f32>],
 ) -> Result<(f64, Vec<Check>), CliError> {
-    let mut double = DoublePrecision::new(spec)?;
     let widen = |values: &Vec<f32>| values.iter().map(|x| f64::from(*x)).collect();
-    double.set_parameters(&parameters.iter().map(widen).collect::<Vec<_>>());
-    let (loss, exact) = double.gradient();
+    let parameters = parameters.iter().map(widen).collect::<Vec<_>>();
+    let mut double = DoublePrecision::new(spec)?;
+    double.set_parameters(&parameters);
+    let (loss, mut exact) = double.gradient();
     let names: Vec<String> = spec.model.parameters.iter().map(|p| p.name.clone()).collect();
     let numeric = double.check(&names, Options { at_most: Some(at_most) });
+    let precision = spec.members[0].precision;
+    if precision == Precision::Mixed {
+        let mut rounded = DoublePrecision::rounded(spec, precision)?;
+        rounded.set_parameters(&parameters);
+        (_, exact) = rounded.gradient();
+    }
     let device_error = |(ours, exact): (&Vec<f32>, &Vec<f64>)| {
         let largest = exact.iter().fold(f64::MIN_POSITIVE, |most, x| most.max(x.abs()));
         let error = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() / largest;
@@ -140,7 +168,9 @@ fn check(
         ours.iter().zip(exact).map(error).fold(0.0, |most: f64, e| if e <= most { most } else { e })
     };
     let device = gradients.iter().zip(&exact).map(device_error);
-    let checks = numeric.into_iter().zip(device).map(|(numeric, device_error)| Check { numeric, device_error });
+    let (device_bound, _) = device_bound(precision);
+    let check = |(numeric, device_error)| Check { numeric, device_error, device_bound };
+    let checks = numeric.into_iter().zip(device).map(check);
     Ok((loss, checks.collect()))
 }
 
@@ -176,7 +206,7 @@ mod tests {
                 analytic: 0.0,
                 numeric: 0.0,
             };
-            Check { numeric, device_error }
+            Check { numeric, device_error, device_bound: DEVICE_BOUND }
         };
         assert!(of(1, 1e-7, 1e-6).passes());
         let none = of(0, 0.0, 0.0);

@@ -6,14 +6,16 @@ use super::{CliError, Context};
 use crate::data::{Array, write_array, write_arrays, write_csv};
 use crate::export::SavedModel;
 use crate::report::ImageGrid;
-use crate::run::Answers;
+use crate::run::{Answers, in_words};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Predicts classes and probabilities with a trained model
+/// Predicts classes and probabilities, or values, with a trained model
 ///
-/// Without files, for the test set of the model's recipe; without --out, prints the first ones. Examples:
+/// Without files, for the test set of the model's recipe; without --out, prints the first ones. A model with a squared
+/// loss predicts values where the labels are values, or without labels if it ends in neither a softmax nor a sigmoid.
+/// Examples:
 ///
 ///   gputrain predict runs/digits-20250101-120000 --grid predictions.png
 ///   gputrain predict model.safetensors --images new.npy --out predictions.csv
@@ -22,7 +24,8 @@ use std::path::{Path, PathBuf};
 pub struct PredictArgs {
     #[command(flatten)]
     examples: ExamplesArgs,
-    /// Writes .csv (index,class,p0,p1,…), .npy (probabilities) or .npz (classes and probabilities)
+    /// Writes .csv (index,class,p0,p1,… or index,y0,y1,…), .npy (probabilities, or values) or .npz (classes and
+    /// probabilities, or outputs)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Draws the first images labelled with prediction and truth, wrong ones red
@@ -68,8 +71,8 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     let shown = args.examples.load(&saved)?;
     let result = evaluate(&saved, &shown, context)?;
     let answers = Answers::new(&saved.model, &shown.examples, result, shown.labelled);
-    let (classes, truth) = (&answers.classes, &answers.truth);
-    let first = (args.count as usize).min(classes.len());
+    let count = shown.examples.count();
+    let first = (args.count as usize).min(count);
     if let Some((path, output)) = output {
         write(path, output, &answers)?;
         context.say(format!("wrote {}", path.display()));
@@ -80,18 +83,21 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
         grid(&answers, &saved, first)?.save(path)?;
         context.say(format!("wrote {}", path.display()));
     }
-    let right = truth.as_ref().map(|truth| truth.iter().zip(classes).filter(|(a, b)| a == b).count());
+    let right = answers.truth.as_ref().zip(answers.classes.as_ref());
+    let right = right.map(|(truth, classes)| truth.iter().zip(classes).filter(|(a, b)| a == b).count());
     if let Some(right) = right {
-        context.say(format!("{right} of {} are right", classes.len()));
+        context.say(format!("{right} of {count} are right"));
+    } else if shown.labelled {
+        context.say(format!("loss {:.4}", answers.result.score.loss));
     }
     context.emit(&json!({
         "name": saved.recipe.name,
         "model": args.examples.model,
         "data": shown.name,
-        "examples": classes.len(),
+        "examples": count,
         "outputs": answers.result.width,
         "correct": right,
-        "accuracy": right.map(|right| right as f64 / classes.len() as f64),
+        "accuracy": right.map(|right| right as f64 / count as f64),
         "out": args.out,
         "grid": args.grid,
     }));
@@ -99,41 +105,57 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
 }
 
 fn write(path: &Path, output: Output, answers: &Answers) -> Result<(), CliError> {
-    let (result, classes) = (&answers.result, &answers.classes);
+    let (result, classes) = (&answers.result, answers.classes.as_ref());
     let bug = || CliError::Failed(format!("{}: outputs and examples do not agree", path.display()));
-    let outputs = Array::from_f32(&[classes.len(), result.width], &result.outputs).ok_or_else(bug)?;
+    let count = result.outputs.len() / result.width;
+    let outputs = Array::from_f32(&[count, result.width], &result.outputs).ok_or_else(bug)?;
     match output {
         Output::Npy => write_array(path, &outputs)?,
         Output::Npz => {
             let name = if answers.probable { "probabilities" } else { "outputs" };
-            let classes = Array::from_u32(&[classes.len()], classes).ok_or_else(bug)?;
-            write_arrays(path, &[("classes", &classes), (name, &outputs)])?;
+            let classes = classes.map(|classes| Array::from_u32(&[count], classes).ok_or_else(bug)).transpose()?;
+            let classes = classes.as_ref().map(|classes| ("classes", classes));
+            write_arrays(path, &classes.into_iter().chain([(name, &outputs)]).collect::<Vec<_>>())?;
         }
         Output::Csv => {
-            let columns: Vec<String> = (0..result.width).map(|output| format!("p{output}")).collect();
-            let header: Vec<&str> = ["index", "class"].into_iter().chain(columns.iter().map(String::as_str)).collect();
-            let rows = result.outputs.chunks(result.width).zip(classes).enumerate().map(|(index, (row, class))| {
+            let (class, letter) = if classes.is_some() { (Some("class"), "p") } else { (None, "y") };
+            let columns: Vec<String> = (0..result.width).map(|output| format!("{letter}{output}")).collect();
+            let header = ["index"].into_iter().chain(class).chain(columns.iter().map(String::as_str));
+            let rows = result.outputs.chunks(result.width).enumerate().map(|(index, row)| {
+                let class = classes.map(|classes| classes[index].to_string());
                 let outputs = row.iter().map(f32::to_string);
-                [index.to_string(), class.to_string()].into_iter().chain(outputs).collect::<Vec<String>>()
+                [index.to_string()].into_iter().chain(class).chain(outputs).collect::<Vec<String>>()
             });
-            write_csv(path, &header, rows)?;
+            write_csv(path, &header.collect::<Vec<_>>(), rows)?;
         }
     }
     Ok(())
 }
 
 fn print(answers: &Answers, first: usize, context: &Context) {
-    let (classes, truth) = (&answers.classes, &answers.truth);
     let mut rows = Vec::new();
     for index in 0..first {
-        let (class, label) = (classes[index], truth.as_ref().map(|truth| truth[index]));
-        context.emit(&json!({ "index": index, "class": class, "label": label, "outputs": answers.outputs(index) }));
-        let label = label.map_or(String::new(), |label| label.to_string());
-        rows.push(vec![index.to_string(), class.to_string(), format!("{:.4}", answers.certainty(index)), label]);
+        let outputs = answers.outputs(index);
+        let label = answers.truth.as_ref().map(|truth| truth[index]);
+        match answers.class(index) {
+            Some((class, sure)) => {
+                context.emit(&json!({ "index": index, "class": class, "label": label, "outputs": outputs }));
+                let label = label.map_or(String::new(), |label| label.to_string());
+                rows.push(vec![index.to_string(), class.to_string(), format!("{sure:.4}"), label]);
+            }
+            None => {
+                let targets = answers.targets(index);
+                context.emit(&json!({ "index": index, "outputs": outputs, "targets": targets }));
+                rows.push(vec![index.to_string(), in_words(outputs), targets.map_or(String::new(), in_words)]);
+            }
+        }
     }
-    context.say(table(&["index", "class", "output", if truth.is_some() { "truth" } else { "" }], &rows));
-    if first < classes.len() {
-        context.say(format!("… and {} more; --out FILE writes them all", classes.len() - first));
+    let predicted = if answers.classes.is_some() { &["class", "output"][..] } else { &["value"] };
+    let truth = if answers.truth.is_some() || answers.targets(0).is_some() { "truth" } else { "" };
+    context.say(table(&[&["index"], predicted, &[truth]].concat(), &rows));
+    let count = answers.result.outputs.len() / answers.result.width;
+    if first < count {
+        context.say(format!("… and {} more; --out FILE writes them all", count - first));
     }
 }
 

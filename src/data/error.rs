@@ -106,7 +106,10 @@ pub enum Problem {
         expected: String,
     },
     /// There is nothing in it.
-    #[error("holds no examples (shape {})", tuple(shape))]
+    #[error(
+        "holds no examples (shape {}); expected at least one, with values: name another array or file, or write this one again",
+        tuple(shape)
+    )]
     Empty {
         /// The array's shape.
         shape: Vec<usize>,
@@ -122,7 +125,12 @@ pub enum Problem {
         count: usize,
     },
     /// A label is negative or too large.
-    #[error("label {value} at index {index} is not one of the model's {outputs} classes, 0 to {}; give the last layer more units, or number the classes from 0", outputs - 1)]
+    #[error(
+        "label {value} at index {index} is not one of the model's {outputs} classes, 0 to {}; give the last layer more units, \
+         number the classes from 0, or train with data.classes = {outputs}, which leaves the examples of other classes out, \
+         here and in eval",
+        outputs - 1
+    )]
     Label {
         /// Where it is, counting from 0.
         index: usize,

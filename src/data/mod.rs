@@ -1,6 +1,6 @@
 //! Data sets: loading them from .npy, .npz, IDX, CSV and HDF5 files, splitting, scaling, generating and writing them.
 //!
-//! A file is given as `path`, or `path#key` for one array of several. Bytes stay bytes in memory, everything else
+//! A file is given as `path`, or `path#key` for one array of several; either may hold a `#` of its own. Bytes stay bytes in memory, everything else
 //! becomes single-precision floats; images lie channels first, whatever their file's layout.
 
 mod array;
@@ -33,6 +33,7 @@ pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
 pub use inspect::{ArrayInfo, Described, describe};
 pub use load::{RawExamples, SourceRef, TargetKind, load_examples, load_features};
 pub use scale::Scaling;
+pub(crate) use source::split_key;
 pub use source::{NamedArrays, read_array, read_arrays};
 pub use split::PartSize;
 pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};

@@ -53,15 +53,23 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Takes the text apart. A file whose own name contains the `#` wins.
+    /// Takes the text apart as [`split_key`] does.
     pub(crate) fn parse(text: &str) -> Place {
-        if let Some((path, key)) = text.rsplit_once('#')
-            && !Path::new(text).exists()
-        {
-            return Place { path: PathBuf::from(path), key: Some(key.to_owned()) };
-        }
-        Place { path: PathBuf::from(text), key: None }
+        let (path, key) = split_key(text, |path| bundled::is_file(Path::new(path)));
+        Place { path: PathBuf::from(path), key: key.map(str::to_owned) }
     }
+}
+
+/// Takes `path#key` apart. Both names may hold a `#` themselves: the key begins after the first `#` that follows the name
+/// of a file that is there, or, where none is there, after the first that follows an ending such as `.npz`.
+pub(crate) fn split_key(text: &str, is_file: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
+    if is_file(text) {
+        return (text, None);
+    }
+    let splits = || text.match_indices('#').map(|(at, _)| (&text[..at], Some(&text[at + 1..])));
+    let there = splits().find(|(path, _)| is_file(path));
+    let known = || splits().find(|(path, _)| Format::of(Path::new(path)).is_some());
+    there.or_else(known).or_else(|| splits().next_back()).unwrap_or((text, None))
 }
 
 /// Reads the one array that `path` or `path#key` stands for.
@@ -258,8 +266,22 @@ mod tests {
     }
 
     #[test]
-    fn a_key_follows_the_last_hash() {
-        assert_eq!(Place::parse("no/x.npz#a"), Place { path: "no/x.npz".into(), key: Some("a".to_owned()) });
-        assert_eq!(Place::parse("no/x.npy"), Place { path: "no/x.npy".into(), key: None });
+    fn a_key_follows_the_files_name() {
+        for (text, there, path, key) in [
+            ("no/x.npy", &[][..], "no/x.npy", None),
+            ("no/x.npz#a", &[], "no/x.npz", Some("a")),
+            ("no/x.npz#a#b", &[], "no/x.npz", Some("a#b")),
+            ("no/x.npz##", &[], "no/x.npz", Some("#")),
+            ("a#b/x.npz#c.npz#d", &[], "a#b/x.npz", Some("c.npz#d")),
+            // No name tells a format: the last is as good as any.
+            ("a#b#c", &[], "a#b", Some("c")),
+            // What is there counts more than what a name looks like.
+            ("x.npz#1", &["x.npz#1"], "x.npz#1", None),
+            ("x.npz#1.npz#k", &["x.npz#1.npz"], "x.npz#1.npz", Some("k")),
+            ("x.npz#1.npz#k", &["x.npz", "x.npz#1.npz"], "x.npz", Some("1.npz#k")),
+            ("odd#name#a#b", &["odd#name"], "odd#name", Some("a#b")),
+        ] {
+            assert_eq!(split_key(text, |path| there.contains(&path)), (path, key), "{text}");
+        }
     }
 }

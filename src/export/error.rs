@@ -49,8 +49,8 @@ pub enum ExportError {
     },
     /// The recipe inside cannot be read.
     #[error(
-        "{}: its recipe cannot be used: {problem} (saved by gputrain {version}, this is {})",
-        path.display(), env!("CARGO_PKG_VERSION")
+        "{}: its recipe cannot be used: {problem} (saved by gputrain {version}, this is {}); load it with the gputrain that \
+         saved it, or put gputrain.recipe in its metadata right", path.display(), env!("CARGO_PKG_VERSION")
     )]
     Recipe {
         /// The file.
@@ -61,7 +61,10 @@ pub enum ExportError {
         problem: Box<RecipeError>,
     },
     /// The recipe inside makes no model.
-    #[error("{}: its model cannot be built: {problem}", path.display())]
+    #[error(
+        "{}: its model cannot be built: {problem}; put [model] of gputrain.recipe in its metadata right, or save the model \
+         again", path.display()
+    )]
     Model {
         /// The file.
         path: PathBuf,
@@ -90,7 +93,10 @@ pub enum ExportError {
         found: String,
     },
     /// Tensors are not there.
-    #[error("{}: no {}; expected {}", path.display(), missing.join(", "), expected.join(", "))]
+    #[error(
+        "{}: no {}; expected {}: give the weights of this model, named so, or the model of these weights",
+        path.display(), missing.join(", "), expected.join(", ")
+    )]
     Missing {
         /// The file.
         path: PathBuf,
@@ -100,7 +106,10 @@ pub enum ExportError {
         expected: Vec<String>,
     },
     /// Tensors that the model does not have.
-    #[error("{}: unknown {}; expected only {}", path.display(), unknown.join(", "), expected.join(", "))]
+    #[error(
+        "{}: unknown {}; expected only {}: leave the others out, or give the model of these weights",
+        path.display(), unknown.join(", "), expected.join(", ")
+    )]
     Unknown {
         /// The file.
         path: PathBuf,

@@ -8,6 +8,7 @@ mod trajectory;
 pub use components::Components;
 pub use relief::{LANDSCAPE_SIZE, PathPoint, Relief};
 pub use trajectory::Trajectory;
+pub(crate) use trajectory::snapshots;
 
 use crate::data::{Examples, Scaling};
 use crate::export::ExportError;

@@ -21,24 +21,7 @@ const LEAST_POINTS: usize = 3;
 impl Trajectory {
     /// Reads `weights/` of a run's folder.
     pub fn load(run: &Path, model: &Model) -> Result<Trajectory, LandscapeError> {
-        let folder = run.join("weights");
-        let io = FileError::at(&folder);
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(LandscapeError::NotRecorded(run.into()));
-            }
-            Err(error) => return Err(io(error).into()),
-        };
-        let mut files = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(&io)?.file_name();
-            let epoch = name.to_str().and_then(|name| name.strip_prefix("epoch-")?.strip_suffix(".safetensors"));
-            if let Some(epoch) = epoch.and_then(|epoch| epoch.parse::<u32>().ok()) {
-                files.push((epoch, folder.join(name)));
-            }
-        }
-        files.sort();
+        let files = snapshots(run)?;
         match files.len() {
             0 => return Err(LandscapeError::NotRecorded(run.into())),
             found if found < LEAST_POINTS => return Err(LandscapeError::TooFew { run: run.into(), found }),
@@ -51,4 +34,25 @@ impl Trajectory {
         let points = files.iter().map(read).collect::<Result<_, _>>()?;
         Ok(Trajectory { epochs: files.iter().map(|(epoch, _)| *epoch).collect(), points })
     }
+}
+
+/// The files of the weights that a run recorded, with their epochs, rising.
+pub(crate) fn snapshots(run: &Path) -> Result<Vec<(u32, PathBuf)>, FileError> {
+    let folder = run.join("weights");
+    let io = FileError::at(&folder);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(&io)?.file_name();
+        let epoch = name.to_str().and_then(|name| name.strip_prefix("epoch-")?.strip_suffix(".safetensors"));
+        if let Some(epoch) = epoch.and_then(|epoch| epoch.parse::<u32>().ok()) {
+            files.push((epoch, folder.join(name)));
+        }
+    }
+    files.sort();
+    Ok(files)
 }

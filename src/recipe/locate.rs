@@ -85,16 +85,16 @@ fn tried(path: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
     paths.filter_map(|(folder, path)| find(folder, path).err()).collect()
 }
 
-/// The path in `folder`, if a file is there; otherwise the file that is not. What follows `#` names an array inside
-/// the file, unless the file's own name holds the `#`.
+/// The path in `folder`, if a file is there; otherwise the file that is not. What follows the file's name and a `#` names
+/// an array inside the file.
 fn find(folder: &Path, path: &str) -> Result<String, PathBuf> {
     // What comes with the program lies in no folder.
     let folder = if data::is_bundled(Path::new(path)) { Path::new("") } else { folder };
-    let whole = folder.join(path);
-    if data::is_file(&whole) {
-        return Ok(whole.to_string_lossy().into_owned());
-    }
-    let Some((file, key)) = path.rsplit_once('#') else { return Err(whole) };
+    let (file, key) = data::split_key(path, |file| data::is_file(&folder.join(file)));
     let file = folder.join(file);
-    if data::is_file(&file) { Ok(format!("{}#{key}", file.to_string_lossy())) } else { Err(file) }
+    if !data::is_file(&file) {
+        return Err(file);
+    }
+    let file = file.to_string_lossy();
+    Ok(key.map_or(file.to_string(), |key| format!("{file}#{key}")))
 }

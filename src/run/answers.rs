@@ -1,8 +1,8 @@
-//! What a model makes of examples, beside the truth: classes, certainty, and pictures of both.
+//! What a model makes of examples, beside the truth: classes with their certainty or values, and pictures of both.
 
-use crate::data::{Examples, Features, Storage};
+use crate::data::{Examples, Features, Storage, Targets};
 use crate::model::{Model, Shape};
-use crate::recipe::Activation;
+use crate::recipe::{Activation, LayerSpec};
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
 use crate::train::Predictions;
 
@@ -14,22 +14,26 @@ pub struct Answers<'a> {
     pub result: Predictions,
     /// Whether the outputs are probabilities.
     pub probable: bool,
-    /// The class each example is taken for: the largest output, or for a single output whether it is above one half.
-    pub classes: Vec<u32>,
+    /// The class each example is taken for: the largest output, or for a single output whether it is above one half. None
+    /// where the outputs are values: under a squared loss, where the labels name no classes, or, without labels, where the
+    /// network ends in neither a softmax nor a sigmoid.
+    pub classes: Option<Vec<u32>>,
     /// The true classes, where the examples have labels and these name classes.
     pub truth: Option<Vec<u32>>,
+    labelled: bool,
 }
 
 impl<'a> Answers<'a> {
     /// From the outputs for the examples, whose targets are the truth if they are `labelled`.
     pub fn new(model: &Model, examples: &'a Examples, result: Predictions, labelled: bool) -> Answers<'a> {
-        let classes = match result.width {
-            1 => result.outputs.iter().map(|output| u32::from(*output > 0.5)).collect(),
-            _ => result.classes(),
-        };
         let truth = if labelled { examples.targets.classes() } else { None };
         let probable = model.output_activation != Activation::Linear;
-        Answers { examples, result, probable, classes, truth }
+        let names_classes = probable || if labelled { truth.is_some() } else { ends_bounded(model) };
+        let classes = names_classes.then(|| match result.width {
+            1 => result.outputs.iter().map(|output| u32::from(*output > 0.5)).collect(),
+            _ => result.classes(),
+        });
+        Answers { examples, result, probable, classes, truth, labelled }
     }
 
     /// The outputs for one example.
@@ -37,20 +41,33 @@ impl<'a> Answers<'a> {
         &self.result.outputs[index * self.result.width..][..self.result.width]
     }
 
-    /// How sure the model is of its class; for a model whose outputs are no probabilities, the output itself.
-    pub fn certainty(&self, index: usize) -> f32 {
-        match self.outputs(index) {
-            [one] if self.classes[index] == 0 && self.probable => 1.0 - one,
-            [one] => *one,
-            row => row[self.classes[index] as usize],
+    /// The values that one example's outputs should have, where they are values and known.
+    pub fn targets(&self, index: usize) -> Option<&[f32]> {
+        match &self.examples.targets {
+            Targets::Values { values, outputs } if self.labelled && self.classes.is_none() => {
+                Some(&values[index * outputs..][..*outputs])
+            }
+            _ => None,
         }
+    }
+
+    /// The class of one example, and how sure the model is of it; for a model whose outputs are no probabilities, the
+    /// output itself. None where the outputs are values.
+    pub fn class(&self, index: usize) -> Option<(u32, f32)> {
+        let class = self.classes.as_ref()?[index];
+        let sure = match self.outputs(index) {
+            [one] if class == 0 && self.probable => 1.0 - one,
+            [one] => *one,
+            row => row[class as usize],
+        };
+        Some((class, sure))
     }
 
     /// Examples by true class, then by predicted class; none without a truth.
     pub fn counts(&self) -> Option<Vec<Vec<u64>>> {
         let classes = self.result.width.max(2);
         let mut counts = vec![vec![0; classes]; classes];
-        for (truth, class) in self.truth.as_ref()?.iter().zip(&self.classes) {
+        for (truth, class) in self.truth.as_ref()?.iter().zip(self.classes.as_ref()?) {
             counts[*truth as usize][*class as usize] += 1;
         }
         Some(counts)
@@ -67,10 +84,14 @@ impl<'a> Answers<'a> {
     pub fn grid(&self, first: usize) -> Result<Option<ImageGrid>, ReportError> {
         let features = &self.examples.features;
         let Some(shape) = picture_shape(features.shape) else { return Ok(None) };
-        let first = first.min(self.classes.len());
+        let first = first.min(self.examples.count());
         let pictures = pictures(features, shape, &(0..first).collect::<Vec<_>>())?;
         let tile = |(index, picture): (usize, Picture)| {
-            let (class, sure) = (self.classes[index], self.certainty(index));
+            let Some((class, sure)) = self.class(index) else {
+                let target = self.targets(index).map(|values| format!("true: {}", in_words(values)));
+                let caption = [in_words(self.outputs(index))].into_iter().chain(target).collect();
+                return Tile { picture, caption, wrong: false };
+            };
             let label = self.truth.as_ref().map(|truth| truth[index]);
             let sure = if self.probable { format!("{:.0} %", 100.0 * sure) } else { format!("{sure:.2}") };
             let mut caption = vec![format!("{class}  ({sure})")];
@@ -85,6 +106,23 @@ impl<'a> Answers<'a> {
         };
         Ok(Some(ImageGrid { title, columns: 10, tiles, colour_bar: None }))
     }
+}
+
+/// Whether the network's last layer gives numbers from 0 to 1.
+fn ends_bounded(model: &Model) -> bool {
+    match model.layers.last().map(|layer| &layer.spec) {
+        Some(LayerSpec::Dense { activation, .. } | LayerSpec::Activation(activation)) => {
+            matches!(activation, Activation::Softmax | Activation::Sigmoid)
+        }
+        _ => false,
+    }
+}
+
+/// Values for people; of many the first.
+pub fn in_words(values: &[f32]) -> String {
+    const SHOWN: usize = 8;
+    let more = if values.len() > SHOWN { " …" } else { "" };
+    format!("{}{more}", values.iter().take(SHOWN).map(|value| format!("{value:.4}")).collect::<Vec<_>>().join(" "))
 }
 
 /// Channels, height and width of examples that can be drawn; a vector is taken for a square image of one channel if it

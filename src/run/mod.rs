@@ -8,7 +8,7 @@ mod report;
 mod resume;
 mod summary;
 
-pub use answers::{Answers, picture_shape};
+pub use answers::{Answers, in_words, picture_shape};
 pub use recorder::Recorder;
 pub use report::{Unwritten, write_report};
 pub use resume::check_resume;
@@ -65,6 +65,24 @@ pub enum RunError {
         done: u32,
         /// Epochs asked for.
         epochs: u32,
+    },
+    /// Early stopping ended the run.
+    #[error(
+        "{} stopped early after epoch {epoch}: {metric} had not improved for {waited} epochs, and train.early_stop.patience is \
+         {patience}; to go on, ask for more patience with --set train.early_stop.patience={}, or watch another metric",
+        folder.display(), waited + 1
+    )]
+    Stopped {
+        /// The run's folder.
+        folder: PathBuf,
+        /// Epochs done.
+        epoch: u32,
+        /// What was watched.
+        metric: String,
+        /// Epochs without improvement.
+        waited: u32,
+        /// As many end the run.
+        patience: u32,
     },
     /// The checkpoint could not be written or read.
     #[error(transparent)]

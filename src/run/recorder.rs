@@ -4,6 +4,7 @@ use super::checkpoints::Checkpoints;
 use super::{RunError, RunFolder};
 use crate::export::save_parameters;
 use crate::file::{FileError, write_whole};
+use crate::landscape::snapshots;
 use crate::model::{Model, Parameter};
 use crate::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};
 use serde::Serialize;
@@ -33,6 +34,7 @@ impl Recorder {
         let step_file = folder.file("steps.jsonl");
         keep(&metrics, |line: &EpochMetrics| line.epoch <= epochs)?;
         keep(&step_file, |line: &StepMetrics| line.step <= steps)?;
+        drop_weights(folder.path(), |epoch| resumed.is_none() || epoch > epochs)?;
         let checkpoints = Checkpoints::to(folder.checkpoint());
         let (metrics, steps) = (append(&metrics)?, append(&step_file)?);
         let (folder, parameters) = (folder.clone(), model.parameters.clone());
@@ -116,4 +118,12 @@ fn keep<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool) -> Result
         }
     }
     Ok(write_whole(path, kept.as_bytes())?)
+}
+
+/// Removes the snapshots of weights after such epochs.
+fn drop_weights(run: &Path, unwanted: impl Fn(u32) -> bool) -> Result<(), RunError> {
+    for (_, file) in snapshots(run)?.into_iter().filter(|(epoch, _)| unwanted(*epoch)) {
+        std::fs::remove_file(&file).map_err(FileError::at(&file))?;
+    }
+    Ok(())
 }

@@ -43,7 +43,14 @@ pub fn check_resume(folder: &Path, before: &Recipe, recipe: &Recipe, progress: &
     if done >= epochs {
         return Err(RunError::Behind { folder: folder.into(), done, epochs });
     }
-    Ok(())
+    match (&recipe.train.early_stop, &progress.early_stop[..]) {
+        // Where another metric is watched than before, the tracker begins anew.
+        (Some(rule), [tracker]) if tracker.has_waited(rule) && progress.watched[0] == Some(rule.metric.to_string()) => {
+            let (metric, waited, patience) = (rule.metric.to_string(), tracker.waited, rule.patience);
+            Err(RunError::Stopped { folder: folder.into(), epoch: done, metric, waited, patience })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn may_change(key: &str) -> bool {
@@ -73,6 +80,7 @@ fn flatten(prefix: &str, table: Table, settings: &mut Vec<(String, Value)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::Tracker;
 
     const TEXT: &str = "seed = 3\n[data]\nvalidation = 100\n[model]\ninput = [784]\nlayers = \"12:relu,10\"\n\
                         [optimizer]\nkind = \"adam\"\nclip_norm = 1.0\n[train]\nepochs = 4\nbatch = 40\n";
@@ -131,6 +139,32 @@ mod tests {
             ("schedule", "{ kind = \"plateau\", metric = \"validation_loss\", factor = 0.5, patience = 1 }"),
         ])
         .unwrap();
+    }
+
+    #[test]
+    fn a_run_that_stopped_early_stays_so_unless_its_rule_changed() {
+        let waited = |waited| Tracker { best: Some(0.5), best_epoch: 1, waited };
+        let go_on = |tracker: Tracker, rule: &[(&str, &str)]| {
+            let rule: Vec<_> =
+                rule.iter().map(|(key, value)| (format!("train.early_stop.{key}"), value.to_string())).collect();
+            let [before, recipe] = [&[][..], &rule].map(|settings| Recipe::parse(TEXT, "r.toml", settings).unwrap());
+            let watched = [Some("validation_loss".into()), None];
+            let progress = Progress { epoch: 3, early_stop: vec![tracker], watched, ..Progress::default() };
+            check_resume(Path::new("runs/one"), &before, &recipe, &progress)
+        };
+        let three = [("metric", "validation_loss"), ("patience", "3")];
+        let text = go_on(waited(3), &three).unwrap_err().to_string();
+        for part in ["runs/one stopped early after epoch 3", "validation_loss", "--set train.early_stop.patience=4"] {
+            assert!(text.contains(part), "no {part} in: {text}");
+        }
+        assert!(go_on(waited(4), &three).is_err());
+        // A patience of 0 is one of 1.
+        assert!(go_on(waited(1), &[("metric", "validation_loss"), ("patience", "0")]).is_err());
+        go_on(waited(0), &[("metric", "validation_loss"), ("patience", "0")]).unwrap();
+        go_on(waited(2), &three).unwrap();
+        go_on(waited(3), &[("metric", "validation_loss"), ("patience", "4")]).unwrap();
+        go_on(waited(3), &[("metric", "validation_accuracy"), ("patience", "3")]).unwrap();
+        go_on(waited(3), &[]).unwrap();
     }
 
     #[test]

@@ -37,8 +37,7 @@ impl Track {
         } else if let Some(rule) = self.early_stop {
             let value = metrics.get(rule.metric).unwrap_or(f32::NAN);
             self.tracker.improves(rule.metric, value, metrics.epoch, rule.min_delta);
-            // As the trainer does: patience 0 is no less patient than 1.
-            self.over = (self.tracker.waited >= rule.patience.max(1)).then_some(metrics.epoch);
+            self.over = self.tracker.has_waited(&rule).then_some(metrics.epoch);
         }
     }
 

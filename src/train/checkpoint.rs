@@ -46,7 +46,10 @@ pub enum CheckpointError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The file is not a checkpoint.
-    #[error("{path} is not a checkpoint of gputrain: {problem}")]
+    #[error(
+        "{path} is not a checkpoint of gputrain: {problem}; expected the checkpoint/state.safetensors that a run wrote: copy \
+         it again, or train the run's recipe.toml anew into another --out"
+    )]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -149,7 +152,10 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         for len in [0, 7, 8, bytes.len() / 2, bytes.len() - 1] {
             std::fs::write(&path, &bytes[..len]).unwrap();
-            assert!(matches!(Checkpoint::load(&path), Err(CheckpointError::Malformed { .. })), "{len} bytes");
+            let error = Checkpoint::load(&path).unwrap_err();
+            assert!(matches!(error, CheckpointError::Malformed { .. }), "{len} bytes");
+            let text = error.to_string();
+            assert!(text.contains("state.safetensors is not") && text.contains("copy it again, or train"), "{text}");
         }
     }
 }

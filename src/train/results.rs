@@ -110,20 +110,19 @@ impl Trainer<'_> {
         Ok((counters, bytemuck::cast_vec(scalars)))
     }
 
-    /// Reports all but the last `lag` epochs. True when every member has stopped early.
+    /// Reports all but the last `lag` epochs.
     pub(super) fn report_epochs(
         &mut self,
         epochs: &mut VecDeque<Pending>,
         lag: usize,
         observer: &mut dyn Observer,
-    ) -> Result<bool, TrainError> {
-        let mut stopped = false;
+    ) -> Result<(), TrainError> {
         while epochs.len() > lag {
             let Some(pending) = epochs.pop_front() else { break };
             let metrics = self.fetch_epoch(&pending, observer)?;
-            stopped = self.react(&metrics)?;
+            self.react(&metrics)?;
         }
-        Ok(stopped)
+        Ok(())
     }
 
     pub(super) fn fetch_epoch(
@@ -169,16 +168,19 @@ impl Trainer<'_> {
         Ok(epochs)
     }
 
-    /// Early stopping and the plateau schedule. True when every member has stopped.
-    pub(super) fn react(&mut self, metrics: &[EpochMetrics]) -> Result<bool, TrainError> {
-        let mut all_stopped = self.spec.train.early_stop.is_some();
+    /// Whether every member has stopped early.
+    pub(super) fn has_stopped(&self) -> bool {
+        let rule = self.spec.train.early_stop;
+        rule.is_some_and(|rule| self.progress.early_stop.iter().all(|tracker| tracker.has_waited(&rule)))
+    }
+
+    /// Early stopping and the plateau schedule.
+    pub(super) fn react(&mut self, metrics: &[EpochMetrics]) -> Result<(), TrainError> {
         for (member, epoch) in metrics.iter().enumerate() {
             if let Some(rule) = self.spec.train.early_stop {
                 let tracker = &mut self.progress.early_stop[member];
-                // Patience 0 is no less patient than 1: an epoch that is the best so far stops nothing.
-                let patience = rule.patience.max(1);
                 // Once a member has waited long enough its best is fixed, though others may train on beside it.
-                if tracker.waited < patience {
+                if !tracker.has_waited(&rule) {
                     let value = epoch.get(rule.metric).unwrap_or(f32::NAN);
                     if tracker.improves(rule.metric, value, epoch.epoch, rule.min_delta) {
                         let stride = self.names.layout.stride;
@@ -186,7 +188,6 @@ impl Trainer<'_> {
                         self.best[member] = Some(self.session.read(slice)?);
                     }
                 }
-                all_stopped &= self.progress.early_stop[member].waited >= patience;
             }
             if let ScheduleKind::Plateau { metric, factor, patience } = &self.spec.members[member].schedule.kind {
                 let (tracker, scale) = &mut self.progress.plateau[member];
@@ -197,7 +198,7 @@ impl Trainer<'_> {
                 }
             }
         }
-        Ok(all_stopped)
+        Ok(())
     }
 
     pub(super) fn report_steps(

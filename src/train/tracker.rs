@@ -1,6 +1,6 @@
 //! Watches a metric: early stopping and the plateau schedule.
 
-use crate::recipe::Metric;
+use crate::recipe::{EarlyStop, Metric};
 use serde::{Deserialize, Serialize};
 
 /// Follows one metric over the epochs.
@@ -25,6 +25,12 @@ impl Tracker {
             self.waited += 1;
         }
         better
+    }
+
+    /// Whether a run that this rule watches is over. Patience 0 is no less patient than 1: an epoch that is the best so far
+    /// stops nothing.
+    pub fn has_waited(&self, rule: &EarlyStop) -> bool {
+        self.waited >= rule.patience.max(1)
     }
 }
 

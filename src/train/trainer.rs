@@ -208,6 +208,10 @@ impl<'a> Trainer<'a> {
         let mut epochs = VecDeque::new();
         let mut steps = VecDeque::new();
         let stop = loop {
+            // Also where the run goes on from a checkpoint of its end.
+            if self.has_stopped() {
+                break Stop::Early;
+            }
             if self.progress.epoch >= self.spec.train.epochs {
                 break Stop::Finished;
             }
@@ -223,10 +227,8 @@ impl<'a> Trainer<'a> {
             let saves = saves && self.progress.epoch < self.spec.train.epochs;
             // A run that goes on from a checkpoint measures nothing before it again, so all of that is reported first.
             let lag = usize::from(!saves && !self.needs_metrics_at_once());
-            if self.report_epochs(&mut epochs, lag, observer)? {
-                break Stop::Early;
-            }
-            if saves {
+            self.report_epochs(&mut epochs, lag, observer)?;
+            if saves && !self.has_stopped() {
                 observer.checkpoint(self.capture()?);
             }
         };

@@ -5,6 +5,7 @@ use crate::backend::cpu::{Implementation, Machine};
 use crate::graph::{PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::kernel::state;
 use crate::plan::{BufferId, SLICE_ALIGNMENT};
+use crate::recipe::Precision;
 use crate::train::{TrainError, TrainerSpec, spec, upload};
 use std::sync::Arc;
 
@@ -18,11 +19,17 @@ pub struct DoublePrecision {
 }
 
 impl DoublePrecision {
-    /// Plans the model and fills in the training examples.
+    /// Plans the model and fills in the training examples. Nothing is rounded, whatever the precision of the member.
     pub fn new(spec: TrainerSpec) -> Result<DoublePrecision, TrainError> {
+        DoublePrecision::rounded(spec, Precision::F32)
+    }
+
+    /// The same, with those factors rounded to f16 that a device rounds in this precision.
+    pub fn rounded(spec: TrainerSpec, precision: Precision) -> Result<DoublePrecision, TrainError> {
         let member = &spec.members[0];
         let limits = crate::plan::Limits::UNLIMITED;
-        let mut builder = PlanBuilder::new(spec.model, 1, spec.scaling.subtract.len(), spec.scaling.add, limits);
+        let builder = PlanBuilder::new(spec.model, 1, spec.scaling.subtract.len(), spec.scaling.add, limits);
+        let mut builder = builder.precision(precision)?;
         let source = builder.source("train", spec::layout(&spec.dataset.train), spec.batches());
         let training = builder.training(&source, spec.train, &member.optimizer)?;
         let names = builder.finish_plan()?;

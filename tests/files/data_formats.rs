@@ -98,6 +98,20 @@ fn keys_that_are_missing_or_needed_are_listed() {
 }
 
 #[test]
+fn keys_may_hold_a_hash_and_so_may_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a#b.npz#1.npz");
+    let [x, y] = [3.0, 4.0].map(|value| Array::from_f32(&[1], &[value]).unwrap());
+    write_arrays(&file, &[("x#1.npz#2", &x), ("#", &y)]).unwrap();
+    let read = |key: &str| read_array(&format!("{}#{key}", file.display())).map(|array| array.to_f64());
+    assert_eq!((read("x#1.npz#2").unwrap(), read("#").unwrap()), (vec![3.0], vec![4.0]));
+    let missing = read("x#1").unwrap_err().to_string();
+    assert!(missing.contains("no array \"x#1\"; it has x#1.npz#2, #"), "{missing}");
+    let named: Vec<String> = read_arrays(text(&file)).unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(named, ["x#1.npz#2", "#"]);
+}
+
+#[test]
 fn files_that_are_not_there_or_of_no_known_kind() {
     assert!(matches!(read_array("no/such.npy").unwrap_err().problem, Problem::NotFound));
     assert!(matches!(read_array("no/such.npz#x").unwrap_err().problem, Problem::NotFound));
@@ -218,13 +232,14 @@ fn labels_that_do_not_fit_are_named() {
     let floats = |shape: &[usize], values: &[f32]| Array::from_f32(shape, values).unwrap();
     for (labels, expected) in [
         (floats(&[3], &[0.0, 3.0, 1.0]), "label 3 at index 1"),
+        (floats(&[3], &[0.0, 3.0, 1.0]), "train with data.classes = 3"),
         (floats(&[3], &[0.0, 1.0, -1.0]), "label -1 at index 2"),
         (floats(&[3], &[0.5, 1.0, 1.0]), "label 0.5 at index 0"),
         (floats(&[3], &[0.0, f32::NAN, 1.0]), "label NaN at index 1"),
         (floats(&[2], &[0.0, 1.0]), "holds 2 labels"),
         (floats(&[3, 2], &[0.0, 1.0, 1.0, 0.0, 1.0, 0.0]), "shape (3, 2)"),
         (floats(&[3, 3], &[0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.5, 0.0]), "row 2 is not one-hot"),
-        (floats(&[0], &[]), "holds no examples"),
+        (floats(&[0], &[]), "holds no examples (shape (0,)); expected at least one, with values: name another array"),
     ] {
         let kind = TargetKind::Classes { outputs: 3 };
         let error = load(&images, &labels, Shape::Features(1), kind).unwrap_err().to_string();

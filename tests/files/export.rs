@@ -142,8 +142,11 @@ fn what_is_wrong_with_the_definition_is_named() {
     assert!(matches!(error, ExportError::NoDefinition { key: "gputrain.recipe", .. }), "{error}");
     let error = with_metadata("gputrain.recipe", Some("name = 5"));
     assert!(matches!(error, ExportError::Recipe { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("model.safetensors") && text.contains("load it with the gputrain that saved it"), "{text}");
     let error = with_metadata("gputrain.recipe", Some("[model]\ninput = [3]\nlayers = [{ max_pool = 2 }]"));
     assert!(matches!(error, ExportError::Model { .. }), "{error}");
+    assert!(error.to_string().contains("put [model] of gputrain.recipe in its metadata right"), "{error}");
     let wider = RECIPE.replace("dense = 4", "dense = 5");
     let error = with_metadata("gputrain.recipe", Some(&wider));
     assert!(matches!(error, ExportError::Shape { .. }), "{error}");
@@ -221,8 +224,9 @@ fn initial_weights_that_do_not_fit_are_named_with_what_was_expected() {
     let text = |result: Result<_, ExportError>| result.unwrap_err().to_string();
     let missing = text(loaded(|arrays| drop(arrays.remove(1))));
     assert!(missing.contains("no layers.0.bias") && missing.contains("layers.1.weight (4, 12)"), "{missing}");
+    assert!(missing.contains("give the weights of this model"), "{missing}");
     let unknown = text(loaded(|arrays| arrays.push(("layers.9.bias".into(), Array::from_f32(&[1], &[0.0]).unwrap()))));
-    assert!(unknown.contains("unknown layers.9.bias (1,)"), "{unknown}");
+    assert!(unknown.contains("unknown layers.9.bias (1,)") && unknown.contains("leave the others out"), "{unknown}");
     let transposed = text(loaded(|arrays| arrays[2].1 = Array::from_f32(&[12, 4], &[0.0; 48]).unwrap()));
     assert!(transposed.contains("layers.1.weight is (12, 4), expected (4, 12); weights lie"), "{transposed}");
     let integers = text(loaded(|arrays| arrays[1].1 = Array::from_u32(&[3], &[0; 3]).unwrap()));

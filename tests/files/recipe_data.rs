@@ -30,6 +30,12 @@ fn the_data_folder_and_keys_inside_files() {
     assert_eq!(source, Source { images: format!("{file}#images"), labels: format!("{file}#labels") });
     let odd = touch(folder.path(), "a#b.npy");
     assert_eq!(resolved("a#b.npy", "set/all.npz#y", folder.path()).unwrap().images, odd);
+    // Keys and the names of files may hold a # of their own.
+    let source = resolved("set/all.npz#x#1", "a#b.npy#y", folder.path()).unwrap();
+    assert_eq!(source, Source { images: format!("{file}#x#1"), labels: format!("{odd}#y") });
+    let missing = resolved("no.npz#x#1", "a#b.npy", folder.path()).unwrap_err();
+    assert!(missing.contains(&folder.path().join("no.npz").display().to_string()), "{missing}");
+    assert!(!missing.contains("no.npz#x,"), "{missing}");
 }
 
 #[test]

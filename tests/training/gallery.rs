@@ -193,6 +193,26 @@ fn reduced_experiments_say_so_and_never_mix_with_whole_ones() {
     let sweep = fs::read_to_string(at.join("g/sweep/report.html")).unwrap();
     assert!(sweep.contains("sweep (reduced): training loss"));
 
+    let refused = |arguments: &[&str], says: &str| {
+        let index = || fs::read_to_string(at.join(arguments[1]).join("index.html")).unwrap();
+        let before = index();
+        let (code, found, said) = gallery(at, arguments);
+        assert!(
+            code == 2 && found.is_empty() && said.contains(says) && said.contains("choose another --out"),
+            "{said}"
+        );
+        assert_eq!(index(), before);
+    };
+    refused(&arguments, "g holds a reduced gallery");
+    refused(&["--out", "g"], "g holds a reduced gallery");
+    // What was not chosen would be marked as reduced, too.
+    assert_eq!(gallery(at, &["--out", "whole", "--only", "one-run"]).0, 0);
+    refused(&["--out", "whole", "--only", "gradients", "--reduced"], "whole holds a whole gallery");
+    fs::write(at.join("whole/gallery.json"), "{").unwrap();
+    refused(&["--out", "whole", "--only", "one-run"], "gallery.json: not the summary of a gallery");
+
+    // Without a summary, by the experiment's own recipe.
+    fs::remove_file(at.join("g/gallery.json")).unwrap();
     let (code, found, _) = gallery(at, &arguments);
     assert_eq!((code, states(&found)), (1, vec!["failed", "failed", "failed"]));
     for line in &found[..3] {

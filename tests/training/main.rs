@@ -1,9 +1,11 @@
 //! Training on every backend, and the program as a user runs it.
 
 mod anywhere;
+mod bench;
 mod binary;
 mod cases;
 mod cli_models;
+mod cli_values;
 #[path = "../common/mod.rs"]
 mod common;
 mod fused;

@@ -147,3 +147,20 @@ fn a_checkpoint_that_is_not_the_runs_is_refused_before_it_changes_anything() {
     trainer.restore(&good).unwrap();
     assert_eq!(captured(&mut trainer), good);
 }
+
+#[test]
+fn a_run_that_stopped_early_trains_nothing_more() {
+    let job = job(&[("patience = 3 }", "patience = 1, min_delta = 9.0 }"), ("epochs = 4", "epochs = 9")]);
+    let (backend, members) = (CpuBackend::new(), [Member::of(&job.recipe)]);
+    let mut trainer = Trainer::new(&backend, job.spec(&members)).unwrap();
+    trainer.set_parameters(0, &job.model.initialise(3)).unwrap();
+    assert_eq!(trainer.train(&mut Stories::new(1)).unwrap(), Stop::Early);
+    let end = captured(&mut trainer);
+    assert_eq!(end.progress.epoch, 2);
+    let mut again = Trainer::new(&backend, job.spec(&members)).unwrap();
+    again.restore(&end).unwrap();
+    let mut stories = Stories::new(1);
+    assert_eq!(again.train(&mut stories).unwrap(), Stop::Early);
+    assert_eq!((captured(&mut again), stories.0[0].epochs.len()), (end, 0));
+    assert_eq!(again.finish().unwrap(), trainer.finish().unwrap());
+}

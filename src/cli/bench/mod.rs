@@ -5,16 +5,22 @@ mod workload;
 
 use super::{CliError, Context, FusionArgs, TuneArgs};
 use crate::backend::timing::Effort;
-use crate::kernel::REGISTRY;
+use crate::kernel::{Kernel, REGISTRY};
+use crate::recipe::{RecipeError, RecipeText};
 use clap::Args;
+use workload::{WORKLOADS, Workload};
 
-/// Times the named workloads (bundled recipes) or kernels
+/// Takes longer than all the others together.
+const BY_NAME_ALONE: &str = "wide-mlp-4096";
+
+/// Times the training steps of recipes, or kernels
 ///
 /// Needs no data files: it trains on random data of the right shape. Every figure is the median of several repetitions
 /// after a warm-up.
 #[derive(Debug, Clone, Default, Args)]
+#[command(after_help = names())]
 pub struct BenchArgs {
-    /// Workloads or kernels [default: all workloads but wide-mlp-4096]
+    /// Workloads, recipe files, bundled recipes or kernels [default: all workloads but wide-mlp-4096]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Seconds of each repetition
@@ -41,31 +47,62 @@ impl BenchArgs {
     }
 }
 
+/// What the help says of the names.
+fn names() -> String {
+    let kernels: Vec<&str> = REGISTRY.iter().map(|kernel| kernel.name).collect();
+    format!(
+        "Workloads: {}.\n\nAny other recipe is timed on 10,000 examples, or as many as its data.examples says.\n\nKernels: {}.",
+        workload::names(),
+        kernels.join(", ")
+    )
+}
+
+/// What a name stands for.
+enum Timed {
+    Kernel(&'static Kernel),
+    Workload(Box<Workload>),
+}
+
+impl Timed {
+    fn find(name: &str, args: &BenchArgs) -> Result<Timed, CliError> {
+        if let Some(kernel) = REGISTRY.iter().find(|kernel| kernel.name == name) {
+            return Ok(Timed::Kernel(kernel));
+        }
+        match RecipeText::find(name) {
+            Ok(text) => Ok(Timed::Workload(Box::new(Workload::new(name, &text, args.precision.as_deref())?))),
+            Err(RecipeError::NoSuchRecipe { suggestion, .. }) => {
+                let meant = suggestion.map_or(String::new(), |name| format!(" (did you mean \"{name}\"?)"));
+                Err(CliError::Usage(format!(
+                    "{name} is no recipe and no kernel{meant}; the workloads are {}; any recipe file will do, and \
+                     `gputrain bench --help` lists the kernels",
+                    workload::names()
+                )))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
 pub fn run(args: &BenchArgs, context: &Context) -> Result<(), CliError> {
-    let backend = context.open_backend()?;
     let named: Vec<&str> = match args.names.is_empty() {
-        true => workload::WORKLOADS.iter().map(|(name, _)| *name).filter(|n| *n != "wide-mlp-4096").collect(),
+        true => WORKLOADS.iter().map(|(name, _)| *name).filter(|name| *name != BY_NAME_ALONE).collect(),
         false => args.names.iter().map(String::as_str).collect(),
     };
+    // All of them first: a wrong one is not worth waiting for.
+    let timed = named.iter().map(|name| Timed::find(name, args)).collect::<Result<Vec<Timed>, _>>()?;
+    let backend = context.open_backend()?;
     context.say(format!("{} ({})", backend.info().device, backend.info().backend));
     let mut peak = None;
-    for name in &named {
-        if let Some(kernel) = REGISTRY.iter().find(|k| k.name == *name) {
-            kernels::time(kernel, &*backend, args, context)?;
-        } else if let Some((workload, samples)) = workload::WORKLOADS.iter().find(|(w, _)| w == name) {
-            let peak = match peak {
-                Some(peak) => peak,
-                None => *peak.insert(kernels::measure_peak(&*backend, context)?),
-            };
-            workload::time(workload, *samples, peak, &*backend, args, context)?;
-        } else {
-            let workloads: Vec<&str> = workload::WORKLOADS.iter().map(|(name, _)| *name).collect();
-            let kernels: Vec<&str> = REGISTRY.iter().map(|k| k.name).collect();
-            return Err(CliError::Usage(format!(
-                "{name} is no workload ({}) and no kernel ({})",
-                workloads.join(", "),
-                kernels.join(", ")
-            )));
+    for timed in &timed {
+        match timed {
+            Timed::Kernel(kernel) => kernels::time(kernel, &*backend, args, context)?,
+            Timed::Workload(workload) => {
+                let peak = match peak {
+                    Some(peak) => peak,
+                    None => *peak.insert(kernels::measure_peak(&*backend, context)?),
+                };
+                workload.time(peak, &*backend, args, context)?;
+            }
         }
     }
     context.emit(&serde_json::json!({ "benchmarks": named.len(), "peak_tflops": peak }));

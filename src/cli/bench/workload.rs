@@ -1,4 +1,4 @@
-//! Times training steps of bundled recipes on random data.
+//! Times training steps of recipes on random data.
 
 use super::BenchArgs;
 use crate::backend::timing::{repeat, spread};
@@ -8,9 +8,9 @@ use crate::cli::train::say_streamed;
 use crate::cli::{CliError, Context};
 use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
 use crate::kernel::hash;
-use crate::model::Model;
+use crate::model::{Model, ModelError, Shape};
 use crate::plan::Dispatch;
-use crate::recipe::{Loss, Recipe};
+use crate::recipe::{Batch, Loss, Recipe, RecipeText, ScheduleKind};
 use crate::train::{Member, Trainer, TrainerSpec};
 use serde::Serialize;
 
@@ -27,10 +27,22 @@ pub(super) const WORKLOADS: [(&str, usize); 9] = [
     ("wide-mlp-4096", 40_960),
 ];
 
+/// Examples that an epoch of any other recipe goes through, unless its data.examples says how many, and the most bytes
+/// that they take where one batch does not need more.
+const EXAMPLES: usize = 10_000;
+const MOST_BYTES: usize = 256 << 20;
+
+/// The workloads' names, for people.
+pub(super) fn names() -> String {
+    WORKLOADS.map(|(name, _)| name).join(", ")
+}
+
 /// One line of `--json`.
 #[derive(Debug, Serialize)]
 struct WorkloadTime {
     workload: String,
+    /// What an epoch goes through.
+    examples: usize,
     backend: String,
     device: String,
     precision: String,
@@ -46,69 +58,102 @@ struct WorkloadTime {
     host_buffers_created_in_loop: u64,
 }
 
-/// Times the steps of one workload.
-pub(super) fn time(
-    name: &str,
-    samples: usize,
-    peak: f64,
-    backend: &dyn Backend,
-    args: &BenchArgs,
-    context: &Context,
-) -> Result<(), CliError> {
-    let text = Recipe::builtin(name).ok_or_else(|| CliError::Failed(format!("there is no recipe {name}")))?;
-    let precision = args.precision.iter().map(|precision| ("precision".to_string(), precision.clone()));
-    let recipe = Recipe::parse(text, name, &precision.collect::<Vec<_>>())?;
-    let model = Model::build(&recipe.model, None)?;
-    let dataset = Dataset { train: random_examples(&model, samples), validation: None, test: None };
-    let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
-    let members = [Member::of(&recipe)];
-    let mut train = recipe.train.clone();
-    (train.early_stop, train.record) = (None, Vec::new());
-    let spec = TrainerSpec { model: &model, dataset: &dataset, scaling: &scaling, train: &train, members: &members };
-    let fusion = args.fusion.fusion();
-    args.tune.tune(backend, context, spec, fusion)?;
-    let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
-    trainer.set_parameters(0, &model.initialise(recipe.seed))?;
-    say_streamed(&trainer, context);
+/// A recipe whose steps are to be timed.
+pub(super) struct Workload {
+    /// As it was named.
+    name: String,
+    recipe: Recipe,
+    model: Model,
+}
 
-    let (steps, times) = repeat(args.effort(), |steps| trainer.time_steps(steps))?;
-    let before = trainer.host_counters();
-    trainer.time_steps(steps)?;
-    let after = trainer.host_counters();
-    let program = trainer.step_program();
-    let flops: f64 = program.dispatches.iter().map(|d| f64::from(d.grid[2]) * (d.kernel.cost)(&d.params).flops).sum();
-    let dispatches = program.dispatches.len();
-    let [fastest, median, slowest] = spread(&times);
-    let encoded = (after.dispatches - before.dispatches).max(1) as f64;
-    let time = WorkloadTime {
-        workload: name.into(),
-        backend: backend.info().backend.clone(),
-        device: backend.info().device.clone(),
-        precision: recipe.precision.to_string(),
-        us_per_step: median * 1e6,
-        us_per_step_spread: [fastest * 1e6, slowest * 1e6],
-        steps_per_second: 1.0 / median,
-        seconds_per_epoch: median * trainer.steps_per_epoch() as f64,
-        tflops: flops / median / 1e12,
-        percent_of_peak: 100.0 * flops / median / 1e12 / peak,
-        dispatches_per_step: dispatches,
-        host_encode_us_per_dispatch: (after.encode_nanoseconds - before.encode_nanoseconds) as f64 / 1e3 / encoded,
-        host_bytes_written_in_loop: after.bytes_written - before.bytes_written,
-        host_buffers_created_in_loop: after.buffers_created - before.buffers_created,
-    };
-    context.say(format!(
-        "{name:22} {:10.1} us/step ({:.1} to {:.1})  {:8.4} TFLOP/s ({:4.1} % of the measured peak)  {dispatches} dispatches",
-        time.us_per_step,
-        time.us_per_step_spread[0],
-        time.us_per_step_spread[1],
-        time.tflops,
-        time.percent_of_peak
-    ));
-    context.emit(&time);
-    if args.profile {
-        profile(name, &mut trainer, context)?;
+impl Workload {
+    /// A recipe, in another precision if one is given. Without data that could tell the network's input, the recipe must;
+    /// but the generated digits are known.
+    pub fn new(name: &str, text: &RecipeText, precision: Option<&str>) -> Result<Workload, CliError> {
+        let precision = precision.map(|precision| ("precision".to_string(), precision.to_string()));
+        let recipe = text.parse(&Vec::from_iter(precision))?;
+        let input = recipe.data.train.is_none().then_some(Shape::Features(28 * 28));
+        let model = Model::build(&recipe.model, input).map_err(|problem| match problem {
+            ModelError::NoInput => CliError::Usage(format!(
+                "{name}: model.input is not given, and bench reads no data files that could tell it; write it into the \
+                 recipe as [features] or [height, width, channels], such as input = [28, 28, 1]"
+            )),
+            problem => CliError::Usage(format!("{name}: {problem}")),
+        })?;
+        Ok(Workload { name: name.into(), recipe, model })
     }
-    Ok(())
+
+    /// Examples that an epoch goes through.
+    fn examples(&self) -> usize {
+        let known = WORKLOADS.iter().find(|(name, _)| *name == self.name).map(|(_, examples)| *examples);
+        let batch = match self.recipe.train.batch {
+            Batch::Size(size) => size,
+            Batch::Full => 1,
+        };
+        let few = (MOST_BYTES / self.model.input.len()).min(EXAMPLES).max(batch);
+        known.or(self.recipe.data.examples).unwrap_or(few)
+    }
+
+    /// Times its steps.
+    pub fn time(&self, peak: f64, backend: &dyn Backend, args: &BenchArgs, context: &Context) -> Result<(), CliError> {
+        let (Workload { name, recipe, model }, examples) = (self, self.examples());
+        let dataset = Dataset { train: random_examples(model, examples), validation: None, test: None };
+        let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
+        let mut members = [Member::of(recipe)];
+        let mut train = recipe.train.clone();
+        // What watches and records has no part in a step, and may ask for examples that are held out.
+        (train.early_stop, train.record) = (None, Vec::new());
+        if matches!(recipe.schedule.kind, ScheduleKind::Plateau { .. }) {
+            members[0].schedule.kind = ScheduleKind::Constant;
+        }
+        let spec = TrainerSpec { model, dataset: &dataset, scaling: &scaling, train: &train, members: &members };
+        let fusion = args.fusion.fusion();
+        args.tune.tune(backend, context, spec, fusion)?;
+        let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
+        trainer.set_parameters(0, &model.initialise(recipe.seed))?;
+        say_streamed(&trainer, context);
+
+        let (steps, times) = repeat(args.effort(), |steps| trainer.time_steps(steps))?;
+        let before = trainer.host_counters();
+        trainer.time_steps(steps)?;
+        let after = trainer.host_counters();
+        let program = trainer.step_program();
+        let flops: f64 =
+            program.dispatches.iter().map(|d| f64::from(d.grid[2]) * (d.kernel.cost)(&d.params).flops).sum();
+        let dispatches = program.dispatches.len();
+        let [fastest, median, slowest] = spread(&times);
+        let encoded = (after.dispatches - before.dispatches).max(1) as f64;
+        let time = WorkloadTime {
+            workload: name.clone(),
+            examples,
+            backend: backend.info().backend.clone(),
+            device: backend.info().device.clone(),
+            precision: recipe.precision.to_string(),
+            us_per_step: median * 1e6,
+            us_per_step_spread: [fastest * 1e6, slowest * 1e6],
+            steps_per_second: 1.0 / median,
+            seconds_per_epoch: median * trainer.steps_per_epoch() as f64,
+            tflops: flops / median / 1e12,
+            percent_of_peak: 100.0 * flops / median / 1e12 / peak,
+            dispatches_per_step: dispatches,
+            host_encode_us_per_dispatch: (after.encode_nanoseconds - before.encode_nanoseconds) as f64 / 1e3 / encoded,
+            host_bytes_written_in_loop: after.bytes_written - before.bytes_written,
+            host_buffers_created_in_loop: after.buffers_created - before.buffers_created,
+        };
+        context.say(format!(
+            "{name:22} {:10.1} us/step ({:.1} to {:.1})  {:8.4} TFLOP/s ({:4.1} % of the measured peak)  {dispatches} dispatches",
+            time.us_per_step,
+            time.us_per_step_spread[0],
+            time.us_per_step_spread[1],
+            time.tflops,
+            time.percent_of_peak
+        ));
+        context.emit(&time);
+        if args.profile {
+            profile(name, &mut trainer, context)?;
+        }
+        Ok(())
+    }
 }
 
 /// One launch of a step, as `--profile --json` tells of it.

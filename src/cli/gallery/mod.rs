@@ -8,15 +8,19 @@ mod study;
 
 use super::table::table;
 use super::{CliError, Context};
-use crate::file::write_whole;
+use crate::file::{FileError, write_whole};
 use clap::Args;
 use figures::Shown;
 use list::{Experiment, List};
-use serde::Serialize;
 use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use study::{Status, Studio, summary_file};
+
+/// What is there so far, in the gallery's folder.
+const SUMMARY: &str = "gallery.json";
 
 /// Does every experiment of the gallery into one folder, and writes its index.html
 ///
@@ -81,6 +85,7 @@ pub fn run(args: &GalleryArgs, context: &Context) -> Result<(), CliError> {
     let chosen = list.chosen(&args.only)?;
     let folder = if args.reduced { "runs/gallery-reduced" } else { "runs/gallery" };
     let out = args.out.clone().unwrap_or_else(|| folder.into());
+    refuse_mixing(&out, args.reduced)?;
     let backend = context.open_backend()?;
     let studio = Studio { backend: &*backend, out: &out, args, context };
     let begun = Instant::now();
@@ -110,6 +115,34 @@ pub fn run(args: &GalleryArgs, context: &Context) -> Result<(), CliError> {
         _ => Err(CliError::Failed(format!(
             "{} experiments failed, {} lack their data; the same command does what is missing",
             summary.failed, summary.missing
+        ))),
+    }
+}
+
+/// Refuses to go on with a gallery that is reduced where this one is not, or the other way round: the page would mark what
+/// is there already by what is asked for now.
+fn refuse_mixing(out: &Path, reduced: bool) -> Result<(), CliError> {
+    #[derive(Deserialize)]
+    struct Found {
+        reduced: bool,
+    }
+    let file = out.join(SUMMARY);
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(FileError::at(&file)(error).into()),
+    };
+    let (at, words) = (out.display(), |reduced| if reduced { "reduced" } else { "whole" });
+    match serde_json::from_str::<Found>(&text) {
+        Ok(found) if found.reduced == reduced => Ok(()),
+        Ok(found) => Err(CliError::Usage(format!(
+            "{at} holds a {} gallery, which does not mix with a {} one; choose another --out, or remove the folder",
+            words(found.reduced),
+            words(reduced)
+        ))),
+        Err(problem) => Err(CliError::Usage(format!(
+            "{}: not the summary of a gallery ({problem}); remove the file, or choose another --out",
+            file.display()
         ))),
     }
 }
@@ -154,7 +187,7 @@ fn write(studio: &Studio, list: &List, outcomes: &[(&Experiment, Outcome)], begu
     index::page(list, outcomes, studio.args.reduced, studio.out, &subtitle).save(&studio.out.join("index.html"))?;
     let text = serde_json::to_string_pretty(&summary(studio, outcomes, begun));
     let text = text.map_err(|error| CliError::Failed(error.to_string()))?;
-    Ok(write_whole(&studio.out.join("gallery.json"), text.as_bytes())?)
+    Ok(write_whole(&studio.out.join(SUMMARY), text.as_bytes())?)
 }
 
 fn summary<'a>(studio: &Studio<'a>, outcomes: &'a [(&Experiment, Outcome)], begun: Instant) -> Summary<'a> {
