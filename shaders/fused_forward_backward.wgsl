@@ -3,7 +3,7 @@
 // A workgroup gathers its rows from the data set, takes them through all layers and the gradients back, and leaves in
 // `trace` (lib/dense_layers.wgsl) what the weights' update needs. data, labels, subtract and divide are those of gather and
 // softmax_cross_entropy; counters (models, COUNTERS), scalars (models, SCALARS), parameters of model z at
-// z * parameter_stride, trace of model z at z * trace_stride. Grid: x over blocks of rows, z over models.
+// z * parameter_stride, trace of model z at z * trace_stride. Grid: linear over blocks of rows, z over models.
 //
 // All that matters here is latency. So loads that do not depend on each other come before what uses the first of them, and
 // every thread has a part in every product: its depth is split over as many lanes as there are threads for an output.
@@ -41,6 +41,7 @@ const OUTPUT_ACTIVATION = 0u;
 // include: batch.wgsl
 // include: dense_layers.wgsl
 // include: examples.wgsl
+// include: grid.wgsl
 // include: reduce.wgsl
 // include: softmax_loss.wgsl
 
@@ -410,7 +411,12 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     model = group.z;
-    first_row = group.x * BLOCK;
+    let block = linear_group(group, groups);
+    first_row = block * BLOCK;
+    // Behind the last block.
+    if first_row >= params.rows {
+        return;
+    }
     real_rows = batch_rows(params.rows, params.examples, counters[model * COUNTERS + BATCH]);
     gather_block(thread);
     for (var number = 1u; number <= LAYERS; number++) {
@@ -421,9 +427,9 @@ fn main(
         backward(layer(number), layer(number - 1u), thread);
     }
     if SQUARES == 1u {
-        squares(group.x, groups.x, thread);
+        squares(block, pieces(params.rows, BLOCK), thread);
     }
-    if group.x == 0u && thread < SCALARS {
+    if block == 0u && thread < SCALARS {
         trace[scalar_trace(model) + thread] = scalars[model * SCALARS + thread];
     }
 }

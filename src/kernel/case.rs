@@ -1,6 +1,6 @@
 //! A verification case: one dispatch with the contents of its bindings.
 
-use super::Element;
+use super::{Element, grid_of_lines};
 use crate::plan::{BufferId, Dispatch, Slice};
 
 /// What a binding holds before the dispatch.
@@ -68,6 +68,16 @@ pub struct Case {
 }
 
 impl Case {
+    /// The same launch in lines of two workgroups; `None` where it has no more than one line of them.
+    pub(super) fn folded(&self) -> Option<Case> {
+        let [columns, rows, models] = self.dispatch.grid;
+        let groups = (columns * rows) as usize;
+        let mut folded = self.clone();
+        folded.dispatch.grid = grid_of_lines(groups, 2, models);
+        folded.name.push_str(", in lines of two workgroups");
+        (groups > 2).then_some(folded)
+    }
+
     /// Slices for contents: binding i is the whole of buffer i.
     pub fn slices(contents: &[Contents]) -> Vec<Slice> {
         let whole = |(i, c): (usize, &Contents)| Slice { buffer: BufferId(i), offset: 0, len: c.len() };

@@ -4,7 +4,7 @@
 use super::dense_layers::{self, BLOCK, DenseLayers, put};
 use super::{
     Args, Case, Contents, Cost, Kernel, Needs, Operand, Real, activation_backward, dense_backward_input, dense_forward,
-    gather, params, read, read_u32, softmax_cross_entropy, state, write,
+    gather, linear_grid, params, read, read_u32, softmax_cross_entropy, state, write,
 };
 use crate::plan::{Dispatch, Slice};
 
@@ -121,7 +121,7 @@ pub fn dispatch(
         constants,
         params: shape.words(),
         slices: vec![o.data, o.labels, o.subtract, o.divide, o.counters, o.scalars, o.parameters, o.trace],
-        grid: [(shape.rows as usize).div_ceil(BLOCK) as u32, 1, models as u32],
+        grid: linear_grid((shape.rows as usize).div_ceil(BLOCK), models as u32),
     }
 }
 
