@@ -3,8 +3,9 @@
 //
 // output_gradient (models, rows, outputs), input (models, rows, inputs), gradient: the layer's part of the gradients, the
 // parameters of model z starting at z * parameter_stride. Split s sums only the rows from s * split_rows on, into what
-// starts split_stride * s further on; sum_partials.wgsl then adds the splits. Grid: linear over the tiles
-// (see rastered) of all splits, those of a split below those of the one before; z over models. The including shader includes a way to multiply tiles.
+// starts split_stride * s further on; sum_partials.wgsl then adds the splits. Grid: linear over the tiles (see rastered) of
+// all splits, those of a split below those of the one before; z over models. The including shader includes a way to multiply
+// tiles.
 struct Params {
     rows: u32,
     inputs: u32,

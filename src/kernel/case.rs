@@ -1,6 +1,6 @@
 //! A verification case: one dispatch with the contents of its bindings.
 
-use super::{Element, grid_of_lines};
+use super::Element;
 use crate::plan::{BufferId, Dispatch, Slice};
 
 /// What a binding holds before the dispatch.
@@ -68,12 +68,12 @@ pub struct Case {
 }
 
 impl Case {
-    /// The same launch in lines of two workgroups; `None` where it has no more than one line of them.
+    /// The same launch in lines of two workgroups, the last of them past the end; `None` where it has no more than one line.
     pub(super) fn folded(&self) -> Option<Case> {
         let [columns, rows, models] = self.dispatch.grid;
-        let groups = (columns * rows) as usize;
+        let groups = columns * rows;
         let mut folded = self.clone();
-        folded.dispatch.grid = grid_of_lines(groups, 2, models);
+        folded.dispatch.grid = [2, groups.div_ceil(2) + 1, models];
         folded.name.push_str(", in lines of two workgroups");
         (groups > 2).then_some(folded)
     }

@@ -191,7 +191,7 @@ pub struct Kernel {
 
 impl Kernel {
     /// What `verify` runs: the cases, and those of several workgroups once more in lines of two, as a launch of more than
-    /// 65,535 is in several lines.
+    /// 65,535 comes in several lines (see [`linear_grid`]).
     pub fn all_cases(&self) -> Vec<Case> {
         let mut cases = (self.cases)();
         if self.counts_workgroups() {
@@ -242,12 +242,8 @@ pub(crate) use params;
 /// 65,535 that every device takes along a side. Shaders recover a workgroup's number with `linear_group` of `lib/grid.wgsl`;
 /// the last line may run over, so they guard.
 pub fn linear_grid(groups: usize, models: u32) -> [u32; 3] {
-    grid_of_lines(groups, 65_535, models)
-}
-
-/// The same with lines of at most `longest` workgroups.
-fn grid_of_lines(groups: usize, longest: usize, models: u32) -> [u32; 3] {
-    let lines = groups.div_ceil(longest).max(1);
+    const SIDE: usize = 65_535;
+    let lines = groups.div_ceil(SIDE).max(1);
     [groups.div_ceil(lines).max(1) as u32, lines as u32, models]
 }
 
