@@ -54,7 +54,7 @@ fn images_of_224_pixels_in_batches_of_256_are_planned() {
     }
     let error = in_lines(&job, Fusion::Auto, Limits { binding_bytes: 128 << 20, ..roomy() }).unwrap_err();
     let message = error.to_string();
-    assert!(matches!(error, PlanError::TooLarge { needed: 822_083_584, limit: 134_217_728, .. }), "{message}");
+    assert!(matches!(error, PlanError::TooLarge { needed: 154_140_672, limit: 134_217_728, .. }), "{message}");
     assert!(message.contains("use a smaller batch") && message.contains("--backend cpu"), "{message}");
 }
 
