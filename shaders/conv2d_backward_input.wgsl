@@ -8,7 +8,7 @@
 // output_gradient (models, batch, filters, output_height, output_width) at this layer's pre-activation, weight (filters,
 // channels, kernel_height, kernel_width), saved and input_gradient (models, batch, channels, height, width): what the
 // layer before saved, and the gradient at its pre-activation. ACTIVATION is the layer before's. The parameters of model z
-// start at z * parameter_stride. Grid: x over columns of tiles, y over rows of tiles, z over models.
+// start at z * parameter_stride. Grid: linear over tiles, row by row, z over models.
 // include: conv2d_shape.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -58,13 +58,18 @@ fn b_at(k: u32, pixel: u32) -> f32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     model = group.z;
-    let first_row = group.y * TILE_M;
-    let first_column = group.x * TILE_N;
+    let area = params.height * params.width;
+    let tile = row_by_row(linear_group(group, groups), pieces(params.batch * area, TILE_N));
+    let first_row = tile.y * TILE_M;
+    let first_column = tile.x * TILE_N;
     multiply_tile(first_row, first_column, params.filters * params.kernel_height * params.kernel_width, thread);
 
-    let area = params.height * params.width;
     // unroll
     for (var j = 0u; j < THREAD_N; j++) {
         let pixel = first_column + thread % THREADS_N + j * THREADS_N;

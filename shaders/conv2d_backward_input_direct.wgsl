@@ -8,7 +8,8 @@
 // output_gradient (models, batch, filters, output_height, output_width) at this layer's pre-activation, weight (filters,
 // channels, kernel_height, kernel_width), saved and input_gradient (models, batch, channels, height, width): what the
 // layer before saved, and the gradient at its pre-activation. ACTIVATION is the layer before's. The parameters of model z
-// start at z * parameter_stride. Grid: x over groups of pixels, y over blocks of channels, z over models.
+// start at z * parameter_stride. Grid: linear over groups of pixels for each
+// block of channels, z over models.
 // include: conv2d_shape.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -24,6 +25,7 @@ const PIXELS = 2u;
 
 // include: activation.wgsl
 // include: direct_weights.wgsl
+// include: grid.wgsl
 
 var<private> model: u32;
 var<private> sums: array<vec4<f32>, PIXELS * VECTORS>;
@@ -71,10 +73,16 @@ fn gradient_at(p: u32, filter_: u32, i: u32, j: u32) -> f32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     model = group.z;
-    let first_pixel = group.x * THREADS * PIXELS + thread;
-    let first_column = group.y * COLUMNS;
+    let pixels = params.batch * params.height * params.width;
+    let place = row_by_row(linear_group(group, groups), pieces(pixels, THREADS * PIXELS));
+    let first_pixel = place.x * THREADS * PIXELS + thread;
+    let first_column = place.y * COLUMNS;
     let taps = params.filters * params.kernel_height * params.kernel_width;
     locate(first_pixel);
     for (var i = 0u; i < PIXELS * VECTORS; i++) {

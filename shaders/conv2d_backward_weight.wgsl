@@ -9,8 +9,8 @@
 //
 // input (models, batch, channels, height, width), output_gradient (models, batch, filters, output_height, output_width) at the
 // pre-activation; sums: the weight's at z * parameter_stride + s * split_stride, (filters, channels, kernel_height,
-// kernel_width), the bias's bias_offset further on. Grid: x over groups of taps, y over blocks of filters, then splits,
-// z over models.
+// kernel_width), the bias's bias_offset further on. Grid: linear over groups of taps for each block of
+// filters of each split, z over models.
 struct Params {
     batch: u32,
     channels: u32,
@@ -47,6 +47,8 @@ const THREADS = 64u;
 const VECTORS = COLUMNS / 4u;
 const PIXELS = 64u;
 
+// include: grid.wgsl
+
 var<workgroup> staged: array<vec4<f32>, PIXELS * VECTORS>;
 var<private> totals: array<vec4<f32>, VECTORS>;
 
@@ -73,20 +75,30 @@ fn stage_gradients(image: u32, first_pixel: u32, end: u32, first_column: u32, th
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     let model = group.z;
-    let blocks = (params.filters + COLUMNS - 1u) / COLUMNS;
-    let first_column = (group.y % blocks) * COLUMNS;
-    let split = group.y / blocks;
-    let bands = (params.output_height + params.split_rows - 1u) / params.split_rows;
+    let kernel_area = params.kernel_height * params.kernel_width;
+    let taps = params.channels * kernel_area;
+    // The bias is one tap more.
+    let place = row_by_row(linear_group(group, groups), taps / THREADS + 1u);
+    let blocks = pieces(params.filters, COLUMNS);
+    let first_column = (place.y % blocks) * COLUMNS;
+    let split = place.y / blocks;
+    let bands = pieces(params.output_height, params.split_rows);
     let first_image = (split / bands) * params.split_images;
+    // Behind the last split there is nothing to sum, and no place for the sum.
+    if first_image >= params.batch {
+        return;
+    }
     let last_image = min(first_image + params.split_images, params.batch);
     let first_row = (split % bands) * params.split_rows;
     let last_row = min(first_row + params.split_rows, params.output_height);
 
-    let kernel_area = params.kernel_height * params.kernel_width;
-    let taps = params.channels * kernel_area;
-    let tap = group.x * THREADS + thread;
+    let tap = place.x * THREADS + thread;
     let real = tap < taps;
     // Threads without a tap read where tap 0 does.
     let own = select(0u, tap, real);

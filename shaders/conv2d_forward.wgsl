@@ -6,7 +6,7 @@
 //
 // input (models, batch, channels, height, width), weight (filters, channels, kernel_height, kernel_width), bias (filters),
 // output (models, batch, filters, output_height, output_width); the parameters of model z start at z * parameter_stride,
-// its input at z * input_stride. Grid: x over columns of tiles, y over rows of tiles, z over models.
+// its input at z * input_stride. Grid: linear over tiles, row by row, z over models.
 // include: conv2d_shape.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -52,14 +52,19 @@ fn b_at(k: u32, pixel: u32) -> f32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     model = group.z;
-    let first_row = group.y * TILE_M;
-    let first_column = group.x * TILE_N;
+    let area = params.output_height * params.output_width;
+    let tile = row_by_row(linear_group(group, groups), pieces(params.batch * area, TILE_N));
+    let first_row = tile.y * TILE_M;
+    let first_column = tile.x * TILE_N;
     let taps = params.channels * params.kernel_height * params.kernel_width;
     multiply_tile(first_row, first_column, taps, thread);
 
-    let area = params.output_height * params.output_width;
     // unroll
     for (var j = 0u; j < THREAD_N; j++) {
         let pixel = first_column + thread % THREADS_N + j * THREADS_N;

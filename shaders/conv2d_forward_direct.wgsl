@@ -6,7 +6,8 @@
 //
 // input (models, batch, channels, height, width), weight (filters, channels, kernel_height, kernel_width), bias (filters),
 // output (models, batch, filters, output_height, output_width); the parameters of model z start at z * parameter_stride,
-// its input at z * input_stride. Grid: x over groups of pixels, y over blocks of filters, z over models.
+// its input at z * input_stride. Grid: linear over groups of pixels for each
+// block of filters, z over models.
 // include: conv2d_shape.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -23,6 +24,7 @@ const PIXELS = 2u;
 
 // include: activation.wgsl
 // include: direct_weights.wgsl
+// include: grid.wgsl
 
 var<private> model: u32;
 var<private> sums: array<vec4<f32>, PIXELS * VECTORS>;
@@ -63,11 +65,14 @@ fn input_at(p: u32, channel: u32, i: u32, j: u32) -> f32 {
 @compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
     model = group.z;
-    let first_pixel = group.x * THREADS * PIXELS + thread;
-    let first_column = group.y * COLUMNS;
+    let pixels = params.batch * params.output_height * params.output_width;
+    let place = row_by_row(linear_group(group, groups), pieces(pixels, THREADS * PIXELS));
+    let first_pixel = place.x * THREADS * PIXELS + thread;
+    let first_column = place.y * COLUMNS;
     let taps = params.channels * params.kernel_height * params.kernel_width;
     locate(first_pixel);
     for (var i = 0u; i < PIXELS * VECTORS; i++) {

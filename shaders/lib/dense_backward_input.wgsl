@@ -2,7 +2,7 @@
 //
 // The derivative is that of the layer before, whose output `saved` is; the result is thus the gradient at that layer's
 // pre-activation. output_gradient (models, rows, outputs), weight (outputs, inputs), saved and input_gradient (models,
-// rows, inputs). Grid (see rastered): x over columns of tiles, y over rows of tiles, z over models.
+// rows, inputs). Grid: linear over tiles (see rastered), z over models.
 struct Params {
     rows: u32,
     inputs: u32,
@@ -54,6 +54,7 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     model = group.z;
-    let tile = rastered(group, groups);
+    let tiles = vec2(pieces(params.inputs, TILE_N), pieces(params.rows, TILE_M));
+    let tile = rastered(linear_group(group, groups), tiles);
     compute_tile(tile.y * TILE_M, tile.x * TILE_N, params.outputs, thread);
 }

@@ -3,8 +3,9 @@
 //
 // output_gradient (models, rows, outputs), input (models, rows, inputs), gradient: the layer's part of the gradients, the
 // parameters of model z starting at z * parameter_stride. Split s sums only the rows from s * split_rows on, into what
-// starts split_stride * s further on; sum_partials.wgsl then adds the splits. Grid (see rastered): x over columns of tiles,
-// y over rows of tiles, then splits, z over models. The including shader includes a way to multiply tiles.
+// starts split_stride * s further on; sum_partials.wgsl then adds the splits. Grid: linear over the tiles (see rastered) of
+// all splits, those of a split below those of the one before; z over models. The including shader includes a way to multiply
+// tiles.
 struct Params {
     rows: u32,
     inputs: u32,
@@ -57,10 +58,16 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     model = group.z;
-    let tile = rastered(group, groups);
-    let row_tiles = (params.outputs + TILE_M - 1u) / TILE_M;
+    let row_tiles = pieces(params.outputs, TILE_M);
+    let splits = pieces(params.rows, params.split_rows);
+    let tiles = vec2(pieces(params.inputs, TILE_N), row_tiles * splits);
+    let tile = rastered(linear_group(group, groups), tiles);
     let split = tile.y / row_tiles;
-    split_first = split * params.split_rows;
+    split_first = min(split * params.split_rows, params.rows);
+    // Behind the last split there is nothing to sum, and no place for the sum.
+    if split_first == params.rows {
+        return;
+    }
     split_end = min(split_first + params.split_rows, params.rows);
     base = model * params.parameter_stride + split * params.split_stride;
     let first_row = (tile.y % row_tiles) * TILE_M;

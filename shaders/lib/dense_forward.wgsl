@@ -1,8 +1,7 @@
 // output[r, o] = activation(bias[o] + sum over i of input[r, i] * weight[o, i])
 //
 // input (models, rows, inputs), weight (outputs, inputs), bias (outputs), output (models, rows, outputs); the parameters
-// of model z start at z * parameter_stride. Grid (see rastered): x over columns of tiles, y over rows of tiles, z
-// over models.
+// of model z start at z * parameter_stride. Grid: linear over tiles (see rastered), z over models.
 struct Params {
     rows: u32,
     inputs: u32,
@@ -55,6 +54,7 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     model = group.z;
-    let tile = rastered(group, groups);
+    let tiles = vec2(pieces(params.outputs, TILE_N), pieces(params.rows, TILE_M));
+    let tile = rastered(linear_group(group, groups), tiles);
     compute_tile(tile.y * TILE_M, tile.x * TILE_N, params.inputs, thread);
 }

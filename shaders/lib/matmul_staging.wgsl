@@ -4,6 +4,7 @@
 // to each other in memory, or zeros outside their matrices. Tiles of A and B are staged through workgroup memory, the next
 // ones already on their way in registers. What multiplies them defines THREADS, the type Staged, and `place_a(part, m, k,
 // taken)` and `place_b(part, k, n, taken)`, which put elements into a part of the workgroup memory.
+// include: grid.wgsl
 const TILE_M = 32u;
 const TILE_N = 32u;
 const TILE_K = 16u;
@@ -75,12 +76,12 @@ fn stage_tiles(part: u32, thread: u32) {
     }
 }
 
-// The tile that a workgroup takes, as (column, row): workgroups that run at one time share a block of tiles eight rows
-// high, so that what they load is found in the cache more often than along a single long row.
-fn rastered(group: vec3<u32>, groups: vec3<u32>) -> vec2<u32> {
-    let linear = group.y * groups.x + group.x;
-    let band = linear / (8u * groups.x);
-    let height = min(groups.y - 8u * band, 8u);
-    let inside = linear - 8u * band * groups.x;
+// The tile with a number, as (column, row) among `tiles` columns and rows: workgroups that run at one time share a block of
+// tiles eight rows high, so that what they load is found in the cache more often than along a single long row. A number past
+// the end is a tile below the last row or right of the last column.
+fn rastered(number: u32, tiles: vec2<u32>) -> vec2<u32> {
+    let band = number / (8u * tiles.x);
+    let height = clamp(tiles.y - 8u * band, 1u, 8u);
+    let inside = number - 8u * band * tiles.x;
     return vec2(inside / height, 8u * band + inside % height);
 }

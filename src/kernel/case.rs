@@ -68,6 +68,16 @@ pub struct Case {
 }
 
 impl Case {
+    /// The same launch in lines of two workgroups, the last of them past the end; `None` where it has no more than one line.
+    pub(super) fn folded(&self) -> Option<Case> {
+        let [columns, rows, models] = self.dispatch.grid;
+        let groups = columns * rows;
+        let mut folded = self.clone();
+        folded.dispatch.grid = [2, groups.div_ceil(2) + 1, models];
+        folded.name.push_str(", in lines of two workgroups");
+        (groups > 2).then_some(folded)
+    }
+
     /// Slices for contents: binding i is the whole of buffer i.
     pub fn slices(contents: &[Contents]) -> Vec<Slice> {
         let whole = |(i, c): (usize, &Contents)| Slice { buffer: BufferId(i), offset: 0, len: c.len() };

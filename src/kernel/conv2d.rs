@@ -1,6 +1,6 @@
 //! What the convolution kernels share: the shape of a launch, and the choice of a variant.
 
-use super::{Cost, activation, matmul, params};
+use super::{Cost, activation, linear_grid, matmul, params};
 
 params! {
     /// Shape of one launch.
@@ -141,10 +141,10 @@ impl Variant {
     /// Grid for a result of `columns` x `pixels`.
     pub(super) fn grid(self, columns: usize, pixels: usize, models: usize) -> [u32; 3] {
         match self {
-            Variant::Matmul(tiles) => matmul::grid(tiles, columns, pixels, models),
+            Variant::Matmul(tiles) => matmul::grid(matmul::sides(tiles), [columns, pixels, 1], models),
             Variant::Direct { columns: block, pixels: per_thread } => {
                 let groups = pixels.div_ceil(DIRECT_THREADS * per_thread as usize);
-                [groups as u32, columns.div_ceil(block as usize) as u32, models as u32]
+                linear_grid(groups * columns.div_ceil(block as usize), models as u32)
             }
         }
     }

@@ -5,7 +5,9 @@
 //! The sums are long and few, so each is split over images and output rows; [`super::sum_partials`] adds the splits.
 
 use super::conv2d::{self, covered, shapes};
-use super::{Args, Case, Contents, Cost, Kernel, Needs, Real, conv2d_fast, params, read, sum_partials, write};
+use super::{
+    Args, Case, Contents, Cost, Kernel, Needs, Real, conv2d_fast, linear_grid, params, read, sum_partials, write,
+};
 use crate::plan::{Dispatch, Slice};
 
 params! {
@@ -98,7 +100,7 @@ impl Split {
 
     /// Number of splits.
     pub fn count(&self, batch: u32, output_height: u32) -> usize {
-        (batch.div_ceil(self.images) * output_height.div_ceil(self.rows)) as usize
+        batch.div_ceil(self.images) as usize * output_height.div_ceil(self.rows) as usize
     }
 }
 
@@ -164,7 +166,7 @@ pub fn dispatches(
     };
     let sum =
         sum_partials::Params { len, count, first: weights, second: bias_offset, output_stride: shape.parameter_stride };
-    let partial = conv2d::Params { parameter_stride: count * len, ..shape };
+    let partial = conv2d::Params { parameter_stride: (count as usize * len as usize) as u32, ..shape };
     let into_scratch = Operands { gradient: scratch, ..operands };
     vec![
         dispatch(label.into(), partial, [split.images, split.rows, len, weights], models, bias, into_scratch),
@@ -192,7 +194,7 @@ fn dispatch(
         constants: vec![("COLUMNS", columns), ("BIAS", bias.into()), ("PADDED", shape.padded().into())],
         params,
         slices: vec![operands.input, operands.output_gradient, operands.gradient],
-        grid: [taps as u32, (blocks * splits) as u32, models as u32],
+        grid: linear_grid(taps * blocks * splits, models as u32),
     }
 }
 

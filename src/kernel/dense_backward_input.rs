@@ -64,7 +64,7 @@ pub fn dispatch(
         constants,
         params: shape.words(),
         slices: vec![operands.output_gradient, operands.weight, operands.saved, operands.input_gradient],
-        grid: matmul::grid(tiles, shape.rows as usize, shape.inputs as usize, models),
+        grid: matmul::grid(matmul::sides(tiles), [shape.rows as usize, shape.inputs as usize, 1], models),
     }
 }
 

@@ -142,14 +142,13 @@ fn dispatch(label: String, layer: Layer, models: usize, tiles: matmul::Tiles, op
         split_rows: layer.split_rows as u32,
         split_stride: layer.sums_len() as u32,
     };
-    let [columns, rows, models] = matmul::grid(tiles, layer.outputs, layer.inputs, models);
     Dispatch {
         kernel: &KERNEL,
         label,
         constants,
         params: params.words(),
         slices: vec![operands.output_gradient, operands.input, operands.gradient],
-        grid: [columns, rows * layer.splits() as u32, models],
+        grid: matmul::grid(matmul::sides(tiles), [layer.outputs, layer.inputs, layer.splits()], models),
     }
 }
 
@@ -178,6 +177,11 @@ pub(super) fn variants(launch: &Dispatch) -> Vec<Dispatch> {
 }
 
 impl Params {
+    /// Number of splits.
+    pub(super) fn splits(&self) -> usize {
+        self.rows.div_ceil(self.split_rows) as usize
+    }
+
     /// Of every model and split: the model's number, its rows, and where its sums start.
     fn parts(&self, models: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>, usize)> {
         let (rows, split_rows) = (self.rows as usize, self.split_rows as usize);

@@ -68,7 +68,7 @@ pub fn dispatch(
         constants,
         params: shape.words(),
         slices: vec![operands.input, operands.weight, operands.bias.unwrap_or(operands.weight), operands.output],
-        grid: matmul::grid(tiles, shape.rows as usize, shape.outputs as usize, models),
+        grid: matmul::grid(matmul::sides(tiles), [shape.rows as usize, shape.outputs as usize, 1], models),
     }
 }
 

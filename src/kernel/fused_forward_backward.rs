@@ -4,7 +4,7 @@
 use super::dense_layers::{self, BLOCK, DenseLayers, put};
 use super::{
     Args, Case, Contents, Cost, Kernel, Needs, Operand, Real, activation_backward, dense_backward_input, dense_forward,
-    gather, params, read, read_u32, softmax_cross_entropy, state, write,
+    gather, linear_grid, params, read, read_u32, softmax_cross_entropy, state, write,
 };
 use crate::plan::{Dispatch, Slice};
 
@@ -121,7 +121,7 @@ pub fn dispatch(
         constants,
         params: shape.words(),
         slices: vec![o.data, o.labels, o.subtract, o.divide, o.counters, o.scalars, o.parameters, o.trace],
-        grid: [(shape.rows as usize).div_ceil(BLOCK) as u32, 1, models as u32],
+        grid: linear_grid((shape.rows as usize).div_ceil(BLOCK), models as u32),
     }
 }
 
@@ -270,7 +270,7 @@ fn cost(params: &[u32]) -> Cost {
 }
 
 /// Batches of cases: (rows, examples, number of the batch, models): full and partly empty ones, blocks that are not full.
-const CASE_BATCHES: [[u32; 4]; 5] = [[1, 1, 0, 1], [3, 11, 3, 1], [17, 67, 3, 2], [65, 131, 2, 1], [8, 1009, 5, 3]];
+const CASE_BATCHES: [[u32; 4]; 5] = [[1, 1, 0, 1], [3, 11, 3, 1], [17, 67, 3, 2], [65, 131, 2, 1], [12, 1009, 5, 3]];
 
 /// The values of the data, as the shader takes them after scaling: about ±1, or ±1000.
 fn case(index: usize, batch: usize, large: bool) -> Case {

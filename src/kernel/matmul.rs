@@ -1,6 +1,6 @@
 //! What the dense kernels share: the choice of tiles, and the shader constants of `shaders/lib/matmul_tile.wgsl`.
 
-use super::{Kernel, Needs};
+use super::{Kernel, Needs, linear_grid};
 use crate::plan::Dispatch;
 
 /// Tile sizes of one variant: (rows, columns, depth, rows per thread, columns per thread).
@@ -120,10 +120,14 @@ impl Workgroup {
 const PAD: u32 = 4;
 const UNIT_PAD: u32 = 8;
 
-/// Grid for an m x n result.
-pub fn grid(tiles: Tiles, m: usize, n: usize, models: usize) -> [u32; 3] {
-    let [rows, columns, ..] = tiles;
-    [n.div_ceil(columns as usize) as u32, m.div_ceil(rows as usize) as u32, models as u32]
+/// Grid for tiles of these sides over `splits` m x n results of each model.
+pub(super) fn grid([height, width]: [u32; 2], [m, n, splits]: [usize; 3], models: usize) -> [u32; 3] {
+    linear_grid(m.div_ceil(height as usize) * n.div_ceil(width as usize) * splits, models as u32)
+}
+
+/// Height and width of a tile.
+pub(super) fn sides([height, width, ..]: Tiles) -> [u32; 2] {
+    [height, width]
 }
 
 /// Awkward shapes for cases: (rows, inputs, outputs, models). The last three come in fours.

@@ -17,11 +17,8 @@ fn on_units(launch: &Dispatch, units: MatrixUnits, tile: UnitTile) -> Option<Dis
     let mut constants = units.constants(tile, width);
     let others: Vec<_> = launch.constants.iter().copied().filter(|(name, _)| !is_tiling(name)).collect();
     constants.extend(others);
-    let (m, n) = sides(launch);
-    let splits = launch.grid[1] / (m as u32).div_ceil(launch.constant("TILE_M", 1));
-    let [height, width] = units.sides(tile);
-    let (rows, columns) = ((m as u32).div_ceil(height), (n as u32).div_ceil(width));
-    Some(Dispatch { kernel, constants, grid: [columns, rows * splits, launch.grid[2]], ..launch.clone() })
+    let grid = matmul::grid(units.sides(tile), results(launch), launch.grid[2] as usize);
+    Some(Dispatch { kernel, constants, grid, ..launch.clone() })
 }
 
 /// A launch in f32 on the device's matrix units: on the largest tile that the device allows, that keeps it busy and that is
@@ -31,7 +28,7 @@ fn planned_on_units(launch: &Dispatch, limits: &Limits) -> Option<Dispatch> {
     let on_tile = |tile| Some((tile, on_units(launch, units, tile)?));
     let allowed = |(_, launch): &(UnitTile, Dispatch)| limits.allow(launch.kernel, &launch.constants);
     let mut tiles: Vec<_> = units.planned().filter_map(on_tile).filter(allowed).collect();
-    let (m, n) = sides(launch);
+    let [m, n, _] = results(launch);
     let models = launch.grid[2] as usize;
     let fits =
         |(tile, _): &(UnitTile, Dispatch)| matmul::fits(units.sides(*tile), m, n, models, limits.busy_workgroups);
@@ -64,13 +61,13 @@ fn of(kernel: &Kernel, needs: Needs) -> Option<&'static Kernel> {
     forms(kernel)?.into_iter().find(|form| form.needs == needs)
 }
 
-/// Rows and columns of a launch's result.
-fn sides(launch: &Dispatch) -> (usize, usize) {
+/// Rows and columns of a launch's results for a model, and how many there are.
+fn results(launch: &Dispatch) -> [usize; 3] {
     let [rows, inputs, outputs] = [0, 1, 2].map(|i| launch.params[i] as usize);
     match of(launch.kernel, Needs::Nothing).map_or(launch.kernel.name, |plain| plain.name) {
-        "dense_forward" => (rows, outputs),
-        "dense_backward_input" => (rows, inputs),
-        _ => (outputs, inputs),
+        "dense_forward" => [rows, outputs, 1],
+        "dense_backward_input" => [rows, inputs, 1],
+        _ => [outputs, inputs, launch.shape::<dense_backward_weight::Params>().splits()],
     }
 }
 

@@ -189,6 +189,24 @@ pub struct Kernel {
     pub cases: fn() -> Vec<Case>,
 }
 
+impl Kernel {
+    /// What `verify` runs: the cases, and those of several workgroups once more in lines of two, as a launch of more than
+    /// 65,535 comes in several lines (see [`linear_grid`]).
+    pub fn all_cases(&self) -> Vec<Case> {
+        let mut cases = (self.cases)();
+        if self.counts_workgroups() {
+            let folded: Vec<Case> = cases.iter().filter_map(Case::folded).collect();
+            cases.extend(folded);
+        }
+        cases
+    }
+
+    /// Whether the shader counts its workgroups through, in whatever lines they are launched. The others have few.
+    fn counts_workgroups(&self) -> bool {
+        shader_source(self, &[]).contains("fn linear_group(")
+    }
+}
+
 impl std::fmt::Debug for Kernel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
@@ -220,12 +238,13 @@ macro_rules! params {
 }
 pub(crate) use params;
 
-/// Grid for `groups` workgroups and `models` models: split over x and y so that no side passes the limit of 65,535.
-/// Shaders recover the number with `linear_group` of `lib/grid.wgsl`; the last row may run over, so they guard.
+/// Grid for `groups` workgroups of each of `models` models: a line of them, or several of one length where one would pass the
+/// 65,535 that every device takes along a side. Shaders recover a workgroup's number with `linear_group` of `lib/grid.wgsl`;
+/// the last line may run over, so they guard.
 pub fn linear_grid(groups: usize, models: u32) -> [u32; 3] {
     const SIDE: usize = 65_535;
-    let rows = groups.div_ceil(SIDE).max(1);
-    [groups.div_ceil(rows).max(1) as u32, rows as u32, models]
+    let lines = groups.div_ceil(SIDE).max(1);
+    [groups.div_ceil(lines).max(1) as u32, lines as u32, models]
 }
 
 /// Every kernel there is.

@@ -20,6 +20,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("fused_update.wgsl", include_str!("../../shaders/lib/fused_update.wgsl")),
     ("grid.wgsl", include_str!("../../shaders/lib/grid.wgsl")),
     ("hash.wgsl", include_str!("../../shaders/lib/hash.wgsl")),
+    ("lane_sums.wgsl", include_str!("../../shaders/lib/lane_sums.wgsl")),
     ("loss_scale.wgsl", include_str!("../../shaders/lib/loss_scale.wgsl")),
     ("math.wgsl", include_str!("../../shaders/lib/math.wgsl")),
     ("matmul_cooperative.wgsl", include_str!("../../shaders/lib/matmul_cooperative.wgsl")),

@@ -30,10 +30,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limits but those of the address space: what the CPU backend has.
+    /// What the CPU backend has: no limit but that kernels count elements in 32 bits.
     pub const UNLIMITED: Limits = Limits {
         buffer_bytes: u64::MAX,
-        binding_bytes: u64::MAX,
+        binding_bytes: 4 * u32::MAX as u64,
         data_bytes: u64::MAX,
         workgroups: u32::MAX,
         busy_workgroups: 1,
@@ -64,7 +64,8 @@ pub enum PlanError {
     /// A buffer, or the part of it that a kernel sees, is larger than the device allows.
     #[error(
         "{tensor} needs {needed} bytes{at}, but this device allows {limit} bytes per {what}; \
-         use a smaller batch, layer or data set, or --backend cpu, which has no such limit"
+         use a smaller batch, layer or data set{}",
+        if *limit < Limits::UNLIMITED.binding_bytes { ", or --backend cpu, which allows more" } else { "" }
     )]
     TooLarge {
         /// The buffer's name.
@@ -80,7 +81,9 @@ pub enum PlanError {
     },
     /// A dispatch needs more workgroups than the device allows along one dimension.
     #[error(
-        "{label} ({kernel}) needs a grid of {grid:?} workgroups, more than this device's {limit} along one side; use a smaller batch or layer"
+        "{label} ({kernel}) needs a grid of {grid:?} workgroups, more than this device's {limit} along one side; \
+         use {}",
+        if grid[2] > *limit { "fewer models side by side" } else { "a smaller batch or layer" }
     )]
     GridTooLarge {
         /// What the dispatch computes.

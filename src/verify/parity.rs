@@ -17,7 +17,7 @@ pub fn verify(backend: &dyn Backend, kernels: &[&'static Kernel]) -> VerifyRepor
 /// Verifies one kernel on all its cases.
 pub fn verify_kernel(backend: &dyn Backend, kernel: &'static Kernel) -> KernelRow {
     let limits = backend.limits();
-    let mut cases = (kernel.cases)();
+    let mut cases = kernel.all_cases();
     cases.retain(|case| limits.allow(kernel, &case.dispatch.constants));
     if cases.is_empty() && kernel.needs != Needs::Nothing {
         return KernelRow { skipped: Some(kernel.needs.missing()), ..row(kernel, 0, Outcome::default()) };

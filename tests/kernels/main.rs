@@ -5,6 +5,7 @@ mod canary;
 #[path = "../common/mod.rs"]
 mod common;
 mod conv_gradients;
+mod grids;
 mod lint;
 mod mutants;
 mod mutation;

@@ -56,7 +56,7 @@ fn jobs() -> Vec<Job> {
 /// Cases grouped by what is compiled for them, what compiles fast first: most mutants show in the first group.
 fn groups(kernel: &'static Kernel, limits: &Limits) -> Vec<Prepared> {
     let mut groups: Vec<Vec<Case>> = Vec::new();
-    for case in (kernel.cases)().into_iter().filter(|case| limits.allow(kernel, &case.dispatch.constants)) {
+    for case in kernel.all_cases().into_iter().filter(|case| limits.allow(kernel, &case.dispatch.constants)) {
         match groups.iter_mut().find(|g| g[0].dispatch.constants == case.dispatch.constants) {
             Some(group) => group.push(case),
             None => groups.push(vec![case]),

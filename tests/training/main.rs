@@ -15,6 +15,7 @@ mod gpu;
 mod gpu_noop;
 mod gpu_support;
 mod landscape;
+mod large;
 mod members;
 mod mixed;
 mod resume;

@@ -57,7 +57,6 @@ const NOT_READ: &str = "a race: adds up what is not read again, after its reader
 const CLAMP: &str = "what is read from behind the edge is not used; the device keeps reads inside the buffer";
 const SHORT_LAST: &str = "only the last of the four groups may be short; what is stored behind another comes again";
 const NO_FIFTH: &str = "a fifth row of a block of four is not stored";
-const SAME_COPY: &str = "every workgroup would make the same copy";
 const DATA: &str = "no index leads behind the data set; the guard keeps reads inside the buffer";
 
 /// All of them.
@@ -224,7 +223,6 @@ pub const UNNOTICED: &[Unnoticed] = &[
         NO_FIFTH,
     ),
     unnoticed("for (var word = thread; word < params.row_words; word += THREADS) {", &[LESS], OUTSIDE),
-    unnoticed("if group.x == 0u && thread < SCALARS {", &["`group.x` to `group.y`"], SAME_COPY),
     unnoticed("if d < depth {", &[LESS, GUARD], "past the depth the other factor is 0"),
     unnoticed("if lane < lanes {", &[LESS, GUARD], UNUSED),
     unnoticed("if per_thread > 1u {", &[MORE, GUARD, SECOND], "one output a thread: the three others are not stored"),
