@@ -29,19 +29,21 @@ fn trainer<'a>(backend: &dyn Backend, job: &'a Job, members: &'a [Member]) -> Tr
 }
 
 /// Encoding and submitting training steps on wgpu's no-op device: all that the host pays for a step, wgpu's validation
-/// included, without a driver.
+/// included, without a driver. Ten models side by side are the same launches.
 fn encode(criterion: &mut Criterion) {
     let (job, backend) = (digits(), noop());
-    let members = [Member::of(&job.recipe)];
-    let mut trainer = trainer(&backend, &job, &members);
     let mut group = criterion.benchmark_group("encode");
-    group.throughput(Throughput::Elements(trainer.step_program().dispatches.len() as u64));
-    group.bench_function("step", |b| {
-        b.iter_custom(|steps| {
-            let steps = u32::try_from(steps).expect("fewer steps than that are timed");
-            trainer.time_steps(steps).expect("the no-op device does everything")
+    for (name, models) in [("step", 1), ("step of ten models", 10)] {
+        let members = vec![Member::of(&job.recipe); models];
+        let mut trainer = trainer(&backend, &job, &members);
+        group.throughput(Throughput::Elements(trainer.step_program().dispatches.len() as u64));
+        group.bench_function(name, |b| {
+            b.iter_custom(|steps| {
+                let steps = u32::try_from(steps).expect("fewer steps than that are timed");
+                trainer.time_steps(steps).expect("the no-op device does everything")
+            });
         });
-    });
+    }
 }
 
 /// From a loaded recipe to a trainer whose first step can be launched: graph, plan, buffers, bind groups, upload.
