@@ -3,6 +3,8 @@
 # times as fast gputrain is as each. Rounds alternate between them, and of each the fastest counts, so that a machine that
 # is busy for a while slows no single one. Peers that are not installed (pip install torch jax) are left out, and that is said.
 #
+# GPUTRAIN names a program that is built already; without it, this builds one.
+#
 # usage: benches/compare.sh [--backend cpu|vulkan|…] [--rounds N] [--seconds S] [--out DIR] [WORKLOAD…]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +16,7 @@ while [ $# -gt 0 ]; do
     --rounds) rounds=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
     --out) out=$2; shift 2 ;;
-    -*) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    -*) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     *) break ;;
     esac
 done
@@ -27,7 +29,11 @@ mkdir -p "$out"
 : >"$out/ours.jsonl"
 : >"$out/peers.jsonl"
 
-cargo build --release --quiet
+gputrain=${GPUTRAIN:-}
+if [ -z "$gputrain" ]; then
+    cargo build --release --quiet
+    gputrain=target/release/gputrain
+fi
 # Several threads of one process must not fight for the cores with those of another, so nothing runs side by side.
 peers=()
 device=cpu
@@ -48,7 +54,7 @@ fi
 
 for round in $(seq "$rounds"); do
     echo "round $round of $rounds" >&2
-    target/release/gputrain --backend "$backend" --json bench --seconds "$seconds" --repeat 3 "${workloads[@]}" >>"$out/ours.jsonl" 2>/dev/null
+    "$gputrain" --backend "$backend" --json bench --seconds "$seconds" --repeat 3 "${workloads[@]}" >>"$out/ours.jsonl" 2>/dev/null
     for peer in "${peers[@]}"; do
         # Word splitting is wanted: a peer is a script and its options.
         python3 benches/peers/$peer --only "$only" --seconds "$seconds" >>"$out/peers.jsonl"
