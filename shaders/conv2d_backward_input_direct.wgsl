@@ -8,8 +8,7 @@
 // output_gradient (models, batch, filters, output_height, output_width) at this layer's pre-activation, weight (filters,
 // channels, kernel_height, kernel_width), saved and input_gradient (models, batch, channels, height, width): what the
 // layer before saved, and the gradient at its pre-activation. ACTIVATION is the layer before's. The parameters of model z
-// start at z * parameter_stride. Grid: linear over groups of pixels for each
-// block of channels, z over models.
+// start at z * parameter_stride. Grid: linear over groups of pixels for each block of channels, z over models.
 // include: conv2d_shape.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -9,8 +9,8 @@
 //
 // input (models, batch, channels, height, width), output_gradient (models, batch, filters, output_height, output_width) at the
 // pre-activation; sums: the weight's at z * parameter_stride + s * split_stride, (filters, channels, kernel_height,
-// kernel_width), the bias's bias_offset further on. Grid: linear over groups of taps for each block of
-// filters of each split, z over models.
+// kernel_width), the bias's bias_offset further on. Grid: linear over groups of taps for each block of filters of each split,
+// z over models.
 struct Params {
     batch: u32,
     channels: u32,

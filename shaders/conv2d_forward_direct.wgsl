@@ -6,8 +6,7 @@
 //
 // input (models, batch, channels, height, width), weight (filters, channels, kernel_height, kernel_width), bias (filters),
 // output (models, batch, filters, output_height, output_width); the parameters of model z start at z * parameter_stride,
-// its input at z * input_stride. Grid: linear over groups of pixels for each
-// block of filters, z over models.
+// its input at z * input_stride. Grid: linear over groups of pixels for each block of filters, z over models.
 // include: conv2d_shape.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
