@@ -71,7 +71,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     let shown = args.examples.load(&saved)?;
     let result = evaluate(&saved, &shown, context)?;
     let answers = Answers::new(&saved.model, &shown.examples, result, shown.labelled);
-    let count = shown.examples.count();
+    let count = answers.count();
     let first = (args.count as usize).min(count);
     if let Some((path, output)) = output {
         write(path, output, &answers)?;
@@ -107,7 +107,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
 fn write(path: &Path, output: Output, answers: &Answers) -> Result<(), CliError> {
     let (result, classes) = (&answers.result, answers.classes.as_ref());
     let bug = || CliError::Failed(format!("{}: outputs and examples do not agree", path.display()));
-    let count = result.outputs.len() / result.width;
+    let count = answers.count();
     let outputs = Array::from_f32(&[count, result.width], &result.outputs).ok_or_else(bug)?;
     match output {
         Output::Npy => write_array(path, &outputs)?,
@@ -153,9 +153,8 @@ fn print(answers: &Answers, first: usize, context: &Context) {
     let predicted = if answers.classes.is_some() { &["class", "output"][..] } else { &["value"] };
     let truth = if answers.truth.is_some() || answers.targets(0).is_some() { "truth" } else { "" };
     context.say(table(&[&["index"], predicted, &[truth]].concat(), &rows));
-    let count = answers.result.outputs.len() / answers.result.width;
-    if first < count {
-        context.say(format!("… and {} more; --out FILE writes them all", count - first));
+    if first < answers.count() {
+        context.say(format!("… and {} more; --out FILE writes them all", answers.count() - first));
     }
 }
 

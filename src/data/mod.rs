@@ -1,7 +1,7 @@
 //! Data sets: loading them from .npy, .npz, IDX, CSV and HDF5 files, splitting, scaling, generating and writing them.
 //!
-//! A file is given as `path`, or `path#key` for one array of several; either may hold a `#` of its own. Bytes stay bytes in memory, everything else
-//! becomes single-precision floats; images lie channels first, whatever their file's layout.
+//! A file is given as `path`, or `path#key` for one array of several; either may hold a `#` of its own. Bytes stay bytes in
+//! memory, everything else becomes single-precision floats; images lie channels first, whatever their file's layout.
 
 mod array;
 mod bundled;

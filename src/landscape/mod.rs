@@ -8,7 +8,7 @@ mod trajectory;
 pub use components::Components;
 pub use relief::{LANDSCAPE_SIZE, PathPoint, Relief};
 pub use trajectory::Trajectory;
-pub(crate) use trajectory::snapshots;
+pub(crate) use trajectory::{snapshot, snapshots};
 
 use crate::data::{Examples, Scaling};
 use crate::export::ExportError;

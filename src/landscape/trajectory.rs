@@ -36,6 +36,11 @@ impl Trajectory {
     }
 }
 
+/// The file of a run's weights after an epoch; 0 is before the first.
+pub(crate) fn snapshot(run: &Path, epoch: u32) -> PathBuf {
+    run.join(format!("weights/epoch-{epoch:05}.safetensors"))
+}
+
 /// The files of the weights that a run recorded, with their epochs, rising.
 pub(crate) fn snapshots(run: &Path) -> Result<Vec<(u32, PathBuf)>, FileError> {
     let folder = run.join("weights");

@@ -36,6 +36,11 @@ impl<'a> Answers<'a> {
         Answers { examples, result, probable, classes, truth, labelled }
     }
 
+    /// Number of examples.
+    pub fn count(&self) -> usize {
+        self.examples.count()
+    }
+
     /// The outputs for one example.
     pub fn outputs(&self, index: usize) -> &[f32] {
         &self.result.outputs[index * self.result.width..][..self.result.width]
@@ -84,7 +89,7 @@ impl<'a> Answers<'a> {
     pub fn grid(&self, first: usize) -> Result<Option<ImageGrid>, ReportError> {
         let features = &self.examples.features;
         let Some(shape) = picture_shape(features.shape) else { return Ok(None) };
-        let first = first.min(self.examples.count());
+        let first = first.min(self.count());
         let pictures = pictures(features, shape, &(0..first).collect::<Vec<_>>())?;
         let tile = |(index, picture): (usize, Picture)| {
             let Some((class, sure)) = self.class(index) else {

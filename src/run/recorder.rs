@@ -4,7 +4,7 @@ use super::checkpoints::Checkpoints;
 use super::{RunError, RunFolder};
 use crate::export::save_parameters;
 use crate::file::{FileError, write_whole};
-use crate::landscape::snapshots;
+use crate::landscape::{snapshot, snapshots};
 use crate::model::{Model, Parameter};
 use crate::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};
 use serde::Serialize;
@@ -76,8 +76,8 @@ impl Observer for Recorder {
     }
 
     fn weights(&mut self, _: usize, epoch: u32, parameters: Vec<Vec<f32>>) {
-        let name = format!("weights/epoch-{epoch:05}.safetensors");
-        if let Err(error) = save_parameters(&self.folder.file(&name), &self.parameters, &parameters) {
+        let file = snapshot(self.folder.path(), epoch);
+        if let Err(error) = save_parameters(&file, &self.parameters, &parameters) {
             self.fail(error);
         }
     }

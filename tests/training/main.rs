@@ -10,6 +10,7 @@ mod cli_values;
 mod common;
 mod fused;
 mod gallery;
+mod going_on;
 mod golden;
 mod gpu;
 mod gpu_noop;
