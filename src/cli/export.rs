@@ -2,6 +2,7 @@
 
 use super::{CliError, Context};
 use crate::export::{Format, SavedModel, parameter_hash, write};
+use crate::model::Shape;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ enum FormatArg {
     Safetensors,
     /// The weights as NumPy arrays
     Npz,
-    /// The network ready to run: takes raw values as floats, scales them, gives probabilities
+    /// The network ready to run: takes raw values as floats, scales them, gives probabilities; pictures are taken
+    /// channels first, (N, channels, height, width)
     Onnx,
 }
 
@@ -48,6 +50,9 @@ pub fn run(args: &ExportArgs, context: &Context) -> Result<(), CliError> {
     let tensors = saved.model.parameters.len();
     let count = saved.model.parameters_count();
     context.say(format!("wrote {}: {tensors} tensors, {count} parameters", args.file.display()));
+    if format == Format::Onnx {
+        context.say(onnx_input(saved.model.input));
+    }
     context.emit(&json!({
         "file": args.file,
         "format": format.name(),
@@ -56,4 +61,14 @@ pub fn run(args: &ExportArgs, context: &Context) -> Result<(), CliError> {
         "parameter_hash": parameter_hash(&saved.parameters),
     }));
     Ok(())
+}
+
+/// How the exported network wants its examples: not as data files hold pictures.
+fn onnx_input(shape: Shape) -> String {
+    match shape {
+        Shape::Features(features) => format!("it takes float32 (N, {features}), not scaled"),
+        Shape::Image { height, width, channels } => format!(
+            "it takes float32 (N, {channels}, {height}, {width}), channels first, not scaled; data files hold channels last"
+        ),
+    }
 }

@@ -60,6 +60,7 @@ pub(super) fn train(
     let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
     context.say(memory(trainer.plan()));
     say_streamed(&trainer, context);
+    detail_plan(&trainer, backend, context);
     let folder = match (&args.resume, &checkpoint) {
         (Some(path), Some(checkpoint)) => {
             trainer.restore(checkpoint)?;
@@ -135,6 +136,28 @@ fn memory(plan: &Plan) -> String {
     let parts: Vec<String> =
         by_role.iter().map(|(role, bytes)| format!("{role:?} {:.1}", mib(*bytes)).to_lowercase()).collect();
     format!("device memory: {:.1} MiB ({})", mib(plan.bytes()), parts.join(", "))
+}
+
+/// What people who want to know more (`--verbose`) are told of the plan: device, launches, tensors.
+fn detail_plan(trainer: &Trainer, backend: &dyn Backend, context: &Context) {
+    let driver = &backend.info().driver;
+    if !driver.is_empty() {
+        context.detail(format!("driver: {driver}"));
+    }
+    let steps = (trainer.steps_per_epoch(), trainer.total_steps());
+    context.detail(format!("{} steps an epoch, {} in all", steps.0, steps.1));
+    let step = trainer.step_program();
+    match trainer.not_fused() {
+        None => context.detail("the training step is fused"),
+        Some(reason) => context.detail(format!("the training step is not fused: {reason}")),
+    }
+    context.detail(format!("a training step is {} launches:", step.dispatches.len()));
+    for dispatch in &step.dispatches {
+        context.detail(format!("  {}: {}, grid {:?}", dispatch.kernel.name, dispatch.label, dispatch.grid));
+    }
+    for buffer in &trainer.plan().buffers {
+        context.detail(format!("  {} {}", buffer.name, ByteSize(buffer.bytes()).display().iec()));
+    }
 }
 
 /// Says which sets are streamed, and how much of them is on the device.
@@ -263,7 +286,11 @@ impl Observer for Watcher<'_> {
             percent(metrics.train_accuracy),
             metrics.seconds
         );
-        self.bar.suspend(|| self.context.say(line));
+        self.bar.suspend(|| {
+            self.context.say(line);
+            let (step, rate) = (metrics.step, metrics.learning_rate);
+            self.context.detail(format!("  after step {step}, with learning rate {rate}"));
+        });
         self.context.emit(metrics);
         self.last = Some(metrics.clone());
     }
@@ -281,6 +308,7 @@ impl Observer for Watcher<'_> {
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.bar.suspend(|| self.context.detail(format!("  checkpoint after step {}", checkpoint.progress.step)));
         self.recorder.checkpoint(checkpoint);
     }
 

@@ -110,13 +110,37 @@ pub enum RecipeError {
         /// Every place that was tried.
         looked: Vec<PathBuf>,
     },
+    /// A folder where a data file is expected.
+    #[error("{key} = \"{path}\": {} is a folder; give a file of examples (.npy, .npz#key, .hdf5#key, .idx, .csv)", folder.display())]
+    DataFolder {
+        /// The key that names it.
+        key: &'static str,
+        /// What it says.
+        path: String,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A name that is neither a file nor a bundled recipe.
-    #[error("no recipe \"{name}\": it is neither a file nor a bundled recipe{}", did_you_mean(suggestion))]
+    #[error(
+        "no recipe \"{name}\": it is neither a file nor a bundled recipe{}; bundled are {}",
+        did_you_mean(suggestion),
+        bundled.join(", ")
+    )]
     NoSuchRecipe {
         /// The name.
         name: String,
         /// The bundled recipe whose name looks most like it.
         suggestion: Option<&'static str>,
+        /// The names of all bundled recipes.
+        bundled: Vec<&'static str>,
+    },
+    /// A folder where a recipe is expected.
+    #[error("{} is a folder, not a recipe; {remedy}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What to give instead.
+        remedy: String,
     },
     /// An override of a key whose values the sweep sets.
     #[error(
@@ -165,13 +189,26 @@ impl fmt::Display for Place {
     }
 }
 
-/// The candidate that looks most like `word`, if one looks enough like it to be meant.
+/// The candidate that is most likely meant by `word`: the one that it abbreviates by initials (`lr`), the one that it
+/// extends by a word of its own (`batch_size`), or else the one that is spelled most alike, if one is alike enough.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(2);
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.chars().count())
+    let word = word.to_lowercase();
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let initials = |candidate: &&&str| {
+        candidate.contains('_') && candidate.split('_').filter_map(|part| part.chars().next()).eq(word.chars())
+    };
+    let extended = |candidate: &&&str| word.split('_').any(|part| part == **candidate) && candidate.len() > 2;
+    let found = candidates.iter().find(initials).or_else(|| candidates.iter().find(extended));
+    found.copied().or_else(|| alike(&word, &candidates))
+}
+
+/// The candidate that the fewest typing errors turn into `word`, if they are few for words of this length.
+fn alike<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let length = word.chars().count();
+    let limit = if length < 4 { length / 2 } else { (length / 3).max(2) };
+    let distances = candidates.iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate));
+    distances
+        .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

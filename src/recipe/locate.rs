@@ -24,7 +24,11 @@ impl Recipe {
                 let labels_only = alternatives(&source.images).len() * folders.len() > images.len();
                 let (key, path, looked) =
                     if labels_only { (keys[1], &source.labels, labels) } else { (keys[0], &source.images, images) };
-                RecipeError::DataNotFound { key, path: path.clone(), looked }
+                let path = path.clone();
+                match looked.iter().find(|looked| looked.is_dir()).cloned() {
+                    Some(folder) => RecipeError::DataFolder { key, path, folder },
+                    None => RecipeError::DataNotFound { key, path, looked },
+                }
             })?;
             *source = found;
         }

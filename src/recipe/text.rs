@@ -33,10 +33,16 @@ impl RecipeText {
                 return RecipeText::file(&path);
             }
         }
+        let path = folder.join(name);
         let bundled = name.strip_suffix(".toml").unwrap_or(name);
         match Recipe::builtin(bundled) {
             Some(text) => Ok(RecipeText { text: text.into(), origin: format!("{bundled}.toml"), path: None }),
-            None => Err(RecipeError::NoSuchRecipe { name: name.into(), suggestion: nearest(bundled, builtin_names()) }),
+            None if path.is_dir() => Err(RecipeError::Folder { remedy: instead_of_folder(&path), path }),
+            None => Err(RecipeError::NoSuchRecipe {
+                name: name.into(),
+                suggestion: nearest(bundled, builtin_names()),
+                bundled: builtin_names().collect(),
+            }),
         }
     }
 
@@ -60,5 +66,16 @@ impl RecipeText {
         if let Some(path) = &self.path {
             recipe.find_beside(path);
         }
+    }
+}
+
+/// What to give where a folder was given for a recipe.
+fn instead_of_folder(folder: &Path) -> String {
+    let recipe = folder.join("recipe.toml");
+    if recipe.is_file() {
+        let (recipe, folder) = (recipe.display(), folder.display());
+        format!("it holds a run: give {recipe} to train the same anew, or --resume {folder} to go on with it")
+    } else {
+        "give a recipe file, or the name of a bundled recipe".into()
     }
 }

@@ -200,6 +200,47 @@ fn unknown_keys_name_line_path_and_the_nearest_key() {
 }
 
 #[test]
+fn keys_of_other_programs_are_recognised() {
+    let meant = |key: &str| {
+        let error = message(with(&[(key, "1")]));
+        error.split("did you mean \"").nth(1).map(|rest| rest.split('"').next().unwrap().to_string())
+    };
+    assert_eq!(meant("optimizer.lr").as_deref(), Some("learning_rate"));
+    assert_eq!(meant("optimizer.LR").as_deref(), Some("learning_rate"));
+    assert_eq!(meant("train.batch_size").as_deref(), Some("batch"));
+    assert_eq!(meant("train.n_epochs").as_deref(), Some("epochs"));
+    assert_eq!(meant("optimizer.xy"), None);
+    // Short keys still find what is spelled like them.
+    assert_eq!(meant("optimizer.l1").as_deref(), Some("l2"));
+}
+
+#[test]
+fn what_is_no_recipe_is_told_what_would_be() {
+    let error = message(RecipeText::find("digit"));
+    assert!(error.starts_with("no recipe \"digit\""), "{error}");
+    assert!(error.contains("did you mean \"digits\"?; bundled are digits, mnist-mlp-adam, "), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().to_str().unwrap();
+    let error = message(RecipeText::find(name));
+    assert!(error.contains(" is a folder, not a recipe; give a recipe file"), "{error}");
+    std::fs::write(folder.path().join("recipe.toml"), BASE).unwrap();
+    let error = message(RecipeText::find(name));
+    assert!(error.contains("recipe.toml to train the same anew, or --resume"), "{error}");
+}
+
+#[test]
+fn a_folder_is_no_data_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().to_str().unwrap();
+    let mut recipe = with(&[("data.train", &format!("{{ images = \"{name}\", labels = \"{name}\" }}"))]).unwrap();
+    let error = message(recipe.resolve_data(None));
+    assert!(
+        error.starts_with("data.train.images = ") && error.contains("is a folder; give a file of examples"),
+        "{error}"
+    );
+}
+
+#[test]
 fn wrong_values_list_what_is_allowed() {
     assert_eq!(
         message(parse(&BASE.replace("\"adam\"", "\"adma\""))),

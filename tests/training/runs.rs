@@ -232,6 +232,27 @@ const REFUSED: [(&[&str], i32, &[&str]); 13] = [
 ];
 
 #[test]
+fn verbose_training_tells_its_launches_and_checkpoints() {
+    let place = Workplace::new(ADAM);
+    let [recipe, out] = ["recipe.toml", "out"].map(|name| place.text(name));
+    let train = ["--backend", "cpu", "train", &recipe, "--epochs", "2", "--out", &out];
+    let said = |more: &[&str]| {
+        let output = gputrain(&[&train[..], more].concat()).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (ordinary, verbose) = (said(&[]), said(&["-v"]));
+    for line in [
+        "the training step is not fused: ",
+        "dense_forward: layers.0 forward, grid ",
+        "  checkpoint after step ",
+        "with learning rate ",
+    ] {
+        assert!(verbose.contains(line) && !ordinary.contains(line), "{line}");
+    }
+}
+
+#[test]
 fn what_cannot_run_is_refused_with_the_right_code_and_the_key() {
     let place = Workplace::new(ADAM);
     let [recipe, out] = ["recipe.toml", "out"].map(|name| place.text(name));
