@@ -234,14 +234,10 @@ const REFUSED: [(&[&str], i32, &[&str]); 13] = [
 #[test]
 fn verbose_training_tells_its_launches_and_checkpoints() {
     let place = Workplace::new(ADAM);
-    let [recipe, out] = ["recipe.toml", "out"].map(|name| place.text(name));
-    let train = ["--backend", "cpu", "train", &recipe, "--epochs", "2", "--out", &out];
-    let said = |more: &[&str]| {
-        let output = gputrain(&[&train[..], more].concat()).output().unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let (ordinary, verbose) = (said(&[]), said(&["-v"]));
+    let recipe = place.text("recipe.toml");
+    let train = ["--backend", "cpu", "train", &recipe, "--epochs", "2", "--out"];
+    let said = |more: &[&str]| String::from_utf8(succeed(&[&train[..], more].concat()).stdout).unwrap();
+    let (ordinary, verbose) = (said(&[&place.text("ordinary")]), said(&[&place.text("verbose"), "-v"]));
     for line in [
         "the training step is not fused: ",
         "dense_forward: layers.0 forward, grid ",
