@@ -1,15 +1,6 @@
-//! The plan: buffers, and programs of dispatches over them. Pure data: it knows nothing of any device, so it can be
-//! printed, checked and compared anywhere, and every backend runs the same one.
+//! The plan: buffers, and programs of dispatches over them.
 
-mod check;
-
-pub use check::{Limits, PlanError};
-
-use crate::kernel::{Element, Kernel};
-
-/// Names one buffer of a [`Plan`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BufferId(pub usize);
+use super::{BufferId, Dispatch, Element, Slice};
 
 /// Names one program of a [`Plan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,50 +40,6 @@ impl Buffer {
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
         self.len as u64 * 4
-    }
-}
-
-/// A range of elements of a buffer, as one binding of a dispatch sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Slice {
-    /// The buffer.
-    pub buffer: BufferId,
-    /// First element; a multiple of [`SLICE_ALIGNMENT`].
-    pub offset: usize,
-    /// Number of elements.
-    pub len: usize,
-}
-
-/// Slices start at multiples of this many elements: the strictest storage-buffer offset alignment that WebGPU allows a
-/// device to ask for is 256 bytes.
-pub const SLICE_ALIGNMENT: usize = 64;
-
-/// One launch of a kernel.
-#[derive(Debug, Clone)]
-pub struct Dispatch {
-    /// The kernel.
-    pub kernel: &'static Kernel,
-    /// What it computes here, such as `layers.0 forward`.
-    pub label: String,
-    /// Values for the shader's `const NAME = …u;` lines; with the kernel they name one compiled pipeline.
-    pub constants: Vec<(&'static str, u32)>,
-    /// The kernel's parameter struct, word by word.
-    pub params: Vec<u32>,
-    /// One slice per binding of the kernel, in its order.
-    pub slices: Vec<Slice>,
-    /// Workgroups along x, y and z; z is the number of models.
-    pub grid: [u32; 3],
-}
-
-impl Dispatch {
-    /// The value of a shader constant, or the default that the caller knows from the shader's text.
-    pub fn constant(&self, name: &str, default: u32) -> u32 {
-        self.constants.iter().find(|(n, _)| *n == name).map_or(default, |(_, v)| *v)
-    }
-
-    /// The words of the parameters as the struct that they came from.
-    pub(crate) fn shape<P: bytemuck::AnyBitPattern>(&self) -> P {
-        bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.params))
     }
 }
 
