@@ -9,7 +9,7 @@ use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::gpu::GpuBackend;
 use gputrain::data::{generate, read_array, read_arrays, write_idx, write_npz};
 use gputrain::job::Job;
-use gputrain::kernel::hash;
+use gputrain::kernel::formula::hash;
 use gputrain::recipe::Recipe;
 use gputrain::train::{Checkpoint, Member, Trainer};
 use std::hint::black_box;

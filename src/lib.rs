@@ -1,6 +1,6 @@
 //! gputrain trains neural networks on any GPU with WGSL compute shaders, and on the CPU with the same plan.
 //!
-//! A [`recipe`] becomes a [`model`], the model a [`graph`], the graph a [`plan`]: dispatches of [`kernel`]s over buffers,
+//! A [`recipe`] becomes a [`model`], the model a [`graph`], the graph a [`ir::Plan`]: dispatches of [`kernel`]s over buffers,
 //! pure data. A [`backend`] runs the plan, on a GPU or on the CPU; the [`train::Trainer`] asks it for steps and records
 //! what comes back. [`verify`] holds every kernel against its CPU reference. [`job::Job`] makes a recipe ready.
 //!
@@ -29,11 +29,11 @@ pub mod data;
 pub mod export;
 pub mod file;
 pub mod graph;
+pub mod ir;
 pub mod job;
 pub mod kernel;
 pub mod landscape;
 pub mod model;
-pub mod plan;
 pub mod recipe;
 pub mod report;
 pub mod run;

@@ -5,7 +5,7 @@ pub mod cpu;
 pub mod gpu;
 pub mod timing;
 
-use crate::plan::{BufferId, Limits, Plan, PlanError, ProgramId, Slice};
+use crate::ir::{BufferId, Limits, Plan, PlanError, ProgramId, Slice};
 use crate::tune::{TuningFileError, TuningStore};
 use std::sync::Arc;
 

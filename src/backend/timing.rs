@@ -1,8 +1,8 @@
 //! Timing launches: repeated often enough to be worth a clock's while.
 
 use super::{Backend, BackendError, Session};
+use crate::ir::{BufferId, Plan, ProgramId, Role};
 use crate::kernel::{Case, Contents};
-use crate::plan::{BufferId, Plan, ProgramId, Role};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -4,8 +4,8 @@ use super::table::table;
 use super::train::say_streamed;
 use super::{CliError, Context};
 use crate::graph::Fusion;
+use crate::ir::{Dispatch, Plan, Role};
 use crate::job::Job;
-use crate::plan::{Dispatch, Plan, Role};
 use crate::recipe::Precision;
 use crate::train::{Member, Trainer};
 use serde_json::{Map, Value, json};
@@ -31,7 +31,7 @@ pub fn say_plan(job: &Job, fusion: Fusion, context: &Context) -> Result<Value, C
         context.say(format!("mixed precision: the factors of dense layers' products are f16, sums f32{but}"));
     }
     for program in &plan.programs {
-        let flops: f64 = program.dispatches.iter().map(flops).sum();
+        let flops: f64 = program.dispatches.iter().map(|dispatch| dispatch.cost.flops).sum();
         let launches = program.dispatches.len();
         context.say(format!("\n{}: {launches} launches, {} flop", program.name, short(flops)));
         let rows: Vec<Vec<String>> = program.dispatches.iter().enumerate().map(row).collect();
@@ -42,25 +42,20 @@ pub fn say_plan(job: &Job, fusion: Fusion, context: &Context) -> Result<Value, C
     Ok(say_memory(plan, context))
 }
 
-fn flops(dispatch: &Dispatch) -> f64 {
-    (dispatch.kernel.cost)(&dispatch.params).flops * f64::from(dispatch.grid[2])
-}
-
 fn row((index, dispatch): (usize, &Dispatch)) -> Vec<String> {
     let grid = dispatch.grid.map(|side| side.to_string()).join(" x ");
     let kernel = dispatch.kernel.name.to_string();
-    vec![index.to_string(), kernel, dispatch.label.clone(), grid, short(flops(dispatch))]
+    vec![index.to_string(), kernel, dispatch.label.clone(), grid, short(dispatch.cost.flops)]
 }
 
 fn describe(dispatch: &Dispatch) -> Value {
-    let cost = (dispatch.kernel.cost)(&dispatch.params);
     json!({
         "kernel": dispatch.kernel.name,
         "label": dispatch.label,
         "grid": dispatch.grid,
         "constants": dispatch.constants.iter().copied().collect::<BTreeMap<_, _>>(),
-        "flops": flops(dispatch),
-        "bytes": cost.bytes * f64::from(dispatch.grid[2]),
+        "flops": dispatch.cost.flops,
+        "bytes": dispatch.cost.bytes,
     })
 }
 

@@ -5,9 +5,9 @@ use super::{CliError, Context};
 use crate::backend::Backend;
 use crate::backend::timing::{Effort, repeat, spread};
 use crate::graph::{BuildError, Fusion};
-use crate::plan::Dispatch;
+use crate::ir::Dispatch;
 use crate::train::{Draft, TrainError, Trainer, TrainerSpec};
-use crate::tune::{self, Measured, measure};
+use crate::tune::{Measured, measure};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -39,8 +39,8 @@ impl TuneArgs {
         };
         // A plain step has the products that a fused one does without.
         let products = if fusion == Fusion::Auto { Fusion::Never } else { fusion };
-        let plan = tune::applied(backend, Draft::new(spec, products, backend.limits())?.plan().clone());
-        let measured = measure(backend, &plan, |measured| context.detail(describe(measured)))?;
+        let draft = Draft::new(spec, products, backend.limits())?;
+        let measured = measure(backend, draft.plan(), |measured| context.detail(describe(measured)))?;
         tuning.learn(&measured).map_err(crate::backend::BackendError::from)?;
         measured.iter().for_each(|measured| context.emit(&record(measured)));
         let rows: Vec<Vec<String>> = measured.iter().map(row).collect();

@@ -18,9 +18,9 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs, context: &Context) -> Result<(), CliError> {
     let backend = context.open_backend()?;
     let wanted = |name: &str| args.kernels.is_empty() || args.kernels.iter().any(|k| name.contains(k.as_str()));
-    let kernels: Vec<_> = REGISTRY.iter().copied().filter(|k| wanted(k.name)).collect();
+    let kernels: Vec<_> = REGISTRY.iter().copied().filter(|specification| wanted(specification.kernel.name)).collect();
     if kernels.is_empty() {
-        let names: Vec<_> = REGISTRY.iter().map(|k| k.name).collect();
+        let names: Vec<_> = REGISTRY.iter().map(|specification| specification.kernel.name).collect();
         let asked = args.kernels.join(", ");
         return Err(CliError::Usage(format!("no kernel is called {asked}; there are {}", names.join(", "))));
     }

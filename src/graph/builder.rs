@@ -3,11 +3,15 @@
 use super::fuse::{Fusion, NotFused, Request, StepBuffers};
 use super::memory::{self, Assignment};
 use super::{Batches, DataLayout, Graph, ParameterLayout, SourceBuffers, lower, lower_window};
-use crate::kernel::finish_step::Kind;
-use crate::kernel::{self, Element, state};
+use crate::ir::Element;
+use crate::ir::{BufferId, Limits, PlanError, ProgramId, Role, Slice};
+use crate::kernel;
+use crate::kernel::step::finish_step::Kind;
+use crate::kernel::step::state;
+use crate::kernel::{Launch, LaunchPlan};
 use crate::model::Model;
-use crate::plan::{BufferId, Dispatch, Limits, Plan, PlanError, ProgramId, Role, Slice};
 use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
+use std::sync::Arc;
 
 /// Why a plan could not be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -79,7 +83,7 @@ pub struct Evaluation {
 #[derive(Debug, Clone)]
 pub struct TrainingPlan {
     /// Buffers and programs.
-    pub plan: Plan,
+    pub plan: LaunchPlan,
     /// Where each parameter lives in `parameters`.
     pub layout: ParameterLayout,
     /// Flat parameters of all models.
@@ -124,7 +128,7 @@ impl<'a> PlanBuilder<'a> {
     /// Starts a plan for `models` copies of a model. Features are scaled by `scaling_len` pairs of numbers (one for all,
     /// or one per feature) and `scaling_add`.
     pub fn new(model: &'a Model, models: usize, scaling_len: usize, scaling_add: f32, limits: Limits) -> Self {
-        let mut plan = Plan::default();
+        let mut plan = LaunchPlan::default();
         let layout = ParameterLayout::new(model, models);
         let parameters = plan.buffer("parameters", Element::F32, layout.len(), Role::Parameters);
         let gradients = plan.buffer("gradients", Element::F32, layout.len(), Role::Gradients);
@@ -211,7 +215,7 @@ impl<'a> PlanBuilder<'a> {
         let mut recorded = records.then(|| [step.clone(), self.norm_records(norms, optimizer)].concat());
         let request = Request { source, train, optimizer };
         let fused = self.fusable(&memory.graph, &request);
-        let mut update: Vec<Dispatch> = scaling.iter().map(|scaling| scaling.adjust.clone()).collect();
+        let mut update: Vec<Arc<dyn Launch>> = scaling.iter().map(|scaling| scaling.adjust.clone()).collect();
         update.extend(self.gradient_norm(norm, optimizer));
         update.extend(self.update(optimizer, &moments, scalars, norm));
         update.push(bookkeeping);
@@ -233,7 +237,7 @@ impl<'a> PlanBuilder<'a> {
             begin_epoch: self.out.plan.program("train begin epoch", vec![begin]),
             step: self.out.plan.program("train step", step),
             gradient: self.out.plan.program("gradient", gradient),
-            recorded_step: recorded.map(|dispatches| self.out.plan.program("train step with norms", dispatches)),
+            recorded_step: recorded.map(|launches| self.out.plan.program("train step with norms", launches)),
             norms,
             steps_per_epoch,
             gradients: self.gradients,
@@ -285,7 +289,7 @@ impl<'a> PlanBuilder<'a> {
                 return Err(PlanError::TooLarge { tensor, needed, limit, what: "binding", at: String::new() }.into());
             }
         }
-        self.out.plan.check(&self.limits)?;
+        self.out.plan.lower().check(&self.limits)?;
         Ok(self.out)
     }
 
@@ -328,23 +332,29 @@ impl<'a> PlanBuilder<'a> {
     /// A buffer for partial sums of squares over a model's parameters, if wanted.
     fn sums(&mut self, name: &str, wanted: bool) -> Option<Slice> {
         wanted.then(|| {
-            let parts = kernel::sum_squares::parts(self.out.layout.stride);
+            let parts = kernel::reduce::sum_squares::parts(self.out.layout.stride);
             let id = self.out.plan.buffer(name, Element::F32, self.models * parts, Role::Metrics);
             self.out.plan.whole(id)
         })
     }
 
-    fn begin(&self, label: &str, counters: BufferId, scalars: BufferId) -> Dispatch {
+    fn begin(&self, label: &str, counters: BufferId, scalars: BufferId) -> Arc<dyn Launch> {
         let [hyper, counters, scalars] = [self.out.hyper, counters, scalars].map(|id| self.out.plan.whole(id));
-        kernel::begin_epoch::dispatch(label, self.models, hyper, counters, scalars)
+        Arc::new(kernel::step::begin_epoch::BeginEpoch {
+            label: label.into(),
+            models: self.models,
+            hyper,
+            counters,
+            scalars,
+        })
     }
 
-    fn lower(&self, memory: &GraphMemory, source: &SourceBuffers, counters: BufferId) -> Vec<Dispatch> {
+    fn lower(&self, memory: &GraphMemory, source: &SourceBuffers, counters: BufferId) -> Vec<Arc<dyn Launch>> {
         let lowering = lower::Lowering { builder: self, memory, source, counters };
-        let dispatches = memory.graph.nodes.iter().flat_map(|node| lowering.node(node));
+        let launches = memory.graph.nodes.iter().flat_map(|node| lowering.node(node));
         match self.precision {
-            Precision::F32 => dispatches.collect(),
-            Precision::Mixed => dispatches.map(|d| kernel::mixed::dispatch(d, &self.limits)).collect(),
+            Precision::F32 => launches.collect(),
+            Precision::Mixed => launches.map(|launch| launch.mixed(&self.limits).unwrap_or(launch)).collect(),
         }
     }
 

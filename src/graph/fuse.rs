@@ -5,9 +5,16 @@
 
 use super::builder::PlanBuilder;
 use super::{Graph, Op, SourceBuffers};
-use crate::kernel::{self, DenseLayer, DenseLayers, Element, dense_layers, fused_forward_backward, fused_update};
-use crate::plan::{BufferId, Dispatch, Role};
+use crate::ir::Element;
+use crate::ir::{BufferId, Role};
+use crate::kernel;
+use crate::kernel::Launch;
+use crate::kernel::fused::layers::{DenseLayer, DenseLayers};
+use crate::kernel::fused::{
+    forward_backward as fused_forward_backward, layers as dense_layers, update as fused_update,
+};
 use crate::recipe::{Loss, OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
+use std::sync::Arc;
 
 /// Most bytes of weights in a fused step. Each workgroup reads all of them through one multiprocessor, at 64 bytes a clock:
 /// 2 MiB take some 18 us, as long as the ten launches that fusing saves.
@@ -175,7 +182,12 @@ impl PlanBuilder<'_> {
     }
 
     /// The two launches of a fused step.
-    pub(super) fn fused_step(&mut self, layers: &DenseLayers, request: &Request, state: &StepBuffers) -> Vec<Dispatch> {
+    pub(super) fn fused_step(
+        &mut self,
+        layers: &DenseLayers,
+        request: &Request,
+        state: &StepBuffers,
+    ) -> Vec<Arc<dyn Launch>> {
         let trace_stride = layers.trace(request.source.batches.size).len;
         let trace = self.out.plan.buffer("train.trace", Element::F32, self.models * trace_stride, Role::Activations);
         let forward_backward = self.forward_backward(layers, request, state, trace);
@@ -188,7 +200,7 @@ impl PlanBuilder<'_> {
         request: &Request,
         state: &StepBuffers,
         trace: BufferId,
-    ) -> Dispatch {
+    ) -> Arc<dyn Launch> {
         let (plan, source) = (&self.out.plan, request.source);
         let shape = fused_forward_backward::Params {
             rows: request.source.batches.size as u32,
@@ -211,10 +223,23 @@ impl PlanBuilder<'_> {
             trace: plan.whole(trace),
         };
         let variant = fused_forward_backward::Variant { data: source.variant(), squares: request.optimizer.l2 != 0.0 };
-        fused_forward_backward::dispatch("forward and backward", shape, self.models, layers, variant, operands)
+        Arc::new(fused_forward_backward::ForwardBackward {
+            label: "forward and backward".into(),
+            shape,
+            models: self.models,
+            layers: layers.clone(),
+            variant,
+            operands,
+        })
     }
 
-    fn fused_update(&self, layers: &DenseLayers, request: &Request, state: &StepBuffers, trace: BufferId) -> Dispatch {
+    fn fused_update(
+        &self,
+        layers: &DenseLayers,
+        request: &Request,
+        state: &StepBuffers,
+        trace: BufferId,
+    ) -> Arc<dyn Launch> {
         let whole = |id: BufferId| self.out.plan.whole(id);
         let layout = layers.trace(request.source.batches.size);
         let (optimizer, penalty) = (request.optimizer, request.optimizer.l2 != 0.0);
@@ -234,13 +259,29 @@ impl PlanBuilder<'_> {
         if optimizer.kind == OptimizerKind::Sgd {
             let velocity = state.moments.first().map_or(whole(self.unused), |id| whole(*id));
             let (momentum, nesterov) = (optimizer.momentum != 0.0, optimizer.nesterov);
-            let terms = kernel::sgd::Terms { momentum, nesterov, clip, penalty, skips: false };
-            kernel::fused_update_sgd::dispatch(label, shape, self.models, layers, terms, operands, velocity)
+            let terms = kernel::optimizer::sgd::Terms { momentum, nesterov, clip, penalty, skips: false };
+            Arc::new(kernel::fused::update_sgd::UpdateSgd {
+                label: label.into(),
+                shape,
+                models: self.models,
+                layers: layers.clone(),
+                terms,
+                operands,
+                velocity,
+            })
         } else {
             let decoupled = optimizer.kind == OptimizerKind::AdamW;
-            let terms = kernel::adam::Terms { decoupled, clip, penalty, skips: false };
+            let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips: false };
             let moments = [whole(state.moments[0]), whole(state.moments[1])];
-            kernel::fused_update_adam::dispatch(label, shape, self.models, layers, terms, operands, moments)
+            Arc::new(kernel::fused::update_adam::UpdateAdam {
+                label: label.into(),
+                shape,
+                models: self.models,
+                layers: layers.clone(),
+                terms,
+                operands,
+                moments,
+            })
         }
     }
 }

@@ -3,15 +3,19 @@
 //! halves it (`torch.amp.GradScaler`). All of it stays on the device, for each model by itself.
 
 use super::builder::PlanBuilder;
-use crate::kernel::{Element, adjust_loss_scale, unscale_gradients};
-use crate::plan::{BufferId, Dispatch, Role};
+use crate::ir::Element;
+use crate::ir::{BufferId, Role};
+use crate::kernel::Launch;
+use crate::kernel::optimizer::adjust_loss_scale::{self, AdjustLossScale};
+use crate::kernel::optimizer::unscale_gradients::{self, UnscaleGradients};
+use std::sync::Arc;
 
 /// Launches and state of a scaled loss.
 pub(super) struct LossScaling {
     /// After the backward pass: the gradients of the loss itself.
-    pub(super) unscale: Dispatch,
+    pub(super) unscale: Arc<dyn Launch>,
     /// Before the update: whether it is skipped, and the next step's scale.
-    pub(super) adjust: Dispatch,
+    pub(super) adjust: Arc<dyn Launch>,
     /// (models, HISTORY).
     pub(super) history: BufferId,
 }
@@ -28,10 +32,10 @@ impl PlanBuilder<'_> {
             [self.gradients, counters, scalars, not_finite].map(|id| plan.whole(id));
         let shape = unscale_gradients::Params { len: stride as u32, parts: parts as u32 };
         let operands = unscale_gradients::Operands { gradients, counters, parts: parts_of };
-        let unscale = unscale_gradients::dispatch("unscale gradients", shape, models, operands);
+        let unscale = Arc::new(UnscaleGradients { label: "unscale gradients".into(), shape, models, operands });
         let operands = adjust_loss_scale::Operands { parts: parts_of, counters, scalars, history: plan.whole(history) };
         let shape = adjust_loss_scale::Params { parts: parts as u32 };
-        let adjust = adjust_loss_scale::dispatch("loss scale", shape, models, operands);
+        let adjust = Arc::new(AdjustLossScale { label: "loss scale".into(), shape, models, operands });
         LossScaling { unscale, adjust, history }
     }
 }

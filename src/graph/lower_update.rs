@@ -1,33 +1,36 @@
 //! Lowering of what happens between the gradients and the next step: norms and the optimizer's update.
 
 use super::builder::PlanBuilder;
-use crate::kernel::{self, state};
-use crate::plan::{BufferId, Dispatch, Slice};
+use crate::ir::{BufferId, Slice};
+use crate::kernel;
+use crate::kernel::Launch;
+use crate::kernel::step::state;
 use crate::recipe::{OptimizerKind, OptimizerSpec, Precision};
+use std::sync::Arc;
 
 impl PlanBuilder<'_> {
     /// The sum of squared weights, for the L2 penalty.
-    pub(super) fn penalty(&self, parts: Option<Slice>) -> Option<Dispatch> {
+    pub(super) fn penalty(&self, parts: Option<Slice>) -> Option<Arc<dyn Launch>> {
         let parts = parts?;
         Some(self.squares("l2 penalty", self.out.parameters, parts, [true, false]))
     }
 
     /// The sum of the squared gradient, for clipping.
-    pub(super) fn gradient_norm(&self, parts: Option<Slice>, optimizer: &OptimizerSpec) -> Option<Dispatch> {
+    pub(super) fn gradient_norm(&self, parts: Option<Slice>, optimizer: &OptimizerSpec) -> Option<Arc<dyn Launch>> {
         let parts = parts?;
         Some(self.squares("gradient norm", self.gradients, parts, [false, optimizer.l2 != 0.0]))
     }
 
     /// The squared norm of each parameter's gradient, the L2 penalty's included, and of the parameter itself, into
     /// (models, parameters, 2) `norms`.
-    pub(super) fn norm_records(&self, norms: BufferId, optimizer: &OptimizerSpec) -> Vec<Dispatch> {
+    pub(super) fn norm_records(&self, norms: BufferId, optimizer: &OptimizerSpec) -> Vec<Arc<dyn Launch>> {
         let plan = &self.out.plan;
         let layout = &self.out.layout;
         let both = [self.gradients, self.out.parameters];
         let each =
             (0..layout.lens.len()).flat_map(|index| both.into_iter().enumerate().map(move |(i, b)| (index, i, b)));
-        let one = |(index, which, buffer): (usize, usize, BufferId)| {
-            let shape = kernel::sum_squares::Params {
+        let one = |(index, which, buffer): (usize, usize, BufferId)| -> Arc<dyn Launch> {
+            let shape = kernel::reduce::sum_squares::Params {
                 len: layout.lens[index] as u32,
                 stride: layout.stride as u32,
                 first: layout.offsets[index] as u32,
@@ -35,7 +38,7 @@ impl PlanBuilder<'_> {
                 output_stride: 2 * layout.lens.len() as u32,
                 output_first: (2 * index + which) as u32,
             };
-            let operands = kernel::sum_squares::Operands {
+            let operands = kernel::reduce::sum_squares::Operands {
                 values: layout.slice(buffer, index, index),
                 weights: layout.slice(self.out.parameters, index, index),
                 weight_blocks: plan.whole(self.out.weight_blocks),
@@ -44,16 +47,29 @@ impl PlanBuilder<'_> {
             };
             let label = format!("norm of {}", self.model.parameters[index].name);
             let with_l2 = which == 0 && optimizer.l2 != 0.0;
-            kernel::sum_squares::dispatch(label, shape, self.models, false, with_l2, operands)
+            Arc::new(kernel::reduce::sum_squares::SumSquares {
+                label,
+                shape,
+                models: self.models,
+                weights_only: false,
+                with_l2,
+                operands,
+            })
         };
         each.map(one).collect()
     }
 
-    fn squares(&self, label: &str, values: BufferId, parts: Slice, [weights_only, with_l2]: [bool; 2]) -> Dispatch {
+    fn squares(
+        &self,
+        label: &str,
+        values: BufferId,
+        parts: Slice,
+        [weights_only, with_l2]: [bool; 2],
+    ) -> Arc<dyn Launch> {
         let plan = &self.out.plan;
         let stride = self.out.layout.stride as u32;
         let count = (parts.len / self.models) as u32;
-        let shape = kernel::sum_squares::Params {
+        let shape = kernel::reduce::sum_squares::Params {
             len: stride,
             stride,
             first: 0,
@@ -61,14 +77,21 @@ impl PlanBuilder<'_> {
             output_stride: count,
             output_first: 0,
         };
-        let operands = kernel::sum_squares::Operands {
+        let operands = kernel::reduce::sum_squares::Operands {
             values: plan.whole(values),
             weights: plan.whole(self.out.parameters),
             weight_blocks: plan.whole(self.out.weight_blocks),
             hyper: plan.whole(self.out.hyper),
             parts,
         };
-        kernel::sum_squares::dispatch(label, shape, self.models, weights_only, with_l2, operands)
+        Arc::new(kernel::reduce::sum_squares::SumSquares {
+            label: label.into(),
+            shape,
+            models: self.models,
+            weights_only,
+            with_l2,
+            operands,
+        })
     }
 
     /// The optimizer's update of all parameters, in as many ranges as the device's bindings ask for.
@@ -78,12 +101,12 @@ impl PlanBuilder<'_> {
         moments: &[BufferId],
         scalars: BufferId,
         norm: Option<Slice>,
-    ) -> Vec<Dispatch> {
+    ) -> Vec<Arc<dyn Launch>> {
         let layout = &self.out.layout;
         let whole = |id: BufferId| self.out.plan.whole(id);
-        let range = |(first, len): (usize, usize)| {
+        let range = |(first, len): (usize, usize)| -> Arc<dyn Launch> {
             let part = |buffer: BufferId| Slice { buffer, offset: first, len };
-            let shape = kernel::optimizer::Params {
+            let shape = kernel::optimizer::rules::Params {
                 len: len as u32,
                 first: first as u32,
                 parameter_stride: layout.stride as u32,
@@ -98,8 +121,9 @@ impl PlanBuilder<'_> {
             if optimizer.kind == OptimizerKind::Sgd {
                 let momentum = optimizer.momentum != 0.0;
                 let velocity = moments.first().map_or(whole(self.unused), |id| part(*id));
-                let terms = kernel::sgd::Terms { momentum, nesterov: optimizer.nesterov, clip, penalty, skips };
-                let operands = kernel::sgd::Operands {
+                let terms =
+                    kernel::optimizer::sgd::Terms { momentum, nesterov: optimizer.nesterov, clip, penalty, skips };
+                let operands = kernel::optimizer::sgd::Operands {
                     parameters,
                     gradients,
                     velocity,
@@ -108,12 +132,12 @@ impl PlanBuilder<'_> {
                     scalars,
                     norm_parts,
                 };
-                kernel::sgd::dispatch(label, shape, terms, operands)
+                Arc::new(kernel::optimizer::sgd::Sgd { label, shape, terms, operands })
             } else {
                 let decoupled = optimizer.kind == OptimizerKind::AdamW;
-                let terms = kernel::adam::Terms { decoupled, clip, penalty, skips };
+                let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips };
                 let (mean, variance) = (part(moments[0]), part(moments[1]));
-                let operands = kernel::adam::Operands {
+                let operands = kernel::optimizer::adam::Operands {
                     parameters,
                     gradients,
                     mean,
@@ -123,7 +147,7 @@ impl PlanBuilder<'_> {
                     scalars,
                     norm_parts,
                 };
-                kernel::adam::dispatch(label, shape, terms, operands)
+                Arc::new(kernel::optimizer::adam::Adam { label, shape, terms, operands })
             }
         };
         layout.ranges(self.limits.binding_bytes).map(range).collect()

@@ -1,10 +1,14 @@
 //! Lowering of convolutions and poolings.
 
 use super::lower::{Lowering, dense_gradient};
-use crate::kernel::{self, conv2d, conv2d_backward_weight, pool};
+use crate::ir::Slice;
+use crate::kernel;
+use crate::kernel::Launch;
+use crate::kernel::conv::{backward_weight as conv2d_backward_weight, shape as conv2d};
+use crate::kernel::pool::shape as pool;
 use crate::model::{Layer, Model, Shape, Window};
-use crate::plan::{Dispatch, Slice};
 use crate::recipe::{Activation, LayerSpec};
+use std::sync::Arc;
 
 /// The shape of a convolution's launches.
 fn conv_shape(layer: &Layer, batch: usize, parameter_stride: usize) -> conv2d::Params {
@@ -77,20 +81,27 @@ impl Lowering<'_> {
         conv_shape(self.layer(index), self.memory.batch, self.builder.out.layout.stride)
     }
 
-    pub(super) fn conv2d(&self, index: usize, activation: Activation, input: Slice, output: Slice) -> Dispatch {
+    pub(super) fn conv2d(&self, index: usize, activation: Activation, input: Slice, output: Slice) -> Arc<dyn Launch> {
         let layer = self.layer(index);
         let shape = self.conv(index);
         let parameters = self.builder.out.parameters;
-        let operands = kernel::conv2d_forward::Operands {
+        let operands = kernel::conv::forward::Operands {
             input,
             weight: self.parameter(parameters, layer.weight.unwrap_or_default()),
             bias: layer.bias.map(|bias| self.parameter(parameters, bias)),
             output,
         };
         let models = self.builder.models;
-        let variant = kernel::conv2d_forward::choose(&shape, models);
+        let variant = kernel::conv::forward::choose(&shape, models);
         let label = format!("layers.{index} forward");
-        kernel::conv2d_forward::dispatch(label, shape, models, activation.code(), variant, operands)
+        Arc::new(kernel::conv::forward::Forward {
+            label,
+            shape,
+            models,
+            activation: activation.code(),
+            variant,
+            operands,
+        })
     }
 
     pub(super) fn conv2d_backward_input(
@@ -99,18 +110,30 @@ impl Lowering<'_> {
         activation: Activation,
         reads: &[Slice],
         input_gradient: Slice,
-    ) -> Dispatch {
+    ) -> Arc<dyn Launch> {
         let shape = self.conv(index);
         let weight = self.parameter(self.builder.out.parameters, self.layer(index).weight.unwrap_or_default());
         let (output_gradient, saved) = (reads[0], reads[1]);
-        let operands = kernel::conv2d_backward_input::Operands { output_gradient, weight, saved, input_gradient };
+        let operands = kernel::conv::backward_input::Operands { output_gradient, weight, saved, input_gradient };
         let models = self.builder.models;
-        let variant = kernel::conv2d_backward_input::choose(&shape, models);
+        let variant = kernel::conv::backward_input::choose(&shape, models);
         let label = format!("layers.{index} backward input");
-        kernel::conv2d_backward_input::dispatch(label, shape, models, activation.code(), variant, operands)
+        Arc::new(kernel::conv::backward_input::BackwardInput {
+            label,
+            shape,
+            models,
+            activation: activation.code(),
+            variant,
+            operands,
+        })
     }
 
-    pub(super) fn conv2d_backward_weight(&self, index: usize, output_gradient: Slice, input: Slice) -> Vec<Dispatch> {
+    pub(super) fn conv2d_backward_weight(
+        &self,
+        index: usize,
+        output_gradient: Slice,
+        input: Slice,
+    ) -> Vec<Arc<dyn Launch>> {
         let layer = self.layer(index);
         let shape = self.conv(index);
         let (models, layout) = (self.builder.models, &self.builder.out.layout);
@@ -123,16 +146,18 @@ impl Lowering<'_> {
         let gradient = layout.slice(self.builder.gradients, weight, layer.bias.unwrap_or(weight));
         let operands = conv2d_backward_weight::Operands { input, output_gradient, gradient, scratch };
         let label = format!("layers.{index} backward weight");
-        conv2d_backward_weight::dispatches(&label, shape, models, bias, bias_offset, split, operands)
+        conv2d_backward_weight::launches(&label, shape, models, bias, bias_offset, split, operands)
     }
 
-    pub(super) fn pool(&self, index: usize, input: Slice, output: Slice) -> Dispatch {
+    pub(super) fn pool(&self, index: usize, input: Slice, output: Slice) -> Arc<dyn Launch> {
         let layer = self.layer(index);
         let shape = pool_shape(layer, self.memory.batch);
         let (models, label) = (self.builder.models, format!("layers.{index} forward"));
         match layer.spec {
-            LayerSpec::MaxPool { .. } => kernel::max_pool_forward::dispatch(label, shape, models, input, output),
-            _ => kernel::average_pool_forward::dispatch(label, shape, models, input, output),
+            LayerSpec::MaxPool { .. } => {
+                Arc::new(kernel::pool::max_forward::MaxForward { label, shape, models, input, output })
+            }
+            _ => Arc::new(kernel::pool::average_forward::AverageForward { label, shape, models, input, output }),
         }
     }
 
@@ -142,7 +167,7 @@ impl Lowering<'_> {
         activation: Activation,
         reads: &[Slice],
         input_gradient: Slice,
-    ) -> Dispatch {
+    ) -> Arc<dyn Launch> {
         let layer = self.layer(index);
         let shape = pool_shape(layer, self.memory.batch);
         let (models, label) = (self.builder.models, format!("layers.{index} backward"));
@@ -151,13 +176,19 @@ impl Lowering<'_> {
         match layer.spec {
             LayerSpec::MaxPool { .. } => {
                 let operands =
-                    kernel::max_pool_backward::Operands { input, output_gradient, saved: input, input_gradient };
-                kernel::max_pool_backward::dispatch(label, shape, models, code, operands)
+                    kernel::pool::max_backward::Operands { input, output_gradient, saved: input, input_gradient };
+                Arc::new(kernel::pool::max_backward::MaxBackward { label, shape, models, activation: code, operands })
             }
             _ => {
                 let operands =
-                    kernel::average_pool_backward::Operands { output_gradient, saved: input, input_gradient };
-                kernel::average_pool_backward::dispatch(label, shape, models, code, operands)
+                    kernel::pool::average_backward::Operands { output_gradient, saved: input, input_gradient };
+                Arc::new(kernel::pool::average_backward::AverageBackward {
+                    label,
+                    shape,
+                    models,
+                    activation: code,
+                    operands,
+                })
             }
         }
     }

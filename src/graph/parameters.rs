@@ -1,7 +1,7 @@
 //! Where each parameter lives: one flat buffer of all models' parameters, and the same layout for gradients and moments.
 
+use crate::ir::{BufferId, SLICE_ALIGNMENT, Slice};
 use crate::model::{Model, ParameterKind};
-use crate::plan::{BufferId, SLICE_ALIGNMENT, Slice};
 
 /// The flat layout: model after model, `stride` elements each; in a model, parameter after parameter in the model's order,
 /// each starting at a multiple of [`SLICE_ALIGNMENT`]. The gaps stay zero.

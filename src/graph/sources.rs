@@ -1,7 +1,9 @@
 //! How a set of examples lies on a device.
 
-use crate::kernel::{Element, gather};
-use crate::plan::{BufferId, Limits, Plan, Role};
+use crate::ir::Element;
+use crate::ir::{BufferId, Limits, Role};
+use crate::kernel::LaunchPlan;
+use crate::kernel::step::gather;
 
 /// How the targets of a set are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +97,7 @@ impl SourceBuffers {
     /// Declares the buffers of the set called `name` for a plan of so many models, where there are `room` bytes for its
     /// examples.
     pub(super) fn declare(
-        plan: &mut Plan,
+        plan: &mut LaunchPlan,
         name: &str,
         layout: DataLayout,
         batches: Batches,

@@ -1,6 +1,6 @@
 //! What a CPU implementation of a kernel gets to see.
 
-use super::mixed;
+use crate::kernel::dense::rounding;
 use arrayvec::ArrayVec;
 
 /// Scalar type that buffers of [`Element::F32`](super::Element::F32) hold on the CPU: f32 in training, f64 in gradient checks.
@@ -11,7 +11,7 @@ pub trait Real: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
     fn from_f64(value: f64) -> Self;
     /// All of them rounded to f16.
     fn rounded_to_f16(values: &[Self]) -> Vec<Self> {
-        values.iter().map(|value| mixed::rounded(*value)).collect()
+        values.iter().map(|value| rounding::rounded(*value)).collect()
     }
 }
 
@@ -23,7 +23,7 @@ impl Real for f32 {
         value as f32
     }
     fn rounded_to_f16(values: &[f32]) -> Vec<f32> {
-        mixed::round_all(values)
+        rounding::round_all(values)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A verification case: one dispatch with the contents of its bindings.
 
-use super::Element;
-use crate::plan::{BufferId, Dispatch, Slice};
+use crate::ir::Element;
+use crate::ir::{BufferId, Dispatch, Slice};
 
 /// What a binding holds before the dispatch.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,8 @@
 //! For tests: runs kernels on plain vectors, and takes slopes by differences.
 
-use super::{Access, Args, Binding, Contents, Element, Operand, Real};
-use crate::plan::Dispatch;
+use crate::ir::Dispatch;
+use crate::ir::{Access, Binding, Element};
+use crate::kernel::{Args, Contents, Operand, Real};
 
 /// One binding's memory.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use super::Sweep;
 use crate::backend::Backend;
 use crate::data::{Dataset, Scaling};
 use crate::graph::Fusion;
+use crate::ir::Role;
 use crate::model::Model;
-use crate::plan::Role;
 use crate::recipe::{LayerSpec, OptimizerSpec, Recipe, Schedule, ScheduleKind};
 use crate::train::{Draft, Member, TrainerSpec};
 

@@ -4,7 +4,8 @@ use super::{TrainError, TrainerSpec, check, spec};
 
 use crate::data::Examples;
 use crate::graph::{Evaluation, Fusion, PlanBuilder, SourceBuffers, Training, TrainingPlan};
-use crate::plan::{Limits, Plan};
+use crate::ir::Limits;
+use crate::kernel::LaunchPlan;
 
 /// What a [`Trainer`](super::Trainer) is prepared from.
 pub struct Draft<'a> {
@@ -52,7 +53,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The plan, with the planner's variants of its launches.
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &LaunchPlan {
         &self.names.plan
     }
 }

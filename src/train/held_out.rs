@@ -4,7 +4,7 @@ use super::feed::Feed;
 use crate::backend::{BackendError, Session, Ticket};
 use crate::data::Examples;
 use crate::graph::{Evaluation, SourceBuffers};
-use crate::plan::Plan;
+use crate::ir::Plan;
 
 /// Its programs and its examples.
 pub(super) struct HeldOut<'a> {

@@ -1,6 +1,8 @@
 //! One of the models that train side by side.
 
-use crate::kernel::{adjust_loss_scale, hash, state};
+use crate::kernel::formula::hash;
+use crate::kernel::optimizer::adjust_loss_scale;
+use crate::kernel::step::state;
 use crate::recipe::{OptimizerSpec, Precision, Recipe, Schedule};
 
 /// What is a model's own among models of one shape that train together: its seed and its optimizer's numbers.

@@ -2,7 +2,7 @@
 
 use super::Checkpoint;
 use crate::data::Targets;
-use crate::kernel::state;
+use crate::kernel::step::state;
 use crate::recipe::{Loss, Metric};
 use serde::{Deserialize, Serialize};
 

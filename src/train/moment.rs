@@ -2,9 +2,9 @@
 
 use super::checkpoint::{Checkpoint, CheckpointError, Progress};
 use super::{Tracker, TrainError, Trainer};
-use crate::kernel::state;
+use crate::ir::{BufferId, Slice};
+use crate::kernel::step::state;
 use crate::model::ParameterKind;
-use crate::plan::{BufferId, Slice};
 use std::time::Instant;
 
 impl Trainer<'_> {

@@ -5,9 +5,9 @@ use super::{Score, TrainError, spec, upload};
 use crate::backend::{Backend, BackendError, Session};
 use crate::data::{Examples, Scaling};
 use crate::graph::{Evaluation, PlanBuilder, TrainingPlan, hyper_words};
-use crate::kernel::state;
+use crate::ir::{BufferId, Plan, Role};
+use crate::kernel::step::state;
 use crate::model::Model;
-use crate::plan::{BufferId, Plan, Role};
 use crate::recipe::OptimizerSpec;
 use crate::tune;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl<'a> Population<'a> {
         if members > 1 && beside_data.map(|buffer| buffer.bytes()).sum::<u64>() > MEMBERS_BYTES {
             return Ok(None);
         }
-        let plan = Arc::new(tune::applied(backend, names.plan.clone()));
+        let plan = Arc::new(tune::applied(backend, &names.plan));
         let mut session = backend.prepare(Arc::clone(&plan))?;
         let feed = Feed::new(&mut *session, &source, examples, evaluation.steps)?;
         let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);

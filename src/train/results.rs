@@ -3,8 +3,8 @@
 use super::held_out::HeldOut;
 use super::{EpochMetrics, Observer, Score, StepMetrics, TrainError, Trainer};
 use crate::backend::Ticket;
-use crate::kernel::state;
-use crate::plan::Slice;
+use crate::ir::Slice;
+use crate::kernel::step::state;
 use crate::recipe::{Record, ScheduleKind};
 use std::collections::{BTreeMap, VecDeque};
 

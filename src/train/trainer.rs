@@ -7,8 +7,8 @@ use super::results::{Pending, PendingSteps};
 use super::{Draft, Member, Observer, Score, Tracker, TrainError, TrainerSpec, check, upload};
 use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
 use crate::graph::{Fusion, NotFused, SourceBuffers, Training, TrainingPlan, hyper_words};
-use crate::kernel::adjust_loss_scale;
-use crate::plan::{BufferId, Plan, Program};
+use crate::ir::{BufferId, Plan, Program};
+use crate::kernel::optimizer::adjust_loss_scale;
 use crate::recipe::{Metric, Record, ScheduleKind};
 use crate::tune;
 use crate::verify::check_matrix_units;
@@ -86,7 +86,7 @@ impl<'a> Trainer<'a> {
     pub fn prepare(backend: &dyn Backend, draft: Draft<'a>) -> Result<Self, TrainError> {
         let Draft { spec, names, training, source, held_out } = draft;
         let models = spec.members.len();
-        let plan = Arc::new(tune::applied(backend, names.plan.clone()));
+        let plan = Arc::new(tune::applied(backend, &names.plan));
         check_matrix_units(backend, &plan)?;
         let mut session = backend.prepare(Arc::clone(&plan))?;
         let feed = Feed::new(&mut *session, &source, &spec.dataset.train, training.steps_per_epoch)?;

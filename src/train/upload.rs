@@ -2,8 +2,8 @@
 
 use crate::data::{Examples, Features, Scaling, Storage, Targets};
 use crate::graph::{SourceBuffers, TrainingPlan};
+use crate::ir::BufferId;
 use crate::model::Model;
-use crate::plan::BufferId;
 
 /// Writes what never changes beside the examples: the numbers of the scaling, and which parameters are weights.
 /// `write` puts words at the start of a buffer.

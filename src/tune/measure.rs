@@ -1,11 +1,12 @@
 //! Which variant of a launch is the fastest.
 
-use super::WORTH;
+use super::{WORTH, tuned};
 use crate::backend::timing::{Effort, TimedCase, repeat, spread};
 use crate::backend::{Backend, BackendError};
-use crate::kernel::{Case, Contents, Kernel, variants};
-use crate::plan::{Dispatch, Plan};
+use crate::ir::Dispatch;
+use crate::kernel::{Case, Contents, Launch, LaunchPlan, Specification};
 use crate::verify::Prepared;
+use std::sync::Arc;
 
 /// Launches are timed for a hundredth of a second, five times.
 const EFFORT: Effort = Effort { seconds: 0.01, repeat: 5 };
@@ -16,9 +17,11 @@ const REFERENCE_FLOPS: f64 = 1e8;
 /// A launch as the plan has it, and the time of each of its variants.
 #[derive(Debug, Clone)]
 pub struct Measured {
+    /// The launch.
+    pub launch: Arc<dyn Launch>,
     /// The plan's choice.
     pub planned: Dispatch,
-    /// Every variant with its time in seconds, or with what is wrong with it.
+    /// Every variant that the device allows with its time in seconds, or with what is wrong with it.
     pub variants: Vec<(Dispatch, Result<f64, String>)>,
 }
 
@@ -39,23 +42,30 @@ impl Measured {
 }
 
 fn is_same(a: &Dispatch, b: &Dispatch) -> bool {
-    std::ptr::eq(a.kernel, b.kernel) && a.constants == b.constants
+    a.kernel == b.kernel && a.constants == b.constants
 }
 
-/// Measures every launch of the plan that has variants, equal ones once; `progress` sees each as it comes.
+/// Measures every launch of the plan that has variants, equal ones once; `progress` sees each as it comes. The plan's choice is
+/// what is known to be the fastest so far.
 pub fn measure(
     backend: &dyn Backend,
-    plan: &Plan,
+    plan: &LaunchPlan,
     mut progress: impl FnMut(&Measured),
 ) -> Result<Vec<Measured>, BackendError> {
     let limits = backend.limits();
     let mut done: Vec<Measured> = Vec::new();
-    for dispatch in plan.programs.iter().flat_map(|program| &program.dispatches) {
-        let known = done.iter().any(|m| is_same(&m.planned, dispatch) && m.planned.params == dispatch.params);
-        let mut variants = if known { Vec::new() } else { variants(dispatch) };
-        variants.retain(|variant| limits.allow(variant.kernel, &variant.constants));
+    for launch in plan.launches() {
+        let planned = tuned(backend, launch);
+        if done.iter().any(|m| is_same(&m.planned, &planned) && m.planned.params == planned.params) {
+            continue;
+        }
+        let mut variants: Vec<Dispatch> = launch.variants().iter().map(|variant| variant.lower()).collect();
+        variants.retain(|variant| limits.allow(variant));
         if !variants.is_empty() {
-            let measured = measure_launch(backend, dispatch, variants)?;
+            let times =
+                variants.iter().map(|variant| measure_variant(backend, variant)).collect::<Result<Vec<_>, _>>()?;
+            let variants = variants.into_iter().zip(times).collect();
+            let measured = Measured { launch: Arc::clone(launch), planned, variants };
             progress(&measured);
             done.push(measured);
         }
@@ -63,36 +73,24 @@ pub fn measure(
     Ok(done)
 }
 
-fn measure_launch(
-    backend: &dyn Backend,
-    planned: &Dispatch,
-    variants: Vec<Dispatch>,
-) -> Result<Measured, BackendError> {
-    let mut timed = Vec::with_capacity(variants.len());
-    let contents: Vec<Contents> = (1u32..).zip(&planned.slices).map(|(i, s)| Contents::random(s.len, 1.0, i)).collect();
-    for variant in variants {
-        let (kernel, label) = (variant.kernel, &variant.label);
-        let mut dispatch = variant.clone();
-        dispatch.slices = Case::slices(&contents);
-        let case = Case { name: label.clone(), dispatch, contents: contents.clone() };
-        let time = match checked(backend, kernel, &case) {
-            Ok(()) => {
-                let mut case = TimedCase::new(backend, &case)?;
-                Ok(spread(&repeat(EFFORT, |launches| case.time(launches))?.1)[1])
-            }
-            Err(wrong) => Err(wrong),
-        };
-        timed.push((variant, time));
+/// Seconds that a variant takes, or what is wrong with it.
+fn measure_variant(backend: &dyn Backend, variant: &Dispatch) -> Result<Result<f64, String>, BackendError> {
+    let contents: Vec<Contents> = (1u32..).zip(&variant.slices).map(|(i, s)| Contents::random(s.len, 1.0, i)).collect();
+    let dispatch = Dispatch { slices: Case::slices(&contents), ..variant.clone() };
+    let case = Case { name: variant.label.clone(), dispatch, contents };
+    if let Err(wrong) = checked(backend, &case) {
+        return Ok(Err(wrong));
     }
-    Ok(Measured { planned: planned.clone(), variants: timed })
+    let mut case = TimedCase::new(backend, &case)?;
+    Ok(Ok(spread(&repeat(EFFORT, |launches| case.time(launches))?.1)[1]))
 }
 
 /// Whether the device computes the case as the CPU does, and nothing else changes.
-fn checked(backend: &dyn Backend, kernel: &'static Kernel, case: &Case) -> Result<(), String> {
-    let flops = (kernel.cost)(&case.dispatch.params).flops * f64::from(case.dispatch.grid[2]);
-    let cases = vec![case.clone()];
-    let small = flops <= REFERENCE_FLOPS;
-    let prepared = if small { Prepared::new(kernel, cases) } else { Prepared::large(kernel, cases) };
+fn checked(backend: &dyn Backend, case: &Case) -> Result<(), String> {
+    let (kernel, cases) = (case.dispatch.kernel, vec![case.clone()]);
+    let specification = Specification::of(kernel);
+    let is_small = case.dispatch.cost.flops <= REFERENCE_FLOPS;
+    let prepared = if is_small { Prepared::new(specification, cases) } else { Prepared::large(specification, cases) };
     let row = prepared?.verify(backend, kernel);
     if row.passed { Ok(()) } else { Err(row.message) }
 }

@@ -2,7 +2,7 @@
 //!
 //! The planner chooses a variant by a rule that suits most GPUs. Tuning replaces the rule by a measurement: [`measure()`]
 //! times every variant of a launch at its own shape, leaves out those that do not compute what the CPU computes, and
-//! [`Tuning`] remembers the winner. A plan is planned as ever; [`Tuning::applied`] then exchanges its launches.
+//! [`Tuning`] remembers the winner. A plan is planned as ever; [`applied`] then exchanges its launches.
 
 mod measure;
 mod store;
@@ -12,11 +12,12 @@ pub use store::TuningStore;
 
 use crate::backend::Backend;
 use crate::file::write_whole_with;
-use crate::kernel::{shader_source, variants};
-use crate::plan::{Dispatch, Plan};
+use crate::ir::{Dispatch, Plan};
+use crate::kernel::{Launch, LaunchPlan, shader_source};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A launch must be so much faster than the planner's choice to replace it: less is noise.
 const WORTH: f64 = 0.95;
@@ -67,25 +68,20 @@ impl Tuning {
         self.choices.is_empty()
     }
 
-    /// The plan with tuned variants in the place of the planner's. Buffers stay as they are.
-    pub fn applied(&self, mut plan: Plan) -> Plan {
-        if !self.is_empty() {
-            plan.programs.iter_mut().flat_map(|program| &mut program.dispatches).for_each(|d| self.exchange(d));
+    /// A launch in the variant that is known to be the fastest, or else as it is.
+    pub fn tuned(&self, launch: &dyn Launch) -> Dispatch {
+        let planned = launch.lower();
+        if self.is_empty() {
+            return planned;
         }
-        plan
-    }
-
-    fn exchange(&self, dispatch: &mut Dispatch) {
-        let variants = variants(dispatch);
-        let Some(choice) = key(&variants).and_then(|key| self.choices.get(&key)) else { return };
-        if let Some(variant) = variants.into_iter().find(|variant| Choice::of(variant) == *choice) {
-            *dispatch = variant;
-        }
+        let variants = lowered(launch);
+        let Some(choice) = key(&variants).and_then(|key| self.choices.get(&key)) else { return planned };
+        variants.into_iter().find(|variant| Choice::of(variant) == *choice).unwrap_or(planned)
     }
 
     /// Keeps the fastest of the measured variants of a launch, where it is worth it.
     pub fn learn(&mut self, measured: &Measured) {
-        if let (Some(key), Some(best)) = (key(&variants(&measured.planned)), measured.best()) {
+        if let (Some(key), Some(best)) = (key(&lowered(&*measured.launch)), measured.best()) {
             self.choices.insert(key, Choice::of(best));
         }
     }
@@ -108,11 +104,18 @@ impl Tuning {
 }
 
 /// The plan with the variants that are known to be fastest on this device.
-pub fn applied(backend: &dyn Backend, plan: Plan) -> Plan {
-    match backend.tuning() {
-        Some(tuning) => tuning.applied(plan),
-        None => plan,
-    }
+pub fn applied(backend: &dyn Backend, plan: &LaunchPlan) -> Plan {
+    plan.lower_with(|launch| tuned(backend, launch))
+}
+
+/// A launch in the variant that is known to be the fastest on this device, or else as it is.
+fn tuned(backend: &dyn Backend, launch: &Arc<dyn Launch>) -> Dispatch {
+    backend.tuning().map_or_else(|| launch.lower(), |tuning| tuning.tuned(&**launch))
+}
+
+/// All variants of a launch.
+fn lowered(launch: &dyn Launch) -> Vec<Dispatch> {
+    launch.variants().iter().map(|variant| variant.lower()).collect()
 }
 
 /// Names a launch by its shape and by the text of all its variants: after a change to a shader it is another one, and

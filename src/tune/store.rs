@@ -1,7 +1,8 @@
 //! A device's tuning, shared by all that plan for it, and kept in a file.
 
 use super::{Measured, Tuning, TuningFileError};
-use crate::plan::Plan;
+use crate::ir::Dispatch;
+use crate::kernel::Launch;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,9 +20,9 @@ impl TuningStore {
         Ok(TuningStore { tuning: Mutex::new(tuning), file })
     }
 
-    /// The plan with tuned variants.
-    pub fn applied(&self, plan: Plan) -> Plan {
-        self.lock().applied(plan)
+    /// A launch in the variant that is known to be the fastest, or else as it is.
+    pub fn tuned(&self, launch: &dyn Launch) -> Dispatch {
+        self.lock().tuned(launch)
     }
 
     /// Takes measurements into account, and writes the file.

@@ -3,8 +3,8 @@
 use super::gradient::{Options, Tensor, TensorCheck, check_gradients};
 use crate::backend::cpu::{Implementation, Machine};
 use crate::graph::{PlanBuilder, Training, TrainingPlan, hyper_words};
-use crate::kernel::state;
-use crate::plan::{BufferId, SLICE_ALIGNMENT};
+use crate::ir::{BufferId, SLICE_ALIGNMENT};
+use crate::kernel::step::state;
 use crate::recipe::Precision;
 use crate::train::{TrainError, TrainerSpec, spec, upload};
 use std::sync::Arc;
@@ -27,13 +27,13 @@ impl DoublePrecision {
     /// The same, with those factors rounded to f16 that a device rounds in this precision.
     pub fn rounded(spec: TrainerSpec, precision: Precision) -> Result<DoublePrecision, TrainError> {
         let member = &spec.members[0];
-        let limits = crate::plan::Limits::UNLIMITED;
+        let limits = crate::ir::Limits::UNLIMITED;
         let builder = PlanBuilder::new(spec.model, 1, spec.scaling.subtract.len(), spec.scaling.add, limits);
         let mut builder = builder.precision(precision)?;
         let source = builder.source("train", spec::layout(&spec.dataset.train), spec.batches());
         let training = builder.training(&source, spec.train, &member.optimizer)?;
         let names = builder.finish_plan()?;
-        let mut machine: Machine<f64> = Machine::new(Arc::new(names.plan.clone()), Implementation::Reference)?;
+        let mut machine: Machine<f64> = Machine::new(Arc::new(names.plan.lower()), Implementation::Reference)?;
         let mut write = |buffer: BufferId, words: &[u32]| -> Result<(), TrainError> {
             fill(&mut machine, buffer, words);
             Ok(())
@@ -105,8 +105,8 @@ impl DoublePrecision {
 /// Writes words at the start of a buffer; floats come as the bits of f32.
 fn fill(machine: &mut Machine<f64>, buffer: BufferId, words: &[u32]) {
     match machine.plan().buffers[buffer.0].element {
-        crate::kernel::Element::U32 => machine.words_mut(buffer)[..words.len()].copy_from_slice(words),
-        crate::kernel::Element::F32 => {
+        crate::ir::Element::U32 => machine.words_mut(buffer)[..words.len()].copy_from_slice(words),
+        crate::ir::Element::F32 => {
             let floats = machine.floats_mut(buffer);
             floats.iter_mut().zip(words).for_each(|(x, word)| *x = f64::from(f32::from_bits(*word)));
         }

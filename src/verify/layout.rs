@@ -1,7 +1,8 @@
 //! All cases of a kernel in one plan: binding i of every case lies in buffer i, between canaries.
 
-use crate::kernel::{Access, Binding, Case, Contents, Element, Kernel};
-use crate::plan::{BufferId, Plan, ProgramId, Role, SLICE_ALIGNMENT, Slice};
+use crate::ir::{Access, Binding, Element, Kernel};
+use crate::ir::{BufferId, Plan, ProgramId, Role, SLICE_ALIGNMENT, Slice};
+use crate::kernel::{Case, Contents};
 use std::ops::Range;
 
 /// Words before and after each case's contents. The ones after lie inside the binding as well as behind it, because a

@@ -4,31 +4,33 @@ use super::layout::{Layout, canary};
 use super::report::{KernelRow, VerifyReport};
 use crate::backend::cpu::{Implementation, Machine, Scalar};
 use crate::backend::{Backend, BackendError};
-use crate::kernel::{Access, Binding, Case, Element, Kernel, Needs};
-use crate::plan::{BufferId, Plan};
+use crate::ir::{Access, Binding, Element, Kernel, Needs};
+use crate::ir::{BufferId, Plan};
+use crate::kernel::{Case, Specification};
 use std::sync::Arc;
 
 /// Verifies kernels on a device.
-pub fn verify(backend: &dyn Backend, kernels: &[&'static Kernel]) -> VerifyReport {
-    let rows = kernels.iter().map(|kernel| verify_kernel(backend, kernel)).collect();
+pub fn verify(backend: &dyn Backend, specifications: &[&'static Specification]) -> VerifyReport {
+    let rows = specifications.iter().map(|specification| verify_kernel(backend, specification)).collect();
     VerifyReport { device: backend.info().clone(), rows }
 }
 
 /// Verifies one kernel on all its cases.
-pub fn verify_kernel(backend: &dyn Backend, kernel: &'static Kernel) -> KernelRow {
+pub fn verify_kernel(backend: &dyn Backend, specification: &'static Specification) -> KernelRow {
     let limits = backend.limits();
-    let mut cases = kernel.all_cases();
-    cases.retain(|case| limits.allow(kernel, &case.dispatch.constants));
-    if cases.is_empty() && kernel.needs != Needs::Nothing {
-        return KernelRow { skipped: Some(kernel.needs.missing()), ..row(kernel, 0, Outcome::default()) };
+    let mut cases = specification.all_cases();
+    cases.retain(|case| limits.allow(&case.dispatch));
+    let needs = specification.kernel.needs;
+    if cases.is_empty() && needs != Needs::Nothing {
+        return KernelRow { skipped: Some(needs.missing()), ..row(specification, 0, Outcome::default()) };
     }
-    verify_cases(backend, kernel, cases)
+    verify_cases(backend, specification, cases)
 }
 
-fn verify_cases(backend: &dyn Backend, kernel: &'static Kernel, cases: Vec<Case>) -> KernelRow {
-    match Prepared::new(kernel, cases) {
-        Ok(prepared) => prepared.verify(backend, kernel),
-        Err(message) => row(kernel, 0, Outcome::failed(message)),
+fn verify_cases(backend: &dyn Backend, specification: &'static Specification, cases: Vec<Case>) -> KernelRow {
+    match Prepared::new(specification, cases) {
+        Ok(prepared) => prepared.verify(backend, specification.kernel),
+        Err(message) => row(specification, 0, Outcome::failed(message)),
     }
 }
 
@@ -45,9 +47,10 @@ pub fn check_matrix_units(backend: &dyn Backend, plan: &Plan) -> Result<(), Back
         }
         checked.push(kernel.name);
         let limits = backend.limits();
-        let cases = (kernel.cases)().into_iter().filter(|case| limits.allow(kernel, &case.dispatch.constants));
+        let specification = Specification::of(kernel);
+        let cases = (specification.cases)().into_iter().filter(|case| limits.allow(&case.dispatch));
         let alike = |case: &Case| case.dispatch.constants.iter().filter(|c| launch.constants.contains(c)).count();
-        let row = verify_cases(backend, kernel, cases.max_by_key(alike).into_iter().collect());
+        let row = verify_cases(backend, specification, cases.max_by_key(alike).into_iter().collect());
         if !row.passed {
             let (device, what) = (backend.info().device.clone(), format!("a check of {}", kernel.name));
             let message = format!("{}; train with --precision f32", row.message);
@@ -59,6 +62,7 @@ pub fn check_matrix_units(backend: &dyn Backend, plan: &Plan) -> Result<(), Back
 
 /// Cases of a kernel with what the reference makes of them: all of them run in one session, each between canaries.
 pub struct Prepared {
+    specification: &'static Specification,
     cases: Vec<Case>,
     layout: Layout,
     reference: Vec<Expected>,
@@ -71,22 +75,23 @@ const FAST_SLACK: f64 = 8.0;
 
 impl Prepared {
     /// Runs the reference. An error says which case does not fit the kernel's declaration.
-    pub fn new(kernel: &'static Kernel, cases: Vec<Case>) -> Result<Prepared, String> {
+    pub fn new(specification: &'static Specification, cases: Vec<Case>) -> Result<Prepared, String> {
         if cases.is_empty() {
             return Err("it has no cases".into());
         }
-        let layout = Layout::new(kernel, &cases)?;
-        let reference =
-            expected::<f64>(kernel, &layout, Implementation::Reference).map_err(|error| error.to_string())?;
-        Ok(Prepared { cases, layout, reference, slack: 1.0 })
+        let layout = Layout::new(specification.kernel, &cases)?;
+        let reference = expected::<f64>(specification.kernel, &layout, Implementation::Reference)
+            .map_err(|error| error.to_string())?;
+        Ok(Prepared { specification, cases, layout, reference, slack: 1.0 })
     }
 
     /// The same for shapes that would keep the reference busy for minutes: what is expected comes from the CPU backend's
     /// fast kernels, and errors may be larger.
-    pub fn large(kernel: &'static Kernel, cases: Vec<Case>) -> Result<Prepared, String> {
-        let layout = Layout::new(kernel, &cases)?;
-        let reference = expected::<f32>(kernel, &layout, Implementation::Fast).map_err(|error| error.to_string())?;
-        Ok(Prepared { cases, layout, reference, slack: FAST_SLACK })
+    pub fn large(specification: &'static Specification, cases: Vec<Case>) -> Result<Prepared, String> {
+        let layout = Layout::new(specification.kernel, &cases)?;
+        let reference =
+            expected::<f32>(specification.kernel, &layout, Implementation::Fast).map_err(|error| error.to_string())?;
+        Ok(Prepared { specification, cases, layout, reference, slack: FAST_SLACK })
     }
 
     /// Runs a kernel on a device and compares. It need not be the one whose reference ran: a copy with a changed shader
@@ -96,11 +101,11 @@ impl Prepared {
             Ok(device) => self.judge(kernel, &device),
             Err(error) => Outcome::failed(error.to_string()),
         };
-        row(kernel, self.cases.len(), outcome)
+        row(self.specification, self.cases.len(), outcome)
     }
 
     fn judge(&self, kernel: &Kernel, device: &[Vec<u32>]) -> Outcome {
-        let Prepared { cases, layout, reference, slack } = self;
+        let Prepared { specification, cases, layout, reference, slack } = self;
         let mut outcome = Outcome::default();
         for (case, ranges) in cases.iter().zip(&layout.ranges) {
             for (index, (binding, range)) in kernel.bindings.iter().zip(ranges).enumerate() {
@@ -114,7 +119,7 @@ impl Prepared {
                 };
                 let name = binding.name;
                 let what = || format!("{name}[{at}] is {found}, the reference says {wanted} (error {error:.1e})");
-                outcome.add(error, slack * kernel.tolerance, case, what);
+                outcome.add(error, slack * specification.tolerance, case, what);
             }
         }
         for (index, binding) in kernel.bindings.iter().enumerate() {
@@ -124,12 +129,12 @@ impl Prepared {
     }
 }
 
-fn row(kernel: &Kernel, cases: usize, outcome: Outcome) -> KernelRow {
+fn row(specification: &Specification, cases: usize, outcome: Outcome) -> KernelRow {
     KernelRow {
-        kernel: kernel.name,
+        kernel: specification.kernel.name,
         cases,
         worst_error: outcome.error,
-        tolerance: kernel.tolerance,
+        tolerance: specification.tolerance,
         worst_case: outcome.case,
         passed: outcome.message.is_empty(),
         skipped: None,

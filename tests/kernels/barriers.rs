@@ -1,7 +1,8 @@
 //! Workgroup memory is guarded by barriers, and every thread reaches each: whether or not a device shows it.
 
 use crate::lint;
-use gputrain::kernel::{Kernel, REGISTRY, shader_source};
+use gputrain::ir::Kernel;
+use gputrain::kernel::{REGISTRY, shader_source};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn problems(source: &str) -> BTreeSet<String> {

@@ -1,7 +1,10 @@
 //! What a shader does outside its data shows, and the report names the kernel.
 
 use crate::common;
-use gputrain::kernel::{Kernel, REGISTRY, dense_forward, sgd, shader_source};
+use gputrain::ir::Kernel;
+use gputrain::kernel::dense::forward as dense_forward;
+use gputrain::kernel::optimizer::sgd;
+use gputrain::kernel::{REGISTRY, shader_source};
 use gputrain::verify::{verify, verify_kernel};
 
 /// The kernel with one piece of its shader changed.

@@ -3,11 +3,16 @@
 
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::{CpuBackend, Implementation, Machine};
-use gputrain::kernel::activation::{LINEAR, RELU, TANH, activate};
-use gputrain::kernel::conv2d_backward_weight::{self, Split};
-use gputrain::kernel::{Contents, Element, average_pool_backward, average_pool_forward, conv2d, conv2d_backward_input};
-use gputrain::kernel::{conv2d_forward, max_pool_backward, max_pool_forward, pool};
-use gputrain::plan::{BufferId, Dispatch, Plan, Role, Slice};
+use gputrain::ir::Element;
+use gputrain::ir::{BufferId, Dispatch, Plan, Role, Slice};
+use gputrain::kernel::Contents;
+use gputrain::kernel::conv::backward_weight as conv2d_backward_weight;
+use gputrain::kernel::conv::backward_weight::Split;
+use gputrain::kernel::conv::forward as conv2d_forward;
+use gputrain::kernel::conv::{backward_input as conv2d_backward_input, shape as conv2d};
+use gputrain::kernel::formula::activation::{LINEAR, RELU, TANH, activate};
+use gputrain::kernel::pool::{average_backward as average_pool_backward, average_forward as average_pool_forward};
+use gputrain::kernel::pool::{max_backward as max_pool_backward, max_forward as max_pool_forward, shape as pool};
 use gputrain::verify::gradient::{Options, Tensor, check_gradients};
 use std::sync::Arc;
 

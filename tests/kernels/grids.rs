@@ -1,9 +1,15 @@
 //! Launches of more workgroups than a grid takes along one side.
 
 use crate::common;
-use gputrain::kernel::conv2d::{self, Variant};
-use gputrain::kernel::{Case, Contents, Kernel, REGISTRY, conv2d_backward_input, conv2d_backward_input_direct};
-use gputrain::kernel::{conv2d_forward, conv2d_forward_direct, dense_forward, matmul};
+use gputrain::ir::Kernel;
+use gputrain::kernel::conv::shape as conv2d;
+use gputrain::kernel::conv::shape::Variant;
+use gputrain::kernel::conv::{
+    backward_input as conv2d_backward_input, backward_input_direct as conv2d_backward_input_direct,
+};
+use gputrain::kernel::conv::{forward as conv2d_forward, forward_direct as conv2d_forward_direct};
+use gputrain::kernel::dense::{forward as dense_forward, tiles as matmul};
+use gputrain::kernel::{Case, Contents, REGISTRY};
 use gputrain::verify::Prepared;
 use std::collections::BTreeSet;
 

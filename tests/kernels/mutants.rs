@@ -3,8 +3,9 @@
 use crate::common;
 use crate::mutation::{Mutant, UNNOTICED, Unnoticed, mutants, trimmed};
 use gputrain::backend::Backend;
-use gputrain::kernel::{Case, Kernel, REGISTRY, shader_source};
-use gputrain::plan::Limits;
+use gputrain::ir::Kernel;
+use gputrain::ir::Limits;
+use gputrain::kernel::{Case, REGISTRY, shader_source};
 use gputrain::verify::Prepared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

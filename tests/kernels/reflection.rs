@@ -1,7 +1,9 @@
 //! Holds every shader against its declaration: what naga reads from the WGSL, in every variant that a case uses, equals
 //! what the Rust file says.
 
-use gputrain::kernel::{Access, Element, Kernel, Needs, REGISTRY, Workgroup, shader_source, state};
+use gputrain::ir::{Access, Element, Kernel, Needs, Workgroup};
+use gputrain::kernel::step::state;
+use gputrain::kernel::{REGISTRY, shader_source};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Handle, Module, Scalar, ScalarKind, StorageAccess, Type, TypeInner, VectorSize};
 use std::collections::BTreeSet;

@@ -4,8 +4,12 @@ use crate::common;
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
-use gputrain::kernel::{Case, Contents, Kernel, REGISTRY};
-use gputrain::kernel::{dense_backward_input, dense_backward_weight, dense_forward, matmul};
+use gputrain::ir::Kernel;
+use gputrain::kernel::dense::{
+    backward_input as dense_backward_input, backward_weight as dense_backward_weight, forward as dense_forward,
+    tiles as matmul,
+};
+use gputrain::kernel::{Case, Contents, REGISTRY};
 use gputrain::verify::{verify, verify_kernel};
 
 fn assert_passes(backend: &dyn Backend) {
@@ -51,7 +55,7 @@ fn shaders_for_opengl_keep_nan() {
 const LARGE: [[usize; 4]; 2] = [[300, 130, 301, 1], [65, 129, 131, 5]];
 
 fn large(
-    make: fn([usize; 4], &[Contents]) -> gputrain::plan::Dispatch,
+    make: fn([usize; 4], &[Contents]) -> gputrain::ir::Dispatch,
     sizes: fn([usize; 4]) -> Vec<usize>,
 ) -> Vec<Case> {
     let case = |shape: [usize; 4]| {

@@ -7,10 +7,10 @@ use gputrain::backend::Backend;
 use gputrain::backend::cpu::{CpuBackend, Implementation, Machine};
 use gputrain::data::read_array;
 use gputrain::graph::{BuildError, Fusion};
-use gputrain::kernel::{
-    Element, activation, activation_backward, activation_forward, softmax_backward, softmax_forward,
-};
-use gputrain::plan::{Dispatch, Plan, Role, Slice};
+use gputrain::ir::Element;
+use gputrain::ir::{Dispatch, Plan, Role, Slice};
+use gputrain::kernel::formula::activation;
+use gputrain::kernel::pointwise::{activation_backward, activation_forward, softmax_backward, softmax_forward};
 use gputrain::train::{EpochMetrics, Observer, StepMetrics, Stop, TrainError, Trainer};
 use gputrain::verify::{DoublePrecision, Options};
 use std::sync::Arc;

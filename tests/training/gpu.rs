@@ -4,8 +4,10 @@ use crate::gpu_support::{self, case_plan, counter_plan, floats, load, vulkan};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::gpu::GpuBackend;
 use gputrain::backend::{Backend, BackendError, Session};
-use gputrain::kernel::{Access, Case, Element, REGISTRY, dense_forward};
-use gputrain::plan::{BufferId, Plan, ProgramId, Role, Slice};
+use gputrain::ir::{Access, Element};
+use gputrain::ir::{BufferId, Plan, ProgramId, Role, Slice};
+use gputrain::kernel::dense::forward as dense_forward;
+use gputrain::kernel::{Case, REGISTRY};
 use std::sync::Arc;
 
 /// Largest error: `|x - reference| / (|reference| + rms(reference))`. Values that are not finite must be the same.

@@ -3,8 +3,10 @@
 use crate::gpu_support::{self, ADD, DOUBLE, counter_plan, kernel, launch};
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend, list_adapters};
 use gputrain::backend::{Backend, BackendError, HostCounters, Session};
-use gputrain::kernel::{Case, Element, Kernel, REGISTRY, dense_forward, matmul};
-use gputrain::plan::{BufferId, Dispatch, Plan, PlanError, Program, ProgramId, Role};
+use gputrain::ir::{BufferId, Dispatch, Plan, PlanError, Program, ProgramId, Role};
+use gputrain::ir::{Element, Kernel};
+use gputrain::kernel::dense::{forward as dense_forward, tiles as matmul};
+use gputrain::kernel::{Case, REGISTRY};
 use std::sync::Arc;
 
 fn noop() -> GpuBackend {

@@ -5,9 +5,9 @@ use crate::fused::AsGpu;
 use gputrain::backend::Backend;
 use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
 use gputrain::graph::{BuildError, Fusion};
+use gputrain::ir::{Limits, PlanError};
 use gputrain::job::Job;
 use gputrain::model::Model;
-use gputrain::plan::{Limits, PlanError};
 use gputrain::recipe::Recipe;
 use gputrain::train::{Draft, Member, TrainError};
 

@@ -7,8 +7,9 @@ use crate::story::{Stories, golden_job};
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::graph::{BuildError, Fusion, NotFused};
+use gputrain::ir::{MatrixUnits, Needs, Workgroup};
 use gputrain::job::Job;
-use gputrain::kernel::{MatrixUnits, Needs, Workgroup, state};
+use gputrain::kernel::step::state;
 use gputrain::recipe::Precision;
 use gputrain::train::{Checkpoint, Member, Silent, Stop, TrainError, Trainer};
 

@@ -6,8 +6,8 @@ use crate::members::{backends, bits, noise, train};
 use crate::story::{Stories, Story};
 use gputrain::backend::{Backend, BackendError, DataMemory, DeviceInfo, Session};
 use gputrain::data::Storage;
+use gputrain::ir::{Limits, Plan};
 use gputrain::job::Job;
-use gputrain::plan::{Limits, Plan};
 use gputrain::train::{Checkpoint, Member, Population, Predictions, Stop, Trainer};
 use std::sync::Arc;
 

@@ -5,8 +5,8 @@ use crate::common;
 use crate::story::golden_job;
 use gputrain::backend::Backend;
 use gputrain::graph::Fusion;
+use gputrain::ir::{Dispatch, Plan};
 use gputrain::kernel::variants;
-use gputrain::plan::{Dispatch, Plan};
 use gputrain::train::{Member, Silent, Trainer};
 use gputrain::tune::{Measured, measure};
 

@@ -1,8 +1,9 @@
 //! Runs a plan's programs in host memory, in f32 (training) or in f64 (gradient checks).
 
 use crate::backend::{BackendError, LaunchTime};
-use crate::kernel::{Access, Args, Binding, Element, Kernel, MAX_BINDINGS, Operand, Real};
-use crate::plan::{BufferId, Dispatch, Limits, Plan, ProgramId, Slice};
+use crate::ir::{Access, Binding, Element, Kernel};
+use crate::ir::{BufferId, Dispatch, Limits, Plan, ProgramId, Slice};
+use crate::kernel::{Args, MAX_BINDINGS, Operand, Real, Specification};
 use arrayvec::ArrayVec;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,21 +21,25 @@ pub enum Implementation {
 /// A scalar type that plans run in.
 pub trait Scalar: Real {
     /// The code that runs a kernel on this type.
-    fn code(kernel: &Kernel, implementation: Implementation) -> fn(&mut Args<Self>);
+    fn code(kernel: &Kernel, implementation: Implementation) -> Code<Self>;
 }
 
+/// What computes a kernel on the CPU.
+pub type Code<T> = fn(&mut Args<T>);
+
 impl Scalar for f32 {
-    fn code(kernel: &Kernel, implementation: Implementation) -> fn(&mut Args<f32>) {
+    fn code(kernel: &Kernel, implementation: Implementation) -> Code<f32> {
+        let specification = Specification::of(kernel);
         match implementation {
-            Implementation::Fast => kernel.fast.unwrap_or(kernel.reference),
-            Implementation::Reference => kernel.reference,
+            Implementation::Fast => specification.fast.unwrap_or(specification.reference),
+            Implementation::Reference => specification.reference,
         }
     }
 }
 
 impl Scalar for f64 {
-    fn code(kernel: &Kernel, _: Implementation) -> fn(&mut Args<f64>) {
-        kernel.reference_f64
+    fn code(kernel: &Kernel, _: Implementation) -> Code<f64> {
+        Specification::of(kernel).reference_f64
     }
 }
 
@@ -79,11 +84,11 @@ pub struct Memory<T> {
 impl<T: Real> Memory<T> {
     /// Allocates a plan's buffers, zeroed.
     pub fn new(plan: &Plan) -> Result<Memory<T>, BackendError> {
-        let allocate = |buffer: &crate::plan::Buffer| match buffer.element {
+        let allocate = |buffer: &crate::ir::Buffer| match buffer.element {
             Element::F32 => zeroed(buffer.len).map(Data::Floats),
             Element::U32 => zeroed(buffer.len).map(Data::Words),
         };
-        let fail = |buffer: &crate::plan::Buffer| BackendError::OutOfMemory {
+        let fail = |buffer: &crate::ir::Buffer| BackendError::OutOfMemory {
             device: "the CPU".into(),
             bytes: buffer.bytes() / 4 * size_of::<T>() as u64,
             what: buffer.name.clone(),
@@ -113,6 +118,10 @@ fn zeroed<E: Default + Clone>(len: usize) -> Option<Vec<E>> {
 /// Runs one dispatch of a checked plan. A buffer that it writes is taken out of the memory meanwhile; the plan's check
 /// made sure that no other binding sees it.
 pub fn execute<T: Scalar>(dispatch: &Dispatch, memory: &mut Memory<T>, implementation: Implementation) {
+    execute_with(dispatch, memory, T::code(dispatch.kernel, implementation));
+}
+
+fn execute_with<T: Scalar>(dispatch: &Dispatch, memory: &mut Memory<T>, code: Code<T>) {
     let take = |(binding, slice): (&Binding, &Slice)| {
         (binding.access == Access::ReadWrite).then(|| std::mem::take(&mut memory.buffers[slice.buffer.0]))
     };
@@ -127,7 +136,7 @@ pub fn execute<T: Scalar>(dispatch: &Dispatch, memory: &mut Memory<T>, implement
     });
     let (params, constants) = (dispatch.params.as_slice(), dispatch.constants.as_slice());
     let mut args = Args { params, constants, grid: dispatch.grid, operands: operands.collect() };
-    T::code(dispatch.kernel, implementation)(&mut args);
+    code(&mut args);
     drop(args);
     for (slice, taken) in dispatch.slices.iter().zip(taken) {
         if let Some(data) = taken {
@@ -141,7 +150,8 @@ pub fn execute<T: Scalar>(dispatch: &Dispatch, memory: &mut Memory<T>, implement
 pub struct Machine<T> {
     plan: Arc<Plan>,
     memory: Memory<T>,
-    implementation: Implementation,
+    /// Of each program, what computes its dispatches.
+    codes: Vec<Vec<Code<T>>>,
 }
 
 impl<T: Scalar> Machine<T> {
@@ -149,7 +159,9 @@ impl<T: Scalar> Machine<T> {
     pub fn new(plan: Arc<Plan>, implementation: Implementation) -> Result<Machine<T>, BackendError> {
         plan.check(&Limits::UNLIMITED)?;
         let memory = Memory::new(&plan)?;
-        Ok(Machine { plan, memory, implementation })
+        let code = |dispatch: &Dispatch| T::code(dispatch.kernel, implementation);
+        let codes = plan.programs.iter().map(|program| program.dispatches.iter().map(code).collect()).collect();
+        Ok(Machine { plan, memory, codes })
     }
 
     /// The plan.
@@ -160,18 +172,18 @@ impl<T: Scalar> Machine<T> {
     /// Runs a program `times` times.
     pub fn run(&mut self, program: ProgramId, times: u32) {
         for _ in 0..times {
-            for dispatch in &self.plan.programs[program.0].dispatches {
-                execute(dispatch, &mut self.memory, self.implementation);
+            for (dispatch, code) in self.plan.programs[program.0].dispatches.iter().zip(&self.codes[program.0]) {
+                execute_with(dispatch, &mut self.memory, *code);
             }
         }
     }
 
     /// Runs a program once and times every dispatch.
     pub fn profile(&mut self, program: ProgramId) -> Vec<LaunchTime> {
-        let dispatches = self.plan.programs[program.0].dispatches.iter();
-        let timed = dispatches.map(|dispatch| {
+        let dispatches = self.plan.programs[program.0].dispatches.iter().zip(&self.codes[program.0]);
+        let timed = dispatches.map(|(dispatch, code)| {
             let start = Instant::now();
-            execute(dispatch, &mut self.memory, self.implementation);
+            execute_with(dispatch, &mut self.memory, *code);
             let nanoseconds = start.elapsed().as_nanos() as f64;
             LaunchTime { label: dispatch.label.clone(), kernel: dispatch.kernel.name, nanoseconds }
         });

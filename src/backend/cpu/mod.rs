@@ -1,6 +1,7 @@
 //! The CPU backend: runs the same plan as the GPUs in host memory.
 
 pub mod denormals;
+pub mod fast;
 pub mod gemm;
 mod machine;
 mod name;
@@ -11,7 +12,7 @@ pub mod threads;
 pub use machine::{Data, Implementation, Machine, Memory, Scalar, execute};
 
 use super::{Backend, BackendError, DeviceInfo, HostCounters, LaunchTime, Session, Ticket};
-use crate::plan::{BufferId, Limits, Plan, Program, ProgramId, Slice};
+use crate::ir::{BufferId, Cost, Limits, Plan, Program, ProgramId, Slice};
 use denormals::FlushDenormals;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -72,11 +73,8 @@ impl Backend for CpuBackend {
 
 /// Whether a program has a dispatch large enough to be worth several threads: some microseconds of work.
 fn wants_threads(program: &Program) -> bool {
-    program.dispatches.iter().any(|dispatch| {
-        let cost = (dispatch.kernel.cost)(&dispatch.params);
-        let models = f64::from(dispatch.grid[2]);
-        models * cost.flops >= threads::WORTH_FLOPS || models * cost.bytes >= threads::WORTH_BYTES
-    })
+    let is_worth = |cost: Cost| cost.flops >= threads::WORTH_FLOPS || cost.bytes >= threads::WORTH_BYTES;
+    program.dispatches.iter().any(|dispatch| is_worth(dispatch.cost))
 }
 
 struct CpuSession {

@@ -1,11 +1,12 @@
 use super::*;
-use crate::kernel::{Element, dense_forward, matmul};
-use crate::plan::Role;
+use crate::ir::Element;
+use crate::ir::Role;
+use crate::kernel::dense::{forward as dense_forward, tiles as matmul};
 
 /// A plan with one dense layer of `rows` x `inputs` to `outputs`, and its buffers: input, parameters, output.
 fn dense(rows: usize, inputs: usize, outputs: usize) -> (Arc<Plan>, [BufferId; 3], ProgramId) {
     let mut plan = Plan::default();
-    let weights = (inputs * outputs).next_multiple_of(crate::plan::SLICE_ALIGNMENT);
+    let weights = (inputs * outputs).next_multiple_of(crate::ir::SLICE_ALIGNMENT);
     let input = plan.buffer("input", Element::F32, rows * inputs, Role::Data);
     let parameters = plan.buffer("parameters", Element::F32, weights + outputs, Role::Parameters);
     let output = plan.buffer("output", Element::F32, rows * outputs, Role::Activations);

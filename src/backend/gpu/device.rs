@@ -4,8 +4,8 @@ use super::adapter::{AdapterReport, BackendName, DeviceChoice, DeviceKind, pick}
 use super::quiet;
 use super::report::{FEATURES, adapters, matrix_units, report};
 use crate::backend::{BackendError, DeviceInfo};
-use crate::kernel::MatrixUnits;
-use crate::plan::Limits;
+use crate::ir::Limits;
+use crate::ir::MatrixUnits;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -25,7 +25,7 @@ pub use report::list_adapters;
 pub use session::GpuSession;
 
 use super::{Backend, BackendError, DeviceInfo, Session};
-use crate::plan::{Limits, Plan};
+use crate::ir::{Limits, Plan};
 use crate::tune::TuningStore;
 use device::Device;
 use pipeline::Pipelines;

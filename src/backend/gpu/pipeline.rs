@@ -3,8 +3,9 @@
 use super::cache::DiskCache;
 use super::device::Device;
 use crate::backend::BackendError;
-use crate::kernel::{Access, Kernel, shader_source};
-use crate::plan::Dispatch;
+use crate::ir::Dispatch;
+use crate::ir::{Access, Kernel};
+use crate::kernel::shader_source;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -133,7 +134,7 @@ impl LayoutKey {
     pub fn of(dispatch: &Dispatch) -> LayoutKey {
         let Dispatch { kernel, .. } = dispatch;
         let read_only = kernel.bindings.iter().map(|b| b.access == Access::Read).collect();
-        LayoutKey { params: kernel.params.len() as u64 * 4, read_only, vectors: dispatch.constant("WIDTH", 1) > 1 }
+        LayoutKey { params: kernel.params.len() as u64 * 4, read_only, vectors: dispatch.demands.vectors }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::replay::Recording;
 use super::session::GpuSession;
 use crate::backend::{BackendError, LaunchTime, Session};
-use crate::plan::ProgramId;
+use crate::ir::ProgramId;
 
 /// WebGPU allows this many queries in a set; a launch takes two.
 const LAUNCHES: usize = 2048;

@@ -4,7 +4,7 @@ use super::device::Device;
 use super::pace::prior;
 use super::pipeline::{LayoutKey, Pipeline, Pipelines};
 use crate::backend::BackendError;
-use crate::plan::{Dispatch, Plan, Slice};
+use crate::ir::{Dispatch, Plan, Slice};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -67,9 +67,7 @@ impl Replay {
 }
 
 fn work(dispatch: &Dispatch) -> f64 {
-    let cost = (dispatch.kernel.cost)(&dispatch.params);
-    let models = f64::from(dispatch.grid[2]);
-    prior(models * cost.flops, models * cost.bytes)
+    prior(dispatch.cost.flops, dispatch.cost.bytes)
 }
 
 /// One uniform buffer with the parameters of all dispatches, equal ones once; and the offset of each dispatch's.

@@ -1,7 +1,8 @@
 //! Asks the drivers which adapters there are and what they offer.
 
 use super::adapter::{AdapterLimits, AdapterReport, BackendName, DeviceChoice, DeviceKind, pick};
-use crate::kernel::{MAX_BINDINGS, MatrixUnits};
+use crate::ir::MatrixUnits;
+use crate::kernel::MAX_BINDINGS;
 
 /// The fewest threads per workgroup and bytes of workgroup memory that the kernels count on: WebGPU's defaults.
 const THREADS: u32 = 256;

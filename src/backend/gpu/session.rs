@@ -6,7 +6,7 @@ use super::pipeline::Pipelines;
 use super::readback::Readback;
 use super::replay::{Recording, Replay};
 use crate::backend::{BackendError, HostCounters, LaunchTime, Session, Ticket};
-use crate::plan::{BufferId, Plan, ProgramId, Slice};
+use crate::ir::{BufferId, Plan, ProgramId, Slice};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ impl GpuSession {
         plan.check(&device.plan_limits())?;
         device.check()?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let create = |buffer: &crate::plan::Buffer| {
+        let create = |buffer: &crate::ir::Buffer| {
             let (label, size) = (Some(buffer.name.as_str()), buffer.bytes());
             let describe = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };
             device.scoped(&buffer.name, size, |device| device.create_buffer(&describe))

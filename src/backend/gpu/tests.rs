@@ -1,8 +1,9 @@
 //! What only the inside can provoke.
 
 use super::*;
-use crate::kernel::{Element, dense_forward, matmul};
-use crate::plan::{ProgramId, Role};
+use crate::ir::Element;
+use crate::ir::{ProgramId, Role};
+use crate::kernel::dense::{forward as dense_forward, tiles as matmul};
 
 fn dense_plan() -> Plan {
     let mut plan = Plan::default();
@@ -23,7 +24,7 @@ fn dense_plan() -> Plan {
 fn a_lost_device_is_an_error_from_every_call() {
     let gpu = GpuBackend::noop().expect("compiled in");
     let plan = Arc::new(dense_plan());
-    let whole = plan.whole(crate::plan::BufferId(0));
+    let whole = plan.whole(crate::ir::BufferId(0));
     let mut session = gpu.session(plan.clone()).expect("a valid plan");
     session.run(ProgramId(0), 1).expect("runs");
     let ticket = session.snapshot(whole).expect("copies");
@@ -34,7 +35,7 @@ fn a_lost_device_is_an_error_from_every_call() {
         assert!(error.to_string().contains("train --resume"), "{error}");
     };
     lost(session.run(ProgramId(0), 1));
-    lost(session.write(crate::plan::BufferId(0), 0, &[1]));
+    lost(session.write(crate::ir::BufferId(0), 0, &[1]));
     lost(session.snapshot(whole).map(drop));
     lost(session.fetch(ticket).map(drop));
     lost(session.wait());

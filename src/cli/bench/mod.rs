@@ -5,7 +5,7 @@ mod workload;
 
 use super::{CliError, Context, FusionArgs, TuneArgs};
 use crate::backend::timing::Effort;
-use crate::kernel::{Kernel, REGISTRY};
+use crate::kernel::{REGISTRY, Specification};
 use crate::recipe::{RecipeError, RecipeText};
 use clap::Args;
 use workload::{WORKLOADS, Workload};
@@ -49,7 +49,7 @@ impl BenchArgs {
 
 /// What the help says of the names.
 fn names() -> String {
-    let kernels: Vec<&str> = REGISTRY.iter().map(|kernel| kernel.name).collect();
+    let kernels: Vec<&str> = REGISTRY.iter().map(|specification| specification.kernel.name).collect();
     format!(
         "Workloads: {}.\n\nAny other recipe is timed on 10,000 examples, or as many as its data.examples says.\n\nKernels: {}.",
         workload::names(),
@@ -59,14 +59,14 @@ fn names() -> String {
 
 /// What a name stands for.
 enum Timed {
-    Kernel(&'static Kernel),
+    Kernel(&'static Specification),
     Workload(Box<Workload>),
 }
 
 impl Timed {
     fn find(name: &str, args: &BenchArgs) -> Result<Timed, CliError> {
-        if let Some(kernel) = REGISTRY.iter().find(|kernel| kernel.name == name) {
-            return Ok(Timed::Kernel(kernel));
+        if let Some(specification) = REGISTRY.iter().find(|specification| specification.kernel.name == name) {
+            return Ok(Timed::Kernel(specification));
         }
         match RecipeText::find(name) {
             Ok(text) => Ok(Timed::Workload(Box::new(Workload::new(name, &text, args.precision.as_deref())?))),
@@ -95,7 +95,7 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<(), CliError> {
     let mut peak = None;
     for timed in &timed {
         match timed {
-            Timed::Kernel(kernel) => kernels::time(kernel, &*backend, args, context)?,
+            Timed::Kernel(specification) => kernels::time(specification, &*backend, args, context)?,
             Timed::Workload(workload) => {
                 let peak = match peak {
                     Some(peak) => peak,

@@ -7,9 +7,9 @@ use crate::cli::table::table;
 use crate::cli::train::say_streamed;
 use crate::cli::{CliError, Context};
 use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
-use crate::kernel::hash;
+use crate::ir::Dispatch;
+use crate::kernel::formula::hash;
 use crate::model::{Model, ModelError, Shape};
-use crate::plan::Dispatch;
 use crate::recipe::{Batch, Loss, Recipe, RecipeText, ScheduleKind};
 use crate::train::{Member, Trainer, TrainerSpec};
 use serde::Serialize;
@@ -118,8 +118,7 @@ impl Workload {
         trainer.time_steps(steps)?;
         let after = trainer.host_counters();
         let program = trainer.step_program();
-        let flops: f64 =
-            program.dispatches.iter().map(|d| f64::from(d.grid[2]) * (d.kernel.cost)(&d.params).flops).sum();
+        let flops: f64 = program.dispatches.iter().map(|dispatch| dispatch.cost.flops).sum();
         let dispatches = program.dispatches.len();
         let [fastest, median, slowest] = spread(&times);
         let encoded = (after.dispatches - before.dispatches).max(1) as f64;
@@ -177,7 +176,6 @@ fn profile(workload: &str, trainer: &mut Trainer, context: &Context) -> Result<(
     let medians: Vec<f64> = (0..dispatches.len()).map(median).collect();
     let whole: f64 = medians.iter().sum();
     let one = |(dispatch, nanoseconds): (&Dispatch, &f64)| {
-        let (cost, models) = ((dispatch.kernel.cost)(&dispatch.params), f64::from(dispatch.grid[2]));
         // Operations per nanosecond are billions per second.
         ProfiledLaunch {
             workload,
@@ -185,8 +183,8 @@ fn profile(workload: &str, trainer: &mut Trainer, context: &Context) -> Result<(
             kernel: dispatch.kernel.name,
             us: nanoseconds / 1e3,
             percent_of_step: 100.0 * nanoseconds / whole,
-            gflops: models * cost.flops / nanoseconds,
-            gbytes_per_second: models * cost.bytes / nanoseconds,
+            gflops: dispatch.cost.flops / nanoseconds,
+            gbytes_per_second: dispatch.cost.bytes / nanoseconds,
         }
     };
     let launches: Vec<ProfiledLaunch> = dispatches.iter().zip(&medians).map(one).collect();

@@ -3,8 +3,9 @@
 
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
 use gputrain::backend::{Backend, BackendError, Session};
-use gputrain::kernel::{Args, Binding, Case, Contents, Cost, Element, Kernel, Needs, write};
-use gputrain::plan::{Buffer, BufferId, Dispatch, Plan, Program, ProgramId, Role};
+use gputrain::ir::{Binding, Cost, Element, Kernel, Needs, write};
+use gputrain::ir::{Buffer, BufferId, Dispatch, Plan, Program, ProgramId, Role};
+use gputrain::kernel::{Args, Case, Contents};
 
 pub fn choice(checked: bool) -> DeviceChoice {
     DeviceChoice { backend: BackendName::Vulkan, device: None, checked }

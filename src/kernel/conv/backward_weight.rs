@@ -1,0 +1,330 @@
+//! Convolution, backward to its parameters:
+//! `weight_gradient[f, c, i, j] = sum over images and windows of output_gradient[f] * input[c, window at i, j]`,
+//! and the bias gradient, the sum of `output_gradient[f]`.
+//!
+//! The sums are long and few, so each is split over images and output rows; [`super::sum_partials`] adds the splits.
+
+use crate::backend::cpu::fast::conv as conv2d_fast;
+use crate::ir::{Demands, Kernel, Needs, linear_grid, params, read, write};
+use crate::ir::{Dispatch, Slice};
+use crate::kernel::conv::shape as conv2d;
+use crate::kernel::conv::shape::{covered, shapes};
+use crate::kernel::reduce::sum_partials::{self, SumPartials};
+use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
+use std::sync::Arc;
+
+params! {
+    /// Shape of one launch; see [`conv2d::Params`] for the first fields.
+    Params {
+        /// Images in the batch.
+        batch: u32,
+        /// Channels in.
+        channels: u32,
+        /// Rows in.
+        height: u32,
+        /// Columns in.
+        width: u32,
+        /// Channels out.
+        filters: u32,
+        /// Rows of a filter.
+        kernel_height: u32,
+        /// Columns of a filter.
+        kernel_width: u32,
+        /// Step down.
+        stride_height: u32,
+        /// Step across.
+        stride_width: u32,
+        /// Rows of zeros above the image.
+        pad_top: u32,
+        /// Columns of zeros left of the image.
+        pad_left: u32,
+        /// Rows out.
+        output_height: u32,
+        /// Columns out.
+        output_width: u32,
+        /// Elements from one model's sums to the next's.
+        parameter_stride: u32,
+        /// Elements from one model's input to the next's.
+        input_stride: u32,
+        /// Images of one split.
+        split_images: u32,
+        /// Output rows of one split, of each of its images.
+        split_rows: u32,
+        /// Elements from one split's sums to the next's.
+        split_stride: u32,
+        /// Where the bias's sums start, after the weight's.
+        bias_offset: u32,
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "conv2d_backward_weight",
+    wgsl: include_str!("../../../shaders/conv2d_backward_weight.wgsl"),
+    needs: Needs::Nothing,
+    bindings: &[read("input"), read("output_gradient"), write("sums")],
+    params: Params::FIELDS,
+};
+
+/// What it computes.
+pub static SPECIFICATION: Specification = Specification {
+    kernel: &KERNEL,
+    reference: reference::<f32>,
+    reference_f64: reference::<f64>,
+    fast: Some(conv2d_fast::backward_weight),
+    tolerance: 1e-5,
+    cases,
+};
+
+/// How the sum over images and output rows is split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Split {
+    /// Images of one split.
+    pub images: u32,
+    /// Output rows of one split, of each of its images.
+    pub rows: u32,
+}
+
+impl Split {
+    /// Enough splits to fill a GPU: either several bands of rows for each image, or whole images, one or several. The same
+    /// whether other models train beside this one: the sums' order, and with it their last bits, must not depend on that.
+    pub fn choose(shape: &conv2d::Params) -> Split {
+        const ENOUGH_WORKGROUPS: usize = 512;
+        /// The CPU's threads share the work by splits.
+        const LEAST: usize = 8;
+        /// Fewer multiply-adds than this per sum are not worth a partial result of their own.
+        const LEAST_PIXELS: usize = 64;
+        let [taps, blocks] = groups(shape);
+        let wanted = ENOUGH_WORKGROUPS.div_ceil(taps * blocks).max(LEAST);
+        let (batch, height) = (shape.batch as usize, shape.output_height as usize);
+        if wanted <= batch {
+            return Split { images: batch.div_ceil(wanted) as u32, rows: shape.output_height };
+        }
+        let least_rows = LEAST_PIXELS.div_ceil(shape.output_width as usize);
+        let bands = wanted.div_ceil(batch).min(height / least_rows).max(1);
+        Split { images: 1, rows: height.div_ceil(bands) as u32 }
+    }
+
+    /// Number of splits.
+    pub fn count(&self, batch: u32, output_height: u32) -> usize {
+        batch.div_ceil(self.images) as usize * output_height.div_ceil(self.rows) as usize
+    }
+}
+
+/// Slices of one launch.
+#[derive(Debug, Clone, Copy)]
+pub struct Operands {
+    /// (models, batch, channels, height, width).
+    pub input: Slice,
+    /// (models, batch, filters, output_height, output_width), at the pre-activation.
+    pub output_gradient: Slice,
+    /// The layer's weight gradient, and its bias gradient from `bias_offset` on, for each model.
+    pub gradient: Slice,
+    /// Memory of [`scratch_len`] elements; with `None` the sum is not split.
+    pub scratch: Option<Slice>,
+}
+
+/// Filters that a thread sums.
+fn columns(filters: usize) -> usize {
+    match filters {
+        0..=4 => 4,
+        5..=8 | 17..=24 => 8,
+        _ => 16,
+    }
+}
+
+/// Workgroups over taps (and the bias) and over filters.
+fn groups(shape: &conv2d::Params) -> [usize; 2] {
+    const THREADS: usize = 64;
+    let filters = shape.filters as usize;
+    [(shape.taps() + 1).div_ceil(THREADS), filters.div_ceil(columns(filters))]
+}
+
+/// Elements of one split's sums.
+fn sums_len(shape: &conv2d::Params, bias: bool) -> usize {
+    shape.filters as usize * (shape.taps() + usize::from(bias))
+}
+
+/// Elements of scratch memory that the launches for this shape need; 0 when the sum is not split.
+pub fn scratch_len(shape: &conv2d::Params, models: usize, bias: bool, split: Split) -> usize {
+    match split.count(shape.batch, shape.output_height) {
+        1 => 0,
+        count => models * count * sums_len(shape, bias),
+    }
+}
+
+/// The launches for `models` models: one, or two with the sum of the splits. `bias` tells whether the layer has one; its
+/// gradient starts at `bias_offset` in `operands.gradient`, and `shape.parameter_stride` leads to the next model's.
+pub fn launches(
+    label: &str,
+    shape: conv2d::Params,
+    models: usize,
+    bias: bool,
+    bias_offset: u32,
+    split: Split,
+    operands: Operands,
+) -> Vec<Arc<dyn Launch>> {
+    let whole = Split { images: shape.batch, rows: shape.output_height };
+    let split = if operands.scratch.is_some() { split } else { whole };
+    let count = split.count(shape.batch, shape.output_height) as u32;
+    let (weights, len) = (sums_len(&shape, false) as u32, sums_len(&shape, bias) as u32);
+    let launch =
+        BackwardWeight { label: label.into(), shape, models, bias, bias_offset, split, split_stride: 0, operands };
+    let Some(scratch) = operands.scratch.filter(|_| count > 1) else { return vec![Arc::new(launch)] };
+    let partial = conv2d::Params { parameter_stride: (count as usize * len as usize) as u32, ..shape };
+    let into_scratch = Operands { gradient: scratch, ..operands };
+    let launch =
+        BackwardWeight { shape: partial, bias_offset: weights, split_stride: len, operands: into_scratch, ..launch };
+    let sum = SumPartials {
+        label: format!("{label}, sum of splits"),
+        shape: sum_partials::Params {
+            len,
+            count,
+            first: weights,
+            second: bias_offset,
+            output_stride: shape.parameter_stride,
+        },
+        models,
+        partials: scratch,
+        output: operands.gradient,
+    };
+    vec![Arc::new(launch), Arc::new(sum)]
+}
+
+/// A launch.
+#[derive(Debug, Clone)]
+pub struct BackwardWeight {
+    /// What it computes here.
+    pub label: String,
+    /// Its shape.
+    pub shape: conv2d::Params,
+    /// Models side by side.
+    pub models: usize,
+    /// Whether the layer has a bias.
+    pub bias: bool,
+    /// Where the bias gradient starts in the slice of the gradient.
+    pub bias_offset: u32,
+    /// How the sums are split.
+    pub split: Split,
+    /// Elements from one split's sums to the next's.
+    pub split_stride: u32,
+    /// Its slices.
+    pub operands: Operands,
+}
+
+impl Launch for BackwardWeight {
+    fn lower(&self) -> Dispatch {
+        let BackwardWeight { shape, models, bias, split, operands, .. } = self.clone();
+        let [taps, blocks] = groups(&shape);
+        let splits = split.count(shape.batch, shape.output_height);
+        let columns = columns(shape.filters as usize) as u32;
+        let mut params = shape.words();
+        params.extend([split.images, split.rows, self.split_stride, self.bias_offset]);
+        Dispatch {
+            kernel: &KERNEL,
+            label: self.label.clone(),
+            constants: vec![("COLUMNS", columns), ("BIAS", bias.into()), ("PADDED", shape.padded().into())],
+            params,
+            slices: vec![operands.input, operands.output_gradient, operands.gradient],
+            grid: linear_grid(taps * blocks * splits, models as u32),
+            // As of the forward pass; the splits' sums are few.
+            cost: conv2d::cost(&shape.words()).times(models),
+            demands: Demands::default(),
+        }
+    }
+}
+
+impl Params {
+    /// The fields before the splits'.
+    pub(crate) fn shape(&self) -> conv2d::Params {
+        bytemuck::pod_read_unaligned(&bytemuck::bytes_of(self)[..size_of::<conv2d::Params>()])
+    }
+
+    /// Number of splits.
+    pub(crate) fn splits(&self) -> usize {
+        Split { images: self.split_images, rows: self.split_rows }.count(self.batch, self.output_height)
+    }
+
+    /// Images and output rows of a split.
+    pub(crate) fn part(&self, split: usize) -> [std::ops::Range<usize>; 2] {
+        let bands = self.output_height.div_ceil(self.split_rows) as usize;
+        let range = |index: usize, size: u32, end: u32| {
+            let first = index * size as usize;
+            first..(first + size as usize).min(end as usize)
+        };
+        [range(split / bands, self.split_images, self.batch), range(split % bands, self.split_rows, self.output_height)]
+    }
+}
+
+fn reference<T: Real>(args: &mut Args<T>) {
+    let params: Params = args.params();
+    let (models, bias, p) = (args.models(), args.constant("BIAS", 1) == 1, params.shape());
+    let [input, output_gradient, sums] = args.operands();
+    let (input, output_gradient, sums) = (input.read(), output_gradient.read(), sums.write());
+    let (width, area) = (p.output_width as usize, p.output_area());
+    for model in 0..models {
+        for split in 0..params.splits() {
+            let sums = &mut sums[model * params.parameter_stride as usize + split * params.split_stride as usize..];
+            let [images, rows] = params.part(split);
+            // The sum over this split's windows of the gradient times `value(image, y, x)`.
+            let sum = |filter: usize, value: &dyn Fn(usize, usize, usize) -> f64| {
+                let mut sum = 0.0;
+                for image in images.clone() {
+                    let plane = (model * p.batch as usize + image) * p.filters as usize + filter;
+                    for (y, x) in rows.clone().flat_map(|y| (0..width).map(move |x| (y, x))) {
+                        sum += output_gradient[plane * area + y * width + x].to_f64() * value(image, y, x);
+                    }
+                }
+                T::from_f64(sum)
+            };
+            for filter in 0..p.filters as usize {
+                for tap in 0..p.taps() {
+                    let (channel, place) = (tap / p.kernel_area(), tap % p.kernel_area());
+                    let (i, j) = (place / p.kernel_width as usize, place % p.kernel_width as usize);
+                    sums[filter * p.taps() + tap] = sum(filter, &|image, y, x| {
+                        let row = covered(y, p.stride_height, i, p.pad_top, p.height);
+                        let column = covered(x, p.stride_width, j, p.pad_left, p.width);
+                        let (Some(row), Some(column)) = (row, column) else { return 0.0 };
+                        let plane = image * p.channels as usize + channel;
+                        let place = plane * p.input_area() + row * p.width as usize + column;
+                        input[model * p.input_stride as usize + place].to_f64()
+                    });
+                }
+                if bias {
+                    sums[params.bias_offset as usize + filter] = sum(filter, &|_, _, _| 1.0);
+                }
+            }
+        }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (index, shape) in shapes::all().enumerate() {
+        let (p, models) = (shape.params, shape.models);
+        let chosen = Split::choose(&p);
+        let whole = Split { images: p.batch, rows: p.output_height };
+        let pairs = Split { images: 2, rows: p.output_height };
+        let bands = Split { images: 1, rows: 2 };
+        for (number, split) in [whole, chosen, pairs, bands].into_iter().enumerate() {
+            let scale = if index % 3 == 2 { 1000.0 } else { 1.0 };
+            let bias = (index + number) % 3 != 0;
+            let bias_offset = (p.filters as usize * p.taps()).next_multiple_of(64) as u32;
+            let layer = bias_offset + p.filters;
+            let p = conv2d::Params { parameter_stride: layer + 5, ..p };
+            let scratch = scratch_len(&p, models, bias, split);
+            let gradient = ((models - 1) as u32 * p.parameter_stride + layer) as usize;
+            let contents = vec![
+                Contents::random(models * p.input_stride as usize, 1.0, 1),
+                Contents::random(models * (p.batch * p.filters) as usize * p.output_area(), scale, 2),
+                Contents::random(if scratch > 0 { scratch } else { gradient }, 1.0, 3),
+            ];
+            let s = Case::slices(&contents);
+            let operands =
+                Operands { input: s[0], output_gradient: s[1], gradient: s[2], scratch: (scratch > 0).then_some(s[2]) };
+            let dispatch = launches("case", p, models, bias, bias_offset, split, operands)[0].lower();
+            cases.push(Case { name: format!("{} bias {bias} {split:?}", shape.name), dispatch, contents });
+        }
+    }
+    cases
+}

@@ -1,0 +1,109 @@
+//! Gradients of a network of dense layers, a step of SGD and the bookkeeping: the second half of a fused training step.
+
+use crate::ir::{Demands, Kernel, Needs, read, write, write_u32};
+use crate::ir::{Dispatch, Slice};
+use crate::kernel::fused::forward_backward::run;
+use crate::kernel::fused::layers::DenseLayers;
+use crate::kernel::fused::update as fused_update;
+use crate::kernel::fused::update::{Model, Operands, Params};
+use crate::kernel::optimizer::sgd;
+use crate::kernel::{Args, Case, Contents, Launch, Operand, Real, Specification};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "fused_update_sgd",
+    wgsl: include_str!("../../../shaders/fused_update_sgd.wgsl"),
+    needs: Needs::Nothing,
+    bindings: &[
+        read("trace"),
+        read("hyper"),
+        write_u32("counters"),
+        write("scalars"),
+        write("log"),
+        write("parameters"),
+        write("velocity"),
+    ],
+    params: Params::FIELDS,
+};
+
+/// What it computes.
+pub static SPECIFICATION: Specification = Specification {
+    kernel: &KERNEL,
+    reference: reference::<f32>,
+    reference_f64: reference::<f64>,
+    fast: None,
+    tolerance: 2e-5,
+    cases,
+};
+
+/// A launch for `models` models. The gradient's norm is not known here, so that it cannot be clipped. `velocity`: laid out
+/// like the parameters; without momentum any slice of a buffer that nothing else in this launch uses.
+#[derive(Debug, Clone)]
+pub struct UpdateSgd {
+    /// What it computes here.
+    pub label: String,
+    /// Its shape.
+    pub shape: Params,
+    /// Models side by side.
+    pub models: usize,
+    /// The network.
+    pub layers: DenseLayers,
+    /// Which terms the update has.
+    pub terms: sgd::Terms,
+    /// Its slices.
+    pub operands: Operands,
+    /// The velocity, laid out like the parameters; anything without momentum.
+    pub velocity: Slice,
+}
+
+impl Launch for UpdateSgd {
+    fn lower(&self) -> Dispatch {
+        let UpdateSgd { label, shape, models, layers, terms, operands, velocity } = self.clone();
+        let (mut constants, grid) = fused_update::launch(&layers, models, terms.penalty);
+        constants.extend([("WITH_MOMENTUM", terms.momentum.into()), ("NESTEROV", terms.nesterov.into())]);
+        let (params, slices) = (shape.words(), operands.slices(&[velocity]));
+        let cost = fused_update::cost(&params).times(models);
+        Dispatch { kernel: &KERNEL, label, constants, params, slices, grid, cost, demands: Demands::default() }
+    }
+}
+
+fn reference<T: Real>(args: &mut Args<T>) {
+    let (launch, layers) = fused_update::of_args(args);
+    let constants = args.constants;
+    let [trace, hyper, counters, scalars, log, parameters, velocity] = args.operands();
+    let operands = [trace, hyper, counters, scalars, log, parameters];
+    fused_update::reference(launch, &layers, operands, [velocity.write()], |model, piece, parameters, [velocity]| {
+        let (shape, blocks) = Model::optimizer_shape(piece);
+        let read = [Operand::Write(parameters), Operand::Read(&piece.gradient), Operand::Write(velocity)];
+        let rest = [Operand::ReadU32(&blocks), Operand::Read(model.hyper), Operand::Read(model.scalars())];
+        run(sgd::reference, &shape.words(), constants, read.into_iter().chain(rest), [Operand::Read(&[])]);
+    });
+}
+
+fn cases() -> Vec<Case> {
+    let with_terms = |(index, mut parts): (usize, fused_update::CaseParts)| {
+        let terms = sgd::Terms {
+            momentum: index / 2 % 3 > 0,
+            nesterov: index / 2 % 3 == 2,
+            clip: false,
+            penalty: parts.penalty,
+            skips: false,
+        };
+        let len = if terms.momentum { parts.contents[5].len() } else { 1 };
+        parts.contents.push(Contents::random(len, 1.0, 8));
+        let s = Case::slices(&parts.contents);
+        let operands = Operands::of(&s);
+        let dispatch = UpdateSgd {
+            label: "case".into(),
+            shape: parts.shape,
+            models: parts.models,
+            layers: parts.layers.clone(),
+            terms,
+            operands,
+            velocity: s[6],
+        }
+        .lower();
+        Case { name: format!("{}, {terms:?}", parts.name), dispatch, contents: parts.contents }
+    };
+    fused_update::case_parts().into_iter().enumerate().map(with_terms).collect()
+}

@@ -1,0 +1,224 @@
+//! Stochastic gradient descent with momentum, as torch.optim.SGD.
+
+use crate::backend::cpu::fast::simd;
+use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, read, read_u32, write};
+use crate::ir::{Dispatch, Slice};
+use crate::kernel::optimizer::rules as optimizer;
+use crate::kernel::optimizer::rules::{Params, Rules};
+use crate::kernel::step::state;
+use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "sgd",
+    wgsl: include_str!("../../../shaders/sgd.wgsl"),
+    needs: Needs::Nothing,
+    bindings: &[
+        write("parameters"),
+        read("gradients"),
+        write("velocity"),
+        read_u32("weight_blocks"),
+        read("hyper"),
+        read("scalars"),
+        read("norm_parts"),
+    ],
+    params: Params::FIELDS,
+};
+
+/// What it computes.
+pub static SPECIFICATION: Specification = Specification {
+    kernel: &KERNEL,
+    reference: reference::<f32>,
+    reference_f64: reference::<f64>,
+    fast: Some(fast),
+    tolerance: 1e-5,
+    cases,
+};
+
+/// Slices of one launch.
+#[derive(Debug, Clone, Copy)]
+pub struct Operands {
+    /// The range of the parameters.
+    pub parameters: Slice,
+    /// The same range of the gradients.
+    pub gradients: Slice,
+    /// The same range of the velocity; anything without momentum.
+    pub velocity: Slice,
+    /// One word per 64 elements of a model: 1 where they are weights.
+    pub weight_blocks: Slice,
+    /// (models, HYPER).
+    pub hyper: Slice,
+    /// (models, SCALARS).
+    pub scalars: Slice,
+    /// (models, norm_parts); anything without clipping.
+    pub norm_parts: Slice,
+}
+
+/// Which terms the update has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Momentum.
+    pub momentum: bool,
+    /// Nesterov's momentum.
+    pub nesterov: bool,
+    /// The gradient is clipped by norm.
+    pub clip: bool,
+    /// There is an L2 penalty.
+    pub penalty: bool,
+    /// Models whose gradients are not all finite are left alone.
+    pub skips: bool,
+}
+
+/// A launch over one range.
+#[derive(Debug, Clone)]
+pub struct Sgd {
+    /// What it computes here.
+    pub label: String,
+    /// Its shape.
+    pub shape: Params,
+    /// Which terms the update has.
+    pub terms: Terms,
+    /// Its slices.
+    pub operands: Operands,
+}
+
+impl Launch for Sgd {
+    fn lower(&self) -> Dispatch {
+        let Sgd { label, shape, terms, operands } = self.clone();
+        let o = operands;
+        Dispatch {
+            kernel: &KERNEL,
+            label,
+            constants: vec![
+                ("WITH_MOMENTUM", terms.momentum.into()),
+                ("NESTEROV", terms.nesterov.into()),
+                ("CLIP", terms.clip.into()),
+                ("PENALTY", terms.penalty.into()),
+                ("SKIPS", terms.skips.into()),
+            ],
+            cost: cost(&shape.words()).times(1),
+            params: shape.words(),
+            slices: vec![o.parameters, o.gradients, o.velocity, o.weight_blocks, o.hyper, o.scalars, o.norm_parts],
+            grid: linear_grid((shape.len as usize).div_ceil(128), 1),
+            demands: Demands::default(),
+        }
+    }
+}
+
+pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
+    let p: Params = args.params();
+    let [momentum, nesterov, clip, penalty] =
+        ["WITH_MOMENTUM", "NESTEROV", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
+    let skips = args.constant("SKIPS", 0) == 1;
+    let [parameters, gradients, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
+    let (parameters, gradients, velocity) = (parameters.write(), gradients.read(), velocity.write());
+    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
+    for (model, first, len) in optimizer::pieces(&p, None) {
+        let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
+        if rules.is_skipped(skips) {
+            continue;
+        }
+        let (rate, decay) = (rules.learning_rate(), rules.hyper[state::WEIGHT_DECAY].to_f64());
+        let factor = rules.hyper[state::MOMENTUM].to_f64();
+        for i in first..first + len {
+            let parameter = parameters[i];
+            let mut step = rules.gradient(p.first as usize + i, gradients[i], parameter) + decay * parameter.to_f64();
+            if momentum {
+                let v = factor * velocity[i].to_f64() + step;
+                velocity[i] = T::from_f64(v);
+                step = if nesterov { step + factor * v } else { v };
+            }
+            parameters[i] = T::from_f64(parameter.to_f64() - rate * step);
+        }
+    }
+}
+
+/// The same in f32, in loops that vectorise.
+fn fast(args: &mut Args<f32>) {
+    let p: Params = args.params();
+    let [momentum, nesterov, clip, penalty] =
+        ["WITH_MOMENTUM", "NESTEROV", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
+    let skips = args.constant("SKIPS", 0) == 1;
+    let [parameters, gradients, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
+    let (parameters, gradients, velocity) = (parameters.write(), gradients.read(), velocity.write());
+    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
+    for (model, first, len) in optimizer::pieces(&p, penalty.then_some(blocks)) {
+        let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
+        if rules.is_skipped(skips) {
+            continue;
+        }
+        let (rate, decay) = (rules.learning_rate() as f32, rules.hyper[state::WEIGHT_DECAY]);
+        let (factor, clip) = (rules.hyper[state::MOMENTUM], rules.clip_factor() as f32);
+        let slope = rules.l2_slope(p.first as usize + first) as f32;
+        let (parameters, gradients) = (&mut parameters[first..first + len], &gradients[first..first + len]);
+        if momentum {
+            simd::zip_chunks(parameters, &mut velocity[first..first + len], |at, parameters, velocity| {
+                simd::vectorised(|| {
+                    for ((p, v), g) in parameters.iter_mut().zip(velocity).zip(&gradients[at..]) {
+                        let step = (g + slope * *p) * clip + decay * *p;
+                        *v = factor * *v + step;
+                        *p -= rate * if nesterov { step + factor * *v } else { *v };
+                    }
+                });
+            });
+        } else {
+            simd::chunks(parameters, |at, parameters| {
+                simd::vectorised(|| {
+                    for (p, g) in parameters.iter_mut().zip(&gradients[at..]) {
+                        *p -= rate * ((g + slope * *p) * clip + decay * *p);
+                    }
+                });
+            });
+        }
+    }
+}
+
+fn cost(params: &[u32]) -> Cost {
+    let len = f64::from(params[0]);
+    Cost { flops: 6.0 * len, bytes: 20.0 * len }
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [models, stride, first, len] in optimizer::CASE_RANGES {
+        for variant in 0..6 {
+            let terms = Terms {
+                momentum: variant > 0,
+                nesterov: variant == 2,
+                clip: variant > 2,
+                penalty: variant > 3,
+                skips: variant == 5,
+            };
+            let norm_parts = 3;
+            let [blocks, hyper, scalars, norms] = optimizer::case_state(models, stride, norm_parts);
+            let contents = vec![
+                Contents::random(len, 1.0, 1),
+                Contents::random(len, if variant == 1 { 1000.0 } else { 1.0 }, 2),
+                Contents::random(len, 1.0, 3),
+                blocks,
+                hyper,
+                scalars,
+                norms,
+            ];
+            let s = Case::slices(&contents);
+            let operands = Operands {
+                parameters: s[0],
+                gradients: s[1],
+                velocity: s[2],
+                weight_blocks: s[3],
+                hyper: s[4],
+                scalars: s[5],
+                norm_parts: s[6],
+            };
+            let shape = Params {
+                len: len as u32,
+                first: first as u32,
+                parameter_stride: stride as u32,
+                norm_parts: norm_parts as u32,
+            };
+            let dispatch = Sgd { label: "case".into(), shape, terms, operands }.lower();
+            cases.push(Case { name: format!("{len} of {models}x{stride}, {terms:?}"), dispatch, contents });
+        }
+    }
+    cases
+}

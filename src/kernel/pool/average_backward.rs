@@ -1,0 +1,151 @@
+//! Average pooling, backward: each window's gradient is shared equally by its pixels inside the image, times the layer
+//! before's activation derivative.
+
+use crate::backend::cpu::fast::{math as fast_math, simd};
+use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, read, write};
+use crate::ir::{Dispatch, Slice};
+use crate::kernel::formula::activation;
+use crate::kernel::pool::shape::{Params, SLOWNESS, THREADS, shapes};
+use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "average_pool_backward",
+    wgsl: include_str!("../../../shaders/average_pool_backward.wgsl"),
+    needs: Needs::Nothing,
+    bindings: &[read("output_gradient"), read("saved"), write("input_gradient")],
+    params: Params::FIELDS,
+};
+
+/// What it computes.
+pub static SPECIFICATION: Specification = Specification {
+    kernel: &KERNEL,
+    reference: reference::<f32>,
+    reference_f64: reference::<f64>,
+    fast: Some(fast),
+    tolerance: 1e-5,
+    cases,
+};
+
+/// Slices of one launch.
+#[derive(Debug, Clone, Copy)]
+pub struct Operands {
+    /// (models, planes, output_height, output_width).
+    pub output_gradient: Slice,
+    /// (models, planes, height, width): what the layer before saved.
+    pub saved: Slice,
+    /// (models, planes, height, width), at the layer before's pre-activation.
+    pub input_gradient: Slice,
+}
+
+/// A launch for `models` models; `activation` is the code of the layer before's activation. With
+/// [`activation::LINEAR`], `saved` is not read and may be any slice of floats that the launch does not write.
+#[derive(Debug, Clone)]
+pub struct AverageBackward {
+    /// What it computes here.
+    pub label: String,
+    /// Its shape.
+    pub shape: Params,
+    /// Models side by side.
+    pub models: usize,
+    /// Code of the activation.
+    pub activation: u32,
+    /// Its slices.
+    pub operands: Operands,
+}
+
+impl Launch for AverageBackward {
+    fn lower(&self) -> Dispatch {
+        let AverageBackward { label, shape, models, activation, operands } = self.clone();
+        let groups = (shape.planes as usize * shape.input_area()).div_ceil(THREADS);
+        Dispatch {
+            kernel: &KERNEL,
+            label,
+            constants: vec![("ACTIVATION", activation)],
+            cost: cost(&shape.words()).times(models),
+            params: shape.words(),
+            slices: vec![operands.output_gradient, operands.saved, operands.input_gradient],
+            grid: linear_grid(groups, models as u32),
+            demands: Demands::default(),
+        }
+    }
+}
+
+fn reference<T: Real>(args: &mut Args<T>) {
+    let p: Params = args.params();
+    let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
+    let [output_gradient, saved, input_gradient] = args.operands();
+    let (output_gradient, saved, input_gradient) = (output_gradient.read(), saved.read(), input_gradient.write());
+    let width = p.output_width as usize;
+    for plane in 0..models * p.planes as usize {
+        let start = plane * p.input_area();
+        let mut sums = vec![0.0; p.input_area()];
+        for place in 0..p.output_area() {
+            let [rows, columns] = p.window(place / width, place % width);
+            let gradient = output_gradient[plane * p.output_area() + place].to_f64();
+            let share = gradient / (rows.len() * columns.len()) as f64;
+            for y in rows {
+                for x in columns.clone() {
+                    sums[y * p.width as usize + x] += share;
+                }
+            }
+        }
+        for (index, sum) in (start..).zip(sums) {
+            let linear = kind == activation::LINEAR;
+            let derivative = if linear { 1.0 } else { activation::gradient(saved[index].to_f64(), kind) };
+            input_gradient[index] = T::from_f64(sum * derivative);
+        }
+    }
+}
+
+fn fast(args: &mut Args<f32>) {
+    let p: Params = args.params();
+    let kind = args.constant("ACTIVATION", 0);
+    let count = args.models() * p.planes as usize;
+    let work = SLOWNESS * cost(args.params).flops * args.models() as f64;
+    let [output_gradient, saved, input_gradient] = args.operands();
+    let (output_gradient, saved) = (output_gradient.read(), saved.read());
+    let input_gradient = &mut input_gradient.write()[..count * p.input_area()];
+    simd::pieces(input_gradient, p.input_area(), work, |plane, gradient| {
+        let windows =
+            output_gradient[plane * p.output_area()..][..p.output_area()].chunks_exact(p.output_width as usize);
+        gradient.fill(0.0);
+        for (y, row) in windows.enumerate() {
+            for (x, value) in row.iter().enumerate() {
+                let [rows, columns] = p.window(y, x);
+                let share = value / (rows.len() * columns.len()) as f32;
+                for y in rows {
+                    let pixels = &mut gradient[y * p.width as usize..][columns.clone()];
+                    pixels.iter_mut().for_each(|pixel| *pixel += share);
+                }
+            }
+        }
+        if kind != activation::LINEAR {
+            fast_math::activation_gradient(gradient, &saved[plane * p.input_area()..][..p.input_area()], kind);
+        }
+    });
+}
+
+fn cost(params: &[u32]) -> Cost {
+    let at = |i: usize| f64::from(params[i]);
+    let (inputs, outputs) = (at(0) * at(1) * at(2), at(0) * at(9) * at(10));
+    Cost { flops: outputs * at(3) * at(4) + inputs, bytes: 4.0 * (2.0 * inputs + outputs) }
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (index, (name, models, p)) in shapes::all().enumerate() {
+        let kind = (index % 7) as u32;
+        let planes = models * p.planes as usize;
+        let contents = vec![
+            Contents::random(planes * p.output_area(), if index % 3 == 2 { 1000.0 } else { 1.0 }, 1),
+            Contents::random(if kind == activation::LINEAR { 1 } else { planes * p.input_area() }, 1.0, 2),
+            Contents::random(planes * p.input_area(), 1.0, 3),
+        ];
+        let s = Case::slices(&contents);
+        let operands = Operands { output_gradient: s[0], saved: s[1], input_gradient: s[2] };
+        let dispatch = AverageBackward { label: "case".into(), shape: p, models, activation: kind, operands }.lower();
+        cases.push(Case { name: format!("{name} activation {kind}"), dispatch, contents });
+    }
+    cases
+}
