@@ -2,7 +2,7 @@
 
 use crate::ir::Dispatch;
 use crate::ir::{Access, Binding, Element};
-use crate::kernel::{Args, Contents, Operand, Real};
+use crate::kernel::{Args, Contents, Operand, Real, Specification};
 
 /// One binding's memory.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ fn run_with<T: Real>(code: fn(&mut Args<T>), dispatch: &Dispatch, memory: &mut [
 
 /// Runs the f64 reference of a dispatch.
 pub fn run(dispatch: &Dispatch, memory: &mut [Data<f64>]) {
-    run_with(dispatch.kernel.reference_f64, dispatch, memory);
+    run_with(Specification::of(dispatch.kernel).reference_f64, dispatch, memory);
 }
 
 /// Runs an f32 implementation on a case's contents and widens what it leaves.

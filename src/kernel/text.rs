@@ -199,7 +199,8 @@ fn f() {
 
     #[test]
     fn every_mark_in_a_shader_stands_over_a_loop_that_can_be_written_out() {
-        for kernel in crate::kernel::REGISTRY {
+        for specification in crate::kernel::REGISTRY {
+            let kernel = specification.kernel;
             let constants = [("UNROLL", 1)];
             assert!(!super::shader_source(kernel, &constants).contains("// unroll"), "{}", kernel.name);
         }

@@ -1,34 +1,36 @@
 use super::*;
+use crate::backend::Backend;
 use crate::backend::gpu::GpuBackend;
+use crate::graph::Fusion;
 use crate::job::Job;
 use crate::recipe::Recipe;
-use crate::train::{Member, Trainer};
+use crate::train::{Draft, Member};
 
 /// The launches of the default recipe on a device that computes nothing.
-fn plan() -> Plan {
+fn plan() -> LaunchPlan {
     let text = Recipe::builtin("digits").unwrap();
     let job = Job::load(Recipe::parse(text, "digits", &[]).unwrap()).unwrap();
     let members = [Member::of(&job.recipe)];
-    Trainer::new(&GpuBackend::noop().unwrap(), job.spec(&members)).unwrap().plan().clone()
+    let limits = GpuBackend::noop().unwrap().limits();
+    Draft::new(job.spec(&members), Fusion::Auto, limits).unwrap().plan().clone()
 }
 
 /// Times as if the variants took these seconds, again and again; none is wrong but those of `f64::NAN`.
-fn measured(planned: &Dispatch, seconds: &[f64]) -> Measured {
+fn measured(launch: &Arc<dyn Launch>, seconds: &[f64]) -> Measured {
     let time = |s: f64| if s.is_nan() { Err("it computes something else".to_string()) } else { Ok(s) };
-    let variants = variants(planned).into_iter().zip(seconds.iter().cycle()).map(|(d, s)| (d, time(*s))).collect();
-    Measured { planned: planned.clone(), variants }
+    let variants = lowered(&**launch).into_iter().zip(seconds.iter().cycle()).map(|(d, s)| (d, time(*s))).collect();
+    Measured { launch: Arc::clone(launch), planned: launch.lower(), variants }
 }
 
-fn of<'a>(plan: &'a Plan, kernel: &str) -> &'a Dispatch {
-    let mut all = plan.programs.iter().flat_map(|p| &p.dispatches);
-    all.find(|d| d.kernel.name == kernel).expect("the default recipe has dense layers")
+fn of<'a>(plan: &'a LaunchPlan, kernel: &str) -> &'a Arc<dyn Launch> {
+    plan.launches().find(|launch| launch.lower().kernel.name == kernel).expect("the default recipe has dense layers")
 }
 
 #[test]
 fn every_launch_is_one_of_its_variants() {
-    for dispatch in plan().programs.iter().flat_map(|p| &p.dispatches) {
-        let variants = variants(dispatch);
-        let same = |v: &&Dispatch| Choice::of(v) == Choice::of(dispatch) && v.grid == dispatch.grid;
+    for launch in plan().launches() {
+        let (dispatch, variants) = (launch.lower(), lowered(&**launch));
+        let same = |v: &&Dispatch| Choice::of(v) == Choice::of(&dispatch) && v.grid == dispatch.grid;
         let found = variants.iter().find(same);
         assert_eq!(found.is_some(), !variants.is_empty(), "{}", dispatch.label);
         if let Some(found) = found {
@@ -41,8 +43,8 @@ fn every_launch_is_one_of_its_variants() {
 fn the_fastest_right_variant_takes_the_place_of_the_planned_one() {
     let plan = plan();
     let planned = of(&plan, "dense_forward");
-    let all = variants(planned);
-    let position = all.iter().position(|v| v.constants == planned.constants).unwrap();
+    let all = lowered(&**planned);
+    let position = all.iter().position(|v| v.constants == planned.lower().constants).unwrap();
     let mut seconds = vec![3.0; all.len()];
     let (wrong, right) = ((position + 1) % all.len(), (position + 2) % all.len());
     (seconds[wrong], seconds[right]) = (f64::NAN, 2.0);
@@ -50,11 +52,13 @@ fn the_fastest_right_variant_takes_the_place_of_the_planned_one() {
     assert_eq!(measured.planned_seconds(), Some(3.0));
     let mut tuning = Tuning::default();
     tuning.learn(&measured);
-    let tuned = tuning.applied(plan.clone());
-    assert_eq!(of(&tuned, "dense_forward").constants, all[right].constants);
-    assert_eq!(of(&tuned, "dense_backward_weight").constants, of(&plan, "dense_backward_weight").constants);
+    let tuned = |kernel: &str| tuning.tuned(&**of(&plan, kernel)).constants;
+    assert_eq!(tuned("dense_forward"), all[right].constants);
+    assert_eq!(tuned("dense_backward_weight"), of(&plan, "dense_backward_weight").lower().constants);
     // What is known of a shape is known of it in every variant.
-    assert_eq!(of(&tuning.applied(tuned.clone()), "dense_forward").constants, all[right].constants);
+    for variant in planned.variants() {
+        assert_eq!(tuning.tuned(&*variant).constants, all[right].constants);
+    }
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("new").join("tuning.json");
@@ -70,8 +74,8 @@ fn the_fastest_right_variant_takes_the_place_of_the_planned_one() {
 fn a_little_faster_is_not_worth_it() {
     let plan = plan();
     let planned = of(&plan, "dense_forward");
-    let all = variants(planned);
-    let position = all.iter().position(|v| v.constants == planned.constants).unwrap();
+    let all = lowered(&**planned);
+    let position = all.iter().position(|v| v.constants == planned.lower().constants).unwrap();
     let mut seconds = vec![0.97; all.len()];
     seconds[position] = 1.0;
     let mut tuning = Tuning::default();

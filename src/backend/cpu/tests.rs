@@ -1,7 +1,9 @@
 use super::*;
 use crate::ir::Element;
 use crate::ir::Role;
-use crate::kernel::dense::{forward as dense_forward, tiles as matmul};
+use crate::kernel::Launch;
+use crate::kernel::dense::tiling::{TILES, Tiling};
+use crate::kernel::dense::{Forward, forward};
 
 /// A plan with one dense layer of `rows` x `inputs` to `outputs`, and its buffers: input, parameters, output.
 fn dense(rows: usize, inputs: usize, outputs: usize) -> (Arc<Plan>, [BufferId; 3], ProgramId) {
@@ -10,20 +12,21 @@ fn dense(rows: usize, inputs: usize, outputs: usize) -> (Arc<Plan>, [BufferId; 3
     let input = plan.buffer("input", Element::F32, rows * inputs, Role::Data);
     let parameters = plan.buffer("parameters", Element::F32, weights + outputs, Role::Parameters);
     let output = plan.buffer("output", Element::F32, rows * outputs, Role::Activations);
-    let shape = dense_forward::Params {
+    let shape = forward::Params {
         rows: rows as u32,
         inputs: inputs as u32,
         outputs: outputs as u32,
         parameter_stride: (weights + outputs) as u32,
         input_stride: 0,
     };
-    let operands = dense_forward::Operands {
+    let operands = forward::Operands {
         input: plan.whole(input),
         weight: Slice { buffer: parameters, offset: 0, len: inputs * outputs },
         bias: Some(Slice { buffer: parameters, offset: weights, len: outputs }),
         output: plan.whole(output),
     };
-    let dispatch = dense_forward::dispatch("layer", shape, 1, 0, matmul::VARIANTS[0], operands);
+    let tiling = Tiling::plain(TILES[0]);
+    let dispatch = Forward { label: "layer".into(), shape, models: 1, activation: 0, tiling, operands }.lower();
     let program = plan.program("forward", vec![dispatch]);
     (Arc::new(plan), [input, parameters, output], program)
 }

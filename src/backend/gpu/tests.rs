@@ -3,19 +3,22 @@
 use super::*;
 use crate::ir::Element;
 use crate::ir::{ProgramId, Role};
-use crate::kernel::dense::{forward as dense_forward, tiles as matmul};
+use crate::kernel::Launch;
+use crate::kernel::dense::tiling::{TILES, Tiling};
+use crate::kernel::dense::{Forward, forward};
 
 fn dense_plan() -> Plan {
     let mut plan = Plan::default();
     let [input, weight, bias, output] = [64, 64, 8, 64].map(|len| plan.buffer("tensor", Element::F32, len, Role::Data));
-    let shape = dense_forward::Params { rows: 8, inputs: 8, outputs: 8, parameter_stride: 0, input_stride: 0 };
-    let operands = dense_forward::Operands {
+    let shape = forward::Params { rows: 8, inputs: 8, outputs: 8, parameter_stride: 0, input_stride: 0 };
+    let operands = forward::Operands {
         input: plan.whole(input),
         weight: plan.whole(weight),
         bias: Some(plan.whole(bias)),
         output: plan.whole(output),
     };
-    let dispatch = dense_forward::dispatch("layer", shape, 1, 0, matmul::VARIANTS[0], operands);
+    let tiling = Tiling::plain(TILES[0]);
+    let dispatch = Forward { label: "layer".into(), shape, models: 1, activation: 0, tiling, operands }.lower();
     plan.program("forward", vec![dispatch]);
     plan
 }

@@ -175,8 +175,8 @@ fn map_with(gradients: &mut [f32], saved: &[f32], derivative: impl Fn(f32) -> f3
 
 #[cfg(test)]
 mod tests {
-    use super::super::activation;
     use super::*;
+    use crate::kernel::formula::activation;
 
     /// Largest relative error over a fine sweep of [from, to].
     fn worst(from: f32, to: f32, f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64) -> (f64, f32) {
