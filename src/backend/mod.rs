@@ -28,6 +28,14 @@ pub enum BackendError {
     /// No such backend or device here.
     #[error("{0}")]
     NotFound(String),
+    /// The device is there and does not open.
+    #[error("{device} could not be opened: {message}; update its driver, choose another --device, or use --backend cpu")]
+    CannotOpen {
+        /// The device, as `devices` lists it.
+        device: String,
+        /// What the driver said.
+        message: String,
+    },
     /// The device refuses the plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
