@@ -20,7 +20,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, Progress};
 pub use draft::Draft;
 pub use evaluate::Predictions;
 pub use member::Member;
-pub use metrics::{EpochMetrics, Observer, Score, Silent, StepMetrics};
+pub use metrics::{EpochMetrics, Norms, Observer, Score, Silent, StepMetrics};
 pub use population::Population;
 pub use spec::TrainerSpec;
 pub use tracker::Tracker;

@@ -3,7 +3,7 @@
 use super::gradient::{Options, Tensor, TensorCheck, check_gradients};
 use crate::backend::cpu::{Implementation, Machine};
 use crate::graph::{PlanBuilder, Training, TrainingPlan, hyper_words};
-use crate::kernel::state;
+use crate::kernel::{adjust_loss_scale, state};
 use crate::plan::{BufferId, SLICE_ALIGNMENT};
 use crate::recipe::Precision;
 use crate::train::{TrainError, TrainerSpec, spec, upload};
@@ -56,9 +56,18 @@ impl DoublePrecision {
         }
     }
 
-    /// Loss of the run's first batch at the weights, and the gradient of each parameter.
+    /// Loss of the run's first batch at the weights, and the gradient of each parameter. Where factors are rounded to f16,
+    /// the loss scale is halved until they fit, as a trainer does it.
     pub fn gradient(&mut self) -> (f64, Vec<Vec<f64>>) {
-        let (loss, flat) = self.flat_gradient();
+        let (loss, flat) = loop {
+            let (loss, flat) = self.flat_gradient();
+            let fits = flat.iter().all(|gradient| gradient.is_finite());
+            let scale = &mut self.initial.0[state::LOSS_SCALE];
+            match adjust_loss_scale::halved(*scale).filter(|_| !fits && loss.is_finite()) {
+                Some(half) => *scale = half,
+                None => break (loss, flat),
+            }
+        };
         let layout = &self.names.layout;
         let one = |(offset, len): (&usize, &usize)| flat[*offset..offset + len].to_vec();
         (loss, layout.offsets.iter().zip(&layout.lens).map(one).collect())
