@@ -6,6 +6,7 @@ pub mod gradient;
 mod layout;
 pub mod parity;
 mod report;
+pub mod rounding;
 
 pub use double::DoublePrecision;
 pub use gradient::{Options, TensorCheck};
