@@ -29,7 +29,9 @@ pub enum BackendError {
     #[error("{0}")]
     NotFound(String),
     /// The device is there and does not open.
-    #[error("{device} could not be opened: {message}; update its driver, choose another --device, or use --backend cpu")]
+    #[error(
+        "{device} could not be opened: {message}; update its driver, choose another --device, or use --backend cpu"
+    )]
     CannotOpen {
         /// The device, as `devices` lists it.
         device: String,

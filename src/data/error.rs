@@ -174,7 +174,9 @@ pub enum Problem {
         value: f64,
     },
     /// A target that is no probability.
-    #[error("row {row} has the target {value}, but binary_cross_entropy takes targets from 0 (no) to 1 (yes); {remedy}")]
+    #[error(
+        "row {row} has the target {value}, but binary_cross_entropy takes targets from 0 (no) to 1 (yes); {remedy}"
+    )]
     NotProbability {
         /// The row (the example), counting from 0.
         row: usize,

@@ -8,12 +8,10 @@ impl Targets {
     /// not finite, and probabilities outside of 0 to 1.
     pub(crate) fn check(&self, kind: TargetKind) -> Result<(), Problem> {
         match self {
-            Targets::Classes { labels, classes } => {
-                match labels.iter().position(|&label| label as usize >= *classes) {
-                    Some(index) => Err(Problem::Label { index, value: labels[index].into(), outputs: *classes }),
-                    None => Ok(()),
-                }
-            }
+            Targets::Classes { labels, classes } => match labels.iter().position(|&label| label as usize >= *classes) {
+                Some(index) => Err(Problem::Label { index, value: labels[index].into(), outputs: *classes }),
+                None => Ok(()),
+            },
             Targets::Values { values, outputs } => {
                 if let Some(index) = values.iter().position(|value| !value.is_finite()) {
                     return Err(Problem::NotFinite { row: index / outputs, value: values[index].into() });

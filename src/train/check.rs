@@ -22,7 +22,8 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     if spec.train.drop_last && spec.batches().size > examples {
         return Err(TrainError::NoBatch { batch: spec.batches().size, examples });
     }
-    for (set, examples) in [("train", Some(&data.train)), ("validation", data.validation.as_ref()), ("test", data.test.as_ref())]
+    for (set, examples) in
+        [("train", Some(&data.train)), ("validation", data.validation.as_ref()), ("test", data.test.as_ref())]
     {
         let checked = examples.map_or(Ok(()), |examples| examples.targets.check(target_kind(spec.model)));
         checked.map_err(|problem| problem.at(format_args!("the {set} set")))?;

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 pub struct Score {
     /// Mean loss over the examples, the L2 penalty included.
     pub loss: f32,
-    /// Share of right answers; none where the targets of a squared loss name no classes: see [`Score::counts_answers`].
+    /// Share of right answers; none where the targets of a squared loss name no classes: see [`Score::counts_answers`]. Of the
+    /// binary cross-entropy each output is an answer: yes above 1/2, as is a target above 1/2, so that soft labels such as 0.9
+    /// can be met (Keras' `binary_accuracy` compares the label itself, which only 0 and 1 can equal).
     pub accuracy: Option<f32>,
 }
 

@@ -192,12 +192,13 @@ impl Trainer<'_> {
                     }
                 }
             }
-            if let ScheduleKind::Plateau { metric, factor, patience } = &self.spec.members[member].schedule.kind {
+            let schedule = &self.spec.members[member].schedule.kind;
+            if let ScheduleKind::Plateau { metric, factor, patience, threshold, cooldown, .. } = *schedule {
                 let (tracker, scale) = &mut self.progress.plateau[member];
-                let value = epoch.get(*metric).unwrap_or(f32::NAN);
-                if !tracker.improves(*metric, value, epoch.epoch, 0.0) && tracker.waited > *patience {
+                let value = epoch.get(metric).unwrap_or(f32::NAN);
+                if tracker.is_at_plateau(metric, value, epoch.epoch, threshold, patience) {
                     *scale *= factor;
-                    tracker.waited = 0;
+                    tracker.cooldown = cooldown;
                 }
             }
         }

@@ -120,7 +120,12 @@ impl DoublePrecision {
         let (weights, sums) = (self.machine.floats(self.names.parameters), terms.floats(self.training.gradients));
         let one = |i: usize| sums[i].abs() + 2.0 * l2 * weights[i].abs() * f64::from(blocks[i / SLICE_ALIGNMENT]);
         let layout = &self.names.layout;
-        Ok(layout.offsets.iter().zip(&layout.lens).map(|(start, len)| (*start..start + len).map(one).collect()).collect())
+        Ok(layout
+            .offsets
+            .iter()
+            .zip(&layout.lens)
+            .map(|(start, len)| (*start..start + len).map(one).collect())
+            .collect())
     }
 
     /// Puts the state before the first batch.
@@ -161,9 +166,8 @@ fn is_factor(kernel: &Kernel, binding: &Binding) -> bool {
 
 /// Where a launch of a loss writes the gradient at the outputs.
 fn loss_gradient(launch: &Dispatch) -> Option<BufferId> {
-    let writes = |name: &str| {
-        launch.kernel.bindings.iter().position(|b| b.name == name && b.access == Access::ReadWrite)
-    };
+    let writes =
+        |name: &str| launch.kernel.bindings.iter().position(|b| b.name == name && b.access == Access::ReadWrite);
     writes("row_loss").and(writes("gradient")).map(|index| launch.slices[index].buffer)
 }
 

@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn the_bound_grows_with_the_root_of_the_roundings() {
-        let text = "[model]\ninput = [8, 8, 1]\nlayers = [{ conv2d = 3, kernel = 3 }, { flatten = true }, { dense = 2 }]";
+        let text =
+            "[model]\ninput = [8, 8, 1]\nlayers = [{ conv2d = 3, kernel = 3 }, { flatten = true }, { dense = 2 }]";
         let model = Model::build(&Recipe::parse(text, "r.toml", &[]).unwrap().model, None).unwrap();
         // 9 + 27 terms of the convolution, 1 of flattening, 108 + 2 of the dense layer, and 16 of each layer.
         let through = (36 + 1 + 110 + 48) as f64;

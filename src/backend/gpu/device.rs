@@ -111,8 +111,8 @@ fn connect(adapter: &wgpu::Adapter, mut report: AdapterReport, checked: bool) ->
         .map_err(|error| error.to_string())
     };
     let opened = with_what_it_grants(listed, request);
-    let ((device, queue), features) = opened
-        .map_err(|message| BackendError::CannotOpen { device: report.to_string(), message: tidy(&message) })?;
+    let ((device, queue), features) =
+        opened.map_err(|message| BackendError::CannotOpen { device: report.to_string(), message: tidy(&message) })?;
     report.refused = feature_names(listed - features);
     report.features.retain(|name| !report.refused.contains(name));
     let info = DeviceInfo {
