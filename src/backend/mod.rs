@@ -66,6 +66,20 @@ pub enum BackendError {
         /// What the driver or the validation said.
         message: String,
     },
+    /// The device computed something else than the CPU.
+    #[error(
+        "{device} and the CPU differ in {message}; {checked} steps were checked before without a difference; the last checkpoint \
+         is from before this step, but steps that were not checked may have gone wrong too: update the driver, look for \
+         overclocking or failing memory, or go on with train --resume --backend cpu, and report it"
+    )]
+    Differs {
+        /// The device.
+        device: String,
+        /// Where and by how much.
+        message: String,
+        /// Steps that were checked before.
+        checked: u64,
+    },
     /// The device was lost: reset, unplugged, or its driver crashed.
     #[error("{device} was lost: {message}; train --resume goes on from the last checkpoint")]
     Lost {

@@ -68,7 +68,7 @@ impl From<BackendError> for CliError {
             BackendError::Plan(_) | BackendError::OutOfMemory { .. } | BackendError::Tuning(_) => {
                 CliError::Usage(error.to_string())
             }
-            BackendError::Invalid { .. } => CliError::Failed(error.to_string()),
+            BackendError::Invalid { .. } | BackendError::Differs { .. } => CliError::Failed(error.to_string()),
         }
     }
 }
