@@ -152,6 +152,7 @@ pub struct Machine<T> {
     memory: Memory<T>,
     /// Of each program, what computes its dispatches.
     codes: Vec<Vec<Code<T>>>,
+    implementation: Implementation,
 }
 
 impl<T: Scalar> Machine<T> {
@@ -161,7 +162,7 @@ impl<T: Scalar> Machine<T> {
         let memory = Memory::new(&plan)?;
         let code = |dispatch: &Dispatch| T::code(dispatch.kernel, implementation);
         let codes = plan.programs.iter().map(|program| program.dispatches.iter().map(code).collect()).collect();
-        Ok(Machine { plan, memory, codes })
+        Ok(Machine { plan, memory, codes, implementation })
     }
 
     /// The plan.
@@ -176,6 +177,21 @@ impl<T: Scalar> Machine<T> {
                 execute_with(dispatch, &mut self.memory, *code);
             }
         }
+    }
+
+    /// Runs one dispatch of the plan.
+    pub fn launch(&mut self, dispatch: &Dispatch) {
+        execute(dispatch, &mut self.memory, self.implementation);
+    }
+
+    /// A buffer's elements.
+    pub fn data(&self, buffer: BufferId) -> &Data<T> {
+        self.memory.data(buffer)
+    }
+
+    /// A buffer's elements, to change.
+    pub fn data_mut(&mut self, buffer: BufferId) -> &mut Data<T> {
+        self.memory.data_mut(buffer)
     }
 
     /// Runs a program once and times every dispatch.
