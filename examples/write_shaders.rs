@@ -9,9 +9,9 @@
 
 use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
 use gputrain::graph::Fusion;
-use gputrain::kernel::{Access, MatrixUnits, Needs, REGISTRY, Workgroup, shader_source, variants};
+use gputrain::ir::{Access, Dispatch, Limits, MatrixUnits, Needs, Workgroup};
+use gputrain::kernel::{REGISTRY, shader_source};
 use gputrain::model::{Model, Shape};
-use gputrain::plan::{Dispatch, Limits};
 use gputrain::recipe::{Loss, Precision, Recipe, RecipeText, builtin_names};
 use gputrain::train::{Draft, Member, TrainerSpec};
 use serde_json::{Value, json};
@@ -84,12 +84,13 @@ impl Shaders {
                 members: &members,
             };
             let draft = Draft::new(spec, fusion, limits)?;
-            for launch in draft.plan().programs.iter().flat_map(|program| &program.dispatches) {
-                let shader = self.add(launch);
+            for launch in draft.plan().launches() {
+                let shader = self.add(&launch.lower());
                 shader.planned.insert(name);
                 shader.default_limits |= limits == SMALL;
-                for variant in variants(launch).iter().filter(|v| limits.allow(v.kernel, &v.constants)) {
-                    self.add(variant);
+                let variants = launch.variants().into_iter().map(|variant| variant.lower());
+                for variant in variants.filter(|variant| limits.allow(variant)) {
+                    self.add(&variant);
                 }
             }
         }
@@ -113,7 +114,8 @@ impl Shaders {
 }
 
 fn describe(file: &str, shader: &Shader) -> Value {
-    let Dispatch { kernel, constants, .. } = &shader.launch;
+    let Dispatch { kernel, constants, demands, .. } = &shader.launch;
+    let Workgroup { threads, bytes } = demands.workgroup;
     json!({
         "file": file,
         "kernel": kernel.name,
@@ -125,7 +127,7 @@ fn describe(file: &str, shader: &Shader) -> Value {
         "constants": constants.iter().copied().collect::<BTreeMap<_, _>>(),
         "read_only": kernel.bindings.iter().map(|b| b.access == Access::Read).collect::<Vec<_>>(),
         "params": kernel.params.len(),
-        "workgroup": Workgroup::of(kernel, constants).map(|w| json!({ "threads": w.threads, "bytes": w.bytes })),
+        "workgroup": (threads > 0).then(|| json!({ "threads": threads, "bytes": bytes })),
         "case": shader.case,
         "planned": shader.planned,
         "default_limits": shader.default_limits,
@@ -163,7 +165,7 @@ fn recipes(name: &str) -> Result<Vec<Recipe>, Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("usage: write_shaders FOLDER")?;
     let mut shaders = Shaders::default();
-    for launch in REGISTRY.iter().flat_map(|kernel| (kernel.cases)()).map(|case| case.dispatch) {
+    for launch in REGISTRY.iter().flat_map(|specification| (specification.cases)()).map(|case| case.dispatch) {
         shaders.add(&launch).case = true;
     }
     for name in builtin_names() {

@@ -1,8 +1,7 @@
 //! Workgroup memory is guarded by barriers, and every thread reaches each: whether or not a device shows it.
 
 use crate::lint;
-use gputrain::ir::Kernel;
-use gputrain::kernel::{REGISTRY, shader_source};
+use gputrain::kernel::{REGISTRY, Specification, shader_source};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn problems(source: &str) -> BTreeSet<String> {
@@ -11,20 +10,20 @@ fn problems(source: &str) -> BTreeSet<String> {
 }
 
 /// The shader of every variant that a case uses, its loops as loops: written out they do the same.
-fn sources(kernel: &Kernel) -> BTreeSet<String> {
+fn sources(specification: &Specification) -> BTreeSet<String> {
     let source = |constants: &[(&'static str, u32)]| {
         let constants: Vec<_> = constants.iter().copied().filter(|(name, _)| *name != "UNROLL").collect();
-        shader_source(kernel, &constants)
+        shader_source(specification.kernel, &constants)
     };
-    (kernel.cases)().iter().map(|case| source(&case.dispatch.constants)).collect()
+    (specification.cases)().iter().map(|case| source(&case.dispatch.constants)).collect()
 }
 
 #[test]
 fn no_shader_races_or_diverges_at_a_barrier() {
-    for kernel in REGISTRY {
-        for source in sources(kernel) {
+    for specification in REGISTRY {
+        for source in sources(specification) {
             let problems = problems(&source);
-            assert!(problems.is_empty(), "{}: {problems:#?}", kernel.name);
+            assert!(problems.is_empty(), "{specification:?}: {problems:#?}");
         }
     }
 }
@@ -34,7 +33,7 @@ fn every_barrier_is_missed_by_some_shader_when_it_is_gone() {
     const BARRIER: &str = "workgroupBarrier();";
     // By the lines around it, since one in a shared file comes in several shaders.
     let mut missed: BTreeMap<[String; 2], bool> = BTreeMap::new();
-    for source in REGISTRY.iter().flat_map(|kernel| sources(kernel)) {
+    for source in REGISTRY.iter().flat_map(|specification| sources(specification)) {
         for (at, _) in source.match_indices(BARRIER) {
             let (before, after) = (&source[..at], &source[at + BARRIER.len()..]);
             let lines = |text: &mut dyn Iterator<Item = &str>| text.take(4).collect::<Vec<_>>().join("\n");

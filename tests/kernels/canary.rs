@@ -2,24 +2,25 @@
 
 use crate::common;
 use gputrain::ir::Kernel;
-use gputrain::kernel::dense::forward as dense_forward;
+use gputrain::kernel::dense;
 use gputrain::kernel::optimizer::sgd;
 use gputrain::kernel::pointwise::softmax_forward;
-use gputrain::kernel::shader_source;
 use gputrain::kernel::step::gather;
+use gputrain::kernel::{Specification, shader_source};
 use gputrain::verify::{verify, verify_kernel};
 
-/// The kernel with one piece of its shader changed.
-fn changed(kernel: &'static Kernel, from: &str, to: &str) -> &'static Kernel {
-    let wgsl = shader_source(kernel, &[]);
+/// What a kernel computes, with one piece of its shader changed.
+fn changed(specification: &Specification, from: &str, to: &str) -> &'static Specification {
+    let wgsl = shader_source(specification.kernel, &[]);
     assert_eq!(wgsl.matches(from).count(), 1, "{from}");
-    Box::leak(Box::new(Kernel { wgsl: wgsl.replace(from, to).leak(), ..*kernel }))
+    let kernel = Box::leak(Box::new(Kernel { wgsl: wgsl.replace(from, to).leak(), ..*specification.kernel }));
+    Box::leak(Box::new(Specification { kernel, ..*specification }))
 }
 
 #[test]
 fn writing_past_the_end_is_reported_as_such() {
     let Some(backend) = common::vulkan() else { return };
-    let row = verify_kernel(&backend, changed(&sgd::KERNEL, "if i >= params.len {", "if i > params.len {"));
+    let row = verify_kernel(&backend, changed(&sgd::SPECIFICATION, "if i >= params.len {", "if i > params.len {"));
     assert!(!row.passed);
     assert!(row.message.contains("parameters, which has") && row.message.contains("was written"), "{}", row.message);
 }
@@ -29,7 +30,7 @@ fn reading_past_the_end_spoils_the_result() {
     let Some(backend) = common::vulkan() else { return };
     // Where the weights have no guard either, their 0 would hide what is read behind the input.
     let guard = "if row < params.rows && k < params.inputs {";
-    let row = verify_kernel(&backend, changed(&dense_forward::KERNEL, guard, "if row < params.rows {"));
+    let row = verify_kernel(&backend, changed(&dense::forward::SPECIFICATION, guard, "if row < params.rows {"));
     assert!(!row.passed);
     assert!(row.message.contains("NaN"), "{}", row.message);
 }
@@ -37,9 +38,9 @@ fn reading_past_the_end_spoils_the_result() {
 #[test]
 fn one_broken_shader_is_named_and_the_others_pass() {
     let Some(backend) = common::vulkan() else { return };
-    let broken = changed(&dense_forward::KERNEL, "z += bias", "z -= bias");
-    let kernels = [&gather::KERNEL, broken, &softmax_forward::KERNEL, &sgd::KERNEL];
-    let report = verify(&backend, &kernels);
+    let broken = changed(&dense::forward::SPECIFICATION, "z += bias", "z -= bias");
+    let specifications = [&gather::SPECIFICATION, broken, &softmax_forward::SPECIFICATION, &sgd::SPECIFICATION];
+    let report = verify(&backend, &specifications);
     assert!(!report.passed());
     let failed: Vec<_> = report.rows.iter().filter(|row| !row.passed).map(|row| row.kernel).collect();
     assert_eq!(failed, ["dense_forward"], "\n{report}");
@@ -49,6 +50,6 @@ fn one_broken_shader_is_named_and_the_others_pass() {
 #[test]
 fn a_shader_that_does_not_compile_fails_with_the_kernels_name() {
     let Some(backend) = common::vulkan() else { return };
-    let row = verify_kernel(&backend, changed(&sgd::KERNEL, "if i >= params.len {", "if i >= no_such_thing {"));
+    let row = verify_kernel(&backend, changed(&sgd::SPECIFICATION, "if i >= params.len {", "if i >= no_such_thing {"));
     assert!(!row.passed && row.kernel == "sgd" && row.message.contains("sgd"), "{}", row.message);
 }

@@ -3,16 +3,16 @@
 
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::{CpuBackend, Implementation, Machine};
-use gputrain::ir::Element;
-use gputrain::ir::{BufferId, Dispatch, Plan, Role, Slice};
-use gputrain::kernel::Contents;
-use gputrain::kernel::conv::backward_weight as conv2d_backward_weight;
+use gputrain::ir::{BufferId, Dispatch, Element, Plan, Role, Slice};
 use gputrain::kernel::conv::backward_weight::Split;
-use gputrain::kernel::conv::forward as conv2d_forward;
-use gputrain::kernel::conv::{backward_input as conv2d_backward_input, shape as conv2d};
+use gputrain::kernel::conv::{self, backward_input::BackwardInput, forward::Forward};
 use gputrain::kernel::formula::activation::{LINEAR, RELU, TANH, activate};
-use gputrain::kernel::pool::{average_backward as average_pool_backward, average_forward as average_pool_forward};
-use gputrain::kernel::pool::{max_backward as max_pool_backward, max_forward as max_pool_forward, shape as pool};
+use gputrain::kernel::pool;
+use gputrain::kernel::pool::average_backward::{self, AverageBackward};
+use gputrain::kernel::pool::average_forward::AverageForward;
+use gputrain::kernel::pool::max_backward::{self, MaxBackward};
+use gputrain::kernel::pool::max_forward::MaxForward;
+use gputrain::kernel::{Contents, Launch};
 use gputrain::verify::gradient::{Options, Tensor, check_gradients};
 use std::sync::Arc;
 
@@ -81,16 +81,16 @@ fn assert_gradient(mut parameters: Vec<f64>, analytic: &[f64], tensors: &[Tensor
     }
 }
 
-fn conv(
+fn conv_shape(
     batch: u32,
     [channels, height, width]: [u32; 3],
     filters: u32,
     kernel: [u32; 2],
     stride: [u32; 2],
-) -> conv2d::Params {
+) -> conv::shape::Params {
     let (pad_top, pad_left) = ((kernel[0] - 1) / 2, (kernel[1] - 1) / 2);
     let output = |size: u32, stride: u32| size.div_ceil(stride);
-    conv2d::Params {
+    conv::shape::Params {
         batch,
         channels,
         height,
@@ -109,13 +109,24 @@ fn conv(
     }
 }
 
+/// The launches of a weight and bias gradient.
+fn weight_gradient(
+    shape: conv::shape::Params,
+    bias_offset: u32,
+    split: Split,
+    operands: conv::backward_weight::Operands,
+) -> Vec<Dispatch> {
+    let launches = conv::backward_weight::launches("weight", shape, 1, true, bias_offset, split, operands);
+    launches.iter().map(|launch| launch.lower()).collect()
+}
+
 /// The loss is the sum of fixed random numbers times the convolution of tanh(u); the gradients are to u, weight and bias.
 #[test]
 fn convolution_gradients_equal_finite_differences() {
     for (p, images, rows) in [
-        (conv(2, [3, 5, 4], 2, [3, 2], [1, 1]), 1, 2),
-        (conv(3, [2, 7, 5], 3, [3, 5], [2, 1]), 2, 4),
-        (conv(1, [1, 6, 7], 2, [1, 2], [3, 2]), 1, 1),
+        (conv_shape(2, [3, 5, 4], 2, [3, 2], [1, 1]), 1, 2),
+        (conv_shape(3, [2, 7, 5], 3, [3, 5], [2, 1]), 2, 4),
+        (conv_shape(1, [1, 6, 7], 2, [1, 2], [3, 2]), 1, 1),
     ] {
         let (inputs, weights) =
             (p.batch as usize * p.channels as usize * p.input_area(), p.filters as usize * p.taps());
@@ -132,14 +143,15 @@ fn convolution_gradients_equal_finite_differences() {
         let input_gradient = bench.buffer(vec![0.0; inputs]);
         let gradient = bench.buffer(vec![0.0; weights + 7 + filters]);
         let split = Split { images, rows };
-        let scratch = bench.buffer(vec![0.0; conv2d_backward_weight::scratch_len(&p, 1, true, split)]);
+        let scratch = bench.buffer(vec![0.0; conv::backward_weight::scratch_len(&p, 1, true, split)]);
 
-        let variant = conv2d_backward_input::choose(&p, 1);
-        let operands = conv2d_backward_input::Operands { output_gradient, weight, saved: input, input_gradient };
-        let backward = conv2d_backward_input::dispatch("input", p, 1, TANH, variant, operands);
+        let variant = conv::backward_input::choose(&p, 1);
+        let operands = conv::backward_input::Operands { output_gradient, weight, saved: input, input_gradient };
+        let backward =
+            BackwardInput { label: "input".into(), shape: p, models: 1, activation: TANH, variant, operands }.lower();
         let mut analytic = bench.run(vec![backward], input_gradient);
-        let operands = conv2d_backward_weight::Operands { input, output_gradient, gradient, scratch: Some(scratch) };
-        let backward = conv2d_backward_weight::dispatches("weight", p, 1, true, weights as u32 + 7, split, operands);
+        let operands = conv::backward_weight::Operands { input, output_gradient, gradient, scratch: Some(scratch) };
+        let backward = weight_gradient(p, weights as u32 + 7, split, operands);
         assert_eq!(backward.len(), 2, "the sum is split");
         let gradients = bench.run(backward, gradient);
         analytic.extend(&gradients[..weights]);
@@ -153,21 +165,29 @@ fn convolution_gradients_equal_finite_differences() {
             bench.contents[input.buffer.0] = u.iter().map(|u| activate(*u, TANH)).collect();
             bench.contents[weight.buffer.0] = rest[..weights].to_vec();
             bench.contents[bias.buffer.0] = rest[weights..].to_vec();
-            let operands = conv2d_forward::Operands { input, weight, bias: Some(bias), output };
-            let forward = conv2d_forward::dispatch("forward", p, 1, LINEAR, conv2d_forward::choose(&p, 1), operands);
+            let operands = conv::forward::Operands { input, weight, bias: Some(bias), output };
+            let forward = Forward {
+                label: "forward".into(),
+                shape: p,
+                models: 1,
+                activation: LINEAR,
+                variant: conv::forward::choose(&p, 1),
+                operands,
+            }
+            .lower();
             dot(&bench.run(vec![forward], output), &factors)
         });
     }
 }
 
-fn pooling([height, width]: [u32; 2], size: [u32; 2], stride: [u32; 2], same: bool) -> pool::Params {
+fn pooling([height, width]: [u32; 2], size: [u32; 2], stride: [u32; 2], same: bool) -> pool::shape::Params {
     let axis = |input: u32, size: u32, stride: u32| match same {
         true => (((input.div_ceil(stride) - 1) * stride + size).saturating_sub(input) / 2, input.div_ceil(stride)),
         false => (0, (input - size) / stride + 1),
     };
     let (pad_top, output_height) = axis(height, size[0], stride[0]);
     let (pad_left, output_width) = axis(width, size[1], stride[1]);
-    pool::Params {
+    pool::shape::Params {
         planes: 3,
         height,
         width,
@@ -200,19 +220,19 @@ fn pooling_gradients_equal_finite_differences() {
             let output_gradient = bench.buffer(factors.clone());
             let input_gradient = bench.buffer(vec![0.0; inputs]);
             let backward = if max {
-                let operands = max_pool_backward::Operands { input, output_gradient, saved: input, input_gradient };
-                max_pool_backward::dispatch("max", p, 1, TANH, operands)
+                let operands = max_backward::Operands { input, output_gradient, saved: input, input_gradient };
+                MaxBackward { label: "max".into(), shape: p, models: 1, activation: TANH, operands }.lower()
             } else {
-                let operands = average_pool_backward::Operands { output_gradient, saved: input, input_gradient };
-                average_pool_backward::dispatch("average", p, 1, TANH, operands)
+                let operands = average_backward::Operands { output_gradient, saved: input, input_gradient };
+                AverageBackward { label: "average".into(), shape: p, models: 1, activation: TANH, operands }.lower()
             };
             let analytic = bench.run(vec![backward], input_gradient);
             assert_gradient(u, &analytic, &[tensor("input", 0, inputs)], |u| {
                 let mut bench = Bench { plan: bench.plan.clone(), contents: bench.contents.clone() };
                 bench.contents[input.buffer.0] = u.iter().map(|u| activate(*u, TANH)).collect();
                 let forward = match max {
-                    true => max_pool_forward::dispatch("max", p, 1, input, output),
-                    false => average_pool_forward::dispatch("average", p, 1, input, output),
+                    true => MaxForward { label: "max".into(), shape: p, models: 1, input, output }.lower(),
+                    false => AverageForward { label: "average".into(), shape: p, models: 1, input, output }.lower(),
                 };
                 dot(&bench.run(vec![forward], output), &factors)
             });
@@ -223,7 +243,7 @@ fn pooling_gradients_equal_finite_differences() {
 /// Every convolution kernel at a size that is worth threads: close to the reference, and the same bits on one thread.
 #[test]
 fn large_convolutions_do_not_depend_on_threads() {
-    let p = conv(6, [12, 27, 26], 9, [5, 4], [1, 1]);
+    let p = conv_shape(6, [12, 27, 26], 9, [5, 4], [1, 1]);
     let (weights, filters) = (p.filters as usize * p.taps(), p.filters as usize);
     let inputs = p.batch as usize * p.channels as usize * p.input_area();
     let outputs = p.batch as usize * filters * p.output_area();
@@ -236,15 +256,24 @@ fn large_convolutions_do_not_depend_on_threads() {
     let input_gradient = bench.buffer(numbers(inputs, 6));
     let gradient = bench.buffer(vec![0.0; weights + filters]);
     let split = Split::choose(&p);
-    let scratch = bench.buffer(vec![0.0; conv2d_backward_weight::scratch_len(&p, 1, true, split)]);
+    let scratch = bench.buffer(vec![0.0; conv::backward_weight::scratch_len(&p, 1, true, split)]);
 
-    let operands = conv2d_forward::Operands { input, weight, bias: Some(bias), output };
-    let forward = conv2d_forward::dispatch("forward", p, 1, RELU, conv2d_forward::choose(&p, 1), operands);
-    let operands = conv2d_backward_input::Operands { output_gradient, weight, saved: input, input_gradient };
-    let variant = conv2d_backward_input::choose(&p, 1);
-    let backward_input = conv2d_backward_input::dispatch("input", p, 1, RELU, variant, operands);
-    let operands = conv2d_backward_weight::Operands { input, output_gradient, gradient, scratch: Some(scratch) };
-    let backward_weight = conv2d_backward_weight::dispatches("weight", p, 1, true, weights as u32, split, operands);
+    let operands = conv::forward::Operands { input, weight, bias: Some(bias), output };
+    let forward = Forward {
+        label: "forward".into(),
+        shape: p,
+        models: 1,
+        activation: RELU,
+        variant: conv::forward::choose(&p, 1),
+        operands,
+    }
+    .lower();
+    let operands = conv::backward_input::Operands { output_gradient, weight, saved: input, input_gradient };
+    let variant = conv::backward_input::choose(&p, 1);
+    let backward_input =
+        BackwardInput { label: "input".into(), shape: p, models: 1, activation: RELU, variant, operands }.lower();
+    let operands = conv::backward_weight::Operands { input, output_gradient, gradient, scratch: Some(scratch) };
+    let backward_weight = weight_gradient(p, weights as u32, split, operands);
 
     for (dispatches, result) in
         [(vec![forward], output), (vec![backward_input], input_gradient), (backward_weight, gradient)]

@@ -1,15 +1,11 @@
 //! Launches of more workgroups than a grid takes along one side.
 
 use crate::common;
-use gputrain::ir::Kernel;
-use gputrain::kernel::conv::shape as conv2d;
+use gputrain::kernel::conv;
 use gputrain::kernel::conv::shape::Variant;
-use gputrain::kernel::conv::{
-    backward_input as conv2d_backward_input, backward_input_direct as conv2d_backward_input_direct,
-};
-use gputrain::kernel::conv::{forward as conv2d_forward, forward_direct as conv2d_forward_direct};
-use gputrain::kernel::dense::{forward as dense_forward, tiles as matmul};
-use gputrain::kernel::{Case, Contents, REGISTRY};
+use gputrain::kernel::dense::tiling::TILES;
+use gputrain::kernel::dense::{self, Tiling};
+use gputrain::kernel::{Case, Contents, Launch, REGISTRY, Specification};
 use gputrain::verify::Prepared;
 use std::collections::BTreeSet;
 
@@ -28,14 +24,14 @@ const FEW: [&str; 7] = [
 #[test]
 fn every_kernel_that_grows_with_the_batch_is_verified_in_several_lines() {
     let lines = |case: &Case| case.dispatch.grid[1];
-    let folded = |kernel: &Kernel| kernel.all_cases().iter().any(|case| lines(case) > 1);
-    let flat: BTreeSet<&str> = REGISTRY.iter().filter(|kernel| !folded(kernel)).map(|kernel| kernel.name).collect();
+    let folded = |known: &Specification| known.all_cases().iter().any(|case| lines(case) > 1);
+    let flat: BTreeSet<&str> = REGISTRY.iter().filter(|known| !folded(known)).map(|known| known.kernel.name).collect();
     assert_eq!(flat, BTreeSet::from(FEW));
 }
 
 /// Two images of one channel and a filter of 3 x 3, as wide and as high as they come out.
-fn images([height, width]: [u32; 2]) -> conv2d::Params {
-    conv2d::Params {
+fn images([height, width]: [u32; 2]) -> conv::shape::Params {
+    conv::shape::Params {
         batch: 2,
         channels: 1,
         height,
@@ -54,24 +50,33 @@ fn images([height, width]: [u32; 2]) -> conv2d::Params {
     }
 }
 
-fn forward(shape: conv2d::Params, variant: Variant) -> Case {
+fn forward(shape: conv::shape::Params, variant: Variant) -> Case {
     let pixels = shape.batch as usize * shape.input_area();
     let sizes = [pixels, 9, 1, pixels];
     let contents: Vec<_> = (1..).zip(sizes).map(|(seed, len)| Contents::random(len, 1.0, seed)).collect();
     let s = Case::slices(&contents);
-    let operands = conv2d_forward::Operands { input: s[0], weight: s[1], bias: Some(s[2]), output: s[3] };
-    let dispatch = conv2d_forward::dispatch("large", shape, 1, 1, variant, operands);
+    let operands = conv::forward::Operands { input: s[0], weight: s[1], bias: Some(s[2]), output: s[3] };
+    let dispatch =
+        conv::forward::Forward { label: "large".into(), shape, models: 1, activation: 1, variant, operands }.lower();
     Case { name: format!("{variant:?}"), dispatch, contents }
 }
 
-fn backward_input(shape: conv2d::Params, variant: Variant) -> Case {
+fn backward_input(shape: conv::shape::Params, variant: Variant) -> Case {
     let pixels = shape.batch as usize * shape.input_area();
     let sizes = [pixels, 9, pixels, pixels];
     let contents: Vec<_> = (1..).zip(sizes).map(|(seed, len)| Contents::random(len, 1.0, seed)).collect();
     let s = Case::slices(&contents);
     let operands =
-        conv2d_backward_input::Operands { output_gradient: s[0], weight: s[1], saved: s[2], input_gradient: s[3] };
-    let dispatch = conv2d_backward_input::dispatch("large", shape, 1, 3, variant, operands);
+        conv::backward_input::Operands { output_gradient: s[0], weight: s[1], saved: s[2], input_gradient: s[3] };
+    let dispatch = conv::backward_input::BackwardInput {
+        label: "large".into(),
+        shape,
+        models: 1,
+        activation: 3,
+        variant,
+        operands,
+    }
+    .lower();
     Case { name: format!("{variant:?}"), dispatch, contents }
 }
 
@@ -79,9 +84,17 @@ fn dense(rows: u32) -> Case {
     let sizes = [3 * rows as usize, 3, 1, rows as usize];
     let contents: Vec<_> = (1..).zip(sizes).map(|(seed, len)| Contents::random(len, 1.0, seed)).collect();
     let s = Case::slices(&contents);
-    let shape = dense_forward::Params { rows, inputs: 3, outputs: 1, parameter_stride: 4, input_stride: 3 * rows };
-    let operands = dense_forward::Operands { input: s[0], weight: s[1], bias: Some(s[2]), output: s[3] };
-    let dispatch = dense_forward::dispatch("large", shape, 1, 3, matmul::VARIANTS[0], operands);
+    let shape = dense::forward::Params { rows, inputs: 3, outputs: 1, parameter_stride: 4, input_stride: 3 * rows };
+    let operands = dense::forward::Operands { input: s[0], weight: s[1], bias: Some(s[2]), output: s[3] };
+    let dispatch = dense::Forward {
+        label: "large".into(),
+        shape,
+        models: 1,
+        activation: 3,
+        tiling: Tiling::plain(TILES[0]),
+        operands,
+    }
+    .lower();
     Case { name: format!("{rows} rows"), dispatch, contents }
 }
 
@@ -90,18 +103,18 @@ fn more_workgroups_than_a_side_takes_are_launched_in_several_lines() {
     let Some(backend) = common::vulkan() else { return };
     // 8.5 million pixels, 128 to a workgroup; 4.2 million, 64 to a workgroup; a million, 16 to a workgroup.
     let direct = |pixels| Variant::Direct { columns: 8, pixels };
-    let (some, product) = (images([701, 769]), Variant::Matmul(matmul::VARIANTS[0]));
-    let cases: [(&'static Kernel, Case); 5] = [
-        (&conv2d_forward_direct::KERNEL, forward(images([2063, 2081]), direct(2))),
-        (&conv2d_backward_input_direct::KERNEL, backward_input(images([1453, 1447]), direct(1))),
-        (&conv2d_forward::KERNEL, forward(some, product)),
-        (&conv2d_backward_input::KERNEL, backward_input(some, product)),
-        (&dense_forward::KERNEL, dense(1_048_583)),
+    let (some, product) = (images([701, 769]), Variant::Matmul(TILES[0]));
+    let cases: [(&'static Specification, Case); 5] = [
+        (&conv::forward::SPECIFICATION_DIRECT, forward(images([2063, 2081]), direct(2))),
+        (&conv::backward_input::SPECIFICATION_DIRECT, backward_input(images([1453, 1447]), direct(1))),
+        (&conv::forward::SPECIFICATION, forward(some, product)),
+        (&conv::backward_input::SPECIFICATION, backward_input(some, product)),
+        (&dense::forward::SPECIFICATION, dense(1_048_583)),
     ];
-    for (kernel, case) in cases {
-        assert_eq!(case.dispatch.grid[1..], [2, 1], "{kernel:?}");
-        let prepared = Prepared::large(kernel, vec![case]).expect("a valid case");
-        let row = prepared.verify(&backend, kernel);
+    for (specification, case) in cases {
+        assert_eq!(case.dispatch.grid[1..], [2, 1], "{specification:?}");
+        let prepared = Prepared::large(specification, vec![case]).expect("a valid case");
+        let row = prepared.verify(&backend, specification.kernel);
         assert!(row.passed, "{row:?}");
     }
 }

@@ -3,9 +3,8 @@
 use crate::common;
 use crate::mutation::{Mutant, UNNOTICED, Unnoticed, mutants, trimmed};
 use gputrain::backend::Backend;
-use gputrain::ir::Kernel;
-use gputrain::ir::Limits;
-use gputrain::kernel::{Case, REGISTRY, shader_source};
+use gputrain::ir::{Kernel, Limits};
+use gputrain::kernel::{Case, REGISTRY, Specification, shader_source};
 use gputrain::verify::Prepared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -39,7 +38,7 @@ impl Job {
 
 fn jobs() -> Vec<Job> {
     let mut jobs: BTreeMap<_, Job> = BTreeMap::new();
-    for kernel in REGISTRY {
+    for Specification { kernel, .. } in REGISTRY {
         // Where the same line comes again, its mutants are told apart by number.
         let mut seen: BTreeMap<_, usize> = BTreeMap::new();
         for mutant in mutants(&shader_source(kernel, &[])) {
@@ -55,16 +54,20 @@ fn jobs() -> Vec<Job> {
 }
 
 /// Cases grouped by what is compiled for them, what compiles fast first: most mutants show in the first group.
-fn groups(kernel: &'static Kernel, limits: &Limits) -> Vec<Prepared> {
+fn groups(specification: &'static Specification, limits: &Limits) -> Vec<Prepared> {
     let mut groups: Vec<Vec<Case>> = Vec::new();
-    for case in kernel.all_cases().into_iter().filter(|case| limits.allow(kernel, &case.dispatch.constants)) {
+    for case in specification.all_cases().into_iter().filter(|case| limits.allow(&case.dispatch)) {
         match groups.iter_mut().find(|g| g[0].dispatch.constants == case.dispatch.constants) {
             Some(group) => group.push(case),
             None => groups.push(vec![case]),
         }
     }
-    groups.sort_by_key(|cases| cases[0].dispatch.constant("THREAD_M", 1));
-    groups.into_iter().map(|cases| Prepared::new(kernel, cases).expect("valid cases")).collect()
+    let rows_of_a_thread = |cases: &Vec<Case>| {
+        let mut constants = cases[0].dispatch.constants.iter();
+        constants.find(|(name, _)| *name == "THREAD_M").map_or(1, |(_, value)| *value)
+    };
+    groups.sort_by_key(rows_of_a_thread);
+    groups.into_iter().map(|cases| Prepared::new(specification, cases).expect("valid cases")).collect()
 }
 
 type Groups = BTreeMap<&'static str, Vec<Prepared>>;
@@ -114,7 +117,7 @@ fn sample(jobs: Vec<Job>, lacking: &[&str]) -> Vec<Job> {
     }
     let record = Record::read();
     let is_changed = |name: &&str| !record.has(name) && !lacking.contains(name);
-    let changed: Vec<_> = REGISTRY.iter().map(|kernel| kernel.name).filter(is_changed).collect();
+    let changed: Vec<_> = REGISTRY.iter().map(|known| known.kernel.name).filter(is_changed).collect();
     println!("changed since {} was written: {changed:?}", Record::FILE);
     let share = |job: &Job| {
         let shares = if job.broken.iter().all(|(kernel, _)| is_costly(kernel)) { COSTLY } else { CHEAP };
@@ -156,14 +159,14 @@ impl Record {
 
     /// Whether the kernel's mutants were tried with its shader as it is now.
     fn has(&self, kernel: &str) -> bool {
-        REGISTRY.iter().any(|known| known.name == kernel && self.0.contains(&Record::line(known)))
+        REGISTRY.iter().any(|known| known.kernel.name == kernel && self.0.contains(&Record::line(known.kernel)))
     }
 
     /// Records today's shaders; `lacking` are kernels that this device cannot run.
     fn write(lacking: &[&str]) {
         let share = if tries_all() { "all of their mutants" } else { "a sample of their mutants" };
         let header = format!("# Written by mutants.rs: shaders of which {share} were tried and noticed.\n");
-        let tried = REGISTRY.iter().filter(|kernel| !lacking.contains(&kernel.name));
+        let tried = REGISTRY.iter().map(|known| known.kernel).filter(|kernel| !lacking.contains(&kernel.name));
         let lines = tried.map(|kernel| format!("{}\n", Record::line(kernel)));
         std::fs::write(Record::path(), header + &lines.collect::<String>()).expect("the record can be written");
     }
@@ -175,7 +178,7 @@ const JOBS_PER_DEVICE: usize = 24;
 /// For each job, whether it was noticed.
 fn run(jobs: &[Job]) -> Vec<bool> {
     let limits = common::vulkan().expect("it was there before").limits();
-    let groups: Groups = REGISTRY.iter().map(|kernel| (kernel.name, groups(kernel, &limits))).collect();
+    let groups: Groups = REGISTRY.iter().map(|known| (known.kernel.name, groups(known, &limits))).collect();
     let next = AtomicUsize::new(0);
     let noticed: Vec<AtomicBool> = jobs.iter().map(|_| AtomicBool::new(false)).collect();
     let work = || {
@@ -203,8 +206,8 @@ fn run(jobs: &[Job]) -> Vec<bool> {
 fn every_broken_shader_is_noticed() {
     let Some(backend) = common::vulkan() else { return };
     let limits = backend.limits();
-    let runs = |kernel: &Kernel| (kernel.cases)().iter().any(|case| limits.allow(kernel, &case.dispatch.constants));
-    let lacking: Vec<_> = REGISTRY.iter().filter(|kernel| !runs(kernel)).map(|kernel| kernel.name).collect();
+    let runs = |known: &Specification| (known.cases)().iter().any(|case| limits.allow(&case.dispatch));
+    let lacking: Vec<_> = REGISTRY.iter().filter(|known| !runs(known)).map(|known| known.kernel.name).collect();
     println!("left out, since the device lacks what they need: {lacking:?}");
     let tried = |job: &Job| job.excuse().is_none() && job.broken.iter().any(|(k, _)| !lacking.contains(&k.name));
     let jobs = sample(jobs().into_iter().filter(tried).collect(), &lacking);

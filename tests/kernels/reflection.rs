@@ -1,39 +1,48 @@
 //! Holds every shader against its declaration: what naga reads from the WGSL, in every variant that a case uses, equals
 //! what the Rust file says.
 
-use gputrain::ir::{Access, Element, Kernel, Needs, Workgroup};
+use gputrain::ir::{Access, Dispatch, Element, Needs, Workgroup};
 use gputrain::kernel::step::state;
-use gputrain::kernel::{REGISTRY, shader_source};
+use gputrain::kernel::{REGISTRY, Specification, shader_source};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Handle, Module, Scalar, ScalarKind, StorageAccess, Type, TypeInner, VectorSize};
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-type Constants = Vec<(&'static str, u32)>;
-
-/// Every set of constants in a kernel's cases.
-fn variants(kernel: &Kernel) -> BTreeSet<Constants> {
-    (kernel.cases)().into_iter().map(|case| case.dispatch.constants).collect()
+/// A launch for every set of constants in a kernel's cases, and for every workgroup that is planned for them.
+fn variants(specification: &Specification) -> Vec<Dispatch> {
+    let key = |launch: &Dispatch| {
+        let Workgroup { threads, bytes } = launch.demands.workgroup;
+        (launch.constants.clone(), threads, bytes)
+    };
+    let launches = (specification.cases)().into_iter().map(|case| case.dispatch);
+    let variants: BTreeMap<_, Dispatch> = launches.map(|launch| (key(&launch), launch)).collect();
+    variants.into_values().collect()
 }
 
 /// Runs a check on every variant of every kernel; its error is reported with their names.
-fn for_every_variant(check: impl Fn(&Kernel, &Constants, &Module) -> Result<(), String>) {
+fn for_every_variant(check: impl Fn(&Dispatch, &Module) -> Result<(), String>) {
     let mut wrong = Vec::new();
-    for kernel in REGISTRY {
-        for constants in variants(kernel) {
-            let source = shader_source(kernel, &constants);
-            let module = naga::front::wgsl::parse_str(&source).map_err(|e| e.emit_to_string(&source));
-            if let Err(problem) = module.and_then(|module| check(kernel, &constants, &module)) {
-                wrong.push(format!("{} {constants:?}: {problem}", kernel.name));
-            }
+    for launch in REGISTRY.iter().flat_map(|specification| variants(specification)) {
+        let source = shader_source(launch.kernel, &launch.constants);
+        let module = naga::front::wgsl::parse_str(&source).map_err(|e| e.emit_to_string(&source));
+        if let Err(problem) = module.and_then(|module| check(&launch, &module)) {
+            wrong.push(format!("{} {:?}: {problem}", launch.kernel.name, launch.constants));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Whether a device is asked first if its workgroups can be so large.
-fn is_tuned(kernel: &Kernel, constants: &Constants) -> bool {
-    kernel.needs == Needs::MatrixUnits || constants.contains(&("STAGES", 2))
+fn is_tuned(launch: &Dispatch) -> bool {
+    launch.kernel.needs == Needs::MatrixUnits || launch.constants.contains(&("STAGES", 2))
+}
+
+/// What a workgroup is planned to take, which every launch says that computes tiles.
+fn planned(launch: &Dispatch) -> Option<Workgroup> {
+    let computes_tiles = launch.constants.iter().any(|(name, _)| *name == "TILE_M");
+    let workgroup = launch.demands.workgroup;
+    (computes_tiles || workgroup != Workgroup::default()).then_some(workgroup)
 }
 
 fn ensure(holds: bool, problem: impl FnOnce() -> String) -> Result<(), String> {
@@ -52,8 +61,8 @@ fn scalar(module: &Module, ty: Handle<Type>) -> Option<Element> {
 
 #[test]
 fn every_variant_is_valid_with_the_features_that_it_says_it_needs() {
-    for_every_variant(|kernel, _, module| {
-        let capabilities = match kernel.needs {
+    for_every_variant(|launch, module| {
+        let capabilities = match launch.kernel.needs {
             Needs::Nothing => Capabilities::default(),
             Needs::F16 => Capabilities::SHADER_FLOAT16,
             Needs::MatrixUnits => Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX,
@@ -65,7 +74,8 @@ fn every_variant_is_valid_with_the_features_that_it_says_it_needs() {
 
 #[test]
 fn parameter_structs_are_as_declared() {
-    for_every_variant(|kernel, _, module| {
+    for_every_variant(|launch, module| {
+        let kernel = launch.kernel;
         let uniforms: Vec<_> =
             module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::Uniform).collect();
         let [(_, variable)] = uniforms[..] else { return Err(format!("{} uniforms, not one", uniforms.len())) };
@@ -88,7 +98,8 @@ fn parameter_structs_are_as_declared() {
 
 #[test]
 fn storage_bindings_are_as_declared() {
-    for_every_variant(|kernel, _, module| {
+    for_every_variant(|launch, module| {
+        let kernel = launch.kernel;
         let is_storage = |space| matches!(space, AddressSpace::Storage { .. });
         let mut found: Vec<_> =
             module.global_variables.iter().map(|(_, v)| v).filter(|v| is_storage(v.space)).collect();
@@ -116,7 +127,7 @@ fn storage_bindings_are_as_declared() {
 
 #[test]
 fn every_shader_has_one_entry_point_that_any_device_can_launch() {
-    for_every_variant(|kernel, constants, module| {
+    for_every_variant(|launch, module| {
         let [entry] = &module.entry_points[..] else {
             return Err(format!("{} entry points", module.entry_points.len()));
         };
@@ -124,39 +135,39 @@ fn every_shader_has_one_entry_point_that_any_device_can_launch() {
         let [x, y, z] = entry.workgroup_size;
         let threads = x * y * z;
         ensure(z <= 64, || format!("workgroups of {x}x{y}x{z} threads"))?;
-        if let Some(taken) = Workgroup::of(kernel, constants) {
+        if let Some(taken) = planned(launch) {
             ensure(threads == taken.threads, || format!("{threads} threads, not {taken:?}"))?;
         }
-        let promised = (1..=256).contains(&threads) || is_tuned(kernel, constants);
+        let promised = (1..=256).contains(&threads) || is_tuned(launch);
         ensure(promised, || format!("{threads} threads, more than WebGPU promises"))
     });
 }
 
 #[test]
 fn workgroup_memory_is_what_it_is_planned_for_and_fits_the_smallest_device() {
-    for_every_variant(|kernel, constants, module| {
+    for_every_variant(|launch, module| {
         let mut layouter = naga::proc::Layouter::default();
         layouter.update(module.to_ctx()).map_err(|e| e.to_string())?;
         let shared = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, v)| layouter[v.ty].size).sum();
-        if let Some(taken) = Workgroup::of(kernel, constants) {
+        if let Some(taken) = planned(launch) {
             ensure(bytes == taken.bytes, || format!("{bytes} bytes of workgroup memory, not {taken:?}"))?;
         }
-        let promised = bytes <= 16 << 10 || is_tuned(kernel, constants);
+        let promised = bytes <= 16 << 10 || is_tuned(launch);
         ensure(promised, || format!("{bytes} bytes of workgroup memory, more than WebGPU promises"))
     });
 }
 
 #[test]
 fn constants_that_a_dispatch_sets_are_in_the_shader() {
-    for kernel in REGISTRY {
-        let plain = shader_source(kernel, &[]);
-        for (name, _) in variants(kernel).into_iter().flatten() {
+    for specification in REGISTRY {
+        let plain = shader_source(specification.kernel, &[]);
+        for (name, _) in variants(specification).into_iter().flat_map(|launch| launch.constants) {
             let found = plain.lines().any(|l| {
                 l.strip_prefix("const ")
                     .is_some_and(|l| l.split([' ', ':', '=']).next() == Some(name) && l.contains("u;"))
             });
-            assert!(found, "{}: no line `const {name} = …u;`, so the dispatch sets nothing", kernel.name);
+            assert!(found, "{}: no line `const {name} = …u;`, so the dispatch sets nothing", specification.kernel.name);
         }
     }
 }
@@ -169,14 +180,27 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
     right.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
 }
 
+/// The texts of all files src/kernel/FAMILY/*.rs.
+fn family_files() -> Vec<String> {
+    let entries = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).expect("the folder is part of the sources");
+        entries.map(|entry| entry.expect("readable").path()).collect()
+    };
+    let all = entries(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernel"));
+    let files = all.iter().filter(|path| path.is_dir()).flat_map(|family| entries(family));
+    files.map(|file| std::fs::read_to_string(file).expect("a text")).collect()
+}
+
 #[test]
-fn every_shader_is_a_kernel_and_every_kernel_has_its_two_files() {
-    let kernels: BTreeSet<String> = REGISTRY.iter().map(|kernel| kernel.name.to_string()).collect();
+fn every_shader_is_a_kernel_and_every_kernel_is_declared_in_its_family() {
+    let kernels: BTreeSet<String> = REGISTRY.iter().map(|known| known.kernel.name.to_string()).collect();
     assert_eq!(kernels.len(), REGISTRY.len(), "a name twice");
     assert_eq!(stems("shaders", "wgsl"), kernels);
-    let missing: Vec<_> = kernels.difference(&stems("src/kernel", "rs")).cloned().collect();
-    assert!(missing.is_empty(), "no src/kernel/NAME.rs for {missing:?}");
-    for kernel in REGISTRY {
+    let families: Vec<String> = family_files();
+    for Specification { kernel, .. } in REGISTRY {
+        let declaration = format!("name: \"{}\",", kernel.name);
+        let declared: usize = families.iter().map(|text| text.matches(&declaration).count()).sum();
+        assert_eq!(declared, 1, "declarations of {} in src/kernel/FAMILY/*.rs", kernel.name);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("shaders/{}.wgsl", kernel.name));
         assert_eq!(std::fs::read_to_string(path).expect("a shader"), kernel.wgsl, "{}", kernel.name);
     }
@@ -185,7 +209,7 @@ fn every_shader_is_a_kernel_and_every_kernel_has_its_two_files() {
 #[test]
 fn every_library_file_is_included_by_some_shader() {
     let mut used = BTreeSet::new();
-    let mut open: Vec<String> = REGISTRY.iter().map(|kernel| kernel.wgsl.to_string()).collect();
+    let mut open: Vec<String> = REGISTRY.iter().map(|known| known.kernel.wgsl.to_string()).collect();
     while let Some(text) = open.pop() {
         for name in text.lines().filter_map(|line| line.strip_prefix("// include: ")) {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders/lib").join(name.trim());

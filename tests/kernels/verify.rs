@@ -4,12 +4,10 @@ use crate::common;
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
-use gputrain::ir::Kernel;
-use gputrain::kernel::dense::{
-    backward_input as dense_backward_input, backward_weight as dense_backward_weight, forward as dense_forward,
-    tiles as matmul,
-};
-use gputrain::kernel::{Case, Contents, REGISTRY};
+use gputrain::ir::Dispatch;
+use gputrain::kernel::dense::tiling::TILES;
+use gputrain::kernel::dense::{self, Tiling};
+use gputrain::kernel::{Case, Contents, Launch, REGISTRY, Specification};
 use gputrain::verify::{verify, verify_kernel};
 
 fn assert_passes(backend: &dyn Backend) {
@@ -45,8 +43,8 @@ fn shaders_for_opengl_keep_nan() {
         Err(error) => return println!("skipped, since there is no OpenGL device: {error}"),
     };
     for name in ["activation_forward", "softmax_cross_entropy", "binary_cross_entropy"] {
-        let kernel = REGISTRY.iter().find(|kernel| kernel.name == name).expect("a kernel");
-        let row = verify_kernel(&backend, kernel);
+        let specification = REGISTRY.iter().find(|known| known.kernel.name == name).expect("a kernel");
+        let row = verify_kernel(&backend, specification);
         assert!(row.passed && row.cases > 0, "{row:?}");
     }
 }
@@ -54,10 +52,7 @@ fn shaders_for_opengl_keep_nan() {
 /// Shapes that the CPU backend spreads over threads: one large model, and several side by side.
 const LARGE: [[usize; 4]; 2] = [[300, 130, 301, 1], [65, 129, 131, 5]];
 
-fn large(
-    make: fn([usize; 4], &[Contents]) -> gputrain::ir::Dispatch,
-    sizes: fn([usize; 4]) -> Vec<usize>,
-) -> Vec<Case> {
+fn large(make: fn([usize; 4], &[Contents]) -> Dispatch, sizes: fn([usize; 4]) -> Vec<usize>) -> Vec<Case> {
     let case = |shape: [usize; 4]| {
         let contents: Vec<_> = (1..).zip(sizes(shape)).map(|(seed, len)| Contents::random(len, 1.0, seed)).collect();
         Case { name: format!("{shape:?}"), dispatch: make(shape, &contents), contents }
@@ -69,10 +64,18 @@ fn large_forward() -> Vec<Case> {
     let make = |[rows, inputs, outputs, models]: [usize; 4], contents: &[Contents]| {
         let stride = inputs * outputs + outputs;
         let [rows, inputs, outputs, parameter_stride] = [rows, inputs, outputs, stride].map(|n| n as u32);
-        let shape = dense_forward::Params { rows, inputs, outputs, parameter_stride, input_stride: rows * inputs };
+        let shape = dense::forward::Params { rows, inputs, outputs, parameter_stride, input_stride: rows * inputs };
         let s = Case::slices(contents);
-        let operands = dense_forward::Operands { input: s[0], weight: s[1], bias: Some(s[2]), output: s[3] };
-        dense_forward::dispatch("large", shape, models, 3, matmul::VARIANTS[0], operands)
+        let operands = dense::forward::Operands { input: s[0], weight: s[1], bias: Some(s[2]), output: s[3] };
+        dense::Forward {
+            label: "large".into(),
+            shape,
+            models,
+            activation: 3,
+            tiling: Tiling::plain(TILES[0]),
+            operands,
+        }
+        .lower()
     };
     large(make, |[rows, inputs, outputs, models]| {
         let parameters = models * (inputs * outputs + outputs);
@@ -83,11 +86,19 @@ fn large_forward() -> Vec<Case> {
 fn large_backward_input() -> Vec<Case> {
     let make = |[rows, inputs, outputs, models]: [usize; 4], contents: &[Contents]| {
         let [rows, inputs, outputs] = [rows, inputs, outputs].map(|n| n as u32);
-        let shape = dense_backward_input::Params { rows, inputs, outputs, parameter_stride: inputs * outputs };
+        let shape = dense::backward_input::Params { rows, inputs, outputs, parameter_stride: inputs * outputs };
         let s = Case::slices(contents);
         let operands =
-            dense_backward_input::Operands { output_gradient: s[0], weight: s[1], saved: s[2], input_gradient: s[3] };
-        dense_backward_input::dispatch("large", shape, models, 3, matmul::VARIANTS[0], operands)
+            dense::backward_input::Operands { output_gradient: s[0], weight: s[1], saved: s[2], input_gradient: s[3] };
+        dense::BackwardInput {
+            label: "large".into(),
+            shape,
+            models,
+            activation: 3,
+            tiling: Tiling::plain(TILES[0]),
+            operands,
+        }
+        .lower()
     };
     large(make, |[rows, inputs, outputs, models]| {
         vec![models * rows * outputs, models * inputs * outputs, models * rows * inputs, models * rows * inputs]
@@ -96,9 +107,9 @@ fn large_backward_input() -> Vec<Case> {
 
 fn large_backward_weight() -> Vec<Case> {
     let make = |[rows, inputs, outputs, models]: [usize; 4], contents: &[Contents]| {
-        let layer = dense_backward_weight::Layer { rows, inputs, outputs, bias: true, split_rows: rows };
+        let layer = dense::backward_weight::Layer { rows, inputs, outputs, bias: true, split_rows: rows };
         let s = Case::slices(contents);
-        let operands = dense_backward_weight::Operands {
+        let operands = dense::backward_weight::Operands {
             output_gradient: s[0],
             input: s[1],
             input_stride: rows * inputs,
@@ -107,7 +118,8 @@ fn large_backward_weight() -> Vec<Case> {
             parameter_stride: inputs * outputs + outputs,
             scratch: None,
         };
-        dense_backward_weight::dispatches("large", layer, models, matmul::VARIANTS[0], operands).swap_remove(0)
+        dense::BackwardWeight { label: "large".into(), layer, models, tiling: Tiling::plain(TILES[0]), operands }
+            .lower()
     };
     large(make, |[rows, inputs, outputs, models]| {
         vec![models * rows * outputs, models * rows * inputs, models * (inputs * outputs + outputs)]
@@ -116,12 +128,11 @@ fn large_backward_weight() -> Vec<Case> {
 
 #[test]
 fn cpu_kernels_agree_with_the_reference_where_they_use_threads() {
-    let with = |kernel: &Kernel, cases| -> &'static Kernel { Box::leak(Box::new(Kernel { cases, ..*kernel })) };
-    let kernels = [
-        with(&dense_forward::KERNEL, large_forward),
-        with(&dense_backward_input::KERNEL, large_backward_input),
-        with(&dense_backward_weight::KERNEL, large_backward_weight),
+    static LARGE: [Specification; 3] = [
+        Specification { cases: large_forward, ..dense::forward::SPECIFICATION },
+        Specification { cases: large_backward_input, ..dense::backward_input::SPECIFICATION },
+        Specification { cases: large_backward_weight, ..dense::backward_weight::SPECIFICATION },
     ];
-    let report = verify(&CpuBackend::new(), &kernels);
+    let report = verify(&CpuBackend::new(), &LARGE.each_ref());
     assert!(report.passed(), "\n{report}");
 }

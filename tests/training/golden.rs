@@ -8,8 +8,12 @@ use gputrain::backend::cpu::{CpuBackend, Implementation, Machine};
 use gputrain::data::read_array;
 use gputrain::graph::{BuildError, Fusion};
 use gputrain::ir::{Dispatch, Element, Plan, Role, Slice};
+use gputrain::kernel::Launch;
 use gputrain::kernel::formula::activation;
-use gputrain::kernel::pointwise::{activation_backward, activation_forward, softmax_backward, softmax_forward};
+use gputrain::kernel::pointwise::activation_backward::{self, ActivationBackward};
+use gputrain::kernel::pointwise::activation_forward::{self, ActivationForward};
+use gputrain::kernel::pointwise::softmax_backward::{self, SoftmaxBackward};
+use gputrain::kernel::pointwise::softmax_forward::{self, SoftmaxForward};
 use gputrain::train::{Draft, EpochMetrics, Observer, StepMetrics, Stop, TrainError, Trainer};
 use gputrain::verify::{DoublePrecision, Options};
 use std::sync::Arc;
@@ -285,7 +289,8 @@ fn activations_in_double_precision_are_pytorchs() {
         let output = reference(
             |s| {
                 let operands = activation_forward::Operands { input: s[0], output: s[1] };
-                activation_forward::dispatch(name, activation_forward::Params { len }, 1, kind, operands)
+                let shape = activation_forward::Params { len };
+                ActivationForward { label: name.into(), shape, models: 1, activation: kind, operands }.lower()
             },
             &[&x],
         );
@@ -296,7 +301,8 @@ fn activations_in_double_precision_are_pytorchs() {
             |s| {
                 let operands =
                     activation_backward::Operands { output_gradient: s[0], saved: s[1], input_gradient: s[2] };
-                activation_backward::dispatch(name, activation_backward::Params { len }, 1, kind, operands)
+                let shape = activation_backward::Params { len };
+                ActivationBackward { label: name.into(), shape, models: 1, activation: kind, operands }.lower()
             },
             &[&vec![1.0; x.len()], saved],
         );
@@ -317,12 +323,14 @@ fn softmax_in_double_precision_is_pytorchs() {
     let (rows, classes) = (rows as u32, classes as u32);
     let forward = |s: &[Slice]| {
         let operands = softmax_forward::Operands { input: s[0], output: s[1] };
-        softmax_forward::dispatch("softmax", softmax_forward::Params { rows, classes }, 1, operands)
+        let shape = softmax_forward::Params { rows, classes };
+        SoftmaxForward { label: "softmax".into(), shape, models: 1, operands }.lower()
     };
     assert_close("softmax", &reference(forward, &[&x]), &y);
     let backward = |s: &[Slice]| {
         let operands = softmax_backward::Operands { output_gradient: s[0], output: s[1], input_gradient: s[2] };
-        softmax_backward::dispatch("softmax", softmax_backward::Params { rows, classes }, 1, operands)
+        let shape = softmax_backward::Params { rows, classes };
+        SoftmaxBackward { label: "softmax".into(), shape, models: 1, operands }.lower()
     };
     for (i, (a, b)) in reference(backward, &[&dy, &y]).iter().zip(&dx).enumerate() {
         assert!((a - b).abs() <= 1e-15 + 1e-12 * b.abs(), "element {i}: {a:e}, not {b:e}");

@@ -4,9 +4,8 @@ use crate::gpu_support::{self, case_plan, counter_plan, floats, load, vulkan};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::gpu::GpuBackend;
 use gputrain::backend::{Backend, BackendError, Session};
-use gputrain::ir::{Access, Element};
-use gputrain::ir::{BufferId, Plan, ProgramId, Role, Slice};
-use gputrain::kernel::dense::forward as dense_forward;
+use gputrain::ir::{Access, BufferId, Element, Plan, ProgramId, Role, Slice};
+use gputrain::kernel::dense;
 use gputrain::kernel::{Case, REGISTRY};
 use std::sync::Arc;
 
@@ -39,10 +38,10 @@ const WRONG: f64 = 1e-3;
 fn kernels_match_their_references() {
     // Every variant takes long to compile, and `verify` runs them all: two are enough to see that each kernel gets its own
     // bindings and constants, and one kernel to see that checks change nothing.
-    for (checked, kernels) in [(false, REGISTRY), (true, &[&dense_forward::KERNEL])] {
+    for (checked, specifications) in [(false, REGISTRY), (true, &[&dense::forward::SPECIFICATION])] {
         let Some(gpu) = vulkan(checked) else { return };
-        for kernel in kernels {
-            let cases = gpu_support::cases(&gpu, kernel);
+        for specification in specifications {
+            let (kernel, cases) = (specification.kernel, gpu_support::cases(&gpu, specification));
             let others = cases.len().div_ceil(2).max(1);
             for case in cases.into_iter().step_by(others) {
                 let device = outcome(&gpu, &case).unwrap_or_else(|e| panic!("{} {}: {e}", kernel.name, case.name));

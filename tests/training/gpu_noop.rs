@@ -3,10 +3,10 @@
 use crate::gpu_support::{self, ADD, DOUBLE, counter_plan, kernel, launch};
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend, list_adapters};
 use gputrain::backend::{Backend, BackendError, HostCounters, Session};
-use gputrain::ir::{BufferId, Dispatch, Plan, PlanError, Program, ProgramId, Role};
-use gputrain::ir::{Element, Kernel};
-use gputrain::kernel::dense::{forward as dense_forward, tiles as matmul};
-use gputrain::kernel::{Case, REGISTRY};
+use gputrain::ir::{BufferId, Dispatch, Element, Kernel, Plan, PlanError, Program, ProgramId, Role};
+use gputrain::kernel::dense::tiling::TILES;
+use gputrain::kernel::dense::{self, Tiling};
+use gputrain::kernel::{Case, Launch, REGISTRY};
 use std::sync::Arc;
 
 fn noop() -> GpuBackend {
@@ -22,9 +22,9 @@ fn every_kernel_and_variant_is_valid_with_default_limits() {
     let gpu = noop();
     assert_eq!(gpu.info().backend, "noop");
     let mut checked = 0;
-    for kernel in REGISTRY {
-        for case in gpu_support::cases(&gpu, kernel) {
-            let name = format!("{} {}", kernel.name, case.name);
+    for specification in REGISTRY {
+        for case in gpu_support::cases(&gpu, specification) {
+            let name = format!("{} {}", specification.kernel.name, case.name);
             let mut session =
                 gpu.session(Arc::new(gpu_support::case_plan(&case))).unwrap_or_else(|e| panic!("{name}: {e}"));
             session.run(ProgramId(0), 2).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -140,10 +140,18 @@ fn layers() -> Plan {
         .map(|(name, len)| plan.buffer(name, Element::F32, len, Role::Data));
     let layer = |i: usize| {
         let (input, output) = if i.is_multiple_of(2) { (a, b) } else { (b, a) };
-        let shape = dense_forward::Params { rows: 8, inputs: 8, outputs: 8, parameter_stride: 0, input_stride: 0 };
+        let shape = dense::forward::Params { rows: 8, inputs: 8, outputs: 8, parameter_stride: 0, input_stride: 0 };
         let [input, weight, bias, output] = [input, weight, bias, output].map(|buffer| plan.whole(buffer));
-        let operands = dense_forward::Operands { input, weight, bias: Some(bias), output };
-        dense_forward::dispatch("layer", shape, 1, 0, matmul::VARIANTS[i % 3], operands)
+        let operands = dense::forward::Operands { input, weight, bias: Some(bias), output };
+        dense::Forward {
+            label: "layer".into(),
+            shape,
+            models: 1,
+            activation: 0,
+            tiling: Tiling::plain(TILES[i % 3]),
+            operands,
+        }
+        .lower()
     };
     let dispatches = (0..18).map(layer).collect();
     plan.program("layers", dispatches);

@@ -33,7 +33,7 @@ fn in_lines(job: &Job, fusion: Fusion, limits: Limits) -> Result<Vec<&'static st
         Err(TrainError::Build(BuildError::Plan(error))) => return Err(error),
         Err(error) => panic!("{error}"),
     };
-    let launches = draft.plan().programs.iter().flat_map(|program| &program.dispatches);
+    let launches = draft.plan().launches().map(|launch| launch.lower());
     Ok(launches.filter(|launch| launch.grid[1] > 1).map(|launch| launch.kernel.name).collect())
 }
 

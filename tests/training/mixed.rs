@@ -8,8 +8,7 @@ use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Array, write_arrays};
 use gputrain::graph::{BuildError, Fusion, NotFused};
-use gputrain::ir::{MatrixUnits, Needs, Workgroup};
-use gputrain::ir::{MatrixUnits, Needs, Workgroup};
+use gputrain::ir::{MatrixUnits, Needs};
 use gputrain::job::Job;
 use gputrain::kernel::step::state;
 use gputrain::recipe::{Precision, Recipe, Source};
@@ -232,8 +231,7 @@ fn a_launch_never_takes_more_of_a_workgroup_than_the_device_has() {
             let products: Vec<_> = launches.filter(|d| d.kernel.name.starts_with("dense_")).collect();
             assert!(products.iter().all(|d| d.kernel.needs != Needs::Nothing));
             let on_units: Vec<_> = products.iter().filter(|d| d.kernel.needs == Needs::MatrixUnits).collect();
-            let taken = on_units.iter().map(|d| Workgroup::of(d.kernel, &d.constants).unwrap());
-            let taken: Vec<_> = taken.collect();
+            let taken: Vec<_> = on_units.iter().map(|d| d.demands.workgroup).collect();
             assert!(taken.iter().all(|taken| taken.bytes <= bytes && taken.threads <= threads), "{taken:?}");
             largest.push(taken.iter().map(|taken| taken.bytes).max());
         }

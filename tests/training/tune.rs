@@ -6,15 +6,24 @@ use crate::story::golden_job;
 use gputrain::backend::Backend;
 use gputrain::graph::Fusion;
 use gputrain::ir::{Dispatch, Plan};
-use gputrain::kernel::variants;
-use gputrain::train::{Member, Silent, Trainer};
+use gputrain::kernel::{Launch, LaunchPlan};
+use gputrain::train::{Draft, Member, Silent, Trainer};
 use gputrain::tune::{Measured, measure};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A network with dense layers in both precisions, and one with convolutions.
 const NETWORKS: [(&str, &[(&str, &str)]); 3] =
     [("optimizer-adam", &[]), ("optimizer-adam", &[("precision", "mixed")]), ("conv-l2-momentum", &[])];
 
+/// The plan with the planner's variants.
+fn drafted(backend: &dyn Backend, (network, overrides): (&str, &[(&str, &str)])) -> LaunchPlan {
+    let job = golden_job(network, overrides);
+    let members = [Member::of(&job.recipe)];
+    Draft::new(spec(&job, &members), Fusion::Never, backend.limits()).unwrap().plan().clone()
+}
+
+/// The plan that runs, and the weights at the end.
 fn trained(backend: &dyn Backend, (network, overrides): (&str, &[(&str, &str)])) -> (Plan, Vec<Vec<f32>>) {
     let job = golden_job(network, overrides);
     let members = [Member::of(&job.recipe)];
@@ -24,39 +33,44 @@ fn trained(backend: &dyn Backend, (network, overrides): (&str, &[(&str, &str)]))
     (trainer.plan().clone(), trainer.finish().unwrap().remove(0).parameters)
 }
 
-fn with_variants(plan: &Plan) -> impl Iterator<Item = &Dispatch> {
-    plan.programs.iter().flat_map(|p| &p.dispatches).filter(|d| !variants(d).is_empty())
+fn dispatches(plan: &Plan) -> impl Iterator<Item = &Dispatch> {
+    plan.programs.iter().flat_map(|p| &p.dispatches)
 }
 
 /// The variants that the device can run.
-fn allowed(backend: &dyn Backend, dispatch: &Dispatch) -> Vec<Dispatch> {
+fn allowed(backend: &dyn Backend, launch: &dyn Launch) -> Vec<Dispatch> {
     let limits = backend.limits();
-    variants(dispatch).into_iter().filter(|v| limits.allow(v.kernel, &v.constants)).collect()
+    launch.variants().iter().map(|variant| variant.lower()).filter(|variant| limits.allow(variant)).collect()
 }
 
 #[test]
 fn every_variant_trains_to_the_same_bits() {
     let Some(backend) = common::vulkan() else { return };
     for network in NETWORKS {
-        let (planned, parameters) = trained(&backend, network);
-        let most = with_variants(&planned).map(|d| allowed(&backend, d).len()).max().unwrap();
+        let drafted = drafted(&backend, network);
+        let with_variants: Vec<_> = drafted.launches().filter(|launch| !launch.variants().is_empty()).collect();
+        let (untuned, parameters) = trained(&backend, network);
+        assert_eq!(dispatches(&untuned).count(), drafted.launches().count(), "{network:?}");
+        let most = with_variants.iter().map(|launch| allowed(&backend, &***launch).len()).max().unwrap();
         for number in 0..most {
             // As if this one had been the fastest of each launch.
-            let favour = |d: &Dispatch| {
-                let variants = allowed(&backend, d);
+            let favour = |launch: &&Arc<dyn Launch>| {
+                let variants = allowed(&backend, &***launch);
                 let time = |i: usize| Ok(if i == number % variants.len() { 1.0 } else { 2.0 });
                 let variants = variants.iter().cloned().enumerate().map(|(i, v)| (v, time(i))).collect();
-                Measured { planned: d.clone(), variants }
+                Measured { launch: Arc::clone(launch), planned: launch.lower(), variants }
             };
             // The same device, with nothing learned.
             let backend = common::vulkan().unwrap();
-            backend.tuning().unwrap().learn(&with_variants(&planned).map(favour).collect::<Vec<_>>()).unwrap();
+            backend.tuning().unwrap().learn(&with_variants.iter().map(favour).collect::<Vec<_>>()).unwrap();
             let (tuned, found) = trained(&backend, network);
-            for (d, chosen) in with_variants(&planned).zip(with_variants(&tuned)) {
-                let allowed = allowed(&backend, d);
-                let wanted = &allowed[number % allowed.len()];
-                assert_eq!(chosen.constants, wanted.constants, "{network:?}, {}", d.label);
-                assert_eq!(chosen.kernel.needs, d.kernel.needs, "{network:?}, {}: another way to multiply", d.label);
+            assert_eq!(dispatches(&tuned).count(), drafted.launches().count(), "{network:?}");
+            for (launch, chosen) in drafted.launches().zip(dispatches(&tuned)) {
+                let (planned, allowed) = (launch.lower(), allowed(&backend, &**launch));
+                let wanted = if allowed.is_empty() { &planned } else { &allowed[number % allowed.len()] };
+                let label = &planned.label;
+                assert_eq!(chosen.constants, wanted.constants, "{network:?}, {label}");
+                assert_eq!(chosen.kernel.needs, planned.kernel.needs, "{network:?}, {label}: another way to multiply");
             }
             assert!(found == parameters, "{network:?}: variant {number} changes the results");
         }
@@ -67,9 +81,8 @@ fn every_variant_trains_to_the_same_bits() {
 fn the_variants_of_a_plan_are_measured_and_right() {
     let Some(backend) = common::vulkan() else { return };
     for network in NETWORKS {
-        let (plan, _) = trained(&backend, network);
         let mut seen = 0;
-        let measured = measure(&backend, &plan, |_| seen += 1).unwrap();
+        let measured = measure(&backend, &drafted(&backend, network), |_| seen += 1).unwrap();
         assert!(seen == measured.len() && seen >= 3, "{network:?}: {seen} launches");
         for m in &measured {
             for (variant, time) in &m.variants {

@@ -3,9 +3,9 @@
 
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
 use gputrain::backend::{Backend, BackendError, Session};
-use gputrain::ir::{Binding, Cost, Element, Kernel, Needs, write};
-use gputrain::ir::{Buffer, BufferId, Dispatch, Plan, Program, ProgramId, Role};
-use gputrain::kernel::{Args, Case, Contents};
+use gputrain::ir::{Binding, Buffer, BufferId, Cost, Demands, Dispatch, Element, Kernel, Needs};
+use gputrain::ir::{Plan, Program, ProgramId, Role, write};
+use gputrain::kernel::{Case, Contents, Specification};
 
 pub fn choice(checked: bool) -> DeviceChoice {
     DeviceChoice { backend: BackendName::Vulkan, device: None, checked }
@@ -38,9 +38,9 @@ pub fn words(contents: &Contents) -> Vec<u32> {
 }
 
 /// The cases of a kernel that the device can run; says so where it can run none.
-pub fn cases(gpu: &GpuBackend, kernel: &Kernel) -> Vec<Case> {
-    let mut cases = (kernel.cases)();
-    cases.retain(|case| gpu.limits().allow(kernel, &case.dispatch.constants));
+pub fn cases(gpu: &GpuBackend, specification: &Specification) -> Vec<Case> {
+    let (kernel, mut cases) = (specification.kernel, (specification.cases)());
+    cases.retain(|case| gpu.limits().allow(&case.dispatch));
     if cases.is_empty() {
         println!("skipped, since this device has no {}: {}", kernel.needs.missing(), kernel.name);
     }
@@ -69,23 +69,9 @@ pub fn load(session: &mut dyn Session, case: &Case) -> Result<(), BackendError> 
 
 const VALUES: &[Binding] = &[write("values")];
 
-fn no_reference<T>(_: &mut Args<T>) {}
-
 /// A kernel of the tests' own.
 pub const fn kernel(name: &'static str, wgsl: &'static str) -> Kernel {
-    Kernel {
-        name,
-        wgsl,
-        needs: Needs::Nothing,
-        bindings: VALUES,
-        params: &[],
-        reference: no_reference::<f32>,
-        reference_f64: no_reference::<f64>,
-        fast: None,
-        cost: |_| Cost { flops: 256.0, bytes: 2048.0 },
-        tolerance: 0.0,
-        cases: Vec::new,
-    }
+    Kernel { name, wgsl, needs: Needs::Nothing, bindings: VALUES, params: &[] }
 }
 
 pub static ADD: Kernel = kernel(
@@ -113,6 +99,8 @@ pub fn launch(plan: &Plan, kernel: &'static Kernel, label: &str) -> Dispatch {
         params: Vec::new(),
         slices: vec![plan.whole(BufferId(0))],
         grid: [4, 1, 1],
+        cost: Cost { flops: 256.0, bytes: 2048.0 },
+        demands: Demands::default(),
     }
 }
 
