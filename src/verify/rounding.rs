@@ -49,7 +49,7 @@ pub fn relative_to_terms(ours: &[f32], exact: &[f64], terms: &[f64]) -> f64 {
     // Devices flush what is smaller to zero, in each term.
     let least = f64::from(f32::MIN_POSITIVE) / UNIT_ROUNDOFF;
     let errors = ours.iter().zip(exact).zip(terms).map(|((a, b), terms)| (f64::from(*a) - b).abs() / (terms + least));
-    errors.fold(0.0, |most: f64, error| if error <= most { most } else { error })
+    errors.fold(0.0, |most: f64, error| if error <= most || most.is_nan() { most } else { error })
 }
 
 #[cfg(test)]
