@@ -3,12 +3,10 @@
 use super::fuse::{Fusion, NotFused, Request, StepBuffers};
 use super::memory::{self, Assignment};
 use super::{Batches, DataLayout, Graph, ParameterLayout, SourceBuffers, lower, lower_window};
-use crate::ir::Element;
-use crate::ir::{BufferId, Limits, PlanError, ProgramId, Role, Slice};
-use crate::kernel;
+use crate::ir::{BufferId, Element, Limits, PlanError, ProgramId, Role, Slice};
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
-use crate::kernel::{Launch, LaunchPlan};
+use crate::kernel::{self, Launch, LaunchPlan};
 use crate::model::Model;
 use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 use std::sync::Arc;

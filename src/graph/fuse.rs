@@ -5,14 +5,9 @@
 
 use super::builder::PlanBuilder;
 use super::{Graph, Op, SourceBuffers};
-use crate::ir::Element;
-use crate::ir::{BufferId, Role};
-use crate::kernel;
-use crate::kernel::Launch;
+use crate::ir::{BufferId, Element, Role};
 use crate::kernel::fused::layers::{DenseLayer, DenseLayers};
-use crate::kernel::fused::{
-    forward_backward as fused_forward_backward, layers as dense_layers, update as fused_update,
-};
+use crate::kernel::{self, Launch, fused};
 use crate::recipe::{Loss, OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 use std::sync::Arc;
 
@@ -54,7 +49,7 @@ pub enum NotFused {
     #[error("the loss is {0}; only softmax_cross_entropy is fused")]
     Loss(Loss),
     /// There are too many layers.
-    #[error("it has {0} layers; at most {most} are fused", most = dense_layers::MOST)]
+    #[error("it has {0} layers; at most {most} are fused", most = fused::layers::MOST)]
     Layers(usize),
     /// The gradient's norm must be known before the update.
     #[error("optimizer.clip_norm needs all gradients before the first weight changes")]
@@ -161,7 +156,7 @@ impl PlanBuilder<'_> {
         if self.model.loss != Loss::SoftmaxCrossEntropy {
             return Err(NotFused::Loss(self.model.loss));
         }
-        if layers.is_empty() || layers.len() > dense_layers::MOST {
+        if layers.is_empty() || layers.len() > fused::layers::MOST {
             return Err(NotFused::Layers(layers.len()));
         }
         Ok(DenseLayers(layers))
@@ -169,7 +164,7 @@ impl PlanBuilder<'_> {
 
     /// Whether the device has room for the fused step of one model.
     fn fits(&self, layers: &DenseLayers, request: &Request) -> Result<(), NotFused> {
-        let (needed, limit) = (fused_forward_backward::workgroup_bytes(layers), self.limits.workgroup_bytes);
+        let (needed, limit) = (fused::forward_backward::workgroup_bytes(layers), self.limits.workgroup_bytes);
         if needed > limit as usize {
             return Err(NotFused::WorkgroupMemory { needed, limit });
         }
@@ -202,7 +197,7 @@ impl PlanBuilder<'_> {
         trace: BufferId,
     ) -> Arc<dyn Launch> {
         let (plan, source) = (&self.out.plan, request.source);
-        let shape = fused_forward_backward::Params {
+        let shape = fused::forward_backward::Params {
             rows: request.source.batches.size as u32,
             examples: source.layout.examples as u32,
             window: source.window_rows(),
@@ -212,7 +207,7 @@ impl PlanBuilder<'_> {
             multiply_adds: layers.multiply_adds() as u32,
             add: self.scaling_add,
         };
-        let operands = fused_forward_backward::Operands {
+        let operands = fused::forward_backward::Operands {
             data: plan.whole(source.data),
             labels: plan.whole(source.targets),
             subtract: plan.whole(self.out.scaling[0]),
@@ -222,8 +217,8 @@ impl PlanBuilder<'_> {
             parameters: plan.whole(self.out.parameters),
             trace: plan.whole(trace),
         };
-        let variant = fused_forward_backward::Variant { data: source.variant(), squares: request.optimizer.l2 != 0.0 };
-        Arc::new(fused_forward_backward::ForwardBackward {
+        let variant = fused::forward_backward::Variant { data: source.variant(), squares: request.optimizer.l2 != 0.0 };
+        Arc::new(fused::forward_backward::ForwardBackward {
             label: "forward and backward".into(),
             shape,
             models: self.models,
@@ -243,7 +238,7 @@ impl PlanBuilder<'_> {
         let whole = |id: BufferId| self.out.plan.whole(id);
         let layout = layers.trace(request.source.batches.size);
         let (optimizer, penalty) = (request.optimizer, request.optimizer.l2 != 0.0);
-        let shape = fused_update::Params {
+        let shape = fused::update::Params {
             rows: request.source.batches.size as u32,
             examples: request.source.layout.examples as u32,
             parameter_stride: self.out.layout.stride as u32,
@@ -254,13 +249,13 @@ impl PlanBuilder<'_> {
         };
         let [trace, hyper, counters, scalars, log, parameters] =
             [trace, self.out.hyper, state.counters, state.scalars, state.log, self.out.parameters].map(whole);
-        let operands = fused_update::Operands { trace, hyper, counters, scalars, log, parameters };
+        let operands = fused::update::Operands { trace, hyper, counters, scalars, log, parameters };
         let (label, clip) = ("gradients and update", false);
         if optimizer.kind == OptimizerKind::Sgd {
             let velocity = state.moments.first().map_or(whole(self.unused), |id| whole(*id));
             let (momentum, nesterov) = (optimizer.momentum != 0.0, optimizer.nesterov);
             let terms = kernel::optimizer::sgd::Terms { momentum, nesterov, clip, penalty, skips: false };
-            Arc::new(kernel::fused::update_sgd::UpdateSgd {
+            Arc::new(fused::update_sgd::UpdateSgd {
                 label: label.into(),
                 shape,
                 models: self.models,
@@ -273,7 +268,7 @@ impl PlanBuilder<'_> {
             let decoupled = optimizer.kind == OptimizerKind::AdamW;
             let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips: false };
             let moments = [whole(state.moments[0]), whole(state.moments[1])];
-            Arc::new(kernel::fused::update_adam::UpdateAdam {
+            Arc::new(fused::update_adam::UpdateAdam {
                 label: label.into(),
                 shape,
                 models: self.models,
@@ -292,7 +287,7 @@ fn pays(layers: &DenseLayers, batch: usize) -> Result<(), NotFused> {
     if weights > MOST_WEIGHT_BYTES {
         return Err(NotFused::Weights { weights, most: MOST_WEIGHT_BYTES });
     }
-    let bytes = weights * batch.div_ceil(dense_layers::BLOCK);
+    let bytes = weights * batch.div_ceil(fused::layers::BLOCK);
     if bytes > MOST_TRAFFIC_BYTES {
         return Err(NotFused::Traffic { bytes, most: MOST_TRAFFIC_BYTES });
     }

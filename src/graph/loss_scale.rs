@@ -3,8 +3,7 @@
 //! halves it (`torch.amp.GradScaler`). All of it stays on the device, for each model by itself.
 
 use super::builder::PlanBuilder;
-use crate::ir::Element;
-use crate::ir::{BufferId, Role};
+use crate::ir::{BufferId, Element, Role};
 use crate::kernel::Launch;
 use crate::kernel::optimizer::adjust_loss_scale::{self, AdjustLossScale};
 use crate::kernel::optimizer::unscale_gradients::{self, UnscaleGradients};

@@ -3,10 +3,9 @@
 use super::builder::{GraphMemory, PlanBuilder};
 use super::{Node, Op, SourceBuffers};
 use crate::ir::{BufferId, Slice};
-use crate::kernel;
-use crate::kernel::Launch;
 use crate::kernel::dense::tiling::{Tile, Tiling};
 use crate::kernel::loss::rows::Gradient;
+use crate::kernel::{self, Launch};
 use crate::model::Layer;
 use crate::recipe::{Activation, Loss, Precision};
 use std::sync::Arc;

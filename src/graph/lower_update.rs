@@ -2,9 +2,8 @@
 
 use super::builder::PlanBuilder;
 use crate::ir::{BufferId, Slice};
-use crate::kernel;
-use crate::kernel::Launch;
 use crate::kernel::step::state;
+use crate::kernel::{self, Launch};
 use crate::recipe::{OptimizerKind, OptimizerSpec, Precision};
 use std::sync::Arc;
 

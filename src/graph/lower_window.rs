@@ -2,16 +2,13 @@
 
 use super::lower::{Lowering, dense_gradient};
 use crate::ir::Slice;
-use crate::kernel;
-use crate::kernel::Launch;
-use crate::kernel::conv::{backward_weight as conv2d_backward_weight, shape as conv2d};
-use crate::kernel::pool::shape as pool;
+use crate::kernel::{Launch, conv, pool};
 use crate::model::{Layer, Model, Shape, Window};
 use crate::recipe::{Activation, LayerSpec};
 use std::sync::Arc;
 
 /// The shape of a convolution's launches.
-fn conv_shape(layer: &Layer, batch: usize, parameter_stride: usize) -> conv2d::Params {
+fn conv_shape(layer: &Layer, batch: usize, parameter_stride: usize) -> conv::shape::Params {
     let (Some(window), Shape::Image { channels, height, width }) = (layer.window(), layer.input) else {
         unreachable!("Model::build gives every convolution an image and a window");
     };
@@ -20,7 +17,7 @@ fn conv_shape(layer: &Layer, batch: usize, parameter_stride: usize) -> conv2d::P
             .map(|n| n as u32);
     let Window { size, stride, before, output, .. } = window;
     let [size, stride, before, output] = [size, stride, before, output].map(|pair| pair.map(|n| n as u32));
-    conv2d::Params {
+    conv::shape::Params {
         batch,
         channels,
         height,
@@ -40,14 +37,14 @@ fn conv_shape(layer: &Layer, batch: usize, parameter_stride: usize) -> conv2d::P
 }
 
 /// The shape of a pooling's launches; a global average is a window over the whole image.
-fn pool_shape(layer: &Layer, batch: usize) -> pool::Params {
+fn pool_shape(layer: &Layer, batch: usize) -> pool::shape::Params {
     let Shape::Image { channels, height, width } = layer.input else {
         unreachable!("Model::build gives every pooling an image");
     };
     let global = Window { size: [height, width], stride: [1, 1], before: [0, 0], after: [0, 0], output: [1, 1] };
     let Window { size, stride, before, output, .. } = layer.window().unwrap_or(global);
     let [size, stride, before, output] = [size, stride, before, output].map(|pair| pair.map(|n| n as u32));
-    pool::Params {
+    pool::shape::Params {
         planes: (batch * channels) as u32,
         height: height as u32,
         width: width as u32,
@@ -67,8 +64,8 @@ pub(super) fn scratch_len(model: &Model, models: usize, batch: usize) -> usize {
     let of_layer = |layer: &Layer| match layer.spec {
         LayerSpec::Conv2d { .. } => {
             let shape = conv_shape(layer, batch, 0);
-            let split = conv2d_backward_weight::Split::choose(&shape);
-            conv2d_backward_weight::scratch_len(&shape, models, layer.bias.is_some(), split)
+            let split = conv::backward_weight::Split::choose(&shape);
+            conv::backward_weight::scratch_len(&shape, models, layer.bias.is_some(), split)
         }
         LayerSpec::Dense { .. } => dense_gradient(layer, batch).scratch_len(models),
         _ => 0,
@@ -77,7 +74,7 @@ pub(super) fn scratch_len(model: &Model, models: usize, batch: usize) -> usize {
 }
 
 impl Lowering<'_> {
-    fn conv(&self, index: usize) -> conv2d::Params {
+    fn conv(&self, index: usize) -> conv::shape::Params {
         conv_shape(self.layer(index), self.memory.batch, self.builder.out.layout.stride)
     }
 
@@ -85,23 +82,16 @@ impl Lowering<'_> {
         let layer = self.layer(index);
         let shape = self.conv(index);
         let parameters = self.builder.out.parameters;
-        let operands = kernel::conv::forward::Operands {
+        let operands = conv::forward::Operands {
             input,
             weight: self.parameter(parameters, layer.weight.unwrap_or_default()),
             bias: layer.bias.map(|bias| self.parameter(parameters, bias)),
             output,
         };
         let models = self.builder.models;
-        let variant = kernel::conv::forward::choose(&shape, models);
+        let variant = conv::forward::choose(&shape, models);
         let label = format!("layers.{index} forward");
-        Arc::new(kernel::conv::forward::Forward {
-            label,
-            shape,
-            models,
-            activation: activation.code(),
-            variant,
-            operands,
-        })
+        Arc::new(conv::forward::Forward { label, shape, models, activation: activation.code(), variant, operands })
     }
 
     pub(super) fn conv2d_backward_input(
@@ -114,11 +104,11 @@ impl Lowering<'_> {
         let shape = self.conv(index);
         let weight = self.parameter(self.builder.out.parameters, self.layer(index).weight.unwrap_or_default());
         let (output_gradient, saved) = (reads[0], reads[1]);
-        let operands = kernel::conv::backward_input::Operands { output_gradient, weight, saved, input_gradient };
+        let operands = conv::backward_input::Operands { output_gradient, weight, saved, input_gradient };
         let models = self.builder.models;
-        let variant = kernel::conv::backward_input::choose(&shape, models);
+        let variant = conv::backward_input::choose(&shape, models);
         let label = format!("layers.{index} backward input");
-        Arc::new(kernel::conv::backward_input::BackwardInput {
+        Arc::new(conv::backward_input::BackwardInput {
             label,
             shape,
             models,
@@ -139,14 +129,14 @@ impl Lowering<'_> {
         let (models, layout) = (self.builder.models, &self.builder.out.layout);
         let weight = layer.weight.unwrap_or_default();
         let bias_offset = layer.bias.map_or(0, |bias| layout.offsets[bias] - layout.offsets[weight]) as u32;
-        let split = conv2d_backward_weight::Split::choose(&shape);
+        let split = conv::backward_weight::Split::choose(&shape);
         let bias = layer.bias.is_some();
-        let len = conv2d_backward_weight::scratch_len(&shape, models, bias, split);
+        let len = conv::backward_weight::scratch_len(&shape, models, bias, split);
         let scratch = self.memory.scratch.filter(|_| len > 0).map(|buffer| Slice { buffer, offset: 0, len });
         let gradient = layout.slice(self.builder.gradients, weight, layer.bias.unwrap_or(weight));
-        let operands = conv2d_backward_weight::Operands { input, output_gradient, gradient, scratch };
+        let operands = conv::backward_weight::Operands { input, output_gradient, gradient, scratch };
         let label = format!("layers.{index} backward weight");
-        conv2d_backward_weight::launches(&label, shape, models, bias, bias_offset, split, operands)
+        conv::backward_weight::launches(&label, shape, models, bias, bias_offset, split, operands)
     }
 
     pub(super) fn pool(&self, index: usize, input: Slice, output: Slice) -> Arc<dyn Launch> {
@@ -155,9 +145,9 @@ impl Lowering<'_> {
         let (models, label) = (self.builder.models, format!("layers.{index} forward"));
         match layer.spec {
             LayerSpec::MaxPool { .. } => {
-                Arc::new(kernel::pool::max_forward::MaxForward { label, shape, models, input, output })
+                Arc::new(pool::max_forward::MaxForward { label, shape, models, input, output })
             }
-            _ => Arc::new(kernel::pool::average_forward::AverageForward { label, shape, models, input, output }),
+            _ => Arc::new(pool::average_forward::AverageForward { label, shape, models, input, output }),
         }
     }
 
@@ -175,20 +165,12 @@ impl Lowering<'_> {
         let code = activation.code();
         match layer.spec {
             LayerSpec::MaxPool { .. } => {
-                let operands =
-                    kernel::pool::max_backward::Operands { input, output_gradient, saved: input, input_gradient };
-                Arc::new(kernel::pool::max_backward::MaxBackward { label, shape, models, activation: code, operands })
+                let operands = pool::max_backward::Operands { input, output_gradient, saved: input, input_gradient };
+                Arc::new(pool::max_backward::MaxBackward { label, shape, models, activation: code, operands })
             }
             _ => {
-                let operands =
-                    kernel::pool::average_backward::Operands { output_gradient, saved: input, input_gradient };
-                Arc::new(kernel::pool::average_backward::AverageBackward {
-                    label,
-                    shape,
-                    models,
-                    activation: code,
-                    operands,
-                })
+                let operands = pool::average_backward::Operands { output_gradient, saved: input, input_gradient };
+                Arc::new(pool::average_backward::AverageBackward { label, shape, models, activation: code, operands })
             }
         }
     }

@@ -1,7 +1,6 @@
 //! How a set of examples lies on a device.
 
-use crate::ir::Element;
-use crate::ir::{BufferId, Limits, Role};
+use crate::ir::{BufferId, Element, Limits, Role};
 use crate::kernel::LaunchPlan;
 use crate::kernel::step::gather;
 

@@ -50,9 +50,7 @@ impl Limits {
         f16: true,
         matrix_units: None,
     };
-}
 
-impl Limits {
     /// Whether a dispatch can run.
     pub fn allow(&self, dispatch: &Dispatch) -> bool {
         let Demands { workgroup, units, .. } = dispatch.demands;

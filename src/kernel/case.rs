@@ -1,7 +1,6 @@
 //! A verification case: one dispatch with the contents of its bindings.
 
-use crate::ir::Element;
-use crate::ir::{BufferId, Dispatch, Slice};
+use crate::ir::{BufferId, Dispatch, Element, Slice};
 
 /// What a binding holds before the dispatch.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,6 @@
 //! For tests: runs kernels on plain vectors, and takes slopes by differences.
 
-use crate::ir::Dispatch;
-use crate::ir::{Access, Binding, Element};
+use crate::ir::{Access, Binding, Dispatch, Element};
 use crate::kernel::{Args, Contents, Operand, Real, Specification};
 
 /// One binding's memory.

@@ -1,7 +1,6 @@
 //! Training as it is planned, before anything is allocated.
 
 use super::{TrainError, TrainerSpec, check, spec};
-
 use crate::data::Examples;
 use crate::graph::{Evaluation, Fusion, PlanBuilder, SourceBuffers, Training, TrainingPlan};
 use crate::ir::Limits;

@@ -3,8 +3,7 @@
 use super::gradient::{Options, Tensor, TensorCheck, check_gradients};
 use crate::backend::cpu::{Implementation, Machine};
 use crate::graph::{PlanBuilder, Training, TrainingPlan, hyper_words};
-use crate::ir::{Access, Binding, Kernel};
-use crate::ir::{BufferId, Dispatch, SLICE_ALIGNMENT, Slice};
+use crate::ir::{Access, Binding, BufferId, Dispatch, Kernel, SLICE_ALIGNMENT, Slice};
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::kernel::step::state;
 use crate::recipe::Precision;

@@ -1,7 +1,6 @@
 //! All cases of a kernel in one plan: binding i of every case lies in buffer i, between canaries.
 
-use crate::ir::{Access, Binding, Element, Kernel};
-use crate::ir::{BufferId, Plan, ProgramId, Role, SLICE_ALIGNMENT, Slice};
+use crate::ir::{Access, Binding, BufferId, Element, Kernel, Plan, ProgramId, Role, SLICE_ALIGNMENT, Slice};
 use crate::kernel::{Case, Contents};
 use std::ops::Range;
 

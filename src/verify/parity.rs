@@ -4,8 +4,7 @@ use super::layout::{Layout, canary};
 use super::report::{KernelRow, VerifyReport};
 use crate::backend::cpu::{Implementation, Machine, Scalar};
 use crate::backend::{Backend, BackendError};
-use crate::ir::{Access, Binding, Element, Kernel, Needs};
-use crate::ir::{BufferId, Plan};
+use crate::ir::{Access, Binding, BufferId, Element, Kernel, Needs, Plan};
 use crate::kernel::{Case, Specification};
 use std::sync::Arc;
 

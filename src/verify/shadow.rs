@@ -12,8 +12,7 @@ use super::parity::{Difference, FAST_SLACK, differing_word, element_error, large
 use crate::backend::cpu::denormals::FlushDenormals;
 use crate::backend::cpu::{Data, Implementation, Machine, threads};
 use crate::backend::{Backend, BackendError, DeviceInfo, HostCounters, LaunchTime, Session, Ticket};
-use crate::ir::{Access, Binding, Element};
-use crate::ir::{BufferId, Dispatch, Limits, Plan, ProgramId, Slice};
+use crate::ir::{Access, Binding, BufferId, Dispatch, Element, Limits, Plan, ProgramId, Slice};
 use crate::kernel::Specification;
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;

@@ -2,11 +2,10 @@
 
 use crate::common;
 use gputrain::ir::Kernel;
-use gputrain::kernel::dense;
 use gputrain::kernel::optimizer::sgd;
 use gputrain::kernel::pointwise::softmax_forward;
 use gputrain::kernel::step::gather;
-use gputrain::kernel::{Specification, shader_source};
+use gputrain::kernel::{Specification, dense, shader_source};
 use gputrain::verify::{verify, verify_kernel};
 
 /// What a kernel computes, with one piece of its shader changed.

@@ -7,12 +7,11 @@ use gputrain::ir::{BufferId, Dispatch, Element, Plan, Role, Slice};
 use gputrain::kernel::conv::backward_weight::Split;
 use gputrain::kernel::conv::{self, backward_input::BackwardInput, forward::Forward};
 use gputrain::kernel::formula::activation::{LINEAR, RELU, TANH, activate};
-use gputrain::kernel::pool;
 use gputrain::kernel::pool::average_backward::{self, AverageBackward};
 use gputrain::kernel::pool::average_forward::AverageForward;
 use gputrain::kernel::pool::max_backward::{self, MaxBackward};
 use gputrain::kernel::pool::max_forward::MaxForward;
-use gputrain::kernel::{Contents, Launch};
+use gputrain::kernel::{Contents, Launch, pool};
 use gputrain::verify::gradient::{Options, Tensor, check_gradients};
 use std::sync::Arc;
 

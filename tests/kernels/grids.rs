@@ -1,11 +1,10 @@
 //! Launches of more workgroups than a grid takes along one side.
 
 use crate::common;
-use gputrain::kernel::conv;
 use gputrain::kernel::conv::shape::Variant;
 use gputrain::kernel::dense::tiling::TILES;
 use gputrain::kernel::dense::{self, Tiling};
-use gputrain::kernel::{Case, Contents, Launch, REGISTRY, Specification};
+use gputrain::kernel::{Case, Contents, Launch, REGISTRY, Specification, conv};
 use gputrain::verify::Prepared;
 use std::collections::BTreeSet;
 

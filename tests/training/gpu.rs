@@ -5,8 +5,7 @@ use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::gpu::GpuBackend;
 use gputrain::backend::{Backend, BackendError, Session};
 use gputrain::ir::{Access, BufferId, Element, Plan, ProgramId, Role, Slice};
-use gputrain::kernel::dense;
-use gputrain::kernel::{Case, REGISTRY};
+use gputrain::kernel::{Case, REGISTRY, dense};
 use std::sync::Arc;
 
 /// Largest error: `|x - reference| / (|reference| + rms(reference))`. Values that are not finite must be the same.

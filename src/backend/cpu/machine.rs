@@ -1,8 +1,7 @@
 //! Runs a plan's programs in host memory, in f32 (training) or in f64 (gradient checks).
 
 use crate::backend::{BackendError, LaunchTime};
-use crate::ir::{Access, Binding, Element, Kernel};
-use crate::ir::{BufferId, Dispatch, Limits, Plan, ProgramId, Slice};
+use crate::ir::{Access, Binding, BufferId, Dispatch, Element, Kernel, Limits, Plan, ProgramId, Slice};
 use crate::kernel::{Args, MAX_BINDINGS, Operand, Real, Specification};
 use arrayvec::ArrayVec;
 use std::ops::Range;

@@ -1,6 +1,5 @@
 use super::*;
-use crate::ir::Element;
-use crate::ir::Role;
+use crate::ir::{Element, Role};
 use crate::kernel::Launch;
 use crate::kernel::dense::tiling::{TILES, Tiling};
 use crate::kernel::dense::{Forward, forward};

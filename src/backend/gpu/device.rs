@@ -4,8 +4,7 @@ use super::adapter::{AdapterReport, BackendName, DeviceChoice, DeviceKind, pick}
 use super::quiet;
 use super::report::{FEATURES, adapters, feature_names, matrix_units, report};
 use crate::backend::{BackendError, DeviceInfo};
-use crate::ir::Limits;
-use crate::ir::MatrixUnits;
+use crate::ir::{Limits, MatrixUnits};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -3,8 +3,7 @@
 use super::cache::DiskCache;
 use super::device::Device;
 use crate::backend::BackendError;
-use crate::ir::Dispatch;
-use crate::ir::{Access, Kernel};
+use crate::ir::{Access, Dispatch, Kernel};
 use crate::kernel::shader_source;
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,8 +1,7 @@
 //! What only the inside can provoke.
 
 use super::*;
-use crate::ir::Element;
-use crate::ir::{ProgramId, Role};
+use crate::ir::{Element, ProgramId, Role};
 use crate::kernel::Launch;
 use crate::kernel::dense::tiling::{TILES, Tiling};
 use crate::kernel::dense::{Forward, forward};

@@ -4,17 +4,15 @@
 //!
 //! The sums are long and few, so each is split over images and output rows; [`super::sum_partials`] adds the splits.
 
-use crate::backend::cpu::fast::conv as conv2d_fast;
-use crate::ir::{Demands, Kernel, Needs, linear_grid, params, read, write};
-use crate::ir::{Dispatch, Slice};
-use crate::kernel::conv::shape as conv2d;
-use crate::kernel::conv::shape::{covered, shapes};
+use crate::backend::cpu::fast;
+use crate::ir::{Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};
+use crate::kernel::conv::shape::{self, covered, shapes};
 use crate::kernel::reduce::sum_partials::{self, SumPartials};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 use std::sync::Arc;
 
 params! {
-    /// Shape of one launch; see [`conv2d::Params`] for the first fields.
+    /// Shape of one launch; see [`shape::Params`] for the first fields.
     Params {
         /// Images in the batch.
         batch: u32,
@@ -71,7 +69,7 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(conv2d_fast::backward_weight),
+    fast: Some(fast::conv::backward_weight),
     tolerance: 1e-5,
     cases,
 };
@@ -88,7 +86,7 @@ pub struct Split {
 impl Split {
     /// Enough splits to fill a GPU: either several bands of rows for each image, or whole images, one or several. The same
     /// whether other models train beside this one: the sums' order, and with it their last bits, must not depend on that.
-    pub fn choose(shape: &conv2d::Params) -> Split {
+    pub fn choose(shape: &shape::Params) -> Split {
         const ENOUGH_WORKGROUPS: usize = 512;
         /// The CPU's threads share the work by splits.
         const LEAST: usize = 8;
@@ -134,19 +132,19 @@ fn columns(filters: usize) -> usize {
 }
 
 /// Workgroups over taps (and the bias) and over filters.
-fn groups(shape: &conv2d::Params) -> [usize; 2] {
+fn groups(shape: &shape::Params) -> [usize; 2] {
     const THREADS: usize = 64;
     let filters = shape.filters as usize;
     [(shape.taps() + 1).div_ceil(THREADS), filters.div_ceil(columns(filters))]
 }
 
 /// Elements of one split's sums.
-fn sums_len(shape: &conv2d::Params, bias: bool) -> usize {
+fn sums_len(shape: &shape::Params, bias: bool) -> usize {
     shape.filters as usize * (shape.taps() + usize::from(bias))
 }
 
 /// Elements of scratch memory that the launches for this shape need; 0 when the sum is not split.
-pub fn scratch_len(shape: &conv2d::Params, models: usize, bias: bool, split: Split) -> usize {
+pub fn scratch_len(shape: &shape::Params, models: usize, bias: bool, split: Split) -> usize {
     match split.count(shape.batch, shape.output_height) {
         1 => 0,
         count => models * count * sums_len(shape, bias),
@@ -157,7 +155,7 @@ pub fn scratch_len(shape: &conv2d::Params, models: usize, bias: bool, split: Spl
 /// gradient starts at `bias_offset` in `operands.gradient`, and `shape.parameter_stride` leads to the next model's.
 pub fn launches(
     label: &str,
-    shape: conv2d::Params,
+    shape: shape::Params,
     models: usize,
     bias: bool,
     bias_offset: u32,
@@ -171,7 +169,7 @@ pub fn launches(
     let launch =
         BackwardWeight { label: label.into(), shape, models, bias, bias_offset, split, split_stride: 0, operands };
     let Some(scratch) = operands.scratch.filter(|_| count > 1) else { return vec![Arc::new(launch)] };
-    let partial = conv2d::Params { parameter_stride: (count as usize * len as usize) as u32, ..shape };
+    let partial = shape::Params { parameter_stride: (count as usize * len as usize) as u32, ..shape };
     let into_scratch = Operands { gradient: scratch, ..operands };
     let launch =
         BackwardWeight { shape: partial, bias_offset: weights, split_stride: len, operands: into_scratch, ..launch };
@@ -197,7 +195,7 @@ pub struct BackwardWeight {
     /// What it computes here.
     pub label: String,
     /// Its shape.
-    pub shape: conv2d::Params,
+    pub shape: shape::Params,
     /// Models side by side.
     pub models: usize,
     /// Whether the layer has a bias.
@@ -228,7 +226,7 @@ impl Launch for BackwardWeight {
             slices: vec![operands.input, operands.output_gradient, operands.gradient],
             grid: linear_grid(taps * blocks * splits, models as u32),
             // As of the forward pass; the splits' sums are few.
-            cost: conv2d::cost(&shape.words()).times(models),
+            cost: shape::cost(&shape.words()).times(models),
             demands: Demands::default(),
         }
     }
@@ -236,8 +234,8 @@ impl Launch for BackwardWeight {
 
 impl Params {
     /// The fields before the splits'.
-    pub(crate) fn shape(&self) -> conv2d::Params {
-        bytemuck::pod_read_unaligned(&bytemuck::bytes_of(self)[..size_of::<conv2d::Params>()])
+    pub(crate) fn shape(&self) -> shape::Params {
+        bytemuck::pod_read_unaligned(&bytemuck::bytes_of(self)[..size_of::<shape::Params>()])
     }
 
     /// Number of splits.
@@ -311,7 +309,7 @@ fn cases() -> Vec<Case> {
             let bias = (index + number) % 3 != 0;
             let bias_offset = (p.filters as usize * p.taps()).next_multiple_of(64) as u32;
             let layer = bias_offset + p.filters;
-            let p = conv2d::Params { parameter_stride: layer + 5, ..p };
+            let p = shape::Params { parameter_stride: layer + 5, ..p };
             let scratch = scratch_len(&p, models, bias, split);
             let gradient = ((models - 1) as u32 * p.parameter_stride + layer) as usize;
             let contents = vec![

@@ -3,7 +3,7 @@
 use super::rounding::on_rounded;
 use super::tiling::{AWKWARD, Product, TILES, Tiling, mixed, variants};
 use super::trial::{Trial, cases};
-use crate::backend::cpu::fast::math as fast_math;
+use crate::backend::cpu::fast::math;
 use crate::backend::cpu::gemm::{MatMut, MatRef, Outputs, gemm};
 use crate::backend::cpu::threads;
 use crate::ir::{Binding, Cost, Dispatch, Kernel, Limits, Needs, Slice, params, read, write};
@@ -214,7 +214,7 @@ fn fast(args: &mut Args<f32>) {
         }
         let saved = &saved[model * rows * inputs..];
         threads::for_each_rows(result, inputs, |first_row, block| {
-            fast_math::activation_gradient(block, &saved[first_row * inputs..], kind);
+            math::activation_gradient(block, &saved[first_row * inputs..], kind);
         });
     });
 }

@@ -3,7 +3,7 @@
 use super::rounding::on_rounded;
 use super::tiling::{AWKWARD, Product, TILES, Tiling, mixed, variants};
 use super::trial::{Trial, cases};
-use crate::backend::cpu::fast::{math as fast_math, simd};
+use crate::backend::cpu::fast::{math, simd};
 use crate::backend::cpu::gemm::{MatMut, MatRef, Outputs, gemm};
 use crate::backend::cpu::threads;
 use crate::ir::{Binding, Cost, Dispatch, Kernel, Limits, Needs, Slice, params, read, write};
@@ -211,7 +211,7 @@ fn fast(args: &mut Args<f32>) {
             if has_bias {
                 add_to_rows(block, bias);
             }
-            fast_math::activate(block, kind);
+            math::activate(block, kind);
         });
     });
 }

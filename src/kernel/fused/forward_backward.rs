@@ -1,15 +1,12 @@
 //! Forward pass, loss and backward pass of a network of dense layers, a block of rows at a time: the first half of a fused
 //! training step.
 
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, params, read, read_u32, write};
-use crate::ir::{Dispatch, Slice};
-use crate::kernel::dense::{backward_input as dense_backward_input, forward as dense_forward};
-use crate::kernel::fused::layers as dense_layers;
-use crate::kernel::fused::layers::{BLOCK, DenseLayers, put};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, read_u32, write};
+use crate::kernel::fused::layers::{self, BLOCK, DenseLayers, put};
 use crate::kernel::loss::softmax_cross_entropy;
 use crate::kernel::pointwise::activation_backward;
 use crate::kernel::step::{gather, state};
-use crate::kernel::{Args, Case, Contents, Launch, Operand, Real, Specification};
+use crate::kernel::{Args, Case, Contents, Launch, Operand, Real, Specification, dense};
 
 params! {
     /// Shape of one launch.
@@ -188,7 +185,7 @@ impl<T: Real> Shared<'_, T> {
         for (index, layer) in self.layers.0.iter().enumerate() {
             put(trace, at.inputs[index], &values[index]);
             let mut output = zeros(layer.outputs);
-            let shape = dense_forward::Params {
+            let shape = dense::forward::Params {
                 rows: self.p.rows,
                 inputs: layer.inputs as u32,
                 outputs: layer.outputs as u32,
@@ -199,7 +196,7 @@ impl<T: Real> Shared<'_, T> {
             let weight = &parameters[layer.weight..];
             let bias = layer.bias.map_or(weight, |bias| &parameters[bias..]);
             let operands = [&values[index], weight, bias].map(Operand::Read);
-            run(dense_forward::reference, &shape.words(), &constants, operands, [Operand::Write(&mut output)]);
+            run(dense::forward::reference, &shape.words(), &constants, operands, [Operand::Write(&mut output)]);
             values.push(output);
         }
         let mut delta = self.loss(&values[values.len() - 1], &indices, counters, trace);
@@ -207,7 +204,7 @@ impl<T: Real> Shared<'_, T> {
             put(trace, at.deltas[index], &delta);
             let Some(before) = index.checked_sub(1).map(|before| self.layers.0[before]) else { continue };
             let mut gradient = zeros(layer.inputs);
-            let shape = dense_backward_input::Params {
+            let shape = dense::backward_input::Params {
                 rows: self.p.rows,
                 inputs: layer.inputs as u32,
                 outputs: layer.outputs as u32,
@@ -215,7 +212,13 @@ impl<T: Real> Shared<'_, T> {
             };
             let operands = [&delta, &parameters[layer.weight..], &values[index]].map(Operand::Read);
             let constants = [("ACTIVATION", before.activation)];
-            run(dense_backward_input::reference, &shape.words(), &constants, operands, [Operand::Write(&mut gradient)]);
+            run(
+                dense::backward_input::reference,
+                &shape.words(),
+                &constants,
+                operands,
+                [Operand::Write(&mut gradient)],
+            );
             delta = gradient;
         }
     }
@@ -264,7 +267,7 @@ impl<T: Real> Shared<'_, T> {
 
     /// One block's part of the sum of the squared weights.
     fn squares(&self, parameters: &[T], block: usize, blocks: usize) -> f64 {
-        let of_layer = |layer: &dense_layers::DenseLayer| {
+        let of_layer = |layer: &layers::DenseLayer| {
             let weights = &parameters[layer.weight..][..layer.weights()];
             let own = weights.chunks(THREADS).skip(block).step_by(blocks).flatten();
             own.map(|w| w.to_f64() * w.to_f64()).sum::<f64>()
@@ -296,7 +299,7 @@ const CASE_BATCHES: [[u32; 4]; 5] = [[1, 1, 0, 1], [3, 11, 3, 1], [17, 67, 3, 2]
 /// The values of the data, as the shader takes them after scaling: about ±1, or ±1000.
 fn case(index: usize, batch: usize, large: bool) -> Case {
     let [rows, examples, number, models] = CASE_BATCHES[batch];
-    let (layers, stride) = dense_layers::case_layers(dense_layers::CASE_NETWORKS[index]);
+    let (layers, stride) = layers::case_layers(layers::CASE_NETWORKS[index]);
     let (features, classes, m) = (layers.inputs(), layers.outputs(), models as usize);
     // By the network, so that its cases share what is compiled.
     let (bytes, shuffle, streamed) = (index.is_multiple_of(2), index != 2, index % 4 > 1);
@@ -360,14 +363,14 @@ fn case(index: usize, batch: usize, large: bool) -> Case {
     };
     let dispatch =
         ForwardBackward { label: "case".into(), shape, models: m, layers: layers.clone(), variant, operands }.lower();
-    let widths = dense_layers::CASE_NETWORKS[index].0;
+    let widths = layers::CASE_NETWORKS[index].0;
     let name = format!("{models}x{rows} of {examples}, {widths:?}, {variant:?}, values up to {scale}");
     Case { name, dispatch, contents }
 }
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for network in 0..dense_layers::CASE_NETWORKS.len() {
+    for network in 0..layers::CASE_NETWORKS.len() {
         cases.push(case(network, network % CASE_BATCHES.len(), false));
         cases.push(case(network, (network + 2) % CASE_BATCHES.len(), network.is_multiple_of(4)));
     }

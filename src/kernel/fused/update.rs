@@ -1,15 +1,12 @@
 //! What the two fused updates share, the twin of `shaders/lib/fused_update.wgsl`: gradients of all weights and biases of a
 //! network of dense layers and the bookkeeping after a batch, around an optimizer's step.
 
-use crate::ir::Slice;
-use crate::ir::{Cost, params};
-use crate::kernel::dense::backward_weight as dense_backward_weight;
+use crate::ir::{Cost, Slice, params};
 use crate::kernel::fused::forward_backward::run;
-use crate::kernel::fused::layers as dense_layers;
-use crate::kernel::fused::layers::{DenseLayer, DenseLayers, TraceLayout};
-use crate::kernel::optimizer::rules as optimizer;
+use crate::kernel::fused::layers::{self, DenseLayer, DenseLayers, TraceLayout};
+use crate::kernel::optimizer::rules;
 use crate::kernel::step::{finish_step, state};
-use crate::kernel::{Args, Contents, Operand, Real};
+use crate::kernel::{Args, Contents, Operand, Real, dense};
 
 params! {
     /// Shape of one launch.
@@ -61,7 +58,7 @@ impl Operands {
     }
 }
 
-const END: [&str; dense_layers::MOST] = ["END_1", "END_2", "END_3", "END_4", "END_5", "END_6", "END_7", "END_8"];
+const END: [&str; layers::MOST] = ["END_1", "END_2", "END_3", "END_4", "END_5", "END_6", "END_7", "END_8"];
 /// Outputs and inputs of a tile.
 const TILE: [usize; 2] = [16, 64];
 
@@ -121,7 +118,7 @@ impl<'a, T: Real> Model<'a, T> {
         let (rows, at) = (self.p.rows as usize, self.layout());
         let of_layer = |(index, layer): (usize, &DenseLayer)| {
             let mut gradient = vec![T::default(); layer.weights() + layer.outputs];
-            let shape = dense_backward_weight::Params {
+            let shape = dense::backward_weight::Params {
                 rows: self.p.rows,
                 inputs: layer.inputs as u32,
                 outputs: layer.outputs as u32,
@@ -136,7 +133,7 @@ impl<'a, T: Real> Model<'a, T> {
             let constants = [("ROW_SUMS", layer.bias.is_some().into())];
             let written = [Operand::Write(&mut gradient)];
             run(
-                dense_backward_weight::reference,
+                dense::backward_weight::reference,
                 &shape.words(),
                 &constants,
                 [delta, input].map(Operand::Read),
@@ -150,11 +147,11 @@ impl<'a, T: Real> Model<'a, T> {
     }
 
     /// The launch of the optimizer's reference for one piece, whose blocks are all of its kind.
-    pub(crate) fn optimizer_shape(piece: &Piece<T>) -> (optimizer::Params, Vec<u32>) {
+    pub(crate) fn optimizer_shape(piece: &Piece<T>) -> (rules::Params, Vec<u32>) {
         let len = piece.gradient.len();
         let parameter_stride = len.next_multiple_of(64) as u32;
         let blocks = vec![u32::from(piece.is_weight); len.div_ceil(64)];
-        (optimizer::Params { len: len as u32, first: 0, parameter_stride, norm_parts: 0 }, blocks)
+        (rules::Params { len: len as u32, first: 0, parameter_stride, norm_parts: 0 }, blocks)
     }
 
     pub(crate) fn finish(&self, counters: &mut [u32], scalars: &mut [T], log: &mut [T]) {
@@ -229,7 +226,7 @@ pub(crate) struct CaseParts {
 }
 
 pub(crate) fn case_parts() -> Vec<CaseParts> {
-    let networks = 0..dense_layers::CASE_NETWORKS.len();
+    let networks = 0..layers::CASE_NETWORKS.len();
     networks
         .flat_map(|network| [0, 2].map(|shift| case_part(network, (network + shift) % CASE_BATCHES.len())))
         .collect()
@@ -237,18 +234,18 @@ pub(crate) fn case_parts() -> Vec<CaseParts> {
 
 fn case_part(network: usize, batch: usize) -> CaseParts {
     let [rows, examples, number, log_steps, step, models] = CASE_BATCHES[batch];
-    let (layers, stride) = dense_layers::case_layers(dense_layers::CASE_NETWORKS[network]);
+    let (layers, stride) = layers::case_layers(layers::CASE_NETWORKS[network]);
     let (m, at) = (models as usize, layers.trace(rows as usize));
     // By the network, so that its cases share what is compiled.
     let penalty = network % 2 == 1;
-    let [_, hyper, scalars, _] = optimizer::case_state(m, stride, 1);
+    let [_, hyper, scalars, _] = rules::case_state(m, stride, 1);
     let trace_stride = at.len + 5;
     // Large values on a grid: their sums are exact, since Adam makes much of a sum that nearly cancels.
     let (scale, grid) = if network == 4 { (1000.0, 8.0) } else { (1.0, 2.0f32.powi(-40)) };
     let mut trace = Contents::random(m * trace_stride, scale, 1).rounded(grid);
     if let (Contents::F32(trace), Contents::F32(scalars)) = (&mut trace, &scalars) {
         for (model, trace) in trace.chunks_mut(trace_stride).enumerate() {
-            dense_layers::put(trace, at.scalars, &scalars[model * state::SCALARS..][..state::SCALARS]);
+            layers::put(trace, at.scalars, &scalars[model * state::SCALARS..][..state::SCALARS]);
             trace[at.loss..at.scalars].iter_mut().for_each(|x| *x = x.abs());
             if step == 9 {
                 trace[at.loss] = f32::NAN;
@@ -279,7 +276,7 @@ fn case_part(network: usize, batch: usize) -> CaseParts {
         log_steps,
         multiply_adds: layers.weights() as u32,
     };
-    let widths = dense_layers::CASE_NETWORKS[network].0;
+    let widths = layers::CASE_NETWORKS[network].0;
     let name = format!("{models}x{rows} of {examples}, {widths:?}, values up to {scale}");
     CaseParts { name, layers, shape, models: m, penalty, contents }
 }

@@ -1,12 +1,10 @@
 //! Gradients of a network of dense layers, a step of Adam or AdamW and the bookkeeping: the second half of a fused training
 //! step.
 
-use crate::ir::{Demands, Kernel, Needs, read, write, write_u32};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Demands, Dispatch, Kernel, Needs, Slice, read, write, write_u32};
 use crate::kernel::fused::forward_backward::run;
 use crate::kernel::fused::layers::DenseLayers;
-use crate::kernel::fused::update as fused_update;
-use crate::kernel::fused::update::{Model, Operands, Params};
+use crate::kernel::fused::update::{self, Model, Operands, Params};
 use crate::kernel::optimizer::adam;
 use crate::kernel::{Args, Case, Contents, Launch, Operand, Real, Specification};
 
@@ -61,21 +59,21 @@ pub struct UpdateAdam {
 impl Launch for UpdateAdam {
     fn lower(&self) -> Dispatch {
         let UpdateAdam { label, shape, models, layers, terms, operands, moments } = self.clone();
-        let (mut constants, grid) = fused_update::launch(&layers, models, terms.penalty);
+        let (mut constants, grid) = update::launch(&layers, models, terms.penalty);
         constants.push(("DECOUPLED", terms.decoupled.into()));
         let (params, slices) = (shape.words(), operands.slices(&moments));
-        let cost = fused_update::cost(&params).times(models);
+        let cost = update::cost(&params).times(models);
         Dispatch { kernel: &KERNEL, label, constants, params, slices, grid, cost, demands: Demands::default() }
     }
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
-    let (launch, layers) = fused_update::of_args(args);
+    let (launch, layers) = update::of_args(args);
     let constants = args.constants;
     let [trace, hyper, counters, scalars, log, parameters, mean, variance] = args.operands();
     let operands = [trace, hyper, counters, scalars, log, parameters];
     let moments = [mean.write(), variance.write()];
-    fused_update::reference(launch, &layers, operands, moments, |model, piece, parameters, [mean, variance]| {
+    update::reference(launch, &layers, operands, moments, |model, piece, parameters, [mean, variance]| {
         let (shape, blocks) = Model::optimizer_shape(piece);
         let written = [Operand::Write(parameters), Operand::Read(&piece.gradient)];
         let moments = [Operand::Write(mean), Operand::Write(variance), Operand::ReadU32(&blocks)];
@@ -85,7 +83,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
 }
 
 fn cases() -> Vec<Case> {
-    let with_terms = |(index, mut parts): (usize, fused_update::CaseParts)| {
+    let with_terms = |(index, mut parts): (usize, update::CaseParts)| {
         let terms = adam::Terms { decoupled: index / 2 % 3 == 1, clip: false, penalty: parts.penalty, skips: false };
         let len = parts.contents[5].len();
         let Contents::F32(variance) = Contents::random(len, 1.0, 9) else { unreachable!("random numbers are floats") };
@@ -105,5 +103,5 @@ fn cases() -> Vec<Case> {
         .lower();
         Case { name: format!("{}, {terms:?}", parts.name), dispatch, contents: parts.contents }
     };
-    fused_update::case_parts().into_iter().enumerate().map(with_terms).collect()
+    update::case_parts().into_iter().enumerate().map(with_terms).collect()
 }

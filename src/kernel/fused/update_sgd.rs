@@ -1,11 +1,9 @@
 //! Gradients of a network of dense layers, a step of SGD and the bookkeeping: the second half of a fused training step.
 
-use crate::ir::{Demands, Kernel, Needs, read, write, write_u32};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Demands, Dispatch, Kernel, Needs, Slice, read, write, write_u32};
 use crate::kernel::fused::forward_backward::run;
 use crate::kernel::fused::layers::DenseLayers;
-use crate::kernel::fused::update as fused_update;
-use crate::kernel::fused::update::{Model, Operands, Params};
+use crate::kernel::fused::update::{self, Model, Operands, Params};
 use crate::kernel::optimizer::sgd;
 use crate::kernel::{Args, Case, Contents, Launch, Operand, Real, Specification};
 
@@ -59,20 +57,20 @@ pub struct UpdateSgd {
 impl Launch for UpdateSgd {
     fn lower(&self) -> Dispatch {
         let UpdateSgd { label, shape, models, layers, terms, operands, velocity } = self.clone();
-        let (mut constants, grid) = fused_update::launch(&layers, models, terms.penalty);
+        let (mut constants, grid) = update::launch(&layers, models, terms.penalty);
         constants.extend([("WITH_MOMENTUM", terms.momentum.into()), ("NESTEROV", terms.nesterov.into())]);
         let (params, slices) = (shape.words(), operands.slices(&[velocity]));
-        let cost = fused_update::cost(&params).times(models);
+        let cost = update::cost(&params).times(models);
         Dispatch { kernel: &KERNEL, label, constants, params, slices, grid, cost, demands: Demands::default() }
     }
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
-    let (launch, layers) = fused_update::of_args(args);
+    let (launch, layers) = update::of_args(args);
     let constants = args.constants;
     let [trace, hyper, counters, scalars, log, parameters, velocity] = args.operands();
     let operands = [trace, hyper, counters, scalars, log, parameters];
-    fused_update::reference(launch, &layers, operands, [velocity.write()], |model, piece, parameters, [velocity]| {
+    update::reference(launch, &layers, operands, [velocity.write()], |model, piece, parameters, [velocity]| {
         let (shape, blocks) = Model::optimizer_shape(piece);
         let read = [Operand::Write(parameters), Operand::Read(&piece.gradient), Operand::Write(velocity)];
         let rest = [Operand::ReadU32(&blocks), Operand::Read(model.hyper), Operand::Read(model.scalars())];
@@ -81,7 +79,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
 }
 
 fn cases() -> Vec<Case> {
-    let with_terms = |(index, mut parts): (usize, fused_update::CaseParts)| {
+    let with_terms = |(index, mut parts): (usize, update::CaseParts)| {
         let terms = sgd::Terms {
             momentum: index / 2 % 3 > 0,
             nesterov: index / 2 % 3 == 2,
@@ -105,5 +103,5 @@ fn cases() -> Vec<Case> {
         .lower();
         Case { name: format!("{}, {terms:?}", parts.name), dispatch, contents: parts.contents }
     };
-    fused_update::case_parts().into_iter().enumerate().map(with_terms).collect()
+    update::case_parts().into_iter().enumerate().map(with_terms).collect()
 }

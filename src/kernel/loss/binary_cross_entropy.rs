@@ -1,12 +1,10 @@
 //! Binary cross-entropy on logits: for one or several yes-or-no outputs.
 
-use crate::backend::cpu::fast::{math as fast_math, simd};
-use crate::ir::Dispatch;
-use crate::ir::{Cost, Demands, Kernel, Needs, params, read, read_u32, write};
+use crate::backend::cpu::fast::{math, simd};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, params, read, read_u32, write};
 use crate::kernel::formula::rows;
-use crate::kernel::loss::rows as loss;
 use crate::kernel::loss::rows::{Gradient, Operands};
-use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
+use crate::kernel::{Args, Case, Contents, Launch, Real, Specification, loss};
 
 params! {
     /// Shape of one launch.
@@ -82,7 +80,7 @@ impl Launch for BinaryCrossEntropy {
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
-    loss::for_value_rows(args, |logits, targets, factor, gradient| {
+    loss::rows::for_value_rows(args, |logits, targets, factor, gradient| {
         let pairs = || logits.iter().zip(targets).map(|(z, t)| (z.to_f64(), t.to_f64()));
         // max(z, 0) - z t, not by f64::max, which would hide NaN.
         let loss = |(z, t): (f64, f64)| if z > 0.0 { z * (1.0 - t) } else { -z * t } + (-z.abs()).exp().ln_1p();
@@ -96,20 +94,20 @@ fn reference<T: Real>(args: &mut Args<T>) {
 }
 
 fn fast(args: &mut Args<f32>) {
-    loss::for_value_rows(args, |logits, targets, factor, gradient| {
+    loss::rows::for_value_rows(args, |logits, targets, factor, gradient| {
         let factor = factor as f32;
         let sums = simd::vectorised(
             #[inline(always)]
             || {
                 for ((gradient, &z), &t) in gradient.iter_mut().zip(logits).zip(targets) {
-                    let (p, complement) = fast_math::sigmoid_pair(z);
+                    let (p, complement) = math::sigmoid_pair(z);
                     // For t = 1, p - 1 would cancel as p nears 1.
                     *gradient = factor * if t == 1.0 { -complement } else { p - t };
                 }
                 simd::sums(logits, targets, |z, t| {
                     let linear = if z > 0.0 { z * (1.0 - t) } else { -z * t };
                     let right = (z > 0.0) == (t > 0.5) && !z.is_nan() && z != f32::INFINITY;
-                    [linear + fast_math::log1p(fast_math::exp(-z.abs())), f32::from(right)]
+                    [linear + math::log1p(math::exp(-z.abs())), f32::from(right)]
                 })
             },
         );
@@ -123,7 +121,7 @@ fn cost(params: &[u32]) -> Cost {
 }
 
 fn case([batch, outputs, models]: [usize; 3], kind: &str, gradient: bool, logits: Contents, targets: [f32; 7]) -> Case {
-    let data = loss::case_data(batch, models);
+    let data = loss::rows::case_data(batch, models);
     let shape = Params { batch: batch as u32, examples: data.examples as u32, outputs: outputs as u32 };
     let contents = vec![
         logits,
@@ -159,7 +157,7 @@ fn cases() -> Vec<Case> {
         cases.push(case(shape, "Certain", true, certain, [1.0; 7]));
     }
     cases.extend(rows::not_finite(&cases));
-    cases.extend(loss::scaled(&cases));
+    cases.extend(loss::rows::scaled(&cases));
     cases
 }
 
@@ -167,6 +165,6 @@ fn cases() -> Vec<Case> {
 mod tests {
     #[test]
     fn the_gradient_is_the_slope_of_the_loss() {
-        super::loss::test::gradients_are_slopes(super::cases());
+        super::loss::rows::test::gradients_are_slopes(super::cases());
     }
 }

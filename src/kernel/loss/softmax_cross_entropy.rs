@@ -1,12 +1,10 @@
 //! Softmax and cross-entropy with their gradient: for classes.
 
-use crate::backend::cpu::fast::{math as fast_math, simd};
-use crate::ir::Dispatch;
-use crate::ir::{Cost, Demands, Kernel, Needs, params, read, read_u32, write};
+use crate::backend::cpu::fast::{math, simd};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, params, read, read_u32, write};
 use crate::kernel::formula::rows;
-use crate::kernel::loss::rows as loss;
 use crate::kernel::loss::rows::{Gradient, Operands};
-use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
+use crate::kernel::{Args, Case, Contents, Launch, Real, Specification, loss};
 
 params! {
     /// Shape of one launch.
@@ -96,8 +94,8 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
     let (gradient, row_loss, row_correct) = (gradient.write(), row_loss.write(), row_correct.write());
     let (batch, classes) = (p.batch as usize, p.classes as usize);
     for model in 0..models {
-        let rows = loss::batch_rows(p.batch, p.examples, counters, model);
-        let loss_scale = loss::scale(scaled, counters, model);
+        let rows = loss::rows::batch_rows(p.batch, p.examples, counters, model);
+        let loss_scale = loss::rows::scale(scaled, counters, model);
         for row in 0..batch {
             let model_row = model * batch + row;
             let z = |c: usize| logits[model_row * classes + c].to_f64();
@@ -133,8 +131,8 @@ fn fast(args: &mut Args<f32>) {
     let (batch, classes) = (p.batch as usize, p.classes as usize);
     let mut exponentials = vec![0.0f32; classes];
     for model in 0..models {
-        let rows = loss::batch_rows(p.batch, p.examples, counters, model);
-        let loss_scale = loss::scale(scaled, counters, model);
+        let rows = loss::rows::batch_rows(p.batch, p.examples, counters, model);
+        let loss_scale = loss::rows::scale(scaled, counters, model);
         for row in 0..batch {
             let model_row = model * batch + row;
             let range = model_row * classes..(model_row + 1) * classes;
@@ -183,7 +181,7 @@ fn one_row(logits: &[f32], label: Option<usize>, exponentials: &mut [f32]) -> An
     }
     let largest = logits[best];
     for (e, z) in exponentials.iter_mut().zip(logits) {
-        *e = fast_math::exp(z - largest);
+        *e = math::exp(z - largest);
     }
     let sum_of = |exponentials: &[f32]| exponentials.iter().sum::<f32>();
     let Some(label) = label else {
@@ -192,7 +190,7 @@ fn one_row(logits: &[f32], label: Option<usize>, exponentials: &mut [f32]) -> An
     // The label's own term stays out of the sum: 1 - p[label] would cancel as p[label] nears 1.
     let others = sum_of(&exponentials[..label]) + sum_of(&exponentials[label + 1..]);
     let (gap, sum) = (largest - logits[label], others + exponentials[label]);
-    let loss = fast_math::log1p(if best == label { others } else { sum - 1.0 }) + gap;
+    let loss = math::log1p(if best == label { others } else { sum - 1.0 }) + gap;
     Answer { loss, correct: f32::from(best == label && loss.is_finite()), others, sum }
 }
 
@@ -214,7 +212,7 @@ enum Logits {
 }
 
 fn case([batch, classes, models]: [usize; 3], kind: Logits, seed: u32) -> Case {
-    let data = loss::case_data(batch, models);
+    let data = loss::rows::case_data(batch, models);
     let labels: Vec<u32> = (0..data.examples).map(|i| (i * 5 % classes) as u32).collect();
     let elements = models * batch * classes;
     let mut logits = match kind {
@@ -257,7 +255,7 @@ fn cases() -> Vec<Case> {
         }
     }
     cases.extend(rows::not_finite(&cases));
-    cases.extend(loss::scaled(&cases));
+    cases.extend(loss::rows::scaled(&cases));
     let mut wrong = case([65, 10, 3], Logits::Usual, 1);
     if let Contents::U32(labels) = &mut wrong.contents[1] {
         labels.iter_mut().skip(3).step_by(5).for_each(|label| *label = 10);
@@ -275,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_the_slope_of_the_loss() {
-        loss::test::gradients_are_slopes(cases());
+        loss::rows::test::gradients_are_slopes(cases());
     }
 
     /// One row of logits, with label 1: (loss, correct, gradient) of the f64 reference and of the fast variant.

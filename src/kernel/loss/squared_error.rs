@@ -1,12 +1,10 @@
 //! Mean squared error, scaled: `mse` (1) and `half_mse` (1/2).
 
 use crate::backend::cpu::fast::simd;
-use crate::ir::Dispatch;
-use crate::ir::{Cost, Demands, Kernel, Needs, params, read, read_u32, write};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, params, read, read_u32, write};
 use crate::kernel::formula::rows;
-use crate::kernel::loss::rows as loss;
 use crate::kernel::loss::rows::{Gradient, Operands};
-use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
+use crate::kernel::{Args, Case, Contents, Launch, Real, Specification, loss};
 
 params! {
     /// Shape of one launch.
@@ -85,7 +83,7 @@ impl Launch for SquaredError {
 
 fn reference<T: Real>(args: &mut Args<T>) {
     let scale = f64::from(args.params::<Params>().scale);
-    loss::for_value_rows(args, |output, targets, factor, gradient| {
+    loss::rows::for_value_rows(args, |output, targets, factor, gradient| {
         let differences = || output.iter().zip(targets).map(|(y, t)| y.to_f64() - t.to_f64());
         let squares: f64 = differences().map(|difference| difference * difference).sum();
         let answer = |values: &[T]| match values {
@@ -102,7 +100,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
 
 fn fast(args: &mut Args<f32>) {
     let scale = args.params::<Params>().scale;
-    loss::for_value_rows(args, |output, targets, factor, gradient| {
+    loss::rows::for_value_rows(args, |output, targets, factor, gradient| {
         let slope = (2.0 * f64::from(scale) * factor) as f32;
         let [squares, not_finite] = simd::vectorised(
             #[inline(always)]
@@ -128,7 +126,7 @@ fn cost(params: &[u32]) -> Cost {
 }
 
 fn case([batch, outputs, models]: [usize; 3], output: Contents, scale: f32, gradient: bool) -> Case {
-    let data = loss::case_data(batch, models);
+    let data = loss::rows::case_data(batch, models);
     let shape = Params { batch: batch as u32, examples: data.examples as u32, outputs: outputs as u32, scale };
     let contents = vec![
         output,
@@ -161,7 +159,7 @@ fn cases() -> Vec<Case> {
         cases.push(large);
     }
     cases.extend(rows::not_finite(&cases));
-    cases.extend(loss::scaled(&cases));
+    cases.extend(loss::rows::scaled(&cases));
     cases
 }
 
@@ -169,6 +167,6 @@ fn cases() -> Vec<Case> {
 mod tests {
     #[test]
     fn the_gradient_is_the_slope_of_the_loss() {
-        super::loss::test::gradients_are_slopes(super::cases());
+        super::loss::rows::test::gradients_are_slopes(super::cases());
     }
 }

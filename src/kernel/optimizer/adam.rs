@@ -1,10 +1,8 @@
 //! Adam and AdamW, as torch.optim has them.
 
 use crate::backend::cpu::fast::simd;
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, read, read_u32, write};
-use crate::ir::{Dispatch, Slice};
-use crate::kernel::optimizer::rules as optimizer;
-use crate::kernel::optimizer::rules::{Params, Rules};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, read_u32, write};
+use crate::kernel::optimizer::rules::{self, Params, Rules};
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
@@ -122,7 +120,7 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
     let (parameters, gradients) = (parameters.write(), gradients.read());
     let (mean, variance) = (mean.write(), variance.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in optimizer::pieces(&p, None) {
+    for (model, first, len) in rules::pieces(&p, None) {
         let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
         if rules.is_skipped(skips) {
             continue;
@@ -158,7 +156,7 @@ fn fast(args: &mut Args<f32>) {
     let (parameters, gradients) = (parameters.write(), gradients.read());
     let (mean, variance) = (mean.write(), variance.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in optimizer::pieces(&p, penalty.then_some(blocks)) {
+    for (model, first, len) in rules::pieces(&p, penalty.then_some(blocks)) {
         let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
         if rules.is_skipped(skips) {
             continue;
@@ -198,12 +196,12 @@ fn cost(params: &[u32]) -> Cost {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for [models, stride, first, len] in optimizer::CASE_RANGES {
+    for [models, stride, first, len] in rules::CASE_RANGES {
         for variant in 0..5 {
             let terms =
                 Terms { decoupled: variant % 2 == 1, clip: variant > 1, penalty: variant > 0, skips: variant == 4 };
             let norm_parts = 3;
-            let [blocks, hyper, scalars, norms] = optimizer::case_state(models, stride, norm_parts);
+            let [blocks, hyper, scalars, norms] = rules::case_state(models, stride, norm_parts);
             let Contents::F32(variance) = Contents::random(len, 1.0, 4) else { continue };
             let contents = vec![
                 Contents::random(len, 1.0, 1),

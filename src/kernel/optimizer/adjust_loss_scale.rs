@@ -1,7 +1,6 @@
 //! The loss scale of mixed precision after the gradients are known, as torch.amp.GradScaler has it.
 
-use crate::ir::{Cost, Demands, Kernel, Needs, params, read, write, write_u32};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, params, read, write, write_u32};
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 

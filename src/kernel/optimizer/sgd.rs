@@ -1,10 +1,8 @@
 //! Stochastic gradient descent with momentum, as torch.optim.SGD.
 
 use crate::backend::cpu::fast::simd;
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, read, read_u32, write};
-use crate::ir::{Dispatch, Slice};
-use crate::kernel::optimizer::rules as optimizer;
-use crate::kernel::optimizer::rules::{Params, Rules};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, read_u32, write};
+use crate::kernel::optimizer::rules::{self, Params, Rules};
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
@@ -113,7 +111,7 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
     let [parameters, gradients, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
     let (parameters, gradients, velocity) = (parameters.write(), gradients.read(), velocity.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in optimizer::pieces(&p, None) {
+    for (model, first, len) in rules::pieces(&p, None) {
         let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
         if rules.is_skipped(skips) {
             continue;
@@ -142,7 +140,7 @@ fn fast(args: &mut Args<f32>) {
     let [parameters, gradients, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
     let (parameters, gradients, velocity) = (parameters.write(), gradients.read(), velocity.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in optimizer::pieces(&p, penalty.then_some(blocks)) {
+    for (model, first, len) in rules::pieces(&p, penalty.then_some(blocks)) {
         let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
         if rules.is_skipped(skips) {
             continue;
@@ -180,7 +178,7 @@ fn cost(params: &[u32]) -> Cost {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for [models, stride, first, len] in optimizer::CASE_RANGES {
+    for [models, stride, first, len] in rules::CASE_RANGES {
         for variant in 0..6 {
             let terms = Terms {
                 momentum: variant > 0,
@@ -190,7 +188,7 @@ fn cases() -> Vec<Case> {
                 skips: variant == 5,
             };
             let norm_parts = 3;
-            let [blocks, hyper, scalars, norms] = optimizer::case_state(models, stride, norm_parts);
+            let [blocks, hyper, scalars, norms] = rules::case_state(models, stride, norm_parts);
             let contents = vec![
                 Contents::random(len, 1.0, 1),
                 Contents::random(len, if variant == 1 { 1000.0 } else { 1.0 }, 2),

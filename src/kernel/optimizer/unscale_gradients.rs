@@ -1,7 +1,6 @@
 //! Gradients of a scaled loss back to those of the loss, and whether all of them are finite.
 
-use crate::ir::{Cost, Demands, Kernel, Needs, params, read_u32, write};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, params, read_u32, write};
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 

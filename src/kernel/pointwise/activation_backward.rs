@@ -1,8 +1,7 @@
 //! An activation's gradient on its own: `input_gradient = output_gradient * f'`.
 
-use crate::backend::cpu::fast::{math as fast_math, simd};
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, params, read, write};
-use crate::ir::{Dispatch, Slice};
+use crate::backend::cpu::fast::{math, simd};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};
 use crate::kernel::formula::activation;
 use crate::kernel::pointwise::activation_forward::{CASE_SHAPES, EXTREMES};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
@@ -93,7 +92,7 @@ fn fast(args: &mut Args<f32>) {
     simd::chunks(&mut input_gradient[..count], |first, input_gradient| {
         let range = first..first + input_gradient.len();
         input_gradient.copy_from_slice(&output_gradient[range.clone()]);
-        fast_math::activation_gradient(input_gradient, &saved[range], kind);
+        math::activation_gradient(input_gradient, &saved[range], kind);
     });
 }
 

@@ -1,8 +1,7 @@
 //! An activation on its own: `output = f(input)`.
 
-use crate::backend::cpu::fast::{math as fast_math, simd};
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, params, read, write};
-use crate::ir::{Dispatch, Slice};
+use crate::backend::cpu::fast::{math, simd};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};
 use crate::kernel::formula::activation;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
@@ -88,7 +87,7 @@ fn fast(args: &mut Args<f32>) {
     let (input, output) = (input.read(), output.write());
     simd::chunks(&mut output[..count], |first, output| {
         output.copy_from_slice(&input[first..first + output.len()]);
-        fast_math::activate(output, kind);
+        math::activate(output, kind);
     });
 }
 

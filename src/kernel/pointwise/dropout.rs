@@ -2,8 +2,7 @@
 //! on the gradient: the mask follows from the model's seed, the step, the layer and the element, and is stored nowhere.
 
 use crate::backend::cpu::fast::simd;
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, params, read, read_u32, write};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, read_u32, write};
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};

@@ -1,7 +1,6 @@
 //! The gradient of softmax as an output layer of its own.
 
-use crate::ir::{Cost, Demands, Kernel, Needs, params, read, write};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, params, read, write};
 use crate::kernel::formula::rows;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 

@@ -1,9 +1,8 @@
 //! Average pooling, backward: each window's gradient is shared equally by its pixels inside the image, times the layer
 //! before's activation derivative.
 
-use crate::backend::cpu::fast::{math as fast_math, simd};
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, read, write};
-use crate::ir::{Dispatch, Slice};
+use crate::backend::cpu::fast::{math, simd};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, write};
 use crate::kernel::formula::activation;
 use crate::kernel::pool::shape::{Params, SLOWNESS, THREADS, shapes};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
@@ -121,7 +120,7 @@ fn fast(args: &mut Args<f32>) {
             }
         }
         if kind != activation::LINEAR {
-            fast_math::activation_gradient(gradient, &saved[plane * p.input_area()..][..p.input_area()], kind);
+            math::activation_gradient(gradient, &saved[plane * p.input_area()..][..p.input_area()], kind);
         }
     });
 }

@@ -2,8 +2,7 @@
 //! by the pixels it has, as in Keras and TensorFlow. A global average pool is a window as large as the image.
 
 use crate::backend::cpu::fast::simd;
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, read, write};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, write};
 use crate::kernel::pool::shape::{Params, SLOWNESS, THREADS, shapes};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 

@@ -1,9 +1,8 @@
 //! Max pooling, backward: each window's gradient goes to its first largest pixel, as in PyTorch, times the layer before's
 //! activation derivative.
 
-use crate::backend::cpu::fast::{math as fast_math, simd};
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, read, write};
-use crate::ir::{Dispatch, Slice};
+use crate::backend::cpu::fast::{math, simd};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, write};
 use crate::kernel::formula::activation;
 use crate::kernel::pool::max_forward::is_larger;
 use crate::kernel::pool::shape::{Params, SLOWNESS, THREADS, shapes};
@@ -118,7 +117,7 @@ fn fast(args: &mut Args<f32>) {
             }
         }
         if kind != activation::LINEAR {
-            fast_math::activation_gradient(gradient, &saved[range], kind);
+            math::activation_gradient(gradient, &saved[range], kind);
         }
     });
 }

@@ -1,8 +1,7 @@
 //! Max pooling, forward: the largest pixel of each window. Padding does not count.
 
 use crate::backend::cpu::fast::simd;
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, read, write};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, write};
 use crate::kernel::pool::shape::{Params, SLOWNESS, THREADS, shapes};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 

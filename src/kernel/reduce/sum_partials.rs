@@ -1,8 +1,7 @@
 //! Sums partial results of a long reduction that was split, in a fixed order: `output[i] = sum over s of partials[s, i]`.
 
 use crate::backend::cpu::fast::simd;
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, params, read, write};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
 params! {

@@ -1,8 +1,7 @@
 //! Sums of squares in parts: norms of gradients and weights, and the L2 penalty.
 
 use crate::backend::cpu::fast::simd;
-use crate::ir::{Cost, Demands, Kernel, Needs, params, read, read_u32, write};
-use crate::ir::{Dispatch, SLICE_ALIGNMENT, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, SLICE_ALIGNMENT, Slice, params, read, read_u32, write};
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 

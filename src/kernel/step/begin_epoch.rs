@@ -1,7 +1,6 @@
 //! The step state before the first batch of an epoch, or of a pass over an evaluation set.
 
-use crate::ir::{Cost, Demands, Kernel, Needs, params, read, write, write_u32};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, params, read, write, write_u32};
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};

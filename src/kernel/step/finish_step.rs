@@ -1,7 +1,6 @@
 //! After a batch: its loss and accuracy into the epoch's sums and the log, and the counters one step on.
 
-use crate::ir::{Cost, Demands, Kernel, Needs, params, read, write, write_u32};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, params, read, write, write_u32};
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 

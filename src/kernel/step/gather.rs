@@ -2,8 +2,7 @@
 
 use crate::backend::cpu::fast::simd;
 use crate::backend::cpu::threads;
-use crate::ir::{Cost, Demands, Kernel, Needs, linear_grid, params, read, read_u32, write, write_u32};
-use crate::ir::{Dispatch, Slice};
+use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, read_u32, write, write_u32};
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};

@@ -3,8 +3,9 @@
 
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend};
 use gputrain::backend::{Backend, BackendError, Session};
-use gputrain::ir::{Binding, Buffer, BufferId, Cost, Demands, Dispatch, Element, Kernel, Needs};
-use gputrain::ir::{Plan, Program, ProgramId, Role, write};
+use gputrain::ir::{
+    Binding, Buffer, BufferId, Cost, Demands, Dispatch, Element, Kernel, Needs, Plan, Program, ProgramId, Role, write,
+};
 use gputrain::kernel::{Case, Contents, Specification};
 
 pub fn choice(checked: bool) -> DeviceChoice {

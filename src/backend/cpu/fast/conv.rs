@@ -3,11 +3,10 @@
 //! the same on any thread, so results do not depend on their number.
 
 use crate::backend::cpu::fast::correlate::{BLOCK, LANES, correlate, dot_products};
-use crate::backend::cpu::fast::{math as fast_math, simd};
+use crate::backend::cpu::fast::{math, simd};
 use crate::kernel::Args;
-use crate::kernel::conv::backward_weight as conv2d_backward_weight;
-use crate::kernel::conv::shape as conv2d;
 use crate::kernel::conv::shape::Params;
+use crate::kernel::conv::{backward_weight, shape};
 use crate::kernel::formula::activation;
 use std::cell::Cell;
 use std::thread::LocalKey;
@@ -128,7 +127,7 @@ fn pack(weights: &mut Vec<f32>, columns: usize, taps: usize, weight: impl Fn(usi
 pub(crate) fn forward(args: &mut Args<f32>) {
     let p: Params = args.params();
     let (models, kind, has_bias) = (args.models(), args.constant("ACTIVATION", 0), args.constant("BIAS", 1) == 1);
-    let flops = conv2d::cost(args.params).flops;
+    let flops = shape::cost(args.params).flops;
     let [input, weight, bias, output] = args.operands();
     let (input, weight, bias, output) = (input.read(), weight.read(), bias.read(), output.write());
     let (batch, area) = (p.batch as usize, p.output_area());
@@ -160,7 +159,7 @@ pub(crate) fn forward(args: &mut Args<f32>) {
                             }
                         }
                     }
-                    fast_math::activate(output, kind);
+                    math::activate(output, kind);
                 });
             });
         });
@@ -209,7 +208,7 @@ impl Phase {
 pub(crate) fn backward_input(args: &mut Args<f32>) {
     let p: Params = args.params();
     let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
-    let flops = conv2d::cost(args.params).flops;
+    let flops = shape::cost(args.params).flops;
     let [output_gradient, weight, saved, input_gradient] = args.operands();
     let (output_gradient, weight, saved) = (output_gradient.read(), weight.read(), saved.read());
     let of_image = p.channels as usize * p.input_area();
@@ -225,7 +224,7 @@ pub(crate) fn backward_input(args: &mut Args<f32>) {
         if kind != activation::LINEAR {
             let saved = &saved[model * of_model..][..of_model];
             simd::chunks(input_gradient, |start, gradient| {
-                fast_math::activation_gradient(gradient, &saved[start..][..gradient.len()], kind);
+                math::activation_gradient(gradient, &saved[start..][..gradient.len()], kind);
             });
         }
     }
@@ -288,9 +287,9 @@ fn backward_phase(
 
 /// The gradient to the weights and bias: dot products of every filter's gradients with the image shifted by every tap.
 pub(crate) fn backward_weight(args: &mut Args<f32>) {
-    let params: conv2d_backward_weight::Params = args.params();
+    let params: backward_weight::Params = args.params();
     let (models, bias, p) = (args.models(), args.constant("BIAS", 1) == 1, params.shape());
-    let flops = conv2d::cost(args.params).flops;
+    let flops = shape::cost(args.params).flops;
     let [input, output_gradient, sums] = args.operands();
     let (input, output_gradient, sums) = (input.read(), output_gradient.read(), sums.write());
     let splits = params.splits();
@@ -317,7 +316,7 @@ pub(crate) fn backward_weight(args: &mut Args<f32>) {
 
 /// What the splits of one model share.
 struct Part<'a> {
-    params: &'a conv2d_backward_weight::Params,
+    params: &'a backward_weight::Params,
     bias: bool,
     layout: &'a Layout,
     offsets: &'a [usize],
