@@ -1,5 +1,5 @@
 // The number of a workgroup among all of its model. A grid has a limit along each side, so workgroups are launched in lines
-// (linear_grid in src/kernel/mod.rs): mostly one. The last line may run past the end: callers guard.
+// (linear_grid in src/ir/dispatch.rs): mostly one. The last line may run past the end: callers guard.
 fn linear_group(group: vec3<u32>, groups: vec3<u32>) -> u32 {
     return group.y * groups.x + group.x;
 }

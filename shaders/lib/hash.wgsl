@@ -1,4 +1,4 @@
-// Integer hashes: the same bits on every machine. Their twins are in src/kernel/hash.rs.
+// Integer hashes: the same bits on every machine. Their twins are in src/kernel/formula/hash.rs.
 
 // A bijective mixer of 32 bits (lowbias32 by Chris Wellons).
 fn mix(value: u32) -> u32 {

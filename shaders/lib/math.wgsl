@@ -1,6 +1,6 @@
 // Elementary functions whose accuracy does not depend on the driver: WGSL allows tanh an error of 1e-5, and exp one that
 // grows with its argument. Within some 2e-7 of the exact value (relative), and NaN for NaN. Their twins are in
-// src/kernel/fast_math.rs.
+// src/backend/cpu/fast/math.rs.
 // include: nan.wgsl
 
 // ln 2 in two parts; the first has few enough bits that its product with an exponent is exact.

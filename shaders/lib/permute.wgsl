@@ -1,7 +1,7 @@
 // include: hash.wgsl
 
 // A keyed permutation of 0..count without a table: Feistel rounds over the smallest power of two that holds `count`,
-// walked until the result is inside. Two walks on average at most. Its twin is `permute` in src/kernel/hash.rs.
+// walked until the result is inside. Two walks on average at most. Its twin is `permute` in src/kernel/formula/hash.rs.
 fn permute(index: u32, count: u32, key: u32) -> u32 {
     let bits = max(32u - countLeadingZeros(max(count, 2u) - 1u), 2u);
     let low_bits = bits / 2u;

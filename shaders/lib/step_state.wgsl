@@ -1,4 +1,4 @@
-// Slots of the per-model step state; the same names and numbers are in src/kernel/state.rs, held together by a test.
+// Slots of the per-model step state; the same names and numbers are in src/kernel/step/state.rs, held together by a test.
 
 // counters: array<u32>, COUNTERS words per model.
 const COUNTERS: u32 = 8;
