@@ -219,7 +219,7 @@ impl Lowering<'_> {
         let shape = kernel::pointwise::activation_forward::Params { len: self.per_model(input) };
         let operands = kernel::pointwise::activation_forward::Operands { input, output };
         Arc::new(kernel::pointwise::activation_forward::ActivationForward {
-            label: kind.to_string().into(),
+            label: kind.to_string(),
             shape,
             models: self.builder.models,
             activation: kind.code(),
@@ -280,7 +280,7 @@ impl Lowering<'_> {
         let counters = self.builder.out.plan.whole(self.counters);
         let operands = kernel::pointwise::dropout::Operands { input, counters, output };
         Arc::new(kernel::pointwise::dropout::Dropout {
-            label: format!("layers.{layer} dropout").into(),
+            label: format!("layers.{layer} dropout"),
             shape,
             models: self.builder.models,
             operands,

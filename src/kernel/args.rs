@@ -3,7 +3,7 @@
 use crate::kernel::dense::rounding;
 use arrayvec::ArrayVec;
 
-/// Scalar type that buffers of [`Element::F32`](super::Element::F32) hold on the CPU: f32 in training, f64 in gradient checks.
+/// Scalar type that buffers of [`Element::F32`](crate::ir::Element::F32) hold on the CPU: f32 in training, f64 in gradient checks.
 pub trait Real: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
     /// Widens.
     fn to_f64(self) -> f64;

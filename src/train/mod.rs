@@ -89,8 +89,14 @@ pub enum TrainError {
     },
     /// Targets that the loss means nothing for.
     #[error(transparent)]
-    Data(#[from] DataError),
+    Data(Box<DataError>),
     /// A checkpoint that is not this run's.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+}
+
+impl From<DataError> for TrainError {
+    fn from(error: DataError) -> TrainError {
+        TrainError::Data(Box::new(error))
+    }
 }

@@ -2,7 +2,7 @@
 //! `weight_gradient[f, c, i, j] = sum over images and windows of output_gradient[f] * input[c, window at i, j]`,
 //! and the bias gradient, the sum of `output_gradient[f]`.
 //!
-//! The sums are long and few, so each is split over images and output rows; [`super::sum_partials`] adds the splits.
+//! The sums are long and few, so each is split over images and output rows; [`SumPartials`] adds the splits.
 
 use crate::backend::cpu::fast;
 use crate::ir::{Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};

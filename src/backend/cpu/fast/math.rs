@@ -136,7 +136,7 @@ pub fn activate(values: &mut [f32], kind: u32) {
 }
 
 /// Multiplies each gradient by the activation's derivative, from what the forward pass saved (see
-/// [`super::activation::gradient`]).
+/// [`activation::gradient`](crate::kernel::formula::activation::gradient)).
 pub fn activation_gradient(gradients: &mut [f32], saved: &[f32], kind: u32) {
     match kind {
         RELU => map_with(gradients, saved, |s| if s > 0.0 { 1.0 } else { 0.0 }),
