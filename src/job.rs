@@ -70,10 +70,10 @@ impl Job {
 /// What targets a model takes.
 pub fn target_kind(model: &Model) -> TargetKind {
     let outputs = model.outputs();
-    if model.loss == Loss::SoftmaxCrossEntropy {
-        TargetKind::Classes { outputs }
-    } else {
-        TargetKind::Values { outputs }
+    match model.loss {
+        Loss::SoftmaxCrossEntropy => TargetKind::Classes { outputs },
+        Loss::BinaryCrossEntropy => TargetKind::Probabilities { outputs },
+        Loss::Mse | Loss::HalfMse => TargetKind::Values { outputs },
     }
 }
 

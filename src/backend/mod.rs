@@ -28,6 +28,16 @@ pub enum BackendError {
     /// No such backend or device here.
     #[error("{0}")]
     NotFound(String),
+    /// The device is there and does not open.
+    #[error(
+        "{device} could not be opened: {message}; update its driver, choose another --device, or use --backend cpu"
+    )]
+    CannotOpen {
+        /// The device, as `devices` lists it.
+        device: String,
+        /// What the driver said.
+        message: String,
+    },
     /// The device refuses the plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -55,6 +65,20 @@ pub enum BackendError {
         what: String,
         /// What the driver or the validation said.
         message: String,
+    },
+    /// The device computed something else than the CPU.
+    #[error(
+        "{device} and the CPU differ in {message}; {checked} steps were checked before without a difference; the last checkpoint \
+         is from before this step, but steps that were not checked may have gone wrong too: update the driver, look for \
+         overclocking or failing memory, or go on with train --resume --backend cpu, and report it"
+    )]
+    Differs {
+        /// The device.
+        device: String,
+        /// Where and by how much.
+        message: String,
+        /// Steps that were checked before.
+        checked: u64,
     },
     /// The device was lost: reset, unplugged, or its driver crashed.
     #[error("{device} was lost: {message}; train --resume goes on from the last checkpoint")]

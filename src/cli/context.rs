@@ -104,7 +104,14 @@ impl Context {
         };
         let choice = DeviceChoice { backend: name, device: self.global.device.clone(), checked: self.global.checked };
         match GpuBackend::open(&choice) {
-            Ok(gpu) => Ok(Box::new(gpu)),
+            Ok(gpu) => {
+                let refused = &gpu.adapter().refused;
+                if !refused.is_empty() {
+                    let (device, refused) = (&gpu.info().device, refused.join(", "));
+                    self.say(format!("{device} lists {refused} and refuses to open with it: going on without"));
+                }
+                Ok(Box::new(gpu))
+            }
             Err(BackendError::NotFound(_)) if name == BackendName::Auto && self.global.device.is_none() => {
                 self.say("no hardware GPU answers: computing on the CPU (--backend vulkan takes a software adapter)");
                 if let Some(hint) = missing_driver() {

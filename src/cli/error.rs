@@ -62,11 +62,13 @@ impl CliError {
 impl From<BackendError> for CliError {
     fn from(error: BackendError) -> CliError {
         match error {
-            BackendError::NotFound(_) | BackendError::Lost { .. } => CliError::Backend(error.to_string()),
+            BackendError::NotFound(_) | BackendError::CannotOpen { .. } | BackendError::Lost { .. } => {
+                CliError::Backend(error.to_string())
+            }
             BackendError::Plan(_) | BackendError::OutOfMemory { .. } | BackendError::Tuning(_) => {
                 CliError::Usage(error.to_string())
             }
-            BackendError::Invalid { .. } => CliError::Failed(error.to_string()),
+            BackendError::Invalid { .. } | BackendError::Differs { .. } => CliError::Failed(error.to_string()),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::examples::{ExamplesArgs, evaluate};
 use super::table::table;
 use super::{CliError, Context};
 use crate::export::SavedModel;
+use crate::recipe::Precision;
 use crate::report::{Block, ConfusionMatrix, Page, Section, save_svg_and_png};
 use crate::run::Answers;
 use crate::train::Score;
@@ -37,6 +38,8 @@ struct Evaluation {
     model: PathBuf,
     data: String,
     examples: usize,
+    /// Always `f32`: a run in mixed precision measured its own scores with factors rounded to f16.
+    precision: String,
     loss: f32,
     /// None for a model that predicts values.
     accuracy: Option<f32>,
@@ -72,6 +75,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         model: args.examples.model.clone(),
         data: shown.name,
         examples: shown.examples.count(),
+        precision: Precision::F32.to_string(),
         loss,
         accuracy,
         classes: None,

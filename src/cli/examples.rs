@@ -4,7 +4,7 @@ use super::{CliError, Context};
 use crate::data::{self, Examples, Features, Scaling, Targets};
 use crate::export::SavedModel;
 use crate::job::{self, Job};
-use crate::recipe::{DataSpec, Holdout, Loss, Recipe, Scale, Source};
+use crate::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
 use crate::train::Predictions;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -153,6 +153,11 @@ pub fn evaluate(saved: &SavedModel, shown: &Shown, context: &Context) -> Result<
     context.say(format!("{name} on {} ({}): {count} examples{kept}, {}", info.device, info.backend, shown.name));
     if let Some(note) = other_range(saved, &shown.examples.features) {
         context.say(note);
+    }
+    if shown.labelled && saved.recipe.precision == Precision::Mixed {
+        context.say(
+            "note: measured in f32; the run measured its own losses in mixed precision, with factors rounded to f16",
+        );
     }
     let (model, optimizer) = (&saved.model, &saved.recipe.optimizer);
     Ok(Predictions::run(&*backend, model, &saved.parameters, &saved.scaling, optimizer, &shown.examples)?)

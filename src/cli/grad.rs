@@ -8,7 +8,7 @@ use crate::job::Job;
 use crate::model::Model;
 use crate::recipe::Precision;
 use crate::train::{Member, Trainer, TrainerSpec};
-use crate::verify::{DoublePrecision, Options, TensorCheck};
+use crate::verify::{DoublePrecision, Options, TensorCheck, rounding};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -33,19 +33,18 @@ pub struct GradArgs {
     at_most: u32,
 }
 
-/// Bounds of --check: analytic against numeric in f64, and the device's f32 against f64.
+/// Bound of --check: analytic against numeric in f64.
 const NUMERIC_BOUND: f64 = 1e-6;
-const DEVICE_BOUND: f64 = 1e-5;
 /// In mixed precision the device is held against f64 with the same factors rounded to f16, since rounding alone may open or
 /// close a unit such as ReLU's. Equal numbers are rounded alike; where f32 and f64 differ in the last bit, a factor may round
-/// the other way, which changes it by 2^-10 of itself.
+/// the other way, which changes it by 2^-10 of itself, and with it each of its terms.
 const MIXED_BOUND: f64 = 1.0 / 1024.0;
 
-/// The bound of the device's gradients, and what they are compared with.
-fn device_bound(precision: Precision) -> (f64, &'static str) {
-    match precision {
-        Precision::F32 => (DEVICE_BOUND, "f64"),
-        Precision::Mixed => (MIXED_BOUND, "f64 with factors rounded to f16"),
+/// The bound of each parameter's gradient on the device, relative to the sums of the absolute values of its terms.
+fn device_bounds(spec: &TrainerSpec) -> Vec<f64> {
+    match spec.members[0].precision {
+        Precision::F32 => rounding::gradient_bounds(spec.model, spec.batches().size),
+        Precision::Mixed => vec![MIXED_BOUND; spec.model.parameters.len()],
     }
 }
 
@@ -71,9 +70,13 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
     }
     context.emit(&json!({ "loss": loss, "loss_f64": double_loss, "check": checks }));
     let Some(checks) = checks else { return Ok(()) };
-    let (bound, exact) = device_bound(job.recipe.precision);
+    let exact = match job.recipe.precision {
+        Precision::F32 => "f64",
+        Precision::Mixed => "f64 with factors rounded to f16",
+    };
     context.say(format!(
-        "bounds: {NUMERIC_BOUND:e} by differences; device against {exact}: {bound:.1e} of a parameter's largest element"
+        "bounds: {NUMERIC_BOUND:e} by differences; the device against {exact}, of the sum of the absolute values of all terms of \
+         an element: what rounding can make of so many"
     ));
     judge(&checks, context)
 }
@@ -128,9 +131,9 @@ pub(super) struct Check {
     #[serde(flatten)]
     pub numeric: TensorCheck,
     /// Largest error of the device's gradient against the one in f64, with factors rounded as on the device, relative to the
-    /// tensor's largest element.
+    /// sum of the absolute values of the element's terms.
     pub device_error: f64,
-    /// Its bound, which depends on the precision.
+    /// Its bound: see [`rounding`].
     pub device_bound: f64,
 }
 
@@ -155,29 +158,27 @@ fn check(
     let (loss, mut exact) = double.gradient();
     let names: Vec<String> = spec.model.parameters.iter().map(|p| p.name.clone()).collect();
     let numeric = double.check(&names, Options { at_most: Some(at_most) });
+    double.set_parameters(&parameters);
+    let mut terms = double.absolute_terms()?;
     let precision = spec.members[0].precision;
     if precision == Precision::Mixed {
         let mut rounded = DoublePrecision::rounded(spec, precision)?;
         rounded.set_parameters(&parameters);
         (_, exact) = rounded.gradient();
+        terms = rounded.absolute_terms()?;
     }
-    let device_error = |(ours, exact): (&Vec<f32>, &Vec<f64>)| {
-        let largest = exact.iter().fold(f64::MIN_POSITIVE, |most, x| most.max(x.abs()));
-        let error = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() / largest;
-        // NaN counts as the largest error.
-        ours.iter().zip(exact).map(error).fold(0.0, |most: f64, e| if e <= most { most } else { e })
-    };
-    let device = gradients.iter().zip(&exact).map(device_error);
-    let (device_bound, _) = device_bound(precision);
-    let check = |(numeric, device_error)| Check { numeric, device_error, device_bound };
-    let checks = numeric.into_iter().zip(device).map(check);
-    Ok((loss, checks.collect()))
+    let device = gradients.iter().zip(&exact).zip(&terms);
+    let device = device.map(|((ours, exact), terms)| rounding::relative_to_terms(ours, exact, terms));
+    let checks = numeric.into_iter().zip(device).zip(device_bounds(&spec));
+    let check = |((numeric, device_error), device_bound)| Check { numeric, device_error, device_bound };
+    Ok((loss, checks.map(check).collect()))
 }
 
 fn judge(checks: &[Check], context: &Context) -> Result<(), CliError> {
     let mut failed = Vec::new();
     for check in checks {
-        context.say(format!("{}; device against f64: {:.1e}", check.numeric, check.device_error));
+        let Check { numeric, device_error, device_bound } = check;
+        context.say(format!("{numeric}; device against f64: {device_error:.1e} (bound {device_bound:.1e})"));
         if !check.passes() {
             let reason = if check.numeric.checked == 0 { " (not checked)" } else { "" };
             failed.push(format!("{}{reason}", check.numeric.name));
@@ -206,7 +207,7 @@ mod tests {
                 analytic: 0.0,
                 numeric: 0.0,
             };
-            Check { numeric, device_error, device_bound: DEVICE_BOUND }
+            Check { numeric, device_error, device_bound: 1e-5 }
         };
         assert!(of(1, 1e-7, 1e-6).passes());
         let none = of(0, 0.0, 0.0);

@@ -9,6 +9,7 @@ use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
 use crate::run::{Recorder, RunFolder, Summary, check_resume};
 use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
+use crate::verify::Shadow;
 use bytesize::ByteSize;
 use clap::Args;
 use indicatif::ProgressBar;
@@ -35,6 +36,11 @@ pub struct TrainArgs {
     /// Initial weights (.safetensors or .npz with layers.N.weight, layers.N.bias)
     #[arg(long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
+    /// Runs every Nth step on the CPU too, launch by launch from the device's own buffers, and stops with exit code 1 at the
+    /// first launch that differs beyond its bound. Such a step takes the CPU's time and copies all that is computed; the
+    /// examples are kept in host memory
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) shadow: Option<u32>,
     #[command(flatten)]
     pub(super) fusion: FusionArgs,
     #[command(flatten)]
@@ -43,7 +49,18 @@ pub struct TrainArgs {
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
     let loaded = load(args)?;
-    train(args, loaded, &*context.open_backend()?, context)
+    let backend = context.open_backend()?;
+    let Some(every) = args.shadow else { return train(args, loaded, &*backend, context) };
+    let shadow = Shadow::new(backend, every);
+    let result = train(args, loaded, &shadow, context);
+    if !matches!(result, Err(CliError::Failed(_))) {
+        context.say(match shadow.checked() {
+            0 => format!("no step was checked on the CPU: fewer than {every} were taken (--shadow {every})"),
+            1 => "1 step was checked on the CPU: no launch differed beyond its bound".into(),
+            checked => format!("{checked} steps were checked on the CPU: no launch differed beyond its bound"),
+        });
+    }
+    result
 }
 
 /// Trains on an open backend what was loaded for the arguments.

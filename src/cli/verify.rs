@@ -1,8 +1,8 @@
 //! `verify`: every kernel against its CPU reference.
 
 use super::{CliError, Context};
-use crate::kernel::REGISTRY;
-use crate::verify::verify;
+use crate::kernel::{Kernel, REGISTRY};
+use crate::verify::{VerifyReport, verify_kernel};
 use clap::Args;
 
 /// Runs every kernel and variant against its CPU reference on this machine's device, at awkward shapes
@@ -24,7 +24,16 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<(), CliError> {
         let asked = args.kernels.join(", ");
         return Err(CliError::Usage(format!("no kernel is called {asked}; there are {}", names.join(", "))));
     }
-    let report = verify(&*backend, &kernels);
+    // Minutes on a slow device: the bar names the kernel that takes them.
+    let bar = context.progress_bar(kernels.len() as u64, "{bar:30} {pos}/{len} kernels  {msg}");
+    let row = |kernel: &'static Kernel| {
+        bar.set_message(kernel.name);
+        let row = verify_kernel(&*backend, kernel);
+        bar.inc(1);
+        row
+    };
+    let report = VerifyReport { device: backend.info().clone(), rows: kernels.into_iter().map(row).collect() };
+    bar.finish_and_clear();
     context.say(&report);
     context.emit(&report);
     if report.passed() {

@@ -173,6 +173,18 @@ pub enum Problem {
         /// NaN or an infinity.
         value: f64,
     },
+    /// A target that is no probability.
+    #[error(
+        "row {row} has the target {value}, but binary_cross_entropy takes targets from 0 (no) to 1 (yes); {remedy}"
+    )]
+    NotProbability {
+        /// The row (the example), counting from 0.
+        row: usize,
+        /// The target.
+        value: f32,
+        /// What to do with targets like these.
+        remedy: String,
+    },
     /// A split asks for more than there is.
     #[error(
         "cannot take {wanted} of {count} examples: at least one must go to each side; change the fraction or count"

@@ -25,8 +25,13 @@ pub enum TargetKind {
         /// Units of the last layer.
         outputs: usize,
     },
-    /// `outputs` values per example: the squared and binary losses.
+    /// `outputs` values per example: the squared losses.
     Values {
+        /// Units of the last layer.
+        outputs: usize,
+    },
+    /// `outputs` values from 0 to 1 per example: binary cross-entropy.
+    Probabilities {
         /// Units of the last layer.
         outputs: usize,
     },
@@ -95,7 +100,7 @@ impl<'a> RawExamples<'a> {
 fn targets(labels: &Array, kind: TargetKind) -> Result<Targets, Problem> {
     match kind {
         TargetKind::Classes { outputs } => classes(labels, outputs),
-        TargetKind::Values { outputs } => values(labels, outputs),
+        TargetKind::Values { outputs } | TargetKind::Probabilities { outputs } => values(labels, outputs, kind),
     }
 }
 
@@ -232,7 +237,7 @@ pub(crate) fn hot_column(row: &[f32]) -> Option<usize> {
 }
 
 /// Target values; integer labels become one-hot rows when the model has several outputs.
-fn values(array: &Array, outputs: usize) -> Result<Targets, Problem> {
+fn values(array: &Array, outputs: usize, kind: TargetKind) -> Result<Targets, Problem> {
     let shape = array.shape();
     if array.is_empty() {
         return Err(Problem::Empty { shape: shape.to_vec() });
@@ -246,10 +251,9 @@ fn values(array: &Array, outputs: usize) -> Result<Targets, Problem> {
             return Err(Problem::Shape { found: shape.to_vec(), expected });
         }
     };
-    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-        return Err(Problem::NotFinite { row: index / outputs, value: f64::from(values[index]) });
-    }
-    Ok(Targets::Values { values, outputs })
+    let targets = Targets::Values { values, outputs };
+    targets.check(kind)?;
+    Ok(targets)
 }
 
 fn one_hot_rows(labels: &[u32], outputs: usize) -> Vec<f32> {
@@ -273,14 +277,18 @@ impl Examples {
         self.features.shape = input;
         let Targets::Classes { labels, .. } = &self.targets else { return Ok(()) };
         let outputs = match targets {
-            TargetKind::Classes { outputs } | TargetKind::Values { outputs } => outputs,
+            TargetKind::Classes { outputs }
+            | TargetKind::Values { outputs }
+            | TargetKind::Probabilities { outputs } => outputs,
         };
         if let Some(index) = labels.iter().position(|&label| label as usize >= outputs) {
             return Err(Problem::Label { index, value: i128::from(labels[index]), outputs });
         }
         self.targets = match targets {
             TargetKind::Classes { outputs } => Targets::Classes { labels: labels.clone(), classes: outputs },
-            TargetKind::Values { outputs } => Targets::Values { values: one_hot_rows(labels, outputs), outputs },
+            TargetKind::Values { outputs } | TargetKind::Probabilities { outputs } => {
+                Targets::Values { values: one_hot_rows(labels, outputs), outputs }
+            }
         };
         Ok(())
     }

@@ -22,6 +22,7 @@ mod random;
 mod scale;
 mod source;
 mod split;
+mod targets;
 mod write;
 
 pub use array::{Array, Dtype};

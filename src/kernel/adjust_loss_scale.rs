@@ -15,6 +15,11 @@ const FACTOR_TWO: u32 = 0x0080_0000;
 /// 2^-126 and 2^126: within these the scale and its inverse are normal numbers.
 const LIMITS: [u32; 2] = [0x0080_0000, 0x7e80_0000];
 
+/// The bits of half a loss scale; none where it is at its least, or where no loss is scaled (0).
+pub fn halved(scale: u32) -> Option<u32> {
+    (scale > LIMITS[0]).then(|| scale - FACTOR_TWO)
+}
+
 params! {
     /// Shape of one launch.
     Params {

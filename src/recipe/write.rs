@@ -173,11 +173,14 @@ fn schedule(out: &mut Out, spec: &Schedule) {
             out.text("kind", "cosine");
             out.number("min", *min);
         }
-        ScheduleKind::Plateau { metric, factor, patience } => {
+        ScheduleKind::Plateau { metric, factor, patience, threshold, cooldown, min_lr } => {
             out.text("kind", "plateau");
             out.word("metric", *metric);
             out.number("factor", *factor);
             out.line("patience", patience);
+            out.number("threshold", *threshold);
+            out.line("cooldown", cooldown);
+            out.number("min_lr", *min_lr);
         }
         ScheduleKind::Phases(phases) => {
             out.text("kind", "phases");

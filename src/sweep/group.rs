@@ -65,7 +65,14 @@ fn shared(recipe: &Recipe) -> Recipe {
     };
     let kind = match &recipe.schedule.kind {
         // The trainer looks at the metrics of one member.
-        ScheduleKind::Plateau { metric, .. } => ScheduleKind::Plateau { metric: *metric, factor: 1.0, patience: 0 },
+        ScheduleKind::Plateau { metric, .. } => ScheduleKind::Plateau {
+            metric: *metric,
+            factor: 1.0,
+            patience: 0,
+            threshold: 0.0,
+            cooldown: 0,
+            min_lr: 0.0,
+        },
         _ => ScheduleKind::Constant,
     };
     let mut shared = Recipe {

@@ -2,6 +2,7 @@
 
 use super::{Score, TrainError, TrainerSpec};
 use crate::data::Dataset;
+use crate::job::target_kind;
 use crate::recipe::{Loss, Metric, ScheduleKind};
 
 /// Whether the answers to every set are right or wrong.
@@ -20,6 +21,12 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     }
     if spec.train.drop_last && spec.batches().size > examples {
         return Err(TrainError::NoBatch { batch: spec.batches().size, examples });
+    }
+    for (set, examples) in
+        [("train", Some(&data.train)), ("validation", data.validation.as_ref()), ("test", data.test.as_ref())]
+    {
+        let checked = examples.map_or(Ok(()), |examples| examples.targets.check(target_kind(spec.model)));
+        checked.map_err(|problem| problem.at(format_args!("the {set} set")))?;
     }
     let plateau = match &spec.members[0].schedule.kind {
         ScheduleKind::Plateau { metric, .. } => Some(*metric),

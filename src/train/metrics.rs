@@ -5,13 +5,16 @@ use crate::data::Targets;
 use crate::kernel::state;
 use crate::recipe::{Loss, Metric};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Loss and accuracy over a set of examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Mean loss over the examples, the L2 penalty included.
     pub loss: f32,
-    /// Share of right answers; none where the targets of a squared loss name no classes: see [`Score::counts_answers`].
+    /// Share of right answers; none where the targets of a squared loss name no classes: see [`Score::counts_answers`]. Of the
+    /// binary cross-entropy each output is an answer: yes above 1/2, as is a target above 1/2, so that soft labels such as 0.9
+    /// can be met (Keras' `binary_accuracy` compares the label itself, which only 0 and 1 can equal).
     pub accuracy: Option<f32>,
 }
 
@@ -86,13 +89,21 @@ pub struct StepMetrics {
     /// On the validation set, where recorded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validation_accuracy: Option<f32>,
-    /// Norm of each parameter's gradient, by name, where recorded: the L2 penalty's included, before clipping.
+    /// Norm of each parameter's gradient, by name, where recorded: the L2 penalty's included, before clipping. None where it
+    /// is not finite: see `skipped`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub gradient_norms: Option<std::collections::BTreeMap<String, f32>>,
+    pub gradient_norms: Option<Norms>,
     /// Norm of each parameter, by name, where recorded: before the step's update, as the loss is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub weight_norms: Option<std::collections::BTreeMap<String, f32>>,
+    pub weight_norms: Option<Norms>,
+    /// In mixed precision, with norms: whether the step was left out, because gradients times the loss scale went beyond
+    /// f16. Nothing is known of such gradients but that; the step changed nothing and halved the scale.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub skipped: Option<bool>,
 }
+
+/// A norm for each parameter by its name; none where it is not finite.
+pub type Norms = BTreeMap<String, Option<f32>>;
 
 /// Is told what happens in training. Every method has a default that ignores it.
 pub trait Observer {

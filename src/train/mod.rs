@@ -20,13 +20,14 @@ pub use checkpoint::{Checkpoint, CheckpointError, Progress};
 pub use draft::Draft;
 pub use evaluate::Predictions;
 pub use member::Member;
-pub use metrics::{EpochMetrics, Observer, Score, Silent, StepMetrics};
+pub use metrics::{EpochMetrics, Norms, Observer, Score, Silent, StepMetrics};
 pub use population::Population;
 pub use spec::TrainerSpec;
 pub use tracker::Tracker;
 pub use trainer::{Outcome, Stop, Trainer};
 
 use crate::backend::BackendError;
+use crate::data::DataError;
 use crate::graph::BuildError;
 
 /// Why training could not begin or go on.
@@ -86,6 +87,9 @@ pub enum TrainError {
         /// The set whose loss can be watched.
         set: &'static str,
     },
+    /// Targets that the loss means nothing for.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// A checkpoint that is not this run's.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

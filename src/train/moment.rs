@@ -2,7 +2,7 @@
 
 use super::checkpoint::{Checkpoint, CheckpointError, Progress};
 use super::{Tracker, TrainError, Trainer};
-use crate::kernel::state;
+use crate::kernel::{adjust_loss_scale, state};
 use crate::model::ParameterKind;
 use crate::plan::{BufferId, Slice};
 use std::time::Instant;
@@ -19,9 +19,26 @@ impl Trainer<'_> {
         self.read_flat(self.names.parameters, member)
     }
 
-    /// Loss and gradients of the coming batch at the weights as they are, without a step. The run's state is put back.
+    /// Loss and gradients of the coming batch at the weights as they are, without a step. The run's state is put back. In
+    /// mixed precision the loss scale is halved until the gradients fit f16, as training does it from step to step.
     pub fn gradient(&mut self) -> Result<(f32, Vec<Vec<f32>>), TrainError> {
         let state = self.capture()?;
+        let place = Slice { buffer: self.training.counters, offset: state::LOSS_SCALE, len: 1 };
+        let mut scale = self.session.read(place)?[0];
+        loop {
+            let (loss, gradients) = self.gradient_as_scaled()?;
+            self.restore(&state)?;
+            let fits = gradients.iter().flatten().all(|gradient| gradient.is_finite());
+            match adjust_loss_scale::halved(scale).filter(|_| !fits && loss.is_finite()) {
+                Some(half) => scale = half,
+                None => return Ok((loss, gradients)),
+            }
+            self.session.write(place.buffer, place.offset, &[scale])?;
+        }
+    }
+
+    /// The same at the loss scale as it is; the state moves on.
+    fn gradient_as_scaled(&mut self) -> Result<(f32, Vec<Vec<f32>>), TrainError> {
         if self.progress.step_in_epoch == 0 {
             self.write_hyper()?;
             self.feed.begin(&mut *self.session, self.training.begin_epoch)?;
@@ -35,7 +52,6 @@ impl Trainer<'_> {
                 gradients[index].iter_mut().zip(weights).for_each(|(g, w)| *g += 2.0 * l2 * w);
             }
         }
-        self.restore(&state)?;
         Ok((f32::from_bits(scalars[state::STEP_LOSS]), gradients))
     }
 

@@ -1,12 +1,12 @@
 //! What comes back from the device: metrics of epochs and steps, and what training makes of them.
 
 use super::held_out::HeldOut;
-use super::{EpochMetrics, Observer, Score, StepMetrics, TrainError, Trainer};
+use super::{EpochMetrics, Norms, Observer, Score, StepMetrics, TrainError, Trainer};
 use crate::backend::Ticket;
 use crate::kernel::state;
 use crate::plan::Slice;
 use crate::recipe::{Record, ScheduleKind};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// An epoch's results on their way from the device.
 pub(super) struct Pending {
@@ -27,6 +27,8 @@ pub(super) struct PendingSteps {
     pub(super) log: Ticket,
     pub(super) validation: Option<[Ticket; 2]>,
     pub(super) norms: Option<Ticket>,
+    /// The scalars of training, where they say whether the last step was skipped.
+    pub(super) scalars: Option<Ticket>,
 }
 
 impl Trainer<'_> {
@@ -60,10 +62,11 @@ impl Trainer<'_> {
         }
         self.logged = last;
         let logged = self.logs(last);
-        let norms = match self.training.recorded_step.filter(|_| logged) {
-            Some(_) => Some(self.session.snapshot(self.plan.whole(self.training.norms))?),
-            None => None,
-        };
+        let recorded = self.training.recorded_step.is_some() && logged;
+        let scaled = self.training.loss_scaling.is_some();
+        let mut copy = |buffer| self.session.snapshot(self.plan.whole(buffer));
+        let norms = recorded.then(|| copy(self.training.norms)).transpose()?;
+        let scalars = (recorded && scaled).then(|| copy(self.training.scalars)).transpose()?;
         // A validate_every of 0 stands for every logged step.
         let validates = logged && last.is_multiple_of(self.spec.train.validate_every.max(1));
         let validation = match validates && self.records(Record::Validation) {
@@ -71,7 +74,7 @@ impl Trainer<'_> {
             false => None,
         };
         let log = self.session.snapshot(self.plan.whole(self.training.log))?;
-        steps.push_back(PendingSteps { last, count, log, validation, norms });
+        steps.push_back(PendingSteps { last, count, log, validation, norms, scalars });
         Ok(())
     }
 
@@ -189,12 +192,13 @@ impl Trainer<'_> {
                     }
                 }
             }
-            if let ScheduleKind::Plateau { metric, factor, patience } = &self.spec.members[member].schedule.kind {
+            let schedule = &self.spec.members[member].schedule.kind;
+            if let ScheduleKind::Plateau { metric, factor, patience, threshold, cooldown, .. } = *schedule {
                 let (tracker, scale) = &mut self.progress.plateau[member];
-                let value = epoch.get(*metric).unwrap_or(f32::NAN);
-                if !tracker.improves(*metric, value, epoch.epoch, 0.0) && tracker.waited > *patience {
+                let value = epoch.get(metric).unwrap_or(f32::NAN);
+                if tracker.is_at_plateau(metric, value, epoch.epoch, threshold, patience) {
                     *scale *= factor;
-                    tracker.waited = 0;
+                    tracker.cooldown = cooldown;
                 }
             }
         }
@@ -209,7 +213,8 @@ impl Trainer<'_> {
         while let Some(pending) = steps.pop_front() {
             let log: Vec<f32> = bytemuck::cast_vec(self.session.fetch(pending.log)?);
             let validation = pending.validation.map(|t| self.fetch_scores(t)).transpose()?;
-            let norms = pending.norms.map(|t| self.session.fetch(t)).transpose()?;
+            let mut fetch = |ticket: Option<Ticket>| ticket.map(|ticket| self.session.fetch(ticket)).transpose();
+            let (norms, scalars) = (fetch(pending.norms)?, fetch(pending.scalars)?);
             let (every, capacity) = (self.spec.train.log_every, self.training.log_steps);
             let numbers = pending.last - pending.count + 1..=pending.last;
             for step in numbers.filter(|step| step.is_multiple_of(every)) {
@@ -222,6 +227,8 @@ impl Trainer<'_> {
                         metrics.validation_loss = score.map(|s| s.loss);
                         metrics.validation_accuracy = score.and_then(|s| s.accuracy);
                         self.add_norms(&mut metrics, member, norms.as_deref());
+                        let skipped = |words: &Vec<u32>| words[member * state::SCALARS + state::SKIPPED] != 0;
+                        metrics.skipped = scalars.as_ref().map(skipped);
                     }
                     observer.step(member, &metrics);
                 }
@@ -233,9 +240,10 @@ impl Trainer<'_> {
     pub(super) fn add_norms(&self, metrics: &mut StepMetrics, member: usize, norms: Option<&[u32]>) {
         let parameters = &self.spec.model.parameters;
         let Some(words) = norms.and_then(|n| n.chunks(2 * parameters.len()).nth(member)) else { return };
-        let norm = |which: usize| -> BTreeMap<String, f32> {
-            let squares = words.chunks(2).map(|pair| f32::from_bits(pair[which]).sqrt());
-            parameters.iter().map(|p| p.name.clone()).zip(squares).collect()
+        let norm = |which: usize| -> Norms {
+            let norms = words.chunks(2).map(|pair| f32::from_bits(pair[which]).sqrt());
+            let finite = norms.map(|norm| Some(norm).filter(|norm| norm.is_finite()));
+            parameters.iter().map(|p| p.name.clone()).zip(finite).collect()
         };
         metrics.gradient_norms = self.records(Record::GradientNorms).then(|| norm(0));
         metrics.weight_norms = self.records(Record::WeightNorms).then(|| norm(1));

@@ -279,7 +279,7 @@ impl<'a> Trainer<'a> {
     pub(super) fn write_hyper(&mut self) -> Result<(), TrainError> {
         let (epoch, epochs) = (self.progress.epoch, self.spec.train.epochs);
         let rate = |(member, plateau): (&Member, &(Tracker, f32))| {
-            member.schedule.learning_rate(member.optimizer.learning_rate, epoch, epochs) * plateau.1
+            member.schedule.scaled(member.optimizer.learning_rate, epoch, epochs, plateau.1)
         };
         let rates: Vec<f32> = self.spec.members.iter().zip(&self.progress.plateau).map(rate).collect();
         if rates == self.rates {

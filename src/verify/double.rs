@@ -3,8 +3,8 @@
 use super::gradient::{Options, Tensor, TensorCheck, check_gradients};
 use crate::backend::cpu::{Implementation, Machine};
 use crate::graph::{PlanBuilder, Training, TrainingPlan, hyper_words};
-use crate::kernel::state;
-use crate::plan::{BufferId, SLICE_ALIGNMENT};
+use crate::kernel::{Access, Binding, Kernel, adjust_loss_scale, state};
+use crate::plan::{BufferId, Dispatch, SLICE_ALIGNMENT, Slice};
 use crate::recipe::Precision;
 use crate::train::{TrainError, TrainerSpec, spec, upload};
 use std::sync::Arc;
@@ -56,9 +56,18 @@ impl DoublePrecision {
         }
     }
 
-    /// Loss of the run's first batch at the weights, and the gradient of each parameter.
+    /// Loss of the run's first batch at the weights, and the gradient of each parameter. Where factors are rounded to f16,
+    /// the loss scale is halved until they fit, as a trainer does it.
     pub fn gradient(&mut self) -> (f64, Vec<Vec<f64>>) {
-        let (loss, flat) = self.flat_gradient();
+        let (loss, flat) = loop {
+            let (loss, flat) = self.flat_gradient();
+            let fits = flat.iter().all(|gradient| gradient.is_finite());
+            let scale = &mut self.initial.0[state::LOSS_SCALE];
+            match adjust_loss_scale::halved(*scale).filter(|_| !fits && loss.is_finite()) {
+                Some(half) => *scale = half,
+                None => break (loss, flat),
+            }
+        };
         let layout = &self.names.layout;
         let one = |(offset, len): (&usize, &usize)| flat[*offset..offset + len].to_vec();
         (loss, layout.offsets.iter().zip(&layout.lens).map(one).collect())
@@ -77,10 +86,57 @@ impl DoublePrecision {
         (loss, gradient)
     }
 
-    fn loss(&mut self) -> f64 {
+    /// For each element of [`DoublePrecision::gradient`] the sum of the absolute values of all terms that back-propagation
+    /// adds up to it, the L2 penalty's included: what rounding errors are relative to, however much the terms cancel. Every
+    /// launch after the loss runs a second time, with the absolute values of its factors.
+    pub fn absolute_terms(&mut self) -> Result<Vec<Vec<f64>>, TrainError> {
+        let plan = self.machine.plan().clone();
+        let mut terms: Machine<f64> = Machine::new(plan.clone(), Implementation::Reference)?;
+        let mut summed: Vec<BufferId> = Vec::new();
+        self.begin();
+        for launch in &plan.programs[self.training.gradient.0].dispatches {
+            let (bindings, slices) = (launch.kernel.bindings, &launch.slices);
+            if slices.iter().any(|slice| summed.contains(&slice.buffer)) {
+                for (binding, Slice { buffer, .. }) in bindings.iter().zip(slices) {
+                    if !summed.contains(buffer) {
+                        *terms.data_mut(*buffer) = self.machine.data(*buffer).clone();
+                    }
+                    if summed.contains(buffer) || is_factor(launch.kernel, binding) {
+                        terms.floats_mut(*buffer).iter_mut().for_each(|x| *x = x.abs());
+                    }
+                }
+                terms.launch(launch);
+                let written = bindings.iter().zip(slices).filter(|(binding, _)| binding.access == Access::ReadWrite);
+                summed.extend(written.map(|(_, slice)| slice.buffer));
+            }
+            self.machine.launch(launch);
+            if let Some(gradient) = loss_gradient(launch) {
+                *terms.data_mut(gradient) = self.machine.data(gradient).clone();
+                summed.push(gradient);
+            }
+        }
+        let l2 = self.machine.floats(self.names.hyper)[state::L2];
+        let blocks = self.machine.words(self.names.weight_blocks);
+        let (weights, sums) = (self.machine.floats(self.names.parameters), terms.floats(self.training.gradients));
+        let one = |i: usize| sums[i].abs() + 2.0 * l2 * weights[i].abs() * f64::from(blocks[i / SLICE_ALIGNMENT]);
+        let layout = &self.names.layout;
+        Ok(layout
+            .offsets
+            .iter()
+            .zip(&layout.lens)
+            .map(|(start, len)| (*start..start + len).map(one).collect())
+            .collect())
+    }
+
+    /// Puts the state before the first batch.
+    fn begin(&mut self) {
         self.machine.words_mut(self.training.counters).copy_from_slice(&self.initial.0);
         self.machine.floats_mut(self.training.scalars).copy_from_slice(&self.initial.1);
         self.machine.run(self.training.begin_epoch, 1);
+    }
+
+    fn loss(&mut self) -> f64 {
+        self.begin();
         self.machine.run(self.training.gradient, 1);
         self.machine.floats(self.training.scalars)[state::STEP_LOSS]
     }
@@ -100,6 +156,19 @@ impl DoublePrecision {
             self.loss()
         })
     }
+}
+
+/// Whether a launch of the backward pass multiplies by the values of this binding, beside the gradients that it reads. What
+/// a layer saved decides where an activation's slope or the largest element is, and keeps its sign.
+fn is_factor(kernel: &Kernel, binding: &Binding) -> bool {
+    binding.name == "weight" || binding.name == "input" && kernel.name.contains("backward_weight")
+}
+
+/// Where a launch of a loss writes the gradient at the outputs.
+fn loss_gradient(launch: &Dispatch) -> Option<BufferId> {
+    let writes =
+        |name: &str| launch.kernel.bindings.iter().position(|b| b.name == name && b.access == Access::ReadWrite);
+    writes("row_loss").and(writes("gradient")).map(|index| launch.slices[index].buffer)
 }
 
 /// Writes words at the start of a buffer; floats come as the bits of f32.

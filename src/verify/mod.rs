@@ -6,8 +6,11 @@ pub mod gradient;
 mod layout;
 pub mod parity;
 mod report;
+pub mod rounding;
+mod shadow;
 
 pub use double::DoublePrecision;
 pub use gradient::{Options, TensorCheck};
 pub use parity::{Prepared, check_matrix_units, verify, verify_kernel};
 pub use report::{KernelRow, VerifyReport};
+pub use shadow::Shadow;

@@ -67,7 +67,7 @@ pub struct Prepared {
 }
 
 /// What is expected of large shapes is in f32 too, and rounds as much as the device does in longer sums than `verify` has.
-const FAST_SLACK: f64 = 8.0;
+pub(super) const FAST_SLACK: f64 = 8.0;
 
 impl Prepared {
     /// Runs the reference. An error says which case does not fit the kernel's declaration.
@@ -211,15 +211,15 @@ impl Outcome {
 
 /// Where a binding differs most from the reference.
 #[derive(Debug, Default, PartialEq)]
-struct Difference {
-    error: f64,
-    at: usize,
-    found: String,
-    wanted: String,
+pub(super) struct Difference {
+    pub error: f64,
+    pub at: usize,
+    pub found: String,
+    pub wanted: String,
 }
 
 /// Integers must agree exactly.
-fn differing_word(after: &[u32], expected: &[u32]) -> Difference {
+pub(super) fn differing_word(after: &[u32], expected: &[u32]) -> Difference {
     match after.iter().zip(expected).position(|(x, e)| x != e) {
         Some(at) => {
             let (found, wanted) = (after[at].to_string(), expected[at].to_string());
@@ -231,7 +231,7 @@ fn differing_word(after: &[u32], expected: &[u32]) -> Difference {
 
 /// The largest of the floats' errors, against the root mean square of what the reference wrote: what it left alone must
 /// stay the same to the bit.
-fn largest_error(before: &[u32], after: &[u32], expected: &[f64]) -> Difference {
+pub(super) fn largest_error(before: &[u32], after: &[u32], expected: &[f64]) -> Difference {
     let float = |word: &u32| f32::from_bits(*word);
     let kept = |before: f32, expected: f64| f64::from(before) == expected || before.is_nan() && expected.is_nan();
     let written = before.iter().map(float).zip(expected).filter(|(b, e)| !kept(*b, **e) && e.is_finite());
@@ -251,7 +251,7 @@ fn largest_error(before: &[u32], after: &[u32], expected: &[f64]) -> Difference 
 }
 
 /// |x - expected| / scale; 0 when they agree, also in being NaN or the same infinity; infinite when only one is finite.
-fn element_error(x: f32, expected: f64, scale: f64) -> f64 {
+pub(super) fn element_error(x: f32, expected: f64, scale: f64) -> f64 {
     if f64::from(x) == expected || x == expected as f32 || x.is_nan() && expected.is_nan() {
         0.0
     } else if x.is_finite() && expected.is_finite() && scale > 0.0 {

@@ -262,6 +262,21 @@ fn values_that_are_not_finite_are_named() {
 }
 
 #[test]
+fn targets_that_are_no_probabilities_are_named_with_the_remedy() {
+    let images = Array::from_u8(&[3, 1], vec![0; 3]).unwrap();
+    let targets = Array::from_f32(&[3], &[1.0, -1.0, 1.0]).unwrap();
+    let probabilities = TargetKind::Probabilities { outputs: 1 };
+    let error = load(&images, &targets, Shape::Features(1), probabilities).unwrap_err().to_string();
+    for part in ["data.npz#y: row 1 has the target -1", "binary_cross_entropy takes targets from 0", "(y + 1) / 2"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(load(&images, &targets, Shape::Features(1), TargetKind::Values { outputs: 1 }).is_ok());
+    // Classes of several outputs are one-hot rows.
+    let classes = Array::from_u8(&[3], vec![0, 2, 1]).unwrap();
+    assert!(load(&images, &classes, Shape::Features(1), TargetKind::Probabilities { outputs: 3 }).is_ok());
+}
+
+#[test]
 fn one_csv_file_holds_features_and_labels() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.csv");

@@ -306,6 +306,8 @@ fn wrong_values_list_what_is_allowed() {
         ("schedule", "{ kind = \"multi_step\", epochs = [4, 2], factor = 0.5 }", "ascending"),
         ("schedule", "[]", "a list of phases"),
         ("schedule", "{ kind = \"plateau\", factor = 1.5 }", "between 0 and 1"),
+        ("schedule", "{ kind = \"plateau\", threshold = 1 }", "0 or more, below 1"),
+        ("schedule", "{ kind = \"plateau\", min_lr = -1 }", "a learning rate, 0 or more"),
         ("sweep", "{ trial = 3 }", "did you mean \"trials\"?"),
         ("sweep", "{ trials = 0 }", "1 or more"),
         ("sweep", "{ \"train.epochs\" = 3 }", "a list of values"),

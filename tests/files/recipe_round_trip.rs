@@ -104,11 +104,16 @@ fn schedule() -> impl Strategy<Value = Schedule> {
         (proptest::collection::btree_set(1u32..999, 1..5), positive())
             .prop_map(|(epochs, factor)| ScheduleKind::MultiStep { epochs: epochs.into_iter().collect(), factor }),
         positive().prop_map(|min| ScheduleKind::Cosine { min }),
-        (word(), 0.01f32..0.99, any::<u32>()).prop_map(|(metric, factor, patience)| ScheduleKind::Plateau {
-            metric,
-            factor,
-            patience
-        }),
+        (word(), 0.01f32..0.99, any::<[u32; 2]>(), below_one(), positive()).prop_map(
+            |(metric, factor, [patience, cooldown], threshold, min_lr)| ScheduleKind::Plateau {
+                metric,
+                factor,
+                patience,
+                threshold,
+                cooldown,
+                min_lr
+            }
+        ),
         proptest::collection::vec(phase, 1..4).prop_map(ScheduleKind::Phases),
     ];
     (kind, any::<u64>()).prop_map(|(kind, warmup_steps)| Schedule { kind, warmup_steps })

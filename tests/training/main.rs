@@ -22,6 +22,7 @@ mod mixed;
 mod resume;
 mod run_report;
 mod runs;
+mod shadow;
 mod story;
 mod streamed;
 mod sweep;

@@ -256,7 +256,7 @@ fn recorded_norms_are_those_of_the_step() {
                     let recorded = recorded.as_ref().unwrap();
                     for (parameter, values) in case.job.model.parameters.iter().zip(exact) {
                         let norm = values.iter().map(|x| x * x).sum::<f64>().sqrt();
-                        let error = relative_error([f64::from(recorded[&parameter.name])], &[norm]);
+                        let error = relative_error(recorded[&parameter.name].map(f64::from), &[norm]);
                         let (number, on) = (step.step, &backend.info().backend);
                         assert!(error < 1e-5, "{name} on {on}, step {number}: {} is off by {error:e}", parameter.name);
                     }

@@ -6,11 +6,13 @@ use crate::fused::{AsGpu, workload};
 use crate::story::{Stories, golden_job};
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
+use gputrain::data::{Array, write_arrays};
 use gputrain::graph::{BuildError, Fusion, NotFused};
 use gputrain::job::Job;
 use gputrain::kernel::{MatrixUnits, Needs, Workgroup, state};
-use gputrain::recipe::Precision;
-use gputrain::train::{Checkpoint, Member, Silent, Stop, TrainError, Trainer};
+use gputrain::recipe::{Precision, Recipe, Source};
+use gputrain::train::{Checkpoint, Member, Silent, StepMetrics, Stop, TrainError, Trainer};
+use gputrain::verify::DoublePrecision;
 
 const MIXED: (&str, &str) = ("precision", "mixed");
 
@@ -251,4 +253,61 @@ fn a_device_without_f16_refuses_and_a_fused_step_is_not_mixed() {
     assert_eq!(trainer.not_fused(), Some(&NotFused::Precision));
     let error = Trainer::with_fusion(&AsGpu::new(), spec(&job, &members), Fusion::Always).err().unwrap();
     assert!(error.to_string().contains("precision is mixed"), "{error}");
+}
+
+/// One weight of 2, two inputs of ±1, targets of 0: the squared error's slope is 4 in all, and 65536 times that at the output is
+/// beyond f16.
+fn steep() -> Job {
+    let text = "name = \"steep\"\nprecision = \"mixed\"\n[data]\nscale = \"none\"\n[model]\ninput = [1]\nloss = \"mse\"\n\
+                layers = [{ dense = 1, bias = false }]\n[optimizer]\nkind = \"sgd\"\nlearning_rate = 0.125\n[train]\n\
+                epochs = 4\nbatch = 2\nlog_every = 1\nrecord = [\"gradient_norms\"]\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("steep.npz");
+    let columns = [&[1.0, -1.0], &[0.0, 0.0]].map(|values| Array::from_f32(&[2, 1], values).unwrap());
+    write_arrays(&file, &[("x", &columns[0]), ("y", &columns[1])]).unwrap();
+    let mut recipe = Recipe::parse(text, "steep.toml", &[]).unwrap();
+    let key = |key: &str| format!("{}#{key}", file.display());
+    recipe.data.train = Some(Source { images: key("x"), labels: key("y") });
+    Job::load(recipe).unwrap()
+}
+
+#[test]
+fn the_gradient_alone_halves_the_scale_too() {
+    let job = steep();
+    let members = [Member::of(&job.recipe)];
+    for backend in backends() {
+        let mut trainer = Trainer::new(&*backend, spec(&job, &members)).unwrap();
+        trainer.set_parameters(0, &[vec![2.0]]).unwrap();
+        let before = trainer.capture().unwrap();
+        assert_eq!(trainer.gradient().unwrap(), (4.0, vec![vec![4.0]]), "{}", backend.info().backend);
+        assert_eq!(trainer.capture().unwrap().buffers, before.buffers, "the run's own scale stays");
+        // A gradient that is not finite at any scale is given as it is.
+        trainer.set_parameters(0, &[vec![f32::NAN]]).unwrap();
+        assert!(trainer.gradient().unwrap().1[0][0].is_nan());
+    }
+    let mut rounded = DoublePrecision::rounded(spec(&job, &members), Precision::Mixed).unwrap();
+    rounded.set_parameters(&[vec![2.0]]);
+    assert_eq!(rounded.gradient(), (4.0, vec![vec![4.0]]));
+}
+
+#[test]
+fn a_skipped_step_has_no_norms_and_says_so() {
+    let job = steep();
+    let members = [Member::of(&job.recipe)];
+    for backend in backends() {
+        let mut trainer = Trainer::new(&*backend, spec(&job, &members)).unwrap();
+        trainer.set_parameters(0, &[vec![2.0]]).unwrap();
+        let mut stories = Stories::new(1);
+        trainer.train(&mut stories).unwrap();
+        let steps = &stories.0[0].steps;
+        let seen = |step: &StepMetrics| (step.skipped, step.gradient_norms.as_ref().unwrap()["layers.0.weight"]);
+        // The slope at the output is 2 times the scale: beyond 65504 at 65536 and at 32768.
+        let expected = [(Some(true), None), (Some(true), None), (Some(false), Some(4.0)), (Some(false), Some(3.0))];
+        assert_eq!(steps.iter().map(seen).collect::<Vec<_>>(), expected, "{}", backend.info().backend);
+        // As a line of steps.jsonl, which a run that goes on reads again.
+        for step in steps {
+            let line = serde_json::to_string(step).unwrap();
+            assert_eq!(serde_json::from_str::<StepMetrics>(&line).unwrap(), *step, "{line}");
+        }
+    }
 }

@@ -166,6 +166,21 @@ impl<T: Scalar> Machine<T> {
         }
     }
 
+    /// Runs one dispatch of the plan.
+    pub fn launch(&mut self, dispatch: &Dispatch) {
+        execute(dispatch, &mut self.memory, self.implementation);
+    }
+
+    /// A buffer's elements.
+    pub fn data(&self, buffer: BufferId) -> &Data<T> {
+        self.memory.data(buffer)
+    }
+
+    /// A buffer's elements, to change.
+    pub fn data_mut(&mut self, buffer: BufferId) -> &mut Data<T> {
+        self.memory.data_mut(buffer)
+    }
+
     /// Runs a program once and times every dispatch.
     pub fn profile(&mut self, program: ProgramId) -> Vec<LaunchTime> {
         let dispatches = self.plan.programs[program.0].dispatches.iter();

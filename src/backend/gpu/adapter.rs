@@ -94,6 +94,9 @@ pub struct AdapterReport {
     pub limits: AdapterLimits,
     /// The features that matter and that it has.
     pub features: Vec<&'static str>,
+    /// The features that it lists and yet refused to open with; known of an opened device alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<&'static str>,
     /// Shapes that its matrix units multiply, such as `16x16x16 f16 -> f32`.
     pub cooperative_matrices: Vec<String>,
 }
@@ -238,6 +241,7 @@ mod tests {
             unusable: None,
             limits: AdapterLimits::default(),
             features: Vec::new(),
+            refused: Vec::new(),
             cooperative_matrices: Vec::new(),
         };
         list.iter().enumerate().map(report).collect()

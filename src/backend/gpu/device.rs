@@ -2,7 +2,7 @@
 
 use super::adapter::{AdapterReport, BackendName, DeviceChoice, DeviceKind, pick};
 use super::quiet;
-use super::report::{FEATURES, adapters, matrix_units, report};
+use super::report::{FEATURES, adapters, feature_names, matrix_units, report};
 use crate::backend::{BackendError, DeviceInfo};
 use crate::kernel::MatrixUnits;
 use crate::plan::Limits;
@@ -87,11 +87,11 @@ pub(super) fn open_noop() -> Result<Device, BackendError> {
     Ok(device)
 }
 
-fn connect(adapter: &wgpu::Adapter, report: AdapterReport, checked: bool) -> Result<Device, BackendError> {
+fn connect(adapter: &wgpu::Adapter, mut report: AdapterReport, checked: bool) -> Result<Device, BackendError> {
     let wanted = FEATURES.iter().fold(wgpu::Features::empty(), |all, (feature, _)| all | *feature);
-    let mut features = adapter.features() & wanted;
+    let mut listed = adapter.features() & wanted;
     if report.cooperative_matrices.is_empty() {
-        features.remove(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+        listed.remove(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
     }
     let request = |features: wgpu::Features| {
         let experimental = features.intersects(wgpu::Features::all_experimental_mask());
@@ -108,14 +108,13 @@ fn connect(adapter: &wgpu::Adapter, report: AdapterReport, checked: bool) -> Res
             },
             ..Default::default()
         }))
+        .map_err(|error| error.to_string())
     };
-    // A driver that stumbles over an experimental feature still trains without it.
-    let (device, queue) = request(features)
-        .or_else(|_| {
-            features.remove(wgpu::Features::all_experimental_mask());
-            request(features)
-        })
-        .map_err(|e| BackendError::NotFound(format!("{report} could not be opened: {e}")))?;
+    let opened = with_what_it_grants(listed, request);
+    let ((device, queue), features) =
+        opened.map_err(|message| BackendError::CannotOpen { device: report.to_string(), message: tidy(&message) })?;
+    report.refused = feature_names(listed - features);
+    report.features.retain(|name| !report.refused.contains(name));
     let info = DeviceInfo {
         backend: report.backend.to_string(),
         device: report.name.clone(),
@@ -129,6 +128,32 @@ fn connect(adapter: &wgpu::Adapter, report: AdapterReport, checked: bool) -> Res
     let matrix_units = matrix_units.flatten();
     let adapter = adapter.get_info();
     Ok(Device { device, queue, info, report, adapter, limits, features, matrix_units, checked, faults })
+}
+
+/// Opens a device with as many of the optional features that it lists as it grants: all of them, or all but one, or all but
+/// the experimental ones, or none. Everything trains without them. The first error tells most: it is that of the whole.
+///
+/// Panics count as refusals, because wgpu-hal has no other way to say it: where Vulkan answers that a feature or an
+/// extension is not present, it calls its driver's answer a usage error and panics. Nothing is open then, and the adapter
+/// can be asked again.
+fn with_what_it_grants<T>(
+    listed: wgpu::Features,
+    mut open: impl FnMut(wgpu::Features) -> Result<T, String>,
+) -> Result<(T, wgpu::Features), String> {
+    let mut asked = vec![listed];
+    asked.extend(listed.iter().map(|one| listed - one));
+    asked.extend([listed - wgpu::Features::all_experimental_mask(), wgpu::Features::empty()]);
+    let mut first = None;
+    for (index, features) in asked.iter().enumerate() {
+        if asked[..index].contains(features) {
+            continue;
+        }
+        match quiet::catch(|| open(*features)).flatten() {
+            Ok(device) => return Ok((device, *features)),
+            Err(message) => _ = first.get_or_insert(message),
+        }
+    }
+    Err(first.unwrap_or_default())
 }
 
 fn listen(device: &wgpu::Device) -> Arc<Faults> {
@@ -229,5 +254,62 @@ impl Device {
 
     fn lost(&self, message: String) -> BackendError {
         BackendError::Lost { device: self.info.device.clone(), message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgpu::Features;
+
+    const LISTED: Features = Features::SHADER_F16
+        .union(Features::SUBGROUP)
+        .union(Features::TIMESTAMP_QUERY)
+        .union(Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+
+    /// What is granted by a device that lists all and refuses some, by an error or by a panic; and how often it is asked.
+    fn granted(refused: Features, panics: bool) -> (Result<Features, String>, usize) {
+        let mut asked = 0;
+        let open = |features: Features| {
+            asked += 1;
+            match features.intersects(refused) {
+                true if panics => panic!("Requested feature is not available"),
+                true => Err("refused".to_string()),
+                false => Ok(()),
+            }
+        };
+        let result = with_what_it_grants(LISTED, open).map(|(_, features)| features);
+        (result, asked)
+    }
+
+    #[test]
+    fn a_feature_that_is_listed_and_refused_is_done_without() {
+        assert_eq!(granted(Features::empty(), false), (Ok(LISTED), 1));
+        for panics in [false, true] {
+            for one in LISTED.iter() {
+                assert_eq!(granted(one, panics).0, Ok(LISTED - one), "{one:?}, panics: {panics}");
+            }
+            let two = Features::SHADER_F16 | Features::SUBGROUP;
+            assert_eq!(granted(two, panics).0, Ok(Features::empty()), "panics: {panics}");
+        }
+    }
+
+    #[test]
+    fn a_device_that_never_opens_is_an_error_with_the_first_reason() {
+        let mut asked = 0;
+        let open = |_| -> Result<(), String> {
+            asked += 1;
+            if asked == 1 { panic!("no device {asked}") } else { Err("later".into()) }
+        };
+        assert_eq!(with_what_it_grants(LISTED, open).map(|_| ()), Err("no device 1".to_string()));
+        assert_eq!(asked, 2 + 4, "all, none, all but each of four: all but the experimental ones are among those");
+        // Where nothing is optional there is nothing to try again.
+        let mut asked = 0;
+        let open = |_| -> Result<(), String> {
+            asked += 1;
+            Err("no".into())
+        };
+        assert!(with_what_it_grants(Features::empty(), open).is_err());
+        assert_eq!(asked, 1);
     }
 }

@@ -66,6 +66,7 @@ pub(super) fn report(adapter: &wgpu::Adapter, index: usize, backend: BackendName
         unusable: unusable(adapter, &limits),
         limits,
         features: feature_names(adapter.features()),
+        refused: Vec::new(),
         cooperative_matrices: adapter.cooperative_matrix_properties().iter().map(cooperative_name).collect(),
     }
 }
@@ -103,7 +104,7 @@ pub(super) const FEATURES: &[(wgpu::Features, &str)] = &[
     (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative_matrix"),
 ];
 
-fn feature_names(features: wgpu::Features) -> Vec<&'static str> {
+pub(super) fn feature_names(features: wgpu::Features) -> Vec<&'static str> {
     FEATURES.iter().filter(|(feature, _)| features.contains(*feature)).map(|(_, name)| *name).collect()
 }
 

@@ -7,6 +7,7 @@ use crate::file::write_whole;
 use crate::job::Job;
 use crate::recipe::Recipe;
 use crate::report::{Block, Page, Section, Table};
+use crate::verify::rounding::largest;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -116,11 +117,6 @@ fn compare(experiment: &Experiment, job: &Job, measured: &Measured) -> Result<Gr
         published_error,
         parameters,
     })
-}
-
-/// The largest of some errors; NaN is the largest of all.
-fn largest(errors: impl Iterator<Item = f64>) -> f64 {
-    errors.fold(0.0, |most: f64, error| if error <= most { most } else { error })
 }
 
 fn page(experiment: &Experiment, job: &Job, found: &Gradients) -> Page {

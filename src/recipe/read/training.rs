@@ -90,6 +90,13 @@ pub(super) fn schedule(item: &Item<'_>) -> Result<(Schedule, Option<u32>), Recip
             metric: table.get("metric").map_or(Ok(Metric::ValidationLoss), |item| item.word())?,
             factor: factor(|x| x > 0.0 && x < 1.0, "a number between 0 and 1", Some(0.1))?,
             patience: table.get("patience").map_or(Ok(10), |item| item.whole(0))?,
+            threshold: table
+                .get("threshold")
+                .map_or(Ok(0.0), |item| item.number("a number, 0 or more, below 1", |x| (0.0..1.0).contains(&x)))?,
+            cooldown: table.get("cooldown").map_or(Ok(0), |item| item.whole(0))?,
+            min_lr: table
+                .get("min_lr")
+                .map_or(Ok(0.0), |item| item.number("a learning rate, 0 or more", |x| x >= 0.0))?,
         },
         "phases" => {
             let (phases, total) = phases(&table.require("phases", PHASES)?)?;
@@ -107,7 +114,7 @@ const SCHEDULES: &[(&str, &[&str])] = &[
     ("step", &["kind", "every", "factor", "warmup_steps"]),
     ("multi_step", &["kind", "epochs", "factor", "warmup_steps"]),
     ("cosine", &["kind", "min", "warmup_steps"]),
-    ("plateau", &["kind", "metric", "factor", "patience", "warmup_steps"]),
+    ("plateau", &["kind", "metric", "factor", "patience", "threshold", "cooldown", "min_lr", "warmup_steps"]),
     ("phases", &["kind", "phases", "warmup_steps"]),
 ];
 

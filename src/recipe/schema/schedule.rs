@@ -36,7 +36,8 @@ pub enum ScheduleKind {
         /// The rate at the end.
         min: f32,
     },
-    /// Multiplied by `factor` when `metric` has not improved for more than `patience` epochs.
+    /// Multiplied by `factor` when `metric` has not improved for more than `patience` epochs, as PyTorch's
+    /// `ReduceLROnPlateau` does it, whose relative threshold is 1e-4 where none is given; here it is 0.
     Plateau {
         /// What is watched.
         metric: Metric,
@@ -44,6 +45,12 @@ pub enum ScheduleKind {
         factor: f32,
         /// Epochs without improvement that are tolerated.
         patience: u32,
+        /// A loss improves where it is below the best times 1 minus this, an accuracy above the best times 1 plus this.
+        threshold: f32,
+        /// Epochs after a change of the rate that do not count as epochs without improvement.
+        cooldown: u32,
+        /// The rate is not lowered below this.
+        min_lr: f32,
     },
     /// Rates of their own for stretches of epochs; the last one stays on.
     Phases(Vec<Phase>),
@@ -59,6 +66,16 @@ pub struct Phase {
 }
 
 impl Schedule {
+    /// The learning rate of an epoch whose plateaus so far have multiplied it by `scale`.
+    pub fn scaled(&self, base: f32, epoch: u32, epochs: u32, scale: f32) -> f32 {
+        let rate = self.learning_rate(base, epoch, epochs);
+        match self.kind {
+            // A base rate below the least one stays as it is.
+            ScheduleKind::Plateau { min_lr, .. } => (rate * scale).max(min_lr.min(rate)),
+            _ => rate * scale,
+        }
+    }
+
     /// The learning rate of `epoch` (from 0) in a run of `epochs`, as PyTorch's schedulers have it. A plateau depends
     /// on what training measures, so the trainer applies it; here it is the base rate.
     pub fn learning_rate(&self, base: f32, epoch: u32, epochs: u32) -> f32 {
