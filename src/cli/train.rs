@@ -2,7 +2,7 @@
 
 use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs};
 use crate::backend::Backend;
-use crate::export::{SavedModel, load_parameters};
+use crate::export::{SavedModel, TrainedOn, load_parameters};
 use crate::graph::SourceBuffers;
 use crate::job::Job;
 use crate::plan::{Plan, Role};
@@ -42,6 +42,7 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
+    args.recipe.check_folder(args.resume.is_some())?;
     let loaded = load(args)?;
     train(args, loaded, &*context.open_backend()?, context)
 }
@@ -109,7 +110,7 @@ pub(super) fn load(args: &TrainArgs) -> Result<(Job, Option<Checkpoint>), CliErr
     let text = RecipeText::file(&opened.file("recipe.toml"))?;
     let mut recipe = text.parse(&args.recipe.overrides()?)?;
     check_resume(folder, &text.parse(&[])?, &recipe, &checkpoint.progress)?;
-    super::examples::find_data(&mut recipe, args.recipe.data.as_deref())?;
+    super::examples::find_data(&mut recipe, folder, args.recipe.data.as_deref())?;
     Ok((Job::load(recipe)?, Some(checkpoint)))
 }
 
@@ -122,6 +123,7 @@ fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
     let source = job.recipe.data.train.as_ref().map_or("generated digits".to_string(), |s| s.images.clone());
     let (train, validation, test) = (data.train.features.count, count(&data.validation), count(&data.test));
     context.say(format!("data: {source}: {train} train, {validation} validation, {test} test examples"));
+    job.notes.iter().for_each(|note| context.say(note));
     context.say(job.model.summary());
 }
 
@@ -176,8 +178,10 @@ fn conclude(
     let parameters = std::mem::take(&mut outcome.parameters);
     // The report evaluates the model once more: there need not be room for both on the device.
     drop(trainer);
-    let model =
-        SavedModel { recipe: job.recipe.clone(), model: job.model.clone(), scaling: job.scaling.clone(), parameters };
+    let Job { recipe, model, scaling, dataset, features, .. } = job;
+    let trained_on = TrainedOn::of(features, &dataset.train);
+    let (recipe, model, scaling) = (recipe.clone(), model.clone(), scaling.clone());
+    let model = SavedModel { recipe, model, scaling, trained_on, parameters };
     let scores = [
         score("validation", summary.validation_loss, summary.validation_accuracy),
         score("test", summary.test_loss, summary.test_accuracy),

@@ -55,7 +55,7 @@ pub fn write_report(
     sections.extend(samples(&dataset.train)?);
     let shown = [("test", &dataset.test), ("validation", &dataset.validation)];
     if let Some((set, examples)) = shown.into_iter().find_map(|(set, examples)| Some((set, examples.as_ref()?))) {
-        let SavedModel { recipe, model, scaling, parameters } = saved;
+        let SavedModel { recipe, model, scaling, parameters, .. } = saved;
         let result = Predictions::run(backend, model, parameters, scaling, &recipe.optimizer, examples)?;
         sections.extend(answers(set, examples, &Answers::new(model, examples, result, true))?);
     }

@@ -21,7 +21,7 @@ fn sample() -> SavedModel {
     // Numbers that have no short decimals.
     let thirds = |n: usize| (1..=n).map(|i| i as f32 / 3.0).collect();
     let scaling = Scaling { subtract: thirds(72), divide: thirds(72), add: -0.1 };
-    SavedModel { recipe, model, scaling, parameters }
+    SavedModel { recipe, model, scaling, trained_on: Default::default(), parameters }
 }
 
 fn saved(folder: &Path) -> PathBuf {
