@@ -6,7 +6,7 @@ use crate::data::{
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::recipe::{DataSpec, Holdout, Loss, Recipe, Source};
-use crate::train::{Member, TrainerSpec};
+use crate::train::{Member, Score, TrainerSpec};
 
 /// Why a recipe could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub struct Job {
     pub scaling: Scaling,
     /// The names of the features, in the model's order; none where the training file has no names.
     pub features: Vec<String>,
-    /// What a person should know of the data: what its parts were taken for, how they are scaled, and warnings.
+    /// What a person should know of how the files were read: what their parts were taken for, and warnings.
     pub notes: Vec<String>,
 }
 
@@ -63,6 +63,7 @@ impl Job {
                 notes = raw.notes().to_vec();
                 let train = raw.fit(model.input, target_kind(&model), recipe.data.classes)?;
                 notes.extend(remarks::leaks(&train, &features));
+                notes.extend(remarks::indices(&train.features, &features));
                 Dataset { train, validation: None, test: None }
             }
             None => generated(&recipe, &model)?,
@@ -78,15 +79,26 @@ impl Job {
             dataset.train = part.map_err(|problem| problem.at("data.examples"))?;
         }
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
-        notes.push(format!("scale {}: {}", recipe.data.scale, scaling.in_words(recipe.data.scale)));
-        notes.extend(remarks::no_pixels(recipe.data.scale, &scaling, &dataset.train.features));
-        let sets = [
-            ("training", Some(&dataset.train)),
-            ("validation", dataset.validation.as_ref()),
-            ("test", dataset.test.as_ref()),
-        ];
-        notes.extend(sets.iter().filter_map(|(set, examples)| remarks::absent_classes(set, &(*examples)?.targets)));
         Ok(Job { recipe, model, dataset, scaling, features, notes })
+    }
+
+    /// What a person should know of the data before it is trained on: how it was read and is scaled, what is missing, and
+    /// what is measured.
+    pub fn described(&self) -> Vec<String> {
+        let (kind, train, scaling) = (self.recipe.data.scale, &self.dataset.train, &self.scaling);
+        let mut lines = self.notes.clone();
+        lines.push(format!("scale {kind}: {}", scaling.in_words(kind)));
+        lines.extend(remarks::no_pixels(kind, scaling, &train.features));
+        let (validation, test) = (self.dataset.validation.as_ref(), self.dataset.test.as_ref());
+        let sets = [("training", Some(train)), ("validation", validation), ("test", test)];
+        lines.extend(sets.iter().filter_map(|(set, examples)| remarks::absent_classes(set, &(*examples)?.targets)));
+        let (loss, outputs) = (self.model.loss, self.model.outputs());
+        if Score::accuracy_name(loss, outputs) != Score::accuracy_name(loss, 1) {
+            lines.push(format!(
+                "accuracy is per output: the share of all {outputs} outputs of all examples that are right"
+            ));
+        }
+        lines
     }
 
     /// What a trainer of these members is made from.

@@ -52,7 +52,7 @@ fn device_bound(precision: Precision) -> (f64, &'static str) {
 pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
     args.recipe.check_folder(false)?;
     let job = args.recipe.job()?;
-    job.notes.iter().for_each(|note| context.say(note));
+    job.described().iter().for_each(|note| context.say(note));
     let parameters = match &args.init {
         Some(file) => load_parameters(file, &job.model)?,
         None => job.model.initialise(job.recipe.seed),

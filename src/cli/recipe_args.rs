@@ -112,13 +112,14 @@ impl RecipeArgs {
                  files, as in --train-images x.npy --train-labels y.npy --layers \"128:relu,10\""
             )
         };
-        let spec = if goes_on { None } else { Some(self.recipe()?.data) };
-        match spec.map(|spec| (spec.train, spec.test, spec.validation)) {
-            Some((None, test, validation)) if !is_file(&test) && !is_file(&validation) => {
-                Err(CliError::Usage(unused()))
-            }
-            _ => Ok(()),
+        if goes_on {
+            return Ok(());
         }
+        let Recipe { data, sweep, .. } = self.recipe()?;
+        // A sweep over recipes takes their data.
+        let others = sweep.is_some_and(|sweep| !sweep.recipes.is_empty());
+        let files = data.train.is_some() || is_file(&data.test) || is_file(&data.validation);
+        if files || others { Ok(()) } else { Err(CliError::Usage(unused())) }
     }
 
     /// Gives the default recipe's network as many outputs as the data of the command line asks for, where no layers were

@@ -86,7 +86,7 @@ fn conclude(sweep: &Sweep, summary: &SweepSummary, context: &Context) {
         context.say(format!("{} of {} runs collapsed. {COLLAPSED}", summary.collapsed, summary.runs));
     }
     if let Some(retrained) = &summary.retrained {
-        let test = score("test", retrained.test_loss, retrained.test_accuracy);
+        let test = score("test", retrained.test_loss, retrained.test_accuracy, "accuracy");
         let test = test.unwrap_or("there is no test set".into());
         context.say(format!("retrained on training and validation examples; {test}"));
     }

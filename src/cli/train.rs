@@ -8,7 +8,7 @@ use crate::job::Job;
 use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
 use crate::run::{Recorder, RunFolder, Summary, check_resume};
-use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
+use crate::train::{Checkpoint, EpochMetrics, Member, Observer, Score, StepMetrics, Stop, Trainer};
 use bytesize::ByteSize;
 use clap::Args;
 use indicatif::ProgressBar;
@@ -123,7 +123,7 @@ fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
     let source = job.recipe.data.train.as_ref().map_or("generated digits".to_string(), |s| s.images.clone());
     let (train, validation, test) = (data.train.features.count, count(&data.validation), count(&data.test));
     context.say(format!("data: {source}: {train} train, {validation} validation, {test} test examples"));
-    job.notes.iter().for_each(|note| context.say(note));
+    job.described().iter().for_each(|note| context.say(note));
     context.say(job.model.summary());
 }
 
@@ -182,9 +182,10 @@ fn conclude(
     let trained_on = TrainedOn::of(features, &dataset.train);
     let (recipe, model, scaling) = (recipe.clone(), model.clone(), scaling.clone());
     let model = SavedModel { recipe, model, scaling, trained_on, parameters };
+    let accuracy = Score::accuracy_name(job.model.loss, job.model.outputs());
     let scores = [
-        score("validation", summary.validation_loss, summary.validation_accuracy),
-        score("test", summary.test_loss, summary.test_accuracy),
+        score("validation", summary.validation_loss, summary.validation_accuracy, accuracy),
+        score("test", summary.test_loss, summary.test_accuracy, accuracy),
     ];
     for line in scores.into_iter().flatten() {
         context.say(line);
@@ -204,8 +205,8 @@ fn conclude(
 
 /// What a set's examples gave, in words: nothing where there is no such set. Values that are neither right nor wrong have
 /// no accuracy.
-pub(super) fn score(set: &str, loss: Option<f32>, accuracy: Option<f32>) -> Option<String> {
-    let accuracy = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", share * 100.0));
+pub(super) fn score(set: &str, loss: Option<f32>, accuracy: Option<f32>, name: &str) -> Option<String> {
+    let accuracy = accuracy.map_or(String::new(), |share| format!(", {name} {:.2} %", share * 100.0));
     Some(format!("{set}: loss {:.4}{accuracy}", loss?))
 }
 

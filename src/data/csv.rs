@@ -166,24 +166,30 @@ impl Table {
         if let Some(((line, field), column)) = unread.min() {
             return Err(self.cell(*line, column, unreadable(field, *line)));
         }
-        let rows = self.values.len().checked_div(self.width).unwrap_or(0);
-        let mut values = Vec::with_capacity(rows * columns.indices.len());
+        let shape = self.shape(columns);
+        let mut values = Vec::with_capacity(shape.iter().product());
         for row in self.values.chunks_exact(self.width.max(1)) {
             values.extend(columns.indices.iter().map(|&column| row[column]));
         }
-        let shape = if columns.single { vec![rows] } else { vec![rows, columns.indices.len()] };
         Array::from_f64(&shape, &values).ok_or_else(|| Problem::malformed("CSV", "its rows differ in length"))
     }
 
-    /// Refuses columns that hold a NaN or an infinity.
-    pub(crate) fn check_finite(&self, columns: &Columns) -> Result<(), Problem> {
+    /// The shape of columns as an array.
+    pub(crate) fn shape(&self, columns: &Columns) -> Vec<usize> {
+        let rows = self.values.len().checked_div(self.width).unwrap_or(0);
+        if columns.single { vec![rows] } else { vec![rows, columns.indices.len()] }
+    }
+
+    /// The same, but every value must be finite: examples are to be trained on.
+    pub(crate) fn finite_array(&self, columns: &Columns) -> Result<Array, Problem> {
+        let array = self.array(columns)?;
         let odd = columns.indices.iter().filter_map(|column| Some((*self.not_finite.get(column)?, *column)));
         match odd.min_by_key(|((line, _), column)| (*line, *column)) {
             Some(((line, value), column)) => {
                 let cause = format!("the value is {value}; every value must be finite: {FILL}");
                 Err(self.cell(line, column, cause))
             }
-            None => Ok(()),
+            None => Ok(array),
         }
     }
 
@@ -268,14 +274,18 @@ impl Draft {
         }
         for (column, field) in fields.iter().enumerate() {
             let value = number(field);
-            if value.is_none() {
-                self.table.unread.entry(column).or_insert_with(|| (line, field.chars().take(60).collect()));
+            match value {
+                None => {
+                    let found = || (line, field.chars().take(60).collect());
+                    self.table.unread.entry(column).or_insert_with(found);
+                }
+                // As it is trained on.
+                Some(value) if !(value as f32).is_finite() => {
+                    self.table.not_finite.entry(column).or_insert((line, value));
+                }
+                Some(_) => {}
             }
-            let value = value.unwrap_or(f64::NAN);
-            if !(value as f32).is_finite() {
-                self.table.not_finite.entry(column).or_insert((line, value));
-            }
-            self.table.values.push(value);
+            self.table.values.push(value.unwrap_or(f64::NAN));
         }
         Ok(())
     }

@@ -175,7 +175,7 @@ pub enum Problem {
         shape: Vec<usize>,
     },
     /// Examples and labels differ in number.
-    #[error("holds {labels} labels but {images} holds {count} examples; give the two files of one split")]
+    #[error("holds {labels} labels but {images} holds {count} examples; give the two files of one split{}", one_more(*labels, *count))]
     CountsDiffer {
         /// Number of labels.
         labels: usize,
@@ -281,6 +281,14 @@ pub(crate) fn tuple(shape: &[usize]) -> String {
     match shape {
         [one] => format!("({one},)"),
         _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// What may be the matter where one file has one line more.
+fn one_more(labels: usize, count: usize) -> &'static str {
+    match labels.abs_diff(count) {
+        1 => " (if the one more is the first line of a table, which names its columns, say so with data.header = true)",
+        _ => "",
     }
 }
 

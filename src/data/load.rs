@@ -53,6 +53,18 @@ pub fn load_features(path: &str, input: Shape) -> Result<Features, DataError> {
     RawFeatures::read(path, TableOptions::default())?.fit(input)
 }
 
+/// What a person should know of how a file is read: what the first line of a table is taken for, and how arrays lie that
+/// MATLAB wrote.
+pub fn reading_notes(source: &str) -> Result<Vec<String>, DataError> {
+    let place = Place::parse(source);
+    if !place.is_table() {
+        return Ok(place.matlab_note());
+    }
+    let table = Table::open(&place, None).map_err(|problem| problem.at(source))?;
+    let names = table.names().map(|names| format!("columns: {}", remarks::columns(names)));
+    Ok(names.into_iter().chain(table.doubt().map(|doubt| format!("{source}: {doubt}"))).collect())
+}
+
 /// Features as their file holds them, before a model is known.
 #[derive(Debug)]
 pub struct RawFeatures<'a> {
@@ -91,6 +103,14 @@ impl<'a> RawFeatures<'a> {
         let indices = match options.features {
             [] => columns.indices,
             features if named => table.by_names(features, &columns)?,
+            features if features.len() != columns.indices.len() => {
+                let (order, count) = (remarks::columns(features), features.len());
+                let expected = format!(
+                    "the {count} columns that the model was trained on ({order}), in this order, or names of columns; pick \
+                     columns as FILE#0..{count} or FILE#0,2,…"
+                );
+                return Err(Problem::Shape { found: table.shape(&columns), expected });
+            }
             features => {
                 let order = remarks::columns(features);
                 notes.push(format!("{source} names no columns: they are taken in the order of training ({order})"));
@@ -98,8 +118,7 @@ impl<'a> RawFeatures<'a> {
             }
         };
         let columns = Columns { indices, single: false };
-        table.check_finite(&columns)?;
-        let array = table.array(&columns)?;
+        let array = table.finite_array(&columns)?;
         let columns = columns.indices.iter().map(|&column| table.name(column)).collect();
         Ok(RawFeatures { source, array, columns, named, notes })
     }
@@ -158,8 +177,7 @@ impl<'a> RawExamples<'a> {
             features
         };
         features.describe(&names);
-        table.check_finite(&targets).map_err(at_labels)?;
-        let labels = table.array(&targets).map_err(at_labels)?;
+        let labels = table.finite_array(&targets).map_err(at_labels)?;
         Ok(RawExamples { source, features, labels })
     }
 

@@ -35,7 +35,9 @@ pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch}
 pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
 pub use inspect::{ArrayInfo, Described, describe};
 pub(crate) use load::outputs;
-pub use load::{RawExamples, RawFeatures, SourceRef, TableOptions, TargetKind, load_examples, load_features};
+pub use load::{
+    RawExamples, RawFeatures, SourceRef, TableOptions, TargetKind, load_examples, load_features, reading_notes,
+};
 pub(crate) use same_file::same_source;
 pub use scale::Scaling;
 pub(crate) use source::split_key;

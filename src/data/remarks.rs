@@ -34,6 +34,24 @@ pub(super) fn targets_beside(features: &[String], targets: &[String]) -> Option<
     })
 }
 
+/// A warning for each feature without a name of its own that counts the rows, as the index does that pandas writes.
+pub(crate) fn indices(features: &Features, names: &[String]) -> Vec<String> {
+    let width = features.shape.len();
+    let counts = |feature: usize| {
+        let value = |row: usize| features.storage.get(row * width + feature);
+        features.count > 3 && (1..features.count).all(|row| value(row) - value(row - 1) == 1.0)
+    };
+    let is_index = |name: &str| ["", "unnamed: 0", "index", "id"].contains(&&*name.to_ascii_lowercase());
+    let found = names.iter().enumerate().filter(|(feature, name)| is_index(name) && counts(*feature));
+    let warn = |(_, name): (usize, &String)| {
+        format!(
+            "warning: the feature {name:?} counts the rows, which tells where an example stands and not what it is; leave it \
+             out: in pandas with to_csv(index=False), or name the other columns, FILE#NAME,NAME"
+        )
+    };
+    found.map(warn).collect()
+}
+
 /// A warning for each feature that tells the label: in every example it has the label's value, or one that goes with the
 /// label's class alone. `names` are those of the features, if they have any.
 pub(crate) fn leaks(examples: &Examples, names: &[String]) -> Vec<String> {
@@ -159,6 +177,15 @@ mod tests {
         let back = Targets::Values { values: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0].to_vec(), outputs: 2 };
         assert!(leaks(&examples(&[&[1.0, 3.0, 5.0, 7.0], &[2.0, 4.0, 6.0, 8.0]], back), &[]).is_empty());
         assert!(leaks(&examples(&[&[0.0, 1.0]], classes(&[0, 1], 2)), &[]).is_empty());
+    }
+
+    #[test]
+    fn an_index_among_the_features_is_named() {
+        let examples =
+            examples(&[&[0.0, 1.0, 2.0, 3.0], &[5.0, 6.0, 7.0, 8.0], &[1.0, 0.0, 1.0, 1.0]], classes(&[0; 4], 2));
+        let found = |names: [&str; 3]| indices(&examples.features, &names.map(str::to_owned));
+        assert!(found(["", "a", "b"])[0].contains("the feature \"\" counts the rows"));
+        assert_eq!((found(["year", "a", "b"]).len(), found(["a", "b", ""]).len()), (0, 0));
     }
 
     #[test]

@@ -171,7 +171,9 @@ impl Loaded {
 }
 
 impl From<Job> for Loaded {
-    fn from(Job { dataset, scaling, features, notes, .. }: Job) -> Loaded {
+    fn from(job: Job) -> Loaded {
+        let notes = job.described();
+        let Job { dataset, scaling, features, .. } = job;
         let trained_on = TrainedOn::of(&features, &dataset.train);
         Loaded { dataset, scaling, trained_on, notes }
     }
