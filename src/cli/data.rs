@@ -86,6 +86,7 @@ pub fn run(args: &DataArgs, context: &Context) -> Result<(), CliError> {
             for left_out in data::convert(&args.from, &args.to)? {
                 context.say(format!("left out: {left_out}"));
             }
+            data::reading_notes(&args.from)?.iter().for_each(|note| context.say(note));
             report(&[&args.to], context)
         }
         DataCommand::Fetch(args) => fetch(args, context),

@@ -95,8 +95,9 @@ pub(super) fn load(args: &LandscapeArgs) -> Result<Recorded, CliError> {
     let saved = SavedModel::load(&args.folder)?;
     let trajectory = Trajectory::load(&args.folder, &saved.model)?;
     let mut recipe = saved.recipe.clone();
-    find_data(&mut recipe, args.data.as_deref())?;
-    Ok(Recorded { saved, trajectory, dataset: Job::load(recipe)?.dataset })
+    find_data(&mut recipe, &args.folder, args.data.as_deref())?;
+    let features = saved.trained_on.features.clone();
+    Ok(Recorded { saved, trajectory, dataset: Job::load_for(recipe, &features)?.dataset })
 }
 
 /// Evaluates the landscape of a run on an open backend, and draws it.

@@ -2,13 +2,13 @@
 
 use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs};
 use crate::backend::Backend;
-use crate::export::{SavedModel, load_parameters};
+use crate::export::{SavedModel, TrainedOn, load_parameters};
 use crate::graph::SourceBuffers;
 use crate::job::Job;
 use crate::plan::{Plan, Role};
 use crate::recipe::RecipeText;
 use crate::run::{Recorder, RunFolder, Summary, check_resume};
-use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
+use crate::train::{Checkpoint, EpochMetrics, Member, Observer, Score, StepMetrics, Stop, Trainer};
 use crate::verify::Shadow;
 use bytesize::ByteSize;
 use clap::Args;
@@ -48,6 +48,7 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
+    args.recipe.check_folder(args.resume.is_some())?;
     let loaded = load(args)?;
     let backend = context.open_backend()?;
     let Some(every) = args.shadow else { return train(args, loaded, &*backend, context) };
@@ -127,7 +128,7 @@ pub(super) fn load(args: &TrainArgs) -> Result<(Job, Option<Checkpoint>), CliErr
     let text = RecipeText::file(&opened.file("recipe.toml"))?;
     let mut recipe = text.parse(&args.recipe.overrides()?)?;
     check_resume(folder, &text.parse(&[])?, &recipe, &checkpoint.progress)?;
-    super::examples::find_data(&mut recipe, args.recipe.data.as_deref())?;
+    super::examples::find_data(&mut recipe, folder, args.recipe.data.as_deref())?;
     Ok((Job::load(recipe)?, Some(checkpoint)))
 }
 
@@ -140,6 +141,7 @@ fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
     let source = job.recipe.data.train.as_ref().map_or("generated digits".to_string(), |s| s.images.clone());
     let (train, validation, test) = (data.train.features.count, count(&data.validation), count(&data.test));
     context.say(format!("data: {source}: {train} train, {validation} validation, {test} test examples"));
+    job.described().iter().for_each(|note| context.say(note));
     context.say(job.model.summary());
 }
 
@@ -216,11 +218,14 @@ fn conclude(
     let parameters = std::mem::take(&mut outcome.parameters);
     // The report evaluates the model once more: there need not be room for both on the device.
     drop(trainer);
-    let model =
-        SavedModel { recipe: job.recipe.clone(), model: job.model.clone(), scaling: job.scaling.clone(), parameters };
+    let Job { recipe, model, scaling, dataset, features, .. } = job;
+    let trained_on = TrainedOn::of(features, &dataset.train);
+    let (recipe, model, scaling) = (recipe.clone(), model.clone(), scaling.clone());
+    let model = SavedModel { recipe, model, scaling, trained_on, parameters };
+    let accuracy = Score::accuracy_name(job.model.loss, job.model.outputs());
     let scores = [
-        score("validation", summary.validation_loss, summary.validation_accuracy),
-        score("test", summary.test_loss, summary.test_accuracy),
+        score("validation", summary.validation_loss, summary.validation_accuracy, accuracy),
+        score("test", summary.test_loss, summary.test_accuracy, accuracy),
     ];
     for line in scores.into_iter().flatten() {
         context.say(line);
@@ -240,8 +245,8 @@ fn conclude(
 
 /// What a set's examples gave, in words: nothing where there is no such set. Values that are neither right nor wrong have
 /// no accuracy.
-pub(super) fn score(set: &str, loss: Option<f32>, accuracy: Option<f32>) -> Option<String> {
-    let accuracy = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", share * 100.0));
+pub(super) fn score(set: &str, loss: Option<f32>, accuracy: Option<f32>, name: &str) -> Option<String> {
+    let accuracy = accuracy.map_or(String::new(), |share| format!(", {name} {:.2} %", share * 100.0));
     Some(format!("{set}: loss {:.4}{accuracy}", loss?))
 }
 

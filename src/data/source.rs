@@ -36,7 +36,7 @@ impl Format {
             Some("npy") => Format::Npy,
             Some("csv" | "tsv" | "txt") => Format::Csv,
             Some("npz") if !zipped => Format::Npz,
-            Some("h5" | "hdf5" | "hdf") if !zipped => Format::Hdf5,
+            Some("h5" | "hdf5" | "hdf" | "mat") if !zipped => Format::Hdf5,
             // train-images-idx3-ubyte, train-images.idx3-ubyte, labels.idx
             _ if stem.split(['-', '.']).skip(1).any(|part| part.starts_with("idx") && part.len() <= 4) => Format::Idx,
             _ => return None,
@@ -57,6 +57,22 @@ impl Place {
     pub(crate) fn parse(text: &str) -> Place {
         let (path, key) = split_key(text, |path| bundled::is_file(Path::new(path)));
         Place { path: PathBuf::from(path), key: key.map(str::to_owned) }
+    }
+
+    /// Whether the file is a table of text.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(Format::of(&self.path), Some((Format::Csv, _)))
+    }
+
+    /// A word on the axes of arrays that MATLAB wrote.
+    pub(crate) fn matlab_note(&self) -> Vec<String> {
+        let note = || {
+            format!(
+                "{}: MATLAB's axes are reversed here: what it shows as D x N is read as (N, D)",
+                self.path.display()
+            )
+        };
+        is_matlab(&self.path).then(note).into_iter().collect()
     }
 }
 
@@ -116,7 +132,10 @@ pub(crate) fn read_each(source: &str) -> Result<Vec<Named>, DataError> {
     let place = Place::parse(source);
     let read = || match (Format::of(&place.path), &place.key) {
         (Some((Format::Npz, _)), None) => npz::read_all(open_file(&place.path)?),
-        (Some((Format::Hdf5, _)), None) => hdf5::read_all(&place.path),
+        (Some((Format::Hdf5, _)), None) => {
+            check_matlab(&place.path, &mut open_file(&place.path)?)?;
+            hdf5::read_all(&place.path)
+        }
         _ => {
             let stem = place.path.file_name().map(|name| name.to_string_lossy().into_owned());
             let name = place.key.clone().or(stem).unwrap_or_default();
@@ -128,8 +147,9 @@ pub(crate) fn read_each(source: &str) -> Result<Vec<Named>, DataError> {
 
 fn read_place(place: &Place) -> Result<Array, Problem> {
     // A missing file is worth saying before an odd name is.
-    let file = open_file(&place.path)?;
-    let (format, zipped) = Format::of(&place.path).ok_or(Problem::UnknownFormat)?;
+    let mut file = open_file(&place.path)?;
+    let (format, _) = Format::of(&place.path).ok_or(Problem::UnknownFormat)?;
+    check_matlab(&place.path, &mut file)?;
     let key = place.key.as_deref();
     let no_key = |format| match key {
         Some(key) => Err(Problem::KeyUseless { format, key: key.to_owned() }),
@@ -140,22 +160,44 @@ fn read_place(place: &Place) -> Result<Array, Problem> {
         Format::Hdf5 => hdf5::read(&place.path, key),
         Format::Npy => {
             no_key(".npy")?;
-            let (mut reader, most) = unpacked(file, zipped);
+            let (mut reader, most) = unpacked(file)?;
             npy::read(&mut reader, most)
         }
         Format::Idx => {
             no_key("IDX")?;
-            let (mut reader, most) = unpacked(file, zipped);
+            let (mut reader, most) = unpacked(file)?;
             idx::read(&mut reader, most)
         }
-        Format::Csv => csv::read(unpacked(file, zipped).0, key),
+        Format::Csv => csv::read(unpacked(file)?.0, key),
     }
 }
 
 /// The text of a CSV file, unzipped.
 pub(crate) fn open_csv(path: &Path) -> Result<Box<dyn Read>, Problem> {
-    let zipped = matches!(Format::of(path), Some((_, true)));
-    Ok(unpacked(open_file(path)?, zipped).0)
+    Ok(unpacked(open_file(path)?)?.0)
+}
+
+/// Whether a file is one of MATLAB's.
+fn is_matlab(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mat"))
+}
+
+/// Refuses a MAT-file from before version 7.3, since when they are HDF5.
+fn check_matlab(path: &Path, file: &mut Opened) -> Result<(), Problem> {
+    let old = is_matlab(path) && file.reader.fill_buf()?.starts_with(b"MATLAB 5.0");
+    if old { Err(Problem::OldMatlab) } else { Ok(()) }
+}
+
+impl Problem {
+    /// With a word on reversed axes, where the shape of an array that MATLAB wrote is wrong.
+    pub(crate) fn of_matlab(self, source: &str) -> Problem {
+        match self {
+            Problem::Shape { .. } | Problem::CountsDiffer { .. } if is_matlab(&Place::parse(source).path) => {
+                Problem::Reversed(Box::new(self))
+            }
+            other => other,
+        }
+    }
 }
 
 /// What a file is read through.
@@ -185,12 +227,13 @@ fn open_file(path: &Path) -> Result<Opened, Problem> {
     Ok(Opened { reader: Box::new(BufReader::with_capacity(1 << 16, file)), length: metadata.len() })
 }
 
-/// The file's content, unzipped, and the most bytes it can come to.
-fn unpacked(Opened { reader, length }: Opened, zipped: bool) -> (Box<dyn Read>, u64) {
-    match zipped {
+/// The file's content, and the most bytes it can come to. Whether it is gzipped is told from its first bytes, not from its
+/// name: no file of these formats begins with them otherwise.
+fn unpacked(Opened { mut reader, length }: Opened) -> Result<(Box<dyn Read>, u64), Problem> {
+    Ok(match reader.fill_buf()?.starts_with(b"\x1f\x8b") {
         true => (Box::new(MultiGzDecoder::new(reader)), most_unpacked(length)),
         false => (Box::new(reader), length),
-    }
+    })
 }
 
 /// The most bytes that `packed` deflated bytes can unpack to.
@@ -257,6 +300,7 @@ mod tests {
         assert_eq!(of("X.NPZ"), Some((Format::Npz, false)));
         assert_eq!(of("x.csv.gz"), Some((Format::Csv, true)));
         assert_eq!(of("x.h5"), Some((Format::Hdf5, false)));
+        assert_eq!(of("x.mat"), Some((Format::Hdf5, false)));
         assert_eq!(of("train-images-idx3-ubyte"), Some((Format::Idx, false)));
         assert_eq!(of("t10k-labels.idx1-ubyte.gz"), Some((Format::Idx, true)));
         assert_eq!(of("labels.idx"), Some((Format::Idx, false)));

@@ -79,6 +79,14 @@ pub enum ExportError {
         /// What is wrong.
         problem: String,
     },
+    /// What is said of the training data cannot be used.
+    #[error("{}: gputrain.data in its metadata {problem}; save the model again", path.display())]
+    TrainedOn {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The weights are not those that were saved.
     #[error(
         "{}: the weights are not those that were saved: their hash is {found}, the metadata says {expected}; copy the \

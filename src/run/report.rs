@@ -55,9 +55,9 @@ pub fn write_report(
     sections.extend(samples(&dataset.train)?);
     let shown = [("test", &dataset.test), ("validation", &dataset.validation)];
     if let Some((set, examples)) = shown.into_iter().find_map(|(set, examples)| Some((set, examples.as_ref()?))) {
-        let SavedModel { recipe, model, scaling, parameters } = saved;
+        let SavedModel { recipe, model, scaling, parameters, .. } = saved;
         let result = Predictions::run(backend, model, parameters, scaling, &recipe.optimizer, examples)?;
-        sections.extend(answers(set, examples, &Answers::new(model, examples, result, true))?);
+        sections.extend(answers(set, examples, &Answers::new(saved, examples, result, true))?);
     }
     Ok(write_run_report(folder, unwritten.summary, &sections)?)
 }

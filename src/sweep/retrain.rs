@@ -56,11 +56,11 @@ fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
     // Without a validation set, what was held out of the training files stays in its place among them.
     let mut job = Job::load(recipe.clone())?;
     if let Holdout::Files(source) = validation {
-        let more = job::load(source, recipe.data.classes, &job.model).map_err(JobError::Data)?;
+        let (more, _) = job::load(source, &recipe.data, (&job.model, &job.features)).map_err(JobError::Data)?;
         append(&mut job.dataset.train, more);
         job.scaling = Scaling::fit(recipe.data.scale, &job.dataset.train.features);
     }
-    Ok(Loaded { dataset: job.dataset, scaling: job.scaling })
+    Ok(job.into())
 }
 
 /// Adds examples that were loaded for the same model.

@@ -8,7 +8,7 @@ use super::summary::SweepSummary;
 use super::{Sweep, SweepError, report, retrain};
 use crate::backend::{Backend, BackendError};
 use crate::data::{Dataset, Scaling};
-use crate::export::SavedModel;
+use crate::export::{SavedModel, TrainedOn};
 use crate::file::{FileError, write_whole};
 use crate::graph::SourceBuffers;
 use crate::job::{Job, JobError};
@@ -32,6 +32,11 @@ pub struct Options {
 
 /// Is told how a sweep gets on. Every method has a default that ignores it.
 pub trait Watcher {
+    /// Data was loaded for the runs to come, of which a person should know this.
+    fn data(&mut self, notes: &[String]) {
+        let _ = notes;
+    }
+
     /// Runs of this model begin to train side by side, on these sets of examples.
     fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[(&'static str, SourceBuffers)]) {
         let _ = (entries, model, sources);
@@ -82,7 +87,11 @@ pub fn run(
         let first = &sweep.entries[group.runs[0]];
         let data = match loaded.take() {
             Some((other, data)) if other.same_data(&group) => data,
-            _ => Loaded::of(first)?,
+            _ => {
+                let data = Loaded::of(first)?;
+                runner.watcher.data(&data.notes);
+                data
+            }
         };
         if runner.group(sweep, &group, &data, &mut results)?.is_none() {
             return Err(interrupted(&results));
@@ -146,16 +155,27 @@ fn claim(out: &Path, sweep: &Sweep) -> Result<(), SweepError> {
 pub(super) struct Loaded {
     pub dataset: Dataset,
     pub scaling: Scaling,
+    pub trained_on: TrainedOn,
+    /// What a person should know of them.
+    pub notes: Vec<String>,
 }
 
 impl Loaded {
     fn of(entry: &Entry) -> Result<Loaded, SweepError> {
-        let job = Job::load(entry.recipe.clone())?;
-        Ok(Loaded { dataset: job.dataset, scaling: job.scaling })
+        Ok(Job::load(entry.recipe.clone())?.into())
     }
 
     fn model(&self, recipe: &Recipe) -> Result<Model, SweepError> {
         Ok(Model::build(&recipe.model, Some(self.dataset.train.features.shape)).map_err(JobError::Model)?)
+    }
+}
+
+impl From<Job> for Loaded {
+    fn from(job: Job) -> Loaded {
+        let notes = job.described();
+        let Job { dataset, scaling, features, .. } = job;
+        let trained_on = TrainedOn::of(&features, &dataset.train);
+        Loaded { dataset, scaling, trained_on, notes }
     }
 }
 
@@ -232,7 +252,7 @@ impl Runner<'_> {
         let members: Vec<Member> = entries.iter().map(|entry| Member::of(&entry.recipe)).collect();
         // What is under way is done again after an interruption: checkpoints would be of no use.
         let train = TrainSpec { checkpoint_every: 0, checkpoint_steps: 0, ..entries[0].recipe.train.clone() };
-        let Loaded { dataset, scaling } = data;
+        let Loaded { dataset, scaling, .. } = data;
         let spec = TrainerSpec { model: &models[0], dataset, scaling, train: &train, members: &members };
         let mut trainer = Trainer::new(self.backend, spec)?;
         let mut folders = Vec::new();
@@ -293,8 +313,8 @@ impl Runner<'_> {
         let summary = Summary::new(recipe, &model, info, last, outcome.as_ref(), end.startup);
         let collapsed = collapsed(&model, &summary);
         let saved = outcome.map(|Outcome { parameters, .. }| {
-            let (recipe, scaling) = (recipe.clone(), data.scaling.clone());
-            SavedModel { recipe, model, scaling, parameters }
+            let (recipe, scaling, trained_on) = (recipe.clone(), data.scaling.clone(), data.trained_on.clone());
+            SavedModel { recipe, model, scaling, trained_on, parameters }
         });
         folder.conclude(&summary, saved.as_ref(), &data.dataset, self.backend)?;
         Ok(Finished { summary, diverged, collapsed })

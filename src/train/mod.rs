@@ -39,6 +39,9 @@ pub enum TrainError {
     /// The device failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// Nothing to train.
+    #[error("the network has no parameters to train; add a layer that has, such as {{ dense = 10 }}")]
+    NoParameters,
     /// Nothing to train on.
     #[error("the training set is empty after {held_out} examples were held out; lower data.validation or data.test")]
     NoExamples {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use gputrain::data::{
-    Array, DataError, Dataset, Dtype, PartSize, Problem, RawExamples, SourceRef, Storage, TargetKind, Targets, convert,
-    describe, generate, load_examples, load_features, read_array, read_arrays, write_array, write_arrays, write_csv,
-    write_idx, write_npz,
+    Array, DataError, Dataset, Dtype, PartSize, Problem, RawExamples, SourceRef, Storage, TableOptions, TargetKind,
+    Targets, convert, describe, generate, load_examples, load_features, read_array, read_arrays, write_array,
+    write_arrays, write_csv, write_idx, write_npz,
 };
 use gputrain::model::Shape;
 
@@ -283,7 +283,7 @@ fn one_csv_file_holds_features_and_labels() {
     write_csv(&path, &["label", "a", "b"], [vec![1, 10, 20], vec![0, 30, 40]]).unwrap();
     let labels = format!("{}#label", path.display());
     let kind = TargetKind::Classes { outputs: 2 };
-    let raw = RawExamples::read(SourceRef { images: text(&path), labels: &labels }).unwrap();
+    let raw = RawExamples::read(SourceRef { images: text(&path), labels: &labels }, TableOptions::default()).unwrap();
     assert_eq!(raw.input(), Some(Shape::Features(2)));
     let loaded = raw.fit(Shape::Features(2), kind, None).unwrap();
     assert_eq!(loaded.features.storage, Storage::F32(vec![10.0, 20.0, 30.0, 40.0]));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gputrain::data::{Array, Scaling, read_arrays, write_arrays};
-use gputrain::export::{ExportError, Format, SavedModel, load_parameters, parameter_hash, write};
+use gputrain::export::{ExportError, Format, SavedModel, TrainedOn, load_parameters, parameter_hash, write};
 use gputrain::model::Model;
 use gputrain::recipe::Recipe;
 
@@ -21,7 +21,7 @@ fn sample() -> SavedModel {
     // Numbers that have no short decimals.
     let thirds = |n: usize| (1..=n).map(|i| i as f32 / 3.0).collect();
     let scaling = Scaling { subtract: thirds(72), divide: thirds(72), add: -0.1 };
-    SavedModel { recipe, model, scaling, parameters }
+    SavedModel { recipe, model, scaling, trained_on: Default::default(), parameters }
 }
 
 fn saved(folder: &Path) -> PathBuf {
@@ -38,6 +38,20 @@ fn what_is_saved_is_loaded_from_the_file_and_from_its_folder() {
     assert_eq!(SavedModel::load(folder.path()).unwrap(), sample());
     assert_eq!(load_parameters(folder.path(), &sample().model).unwrap(), sample().parameters);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_names_of_the_features_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let names: Vec<String> = (0..72).map(|i| format!("pixel {i}, \"ä\"")).collect();
+    let named = SavedModel { trained_on: TrainedOn { features: names, classes: Some(true) }, ..sample() };
+    named.save(&path).unwrap();
+    assert_eq!(SavedModel::load(&path).unwrap(), named);
+    let error = with_metadata("gputrain.data", Some("{\"features\":[\"a\"]}")).unwrap_err().to_string();
+    assert!(error.contains("gputrain.data in its metadata names 1 features, expected 72"), "{error}");
+    // Models from before names were kept.
+    assert_eq!(with_metadata("gputrain.data", None).unwrap(), sample());
 }
 
 #[test]
@@ -120,7 +134,7 @@ fn no_damaged_byte_goes_unnoticed() {
 }
 
 /// Writes the sample with changed metadata and loads it.
-fn with_metadata(key: &str, text: Option<&str>) -> ExportError {
+fn with_metadata(key: &str, text: Option<&str>) -> Result<SavedModel, ExportError> {
     let folder = tempfile::tempdir().unwrap();
     let path = saved(folder.path());
     let bytes = std::fs::read(&path).unwrap();
@@ -133,22 +147,23 @@ fn with_metadata(key: &str, text: Option<&str>) -> ExportError {
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let changed = safetensors::serialize(file.tensors(), Some(metadata)).unwrap();
     std::fs::write(&path, changed).unwrap();
-    SavedModel::load(&path).unwrap_err()
+    SavedModel::load(&path)
 }
 
 #[test]
 fn what_is_wrong_with_the_definition_is_named() {
-    let error = with_metadata("gputrain.recipe", None);
+    let error = with_metadata("gputrain.recipe", None).unwrap_err();
     assert!(matches!(error, ExportError::NoDefinition { key: "gputrain.recipe", .. }), "{error}");
-    let error = with_metadata("gputrain.recipe", Some("name = 5"));
+    let error = with_metadata("gputrain.recipe", Some("name = 5")).unwrap_err();
     assert!(matches!(error, ExportError::Recipe { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("model.safetensors") && text.contains("load it with the gputrain that saved it"), "{text}");
-    let error = with_metadata("gputrain.recipe", Some("[model]\ninput = [3]\nlayers = [{ max_pool = 2 }]"));
+    let error =
+        with_metadata("gputrain.recipe", Some("[model]\ninput = [3]\nlayers = [{ max_pool = 2 }]")).unwrap_err();
     assert!(matches!(error, ExportError::Model { .. }), "{error}");
     assert!(error.to_string().contains("put [model] of gputrain.recipe in its metadata right"), "{error}");
     let wider = RECIPE.replace("dense = 4", "dense = 5");
-    let error = with_metadata("gputrain.recipe", Some(&wider));
+    let error = with_metadata("gputrain.recipe", Some(&wider)).unwrap_err();
     assert!(matches!(error, ExportError::Shape { .. }), "{error}");
     for scaling in [
         "x",
@@ -157,7 +172,7 @@ fn what_is_wrong_with_the_definition_is_named() {
         r#"{"subtract":[],"divide":[],"add":0}"#,
         r#"{"subtract":[1e300],"divide":[1],"add":0}"#,
     ] {
-        let error = with_metadata("gputrain.scaling", Some(scaling));
+        let error = with_metadata("gputrain.scaling", Some(scaling)).unwrap_err();
         assert!(matches!(error, ExportError::Scaling { .. }), "{scaling}: {error}");
     }
 }

@@ -70,7 +70,14 @@ pub fn workload(name: &str, examples: usize) -> Job {
         targets: Targets::Classes { labels: vec![0; examples], classes: model.outputs() },
     };
     let scaling = Scaling::fit(recipe.data.scale, &train.features);
-    Job { recipe, model, dataset: Dataset { train, validation: None, test: None }, scaling }
+    Job {
+        recipe,
+        model,
+        dataset: Dataset { train, validation: None, test: None },
+        scaling,
+        features: Vec::new(),
+        notes: Vec::new(),
+    }
 }
 
 /// Launches of a step, and why there are more than two.
@@ -136,7 +143,14 @@ fn noise_of(features: usize, examples: usize, layers: &str) -> Job {
         targets: Targets::Classes { labels: (0..examples as u32).map(|i| i * 7 % 5).collect(), classes: 5 },
     };
     let scaling = Scaling::fit(recipe.data.scale, &train.features);
-    Job { recipe, model, dataset: Dataset { train, validation: None, test: None }, scaling }
+    Job {
+        recipe,
+        model,
+        dataset: Dataset { train, validation: None, test: None },
+        scaling,
+        features: Vec::new(),
+        notes: Vec::new(),
+    }
 }
 
 #[test]

@@ -22,7 +22,14 @@ fn zeros(examples: usize, set: &[(&str, &str)]) -> Job {
         targets: Targets::Classes { labels: vec![0; examples], classes: model.outputs() },
     };
     let scaling = Scaling::fit(recipe.data.scale, &train.features);
-    Job { recipe, model, dataset: Dataset { train, validation: None, test: None }, scaling }
+    Job {
+        recipe,
+        model,
+        dataset: Dataset { train, validation: None, test: None },
+        scaling,
+        features: Vec::new(),
+        notes: Vec::new(),
+    }
 }
 
 /// Kernels of the plan that are launched in several lines of workgroups.
