@@ -90,7 +90,7 @@ impl Checkpoint {
 
     /// Reads a checkpoint.
     pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
-        let bytes = std::fs::read(path).map_err(FileError::at(path))?;
+        let bytes = crate::file::read(path).map_err(FileError::at(path))?;
         let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(e.to_string()))?;
         let text = header.metadata().as_ref().and_then(|m| m.get("gputrain.progress"));

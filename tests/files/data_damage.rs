@@ -2,8 +2,14 @@
 
 use std::path::Path;
 
-use gputrain::data::{Array, SourceRef, TargetKind, describe, load_examples, read_arrays, write_array, write_arrays};
+use gputrain::data::{
+    Array, SourceRef, TargetKind, describe, load_examples, read_array, read_arrays, write_array, write_arrays,
+};
+use gputrain::export::SavedModel;
 use gputrain::model::Shape;
+use gputrain::recipe::RecipeText;
+use gputrain::train::Checkpoint;
+use gputrain::tune::Tuning;
 use proptest::prelude::*;
 
 /// A small valid file of each kind: name and bytes.
@@ -84,6 +90,34 @@ fn absurd_sizes_are_refused_at_once() {
     // Version 2 has a header length of 32 bits.
     assert!(!read("x.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff"));
     assert!(!read("x.npy", &npy(&"(".repeat(9000))));
+}
+
+/// A pipe would make its reader wait for ever; a link to /dev/zero never ends.
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["x.npy", "x.npz", "x.h5", "x.csv.gz", "x.idx", "x.toml", "x.safetensors"];
+    let odd = |name: &str, made: bool| folder.path().join(format!("{}-{name}", if made { "pipe" } else { "zero" }));
+    for name in names {
+        assert!(std::process::Command::new("mkfifo").arg(odd(name, true)).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", odd(name, false)).unwrap();
+    }
+    for (name, made) in names.into_iter().flat_map(|name| [(name, true), (name, false)]) {
+        let path = odd(name, made);
+        let text = path.to_str().unwrap();
+        let problem = match name {
+            "x.toml" => RecipeText::find(text).unwrap_err().to_string(),
+            "x.safetensors" => {
+                let others =
+                    [Checkpoint::load(&path).unwrap_err().to_string(), Tuning::load(&path).unwrap_err().to_string()];
+                assert!(others.iter().all(|problem| problem.contains("not a file")), "{others:?}");
+                SavedModel::load(&path).unwrap_err().to_string()
+            }
+            _ => read_array(text).unwrap_err().to_string(),
+        };
+        assert!(problem.contains(text) && problem.contains("is a pipe, a device or a socket, not a file"), "{problem}");
+    }
 }
 
 proptest! {
