@@ -93,6 +93,11 @@ impl Hdf5 {
         let (dtype, big_endian) = element(dataset.dtype(), &dataset.raw_datatype().map_err(problem)?)?;
         let shape: Option<Vec<usize>> = dataset.shape().iter().map(|&length| usize::try_from(length).ok()).collect();
         let shape = shape.unwrap_or_else(|| vec![usize::MAX]);
+        if shape.is_empty() && dataset.num_elements().map_err(problem)? == 0 {
+            return Err(Problem::UnsupportedType {
+                type_name: "none (it has no values at all, as h5py.Empty)".to_owned(),
+            });
+        }
         // An array whose pages were never written takes no room in the file, but there is nothing to learn from one.
         if byte_count(dtype, &shape).is_none_or(|bytes| bytes > most) {
             return Err(Problem::TooLarge { shape });

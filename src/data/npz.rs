@@ -47,9 +47,12 @@ impl Npz {
     /// Reads an entry of at most so many bytes.
     pub(crate) fn read(&mut self, index: usize, most: u64) -> Result<Array, Problem> {
         let mut entry = self.archive.by_index(index).map_err(problem)?;
-        // The archive's own directory may lie about sizes, but no entry can be packed into more than the whole file.
-        let most = most.min(entry.size());
-        npy::read(&mut entry, most)
+        // The archive's own directory may lie about sizes, but the whole file can hold no more than so much.
+        let size = entry.size();
+        if size > most {
+            return Err(Problem::malformed(".npz", "its entries come to more than a file of this size can hold"));
+        }
+        npy::read(&mut entry, size)
     }
 }
 

@@ -120,6 +120,42 @@ fn only_regular_files_are_read() {
     }
 }
 
+/// What a file, its name or a recipe holds must not command the terminal: change its title, hide lines, answer for the user.
+#[test]
+fn nothing_of_a_file_reaches_the_terminal_raw() {
+    const ESCAPE: &str = "\u{1b}]0;title\u{7}\u{9b}2J";
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let array = Array::from_u8(&[2], vec![0, 1]).unwrap();
+    let npz = at("x.npz");
+    write_arrays(Path::new(&npz), &[(ESCAPE, &array), ("y", &array)]).unwrap();
+    std::fs::write(at("x.csv"), format!("a,{ESCAPE}\n1,2\n")).unwrap();
+    let recipe = "name = \"\\u001b]0;title\\u0007\\u009b2J\"\n[model]\ninput = [2]\nlayers = \"2\"\n";
+    std::fs::write(at("x.toml"), recipe).unwrap();
+    std::fs::write(at("list.toml"), format!("[\"{ESCAPE}\"]\n")).unwrap();
+    let named = at(&format!("{ESCAPE}.npz"));
+    std::fs::copy(&npz, &named).unwrap();
+    for arguments in [
+        &["inspect", &npz][..],
+        &["--json", "inspect", &npz],
+        &["inspect", &named],
+        &["inspect", &at(&format!("none{ESCAPE}.npy"))],
+        &["inspect", &format!("{npz}#z")],
+        &["inspect", &format!("{}#b", at("x.csv"))],
+        &["inspect", &at("x.toml")],
+        &["data", "convert", &named, &at("y.npz")],
+        &["gallery", "--list", &at("list.toml"), "--out", &at("gallery")],
+        &["inspect", "--set", ESCAPE, "digits"],
+        &["inspect", "digits", ESCAPE],
+    ] {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_gputrain")).args(arguments).output().unwrap();
+        let text = [run.stdout, run.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        let shown = text.contains("title") || arguments == ["inspect", "digits", ESCAPE] || arguments[0] == "data";
+        assert!(shown, "{arguments:?}: {text}");
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{arguments:?}: {text:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
