@@ -171,17 +171,17 @@ impl Array {
 
     /// An array of floats. `None` when the number of values is not the shape's.
     pub fn from_f32(shape: &[usize], values: &[f32]) -> Option<Array> {
-        Array::new(Dtype::F32, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        Array::new(Dtype::F32, shape.to_vec(), little_endian(values.iter().map(|value| value.to_le_bytes())))
     }
 
     /// An array of doubles. `None` when the number of values is not the shape's.
     pub fn from_f64(shape: &[usize], values: &[f64]) -> Option<Array> {
-        Array::new(Dtype::F64, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        Array::new(Dtype::F64, shape.to_vec(), little_endian(values.iter().map(|value| value.to_le_bytes())))
     }
 
     /// An array of unsigned integers. `None` when the number of values is not the shape's.
     pub fn from_u32(shape: &[usize], values: &[u32]) -> Option<Array> {
-        Array::new(Dtype::U32, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        Array::new(Dtype::U32, shape.to_vec(), little_endian(values.iter().map(|value| value.to_le_bytes())))
     }
 
     /// The type of the values.
@@ -303,6 +303,13 @@ impl Array {
         }
         Array { bytes: ordered, ..self }
     }
+}
+
+/// The values' bytes, in a vector that is no longer than they are.
+fn little_endian<const SIZE: usize>(values: impl ExactSizeIterator<Item = [u8; SIZE]>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(values.len() * SIZE);
+    values.for_each(|value| bytes.extend_from_slice(&value));
+    bytes
 }
 
 /// Bytes of an array, or `None` when that number overflows.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use ureq::http::{Response, StatusCode, header};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
 /// A file of a public data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,10 +261,7 @@ impl Download<'_> {
                     part.write_all(&buffer[..count]).map_err(|e| disk(&self.part, e))?;
                     done += count as u64;
                 }
-                Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    return Err(self.broken("the server sent nothing for too long", done));
-                }
-                Err(error) => return Err(self.broken(&error.to_string(), done)),
+                Err(error) => return Err(self.broken(&in_words(&error.into()), done)),
             }
         }
     }
@@ -275,7 +272,7 @@ impl Download<'_> {
             return OpenOptions::new().append(true).open(&self.part);
         }
         match fs::remove_file(&self.part) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => OpenOptions::new().write(true).create_new(true).open(&self.part),
         }
     }
@@ -285,11 +282,19 @@ impl Download<'_> {
         if from > 0 {
             request = request.header(header::RANGE, format!("bytes={from}-"));
         }
-        request.call().map_err(|error| self.broken(&error.to_string(), from))
+        request.call().map_err(|error| self.broken(&in_words(&error), from))
     }
 
     fn broken(&self, detail: &str, done: u64) -> FetchError {
         FetchError::Network { url: self.url.clone(), detail: detail.to_owned(), done, total: self.file.size }
+    }
+}
+
+/// What went wrong, for people.
+fn in_words(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(Timeout::PerRead | Timeout::RecvResponse) => "the server sent nothing for too long".into(),
+        other => other.to_string(),
     }
 }
 

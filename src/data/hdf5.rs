@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hdf5_reader::error::Error;
+use hdf5_reader::messages::HdfMessage;
+use hdf5_reader::messages::layout::DataLayout;
 use hdf5_reader::{DEFAULT_MAX_CHUNK_BYTES, Datatype, EnumMember, FileStorage, FilterRegistry, Hdf5File, OpenOptions};
 
 use super::array::{Array, Dtype, byte_count};
@@ -102,14 +104,28 @@ impl Hdf5 {
         if byte_count(dtype, &shape).is_none_or(|bytes| bytes > most) {
             return Err(Problem::TooLarge { shape });
         }
+        let expected = byte_count(dtype, &shape).unwrap_or(u64::MAX);
+        // The reader would take this for values that were never written, and give zeros.
+        if expected > 0 && self.stores_nothing(dataset.address())? {
+            return Err(Problem::Truncated { expected, found: 0 });
+        }
         let bytes = dataset.read_raw_bytes().map_err(problem)?;
         let found = bytes.len() as u64;
-        let expected = byte_count(dtype, &shape).unwrap_or(u64::MAX);
         let mut array = Array::new(dtype, shape, bytes).ok_or(Problem::Truncated { expected, found })?;
         if big_endian {
             array.swap_bytes();
         }
         array.checked("HDF5")
+    }
+
+    /// Whether the dataset at this address says that its values lie in one piece of no bytes.
+    fn stores_nothing(&self, address: u64) -> Result<bool, Problem> {
+        let header = self.file.get_or_parse_header(address).map_err(problem)?;
+        let nothing = |message: &HdfMessage| match message {
+            HdfMessage::DataLayout(message) => matches!(message.layout, DataLayout::Contiguous { size: 0, .. }),
+            _ => false,
+        };
+        Ok(header.messages.iter().any(nothing))
     }
 }
 

@@ -61,7 +61,7 @@ const TARGETS: &[Target] = &[
     Target {
         name: "checkpoint",
         folder: "run",
-        changed: |name| name == "state.safetensors",
+        changed: |name| name.ends_with("state.safetensors"),
         inputs: 2000,
         read: checkpoint,
     },
@@ -362,6 +362,18 @@ fn values_that_lie_elsewhere_are_refused() {
         let read = read_array(path.to_str().unwrap());
         assert!(read.is_err(), "{name}: {read:?}");
     }
+}
+
+#[test]
+fn what_once_was_misread_is_refused() {
+    // A dataset that says that it stores nothing was read as zeros.
+    let dataset = corpus_folder().join("hdf5-failed/no-bytes.h5");
+    let error = read_array(&format!("{}#f4", dataset.display())).unwrap_err().to_string();
+    assert!(error.contains("announces 24 bytes of values, the file holds 0"), "{error}");
+    // A factor beyond single precision became infinite, and was written as null.
+    let error = Checkpoint::load(&corpus_folder().join("checkpoint-failed/factor-infinite-state.safetensors"));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("inf, which no run writes"), "{error}");
 }
 
 #[test]

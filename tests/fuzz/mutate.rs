@@ -255,7 +255,10 @@ fn repack_npz(random: &mut Random, bytes: &[u8], other: &[u8]) -> Option<Vec<u8>
         entry.read_to_end(&mut content).ok()?;
         if index == chosen {
             match random.below(6) {
-                0 => name.push_str(*random.pick(WORDS)),
+                0 => {
+                    let word: &&str = random.pick(WORDS);
+                    name.push_str(word);
+                }
                 _ => content = mutate(random, "x.npy", &content, other),
             }
         }
