@@ -1,7 +1,7 @@
 //! Files, and what is said of one that cannot be read or written.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// A file or folder that cannot be read or written.
@@ -37,6 +37,50 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
         }
         _ => "",
     }
+}
+
+/// Opens a file to read it. Whatever a user may name goes through here: a FIFO would make the program wait for ever, and
+/// a device such as /dev/zero would be read until no memory is left.
+pub(crate) fn open(path: &Path) -> io::Result<fs::File> {
+    // Looked at first, because opening a FIFO waits for its writer.
+    refuse_irregular(&fs::metadata(path)?)?;
+    #[allow(clippy::disallowed_methods, reason = "this is what takes their place")]
+    fs::File::open(path)
+}
+
+/// Opens a file to write at its end, and makes it where there is none.
+pub(crate) fn append(path: &Path) -> io::Result<fs::File> {
+    match fs::metadata(path) {
+        Ok(found) => refuse_irregular(&found)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    fs::OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// All bytes of a file; see [`open`].
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// All of a file, which must be UTF-8; see [`open`].
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    open(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn refuse_irregular(found: &fs::Metadata) -> io::Result<()> {
+    let problem = if found.is_file() {
+        return Ok(());
+    } else if found.is_dir() {
+        "is a folder; name a file in it"
+    } else {
+        "is a pipe, a device or a socket, not a file; write what it gives to a file, and name that"
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
 }
 
 /// Writes a file so that a reader sees the old content or the new, never a part. Makes its folder if need be.
@@ -91,6 +135,29 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         // Nothing else is left behind.
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_no_file_to_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for result in [read(folder.path()).map(|_| ()), append(folder.path()).map(|_| ())] {
+            assert!(result.unwrap_err().to_string().contains("folder"));
+        }
+        assert_eq!(read(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_and_devices_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, zero) = (folder.path().join("pipe"), folder.path().join("zero"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", &zero).unwrap();
+        for path in [&pipe, &zero] {
+            for result in [read(path).map(|_| ()), read_text(path).map(|_| ()), append(path).map(|_| ())] {
+                assert!(result.unwrap_err().to_string().contains("not a file"), "{}", path.display());
+            }
+        }
     }
 
     #[test]

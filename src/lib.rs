@@ -23,6 +23,8 @@
 //!
 //! `examples/train_from_rust.rs` shows more.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr))]
+
 pub mod backend;
 pub mod cli;
 pub mod data;

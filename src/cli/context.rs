@@ -1,6 +1,6 @@
 //! What every command gets: the backend that was asked for, and where output goes.
 
-use super::CliError;
+use super::{CliError, print};
 use crate::backend::cpu::CpuBackend;
 use crate::backend::gpu::{BackendName, DeviceChoice, GpuBackend, missing_driver};
 use crate::backend::{Backend, BackendError, DataMemory};
@@ -8,7 +8,6 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::io::Write;
 use std::time::Instant;
 
 /// Where to compute.
@@ -129,9 +128,9 @@ impl Context {
             return;
         }
         if self.global.json {
-            eprintln!("{line}");
+            print::error_line(line);
         } else {
-            print_line(&line.to_string());
+            print::line(line);
         }
     }
 
@@ -153,14 +152,9 @@ impl Context {
     pub fn emit(&self, value: &impl Serialize) {
         if self.global.json && self.emits {
             match serde_json::to_string(value) {
-                Ok(text) => print_line(&text),
-                Err(error) => eprintln!("error: output could not be written as JSON: {error}"),
+                Ok(text) => print::line(text),
+                Err(error) => print::error_line(format!("error: output could not be written as JSON: {error}")),
             }
         }
     }
-}
-
-/// Prints a line; a reader that went away (`| head`) is no reason to panic.
-fn print_line(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

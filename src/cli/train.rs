@@ -1,6 +1,6 @@
 //! `train`.
 
-use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs};
+use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs, print};
 use crate::backend::Backend;
 use crate::export::{SavedModel, TrainedOn, load_parameters};
 use crate::graph::SourceBuffers;
@@ -285,7 +285,7 @@ pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
         if raised.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("stopping after the steps under way; press Ctrl-C again to quit at once");
+        print::error_line("stopping after the steps under way; press Ctrl-C again to quit at once");
     };
     ctrlc::set_handler(handler).map_err(|e| CliError::Failed(format!("Ctrl-C cannot be handled: {e}")))?;
     *known = Some(Arc::clone(&stop));

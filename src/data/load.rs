@@ -403,7 +403,8 @@ fn classes(array: &Array, outputs: usize) -> Result<Targets, Problem> {
 }
 
 fn integer_labels(array: &Array, outputs: usize) -> Result<Vec<u32>, Problem> {
-    let checked = array.to_integers()?.into_iter().enumerate().map(|(index, value)| {
+    let checked = array.integers().enumerate().map(|(index, value)| {
+        let value = value?;
         let label = u32::try_from(value).ok().filter(|&label| (label as usize) < outputs);
         label.ok_or(Problem::Label { index, value, outputs })
     });

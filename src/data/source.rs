@@ -1,6 +1,5 @@
 //! From a path to the bytes and arrays behind it.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -96,8 +95,8 @@ pub fn read_array(source: &str) -> Result<Array, DataError> {
 /// Arrays with their names.
 pub type NamedArrays = Vec<(String, Array)>;
 
-/// An array of a file, or why it cannot be read, with its name.
-pub(crate) type Named = (String, Result<Array, Problem>);
+/// What takes the arrays of a file one by one: the name, and the array or why values of its type cannot be used.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(String, Result<Array, Problem>);
 
 /// Reads every array of a file with its name (for a format without names, the file's own). With `#key`, that one only.
 /// Arrays of text and records are passed over, unless there is nothing else.
@@ -108,16 +107,10 @@ pub fn read_arrays(source: &str) -> Result<NamedArrays, DataError> {
 /// The arrays that can be used, and why the others cannot.
 pub(crate) fn usable(source: &str) -> Result<(NamedArrays, Vec<DataError>), DataError> {
     let (mut arrays, mut others) = (Vec::new(), Vec::new());
-    for (key, array) in read_each(source)? {
-        match array {
-            Ok(array) => arrays.push((key, array)),
-            Err(problem) => {
-                let unusable = matches!(problem, Problem::UnsupportedType { .. });
-                let error = problem.at(format!("{source}#{key}"));
-                if unusable { others.push(error) } else { return Err(error) }
-            }
-        }
-    }
+    read_each(source, &mut |key, array| match array {
+        Ok(array) => arrays.push((key, array)),
+        Err(problem) => others.push(problem.at(format!("{source}#{key}"))),
+    })?;
     if arrays.is_empty()
         && let Some(first) = others.pop()
     {
@@ -127,22 +120,51 @@ pub(crate) fn usable(source: &str) -> Result<(NamedArrays, Vec<DataError>), Data
     }
 }
 
-/// Every array of a file, or what is wrong with it.
-pub(crate) fn read_each(source: &str) -> Result<Vec<Named>, DataError> {
+/// Calls `visit` with every array of a file: one at a time is in memory.
+pub(crate) fn read_each(source: &str, visit: Visit<'_>) -> Result<(), DataError> {
     let place = Place::parse(source);
-    let read = || match (Format::of(&place.path), &place.key) {
-        (Some((Format::Npz, _)), None) => npz::read_all(open_file(&place.path)?),
+    let at_source = |problem: Problem| problem.at(source);
+    match (Format::of(&place.path), &place.key) {
+        (Some((Format::Npz, _)), None) => {
+            let mut file = npz::Npz::open(open_file(&place.path).map_err(at_source)?).map_err(at_source)?;
+            let keys = file.keys().map_err(at_source)?;
+            visit_each(source, file.length, keys, |index, _, most| file.read(index, most), visit)
+        }
         (Some((Format::Hdf5, _)), None) => {
-            check_matlab(&place.path, &mut open_file(&place.path)?)?;
-            hdf5::read_all(&place.path)
+            check_matlab(&place.path, &mut open_file(&place.path).map_err(at_source)?).map_err(at_source)?;
+            let file = hdf5::Hdf5::open(&place.path).map_err(at_source)?;
+            let keys = file.keys().map_err(at_source)?;
+            visit_each(source, file.length, keys, |_, key, most| file.read(key, most), visit)
         }
         _ => {
             let stem = place.path.file_name().map(|name| name.to_string_lossy().into_owned());
             let name = place.key.clone().or(stem).unwrap_or_default();
-            Ok(vec![(name, Ok(read_place(&place)?))])
+            visit(name, Ok(read_place(&place).map_err(at_source)?));
+            Ok(())
         }
-    };
-    read().map_err(|problem: Problem| problem.at(source))
+    }
+}
+
+/// Reads the arrays of a file of `length` bytes. What they come to is bounded together: many names can stand for the same
+/// packed bytes.
+fn visit_each(
+    source: &str,
+    length: u64,
+    keys: Vec<String>,
+    mut read: impl FnMut(usize, &str, u64) -> Result<Array, Problem>,
+    visit: Visit<'_>,
+) -> Result<(), DataError> {
+    let mut left = most_unpacked(length);
+    for (index, key) in keys.into_iter().enumerate() {
+        let array = read(index, &key, left);
+        match &array {
+            Ok(array) => left = left.saturating_sub(array.bytes().len() as u64),
+            Err(Problem::UnsupportedType { .. }) => {}
+            Err(_) => return array.map(|_| ()).map_err(|problem| problem.at(format!("{source}#{key}"))),
+        }
+        visit(key, array);
+    }
+    Ok(())
 }
 
 fn read_place(place: &Place) -> Result<Array, Problem> {
@@ -219,12 +241,9 @@ fn open_file(path: &Path) -> Result<Opened, Problem> {
     if bundled::is_bundled(path) {
         return Err(Problem::NotBundled { names: bundled::names() });
     }
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(Problem::Io(std::io::Error::new(ErrorKind::IsADirectory, "is a folder; name a file in it")));
-    }
-    Ok(Opened { reader: Box::new(BufReader::with_capacity(1 << 16, file)), length: metadata.len() })
+    let file = crate::file::open(path)?;
+    let length = file.metadata()?.len();
+    Ok(Opened { reader: Box::new(BufReader::with_capacity(1 << 16, file)), length })
 }
 
 /// The file's content, and the most bytes it can come to. Whether it is gzipped is told from its first bytes, not from its
@@ -275,7 +294,7 @@ pub(crate) fn read_values(
     match reader.read(&mut [0]) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Problem::Truncated { expected, found }),
         Err(error) => Err(read_error(format, error)),
-        Ok(0) => Array::new(dtype, shape, bytes).ok_or(Problem::Truncated { expected, found }),
+        Ok(0) => Array::new(dtype, shape, bytes).ok_or(Problem::Truncated { expected, found })?.checked(format),
         Ok(_) => Err(Problem::Trailing { expected }),
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct Contents {
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Contents, ExportError> {
-    let bytes = std::fs::read(path).map_err(|source| ExportError::Read { path: path.into(), source })?;
+    let bytes = crate::file::read(path).map_err(|source| ExportError::Read { path: path.into(), source })?;
     let malformed = |problem: String| ExportError::Malformed { path: path.into(), problem };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(e.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| malformed(e.to_string()))?;

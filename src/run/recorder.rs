@@ -9,7 +9,7 @@ use crate::model::{Model, Parameter};
 use crate::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
@@ -102,13 +102,15 @@ fn line(file: &mut BufWriter<File>, value: &impl Serialize) -> std::io::Result<(
 }
 
 fn append(path: &Path) -> Result<BufWriter<File>, RunError> {
-    let file = OpenOptions::new().create(true).append(true).open(path);
-    Ok(BufWriter::new(file.map_err(FileError::at(path))?))
+    Ok(BufWriter::new(crate::file::append(path).map_err(FileError::at(path))?))
 }
 
 /// Rewrites a file of JSON lines with those that are to be kept; a line that a crash cut off is dropped too.
 fn keep<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool) -> Result<(), RunError> {
-    let Ok(file) = File::open(path) else { return Ok(()) };
+    let file = match crate::file::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(FileError::at(path))?,
+    };
     let mut kept = String::new();
     for text in BufReader::new(file).lines() {
         let text = text.map_err(FileError::at(path))?;

@@ -22,8 +22,8 @@ pub(super) fn retrain(
     let source = &sweep.entries[combination * sweep.trials(0).count()];
     let recipe = recipe(&source.recipe, &trials);
     let folder = runner.folder().join("best");
-    let written = std::fs::read_to_string(folder.join("recipe.toml")).is_ok_and(|text| text == recipe.to_toml());
-    if written && let Ok(text) = std::fs::read_to_string(folder.join("summary.json")) {
+    let written = crate::file::read_text(&folder.join("recipe.toml")).is_ok_and(|text| text == recipe.to_toml());
+    if written && let Ok(text) = crate::file::read_text(&folder.join("summary.json")) {
         let wrong = |error: serde_json::Error| FileError::at(&folder.join("summary.json"))(error.into());
         return Ok(Some(serde_json::from_str(&text).map_err(wrong)?));
     }

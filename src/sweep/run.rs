@@ -139,7 +139,7 @@ fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
 fn claim(out: &Path, sweep: &Sweep) -> Result<(), SweepError> {
     let path = out.join(SWEEP_FILE);
     let text = sweep.recipe.to_toml();
-    match std::fs::read_to_string(&path) {
+    match crate::file::read_text(&path) {
         Ok(found) if found == text => Ok(()),
         Ok(_) => Err(SweepError::Other { path: out.into(), what: "its sweep.toml is another recipe".into() }),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::at(&path)(error).into()),

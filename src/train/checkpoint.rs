@@ -90,12 +90,18 @@ impl Checkpoint {
 
     /// Reads a checkpoint.
     pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
-        let bytes = std::fs::read(path).map_err(FileError::at(path))?;
+        let bytes = crate::file::read(path).map_err(FileError::at(path))?;
         let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(e.to_string()))?;
         let text = header.metadata().as_ref().and_then(|m| m.get("gputrain.progress"));
         let text = text.ok_or_else(|| malformed("its header has no gputrain.progress".into()))?;
         let progress: Progress = serde_json::from_str(text).map_err(|e| malformed(e.to_string()))?;
+        let trackers = progress.early_stop.iter().chain(progress.plateau.iter().map(|(tracker, _)| tracker));
+        let numbers =
+            trackers.filter_map(|tracker| tracker.best).chain(progress.plateau.iter().map(|plateau| plateau.1));
+        if let Some(number) = numbers.into_iter().find(|number| !number.is_finite()) {
+            return Err(malformed(format!("its gputrain.progress holds {number}, which no run writes")));
+        }
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| malformed(e.to_string()))?;
         let mut checkpoint = Checkpoint { best: vec![None; progress.early_stop.len()], progress, buffers: Vec::new() };
         for (name, tensor) in tensors.tensors() {

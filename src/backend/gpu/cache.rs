@@ -3,7 +3,6 @@
 
 use super::device::Device;
 use crate::file::write_whole_with;
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -62,7 +61,7 @@ pub(super) fn file_name(adapter: &wgpu::AdapterInfo, kind: &str, extension: &str
 }
 
 fn load(file: &Path) -> Option<Vec<u8>> {
-    let bytes = fs::read(file).ok()?;
+    let bytes = crate::file::read(file).ok()?;
     let (hash, data) = bytes.split_at_checked(HASH_BYTES)?;
     (blake3::hash(data).as_bytes()[..] == *hash).then(|| data.to_vec())
 }
@@ -78,6 +77,7 @@ fn store(file: &Path, data: &[u8], hash: &blake3::Hash) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_stored_cache_loads_and_a_damaged_one_does_not() {

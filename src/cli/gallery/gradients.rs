@@ -58,7 +58,7 @@ pub(super) struct Tensor {
 impl Gradients {
     /// What a folder holds, if it holds that. Without its origin, as earlier versions wrote it, it is no result.
     pub fn read(folder: &Path) -> Option<Gradients> {
-        serde_json::from_str(&std::fs::read_to_string(folder.join("gradients.json")).ok()?).ok()
+        serde_json::from_str(&crate::file::read_text(&folder.join("gradients.json")).ok()?).ok()
     }
 }
 

@@ -127,7 +127,7 @@ fn refuse_mixing(out: &Path, reduced: bool) -> Result<(), CliError> {
         reduced: bool,
     }
     let file = out.join(SUMMARY);
-    let text = match std::fs::read_to_string(&file) {
+    let text = match crate::file::read_text(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(FileError::at(&file)(error).into()),

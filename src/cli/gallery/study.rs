@@ -107,7 +107,7 @@ impl Studio<'_> {
         if let Err(error) = recipe.resolve_data(self.args.data.as_deref()) {
             return self.without_data(experiment, folder, error);
         }
-        match std::fs::read_to_string(folder.join("recipe.toml")) {
+        match crate::file::read_text(&folder.join("recipe.toml")) {
             Ok(found) if found != recipe.to_toml() => {
                 let folder = folder.display();
                 return Err(CliError::Usage(format!(
@@ -155,7 +155,7 @@ impl Studio<'_> {
             let unmarked = sweep.entries.iter_mut().filter(|entry| entry.recipe.name != sweep.recipe.name);
             unmarked.for_each(|entry| entry.recipe.name = marked(&entry.recipe.name));
         }
-        let same = std::fs::read_to_string(folder.join("sweep.toml")).is_ok_and(|text| text == sweep.recipe.to_toml());
+        let same = crate::file::read_text(&folder.join("sweep.toml")).is_ok_and(|text| text == sweep.recipe.to_toml());
         if same && folder.join(summary_file(Does::Sweep)).exists() {
             return Ok(Status::Kept);
         }
