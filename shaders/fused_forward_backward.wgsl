@@ -294,8 +294,8 @@ fn main(
     model = group.z;
     let block = linear_group(group, groups);
     first_row = block * BLOCK;
-    // Behind the last block.
-    if first_row >= params.rows {
+    // Behind the last block. Browsers see no private variable as uniform, and there are barriers ahead: not on first_row.
+    if block * BLOCK >= params.rows {
         return;
     }
     real_rows = batch_rows(params.rows, params.examples, counters[model * COUNTERS + BATCH]);

@@ -63,15 +63,18 @@ fn main(
     let tiles = vec2(pieces(params.inputs, TILE_N), row_tiles * splits);
     let tile = rastered(linear_group(group, groups), tiles);
     let split = tile.y / row_tiles;
-    split_first = min(split * params.split_rows, params.rows);
+    // Browsers see no private variable as uniform, so branches around barriers are on values that never were in one.
+    let first = min(split * params.split_rows, params.rows);
     // Behind the last split there is nothing to sum, and no place for the sum.
-    if split_first == params.rows {
+    if first == params.rows {
         return;
     }
-    split_end = min(split_first + params.split_rows, params.rows);
+    let end = min(first + params.split_rows, params.rows);
+    split_first = first;
+    split_end = end;
     base = model * params.parameter_stride + split * params.split_stride;
     let first_row = (tile.y % row_tiles) * TILE_M;
-    compute_tile(first_row, tile.x * TILE_N, split_end - split_first, thread);
+    compute_tile(first_row, tile.x * TILE_N, end - first, thread);
     if ROW_SUMS == 1u && tile.x == 0u && thread < TILE_M && first_row + thread < params.outputs {
         gradient[base + params.bias_offset + first_row + thread] = row_sum;
     }

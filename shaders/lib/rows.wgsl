@@ -6,7 +6,8 @@ const THREADS = 64u;
 const LANES = 1u;
 const ROWS = THREADS / LANES;
 
-const LOWEST: f32 = -3.4028235e38;
+// The lowest f32. Rounded up in its last digit, as it is often written, the decimal lies beyond f32, and browsers refuse it.
+const LOWEST: f32 = -3.4028234e38;
 // Columns that are none: no value seen yet, and a value that is NaN or +infinite.
 const NONE: u32 = 0xfffffffeu;
 const INVALID: u32 = 0xffffffffu;

@@ -85,28 +85,87 @@ fn is_noticed(backend: &dyn Backend, job: &Job, groups: &Groups) -> bool {
     })
 }
 
-/// Of the mutants of kernels whose names begin so, about one in so many is tried, picked by name: software drivers take
-/// seconds to compile some of them in all their variants. All mutants are tried when GPUTRAIN_ALL_MUTANTS is 1, which takes
-/// an hour, and is due when a shader changes.
-const SAMPLED: [(&str, usize); 3] = [("fused_forward_backward", 12), ("dense_", 12), ("", 2)];
+/// About one in so many of a shader's mutants is tried, picked by name.
+struct Shares {
+    /// Of shaders that are not in the record.
+    changed: usize,
+    /// Of those that are.
+    known: usize,
+}
 
-/// The mutants to try. GPUTRAIN_MUTANTS is a part of a kernel's name, or of a line, to try those with it alone.
-fn sample(jobs: Vec<Job>) -> Vec<Job> {
+/// Software drivers take seconds to compile some kernels in all their variants.
+const COSTLY: Shares = Shares { changed: 12, known: 96 };
+const CHEAP: Shares = Shares { changed: 1, known: 16 };
+
+fn is_costly(kernel: &Kernel) -> bool {
+    kernel.name.starts_with("fused_forward_backward") || kernel.name.starts_with("dense_")
+}
+
+/// The mutants to try: many of the shaders that changed since the record was written, a few of the others. GPUTRAIN_MUTANTS is
+/// a part of a kernel's name, or of a line, to try those with it alone. With GPUTRAIN_ALL_MUTANTS=1 all are tried, which
+/// takes an hour, and is due now and then.
+fn sample(jobs: Vec<Job>, lacking: &[&str]) -> Vec<Job> {
     if let Ok(part) = std::env::var("GPUTRAIN_MUTANTS") {
         return jobs.into_iter().filter(|job| job.name().contains(&part)).collect();
     }
-    if std::env::var("GPUTRAIN_ALL_MUTANTS").is_ok_and(|v| v == "1") {
+    if tries_all() {
         return jobs;
     }
+    let record = Record::read();
+    let is_changed = |name: &&str| !record.has(name) && !lacking.contains(name);
+    let changed: Vec<_> = REGISTRY.iter().map(|kernel| kernel.name).filter(is_changed).collect();
+    println!("changed since {} was written: {changed:?}", Record::FILE);
     let share = |job: &Job| {
-        let costly = |(name, _): &&(&str, usize)| job.broken.iter().all(|(kernel, _)| kernel.name.starts_with(name));
-        SAMPLED.iter().find(costly).map_or(1, |(_, share)| *share)
+        let shares = if job.broken.iter().all(|(kernel, _)| is_costly(kernel)) { COSTLY } else { CHEAP };
+        let is_changed = job.broken.iter().any(|(kernel, _)| changed.contains(&kernel.name));
+        if is_changed { shares.changed } else { shares.known }
     };
     let hash = |job: &Job| job.name().bytes().fold(0, |hash: usize, byte| (hash * 31 + usize::from(byte)) % 65_521);
     let all = jobs.len();
     let picked: Vec<Job> = jobs.into_iter().filter(|job| hash(job) % share(job) == 0).collect();
     println!("{} of {all} mutants are left out: see GPUTRAIN_ALL_MUTANTS", all - picked.len());
     picked
+}
+
+fn tries_all() -> bool {
+    std::env::var("GPUTRAIN_ALL_MUTANTS").is_ok_and(|v| v == "1")
+}
+
+/// The shaders whose mutants were tried, by hashes of their texts without comments. GPUTRAIN_RECORD_MUTANTS=1 writes it
+/// when all that were tried were noticed.
+struct Record(BTreeSet<String>);
+
+impl Record {
+    const FILE: &str = "tests/kernels/mutation/tried.txt";
+
+    fn path() -> std::path::PathBuf {
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(Record::FILE)
+    }
+
+    fn line(kernel: &Kernel) -> String {
+        let text = shader_source(kernel, &[]);
+        let code: Vec<String> = text.lines().map(trimmed).filter(|line| !line.is_empty()).collect();
+        format!("{} {}", kernel.name, &blake3::hash(code.join("\n").as_bytes()).to_hex()[..16])
+    }
+
+    fn read() -> Record {
+        let text = std::fs::read_to_string(Record::path()).expect("the record is there");
+        Record(text.lines().filter(|line| !line.starts_with('#')).map(String::from).collect())
+    }
+
+    /// Whether the kernel's mutants were tried with its shader as it is now.
+    fn has(&self, kernel: &str) -> bool {
+        REGISTRY.iter().any(|known| known.name == kernel && self.0.contains(&Record::line(known)))
+    }
+
+    /// Records today's shaders; `lacking` are kernels that this device cannot run.
+    fn write(lacking: &[&str]) {
+        let share = if tries_all() { "all of their mutants" } else { "a sample of their mutants" };
+        let header = format!("# Written by mutants.rs: shaders of which {share} were tried and noticed.\n");
+        let tried = REGISTRY.iter().filter(|kernel| !lacking.contains(&kernel.name));
+        let lines = tried.map(|kernel| format!("{}\n", Record::line(kernel)));
+        std::fs::write(Record::path(), header + &lines.collect::<String>()).expect("the record can be written");
+    }
 }
 
 /// A device forgets no pipeline, and mutants have many: a new one after each of so many jobs.
@@ -124,7 +183,7 @@ fn run(jobs: &[Job]) -> Vec<bool> {
             if first >= jobs.len() {
                 return;
             }
-            let backend = common::vulkan().expect("it was there before");
+            let backend = common::new_vulkan().expect("it was there before");
             for (job, noticed) in jobs.iter().zip(&noticed).skip(first).take(JOBS_PER_DEVICE) {
                 // Races show now and then only.
                 let found = (0..3).any(|_| is_noticed(&backend, job, &groups));
@@ -147,13 +206,17 @@ fn every_broken_shader_is_noticed() {
     let lacking: Vec<_> = REGISTRY.iter().filter(|kernel| !runs(kernel)).map(|kernel| kernel.name).collect();
     println!("left out, since the device lacks what they need: {lacking:?}");
     let tried = |job: &Job| job.excuse().is_none() && job.broken.iter().any(|(k, _)| !lacking.contains(&k.name));
-    let jobs = sample(jobs().into_iter().filter(tried).collect());
-    assert!(jobs.len() > 400 || std::env::var_os("GPUTRAIN_MUTANTS").is_some(), "only {} mutants", jobs.len());
+    let jobs = sample(jobs().into_iter().filter(tried).collect(), &lacking);
+    let chosen = std::env::var_os("GPUTRAIN_MUTANTS").is_some();
+    assert!(jobs.len() > 60 || chosen, "only {} mutants", jobs.len());
     let noticed = run(&jobs);
     let survivors: Vec<String> =
         jobs.iter().zip(noticed).filter(|(_, noticed)| !noticed).map(|(j, _)| j.name()).collect();
     assert!(survivors.is_empty(), "{} mutants were not noticed:\n{}", survivors.len(), survivors.join("\n"));
     println!("all {} mutants were noticed", jobs.len());
+    if !chosen && std::env::var("GPUTRAIN_RECORD_MUTANTS").is_ok_and(|v| v == "1") {
+        Record::write(&lacking);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use gputrain::kernel::{
     Element, activation, activation_backward, activation_forward, softmax_backward, softmax_forward,
 };
 use gputrain::plan::{Dispatch, Plan, Role, Slice};
-use gputrain::train::{EpochMetrics, Observer, StepMetrics, Stop, TrainError, Trainer};
+use gputrain::train::{Draft, EpochMetrics, Observer, StepMetrics, Stop, TrainError, Trainer};
 use gputrain::verify::{DoublePrecision, Options};
 use std::sync::Arc;
 
@@ -192,11 +192,15 @@ fn train(trainer: &mut Trainer, case: &GoldenCase) -> (f64, f64) {
 /// rounding are an estimate of the size of the effect, not a bound.
 const SPREADS: f64 = 5.0;
 
-/// Trains every case that can be trained so; returns how many were, and in how many of them the step was fused.
+/// Trains every case that can be trained so; returns how many were, and in how many of them the step was fused. With
+/// [`Fusion::Never`] only those that are fused otherwise: the plan of the others is the same.
 fn trainings_agree(backend: &dyn Backend, fusion: Fusion) -> [usize; 2] {
     let (mut losses, mut finals, mut failed) = (Worst::default(), Worst::default(), Vec::new());
     let mut counts = [0; 2];
     for case in GoldenCase::all() {
+        if fusion == Fusion::Never && !Draft::new(case.spec(), Fusion::Auto, backend.limits()).unwrap().is_fused() {
+            continue;
+        }
         let mut trainer = match Trainer::with_fusion(backend, case.spec(), fusion) {
             Err(TrainError::Build(BuildError::NotFused(_))) if fusion == Fusion::Always => continue,
             other => other.unwrap(),
@@ -245,7 +249,7 @@ fn trainings_on_vulkan_follow_pytorchs() {
 fn unfused_trainings_on_vulkan_follow_pytorchs() {
     if let Some(backend) = common::vulkan() {
         let [trained, fused] = trainings_agree(&backend, Fusion::Never);
-        assert!(trained >= 76 && fused == 0, "{fused} of {trained} were fused");
+        assert!(trained >= 25 && fused == 0, "{fused} of {trained} were fused");
     }
 }
 

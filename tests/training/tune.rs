@@ -9,6 +9,7 @@ use gputrain::kernel::variants;
 use gputrain::plan::{Dispatch, Plan};
 use gputrain::train::{Member, Silent, Trainer};
 use gputrain::tune::{Measured, measure};
+use std::path::Path;
 
 /// A network with dense layers in both precisions, and one with convolutions.
 const NETWORKS: [(&str, &[(&str, &str)]); 3] =
@@ -47,6 +48,7 @@ fn every_variant_trains_to_the_same_bits() {
                 let variants = variants.iter().cloned().enumerate().map(|(i, v)| (v, time(i))).collect();
                 Measured { planned: d.clone(), variants }
             };
+            // The same device, with nothing learned.
             let backend = common::vulkan().unwrap();
             backend.tuning().unwrap().learn(&with_variants(&planned).map(favour).collect::<Vec<_>>()).unwrap();
             let (tuned, found) = trained(&backend, network);
@@ -80,13 +82,11 @@ fn the_variants_of_a_plan_are_measured_and_right() {
 }
 
 /// What `train --tune` tells of a step, fused or not, of a network of ten outputs.
-fn steps_told(arguments: &[&str]) -> Vec<serde_json::Value> {
-    let folder = tempfile::tempdir().unwrap();
+fn steps_told(folder: &Path, run: &str, arguments: &[&str]) -> Vec<serde_json::Value> {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gputrain"));
     command.args(["--backend", "vulkan", "--json", "train", "--tune", "--layers", "5:relu,10", "--epochs", "1"]);
-    command.args(["--set", "data.examples=100", "--batch", "10", "--out", "run"]).args(arguments);
-    // What is found here must not outlive the test.
-    let output = command.current_dir(&folder).env("XDG_CACHE_HOME", folder.path()).output().unwrap();
+    command.args(["--set", "data.examples=100", "--batch", "10", "--out", run]).args(arguments);
+    let output = command.current_dir(folder).env("XDG_CACHE_HOME", folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).unwrap();
     let lines = lines.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -98,9 +98,11 @@ fn tuning_tells_whether_fused_steps_are_faster() {
     if common::vulkan().is_none() {
         return;
     }
-    let [step] = &steps_told(&[])[..] else { panic!("a step is timed once in each form") };
+    // What is found here must not outlive the test.
+    let folder = tempfile::tempdir().unwrap();
+    let [step] = &steps_told(folder.path(), "first", &[])[..] else { panic!("a step is timed once in each form") };
     assert_eq!(step["chosen"], "fused");
     assert!(["fused", "plain"].iter().all(|form| step["us"][form].as_f64().unwrap() > 0.0), "{step}");
     // There is no fused form of such a step.
-    assert!(steps_told(&["--set", "optimizer.clip_norm=1.0"]).is_empty());
+    assert!(steps_told(folder.path(), "second", &["--set", "optimizer.clip_norm=1.0"]).is_empty());
 }

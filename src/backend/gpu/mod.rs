@@ -35,7 +35,7 @@ use std::sync::Arc;
 /// An opened GPU.
 pub struct GpuBackend {
     device: Arc<Device>,
-    pipelines: Pipelines,
+    pipelines: Arc<Pipelines>,
     tuning: TuningStore,
 }
 
@@ -49,7 +49,7 @@ impl GpuBackend {
     /// The same, with compiled shaders and tuned variants kept in `directory`, or nowhere.
     pub fn open_with_cache(choice: &DeviceChoice, directory: Option<&Path>) -> Result<GpuBackend, BackendError> {
         let device = Arc::new(device::open(choice)?);
-        let pipelines = Pipelines::new(&device, directory);
+        let pipelines = Arc::new(Pipelines::new(&device, directory));
         let tuning = TuningStore::open(directory.map(|d| d.join(cache::file_name(&device.adapter, "tuning", "json"))))?;
         Ok(GpuBackend { device, pipelines, tuning })
     }
@@ -58,8 +58,15 @@ impl GpuBackend {
     /// computes nothing. For tests and for measuring the host's own cost.
     pub fn noop() -> Result<GpuBackend, BackendError> {
         let device = Arc::new(device::open_noop()?);
-        let pipelines = Pipelines::new(&device, None);
+        let pipelines = Arc::new(Pipelines::new(&device, None));
         Ok(GpuBackend { device, pipelines, tuning: TuningStore::default() })
+    }
+
+    /// The same device once more, with the pipelines that were compiled for it, but without tuned variants: those it learns
+    /// are its own.
+    pub fn shared(&self) -> GpuBackend {
+        let (device, pipelines) = (self.device.clone(), self.pipelines.clone());
+        GpuBackend { device, pipelines, tuning: TuningStore::default() }
     }
 
     /// What the opened adapter is and offers.

@@ -79,7 +79,7 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("if column < params.outputs && k < params.inputs {", &[LESS], OUTSIDE),
     unnoticed("if column < params.inputs && k < params.outputs {", &[LESS], OUTSIDE),
     unnoticed("if column < params.inputs && k < split_end {", &[LESS], OUTSIDE),
-    unnoticed("compute_tile(first_row, tile.x * TILE_N, split_end - split_first, thread);", &["`-` to `+`"], EMPTY),
+    unnoticed("compute_tile(first_row, tile.x * TILE_N, end - first, thread);", &["`-` to `+`"], EMPTY),
     unnoticed("let more = first_k + TILE_K < depth;", &[LESS], "a tile is fetched that nobody uses"),
     unnoticed("if more {", &[GUARD], "a tile is fetched that nobody uses"),
     unnoticed("if STAGES == 1u {", &[GUARD], "one barrier more"),

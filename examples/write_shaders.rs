@@ -1,0 +1,181 @@
+//! Writes every shader that the cases of `verify` and the plans of the bundled recipes launch, with an index, for compilers
+//! other than the one in the program: `cargo run --release --example write_shaders -- FOLDER`.
+//!
+//! `index.json` lists them: the file; the kernel and what it `needs` of a device; `constants`; for each storage binding
+//! from 1 on whether it is `read_only`; the words of the uniform at binding 0 (`params`, 0: there is none); `workgroup`, the
+//! threads and bytes of those that compute tiles; and where it comes from: `case` if `verify` runs it, `planned` with the
+//! recipes whose plan has it, `default_limits` if that is a plan for WebGPU's default limits. What has none of them only the
+//! tuner would try.
+
+use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
+use gputrain::graph::Fusion;
+use gputrain::kernel::{Access, MatrixUnits, Needs, REGISTRY, Workgroup, shader_source, variants};
+use gputrain::model::{Model, Shape};
+use gputrain::plan::{Dispatch, Limits};
+use gputrain::recipe::{Loss, Precision, Recipe, RecipeText, builtin_names};
+use gputrain::train::{Draft, Member, TrainerSpec};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::path::Path;
+
+/// A GPU with WebGPU's default limits.
+const SMALL: Limits = Limits {
+    buffer_bytes: 256 << 20,
+    binding_bytes: 128 << 20,
+    data_bytes: u64::MAX,
+    workgroups: 65_535,
+    busy_workgroups: 256,
+    workgroup_bytes: 16 << 10,
+    workgroup_threads: 256,
+    costly_launches: true,
+    f16: false,
+    matrix_units: None,
+};
+
+/// A GPU with all that kernels can use, its matrix units aside.
+const LARGE: Limits = Limits {
+    buffer_bytes: 2047 << 20,
+    binding_bytes: 2047 << 20,
+    workgroup_bytes: 64 << 10,
+    workgroup_threads: 1024,
+    f16: true,
+    ..SMALL
+};
+
+/// The devices to plan for, and the precisions that make a difference there.
+fn devices() -> Vec<(Limits, &'static [Precision])> {
+    let units = [(8, 32), (16, 32), (16, 64)].map(|(matrix, subgroup)| MatrixUnits { matrix, subgroup });
+    let with_units = |units| (Limits { matrix_units: Some(units), ..LARGE }, &[Precision::Mixed][..]);
+    let plain: [(Limits, &[Precision]); 2] = [(SMALL, &[Precision::F32]), (LARGE, &[Precision::F32, Precision::Mixed])];
+    plain.into_iter().chain(units.map(with_units)).collect()
+}
+
+/// One shader, and where it comes from.
+struct Shader {
+    launch: Dispatch,
+    case: bool,
+    planned: BTreeSet<&'static str>,
+    default_limits: bool,
+}
+
+/// By kernel and constants: equal ones have equal texts.
+#[derive(Default)]
+struct Shaders(BTreeMap<(&'static str, Vec<(&'static str, u32)>), Shader>);
+
+impl Shaders {
+    fn add(&mut self, launch: &Dispatch) -> &mut Shader {
+        let new = || Shader { launch: launch.clone(), case: false, planned: BTreeSet::new(), default_limits: false };
+        self.0.entry((launch.kernel.name, launch.constants.clone())).or_insert_with(new)
+    }
+
+    /// What a recipe's plans launch, and what the tuner would try in its place.
+    fn add_plans(&mut self, name: &'static str, recipe: &Recipe, limits: Limits) -> Result<(), Box<dyn Error>> {
+        let model = Model::build(&recipe.model, Some(Shape::Features(784)))?;
+        let dataset = Dataset { train: examples(&model, 4096), validation: None, test: Some(examples(&model, 1024)) };
+        let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
+        let members = [Member::of(recipe)];
+        for fusion in [Fusion::Auto, Fusion::Never] {
+            let spec = TrainerSpec {
+                model: &model,
+                dataset: &dataset,
+                scaling: &scaling,
+                train: &recipe.train,
+                members: &members,
+            };
+            let draft = Draft::new(spec, fusion, limits)?;
+            for launch in draft.plan().programs.iter().flat_map(|program| &program.dispatches) {
+                let shader = self.add(launch);
+                shader.planned.insert(name);
+                shader.default_limits |= limits == SMALL;
+                for variant in variants(launch).iter().filter(|v| limits.allow(v.kernel, &v.constants)) {
+                    self.add(variant);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the files and their index.
+    fn write(&self, folder: &Path) -> Result<(), Box<dyn Error>> {
+        std::fs::create_dir_all(folder)?;
+        let mut index = Vec::new();
+        for (number, shader) in self.0.values().enumerate() {
+            let Dispatch { kernel, constants, .. } = &shader.launch;
+            let file = format!("{number:04}.{}.wgsl", kernel.name);
+            std::fs::write(folder.join(&file), shader_source(kernel, constants))?;
+            index.push(describe(&file, shader));
+        }
+        std::fs::write(folder.join("index.json"), serde_json::to_string_pretty(&index)?)?;
+        println!("{} shaders in {}", index.len(), folder.display());
+        Ok(())
+    }
+}
+
+fn describe(file: &str, shader: &Shader) -> Value {
+    let Dispatch { kernel, constants, .. } = &shader.launch;
+    json!({
+        "file": file,
+        "kernel": kernel.name,
+        "needs": match kernel.needs {
+            Needs::Nothing => "nothing",
+            Needs::F16 => "f16",
+            Needs::MatrixUnits => "matrix units",
+        },
+        "constants": constants.iter().copied().collect::<BTreeMap<_, _>>(),
+        "read_only": kernel.bindings.iter().map(|b| b.access == Access::Read).collect::<Vec<_>>(),
+        "params": kernel.params.len(),
+        "workgroup": Workgroup::of(kernel, constants).map(|w| json!({ "threads": w.threads, "bytes": w.bytes })),
+        "case": shader.case,
+        "planned": shader.planned,
+        "default_limits": shader.default_limits,
+    })
+}
+
+/// So many examples for a model: what is in them does not matter to a plan.
+fn examples(model: &Model, count: usize) -> Examples {
+    let storage = Storage::U8(vec![0; count * model.input.len()]);
+    let features = Features { storage, count, shape: model.input };
+    let targets = match model.loss {
+        Loss::SoftmaxCrossEntropy => Targets::Classes { labels: vec![0; count], classes: model.outputs() },
+        _ => Targets::Values { values: vec![0.0; count * model.outputs()], outputs: model.outputs() },
+    };
+    Examples { features, targets }
+}
+
+/// A recipe; those of its sweep, if it is one, that differ in their model or batch.
+fn recipes(name: &str) -> Result<Vec<Recipe>, Box<dyn Error>> {
+    let text = RecipeText::find(name)?;
+    let recipe = text.parse(&[])?;
+    let Some(sweep) = &recipe.sweep else { return Ok(vec![recipe]) };
+    let mut different: Vec<Recipe> = Vec::new();
+    for (_, run) in sweep.expand(&text, &[])? {
+        if different
+            .iter()
+            .all(|r| (&r.model, &r.train.batch, &r.optimizer) != (&run.model, &run.train.batch, &run.optimizer))
+        {
+            different.push(run);
+        }
+    }
+    Ok(different)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args().nth(1).ok_or("usage: write_shaders FOLDER")?;
+    let mut shaders = Shaders::default();
+    for launch in REGISTRY.iter().flat_map(|kernel| (kernel.cases)()).map(|case| case.dispatch) {
+        shaders.add(&launch).case = true;
+    }
+    for name in builtin_names() {
+        for mut recipe in recipes(name)? {
+            (recipe.train.early_stop, recipe.train.record) = (None, Vec::new());
+            for (limits, precisions) in devices() {
+                for precision in precisions {
+                    recipe.precision = *precision;
+                    shaders.add_plans(name, &recipe, limits).map_err(|e| format!("{name}: {e}"))?;
+                }
+            }
+        }
+    }
+    shaders.write(Path::new(&folder))
+}
