@@ -247,8 +247,8 @@ pub(crate) fn outputs(source: SourceRef<'_>, header: Option<bool>, classes: bool
     };
     match *array.shape() {
         [_] | [_, 1] if classes => {
-            let labels = array.to_integers().map_err(at_labels)?;
-            let most = labels.iter().max().and_then(|&most| usize::try_from(most).ok());
+            let labels = array.integers().collect::<Result<Vec<i128>, Problem>>().map_err(at_labels)?;
+            let most = labels.into_iter().max().and_then(|most| usize::try_from(most).ok());
             // A class alone is none; what is wrong with such labels is told when they are loaded.
             Ok(most.map_or(2, |most| most.saturating_add(1).max(2)))
         }
