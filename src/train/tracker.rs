@@ -22,7 +22,7 @@ impl Tracker {
         if better {
             *self = Tracker { best: Some(value), best_epoch: epoch, waited: 0 };
         } else {
-            self.waited += 1;
+            self.waited = self.waited.saturating_add(1);
         }
         better
     }
