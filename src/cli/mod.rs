@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
     let started = std::time::Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return explain(&error),
     };
     let context = Context::new(&cli.global, started);
     let result = match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
@@ -89,13 +89,24 @@ pub fn main() -> ExitCode {
         Command::Landscape(args) => landscape::run(&args, &context),
         Command::Data(args) => data::run(&args, &context),
     };
-    match result {
+    match result.and_then(|()| context.check_output()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(text) = error.message() {
-                eprintln!("error: {text}");
+                context::print_error(&format_args!("error: {text}"));
             }
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Prints help, the version or what is wrong with the command line.
+fn explain(error: &clap::Error) -> ExitCode {
+    match error.print() {
+        Err(problem) if problem.kind() != std::io::ErrorKind::BrokenPipe => {
+            context::print_error(&format_args!("error: standard output: {problem}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
     }
 }
