@@ -8,6 +8,7 @@ mod cli_models;
 mod cli_values;
 #[path = "../common/mod.rs"]
 mod common;
+mod folders;
 mod fused;
 mod gallery;
 mod going_on;
@@ -15,6 +16,7 @@ mod golden;
 mod gpu;
 mod gpu_noop;
 mod gpu_support;
+mod kills;
 mod landscape;
 mod large;
 mod members;
