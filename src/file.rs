@@ -1,5 +1,6 @@
 //! Files, and what is said of one that cannot be read or written.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,18 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_whole_with(path, |out| out.write_all(bytes)).map_err(FileError::at(path))
 }
 
+/// What the names of files begin with that are not finished yet.
+const UNFINISHED: &str = ".gputrain-";
+/// Letters and digits after that.
+const RANDOM: usize = 6;
+
+/// Whether a file is one that was being written when its process was killed, unless it is being written now: its writer
+/// holds its lock.
+pub(crate) fn is_unfinished(name: &OsStr) -> bool {
+    let random = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED));
+    random.is_some_and(|random| random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 /// As [`write_whole`], with what `write` writes. What must outlive a power cut, `write` flushes and syncs.
 pub(crate) fn write_whole_with<E: From<io::Error>>(
     path: &Path,
@@ -99,7 +112,7 @@ pub(crate) fn write_whole_with<E: From<io::Error>>(
     };
     fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".gputrain-");
+    builder.prefix(UNFINISHED).rand_bytes(RANDOM);
     #[cfg(unix)]
     {
         // As any other file: what the user's umask allows, not private as temporary files are.
@@ -107,6 +120,8 @@ pub(crate) fn write_whole_with<E: From<io::Error>>(
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder)?;
+    // Tells those who clear away what killed processes left that this one lives; where there are no locks, nobody clears.
+    let _ = file.as_file().try_lock();
     let mut out = BufWriter::with_capacity(1 << 16, file.as_file_mut());
     write(&mut out)?;
     out.flush()?;

@@ -6,6 +6,7 @@ use crate::export::ExportError;
 use crate::file::FileError;
 use crate::job::JobError;
 use crate::landscape::LandscapeError;
+use crate::lock::LockError;
 use crate::model::ModelError;
 use crate::recipe::RecipeError;
 use crate::report::ReportError;
@@ -77,7 +78,9 @@ impl From<TrainError> for CliError {
     fn from(error: TrainError) -> CliError {
         match error {
             TrainError::Backend(error) => error.into(),
-            TrainError::NotFinite { .. } => CliError::Failed(error.to_string()),
+            TrainError::NotFinite { .. } | TrainError::NotFiniteEnd { .. } | TrainError::NotFiniteOutput { .. } => {
+                CliError::Failed(error.to_string())
+            }
             other => CliError::of(&other),
         }
     }
@@ -88,6 +91,7 @@ impl From<RunError> for CliError {
         match error {
             RunError::Evaluation(error) => error.into(),
             RunError::Landscape(error) => error.into(),
+            RunError::Gone(_) => CliError::Failed(error.to_string()),
             other => CliError::of(&other),
         }
     }
@@ -123,4 +127,14 @@ macro_rules! usage_errors {
     };
 }
 
-usage_errors!(FileError, RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, ExportError);
+usage_errors!(
+    FileError,
+    LockError,
+    RecipeError,
+    JobError,
+    ModelError,
+    DataError,
+    CheckpointError,
+    ReportError,
+    ExportError
+);

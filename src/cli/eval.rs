@@ -66,6 +66,13 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
     }
     let result = evaluate(&saved, &shown, context)?;
     let Score { loss, accuracy } = result.score;
+    if !loss.is_finite() {
+        let what = format!(
+            "the loss of {} is {loss}; check that the labels are of the range that it was trained on",
+            saved.recipe.name
+        );
+        return Err(CliError::Failed(what));
+    }
     let answers = Answers::new(&saved, &shown.examples, result, true);
     let answered = answers.counts().zip(answers.confusion()?);
     let name = Score::accuracy_name(saved.model.loss, answers.result.width);

@@ -8,7 +8,7 @@ use crate::export::SavedModel;
 use crate::job::Job;
 use crate::landscape::{Ground, LANDSCAPE_SIZE, Relief, Trajectory, spread};
 use crate::report::{save_drawing, save_svg_and_png};
-use crate::run::{Unwritten, write_report};
+use crate::run::{RunFolder, Unwritten, write_report};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -107,6 +107,10 @@ pub(super) fn draw(
     backend: &dyn Backend,
     context: &Context,
 ) -> Result<(), CliError> {
+    let folder = RunFolder::enter(&args.folder)?;
+    if let Some(warning) = folder.warning() {
+        context.say(warning);
+    }
     let examples = spread(&dataset.train, args.samples as usize);
     let info = backend.info();
     let (side, samples) = (args.resolution, examples.count());
@@ -129,6 +133,7 @@ pub(super) fn draw(
     let name = &saved.recipe.name;
     let relief = Relief::measure(backend, ground, name, &trajectory, side as usize, &mut progress)?;
     bar.finish_and_clear();
+    folder.check_there()?;
     draw_relief(args, &relief)?;
     let unwritten = Unwritten { landscape: Some(&relief), ..Unwritten::default() };
     write_report(&args.folder, &saved, &dataset, backend, unwritten)?;

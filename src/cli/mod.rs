@@ -72,12 +72,7 @@ pub fn main() -> ExitCode {
     let started = Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // It may quote what the command line holds, such as the names of files.
-        Err(error) if error.use_stderr() => {
-            print::error_line(error.render().to_string().trim_end());
-            return ExitCode::from(2);
-        }
-        Err(error) => error.exit(),
+        Err(error) => return explain(&error),
     };
     match run(cli, started) {
         Ok(()) => ExitCode::SUCCESS,
@@ -108,5 +103,22 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
         Command::Plot(args) => plot::run(&args, &context),
         Command::Landscape(args) => landscape::run(&args, &context),
         Command::Data(args) => data::run(&args, &context),
+    }?;
+    context.check_output()
+}
+
+/// Prints help, the version or what is wrong with the command line.
+fn explain(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        // It may quote what the command line holds, such as the names of files.
+        print::error_line(error.render().to_string().trim_end());
+        return ExitCode::from(2);
+    }
+    match error.print() {
+        Err(problem) if problem.kind() != std::io::ErrorKind::BrokenPipe => {
+            print::error_line(format_args!("error: standard output: {problem}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
     }
 }

@@ -4,18 +4,25 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 
-/// Prints a line on stdout. A reader that went away (`| head`) is no reason to panic.
-pub(super) fn line(line: impl Display) {
+/// Prints a line on stdout.
+pub(super) fn line(line: impl Display) -> io::Result<()> {
     #[allow(clippy::disallowed_methods, reason = "what is written is harmless")]
-    let _ = writeln!(std::io::stdout().lock(), "{}", harmless(&line.to_string()));
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", harmless(&line.to_string()))
 }
 
-/// Prints a line on stderr.
+/// Hands what was printed on to whoever reads it.
+pub(super) fn flush() -> io::Result<()> {
+    #[allow(clippy::disallowed_methods, reason = "nothing new is written")]
+    io::stdout().flush()
+}
+
+/// Prints a line on stderr. Who cannot read it cannot be told: `eprintln!` would panic.
 pub(super) fn error_line(line: impl Display) {
     #[allow(clippy::disallowed_methods, reason = "what is written is harmless")]
-    let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&line.to_string()));
+    let _ = writeln!(io::stderr().lock(), "{}", harmless(&line.to_string()));
 }
 
 /// The text with control characters, and those that turn the direction of writing, written as JSON has them (`\u001b`):

@@ -37,7 +37,7 @@ pub fn run(args: &SweepArgs, context: &Context) -> Result<(), CliError> {
     args.recipe.check_folder(false)?;
     let sweep = Sweep::load(&args.recipe.text()?, &args.recipe.overrides()?, args.recipe.data.as_deref())?;
     let backend = context.open_backend()?;
-    let out = args.out.clone().unwrap_or_else(|| default_folder(&sweep.recipe.name));
+    let out = args.out.clone().map_or_else(|| default_folder(&sweep.recipe.name), Ok)?;
     train(&sweep, &*backend, &out, args.side_by_side, context)
 }
 
@@ -127,6 +127,10 @@ impl Watcher for Reporter<'_> {
             self.bar.suspend(|| streamed.iter().for_each(|line| self.context.say(line)));
             self.streamed = streamed;
         }
+    }
+
+    fn warn(&mut self, warning: &str) {
+        self.bar.suspend(|| self.context.say(warning));
     }
 
     fn progress(&mut self, done: u64, total: u64) {

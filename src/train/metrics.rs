@@ -61,6 +61,9 @@ pub struct EpochMetrics {
     pub test_accuracy: Option<f32>,
     /// The epoch's learning rate.
     pub learning_rate: f32,
+    /// The rate at which the epoch began, where the run was interrupted in it and went on at another.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub learning_rate_before: Option<f32>,
     /// Seconds since training began.
     pub seconds: f64,
 }

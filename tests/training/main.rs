@@ -9,6 +9,7 @@ mod cli_tables;
 mod cli_values;
 #[path = "../common/mod.rs"]
 mod common;
+mod folders;
 mod fused;
 mod gallery;
 mod going_on;
@@ -16,6 +17,7 @@ mod golden;
 mod gpu;
 mod gpu_noop;
 mod gpu_support;
+mod kills;
 mod landscape;
 mod large;
 mod members;

@@ -3,6 +3,7 @@
 
 use super::device::Device;
 use crate::file::write_whole_with;
+use crate::lock::remove_unfinished;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -68,6 +69,8 @@ fn load(file: &Path) -> Option<Vec<u8>> {
 
 /// Hash, then data.
 fn store(file: &Path, data: &[u8], hash: &blake3::Hash) -> std::io::Result<()> {
+    // Of processes that were killed here.
+    file.parent().into_iter().for_each(remove_unfinished);
     write_whole_with(file, |out| {
         out.write_all(hash.as_bytes())?;
         out.write_all(data)
@@ -94,6 +97,10 @@ mod tests {
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(&file, &bytes).unwrap();
         assert_eq!(load(&file), None, "damaged");
+        let left = file.with_file_name(".gputrain-aB3xYz");
+        fs::write(&left, b"half").unwrap();
+        store(&file, &data, &blake3::hash(&data)).unwrap();
+        assert!(!left.exists(), "what a killed process left");
         fs::write(&file, b"short").unwrap();
         assert_eq!(load(&file), None, "short");
         assert_eq!(load(&directory.path().join("missing")), None);

@@ -11,8 +11,9 @@ use crate::data;
 use crate::export::load_parameters;
 use crate::file::FileError;
 use crate::job::Job;
+use crate::lock::FolderLock;
 use crate::recipe::RecipeError;
-use crate::run::RunFolder;
+use crate::run::{RunError, RunFolder};
 use crate::sweep::{Sweep, SweepError};
 use std::path::{Path, PathBuf};
 
@@ -115,15 +116,18 @@ impl Studio<'_> {
                 )));
             }
             Ok(_) if folder.join(summary_file(Does::Train)).exists() => return Ok(Status::Kept),
-            Ok(_) if RunFolder::open(folder).is_ok() => {
-                args.recipe = RecipeArgs::default();
-                args.resume = Some(folder.into());
-            }
-            // It was interrupted before there was anything to go on from.
-            Ok(_) => {
-                std::fs::remove_dir_all(folder).map_err(FileError::at(folder))?;
-                args.out = Some(folder.into());
-            }
+            Ok(_) => match RunFolder::open(folder) {
+                Ok(_) => {
+                    args.recipe = RecipeArgs::default();
+                    args.resume = Some(folder.into());
+                }
+                // It was interrupted before there was anything to go on from.
+                Err(RunError::NoCheckpoint(_)) => {
+                    RunFolder::clear(folder)?;
+                    args.out = Some(folder.into());
+                }
+                Err(error) => return Err(error.into()),
+            },
             Err(_) => args.out = Some(folder.into()),
         }
         train::train(&args, train::load(&args)?, self.backend, &self.context.of_a_part())?;
@@ -189,7 +193,10 @@ impl Studio<'_> {
         /// Elements of each parameter that are compared with central differences.
         const AT_MOST: usize = 200;
         let measured: Measured = measure(&job, &parameters, experiment.check.then_some(AT_MOST), self.backend)?;
+        std::fs::create_dir_all(folder).map_err(FileError::at(folder))?;
+        let lock = FolderLock::take(folder)?;
         let found = write(experiment, &job, measured, folder)?;
+        drop(lock);
         self.context.say(format!("wrote {}", folder.display()));
         if found.passes { Ok(Status::Done) } else { Err(CliError::Failed("gradients are out of bounds".into())) }
     }
