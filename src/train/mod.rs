@@ -110,7 +110,7 @@ pub enum TrainError {
     },
     /// Targets that the loss means nothing for.
     #[error(transparent)]
-    Data(#[from] DataError),
+    Data(Box<DataError>),
     /// More steps than a counter holds.
     #[error("the run would take {steps} steps, more than {}; lower train.epochs or raise train.batch", u32::MAX)]
     TooManySteps {
@@ -120,4 +120,10 @@ pub enum TrainError {
     /// A checkpoint that is not this run's.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+}
+
+impl From<DataError> for TrainError {
+    fn from(error: DataError) -> TrainError {
+        TrainError::Data(Box::new(error))
+    }
 }
