@@ -34,6 +34,16 @@ pub enum Problem {
         "the name does not tell the format; expected .npy, .npz, .csv, .h5 / .hdf5 or IDX (-idx3-ubyte or .idx), all but .npz and HDF5 also followed by .gz"
     )]
     UnknownFormat,
+    /// The library was built without what reads the format.
+    #[error(
+        "is in {format}, which this build of gputrain cannot read; build it with the feature `{feature}`, or convert the file"
+    )]
+    LeftOut {
+        /// The format.
+        format: &'static str,
+        /// The feature of the package that reads it.
+        feature: &'static str,
+    },
     /// The bytes break the rules of the format.
     #[error("not a valid {format} file: {detail}; write it, or download it, again")]
     Malformed {
