@@ -1,7 +1,9 @@
 //! What went wrong, as an exit code and a message.
 
 use crate::backend::BackendError;
-use crate::data::{DataError, FetchError};
+use crate::data::DataError;
+#[cfg(feature = "fetch")]
+use crate::data::FetchError;
 use crate::export::ExportError;
 use crate::file::FileError;
 use crate::job::JobError;
@@ -106,6 +108,7 @@ impl From<LandscapeError> for CliError {
     }
 }
 
+#[cfg(feature = "fetch")]
 impl From<FetchError> for CliError {
     fn from(error: FetchError) -> CliError {
         match error {

@@ -42,6 +42,16 @@ pub enum Problem {
         "{0}. MATLAB's axes are reversed in its files: save the transpose, in MATLAB x' or permute(x, ndims(x):-1:1)"
     )]
     Reversed(Box<Problem>),
+    /// The library was built without what reads the format.
+    #[error(
+        "is in {format}, which this build of gputrain cannot read; build it with the feature `{feature}`, or convert the file"
+    )]
+    LeftOut {
+        /// The format.
+        format: &'static str,
+        /// The feature of the package that reads it.
+        feature: &'static str,
+    },
     /// The bytes break the rules of the format.
     #[error("not a valid {format} file: {detail}; write it, or download it, again")]
     Malformed {

@@ -9,13 +9,16 @@ mod classes;
 mod convert;
 mod csv;
 mod error;
+#[cfg(feature = "fetch")]
 mod fetch;
 mod generate;
+#[cfg_attr(not(feature = "hdf5"), path = "no_hdf5.rs")]
 mod hdf5;
 mod header;
 mod idx;
 mod inspect;
 mod load;
+#[cfg(feature = "hdf5")]
 mod lzf;
 mod npy;
 mod npz;
@@ -32,6 +35,7 @@ pub use array::{Array, Dtype};
 pub(crate) use bundled::{is_bundled, is_file};
 pub use convert::convert;
 pub use error::{DataError, Problem};
+#[cfg(feature = "fetch")]
 pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};
 pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
 pub use inspect::{ArrayInfo, Described, describe};

@@ -120,8 +120,11 @@ fn members(job: &Job, count: u64) -> Vec<Member> {
     (0..count).map(|seed| Member { seed, ..Member::of(&job.recipe) }).collect()
 }
 
+/// The bits of each member's weights.
+type Weights = Vec<Vec<Vec<u32>>>;
+
 /// Trains all members: the error, or their final weights; and the step of the last checkpoint.
-fn run(backend: &dyn Backend, job: &Job, members: &[Member]) -> (Result<Vec<Vec<Vec<u32>>>, TrainError>, Option<u32>) {
+fn run(backend: &dyn Backend, job: &Job, members: &[Member]) -> (Result<Weights, TrainError>, Option<u32>) {
     let mut trainer = Trainer::new(backend, spec(job, members)).unwrap();
     for (index, member) in members.iter().enumerate() {
         trainer.set_parameters(index, &job.model.initialise(member.seed)).unwrap();
@@ -152,7 +155,8 @@ fn trainings() -> Vec<(Job, Limits, u64)> {
 fn a_right_device_is_left_alone() {
     for (job, limits, count) in trainings() {
         let members = members(&job, count);
-        let mut devices: Vec<(fn() -> Box<dyn Backend>, &str)> = vec![
+        type Open = fn() -> Box<dyn Backend>;
+        let mut devices: Vec<(Open, &str)> = vec![
             (|| Box::new(CpuBackend::new()), "the CPU"),
             // Other sums than those of the CPU's fast kernels, in f32 too.
             (|| Box::new(CpuBackend::reference_only()), "the reference"),
