@@ -13,7 +13,7 @@ fn changed(kernel: &'static Kernel, from: &str, to: &str) -> &'static Kernel {
 
 #[test]
 fn writing_past_the_end_is_reported_as_such() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     let row = verify_kernel(&backend, changed(&sgd::KERNEL, "if i >= params.len {", "if i > params.len {"));
     assert!(!row.passed);
     assert!(row.message.contains("parameters, which has") && row.message.contains("was written"), "{}", row.message);
@@ -21,7 +21,7 @@ fn writing_past_the_end_is_reported_as_such() {
 
 #[test]
 fn reading_past_the_end_spoils_the_result() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     // Where the weights have no guard either, their 0 would hide what is read behind the input.
     let guard = "if row < params.rows && k < params.inputs {";
     let row = verify_kernel(&backend, changed(&dense_forward::KERNEL, guard, "if row < params.rows {"));
@@ -31,7 +31,7 @@ fn reading_past_the_end_spoils_the_result() {
 
 #[test]
 fn one_broken_shader_is_named_and_the_others_pass() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     let broken = changed(&dense_forward::KERNEL, "z += bias", "z -= bias");
     let kernels = [&gather::KERNEL, broken, &softmax_forward::KERNEL, &sgd::KERNEL];
     let report = verify(&backend, &kernels);
@@ -43,7 +43,7 @@ fn one_broken_shader_is_named_and_the_others_pass() {
 
 #[test]
 fn a_shader_that_does_not_compile_fails_with_the_kernels_name() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     let row = verify_kernel(&backend, changed(&sgd::KERNEL, "if i >= params.len {", "if i >= no_such_thing {"));
     assert!(!row.passed && row.kernel == "sgd" && row.message.contains("sgd"), "{}", row.message);
 }

@@ -173,7 +173,7 @@ const JOBS_PER_DEVICE: usize = 24;
 
 /// For each job, whether it was noticed.
 fn run(jobs: &[Job]) -> Vec<bool> {
-    let limits = common::vulkan().expect("it was there before").limits();
+    let limits = common::checked_vulkan().expect("it was there before").limits();
     let groups: Groups = REGISTRY.iter().map(|kernel| (kernel.name, groups(kernel, &limits))).collect();
     let next = AtomicUsize::new(0);
     let noticed: Vec<AtomicBool> = jobs.iter().map(|_| AtomicBool::new(false)).collect();
@@ -183,7 +183,7 @@ fn run(jobs: &[Job]) -> Vec<bool> {
             if first >= jobs.len() {
                 return;
             }
-            let backend = common::new_vulkan().expect("it was there before");
+            let backend = common::open(true).expect("it was there before");
             for (job, noticed) in jobs.iter().zip(&noticed).skip(first).take(JOBS_PER_DEVICE) {
                 // Races show now and then only.
                 let found = (0..3).any(|_| is_noticed(&backend, job, &groups));
@@ -200,7 +200,7 @@ fn run(jobs: &[Job]) -> Vec<bool> {
 
 #[test]
 fn every_broken_shader_is_noticed() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     let limits = backend.limits();
     let runs = |kernel: &Kernel| (kernel.cases)().iter().any(|case| limits.allow(kernel, &case.dispatch.constants));
     let lacking: Vec<_> = REGISTRY.iter().filter(|kernel| !runs(kernel)).map(|kernel| kernel.name).collect();
@@ -230,7 +230,7 @@ fn every_excuse_is_for_a_line_that_exists() {
 #[test]
 #[ignore = "takes minutes; for when tests/mutation/unnoticed.rs has changed"]
 fn nothing_excused_is_noticed() {
-    if common::vulkan().is_none() {
+    if common::checked_vulkan().is_none() {
         return;
     }
     let must_stay = |job: &Job| job.excuse().is_some_and(|entry| !UNNOTICED[entry].is_race());

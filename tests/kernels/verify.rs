@@ -28,17 +28,16 @@ fn the_reference_in_f32_agrees_with_the_reference_in_f64() {
 /// As `verify` runs them.
 #[test]
 fn the_shaders_agree_with_the_reference() {
-    let choice = DeviceChoice { backend: BackendName::Vulkan, device: None, checked: false };
-    // The other test says so where there is none.
-    let Ok(backend) = GpuBackend::open_with_cache(&choice, None) else { return };
-    assert_passes(&backend);
+    if let Some(backend) = common::vulkan() {
+        assert_passes(&backend);
+    }
 }
 
 /// Bounds checks change the shader, so that it reads 0 where it would go astray. Of the shaders whose loops are written out,
 /// which take software drivers seconds to compile, one of each kernel.
 #[test]
 fn the_shaders_agree_with_the_reference_when_checked() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     for kernel in REGISTRY {
         let limits = backend.limits();
         let mut cases = kernel.all_cases();
