@@ -27,7 +27,7 @@ impl Trainer<'_> {
         let mut scale = self.session.read(place)?[0];
         loop {
             let (loss, gradients) = self.gradient_as_scaled()?;
-            self.restore(&state)?;
+            self.put_back(&state)?;
             let fits = gradients.iter().flatten().all(|gradient| gradient.is_finite());
             match adjust_loss_scale::halved(scale).filter(|_| !fits && loss.is_finite()) {
                 Some(half) => scale = half,
@@ -97,14 +97,20 @@ impl Trainer<'_> {
         }
     }
 
-    /// Goes back to a captured moment. A checkpoint that is not of such a run is refused before anything is changed. Where
-    /// early stopping or a plateau schedule watches another metric than then, or none, it begins anew.
+    /// Goes back to a captured moment. A checkpoint that is not of such a run, or of one that had left the finite numbers, is
+    /// refused before anything is changed. Where early stopping or a plateau schedule watches another metric than then, or
+    /// none, it begins anew.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        match self.not_finite_at(checkpoint) {
+            Some(step) => Err(CheckpointError::NotFinite { step }.into()),
+            None => self.put_back(checkpoint),
+        }
+    }
+
+    /// The same, finite or not.
+    fn put_back(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
         let ids: Vec<BufferId> = self.training.state.iter().copied().chain([self.names.parameters]).collect();
         let buffers = self.fitting(checkpoint, &ids).map_err(CheckpointError::Mismatch)?;
-        if let Some(step) = self.not_finite_at(checkpoint) {
-            return Err(CheckpointError::NotFinite { step }.into());
-        }
         for (id, words) in ids.into_iter().zip(buffers) {
             self.session.write(id, 0, words)?;
             if id == self.training.counters {
