@@ -59,9 +59,11 @@ struct Shader {
     default_limits: bool,
 }
 
-/// By kernel and constants: equal ones have equal texts.
+/// A kernel's name and its constants: equal ones have equal texts.
+type Variant = (&'static str, Vec<(&'static str, u32)>);
+
 #[derive(Default)]
-struct Shaders(BTreeMap<(&'static str, Vec<(&'static str, u32)>), Shader>);
+struct Shaders(BTreeMap<Variant, Shader>);
 
 impl Shaders {
     fn add(&mut self, launch: &Dispatch) -> &mut Shader {
