@@ -157,13 +157,13 @@ struct Resumed {
 pub(super) fn load(args: &TrainArgs) -> Result<Loaded, CliError> {
     let Some(path) = &args.resume else { return Ok(Loaded { job: args.recipe.job()?, resumed: None }) };
     let folder = RunFolder::open(path)?;
-    let checkpoint = Checkpoint::load(&folder.checkpoint())?;
+    let (checkpoint, has_hash) = Checkpoint::open(&folder.checkpoint())?;
     let text = RecipeText::file(&folder.file("recipe.toml"))?;
     let mut recipe = text.parse(&args.recipe.overrides()?)?;
     let before = text.parse(&[])?;
     check_resume(path, &before, &recipe, &checkpoint.progress)?;
     let mut notes = rate_notes(&before, &recipe, &checkpoint.progress);
-    if !Checkpoint::has_hash(&folder.checkpoint())? {
+    if !has_hash {
         notes.push(
             "note: the checkpoint is of an earlier version and has no hash: damage to it would not be noticed".into(),
         );

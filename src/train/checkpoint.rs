@@ -124,15 +124,13 @@ impl Checkpoint {
         Ok(written.map_err(FileError::at(path))?)
     }
 
-    /// Whether a checkpoint's file has a hash of all that is in it; those of earlier versions have none.
-    pub fn has_hash(path: &Path) -> Result<bool, CheckpointError> {
-        let bytes = crate::file::read(path).map_err(FileError::at(path))?;
-        let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
-        Ok(sealed::open(&bytes).map_err(|e| malformed(e.to_string()))?.text(sealed::HASH).is_some())
-    }
-
     /// Reads a checkpoint. One of an earlier version has no hash that could be checked.
     pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
+        Checkpoint::open(path).map(|(checkpoint, _)| checkpoint)
+    }
+
+    /// The same, and whether its file has a hash of all that is in it.
+    pub fn open(path: &Path) -> Result<(Checkpoint, bool), CheckpointError> {
         let bytes = crate::file::read(path).map_err(FileError::at(path))?;
         let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
         let file = sealed::open(&bytes).map_err(|e| malformed(e.to_string()))?;
@@ -162,7 +160,7 @@ impl Checkpoint {
             }
         }
         checkpoint.buffers.sort();
-        Ok(checkpoint)
+        Ok((checkpoint, file.text(sealed::HASH).is_some()))
     }
 }
 
@@ -193,7 +191,7 @@ mod tests {
         let path = folder.path().join("checkpoint/state.safetensors");
         sample().save(&path).unwrap();
         assert_eq!(Checkpoint::load(&path).unwrap(), sample());
-        assert!(Checkpoint::has_hash(&path).unwrap());
+        assert_eq!(Checkpoint::open(&path).unwrap(), (sample(), true));
         // Nothing but the file itself is left in the folder.
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
@@ -232,7 +230,7 @@ mod tests {
         assert!(metadata.remove(sealed::HASH).is_some());
         std::fs::write(&path, safetensors::serialize(file.tensors.tensors(), Some(metadata)).unwrap()).unwrap();
         assert_eq!(Checkpoint::load(&path).unwrap(), sample());
-        assert!(!Checkpoint::has_hash(&path).unwrap());
+        assert_eq!(Checkpoint::open(&path).unwrap(), (sample(), false));
     }
 
     #[test]
