@@ -59,11 +59,11 @@ struct Shader {
     default_limits: bool,
 }
 
-/// A kernel and its constants: equal ones have equal texts.
-type Text = (&'static str, Vec<(&'static str, u32)>);
+/// A kernel's name and its constants: equal ones have equal texts.
+type Variant = (&'static str, Vec<(&'static str, u32)>);
 
 #[derive(Default)]
-struct Shaders(BTreeMap<Text, Shader>);
+struct Shaders(BTreeMap<Variant, Shader>);
 
 impl Shaders {
     fn add(&mut self, launch: &Dispatch) -> &mut Shader {

@@ -1,7 +1,8 @@
 //! Files, and what is said of one that cannot be read or written.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// A file or folder that cannot be read or written.
@@ -39,9 +40,65 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     }
 }
 
+/// Opens a file to read it. Whatever a user may name goes through here: a FIFO would make the program wait for ever, and
+/// a device such as /dev/zero would be read until no memory is left.
+pub(crate) fn open(path: &Path) -> io::Result<fs::File> {
+    // Looked at first, because opening a FIFO waits for its writer.
+    refuse_irregular(&fs::metadata(path)?)?;
+    #[allow(clippy::disallowed_methods, reason = "this is what takes their place")]
+    fs::File::open(path)
+}
+
+/// Opens a file to write at its end, and makes it where there is none.
+pub(crate) fn append(path: &Path) -> io::Result<fs::File> {
+    match fs::metadata(path) {
+        Ok(found) => refuse_irregular(&found)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    fs::OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// All bytes of a file; see [`open`].
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// All of a file, which must be UTF-8; see [`open`].
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    open(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn refuse_irregular(found: &fs::Metadata) -> io::Result<()> {
+    let problem = if found.is_file() {
+        return Ok(());
+    } else if found.is_dir() {
+        "is a folder; name a file in it"
+    } else {
+        "is a pipe, a device or a socket, not a file; write what it gives to a file, and name that"
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+}
+
 /// Writes a file so that a reader sees the old content or the new, never a part. Makes its folder if need be.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_whole_with(path, |out| out.write_all(bytes)).map_err(FileError::at(path))
+}
+
+/// What the names of files begin with that are not finished yet.
+const UNFINISHED: &str = ".gputrain-";
+/// Letters and digits after that.
+const RANDOM: usize = 6;
+
+/// Whether a file is one that was being written when its process was killed, unless it is being written now: its writer
+/// holds its lock.
+pub(crate) fn is_unfinished(name: &OsStr) -> bool {
+    let random = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED));
+    random.is_some_and(|random| random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// As [`write_whole`], with what `write` writes. What must outlive a power cut, `write` flushes and syncs.
@@ -55,7 +112,7 @@ pub(crate) fn write_whole_with<E: From<io::Error>>(
     };
     fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".gputrain-");
+    builder.prefix(UNFINISHED).rand_bytes(RANDOM);
     #[cfg(unix)]
     {
         // As any other file: what the user's umask allows, not private as temporary files are.
@@ -63,6 +120,8 @@ pub(crate) fn write_whole_with<E: From<io::Error>>(
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder)?;
+    // Tells those who clear away what killed processes left that this one lives; where there are no locks, nobody clears.
+    let _ = file.as_file().try_lock();
     let mut out = BufWriter::with_capacity(1 << 16, file.as_file_mut());
     write(&mut out)?;
     out.flush()?;
@@ -91,6 +150,29 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         // Nothing else is left behind.
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_no_file_to_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for result in [read(folder.path()).map(|_| ()), append(folder.path()).map(|_| ())] {
+            assert!(result.unwrap_err().to_string().contains("folder"));
+        }
+        assert_eq!(read(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_and_devices_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, zero) = (folder.path().join("pipe"), folder.path().join("zero"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", &zero).unwrap();
+        for path in [&pipe, &zero] {
+            for result in [read(path).map(|_| ()), read_text(path).map(|_| ()), append(path).map(|_| ())] {
+                assert!(result.unwrap_err().to_string().contains("not a file"), "{}", path.display());
+            }
+        }
     }
 
     #[test]

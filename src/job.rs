@@ -1,9 +1,12 @@
 //! A recipe made ready: its model built, its data loaded, split and scaled.
 
-use crate::data::{self, DataError, Dataset, Examples, PartSize, RawExamples, Scaling, SourceRef, TargetKind};
+use crate::data::{
+    self, DataError, Dataset, Examples, PartSize, RawExamples, Scaling, SourceRef, TableOptions, TargetKind, remarks,
+    same_source,
+};
 use crate::model::{Model, ModelError, Shape};
-use crate::recipe::{Holdout, Loss, Recipe, Source};
-use crate::train::{Member, TrainerSpec};
+use crate::recipe::{DataSpec, Holdout, Loss, Recipe, Source};
+use crate::train::{Member, Score, TrainerSpec};
 
 /// Why a recipe could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -27,42 +30,80 @@ pub struct Job {
     pub dataset: Dataset,
     /// Scaling fitted to the training examples.
     pub scaling: Scaling,
+    /// The names of the features, in the model's order; none where the training file has no names.
+    pub features: Vec<String>,
+    /// What a person should know of how the files were read: what their parts were taken for, and warnings.
+    pub notes: Vec<String>,
 }
 
 impl Job {
     /// Loads the files that the recipe names (their paths already resolved), or generates the digits if it names none.
     pub fn load(recipe: Recipe) -> Result<Job, JobError> {
+        Job::load_for(recipe, &[])
+    }
+
+    /// The same for a trained model, whose features have these names: tables that name their columns may hold them in any
+    /// order.
+    pub fn load_for(recipe: Recipe, features: &[String]) -> Result<Job, JobError> {
         let source = recipe.data.train.as_ref().map(source_ref);
+        let options = TableOptions { header: recipe.data.header, features };
         // Where the recipe leaves the input to the data, the files come before the network.
-        let read = source.filter(|_| recipe.model.input.is_empty()).map(RawExamples::read).transpose()?;
+        let early = source.filter(|_| recipe.model.input.is_empty());
+        let read = early.map(|source| RawExamples::read(source, options)).transpose()?;
         let input = match source {
             Some(_) => read.as_ref().and_then(RawExamples::input),
             None => Some(Shape::Features(28 * 28)),
         };
         let model = Model::build(&recipe.model, input)?;
+        let (mut features, mut notes) = (features.to_vec(), Vec::new());
         let mut dataset = match source {
             Some(source) => {
-                let raw = read.map_or_else(|| RawExamples::read(source), Ok)?;
+                let raw = read.map_or_else(|| RawExamples::read(source, options), Ok)?;
+                features = raw.names().to_vec();
+                notes = raw.notes().to_vec();
                 let train = raw.fit(model.input, target_kind(&model), recipe.data.classes)?;
+                notes.extend(remarks::leaks(&train, &features));
+                notes.extend(remarks::indices(&train.features, &features));
                 Dataset { train, validation: None, test: None }
             }
             None => generated(&recipe, &model)?,
         };
-        if let Some(test) = held_out(&recipe, &recipe.data.test, &mut dataset.train, &model, "test")? {
-            dataset.test = Some(test);
+        for (set, amount) in [("test", &recipe.data.test), ("validation", &recipe.data.validation)] {
+            let held = held_out(&recipe, amount, &mut dataset.train, (&model, &features), set, &mut notes)?;
+            let place = if set == "test" { &mut dataset.test } else { &mut dataset.validation };
+            // The generated digits bring a test set of their own.
+            *place = held.or(place.take());
         }
-        dataset.validation = held_out(&recipe, &recipe.data.validation, &mut dataset.train, &model, "validation")?;
         if let Some(count) = recipe.data.examples.filter(|count| *count < dataset.train.count()) {
             let part = dataset.train.hold_out(PartSize::Count(count), recipe.data_seed(), "training part");
             dataset.train = part.map_err(|problem| problem.at("data.examples"))?;
         }
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
-        Ok(Job { recipe, model, dataset, scaling })
+        Ok(Job { recipe, model, dataset, scaling, features, notes })
+    }
+
+    /// What a person should know of the data before it is trained on: how it was read and is scaled, what is missing, and
+    /// what is measured.
+    pub fn described(&self) -> Vec<String> {
+        let (kind, train, scaling) = (self.recipe.data.scale, &self.dataset.train, &self.scaling);
+        let mut lines = self.notes.clone();
+        lines.push(format!("scale {kind}: {}", scaling.in_words(kind)));
+        lines.extend(remarks::no_pixels(kind, scaling, &train.features));
+        let (validation, test) = (self.dataset.validation.as_ref(), self.dataset.test.as_ref());
+        let sets = [("training", Some(train)), ("validation", validation), ("test", test)];
+        lines.extend(sets.iter().filter_map(|(set, examples)| remarks::absent_classes(set, &(*examples)?.targets)));
+        let (loss, outputs) = (self.model.loss, self.model.outputs());
+        if Score::accuracy_name(loss, outputs) != Score::accuracy_name(loss, 1) {
+            lines.push(format!(
+                "accuracy is per output: the share of all {outputs} outputs of all examples that are right"
+            ));
+        }
+        lines
     }
 
     /// What a trainer of these members is made from.
     pub fn spec<'a>(&'a self, members: &'a [Member]) -> TrainerSpec<'a> {
-        let Job { recipe, model, dataset, scaling } = self;
+        let Job { recipe, model, dataset, scaling, .. } = self;
         TrainerSpec { model, dataset, scaling, train: &recipe.train, members }
     }
 }
@@ -77,12 +118,20 @@ pub fn target_kind(model: &Model) -> TargetKind {
     }
 }
 
-/// Loads examples for a model: all of them, or those of the first so many classes.
-pub fn load(source: &Source, classes: Option<usize>, model: &Model) -> Result<Examples, DataError> {
-    RawExamples::read(source_ref(source))?.fit(model.input, target_kind(model), classes)
+/// Loads examples for a model whose features have these names, as its training files were: all of them, or those of the
+/// first so many classes. Also what a person should know of them.
+pub fn load(
+    source: &Source,
+    data: &DataSpec,
+    (model, features): (&Model, &[String]),
+) -> Result<(Examples, Vec<String>), DataError> {
+    let raw = RawExamples::read(source_ref(source), TableOptions { header: data.header, features })?;
+    let notes = raw.notes().to_vec();
+    Ok((raw.fit(model.input, target_kind(model), data.classes)?, notes))
 }
 
-fn source_ref(source: &Source) -> SourceRef<'_> {
+/// The files of a recipe's source.
+pub(crate) fn source_ref(source: &Source) -> SourceRef<'_> {
     SourceRef { images: &source.images, labels: &source.labels }
 }
 
@@ -98,18 +147,27 @@ fn generated(recipe: &Recipe, model: &Model) -> Result<Dataset, DataError> {
     Ok(dataset)
 }
 
+/// A set that is not trained on, if the recipe asks for one.
 fn held_out(
     recipe: &Recipe,
     amount: &Holdout,
     train: &mut Examples,
-    model: &Model,
+    trained: (&Model, &[String]),
     set: &str,
+    notes: &mut Vec<String>,
 ) -> Result<Option<Examples>, DataError> {
     let amount = match amount {
         Holdout::None => return Ok(None),
         Holdout::Fraction(share) => PartSize::Fraction(*share),
         Holdout::Count(count) => PartSize::Count(*count),
-        Holdout::Files(source) => return load(source, recipe.data.classes, model).map(Some),
+        Holdout::Files(source) => {
+            let (examples, said) = load(source, &recipe.data, trained)?;
+            notes.extend(said.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>());
+            if recipe.data.train.as_ref().is_some_and(|train| same_source(&train.images, &source.images)) {
+                notes.push(format!("warning: the {set} set is the training set: {}", source.images));
+            }
+            return Ok(Some(examples));
+        }
     };
     let held = train.hold_out(amount, recipe.data_seed(), &format!("{set} split"));
     held.map(Some).map_err(|problem| problem.at(format!("data.{set}")))

@@ -23,6 +23,8 @@
 //!
 //! `examples/train_from_rust.rs` shows more.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr))]
+
 pub mod backend;
 pub mod cli;
 pub mod data;
@@ -33,10 +35,12 @@ pub mod ir;
 pub mod job;
 pub mod kernel;
 pub mod landscape;
+mod lock;
 pub mod model;
 pub mod recipe;
 pub mod report;
 pub mod run;
+mod sealed;
 pub mod sweep;
 pub mod train;
 pub mod tune;

@@ -1,6 +1,6 @@
 //! What every command gets: the backend that was asked for, and where output goes.
 
-use super::CliError;
+use super::{CliError, print};
 use crate::backend::cpu::CpuBackend;
 use crate::backend::gpu::{BackendName, DeviceChoice, GpuBackend, missing_driver};
 use crate::backend::{Backend, BackendError, DataMemory};
@@ -8,7 +8,8 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::io::Write;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Where to compute.
@@ -66,12 +67,14 @@ pub struct Context {
     pub started: Instant,
     /// Whether JSON is written where it is asked for: not by a command that another one runs.
     emits: bool,
+    /// The first error of stdout.
+    unwritten: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl Context {
     /// For a process that began at `started`.
     pub fn new(global: &GlobalArgs, started: Instant) -> Context {
-        Context { global: global.clone(), started, emits: true }
+        Context { global: global.clone(), started, emits: true, unwritten: Arc::default() }
     }
 
     /// For a command that begins now as a part of another: what it says is for people alone.
@@ -129,9 +132,9 @@ impl Context {
             return;
         }
         if self.global.json {
-            eprintln!("{line}");
+            print::error_line(line);
         } else {
-            print_line(&line.to_string());
+            self.print_line(&line.to_string());
         }
     }
 
@@ -153,14 +156,34 @@ impl Context {
     pub fn emit(&self, value: &impl Serialize) {
         if self.global.json && self.emits {
             match serde_json::to_string(value) {
-                Ok(text) => print_line(&text),
-                Err(error) => eprintln!("error: output could not be written as JSON: {error}"),
+                Ok(text) => self.print_line(&text),
+                Err(error) => self.note(Err(error.into())),
             }
         }
     }
-}
 
-/// Prints a line; a reader that went away (`| head`) is no reason to panic.
-fn print_line(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    fn print_line(&self, line: &str) {
+        self.note(print::line(line));
+    }
+
+    /// A reader that went away (`| head`) has what it wanted: the work goes on, and nothing is said. Any other error is
+    /// kept for the end, so that it loses no work.
+    fn note(&self, result: io::Result<()>) {
+        if let Err(error) = result
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+    }
+
+    /// Fails where some of the output could not be written.
+    pub(super) fn check_output(&self) -> Result<(), CliError> {
+        self.note(print::flush());
+        match self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(CliError::Failed(format!(
+                "standard output: {error}; what is written to files is whole, but some of what was to be printed is missing"
+            ))),
+            None => Ok(()),
+        }
+    }
 }

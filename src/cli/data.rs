@@ -1,8 +1,11 @@
 //! `data`: writes, converts and downloads data sets.
 
 use super::{CliError, Context};
-use crate::data::{self, DEFAULT_TEST, DEFAULT_TRAIN, PUBLIC_SETS, PublicSet};
+use crate::data::{self, DEFAULT_TEST, DEFAULT_TRAIN};
+#[cfg(feature = "fetch")]
+use crate::data::{PUBLIC_SETS, PublicSet};
 use crate::file::FileError;
+#[cfg(feature = "fetch")]
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
@@ -22,6 +25,7 @@ enum DataCommand {
     /// Converts a file to the format that the new name tells: .npy, .npz, IDX or .csv, also with .gz
     Convert(ConvertArgs),
     /// Downloads a public data set, going on where a download stopped, and checks its SHA-256
+    #[cfg(feature = "fetch")]
     Fetch(FetchArgs),
 }
 
@@ -66,6 +70,7 @@ struct ConvertArgs {
     to: PathBuf,
 }
 
+#[cfg(feature = "fetch")]
 #[derive(Debug, Clone, Args)]
 struct FetchArgs {
     /// The data set
@@ -86,8 +91,10 @@ pub fn run(args: &DataArgs, context: &Context) -> Result<(), CliError> {
             for left_out in data::convert(&args.from, &args.to)? {
                 context.say(format!("left out: {left_out}"));
             }
+            data::reading_notes(&args.from)?.iter().for_each(|note| context.say(note));
             report(&[&args.to], context)
         }
+        #[cfg(feature = "fetch")]
         DataCommand::Fetch(args) => fetch(args, context),
     }
 }
@@ -107,6 +114,7 @@ fn generate(args: &GenerateArgs, context: &Context) -> Result<(), CliError> {
     report(&files, context)
 }
 
+#[cfg(feature = "fetch")]
 fn fetch(args: &FetchArgs, context: &Context) -> Result<(), CliError> {
     let set = PublicSet::named(&args.name)
         .ok_or_else(|| CliError::Usage(format!("there is no public data set {}", args.name)))?;

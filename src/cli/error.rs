@@ -1,11 +1,14 @@
 //! What went wrong, as an exit code and a message.
 
 use crate::backend::BackendError;
-use crate::data::{DataError, FetchError};
+use crate::data::DataError;
+#[cfg(feature = "fetch")]
+use crate::data::FetchError;
 use crate::export::ExportError;
 use crate::file::FileError;
 use crate::job::JobError;
 use crate::landscape::LandscapeError;
+use crate::lock::LockError;
 use crate::model::ModelError;
 use crate::recipe::RecipeError;
 use crate::report::ReportError;
@@ -77,7 +80,9 @@ impl From<TrainError> for CliError {
     fn from(error: TrainError) -> CliError {
         match error {
             TrainError::Backend(error) => error.into(),
-            TrainError::NotFinite { .. } => CliError::Failed(error.to_string()),
+            TrainError::NotFinite { .. } | TrainError::NotFiniteEnd { .. } | TrainError::NotFiniteOutput { .. } => {
+                CliError::Failed(error.to_string())
+            }
             other => CliError::of(&other),
         }
     }
@@ -88,6 +93,7 @@ impl From<RunError> for CliError {
         match error {
             RunError::Evaluation(error) => error.into(),
             RunError::Landscape(error) => error.into(),
+            RunError::Gone(_) => CliError::Failed(error.to_string()),
             other => CliError::of(&other),
         }
     }
@@ -102,6 +108,7 @@ impl From<LandscapeError> for CliError {
     }
 }
 
+#[cfg(feature = "fetch")]
 impl From<FetchError> for CliError {
     fn from(error: FetchError) -> CliError {
         match error {
@@ -123,4 +130,14 @@ macro_rules! usage_errors {
     };
 }
 
-usage_errors!(FileError, RecipeError, JobError, ModelError, DataError, CheckpointError, ReportError, ExportError);
+usage_errors!(
+    FileError,
+    LockError,
+    RecipeError,
+    JobError,
+    ModelError,
+    DataError,
+    CheckpointError,
+    ReportError,
+    ExportError
+);

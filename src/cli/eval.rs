@@ -66,10 +66,21 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
     }
     let result = evaluate(&saved, &shown, context)?;
     let Score { loss, accuracy } = result.score;
-    let answers = Answers::new(&saved.model, &shown.examples, result, true);
+    if !loss.is_finite() {
+        let what = format!(
+            "the loss of {} is {loss}; check that the labels are of the range that it was trained on",
+            saved.recipe.name
+        );
+        return Err(CliError::Failed(what));
+    }
+    let answers = Answers::new(&saved, &shown.examples, result, true);
     let answered = answers.counts().zip(answers.confusion()?);
-    let percent = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", 100.0 * share));
+    let name = Score::accuracy_name(saved.model.loss, answers.result.width);
+    let percent = accuracy.map_or(String::new(), |share| format!(", {name} {:.2} %", 100.0 * share));
     context.say(format!("loss {loss:.4}{percent}"));
+    if let Some(right) = answers.right_in_every_bit() {
+        context.say(format!("{right} of {} have every bit right", answers.count()));
+    }
     let mut summary = Evaluation {
         name: saved.recipe.name,
         model: args.examples.model.clone(),
@@ -85,7 +96,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         let classes = counts.len();
         say(&matrix, &counts, context);
         if let Some(folder) = &args.out {
-            write(folder, &summary, &matrix, context)?;
+            write(folder, (&summary, name), &matrix, context)?;
         }
         let row = |class: usize| ClassRow {
             class,
@@ -119,9 +130,14 @@ fn say(matrix: &ConfusionMatrix, counts: &[Vec<u64>], context: &Context) {
     context.say(format!("\nconfusion (rows: true classes, columns: predictions)\n{}", table(&header, &rows)));
 }
 
-fn write(folder: &Path, summary: &Evaluation, matrix: &ConfusionMatrix, context: &Context) -> Result<(), CliError> {
+fn write(
+    folder: &Path,
+    (summary, accuracy): (&Evaluation, &str),
+    matrix: &ConfusionMatrix,
+    context: &Context,
+) -> Result<(), CliError> {
     save_svg_and_png(folder, "confusion", &matrix.svg())?;
-    let accuracy = summary.accuracy.map(|share| ("accuracy".to_string(), format!("{:.2} %", 100.0 * share)));
+    let accuracy = summary.accuracy.map(|share| (accuracy.to_string(), format!("{:.2} %", 100.0 * share)));
     let figures = [
         Some(("loss".to_string(), format!("{:.4}", summary.loss))),
         accuracy,

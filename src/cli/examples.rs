@@ -1,7 +1,7 @@
 //! A saved model and the examples it is shown, as `eval` and `predict` take them.
 
 use super::{CliError, Context};
-use crate::data::{self, Examples, Features, Scaling, Targets};
+use crate::data::{self, Examples, Features, RawFeatures, Scaling, TableOptions, Targets};
 use crate::export::SavedModel;
 use crate::job::{self, Job};
 use crate::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
@@ -39,8 +39,11 @@ pub struct ExamplesArgs {
     /// Which part of the recipe's data, where no files are given
     #[arg(long, value_enum, default_value_t)]
     split: Split,
+    /// Whether the first line of a table names its columns [default: as in training, else told from the line]
+    #[arg(long, value_name = "true|false", conflicts_with = "split")]
+    header: Option<bool>,
     /// Folder in which the recipe's data files are looked for
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "files"])]
     data: Option<PathBuf>,
 }
 
@@ -52,6 +55,8 @@ pub struct Shown {
     pub name: String,
     /// Whether the targets are the truth.
     pub labelled: bool,
+    /// What a person should know of how they were read.
+    pub notes: Vec<String>,
 }
 
 impl ExamplesArgs {
@@ -61,14 +66,18 @@ impl ExamplesArgs {
         let labels = self.labels.as_ref().or(self.files.get(1));
         let Some(images) = images else { return self.of_recipe(saved) };
         let name = images.clone();
+        let trained = (&saved.model, &saved.trained_on.features[..]);
+        let spec = DataSpec { header: self.header.or(saved.recipe.data.header), ..saved.recipe.data.clone() };
         let Some(labels) = labels else {
-            let features = data::load_features(images, saved.model.input)?;
-            return Ok(Shown { examples: unlabelled(features, saved), name, labelled: false });
+            let raw = RawFeatures::read(images, TableOptions { header: spec.header, features: trained.1 })?;
+            let notes = raw.notes().to_vec();
+            let examples = unlabelled(raw.fit(saved.model.input)?, saved);
+            return Ok(Shown { examples, name, labelled: false, notes });
         };
         let source = Source { images: images.clone(), labels: labels.clone() };
         // As in training: of files that hold more classes, only the examples of the model's.
-        let examples = job::load(&source, saved.recipe.data.classes, &saved.model)?;
-        Ok(Shown { examples, name, labelled: true })
+        let (examples, notes) = job::load(&source, &spec, trained)?;
+        Ok(Shown { examples, name, labelled: true, notes })
     }
 
     fn of_recipe(&self, saved: &SavedModel) -> Result<Shown, CliError> {
@@ -81,18 +90,18 @@ impl ExamplesArgs {
             Split::Validation if is_file(&spec.validation) => (spec.train, spec.test) = (None, Holdout::None),
             _ => {}
         }
-        find_data(&mut recipe, self.data.as_deref())?;
+        find_data(&mut recipe, &self.model, self.data.as_deref())?;
         let files = match (self.split, &recipe.data) {
             (Split::Test, DataSpec { test: Holdout::Files(source), .. }) => Some(source),
             (Split::Validation, DataSpec { validation: Holdout::Files(source), .. }) => Some(source),
             _ => None,
         };
         if let Some(source) = files {
-            let examples = job::load(source, recipe.data.classes, &saved.model)?;
-            return Ok(Shown { examples, name: source.images.clone(), labelled: true });
+            let (examples, notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on.features))?;
+            return Ok(Shown { examples, name: source.images.clone(), labelled: true, notes });
         }
         let origin = recipe.data.train.as_ref().map_or("the generated digits".to_string(), |s| s.images.clone());
-        let dataset = Job::load(recipe)?.dataset;
+        let Job { dataset, notes, .. } = Job::load_for(recipe, &saved.trained_on.features)?;
         let (examples, split) = match self.split {
             Split::Train => (Some(dataset.train), "train"),
             Split::Validation => (dataset.validation, "validation"),
@@ -100,7 +109,7 @@ impl ExamplesArgs {
         };
         let missing = || format!("the model's recipe has no {split} set; give --images FILE --labels FILE");
         let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
-        Ok(Shown { examples, name: format!("{split} set of {origin}"), labelled: true })
+        Ok(Shown { examples, name: format!("{split} set of {origin}"), labelled: true, notes })
     }
 }
 
@@ -114,12 +123,16 @@ fn unlabelled(features: Features, saved: &SavedModel) -> Examples {
     Examples { features, targets }
 }
 
-/// Finds the data of a trained model's recipe; in a folder that is given, also by the ends of the paths alone.
-pub(super) fn find_data(recipe: &mut Recipe, folder: Option<&Path>) -> Result<(), CliError> {
-    if folder.is_some() {
-        look_for_names(&mut recipe.data);
+/// Finds the data of a run's recipe, also where it was trained from another folder; in a folder that is given, by the ends of
+/// the paths alone.
+pub(super) fn find_data(recipe: &mut Recipe, run: &Path, folder: Option<&Path>) -> Result<(), CliError> {
+    match folder {
+        Some(_) => {
+            look_for_names(&mut recipe.data);
+            Ok(recipe.resolve_data(folder)?)
+        }
+        None => Ok(recipe.resolve_data_of_run(run)?),
     }
-    Ok(recipe.resolve_data(folder)?)
 }
 
 /// Lets data be found in another folder than the one it was trained from: `far/away/x.npz` also as `away/x.npz` and as
@@ -151,6 +164,7 @@ pub fn evaluate(saved: &SavedModel, shown: &Shown, context: &Context) -> Result<
     let kept = kept.map_or(String::new(), |classes| format!(" of the first {classes} classes (data.classes)"));
     let (name, count) = (&saved.recipe.name, shown.examples.count());
     context.say(format!("{name} on {} ({}): {count} examples{kept}, {}", info.device, info.backend, shown.name));
+    shown.notes.iter().for_each(|note| context.say(note));
     if let Some(note) = other_range(saved, &shown.examples.features) {
         context.say(note);
     }

@@ -49,7 +49,9 @@ fn device_bounds(spec: &TrainerSpec) -> Vec<f64> {
 }
 
 pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
+    args.recipe.check_folder(false)?;
     let job = args.recipe.job()?;
+    job.described().iter().for_each(|note| context.say(note));
     let parameters = match &args.init {
         Some(file) => load_parameters(file, &job.model)?,
         None => job.model.initialise(job.recipe.seed),

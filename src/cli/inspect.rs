@@ -156,6 +156,7 @@ fn inspect_data(file: &str, context: &Context) -> Result<(), CliError> {
     };
     let rows: Vec<Vec<String>> = arrays.iter().map(|array| array.as_ref().map_or_else(unusable, row)).collect();
     context.say(table(&["array", "shape", "type", "range", ""], &rows));
+    data::reading_notes(file)?.iter().for_each(|note| context.say(note));
     for array in &arrays {
         let array = match array {
             Ok(array) => array,

@@ -8,7 +8,7 @@ use crate::export::SavedModel;
 use crate::job::Job;
 use crate::landscape::{Ground, LANDSCAPE_SIZE, Relief, Trajectory, spread};
 use crate::report::{save_drawing, save_svg_and_png};
-use crate::run::{Unwritten, write_report};
+use crate::run::{RunFolder, Unwritten, write_report};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -95,8 +95,9 @@ pub(super) fn load(args: &LandscapeArgs) -> Result<Recorded, CliError> {
     let saved = SavedModel::load(&args.folder)?;
     let trajectory = Trajectory::load(&args.folder, &saved.model)?;
     let mut recipe = saved.recipe.clone();
-    find_data(&mut recipe, args.data.as_deref())?;
-    Ok(Recorded { saved, trajectory, dataset: Job::load(recipe)?.dataset })
+    find_data(&mut recipe, &args.folder, args.data.as_deref())?;
+    let features = saved.trained_on.features.clone();
+    Ok(Recorded { saved, trajectory, dataset: Job::load_for(recipe, &features)?.dataset })
 }
 
 /// Evaluates the landscape of a run on an open backend, and draws it.
@@ -106,6 +107,10 @@ pub(super) fn draw(
     backend: &dyn Backend,
     context: &Context,
 ) -> Result<(), CliError> {
+    let folder = RunFolder::enter(&args.folder)?;
+    if let Some(warning) = folder.warning() {
+        context.say(warning);
+    }
     let examples = spread(&dataset.train, args.samples as usize);
     let info = backend.info();
     let (side, samples) = (args.resolution, examples.count());
@@ -128,6 +133,7 @@ pub(super) fn draw(
     let name = &saved.recipe.name;
     let relief = Relief::measure(backend, ground, name, &trajectory, side as usize, &mut progress)?;
     bar.finish_and_clear();
+    folder.check_there()?;
     draw_relief(args, &relief)?;
     let unwritten = Unwritten { landscape: Some(&relief), ..Unwritten::default() };
     write_report(&args.folder, &saved, &dataset, backend, unwritten)?;

@@ -16,6 +16,7 @@ mod inspect_plan;
 mod landscape;
 mod plot;
 mod predict;
+mod print;
 mod recipe_args;
 mod sweep;
 mod table;
@@ -31,6 +32,7 @@ pub use tune_args::TuneArgs;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Trains neural networks on any GPU, and on the CPU with the same plan.
 ///
@@ -67,13 +69,26 @@ enum Command {
 
 /// Parses the command line, runs the command and returns the exit code.
 pub fn main() -> ExitCode {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return explain(&error),
     };
+    match run(cli, started) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if let Some(text) = error.message() {
+                print::error_line(format!("error: {text}"));
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Runs the command of a command line, whose process or part began at `started`. What went wrong is not printed.
+pub fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
     let context = Context::new(&cli.global, started);
-    let result = match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
+    match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
         Command::Train(args) => train::run(&args, &context),
         Command::Sweep(args) => sweep::run(&args, &context),
         Command::Gallery(args) => gallery::run(&args, &context),
@@ -88,14 +103,22 @@ pub fn main() -> ExitCode {
         Command::Plot(args) => plot::run(&args, &context),
         Command::Landscape(args) => landscape::run(&args, &context),
         Command::Data(args) => data::run(&args, &context),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            if let Some(text) = error.message() {
-                eprintln!("error: {text}");
-            }
-            ExitCode::from(error.exit_code())
+    }?;
+    context.check_output()
+}
+
+/// Prints help, the version or what is wrong with the command line.
+fn explain(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        // It may quote what the command line holds, such as the names of files.
+        print::error_line(error.render().to_string().trim_end());
+        return ExitCode::from(2);
+    }
+    match error.print() {
+        Err(problem) if problem.kind() != std::io::ErrorKind::BrokenPipe => {
+            print::error_line(format_args!("error: standard output: {problem}"));
+            ExitCode::FAILURE
         }
+        _ => ExitCode::SUCCESS,
     }
 }

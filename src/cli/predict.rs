@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 /// Predicts classes and probabilities, or values, with a trained model
 ///
 /// Without files, for the test set of the model's recipe; without --out, prints the first ones. A model with a squared
-/// loss predicts values where the labels are values, or without labels if it ends in neither a softmax nor a sigmoid.
+/// loss predicts values where the labels are values, or without labels if it was trained on values or ends in neither a
+/// softmax nor a sigmoid. A model of several outputs with the binary cross-entropy predicts bits, unless its labels are classes.
 /// Examples:
 ///
 ///   gputrain predict runs/digits-20250101-120000 --grid predictions.png
@@ -24,8 +25,9 @@ use std::path::{Path, PathBuf};
 pub struct PredictArgs {
     #[command(flatten)]
     examples: ExamplesArgs,
-    /// Writes .csv (index,class,p0,p1,… or index,y0,y1,…), .npy (probabilities, or values) or .npz (classes and
-    /// probabilities, or outputs)
+    /// Writes .csv (index,class,p0,p1,… with a probability for each class, or index,class,p1 with that of class 1 where the
+    /// model has a single output; of bits index,b0,…,p0,… with the probability that each is set; of values index,y0,y1,…),
+    /// .npy (probabilities, or values) or .npz (classes or bits and probabilities, or outputs)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Draws the first images labelled with prediction and truth, wrong ones red
@@ -70,7 +72,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     let saved = SavedModel::load(&args.examples.model)?;
     let shown = args.examples.load(&saved)?;
     let result = evaluate(&saved, &shown, context)?;
-    let answers = Answers::new(&saved.model, &shown.examples, result, shown.labelled);
+    let answers = Answers::new(&saved, &shown.examples, result, shown.labelled);
     let count = answers.count();
     let first = (args.count as usize).min(count);
     if let Some((path, output)) = output {
@@ -87,6 +89,8 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     let right = right.map(|(truth, classes)| truth.iter().zip(classes).filter(|(a, b)| a == b).count());
     if let Some(right) = right {
         context.say(format!("{right} of {count} are right"));
+    } else if let Some(right) = answers.right_in_every_bit() {
+        context.say(format!("{right} of {count} have every bit right"));
     } else if shown.labelled {
         context.say(format!("loss {:.4}", answers.result.score.loss));
     }
@@ -114,19 +118,25 @@ fn write(path: &Path, output: Output, answers: &Answers) -> Result<(), CliError>
         Output::Npz => {
             let name = if answers.probable { "probabilities" } else { "outputs" };
             let classes = classes.map(|classes| Array::from_u32(&[count], classes).ok_or_else(bug)).transpose()?;
+            let bits: Vec<u8> = (0..count).filter_map(|index| answers.set_bits(index)).flatten().collect();
+            let bits =
+                answers.bits.then(|| Array::from_u8(&[count, result.width], bits).ok_or_else(bug)).transpose()?;
             let classes = classes.as_ref().map(|classes| ("classes", classes));
-            write_arrays(path, &classes.into_iter().chain([(name, &outputs)]).collect::<Vec<_>>())?;
+            let found = classes.or(bits.as_ref().map(|bits| ("bits", bits)));
+            write_arrays(path, &found.into_iter().chain([(name, &outputs)]).collect::<Vec<_>>())?;
         }
         Output::Csv => {
-            let (class, letter) = if classes.is_some() { (Some("class"), "p") } else { (None, "y") };
-            let columns: Vec<String> = (0..result.width).map(|output| format!("{letter}{output}")).collect();
-            let header = ["index"].into_iter().chain(class).chain(columns.iter().map(String::as_str));
+            let class = classes.map(|_| "class".to_string());
+            let bits = (0..result.width).filter(|_| answers.bits).map(|bit| format!("b{bit}"));
+            let header = ["index".to_string()].into_iter().chain(class).chain(bits).chain(answers.output_names());
+            let header: Vec<String> = header.collect();
             let rows = result.outputs.chunks(result.width).enumerate().map(|(index, row)| {
                 let class = classes.map(|classes| classes[index].to_string());
+                let bits = answers.set_bits(index).unwrap_or_default().into_iter().map(|bit| bit.to_string());
                 let outputs = row.iter().map(f32::to_string);
-                [index.to_string()].into_iter().chain(class).chain(outputs).collect::<Vec<String>>()
+                [index.to_string()].into_iter().chain(class).chain(bits).chain(outputs).collect::<Vec<String>>()
             });
-            write_csv(path, &header.collect::<Vec<_>>(), rows)?;
+            write_csv(path, &header.iter().map(String::as_str).collect::<Vec<_>>(), rows)?;
         }
     }
     Ok(())
@@ -139,18 +149,34 @@ fn print(answers: &Answers, first: usize, context: &Context) {
         let label = answers.truth.as_ref().map(|truth| truth[index]);
         match answers.class(index) {
             Some((class, sure)) => {
-                context.emit(&json!({ "index": index, "class": class, "label": label, "outputs": outputs }));
+                let mut line = json!({ "index": index, "class": class, "label": label, "outputs": outputs });
+                if answers.probable {
+                    line["probability"] = json!(sure);
+                }
+                context.emit(&line);
                 let label = label.map_or(String::new(), |label| label.to_string());
                 rows.push(vec![index.to_string(), class.to_string(), format!("{sure:.4}"), label]);
             }
             None => {
                 let targets = answers.targets(index);
-                context.emit(&json!({ "index": index, "outputs": outputs, "targets": targets }));
-                rows.push(vec![index.to_string(), in_words(outputs), targets.map_or(String::new(), in_words)]);
+                let mut line = json!({ "index": index, "outputs": outputs, "targets": targets });
+                let mut row = vec![index.to_string(), in_words(outputs)];
+                if let Some(bits) = answers.set_bits(index) {
+                    row.insert(1, bits.iter().map(u8::to_string).collect::<Vec<_>>().join(" "));
+                    line["bits"] = json!(bits);
+                }
+                context.emit(&line);
+                row.push(targets.map_or(String::new(), in_words));
+                rows.push(row);
             }
         }
     }
-    let predicted = if answers.classes.is_some() { &["class", "output"][..] } else { &["value"] };
+    let predicted = match (&answers.classes, answers.probable) {
+        (Some(_), true) => &["class", "probability"][..],
+        (Some(_), false) => &["class", "output"],
+        (None, _) if answers.bits => &["bits", "probabilities"],
+        (None, _) => &["value"],
+    };
     let truth = if answers.truth.is_some() || answers.targets(0).is_some() { "truth" } else { "" };
     context.say(table(&[&["index"], predicted, &[truth]].concat(), &rows));
     if first < answers.count() {

@@ -1,8 +1,9 @@
 //! The recipe and its overrides, as several commands take them.
 
 use super::CliError;
-use crate::job::Job;
-use crate::recipe::Recipe;
+use crate::data;
+use crate::job::{Job, source_ref};
+use crate::recipe::{Holdout, LayerSpec, Loss, Recipe};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -92,6 +93,67 @@ impl RecipeArgs {
     pub fn job(&self) -> Result<Job, CliError> {
         let mut recipe = self.recipe()?;
         recipe.resolve_data(self.data.as_deref())?;
-        Ok(Job::load(recipe)?)
+        let network = self.default_network(&mut recipe)?;
+        let mut job = Job::load(recipe)?;
+        job.notes.extend(network);
+        Ok(job)
     }
+
+    /// Refuses a folder of data that nothing would be looked for in; of a run that goes on, its recipe decides.
+    pub fn check_folder(&self, goes_on: bool) -> Result<(), CliError> {
+        let Some(folder) = self.data.as_deref() else { return Ok(()) };
+        let shown = folder.display();
+        if !folder.is_dir() {
+            return Err(CliError::Usage(format!("--data {shown}: there is no such folder")));
+        }
+        let unused = || {
+            format!(
+                "--data {shown}: the recipe names no files to look for there, it trains on generated digits; name the \
+                 files, as in --train-images x.npy --train-labels y.npy --layers \"128:relu,10\""
+            )
+        };
+        if goes_on {
+            return Ok(());
+        }
+        let Recipe { data, sweep, .. } = self.recipe()?;
+        // A sweep over recipes takes their data.
+        let others = sweep.is_some_and(|sweep| !sweep.recipes.is_empty());
+        let files = data.train.is_some() || is_file(&data.test) || is_file(&data.validation);
+        if files || others { Ok(()) } else { Err(CliError::Usage(unused())) }
+    }
+
+    /// Gives the default recipe's network as many outputs as the data of the command line asks for, where no layers were
+    /// said; the words to say about it.
+    fn default_network(&self, recipe: &mut Recipe) -> Result<Option<String>, CliError> {
+        /// More are a mistake: labels that are no classes.
+        const MOST: usize = 1000;
+        let said = self.recipe.is_some() || self.layers.is_some();
+        let said = said || self.set.iter().any(|setting| setting.starts_with("model.layers"));
+        let (Some(source), false) = (&recipe.data.train, said) else { return Ok(None) };
+        let classes = recipe.model.loss == Loss::SoftmaxCrossEntropy;
+        let outputs = match recipe.data.classes {
+            Some(wanted) if classes => wanted,
+            _ => data::outputs(source_ref(source), recipe.data.header, classes)?,
+        };
+        let labels = &source.labels;
+        if outputs > MOST {
+            return Err(CliError::Usage(format!(
+                "{labels}: the labels name {outputs} classes, which is more than the default network is made for; say the \
+                 layers, as in --layers \"128:relu,{outputs}\""
+            )));
+        }
+        if let Some(LayerSpec::Dense { units, .. }) = recipe.model.layers.last_mut() {
+            *units = outputs;
+        }
+        let what = match (classes, outputs) {
+            (true, _) => format!("{outputs} classes"),
+            (false, 1) => "value".into(),
+            (false, _) => format!("{outputs} values"),
+        };
+        Ok(Some(format!("no --layers given: the default network, with outputs for the {what} of {labels}")))
+    }
+}
+
+fn is_file(holdout: &Holdout) -> bool {
+    matches!(holdout, Holdout::Files(_))
 }

@@ -34,9 +34,10 @@ pub struct SweepArgs {
 }
 
 pub fn run(args: &SweepArgs, context: &Context) -> Result<(), CliError> {
+    args.recipe.check_folder(false)?;
     let sweep = Sweep::load(&args.recipe.text()?, &args.recipe.overrides()?, args.recipe.data.as_deref())?;
     let backend = context.open_backend()?;
-    let out = args.out.clone().unwrap_or_else(|| default_folder(&sweep.recipe.name));
+    let out = args.out.clone().map_or_else(|| default_folder(&sweep.recipe.name), Ok)?;
     train(&sweep, &*backend, &out, args.side_by_side, context)
 }
 
@@ -85,7 +86,7 @@ fn conclude(sweep: &Sweep, summary: &SweepSummary, context: &Context) {
         context.say(format!("{} of {} runs collapsed. {COLLAPSED}", summary.collapsed, summary.runs));
     }
     if let Some(retrained) = &summary.retrained {
-        let test = score("test", retrained.test_loss, retrained.test_accuracy);
+        let test = score("test", retrained.test_loss, retrained.test_accuracy, "accuracy");
         let test = test.unwrap_or("there is no test set".into());
         context.say(format!("retrained on training and validation examples; {test}"));
     }
@@ -97,17 +98,26 @@ struct Reporter<'a> {
     bar: ProgressBar,
     /// What was last said of sets that are streamed: groups that share the data have it in common.
     streamed: Vec<String>,
+    /// What was last said of the data.
+    notes: Vec<String>,
     stop: Arc<AtomicBool>,
 }
 
 impl<'a> Reporter<'a> {
     fn new(context: &'a Context) -> Result<Reporter<'a>, CliError> {
         let bar = context.progress_bar(0, "{bar:30} {pos}/{len} epochs  {eta} left");
-        Ok(Reporter { context, bar, streamed: Vec::new(), stop: stop_on_interrupt()? })
+        Ok(Reporter { context, bar, streamed: Vec::new(), notes: Vec::new(), stop: stop_on_interrupt()? })
     }
 }
 
 impl Watcher for Reporter<'_> {
+    fn data(&mut self, notes: &[String]) {
+        // Runs on other data have most of it in common.
+        let said = std::mem::replace(&mut self.notes, notes.to_vec());
+        let new = notes.iter().filter(|note| !said.contains(note));
+        self.bar.suspend(|| new.for_each(|note| self.context.say(note)));
+    }
+
     fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[(&'static str, SourceBuffers)]) {
         let parameters = model.parameters_count();
         let line = format!("{} side by side, {parameters} parameters each", entries.len());
@@ -117,6 +127,10 @@ impl Watcher for Reporter<'_> {
             self.bar.suspend(|| streamed.iter().for_each(|line| self.context.say(line)));
             self.streamed = streamed;
         }
+    }
+
+    fn warn(&mut self, warning: &str) {
+        self.bar.suspend(|| self.context.say(warning));
     }
 
     fn progress(&mut self, done: u64, total: u64) {

@@ -1,19 +1,23 @@
 //! `train`.
 
-use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs};
+use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs, print};
 use crate::backend::Backend;
-use crate::export::{SavedModel, load_parameters};
+use crate::export::{SavedModel, TrainedOn, load_parameters};
+use crate::file::FileError;
 use crate::graph::SourceBuffers;
 use crate::ir::{Plan, Role};
 use crate::job::Job;
 use crate::recipe::RecipeText;
-use crate::run::{Recorder, RunFolder, Summary, check_resume};
-use crate::train::{Checkpoint, EpochMetrics, Member, Observer, StepMetrics, Stop, Trainer};
+use crate::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
+use crate::train::{
+    Checkpoint, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
+};
 use crate::verify::Shadow;
 use bytesize::ByteSize;
 use clap::Args;
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,6 +52,7 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
+    args.recipe.check_folder(args.resume.is_some())?;
     let loaded = load(args)?;
     let backend = context.open_backend()?;
     let Some(every) = args.shadow else { return train(args, loaded, &*backend, context) };
@@ -66,7 +71,7 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
 /// Trains on an open backend what was loaded for the arguments.
 pub(super) fn train(
     args: &TrainArgs,
-    (job, checkpoint): (Job, Option<Checkpoint>),
+    Loaded { job, resumed }: Loaded,
     backend: &dyn Backend,
     context: &Context,
 ) -> Result<(), CliError> {
@@ -78,57 +83,105 @@ pub(super) fn train(
     context.say(memory(trainer.plan()));
     say_streamed(&trainer, context);
     detail_plan(&trainer, backend, context);
-    let folder = match (&args.resume, &checkpoint) {
-        (Some(path), Some(checkpoint)) => {
-            trainer.restore(checkpoint)?;
+    let (folder, recorder) = match resumed {
+        Some(Resumed { folder, checkpoint, notes }) => {
+            trainer.restore(&checkpoint)?;
             context.say(format!("going on after step {} of {}", trainer.step(), trainer.total_steps()));
-            let folder = RunFolder::open(path)?;
-            folder.resume(&job.recipe)?;
-            folder
+            notes.iter().for_each(|note| context.say(note));
+            let recorder = Recorder::resume(&folder, &job.model, &job.recipe, &checkpoint);
+            (folder, recorder)
         }
-        _ => {
+        None => {
             let initial = match &args.init {
                 Some(file) => load_parameters(file, &job.model)?,
                 None => job.model.initialise(job.recipe.seed),
             };
             trainer.set_parameters(0, &initial)?;
-            RunFolder::create(&args.out.clone().unwrap_or_else(|| default_folder(&job.recipe.name)), &job.recipe)?
+            let path = args.out.clone().map_or_else(|| default_folder(&job.recipe.name), Ok)?;
+            let folder = RunFolder::create(&path, &job.recipe)?;
+            let recorder = Recorder::new(&folder, &job.model)?;
+            (folder, recorder)
         }
     };
-    let recorder = Recorder::new(&folder, &job.model, checkpoint.as_ref())?;
-    let mut watcher = Watcher::new(recorder, context, trainer.total_steps(), job.recipe.train.epochs)?;
-    let result = trainer.train(&mut watcher);
-    let (recorder, last) = watcher.close();
-    let recorded = recorder.finish();
-    let stop = result?;
-    if stop == Stop::Interrupted {
-        // What could not be written stops a run, too.
-        recorded?;
-        let at = folder.path().display();
-        return Err(CliError::Interrupted(format!(
-            "interrupted at step {} of {}; go on with: gputrain train --resume {at}",
-            trainer.step(),
-            trainer.total_steps()
-        )));
+    if let Some(warning) = folder.warning() {
+        context.say(warning);
     }
-    let end = (job.recipe.train.checkpoint_every > 0).then(|| trainer.capture()).transpose()?;
-    conclude(&job, backend, trainer, &folder, last, context)?;
+    let mut watcher = Watcher::new(recorder, context, &trainer, job.recipe.train.epochs)?;
+    let result = trainer.train(&mut watcher);
+    let (mut recorder, last) = watcher.close();
+    // Before anything of an earlier end is given up.
+    let result = result.and_then(|stop| Ok((stop, ending(&mut trainer, stop, &job)?)));
+    let (end, outcome) = match result {
+        Ok((_, Some(ending))) => ending,
+        Ok((_, None)) => {
+            // What could not be written stops a run, too.
+            recorder.finish()?;
+            let at = folder.path().display();
+            return Err(CliError::Interrupted(format!(
+                "interrupted at step {} of {}; go on with: gputrain train --resume {at}",
+                trainer.step(),
+                trainer.total_steps()
+            )));
+        }
+        Err(error) => {
+            // Why it failed is what there is to say.
+            let _ = recorder.abandon();
+            return Err(error.into());
+        }
+    };
+    recorder.commit()?;
+    let recorded = recorder.finish();
+    folder.check_there()?;
+    conclude(&job, backend, (trainer, outcome), &folder, last, context)?;
     recorded?;
     // To go on from with more epochs. It comes last: with a checkpoint of its end, but no summary, a run would be neither
     // over nor able to go on.
     end.map_or(Ok(()), |end| end.save(&folder.checkpoint()).map_err(CliError::from))
 }
 
+/// What is to be trained.
+pub(super) struct Loaded {
+    job: Job,
+    /// The run that goes on.
+    resumed: Option<Resumed>,
+}
+
+struct Resumed {
+    folder: RunFolder,
+    checkpoint: Checkpoint,
+    /// What is to be said of its learning rates and its checkpoint.
+    notes: Vec<String>,
+}
+
 /// The recipe of the command line, or of the run to go on with and its checkpoint.
-pub(super) fn load(args: &TrainArgs) -> Result<(Job, Option<Checkpoint>), CliError> {
-    let Some(folder) = &args.resume else { return Ok((args.recipe.job()?, None)) };
-    let opened = RunFolder::open(folder)?;
-    let checkpoint = Checkpoint::load(&opened.checkpoint())?;
-    let text = RecipeText::file(&opened.file("recipe.toml"))?;
+pub(super) fn load(args: &TrainArgs) -> Result<Loaded, CliError> {
+    let Some(path) = &args.resume else { return Ok(Loaded { job: args.recipe.job()?, resumed: None }) };
+    let folder = RunFolder::open(path)?;
+    let (checkpoint, has_hash) = Checkpoint::open(&folder.checkpoint())?;
+    let text = RecipeText::file(&folder.file("recipe.toml"))?;
     let mut recipe = text.parse(&args.recipe.overrides()?)?;
-    check_resume(folder, &text.parse(&[])?, &recipe, &checkpoint.progress)?;
-    super::examples::find_data(&mut recipe, args.recipe.data.as_deref())?;
-    Ok((Job::load(recipe)?, Some(checkpoint)))
+    let before = text.parse(&[])?;
+    check_resume(path, &before, &recipe, &checkpoint.progress)?;
+    let mut notes = rate_notes(&before, &recipe, &checkpoint.progress);
+    if !has_hash {
+        notes.push(
+            "note: the checkpoint is of an earlier version and has no hash: damage to it would not be noticed".into(),
+        );
+    }
+    super::examples::find_data(&mut recipe, path, args.recipe.data.as_deref())?;
+    Ok(Loaded { job: Job::load(recipe)?, resumed: Some(Resumed { folder, checkpoint, notes }) })
+}
+
+/// What a training came to that was not interrupted: its last checkpoint, where it keeps any, and its outcome, all of it
+/// finite.
+fn ending(trainer: &mut Trainer, stop: Stop, job: &Job) -> Result<Option<(Option<Checkpoint>, Outcome)>, TrainError> {
+    if stop == Stop::Interrupted {
+        return Ok(None);
+    }
+    let end = (job.recipe.train.checkpoint_every > 0).then(|| trainer.checkpoint()).transpose()?;
+    let outcome = trainer.finish()?.remove(0);
+    outcome.check()?;
+    Ok(Some((end, outcome)))
 }
 
 fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
@@ -140,6 +193,7 @@ fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
     let source = job.recipe.data.train.as_ref().map_or("generated digits".to_string(), |s| s.images.clone());
     let (train, validation, test) = (data.train.features.count, count(&data.validation), count(&data.test));
     context.say(format!("data: {source}: {train} train, {validation} validation, {test} test examples"));
+    job.described().iter().for_each(|note| context.say(note));
     context.say(job.model.summary());
 }
 
@@ -192,35 +246,46 @@ pub(super) fn streamed(sources: &[(&'static str, SourceBuffers)]) -> impl Iterat
     })
 }
 
-pub(super) fn default_folder(name: &str) -> PathBuf {
+/// Makes a folder of its own for a run that names none.
+pub(super) fn default_folder(name: &str) -> Result<PathBuf, CliError> {
     let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
-    let folder = |suffix: &str| Path::new("runs").join(format!("{name}-{stamp}{suffix}"));
+    let runs = Path::new("runs");
+    std::fs::create_dir_all(runs).map_err(FileError::at(runs))?;
     // Two runs may begin in one second.
-    let free = |path: &PathBuf| !path.exists();
-    (1..).map(|n| if n == 1 { folder("") } else { folder(&format!("-{n}")) }).find(free).unwrap_or_else(|| folder(""))
+    for suffix in std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}"))) {
+        let folder = runs.join(format!("{name}-{stamp}{suffix}"));
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(FileError::at(&folder)(error).into()),
+        }
+    }
+    unreachable!("there is a number for every folder")
 }
 
 /// Writes and prints what came out.
 fn conclude(
     job: &Job,
     backend: &dyn Backend,
-    mut trainer: Trainer,
+    (trainer, outcome): (Trainer, Outcome),
     folder: &RunFolder,
     last: Option<EpochMetrics>,
     context: &Context,
 ) -> Result<(), CliError> {
-    let [outcome] = &mut trainer.finish()?[..] else { unreachable!("one member trains here") };
     let first_step = trainer.first_step_at().map(|at| at.duration_since(context.started));
     let startup = first_step.unwrap_or_default().as_secs_f64();
-    let summary = Summary::new(&job.recipe, &job.model, backend.info(), last.as_ref(), Some(outcome), startup);
-    let parameters = std::mem::take(&mut outcome.parameters);
+    let summary = Summary::new(&job.recipe, &job.model, backend.info(), last.as_ref(), Some(&outcome), startup);
+    let parameters = outcome.parameters;
     // The report evaluates the model once more: there need not be room for both on the device.
     drop(trainer);
-    let model =
-        SavedModel { recipe: job.recipe.clone(), model: job.model.clone(), scaling: job.scaling.clone(), parameters };
+    let Job { recipe, model, scaling, dataset, features, .. } = job;
+    let trained_on = TrainedOn::of(features, &dataset.train);
+    let (recipe, model, scaling) = (recipe.clone(), model.clone(), scaling.clone());
+    let model = SavedModel { recipe, model, scaling, trained_on, parameters };
+    let accuracy = Score::accuracy_name(job.model.loss, job.model.outputs());
     let scores = [
-        score("validation", summary.validation_loss, summary.validation_accuracy),
-        score("test", summary.test_loss, summary.test_accuracy),
+        score("validation", summary.validation_loss, summary.validation_accuracy, accuracy),
+        score("test", summary.test_loss, summary.test_accuracy, accuracy),
     ];
     for line in scores.into_iter().flatten() {
         context.say(line);
@@ -240,8 +305,8 @@ fn conclude(
 
 /// What a set's examples gave, in words: nothing where there is no such set. Values that are neither right nor wrong have
 /// no accuracy.
-pub(super) fn score(set: &str, loss: Option<f32>, accuracy: Option<f32>) -> Option<String> {
-    let accuracy = accuracy.map_or(String::new(), |share| format!(", accuracy {:.2} %", share * 100.0));
+pub(super) fn score(set: &str, loss: Option<f32>, accuracy: Option<f32>, name: &str) -> Option<String> {
+    let accuracy = accuracy.map_or(String::new(), |share| format!(", {name} {:.2} %", share * 100.0));
     Some(format!("{set}: loss {:.4}{accuracy}", loss?))
 }
 
@@ -256,8 +321,9 @@ struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    fn new(recorder: Recorder, context: &'a Context, steps: u64, epochs: u32) -> Result<Watcher<'a>, CliError> {
-        let bar = context.progress_bar(steps, "{bar:30} {pos}/{len} steps  {per_sec}  {eta} left");
+    fn new(recorder: Recorder, context: &'a Context, trainer: &Trainer, epochs: u32) -> Result<Watcher<'a>, CliError> {
+        let bar = context.progress_bar(trainer.total_steps(), "{bar:30} {pos}/{len} steps  {per_sec}  {eta} left");
+        begin_at(&bar, u64::from(trainer.step()));
         Ok(Watcher { recorder, context, bar, epochs, stop: stop_on_interrupt()?, last: None })
     }
 
@@ -265,6 +331,12 @@ impl<'a> Watcher<'a> {
         self.bar.finish_and_clear();
         (self.recorder, self.last)
     }
+}
+
+/// Puts a bar where a run goes on: what was done before says nothing of its speed.
+fn begin_at(bar: &ProgressBar, done: u64) {
+    bar.update(|state| state.set_pos(done));
+    bar.reset_eta();
 }
 
 /// A flag that Ctrl-C raises; a second Ctrl-C ends the process. There is one for the whole process.
@@ -280,7 +352,7 @@ pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
         if raised.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("stopping after the steps under way; press Ctrl-C again to quit at once");
+        print::error_line("stopping after the steps under way; press Ctrl-C again to quit at once");
     };
     ctrlc::set_handler(handler).map_err(|e| CliError::Failed(format!("Ctrl-C cannot be handled: {e}")))?;
     *known = Some(Arc::clone(&stop));
@@ -331,5 +403,24 @@ impl Observer for Watcher<'_> {
 
     fn interrupted(&mut self) -> bool {
         self.stop.load(Ordering::SeqCst) || self.recorder.interrupted()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_bar_that_goes_on_shows_its_own_speed() {
+        let bar = ProgressBar::hidden();
+        bar.set_length(2_000_000);
+        begin_at(&bar, 1_000_000);
+        assert_eq!((bar.position(), bar.per_sec()), (1_000_000, 0.0));
+        std::thread::sleep(Duration::from_millis(20));
+        bar.set_position(1_000_010);
+        bar.tick();
+        // 10 steps in 20 milliseconds or more.
+        assert!(bar.per_sec() <= 500.0, "{}", bar.per_sec());
     }
 }

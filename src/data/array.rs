@@ -171,17 +171,17 @@ impl Array {
 
     /// An array of floats. `None` when the number of values is not the shape's.
     pub fn from_f32(shape: &[usize], values: &[f32]) -> Option<Array> {
-        Array::new(Dtype::F32, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        Array::new(Dtype::F32, shape.to_vec(), little_endian(values.iter().map(|value| value.to_le_bytes())))
     }
 
     /// An array of doubles. `None` when the number of values is not the shape's.
     pub fn from_f64(shape: &[usize], values: &[f64]) -> Option<Array> {
-        Array::new(Dtype::F64, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        Array::new(Dtype::F64, shape.to_vec(), little_endian(values.iter().map(|value| value.to_le_bytes())))
     }
 
     /// An array of unsigned integers. `None` when the number of values is not the shape's.
     pub fn from_u32(shape: &[usize], values: &[u32]) -> Option<Array> {
-        Array::new(Dtype::U32, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        Array::new(Dtype::U32, shape.to_vec(), little_endian(values.iter().map(|value| value.to_le_bytes())))
     }
 
     /// The type of the values.
@@ -234,14 +234,24 @@ impl Array {
         })
     }
 
-    /// The values as integers, exactly; an error at the first that is none.
-    pub(crate) fn to_integers(&self) -> Result<Vec<i128>, Problem> {
-        with_values!(self, |values| {
-            let exact = values
+    /// The values as integers, exactly; an error in place of one that is none.
+    pub(crate) fn integers(&self) -> Box<dyn Iterator<Item = Result<i128, Problem>> + '_> {
+        with_values!(self, |values| Box::new(
+            values
                 .enumerate()
-                .map(|(index, value)| value.to_integer().ok_or(Problem::NotInteger { index, value: value.to_f64() }));
-            exact.collect()
-        })
+                .map(|(index, value)| value.to_integer().ok_or(Problem::NotInteger { index, value: value.to_f64() }))
+        ))
+    }
+
+    /// The array, if each value of it is one: a boolean is 0 or 1.
+    pub(crate) fn checked(self, format: &'static str) -> Result<Array, Problem> {
+        match self.bytes.iter().position(|&byte| byte > 1).filter(|_| self.dtype == Dtype::Bool) {
+            None => Ok(self),
+            Some(index) => {
+                let value = self.bytes[index];
+                Err(Problem::malformed(format, format!("the boolean at index {index} is {value}, not 0 or 1")))
+            }
+        }
     }
 
     /// The values to train on: bytes stay bytes, everything else becomes floats.
@@ -295,6 +305,13 @@ impl Array {
     }
 }
 
+/// The values' bytes, in a vector that is no longer than they are.
+fn little_endian<const SIZE: usize>(values: impl ExactSizeIterator<Item = [u8; SIZE]>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(values.len() * SIZE);
+    values.for_each(|value| bytes.extend_from_slice(&value));
+    bytes
+}
+
 /// Bytes of an array, or `None` when that number overflows.
 pub(crate) fn byte_count(dtype: Dtype, shape: &[usize]) -> Option<u64> {
     shape.iter().try_fold(dtype.size() as u64, |bytes, &length| bytes.checked_mul(length as u64))
@@ -321,17 +338,19 @@ mod tests {
     #[test]
     fn integers_stay_exact_beyond_single_precision() {
         let large = (1 << 24) + 1;
-        assert_eq!(Array::from_u32(&[1], &[large]).unwrap().to_integers().unwrap(), [i128::from(large)]);
+        let integers = |array: Array| array.integers().collect::<Result<Vec<_>, _>>().unwrap();
+        assert_eq!(integers(Array::from_u32(&[1], &[large]).unwrap()), [i128::from(large)]);
         let most = Array::new(Dtype::U64, vec![1], u64::MAX.to_le_bytes().to_vec()).unwrap();
-        assert_eq!(most.to_integers().unwrap(), [i128::from(u64::MAX)]);
+        assert_eq!(integers(most), [i128::from(u64::MAX)]);
     }
 
     #[test]
     fn what_is_no_integer_is_named() {
-        let error = Array::from_f32(&[3], &[1.0, 2.0, 2.5]).unwrap().to_integers().unwrap_err();
+        let array = Array::from_f32(&[3], &[1.0, 2.0, 2.5]).unwrap();
+        let error = array.integers().collect::<Result<Vec<_>, _>>().unwrap_err();
         assert!(matches!(error, Problem::NotInteger { index: 2, value: 2.5 }), "{error}");
         for none in [f64::NAN, f64::INFINITY, 1e300] {
-            assert!(Array::from_f64(&[1], &[none]).unwrap().to_integers().is_err());
+            assert!(Array::from_f64(&[1], &[none]).unwrap().integers().any(|value| value.is_err()));
         }
     }
 }

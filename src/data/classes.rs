@@ -24,7 +24,7 @@ pub(super) fn first_classes(labels: &Array, wanted: usize) -> Result<(Vec<usize>
 
 fn classes_of(labels: &Array) -> Result<Vec<i128>, Problem> {
     match *labels.shape() {
-        [_] | [_, 1] => labels.to_integers(),
+        [_] | [_, 1] => labels.integers().collect(),
         [_, columns] if columns > 1 => {
             let rows = labels.to_f32();
             let class =

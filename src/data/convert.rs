@@ -43,12 +43,11 @@ fn for_idx(array: Array) -> Array {
 }
 
 fn smaller_integers(array: &Array) -> Option<Array> {
-    let values = array.to_integers().ok()?;
-    let bytes: Option<Vec<u8>> = values.iter().map(|&value| u8::try_from(value).ok()).collect();
+    let bytes: Option<Vec<u8>> = array.integers().map(|value| u8::try_from(value.ok()?).ok()).collect();
     if let Some(bytes) = bytes {
         return Array::from_u8(array.shape(), bytes);
     }
     let words: Option<Vec<[u8; 4]>> =
-        values.iter().map(|&value| i32::try_from(value).ok().map(i32::to_le_bytes)).collect();
+        array.integers().map(|value| i32::try_from(value.ok()?).ok().map(i32::to_le_bytes)).collect();
     Array::new(Dtype::I32, array.shape().to_vec(), words?.concat())
 }

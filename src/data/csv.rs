@@ -1,5 +1,6 @@
 //! Comma-separated numbers, with or without a header line: one example per row.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
 
@@ -7,140 +8,353 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::array::Array;
 use super::error::Problem;
-use super::source::read_error;
+use super::header::{self, FirstLine, number};
+use super::source::{Place, open_csv, read_error};
 
-/// Reads a table as an array (rows, columns); with a key only that column (rows,) or range of columns.
+/// Reads a table as an array (rows, columns); with a key only those columns, and of a single one (rows,).
 ///
-/// A key is a column's name, its number from 0, or a range `1..` or `1..785`.
+/// A key is a column's name, its number from 0, a range `1..` or `1..785`, or several of these with commas between them.
 pub(crate) fn read(reader: impl Read, key: Option<&str>) -> Result<Array, Problem> {
-    let table = Table::read(reader)?;
-    match key {
-        None => table.columns(0..table.width),
-        Some(key) => match table.find(key)? {
-            Columns::One(column) => table.column(column),
-            Columns::Several(range) => table.columns(range),
-        },
-    }
+    let table = Table::read(reader, None)?;
+    table.array(&table.keyed(key)?)
 }
 
-/// Reads a table without the column `key`: the features beside a column of labels in one file.
-pub(crate) fn read_without(reader: impl Read, key: &str) -> Result<Array, Problem> {
-    let table = Table::read(reader)?;
-    let Columns::One(dropped) = table.find(key)? else {
-        return Err(table.missing(key));
-    };
-    let kept = |row: &[f64]| [&row[..dropped], &row[dropped + 1..]].concat();
-    let values: Vec<f64> = table.values.chunks_exact(table.width.max(1)).flat_map(kept).collect();
-    array(&[table.rows(), table.width - 1], &values)
+/// Some columns of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    /// Their numbers, from 0.
+    pub(crate) indices: Vec<usize>,
+    /// Whether one column was asked for, not a list that happens to hold one.
+    pub(crate) single: bool,
 }
 
-/// Whether the first line names the columns: a line with a number in it is one of the table, and wrong where it has
-/// anything else. But columns may be named by their own numbers, counted with a first one of another name or without it.
-fn is_header(line: &StringRecord) -> bool {
-    let number = |field: &str| field.parse::<f64>().ok();
-    let own = |(column, field): (usize, &str)| {
-        number(field).is_none_or(|name| name == column as f64 || name + 1.0 == column as f64)
-    };
-    line.iter().any(|field| number(field).is_none()) && line.iter().enumerate().all(own)
-}
-
-enum Columns {
-    One(usize),
-    Several(Range<usize>),
-}
-
-struct Table {
-    header: Option<Vec<String>>,
+/// A table in memory.
+pub(crate) struct Table {
+    /// The names of the columns, where the first line holds them.
+    names: Option<Vec<String>>,
+    /// What else the first line might have been, in words.
+    doubt: Option<String>,
     width: usize,
     values: Vec<f64>,
+    /// The first cell of a column that is no number, with its line.
+    unread: BTreeMap<usize, (u64, String)>,
+    /// The first cell of a column that is NaN or infinite, with its line.
+    not_finite: BTreeMap<usize, (u64, f64)>,
 }
 
 impl Table {
-    fn read(reader: impl Read) -> Result<Table, Problem> {
+    /// Reads the table of a file.
+    pub(crate) fn open(place: &Place, header: Option<bool>) -> Result<Table, Problem> {
+        Table::read(open_csv(&place.path)?, header)
+    }
+
+    /// Reads a table. Whether the first line names the columns is told from it, unless `header` says so.
+    pub(crate) fn read(reader: impl Read, header: Option<bool>) -> Result<Table, Problem> {
         let mut reader = BufReader::with_capacity(1 << 16, reader);
-        let delimiter = delimiter(reader.fill_buf().map_err(|e| read_error("CSV", e))?);
-        let mut reader =
-            ReaderBuilder::new().has_headers(false).delimiter(delimiter).trim(Trim::All).from_reader(reader);
-        let mut table = Table { header: None, width: 0, values: Vec::new() };
+        let start = reader.fill_buf().map_err(|e| read_error("CSV", e))?;
+        if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+            return Err(Problem::Table { line: 1, cause: "this is UTF-16 text; save it as UTF-8".into() });
+        }
+        let delimiter = delimiter(start);
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .trim(Trim::All)
+            .from_reader(reader);
+        let mut draft = Draft::new(header);
         let mut record = StringRecord::new();
         while reader.read_record(&mut record).map_err(problem)? {
             let line = record.position().map_or(0, csv::Position::line);
-            if table.width == 0 {
-                table.width = record.len();
-                if is_header(&record) {
-                    table.header = Some(record.iter().map(str::to_owned).collect());
-                    continue;
-                }
-            }
-            for (column, field) in record.iter().enumerate() {
-                let value = field.parse().map_err(|_| {
-                    let field: String = field.chars().take(40).collect();
-                    let names = if line == 1 { ", and names of columns are no numbers" } else { "" };
-                    Problem::malformed("CSV", format!("line {line}, column {column}: {field:?} is not a number{names}"))
-                })?;
-                table.values.push(value);
+            if delimiter == b' ' {
+                // Several spaces are one.
+                let fields: StringRecord = record.iter().filter(|field| !field.is_empty()).collect();
+                draft.line(line, &fields)?;
+            } else {
+                draft.line(line, &record)?;
             }
         }
-        Ok(table)
+        Ok(draft.finish())
     }
 
-    fn rows(&self) -> usize {
-        self.values.len().checked_div(self.width).unwrap_or(0)
+    /// The names of the columns, where the first line holds them.
+    pub(crate) fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
+    }
+
+    /// What the first line was taken for, where it might have been something else.
+    pub(crate) fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
+    }
+
+    /// The columns that a key stands for, or every one.
+    pub(crate) fn keyed(&self, key: Option<&str>) -> Result<Columns, Problem> {
+        key.map_or_else(|| Ok(Columns { indices: (0..self.width).collect(), single: false }), |key| self.find(key))
     }
 
     /// The columns that a key stands for. A name wins over a number.
     fn find(&self, key: &str) -> Result<Columns, Problem> {
-        if let Some(column) = self.header.iter().flatten().position(|name| name == key) {
-            return Ok(Columns::One(column));
+        if let Some(column) = self.named(key)? {
+            return Ok(Columns { indices: vec![column], single: true });
         }
-        if let Some((start, end)) = key.split_once("..") {
-            let start = if start.is_empty() { Some(0) } else { start.parse().ok() };
-            let end = if end.is_empty() { Some(self.width) } else { end.parse().ok() };
-            return match (start, end) {
-                (Some(start), Some(end)) if start < end && end <= self.width => Ok(Columns::Several(start..end)),
-                _ => Err(self.missing(key)),
-            };
+        let mut indices = Vec::new();
+        let parts: Vec<&str> = key.split(',').map(str::trim).collect();
+        for part in &parts {
+            match self.named(part)? {
+                Some(column) => indices.push(column),
+                None => indices.extend(self.numbered(part).ok_or_else(|| self.missing(part))?),
+            }
         }
-        let column = key.parse().ok().filter(|&column| column < self.width);
-        column.map(Columns::One).ok_or_else(|| self.missing(key))
+        Ok(Columns { indices, single: parts.len() == 1 && !key.contains("..") })
+    }
+
+    /// The column of that name.
+    fn named(&self, name: &str) -> Result<Option<usize>, Problem> {
+        let mut named = self.names.iter().flatten().enumerate().filter(|(_, known)| *known == name);
+        match (named.next(), named.next()) {
+            (Some((first, _)), Some((second, _))) => {
+                Err(Problem::ColumnTwice { name: name.to_owned(), columns: [first + 1, second + 1] })
+            }
+            (first, _) => Ok(first.map(|(column, _)| column)),
+        }
+    }
+
+    /// The columns of a number or a range of numbers.
+    fn numbered(&self, text: &str) -> Option<Range<usize>> {
+        let (start, end) = match text.split_once("..") {
+            Some((start, end)) => (
+                if start.is_empty() { 0 } else { start.parse().ok()? },
+                if end.is_empty() { self.width } else { end.parse().ok()? },
+            ),
+            None => {
+                let column: usize = text.parse().ok()?;
+                (column, column.checked_add(1)?)
+            }
+        };
+        (start < end && end <= self.width).then_some(start..end)
     }
 
     fn missing(&self, key: &str) -> Problem {
-        let numbers = || vec![format!("columns 0 to {}", self.width.saturating_sub(1))];
-        Problem::KeyMissing { key: key.to_owned(), keys: self.header.clone().unwrap_or_else(numbers) }
+        let numbers = || vec![format!("columns #0 to #{}", self.width.saturating_sub(1))];
+        Problem::ColumnMissing { key: key.to_owned(), columns: self.names.clone().unwrap_or_else(numbers) }
     }
 
-    fn column(&self, column: usize) -> Result<Array, Problem> {
-        let values: Vec<f64> = self.values.iter().skip(column).step_by(self.width).copied().collect();
-        array(&[values.len()], &values)
+    /// The numbers of the columns of these names, among some; an error names all that are missing.
+    pub(crate) fn by_names(&self, names: &[String], among: &Columns) -> Result<Vec<usize>, Problem> {
+        let (mut indices, mut missing) = (Vec::new(), Vec::new());
+        for name in names {
+            match self.named(name)?.filter(|column| among.indices.contains(column)) {
+                Some(column) => indices.push(column),
+                None => missing.push(name.clone()),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(indices);
+        }
+        let columns = among.indices.iter().map(|&column| self.name(column)).collect();
+        Err(Problem::FeaturesMissing { missing, columns })
     }
 
-    fn columns(&self, range: Range<usize>) -> Result<Array, Problem> {
-        let rows = self.values.chunks_exact(self.width.max(1));
-        let values: Vec<f64> = rows.flat_map(|row| &row[range.clone()]).copied().collect();
-        array(&[self.rows(), range.len()], &values)
+    /// What a column is called: by its name or, without any, by the key that picks it.
+    pub(crate) fn name(&self, column: usize) -> String {
+        self.names.as_ref().map_or_else(|| format!("#{column}"), |names| names[column].clone())
+    }
+
+    /// Columns as (rows, columns), or a single one as (rows,). An error names the first cell that is no number.
+    pub(crate) fn array(&self, columns: &Columns) -> Result<Array, Problem> {
+        let unread = columns.indices.iter().filter_map(|column| Some((self.unread.get(column)?, *column)));
+        if let Some(((line, field), column)) = unread.min() {
+            return Err(self.cell(*line, column, unreadable(field, *line)));
+        }
+        let shape = self.shape(columns);
+        let mut values = Vec::with_capacity(shape.iter().product());
+        for row in self.values.chunks_exact(self.width.max(1)) {
+            values.extend(columns.indices.iter().map(|&column| row[column]));
+        }
+        Array::from_f64(&shape, &values).ok_or_else(|| Problem::malformed("CSV", "its rows differ in length"))
+    }
+
+    /// The shape of columns as an array.
+    pub(crate) fn shape(&self, columns: &Columns) -> Vec<usize> {
+        let rows = self.values.len().checked_div(self.width).unwrap_or(0);
+        if columns.single { vec![rows] } else { vec![rows, columns.indices.len()] }
+    }
+
+    /// The same, but every value must be finite: examples are to be trained on.
+    pub(crate) fn finite_array(&self, columns: &Columns) -> Result<Array, Problem> {
+        let array = self.array(columns)?;
+        let odd = columns.indices.iter().filter_map(|column| Some((*self.not_finite.get(column)?, *column)));
+        match odd.min_by_key(|((line, _), column)| (*line, *column)) {
+            Some(((line, value), column)) => {
+                let cause = format!("the value is {value}; every value must be finite: {FILL}");
+                Err(self.cell(line, column, cause))
+            }
+            None => Ok(array),
+        }
+    }
+
+    fn cell(&self, line: u64, column: usize, cause: String) -> Problem {
+        let name = self.names.as_ref().map_or_else(|| format!("#{column}"), |names| format!("{:?}", names[column]));
+        Problem::Cell { line, column: column + 1, name, cause }
     }
 }
 
-fn array(shape: &[usize], values: &[f64]) -> Result<Array, Problem> {
-    Array::from_f64(shape, values).ok_or_else(|| Problem::malformed("CSV", "its rows differ in length"))
+/// What to do about cells without a value.
+const FILL: &str = "fill the cell in or remove the row, in pandas with fillna or dropna";
+
+/// Why a cell is no number, and the remedy.
+fn unreadable(field: &str, line: u64) -> String {
+    let shown: String = field.chars().take(40).collect();
+    let missing = ["na", "n/a", "null", "none", "nil", "?", "-", "."];
+    let cause = if field.is_empty() {
+        format!("the cell is empty; {FILL}")
+    } else if missing.contains(&&*field.to_ascii_lowercase()) {
+        format!("{shown:?} stands for a missing value; {FILL}")
+    } else if header::has_comma(field) {
+        format!(
+            "{shown:?} is written with a comma; write a point, in pandas with to_csv(decimal=\".\"), and no comma between thousands"
+        )
+    } else {
+        format!(
+            "{shown:?} is text, not a number; number classes from 0, in pandas with factorize, or leave the column out by \
+             naming the others: FILE#NAME,NAME"
+        )
+    };
+    match line {
+        1 => format!(
+            "{cause}. Names of columns are no numbers; if line 1 does name them, say so with data.header = true"
+        ),
+        _ => cause,
+    }
 }
 
-/// What separates the fields of the first line: a comma, a semicolon, a tab, or else (as `numpy.savetxt` does) a space.
+/// A table while it is read.
+struct Draft {
+    table: Table,
+    header: Option<bool>,
+    /// The first line, if it consists of numbers: it may name the columns all the same.
+    first: Option<Vec<String>>,
+    /// The number of the first line.
+    first_line: u64,
+    /// Whether a later value is written as an integer.
+    bare: bool,
+}
+
+impl Draft {
+    fn new(header: Option<bool>) -> Draft {
+        let (unread, not_finite) = (BTreeMap::new(), BTreeMap::new());
+        let table = Table { names: None, doubt: None, width: 0, values: Vec::new(), unread, not_finite };
+        Draft { table, header, first: None, first_line: 0, bare: false }
+    }
+
+    fn line(&mut self, line: u64, fields: &StringRecord) -> Result<(), Problem> {
+        if self.table.width == 0 {
+            (self.table.width, self.first_line) = (fields.len(), line);
+            let names = || Some(fields.iter().map(str::to_owned).collect());
+            let reading = match self.header {
+                Some(true) => Some(FirstLine::Names),
+                Some(false) => Some(FirstLine::Example),
+                None => header::of_text(fields.iter()),
+            };
+            match reading {
+                Some(FirstLine::Names) => {
+                    self.table.names = names();
+                    return Ok(());
+                }
+                Some(FirstLine::Example) => {}
+                None => self.first = names(),
+            }
+        } else {
+            self.bare = self.bare || self.first.is_some() && fields.iter().any(header::is_bare);
+        }
+        if fields.len() != self.table.width {
+            let (found, width, first) = (fields.len(), self.table.width, self.first_line);
+            let cause = format!("it has {found} fields, but line {first} has {width}; give every line as many");
+            return Err(Problem::Table { line, cause });
+        }
+        for (column, field) in fields.iter().enumerate() {
+            let value = number(field);
+            match value {
+                None => {
+                    let found = || (line, field.chars().take(60).collect());
+                    self.table.unread.entry(column).or_insert_with(found);
+                }
+                // As it is trained on.
+                Some(value) if !(value as f32).is_finite() => {
+                    self.table.not_finite.entry(column).or_insert((line, value));
+                }
+                Some(_) => {}
+            }
+            self.table.values.push(value.unwrap_or(f64::NAN));
+        }
+        Ok(())
+    }
+
+    /// The table, once it is known whether a first line of numbers names the columns.
+    fn finish(mut self) -> Table {
+        let Some(first) = self.first else { return self.table };
+        let second = self.table.values.get(self.table.width..2 * self.table.width);
+        let (reading, doubtful) = header::of_numbers(&first, second, self.bare);
+        if doubtful {
+            let line = if first.len() > 4 {
+                format!("{},…,{}", first[..3].join(","), first[first.len() - 1])
+            } else {
+                first.join(",")
+            };
+            self.table.doubt = Some(match reading {
+                FirstLine::Names => format!(
+                    "the first line ({line}) was taken for the names of the columns; if it is an example, say so with \
+                     data.header = false (eval and predict: --header false)"
+                ),
+                FirstLine::Example => format!(
+                    "the first line ({line}) was taken for an example; if it names the columns, say so with data.header = \
+                     true (eval and predict: --header true)"
+                ),
+            });
+        }
+        if reading == FirstLine::Names {
+            self.table.values.drain(..self.table.width);
+            self.table.names = Some(first);
+        }
+        self.table
+    }
+}
+
+/// What separates the fields: a comma, a semicolon or a tab, or else (as `numpy.savetxt` does) spaces. Numbers may be
+/// written with commas, and names hold any of these: a separator stands in the first two lines equally often.
 fn delimiter(start: &[u8]) -> u8 {
-    let line = start.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii();
-    [b',', b';', b'\t', b' '].into_iter().find(|separator| line.contains(separator)).unwrap_or(b',')
+    let mut lines = start.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let [first, second] = [lines.next().unwrap_or_default(), lines.next().unwrap_or_default()];
+    let regular = |separator: &u8| {
+        let [first, second] = [first, second].map(|line| outside_quotes(line, *separator));
+        first > 0 && first == second
+    };
+    let there = |separator: &u8| outside_quotes(first, *separator) > 0;
+    let regular = [b'\t', b';', b','].into_iter().find(regular);
+    let separator = regular.or_else(|| [b',', b';', b'\t'].into_iter().find(there));
+    let spaced = first.trim_ascii().contains(&b' ');
+    separator.unwrap_or(if spaced { b' ' } else { b',' })
+}
+
+/// How often a byte stands outside of quotation marks.
+fn outside_quotes(line: &[u8], wanted: u8) -> usize {
+    let mut quoted = false;
+    let outside = line.trim_ascii().iter().filter(|byte| {
+        quoted ^= **byte == b'"';
+        **byte == wanted && !quoted
+    });
+    outside.count()
 }
 
 fn problem(error: csv::Error) -> Problem {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => read_error("CSV", error),
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+        csv::ErrorKind::Utf8 { pos, err } => {
             let line = pos.map_or(0, |pos| pos.line());
-            Problem::malformed("CSV", format!("line {line} has {len} fields, the lines before {expected_len}"))
-        }
-        csv::ErrorKind::Utf8 { pos, .. } => {
-            Problem::malformed("CSV", format!("line {} is not UTF-8 text", pos.map_or(0, |pos| pos.line())))
+            Problem::Table {
+                line,
+                cause: format!("field {} is not UTF-8 text; save the file as UTF-8", err.field() + 1),
+            }
         }
         other => Problem::malformed("CSV", format!("{other:?}")),
     }
@@ -171,22 +385,87 @@ mod tests {
         assert_eq!(values(text, Some("2")), (vec![2], vec![20.0, 40.0]));
         assert_eq!(values(text, Some("1..")), (vec![2, 2], vec![10.0, 20.0, 30.0, 40.0]));
         assert_eq!(values(text, Some("0..2")).1, [5.0, 10.0, 6.0, 30.0]);
-        assert_eq!(read_without(text.as_bytes(), "label").unwrap().to_f64(), [10.0, 20.0, 30.0, 40.0]);
-        for odd in ["p2", "3", "2..1", "0..4", "-1"] {
+        assert_eq!(values(text, Some("p1,label")), (vec![2, 2], vec![20.0, 5.0, 40.0, 6.0]));
+        assert_eq!(values(text, Some("label, 1..")).0, [2, 3]);
+        for odd in ["p2", "3", "2..1", "0..4", "-1", "p0,p2", "", "18446744073709551615"] {
             assert!(read(text.as_bytes(), Some(odd)).is_err(), "{odd}");
         }
     }
 
     #[test]
-    fn errors_name_the_line() {
-        for (text, place) in [
-            ("1,2\n3,x\n", "line 2, column 1"),
-            ("1,2\n3\n", "line 2 has 1"),
-            ("a,\n2,3\n4,\n", "line 3"),
-            ("1,\n2,3\n", "line 1, column 1"),
+    fn separators_are_told_apart() {
+        for (text, shape, first) in [
+            ("1,5;2,5\n3,5;4,5\n", "line 1, column 1 (#0): \"1,5\" is written with a comma", 0.0),
+            ("\"a,b\";c\n1;2\n", "(1, 2)", 1.0),
+            ("\"size, m2\",price\n3,4\n", "(1, 2)", 3.0),
+            ("x (m;s),y\n5,6\n", "(1, 2)", 5.0),
+            ("1   2  3\n  4 5   6\n", "(2, 3)", 1.0),
+            ("a\tb\n7\t8\n", "(1, 2)", 7.0),
         ] {
-            let error = read(text.as_bytes(), None).unwrap_err().to_string();
-            assert!(error.contains(place), "{error}");
+            match read(text.as_bytes(), None) {
+                Ok(array) => {
+                    let sides = array.shape().iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+                    assert_eq!((format!("({sides})"), array.to_f64()[0]), (shape.to_owned(), first), "{text}");
+                }
+                Err(error) => assert!(error.to_string().starts_with(shape), "{text}: {error}"),
+            }
         }
+    }
+
+    #[test]
+    fn errors_name_line_column_cause_and_remedy() {
+        for (text, says) in [
+            ("1,2\n3,x\n", "line 2, column 2 (#1): \"x\" is text"),
+            ("1,2\n3\n", "line 2: it has 1 fields, but line 1 has 2"),
+            ("a,\n2,3\n4,\n", "line 3, column 2 (\"\"): the cell is empty; fill the cell in"),
+            ("1,\n2,3\n", "line 1, column 2 (#1): the cell is empty"),
+            (
+                "size,kind\n1,setosa\n",
+                "line 2, column 2 (\"kind\"): \"setosa\" is text, not a number; number classes from 0",
+            ),
+            ("a;b\n1;2,5\n", "line 2, column 2 (\"b\"): \"2,5\" is written with a comma; write a point"),
+            ("a,b\n1,2\n\"1,000\",2\n", "line 3, column 1 (\"a\"): \"1,000\" is written with a comma"),
+            ("a,b\n1,2\n1,NA\n", "line 3, column 2 (\"b\"): \"NA\" stands for a missing value"),
+            ("label,400,402\n1,2,3\n", "if line 1 does name them, say so with data.header = true"),
+        ] {
+            let error = read(text.as_bytes(), None).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+            assert!(!error.contains("again"), "{error}");
+        }
+        for (bytes, says) in [
+            (&b"\xff\xfea\0,\0b\0"[..], "line 1: this is UTF-16"),
+            (b"a,b\n1,2\n3,\xe9\n", "line 3: field 2 is not UTF-8 text"),
+        ] {
+            let error = read(bytes, None).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        let error = read(&b"a,b,a\n1,2,3\n"[..], Some("a")).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("columns 1 and 3 are both called \"a\""), "{error}");
+    }
+
+    #[test]
+    fn columns_that_are_not_asked_for_may_hold_anything() {
+        let text = "id,a,kind\nx1,1,setosa\nx2,True,\n";
+        assert_eq!(values(text, Some("a")), (vec![2], vec![1.0, 1.0]));
+        assert!(read(text.as_bytes(), None).is_err());
+    }
+
+    #[test]
+    fn a_first_line_of_numbers_is_read_as_it_was_taken_or_said() {
+        let table = |header| Table::read(&b"0,1,2,3\n5,1,4,784\n9,8,1,0\n"[..], header).unwrap();
+        let told = table(None);
+        assert_eq!(told.names().unwrap(), ["0", "1", "2", "3"]);
+        assert!(told.doubt().unwrap().contains("(0,1,2,3) was taken for the names of the columns"));
+        assert_eq!(told.array(&told.keyed(None).unwrap()).unwrap().shape(), [2, 4]);
+        let said = table(Some(false));
+        assert_eq!(
+            (said.names(), said.doubt(), said.array(&said.keyed(None).unwrap()).unwrap().shape()),
+            (None, None, &[3, 4][..])
+        );
+        let text = Table::read(&b"400,402\n5,1\n"[..], Some(true)).unwrap();
+        assert_eq!(
+            (text.name(1), text.array(&text.keyed(None).unwrap()).unwrap().to_f64()),
+            ("402".to_owned(), vec![5.0, 1.0])
+        );
     }
 }

@@ -31,9 +31,27 @@ pub enum Problem {
     Io(io::Error),
     /// The name's ending says nothing.
     #[error(
-        "the name does not tell the format; expected .npy, .npz, .csv, .h5 / .hdf5 or IDX (-idx3-ubyte or .idx), all but .npz and HDF5 also followed by .gz"
+        "the name does not tell the format; expected .npy, .npz, .csv, .h5 / .hdf5, .mat or IDX (-idx3-ubyte or .idx), all but .npz, .mat and HDF5 also followed by .gz"
     )]
     UnknownFormat,
+    /// A MAT-file that is not HDF5.
+    #[error("a MAT-file of an older version than 7.3; save it with save(…, '-v7.3'), or in Python with numpy.savez")]
+    OldMatlab,
+    /// The shape of an array that MATLAB wrote is wrong.
+    #[error(
+        "{0}. MATLAB's axes are reversed in its files: save the transpose, in MATLAB x' or permute(x, ndims(x):-1:1)"
+    )]
+    Reversed(Box<Problem>),
+    /// The library was built without what reads the format.
+    #[error(
+        "is in {format}, which this build of gputrain cannot read; build it with the feature `{feature}`, or convert the file"
+    )]
+    LeftOut {
+        /// The format.
+        format: &'static str,
+        /// The feature of the package that reads it.
+        feature: &'static str,
+    },
     /// The bytes break the rules of the format.
     #[error("not a valid {format} file: {detail}; write it, or download it, again")]
     Malformed {
@@ -41,6 +59,58 @@ pub enum Problem {
         format: &'static str,
         /// What is wrong.
         detail: String,
+    },
+    /// A line of a table cannot be used.
+    #[error("line {line}: {cause}")]
+    Table {
+        /// The line, counting from 1.
+        line: u64,
+        /// Why, and the remedy.
+        cause: String,
+    },
+    /// A cell of a table cannot be used.
+    #[error("line {line}, column {column} ({name}): {cause}")]
+    Cell {
+        /// The line, counting from 1.
+        line: u64,
+        /// The column, counting from 1.
+        column: usize,
+        /// The column's name in quotation marks or, without names, the key that picks it.
+        name: String,
+        /// Why, and the remedy.
+        cause: String,
+    },
+    /// The table has no such column.
+    #[error(
+        "has no column {key:?}; it has {} (a column is picked by its name or its number from 0, several by a range              such as 1..5 or a list such as a,b)",
+        list(columns)
+    )]
+    ColumnMissing {
+        /// The key asked for.
+        key: String,
+        /// The columns there are.
+        columns: Vec<String>,
+    },
+    /// A name stands for two columns.
+    #[error("columns {} and {} are both called {name:?}; rename one, or pick one by its number from 0", columns[0], columns[1])]
+    ColumnTwice {
+        /// The name.
+        name: String,
+        /// The columns, counting from 1.
+        columns: [usize; 2],
+    },
+    /// The table lacks columns that the model was trained on.
+    #[error(
+        "has no column {}, which the model was trained on; it has {}; name the columns as in training, or leave their names \
+         out to have them taken in the order of training",
+        quoted(missing),
+        list(columns)
+    )]
+    FeaturesMissing {
+        /// The names that are missing.
+        missing: Vec<String>,
+        /// The columns there are.
+        columns: Vec<String>,
     },
     /// The file ends early.
     #[error(
@@ -115,7 +185,7 @@ pub enum Problem {
         shape: Vec<usize>,
     },
     /// Examples and labels differ in number.
-    #[error("holds {labels} labels but {images} holds {count} examples; give the two files of one split")]
+    #[error("holds {labels} labels but {images} holds {count} examples; give the two files of one split{}", one_more(*labels, *count))]
     CountsDiffer {
         /// Number of labels.
         labels: usize,
@@ -234,6 +304,19 @@ pub(crate) fn tuple(shape: &[usize]) -> String {
         [one] => format!("({one},)"),
         _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// What may be the matter where one file has one line more.
+fn one_more(labels: usize, count: usize) -> &'static str {
+    match labels.abs_diff(count) {
+        1 => " (if the one more is the first line of a table, which names its columns, say so with data.header = true)",
+        _ => "",
+    }
+}
+
+/// Names in quotation marks, the first of many.
+fn quoted(names: &[String]) -> String {
+    list(&names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>())
 }
 
 /// The first keys, for a message that stays readable.

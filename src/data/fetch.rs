@@ -1,13 +1,13 @@
 //! Downloads public data sets: resumed where a download stopped, and given their names only once their checksum is right.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use ureq::http::{Response, StatusCode, header};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
 /// A file of a public data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,10 +161,23 @@ pub fn fetch(
     base_url: &str,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Vec<PathBuf>, FetchError> {
+    fetch_patiently(set, folder, base_url, Duration::from_secs(60), progress)
+}
+
+/// As [`fetch`], giving a server up that sends nothing for so long.
+fn fetch_patiently(
+    set: &PublicSet,
+    folder: &Path,
+    base_url: &str,
+    patience: Duration,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Vec<PathBuf>, FetchError> {
     fs::create_dir_all(folder).map_err(|e| disk(folder, e))?;
     let agent: Agent = Agent::config_builder()
         .timeout_connect(Some(Duration::from_secs(30)))
-        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_recv_response(Some(patience))
+        // Not a limit on the whole: a slow download is a download.
+        .timeout_per_read(Some(patience))
         .http_status_as_error(false)
         .build()
         .into();
@@ -190,11 +203,13 @@ impl Download<'_> {
             progress(Progress { file: self.file.name, done: total, total });
             return Ok(target.to_owned());
         }
-        // A partial file that is too long is of something else.
-        let there = fs::metadata(&self.part).map_or(0, |found| found.len());
-        let there = if there > total { 0 } else { there };
-        if there < total || total == 0 {
+        // What a part of before holds may be of something else: only what comes whole is the server's fault.
+        let there = self.there()?;
+        if there > 0 && there < total {
             self.download(there, progress)?;
+        }
+        if there == 0 || there > total || checksum(&self.part)? != self.file.sha256 {
+            self.download(0, progress)?;
         }
         let found = checksum(&self.part)?;
         if found != self.file.sha256 {
@@ -203,6 +218,19 @@ impl Download<'_> {
         }
         fs::rename(&self.part, target).map_err(|e| disk(target, e))?;
         Ok(target.to_owned())
+    }
+
+    /// Bytes of the part of before. What is no file is not written to: a link's target belongs to someone else.
+    fn there(&self) -> Result<u64, FetchError> {
+        match fs::symlink_metadata(&self.part) {
+            Ok(found) if found.is_file() => Ok(found.len()),
+            Ok(_) => {
+                let problem = "is a link, a folder or a device, not the file that a download writes; remove it";
+                Err(disk(&self.part, io::Error::new(ErrorKind::InvalidInput, problem)))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(disk(&self.part, error)),
+        }
     }
 
     /// Gets the bytes from `there` on and appends them; from the start if the server does not do parts.
@@ -219,13 +247,7 @@ impl Download<'_> {
         if !whole && done == 0 {
             return Err(FetchError::Status { url: self.url.clone(), status: response.status().as_u16() });
         }
-        let mut part = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .append(!whole)
-            .truncate(whole)
-            .open(&self.part)
-            .map_err(|e| disk(&self.part, e))?;
+        let mut part = self.open(whole).map_err(|e| disk(&self.part, e))?;
         let total = self.file.size;
         // One byte more than expected is enough to fail the checksum; an endless answer must not fill the disk.
         let mut body = response.into_body().into_reader().take(total - done + 1);
@@ -239,8 +261,19 @@ impl Download<'_> {
                     part.write_all(&buffer[..count]).map_err(|e| disk(&self.part, e))?;
                     done += count as u64;
                 }
-                Err(error) => return Err(self.broken(&error.to_string(), done)),
+                Err(error) => return Err(self.broken(&in_words(&error.into()), done)),
             }
+        }
+    }
+
+    /// The part to be written: a new one, which nothing else has a hold on, or the end of that of before.
+    fn open(&self, whole: bool) -> io::Result<File> {
+        if !whole {
+            return OpenOptions::new().append(true).open(&self.part);
+        }
+        match fs::remove_file(&self.part) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => OpenOptions::new().write(true).create_new(true).open(&self.part),
         }
     }
 
@@ -249,11 +282,19 @@ impl Download<'_> {
         if from > 0 {
             request = request.header(header::RANGE, format!("bytes={from}-"));
         }
-        request.call().map_err(|error| self.broken(&error.to_string(), from))
+        request.call().map_err(|error| self.broken(&in_words(&error), from))
     }
 
     fn broken(&self, detail: &str, done: u64) -> FetchError {
         FetchError::Network { url: self.url.clone(), detail: detail.to_owned(), done, total: self.file.size }
+    }
+}
+
+/// What went wrong, for people.
+fn in_words(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(Timeout::PerRead | Timeout::RecvResponse) => "the server sent nothing for too long".into(),
+        other => other.to_string(),
     }
 }
 
@@ -266,7 +307,7 @@ fn starts_at(response: &Response<Body>, there: u64) -> bool {
 
 fn checksum(path: &Path) -> Result<String, FetchError> {
     let mut hasher = Sha256::new();
-    let mut file = File::open(path).map_err(|e| disk(path, e))?;
+    let mut file = crate::file::open(path).map_err(|e| disk(path, e))?;
     let mut buffer = vec![0; 1 << 16];
     loop {
         match file.read(&mut buffer).map_err(|e| disk(path, e))? {
@@ -279,4 +320,31 @@ fn checksum(path: &Path) -> Result<String, FetchError> {
 
 fn disk(path: &Path, source: io::Error) -> FetchError {
     FetchError::Disk { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    #[test]
+    fn a_server_that_falls_silent_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // Ten of the announced bytes, then nothing, with the connection open.
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4542\r\n\r\n0123456789").unwrap();
+            stream
+        });
+        let files = &PublicSet::named("mnist").unwrap().files[3..];
+        let (set, folder) = (PublicSet { name: "test", base_url: "", files }, tempfile::tempdir().unwrap());
+        let started = Instant::now();
+        let error = fetch_patiently(&set, folder.path(), &url, Duration::from_millis(300), &mut |_| {}).unwrap_err();
+        assert!(started.elapsed() < Duration::from_secs(20));
+        assert!(matches!(error, FetchError::Network { done: 10, .. }), "{error}");
+        assert!(error.to_string().contains("sent nothing for too long; run the command again"), "{error}");
+        drop(server.join().unwrap());
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::array::{Array, Dtype};
 use super::error::{DataError, Problem};
 use super::load::hot_column;
-use super::source::{Named, read_each};
+use super::source::read_each;
 
 /// Arrays with more different values than this are not taken for labels.
 const MOST_CLASSES: usize = 1000;
@@ -34,12 +34,14 @@ pub type Described = Result<ArrayInfo, (String, Problem)>;
 
 /// Summarises every array of a file, or the one that `path#key` names.
 pub fn describe(source: &str) -> Result<Vec<Described>, DataError> {
-    let described = |(name, array): Named| match array {
-        Ok(array) => Ok(Ok(summary(name, &array))),
-        Err(problem @ Problem::UnsupportedType { .. }) => Ok(Err((name, problem))),
-        Err(problem) => Err(problem.at(format!("{source}#{name}"))),
-    };
-    read_each(source)?.into_iter().map(described).collect()
+    let mut described = Vec::new();
+    read_each(source, &mut |name, array| {
+        described.push(match array {
+            Ok(array) => Ok(summary(name, &array)),
+            Err(problem) => Err((name, problem)),
+        });
+    })?;
+    Ok(described)
 }
 
 fn summary(name: String, array: &Array) -> ArrayInfo {
@@ -70,17 +72,24 @@ fn classes(array: &Array) -> Option<Vec<(i64, usize)>> {
     let mut counts = BTreeMap::new();
     match *array.shape() {
         [_] | [_, 1] => {
-            for value in array.to_integers().ok()? {
-                *counts.entry(i64::try_from(value).ok()?).or_insert(0) += 1;
+            for value in array.integers() {
+                *counts.entry(i64::try_from(value.ok()?).ok()?).or_insert(0) += 1;
                 if counts.len() > MOST_CLASSES {
                     return None;
                 }
             }
         }
         [_, columns @ 2..=MOST_CLASSES] => {
-            for row in array.to_f32().chunks_exact(columns) {
-                *counts.entry(hot_column(row)? as i64).or_insert(0) += 1;
-            }
+            let mut row = Vec::with_capacity(columns);
+            let each_row = array.try_for_each(|_, value| {
+                row.push(value as f32);
+                if row.len() == columns {
+                    *counts.entry(hot_column(&row).ok_or(())? as i64).or_insert(0) += 1;
+                    row.clear();
+                }
+                Ok::<(), ()>(())
+            });
+            each_row.ok()?;
         }
         _ => return None,
     }

@@ -2,10 +2,11 @@
 
 use super::array::Array;
 use super::classes::first_classes;
-use super::csv;
+use super::csv::{Columns, Table};
 use super::error::{DataError, Problem};
-use super::source::{Format, Place, open_csv, read_array};
-use super::{Examples, Features, Storage, Targets};
+use super::same_file::same_file;
+use super::source::{Place, read_array};
+use super::{Examples, Features, Storage, Targets, remarks};
 use crate::model::Shape;
 
 /// The files of one split, each `path` or `path#key`.
@@ -37,36 +38,157 @@ pub enum TargetKind {
     },
 }
 
+/// How tables are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TableOptions<'a> {
+    /// Whether the first line names the columns; without it that is told from the line.
+    pub header: Option<bool>,
+    /// The features that a model takes, in its order: of a table that names its columns these are taken, in whatever order
+    /// they stand there. None stand for every column but the labels'.
+    pub features: &'a [String],
+}
+
 /// Loads one split for a model with this input and these targets.
 pub fn load_examples(source: SourceRef<'_>, input: Shape, targets: TargetKind) -> Result<Examples, DataError> {
-    RawExamples::read(source)?.fit(input, targets, None)
+    RawExamples::read(source, TableOptions::default())?.fit(input, targets, None)
+}
+
+/// Loads features alone, as for a prediction.
+pub fn load_features(path: &str, input: Shape) -> Result<Features, DataError> {
+    RawFeatures::read(path, TableOptions::default())?.fit(input)
+}
+
+/// What a person should know of how a file is read: what the first line of a table is taken for, and how arrays lie that
+/// MATLAB wrote.
+pub fn reading_notes(source: &str) -> Result<Vec<String>, DataError> {
+    let place = Place::parse(source);
+    if !place.is_table() {
+        return Ok(place.matlab_note());
+    }
+    let table = Table::open(&place, None).map_err(|problem| problem.at(source))?;
+    let names = table.names().map(|names| format!("columns: {}", remarks::columns(names)));
+    Ok(names.into_iter().chain(table.doubt().map(|doubt| format!("{source}: {doubt}"))).collect())
+}
+
+/// Features as their file holds them, before a model is known.
+#[derive(Debug)]
+pub struct RawFeatures<'a> {
+    source: &'a str,
+    array: Array,
+    /// What the columns of a table are called: by their names or, without any, by their keys.
+    columns: Vec<String>,
+    named: bool,
+    notes: Vec<String>,
+}
+
+impl<'a> RawFeatures<'a> {
+    /// Reads the file.
+    pub fn read(source: &'a str, options: TableOptions<'_>) -> Result<RawFeatures<'a>, DataError> {
+        let place = Place::parse(source);
+        let at_source = |problem: Problem| problem.at(source);
+        if place.is_table() {
+            let table = Table::open(&place, options.header).map_err(at_source)?;
+            let columns = table.keyed(place.key.as_deref()).map_err(at_source)?;
+            return RawFeatures::of_table(source, &table, columns, options).map_err(at_source);
+        }
+        let array = read_array(source)?;
+        refuse_channels_first(array.shape()).map_err(at_source)?;
+        Ok(RawFeatures { source, array, columns: Vec::new(), named: false, notes: place.matlab_note() })
+    }
+
+    /// Those in some columns of a table.
+    fn of_table(
+        source: &'a str,
+        table: &Table,
+        columns: Columns,
+        options: TableOptions<'_>,
+    ) -> Result<RawFeatures<'a>, Problem> {
+        let mut notes: Vec<String> = table.doubt().map(|doubt| format!("{source}: {doubt}")).into_iter().collect();
+        let named = table.names().is_some();
+        let indices = match options.features {
+            [] => columns.indices,
+            features if named => table.by_names(features, &columns)?,
+            features if features.len() != columns.indices.len() => {
+                let (order, count) = (remarks::columns(features), features.len());
+                let expected = format!(
+                    "the {count} columns that the model was trained on ({order}), in this order, or names of columns; pick \
+                     columns as FILE#0..{count} or FILE#0,2,…"
+                );
+                return Err(Problem::Shape { found: table.shape(&columns), expected });
+            }
+            features => {
+                let order = remarks::columns(features);
+                notes.push(format!("{source} names no columns: they are taken in the order of training ({order})"));
+                columns.indices
+            }
+        };
+        let columns = Columns { indices, single: false };
+        let array = table.finite_array(&columns)?;
+        let columns = columns.indices.iter().map(|&column| table.name(column)).collect();
+        Ok(RawFeatures { source, array, columns, named, notes })
+    }
+
+    /// The names of the features, in their order; none where the file has no names.
+    pub fn names(&self) -> &[String] {
+        if self.named { &self.columns } else { &[] }
+    }
+
+    /// What a person should know of how the file was read.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The features for a model with this input.
+    pub fn fit(self, input: Shape) -> Result<Features, DataError> {
+        features(self.array, input).map_err(|problem| problem.of_matlab(self.source).at(self.source))
+    }
 }
 
 /// One split as its files hold it, before a model is known.
 #[derive(Debug)]
 pub struct RawExamples<'a> {
     source: SourceRef<'a>,
-    images: Array,
+    features: RawFeatures<'a>,
     labels: Array,
 }
 
 impl<'a> RawExamples<'a> {
-    /// Reads the files. Of one CSV file for both, the images are the columns that are not the labels'.
-    pub fn read(source: SourceRef<'a>) -> Result<RawExamples<'a>, DataError> {
-        let images = match labels_column(source) {
-            Some(column) => {
-                let reader =
-                    open_csv(&Place::parse(source.images).path).map_err(|problem| problem.at(source.images))?;
-                csv::read_without(reader, &column).map_err(|problem| problem.at(source.labels))?
-            }
-            None => read_array(source.images)?,
+    /// Reads the files. Of one table for both, the features are the columns that are not the labels'.
+    pub fn read(source: SourceRef<'a>, options: TableOptions<'_>) -> Result<RawExamples<'a>, DataError> {
+        let (images, labels) = (Place::parse(source.images), Place::parse(source.labels));
+        if !labels.is_table() {
+            let mut features = RawFeatures::read(source.images, options)?;
+            features.describe(&[source.labels.to_owned()]);
+            return Ok(RawExamples { source, features, labels: read_array(source.labels)? });
+        }
+        let at_labels = |problem: Problem| problem.at(source.labels);
+        let table = Table::open(&labels, options.header).map_err(at_labels)?;
+        let targets = table.keyed(labels.key.as_deref()).map_err(at_labels)?;
+        let names: Vec<String> = targets.indices.iter().map(|&column| table.name(column)).collect();
+        let mut features = if images.is_table() && same_file(&images.path, &labels.path) {
+            let columns = table.keyed(images.key.as_deref()).map(|mut columns| {
+                // The whole table is what it is to give back where both are the whole table.
+                let apart = images.key.is_none() && labels.key.is_some();
+                columns.indices.retain(|column| !apart || !targets.indices.contains(column));
+                columns
+            });
+            let features = columns.and_then(|columns| RawFeatures::of_table(source.images, &table, columns, options));
+            let mut features = features.map_err(|problem| problem.at(source.images))?;
+            features.notes.extend(remarks::targets_beside(&features.columns, &names));
+            features
+        } else {
+            let mut features = RawFeatures::read(source.images, options)?;
+            features.notes.extend(table.doubt().map(|doubt| format!("{}: {doubt}", source.labels)));
+            features
         };
-        Ok(RawExamples { source, images, labels: read_array(source.labels)? })
+        features.describe(&names);
+        let labels = table.finite_array(&targets).map_err(at_labels)?;
+        Ok(RawExamples { source, features, labels })
     }
 
     /// The input of a model for them; none where the array has too few dimensions or too many.
     pub fn input(&self) -> Option<Shape> {
-        match *self.images.shape() {
+        match *self.features.array.shape() {
             [_, features] => Some(Shape::Features(features)),
             [_, height, width] => Some(Shape::Image { channels: 1, height, width }),
             [_, height, width, channels] => Some(Shape::Image { channels, height, width }),
@@ -74,18 +196,23 @@ impl<'a> RawExamples<'a> {
         }
     }
 
+    /// The names of the features, in their order; none where the file has no names.
+    pub fn names(&self) -> &[String] {
+        self.features.names()
+    }
+
+    /// What a person should know of how the files were read.
+    pub fn notes(&self) -> &[String] {
+        self.features.notes()
+    }
+
     /// Examples for a model with this input and these targets: all of them, or those of the first so many classes, in
     /// the files' order.
     pub fn fit(self, input: Shape, targets: TargetKind, classes: Option<usize>) -> Result<Examples, DataError> {
-        let RawExamples { source, images, labels } = self;
-        let features = features(images, input).map_err(|problem| problem.at(source.images))?;
-        let count = labels.shape().first().copied().unwrap_or(0);
-        if count != features.count && !labels.is_empty() {
-            let images = source.images.to_owned();
-            let problem = Problem::CountsDiffer { labels: count, images, count: features.count };
-            return Err(problem.at(source.labels));
-        }
-        let at_labels = |problem: Problem| problem.at(source.labels);
+        let RawExamples { source, features, labels } = self;
+        let features = features.fit(input)?;
+        let at_labels = |problem: Problem| problem.of_matlab(source.labels).at(source.labels);
+        check_count(&labels, features.count, source).map_err(at_labels)?;
         let (features, labels) = match classes {
             None => (features, labels),
             Some(wanted) => {
@@ -97,24 +224,83 @@ impl<'a> RawExamples<'a> {
     }
 }
 
+impl RawFeatures<'_> {
+    /// Notes what the columns of a table were taken for; `targets` are the columns of the labels.
+    fn describe(&mut self, targets: &[String]) {
+        if !self.columns.is_empty() {
+            let [features, targets] = [&self.columns, targets].map(remarks::columns);
+            self.notes.insert(0, format!("features: {features}; target: {targets}"));
+        }
+    }
+}
+
+/// The outputs that a network needs for the labels of a source: one for each class, if they are classes, else one for each
+/// value.
+pub(crate) fn outputs(source: SourceRef<'_>, header: Option<bool>, classes: bool) -> Result<usize, DataError> {
+    let place = Place::parse(source.labels);
+    let at_labels = |problem: Problem| problem.at(source.labels);
+    let array = if place.is_table() {
+        let table = Table::open(&place, header).map_err(at_labels)?;
+        table.keyed(place.key.as_deref()).and_then(|columns| table.array(&columns)).map_err(at_labels)?
+    } else {
+        read_array(source.labels)?
+    };
+    match *array.shape() {
+        [_] | [_, 1] if classes => {
+            let labels = array.integers().collect::<Result<Vec<i128>, Problem>>().map_err(at_labels)?;
+            let most = labels.into_iter().max().and_then(|most| usize::try_from(most).ok());
+            // A class alone is none; what is wrong with such labels is told when they are loaded.
+            Ok(most.map_or(2, |most| most.saturating_add(1).max(2)))
+        }
+        // In a row: told when they are loaded.
+        [1, count] if count > 1 => Ok(2),
+        [_, ref rest @ ..] => Ok(rest.iter().product::<usize>().max(1)),
+        [] => Ok(1),
+    }
+}
+
+/// Refuses labels that are not as many as the examples.
+fn check_count(labels: &Array, examples: usize, source: SourceRef<'_>) -> Result<(), Problem> {
+    let found = labels.shape().to_vec();
+    let remedy = |expected: &str| Err(Problem::Shape { found: found.clone(), expected: expected.to_owned() });
+    match *labels.shape() {
+        [] => remedy("(N,), a label for each example: this is a single number"),
+        [1, count] if count == examples && examples > 1 => {
+            remedy("(N,) or (N, 1): the labels lie in a row; transpose them, in NumPy with y.T")
+        }
+        [count, ..] if count != examples && !labels.is_empty() => {
+            Err(Problem::CountsDiffer { labels: count, images: source.images.to_owned(), count: examples })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses images with their channels first: files have them last.
+fn refuse_channels_first(shape: &[usize]) -> Result<(), Problem> {
+    let &[_, channels, height, width] = shape else { return Ok(()) };
+    // Colours come in threes; one row of pixels with many channels may be a signal.
+    let first = channels == 3 || [1, 2, 4].contains(&channels) && height == width;
+    if !first || height <= 4 || width <= 4 {
+        return Ok(());
+    }
+    let flat = channels * height * width;
+    Err(Problem::Shape {
+        found: shape.to_vec(),
+        expected: format!(
+            "(N, {height}, {width}, {channels}); {CHANNELS_FIRST}. If these are images of {channels} x {height} pixels with \
+             {width} channels, write them flat, (N, {flat}), and set model.input = [{channels}, {height}, {width}]"
+        ),
+    })
+}
+
+/// What to do about images that a file holds channels first.
+const CHANNELS_FIRST: &str = "the file has its channels first: write them last, in NumPy with x.transpose(0, 2, 3, 1)";
+
 fn targets(labels: &Array, kind: TargetKind) -> Result<Targets, Problem> {
     match kind {
         TargetKind::Classes { outputs } => classes(labels, outputs),
         TargetKind::Values { outputs } | TargetKind::Probabilities { outputs } => values(labels, outputs, kind),
     }
-}
-
-/// Loads features alone, as for a prediction.
-pub fn load_features(path: &str, input: Shape) -> Result<Features, DataError> {
-    features(read_array(path)?, input).map_err(|problem| problem.at(path))
-}
-
-/// When images and labels come from one CSV file and only the labels' column is named, that column: the images are
-/// then all the others.
-fn labels_column(source: SourceRef<'_>) -> Option<String> {
-    let (images, labels) = (Place::parse(source.images), Place::parse(source.labels));
-    let is_csv = matches!(Format::of(&images.path), Some((Format::Csv, _)));
-    labels.key.filter(|_| is_csv && images.key.is_none() && images.path == labels.path)
 }
 
 /// The features in an array, if they are of the shape that the model takes.
@@ -166,9 +352,12 @@ fn expected(input: Shape, found: &[usize]) -> String {
             let shapes = format!("{grey}(N, {height}, {width}, {channels}) or (N, {})", channels * height * width);
             let remedy = match found {
                 [_, depth, rows, columns] if (*depth, *rows, *columns) == (channels, height, width) => {
-                    "the file has its channels first: write them last, in NumPy with x.transpose(0, 2, 3, 1)"
+                    CHANNELS_FIRST.to_owned()
                 }
-                _ => "change the input or the file",
+                [_, rows, columns, depth] if (*depth, *rows, *columns) == (height, width, channels) => {
+                    format!("input is height, width, channels: set model.input = [{rows}, {columns}, {depth}]")
+                }
+                _ => "change the input or the file".to_owned(),
             };
             format!("{shapes}, for the model's input {input}; {remedy}")
         }
@@ -214,7 +403,8 @@ fn classes(array: &Array, outputs: usize) -> Result<Targets, Problem> {
 }
 
 fn integer_labels(array: &Array, outputs: usize) -> Result<Vec<u32>, Problem> {
-    let checked = array.to_integers()?.into_iter().enumerate().map(|(index, value)| {
+    let checked = array.integers().enumerate().map(|(index, value)| {
+        let value = value?;
         let label = u32::try_from(value).ok().filter(|&label| (label as usize) < outputs);
         label.ok_or(Problem::Label { index, value, outputs })
     });

@@ -9,16 +9,22 @@ mod classes;
 mod convert;
 mod csv;
 mod error;
+#[cfg(feature = "fetch")]
 mod fetch;
 mod generate;
+#[cfg_attr(not(feature = "hdf5"), path = "no_hdf5.rs")]
 mod hdf5;
+mod header;
 mod idx;
 mod inspect;
 mod load;
+#[cfg(feature = "hdf5")]
 mod lzf;
 mod npy;
 mod npz;
 mod random;
+pub(crate) mod remarks;
+mod same_file;
 mod scale;
 mod source;
 mod split;
@@ -29,10 +35,15 @@ pub use array::{Array, Dtype};
 pub(crate) use bundled::{is_bundled, is_file};
 pub use convert::convert;
 pub use error::{DataError, Problem};
+#[cfg(feature = "fetch")]
 pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};
 pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
 pub use inspect::{ArrayInfo, Described, describe};
-pub use load::{RawExamples, SourceRef, TargetKind, load_examples, load_features};
+pub(crate) use load::outputs;
+pub use load::{
+    RawExamples, RawFeatures, SourceRef, TableOptions, TargetKind, load_examples, load_features, reading_notes,
+};
+pub(crate) use same_file::same_source;
 pub use scale::Scaling;
 pub(crate) use source::split_key;
 pub use source::{NamedArrays, read_array, read_arrays};

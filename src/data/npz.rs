@@ -6,48 +6,54 @@ use zip::result::ZipError;
 use super::array::Array;
 use super::error::Problem;
 use super::npy;
-use super::source::{Named, Opened, Reader, most_unpacked, read_error};
+use super::source::{Opened, Reader, most_unpacked, read_error};
 
-type Archive = ZipArchive<Box<dyn Reader>>;
+/// An open archive.
+pub(crate) struct Npz {
+    archive: ZipArchive<Box<dyn Reader>>,
+    /// Bytes of the file.
+    pub(crate) length: u64,
+}
 
 /// Reads the array `key`, or the only one there is.
-pub(crate) fn read(Opened { reader, length }: Opened, key: Option<&str>) -> Result<Array, Problem> {
-    let mut archive = ZipArchive::new(reader).map_err(problem)?;
-    let keys = keys(&mut archive)?;
+pub(crate) fn read(opened: Opened, key: Option<&str>) -> Result<Array, Problem> {
+    let mut file = Npz::open(opened)?;
+    let keys = file.keys()?;
     let index = match key {
         Some(key) => keys.iter().position(|known| known == key),
         None if keys.len() == 1 => Some(0),
         None => return Err(Problem::KeyNeeded { keys }),
     };
     match (index, key) {
-        (Some(index), _) => read_entry(&mut archive, index, length),
+        (Some(index), _) => file.read(index, most_unpacked(file.length)),
         (None, key) => Err(Problem::KeyMissing { key: key.unwrap_or_default().to_owned(), keys }),
     }
 }
 
-/// Reads every array with its key.
-pub(crate) fn read_all(Opened { reader, length }: Opened) -> Result<Vec<Named>, Problem> {
-    let mut archive = ZipArchive::new(reader).map_err(problem)?;
-    let keys = keys(&mut archive)?;
-    Ok(keys.into_iter().enumerate().map(|(index, key)| (key, read_entry(&mut archive, index, length))).collect())
-}
+impl Npz {
+    pub(crate) fn open(Opened { reader, length }: Opened) -> Result<Npz, Problem> {
+        Ok(Npz { archive: ZipArchive::new(reader).map_err(problem)?, length })
+    }
 
-/// The arrays' names: the entries' without `.npy`.
-fn keys(archive: &mut Archive) -> Result<Vec<String>, Problem> {
-    archive
-        .file_names()
-        .map(|name| {
+    /// The arrays' names: the entries' without `.npy`.
+    pub(crate) fn keys(&self) -> Result<Vec<String>, Problem> {
+        let names = self.archive.file_names().map(|name| {
             let name = name.map_err(problem)?;
             Ok(name.strip_suffix(".npy").unwrap_or(&name).to_owned())
-        })
-        .collect()
-}
+        });
+        names.collect()
+    }
 
-fn read_entry(archive: &mut Archive, index: usize, file_length: u64) -> Result<Array, Problem> {
-    let mut entry = archive.by_index(index).map_err(problem)?;
-    // The archive's own directory may lie about sizes, but no entry can be packed into more than the whole file.
-    let most = most_unpacked(file_length).min(entry.size());
-    npy::read(&mut entry, most)
+    /// Reads an entry of at most so many bytes.
+    pub(crate) fn read(&mut self, index: usize, most: u64) -> Result<Array, Problem> {
+        let mut entry = self.archive.by_index(index).map_err(problem)?;
+        // The archive's own directory may lie about sizes, but the whole file can hold no more than so much.
+        let size = entry.size();
+        if size > most {
+            return Err(Problem::malformed(".npz", "its entries come to more than a file of this size can hold"));
+        }
+        npy::read(&mut entry, size)
+    }
 }
 
 fn problem(error: ZipError) -> Problem {

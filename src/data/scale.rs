@@ -30,6 +30,18 @@ impl Scaling {
         }
     }
 
+    /// What is done to values, for people; `kind` is what the scaling was fitted by.
+    pub fn in_words(&self, kind: Scale) -> String {
+        let (subtract, divide) = (self.subtract[0], self.divide[0]);
+        match kind {
+            Scale::None => "values as they are stored".into(),
+            Scale::Unit => format!("divided by {divide}"),
+            Scale::Centered => format!("divided by {divide}, less 0.5"),
+            Scale::MinMax => format!("{subtract} to {} become -1 to 1", subtract + 2.0 * divide),
+            Scale::Standard => "each feature less its mean, divided by its standard deviation".into(),
+        }
+    }
+
     /// The scaled value of feature number `feature`.
     pub fn apply(&self, value: f32, feature: usize) -> f32 {
         let of = |numbers: &[f32]| if numbers.len() == 1 { numbers[0] } else { numbers[feature] };
@@ -110,6 +122,7 @@ mod tests {
     fn minmax_reaches_both_ends() {
         let scaling = Scaling::fit(Scale::MinMax, &floats(&[2.0, 6.0, 4.0], 1));
         assert_eq!([2.0, 4.0, 6.0].map(|v| scaling.apply(v, 0)), [-1.0, 0.0, 1.0]);
+        assert_eq!(scaling.in_words(Scale::MinMax), "2 to 6 become -1 to 1");
         assert_eq!(Scaling::fit(Scale::MinMax, &floats(&[3.0, 3.0], 1)).apply(3.0, 0), -1.0);
     }
 

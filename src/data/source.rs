@@ -1,6 +1,5 @@
 //! From a path to the bytes and arrays behind it.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +35,7 @@ impl Format {
             Some("npy") => Format::Npy,
             Some("csv" | "tsv" | "txt") => Format::Csv,
             Some("npz") if !zipped => Format::Npz,
-            Some("h5" | "hdf5" | "hdf") if !zipped => Format::Hdf5,
+            Some("h5" | "hdf5" | "hdf" | "mat") if !zipped => Format::Hdf5,
             // train-images-idx3-ubyte, train-images.idx3-ubyte, labels.idx
             _ if stem.split(['-', '.']).skip(1).any(|part| part.starts_with("idx") && part.len() <= 4) => Format::Idx,
             _ => return None,
@@ -57,6 +56,22 @@ impl Place {
     pub(crate) fn parse(text: &str) -> Place {
         let (path, key) = split_key(text, |path| bundled::is_file(Path::new(path)));
         Place { path: PathBuf::from(path), key: key.map(str::to_owned) }
+    }
+
+    /// Whether the file is a table of text.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(Format::of(&self.path), Some((Format::Csv, _)))
+    }
+
+    /// A word on the axes of arrays that MATLAB wrote.
+    pub(crate) fn matlab_note(&self) -> Vec<String> {
+        let note = || {
+            format!(
+                "{}: MATLAB's axes are reversed here: what it shows as D x N is read as (N, D)",
+                self.path.display()
+            )
+        };
+        is_matlab(&self.path).then(note).into_iter().collect()
     }
 }
 
@@ -80,8 +95,8 @@ pub fn read_array(source: &str) -> Result<Array, DataError> {
 /// Arrays with their names.
 pub type NamedArrays = Vec<(String, Array)>;
 
-/// An array of a file, or why it cannot be read, with its name.
-pub(crate) type Named = (String, Result<Array, Problem>);
+/// What takes the arrays of a file one by one: the name, and the array or why values of its type cannot be used.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(String, Result<Array, Problem>);
 
 /// Reads every array of a file with its name (for a format without names, the file's own). With `#key`, that one only.
 /// Arrays of text and records are passed over, unless there is nothing else.
@@ -92,16 +107,10 @@ pub fn read_arrays(source: &str) -> Result<NamedArrays, DataError> {
 /// The arrays that can be used, and why the others cannot.
 pub(crate) fn usable(source: &str) -> Result<(NamedArrays, Vec<DataError>), DataError> {
     let (mut arrays, mut others) = (Vec::new(), Vec::new());
-    for (key, array) in read_each(source)? {
-        match array {
-            Ok(array) => arrays.push((key, array)),
-            Err(problem) => {
-                let unusable = matches!(problem, Problem::UnsupportedType { .. });
-                let error = problem.at(format!("{source}#{key}"));
-                if unusable { others.push(error) } else { return Err(error) }
-            }
-        }
-    }
+    read_each(source, &mut |key, array| match array {
+        Ok(array) => arrays.push((key, array)),
+        Err(problem) => others.push(problem.at(format!("{source}#{key}"))),
+    })?;
     if arrays.is_empty()
         && let Some(first) = others.pop()
     {
@@ -111,25 +120,58 @@ pub(crate) fn usable(source: &str) -> Result<(NamedArrays, Vec<DataError>), Data
     }
 }
 
-/// Every array of a file, or what is wrong with it.
-pub(crate) fn read_each(source: &str) -> Result<Vec<Named>, DataError> {
+/// Calls `visit` with every array of a file: one at a time is in memory.
+pub(crate) fn read_each(source: &str, visit: Visit<'_>) -> Result<(), DataError> {
     let place = Place::parse(source);
-    let read = || match (Format::of(&place.path), &place.key) {
-        (Some((Format::Npz, _)), None) => npz::read_all(open_file(&place.path)?),
-        (Some((Format::Hdf5, _)), None) => hdf5::read_all(&place.path),
+    let at_source = |problem: Problem| problem.at(source);
+    match (Format::of(&place.path), &place.key) {
+        (Some((Format::Npz, _)), None) => {
+            let mut file = npz::Npz::open(open_file(&place.path).map_err(at_source)?).map_err(at_source)?;
+            let keys = file.keys().map_err(at_source)?;
+            visit_each(source, file.length, keys, |index, _, most| file.read(index, most), visit)
+        }
+        (Some((Format::Hdf5, _)), None) => {
+            check_matlab(&place.path, &mut open_file(&place.path).map_err(at_source)?).map_err(at_source)?;
+            let file = hdf5::Hdf5::open(&place.path).map_err(at_source)?;
+            let keys = file.keys().map_err(at_source)?;
+            visit_each(source, file.length, keys, |_, key, most| file.read(key, most), visit)
+        }
         _ => {
             let stem = place.path.file_name().map(|name| name.to_string_lossy().into_owned());
             let name = place.key.clone().or(stem).unwrap_or_default();
-            Ok(vec![(name, Ok(read_place(&place)?))])
+            visit(name, Ok(read_place(&place).map_err(at_source)?));
+            Ok(())
         }
-    };
-    read().map_err(|problem: Problem| problem.at(source))
+    }
+}
+
+/// Reads the arrays of a file of `length` bytes. What they come to is bounded together: many names can stand for the same
+/// packed bytes.
+fn visit_each(
+    source: &str,
+    length: u64,
+    keys: Vec<String>,
+    mut read: impl FnMut(usize, &str, u64) -> Result<Array, Problem>,
+    visit: Visit<'_>,
+) -> Result<(), DataError> {
+    let mut left = most_unpacked(length);
+    for (index, key) in keys.into_iter().enumerate() {
+        let array = read(index, &key, left);
+        match &array {
+            Ok(array) => left = left.saturating_sub(array.bytes().len() as u64),
+            Err(Problem::UnsupportedType { .. }) => {}
+            Err(_) => return array.map(|_| ()).map_err(|problem| problem.at(format!("{source}#{key}"))),
+        }
+        visit(key, array);
+    }
+    Ok(())
 }
 
 fn read_place(place: &Place) -> Result<Array, Problem> {
     // A missing file is worth saying before an odd name is.
-    let file = open_file(&place.path)?;
-    let (format, zipped) = Format::of(&place.path).ok_or(Problem::UnknownFormat)?;
+    let mut file = open_file(&place.path)?;
+    let (format, _) = Format::of(&place.path).ok_or(Problem::UnknownFormat)?;
+    check_matlab(&place.path, &mut file)?;
     let key = place.key.as_deref();
     let no_key = |format| match key {
         Some(key) => Err(Problem::KeyUseless { format, key: key.to_owned() }),
@@ -140,22 +182,44 @@ fn read_place(place: &Place) -> Result<Array, Problem> {
         Format::Hdf5 => hdf5::read(&place.path, key),
         Format::Npy => {
             no_key(".npy")?;
-            let (mut reader, most) = unpacked(file, zipped);
+            let (mut reader, most) = unpacked(file)?;
             npy::read(&mut reader, most)
         }
         Format::Idx => {
             no_key("IDX")?;
-            let (mut reader, most) = unpacked(file, zipped);
+            let (mut reader, most) = unpacked(file)?;
             idx::read(&mut reader, most)
         }
-        Format::Csv => csv::read(unpacked(file, zipped).0, key),
+        Format::Csv => csv::read(unpacked(file)?.0, key),
     }
 }
 
 /// The text of a CSV file, unzipped.
 pub(crate) fn open_csv(path: &Path) -> Result<Box<dyn Read>, Problem> {
-    let zipped = matches!(Format::of(path), Some((_, true)));
-    Ok(unpacked(open_file(path)?, zipped).0)
+    Ok(unpacked(open_file(path)?)?.0)
+}
+
+/// Whether a file is one of MATLAB's.
+fn is_matlab(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mat"))
+}
+
+/// Refuses a MAT-file from before version 7.3, since when they are HDF5.
+fn check_matlab(path: &Path, file: &mut Opened) -> Result<(), Problem> {
+    let old = is_matlab(path) && file.reader.fill_buf()?.starts_with(b"MATLAB 5.0");
+    if old { Err(Problem::OldMatlab) } else { Ok(()) }
+}
+
+impl Problem {
+    /// With a word on reversed axes, where the shape of an array that MATLAB wrote is wrong.
+    pub(crate) fn of_matlab(self, source: &str) -> Problem {
+        match self {
+            Problem::Shape { .. } | Problem::CountsDiffer { .. } if is_matlab(&Place::parse(source).path) => {
+                Problem::Reversed(Box::new(self))
+            }
+            other => other,
+        }
+    }
 }
 
 /// What a file is read through.
@@ -177,20 +241,18 @@ fn open_file(path: &Path) -> Result<Opened, Problem> {
     if bundled::is_bundled(path) {
         return Err(Problem::NotBundled { names: bundled::names() });
     }
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(Problem::Io(std::io::Error::new(ErrorKind::IsADirectory, "is a folder; name a file in it")));
-    }
-    Ok(Opened { reader: Box::new(BufReader::with_capacity(1 << 16, file)), length: metadata.len() })
+    let file = crate::file::open(path)?;
+    let length = file.metadata()?.len();
+    Ok(Opened { reader: Box::new(BufReader::with_capacity(1 << 16, file)), length })
 }
 
-/// The file's content, unzipped, and the most bytes it can come to.
-fn unpacked(Opened { reader, length }: Opened, zipped: bool) -> (Box<dyn Read>, u64) {
-    match zipped {
+/// The file's content, and the most bytes it can come to. Whether it is gzipped is told from its first bytes, not from its
+/// name: no file of these formats begins with them otherwise.
+fn unpacked(Opened { mut reader, length }: Opened) -> Result<(Box<dyn Read>, u64), Problem> {
+    Ok(match reader.fill_buf()?.starts_with(b"\x1f\x8b") {
         true => (Box::new(MultiGzDecoder::new(reader)), most_unpacked(length)),
         false => (Box::new(reader), length),
-    }
+    })
 }
 
 /// The most bytes that `packed` deflated bytes can unpack to.
@@ -232,7 +294,7 @@ pub(crate) fn read_values(
     match reader.read(&mut [0]) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Problem::Truncated { expected, found }),
         Err(error) => Err(read_error(format, error)),
-        Ok(0) => Array::new(dtype, shape, bytes).ok_or(Problem::Truncated { expected, found }),
+        Ok(0) => Array::new(dtype, shape, bytes).ok_or(Problem::Truncated { expected, found })?.checked(format),
         Ok(_) => Err(Problem::Trailing { expected }),
     }
 }
@@ -257,6 +319,7 @@ mod tests {
         assert_eq!(of("X.NPZ"), Some((Format::Npz, false)));
         assert_eq!(of("x.csv.gz"), Some((Format::Csv, true)));
         assert_eq!(of("x.h5"), Some((Format::Hdf5, false)));
+        assert_eq!(of("x.mat"), Some((Format::Hdf5, false)));
         assert_eq!(of("train-images-idx3-ubyte"), Some((Format::Idx, false)));
         assert_eq!(of("t10k-labels.idx1-ubyte.gz"), Some((Format::Idx, true)));
         assert_eq!(of("labels.idx"), Some((Format::Idx, false)));

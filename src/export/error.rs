@@ -79,6 +79,27 @@ pub enum ExportError {
         /// What is wrong.
         problem: String,
     },
+    /// What is said of the training data cannot be used.
+    #[error("{}: gputrain.data in its metadata {problem}; save the model again", path.display())]
+    TrainedOn {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The file is not as it was written.
+    #[error(
+        "{}: not as it was saved: the hash of all that is in it is {found}, the metadata says {expected}; copy the file \
+         again, or remove gputrain.hash from its metadata if you changed it", path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The hash in the metadata.
+        expected: String,
+        /// The hash of metadata and tensors.
+        found: String,
+    },
     /// The weights are not those that were saved.
     #[error(
         "{}: the weights are not those that were saved: their hash is {found}, the metadata says {expected}; copy the \

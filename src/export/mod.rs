@@ -12,7 +12,7 @@ mod tensors;
 
 pub use error::ExportError;
 pub use parameters::{load_parameters, save_parameters};
-pub use saved::SavedModel;
+pub use saved::{SavedModel, TrainedOn};
 
 use std::path::Path;
 

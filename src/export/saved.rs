@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parameters::{matching, tuple};
 use super::{ExportError, parameter_hash, tensors};
-use crate::data::Scaling;
+use crate::data::{Examples, Scaling};
 use crate::file::{FileError, write_whole};
 use crate::model::{Model, Shape};
 use crate::recipe::Recipe;
@@ -15,6 +15,7 @@ use crate::recipe::Recipe;
 /// Keys of the metadata.
 const RECIPE: &str = "gputrain.recipe";
 const SCALING: &str = "gputrain.scaling";
+const DATA: &str = "gputrain.data";
 const VERSION: &str = "gputrain.version";
 const HASH: &str = "parameter_hash";
 
@@ -27,8 +28,36 @@ pub struct SavedModel {
     pub model: Model,
     /// How its inputs are scaled.
     pub scaling: Scaling,
+    /// What it was trained on.
+    pub trained_on: TrainedOn,
     /// Its weights: a vector per parameter, in the model's order.
     pub parameters: Vec<Vec<f32>>,
+}
+
+/// What is to be known of the data that a model was trained on. Models from before this was stored know nothing of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainedOn {
+    /// The names of the features, in the model's order; none where the training file had no names.
+    pub features: Vec<String>,
+    /// Whether the targets named classes; otherwise they were values, or several bits.
+    pub classes: Option<bool>,
+}
+
+impl TrainedOn {
+    /// The training examples of a run, whose features have these names.
+    pub fn of(features: &[String], train: &Examples) -> TrainedOn {
+        TrainedOn { features: features.to_vec(), classes: Some(train.targets.classes().is_some()) }
+    }
+
+    fn parse(text: &str, input: Shape) -> Result<TrainedOn, String> {
+        let stored: TrainedOn = serde_json::from_str(text).map_err(|error| format!("cannot be read: {error}"))?;
+        match stored.features.len() {
+            0 => Ok(stored),
+            names if names == input.len() => Ok(stored),
+            names => Err(format!("names {names} features, expected {}", input.len())),
+        }
+    }
 }
 
 /// A [`Scaling`] in the metadata. Doubles, because their shortest decimals name every single-precision number exactly,
@@ -51,9 +80,12 @@ impl SavedModel {
             recipe.model.input = recipe_input(self.model.input);
         }
         let scaling = serde_json::to_string(&StoredScaling::of(&self.scaling));
+        let [scaling, data] = [scaling, serde_json::to_string(&self.trained_on)]
+            .map(|text| text.map_err(|error| FileError::at(path)(error.into())));
         let metadata = BTreeMap::from([
             (RECIPE, recipe.to_toml()),
-            (SCALING, scaling.map_err(|error| FileError::at(path)(error.into()))?),
+            (SCALING, scaling?),
+            (DATA, data?),
             (VERSION, env!("CARGO_PKG_VERSION").to_string()),
             (HASH, parameter_hash(&self.parameters)),
         ]);
@@ -79,13 +111,16 @@ impl SavedModel {
             .map_err(|problem| ExportError::Model { path: path.clone(), problem: Box::new(problem) })?;
         let scaling = StoredScaling::parse(entry(SCALING)?, model.input)
             .map_err(|problem| ExportError::Scaling { path: path.clone(), problem })?;
+        let trained_on = contents.metadata.get(DATA).map(|text| TrainedOn::parse(text, model.input)).transpose();
+        let trained_on =
+            trained_on.map_err(|problem| ExportError::TrainedOn { path: path.clone(), problem })?.unwrap_or_default();
         let parameters = matching(path, &model, contents.tensors)?;
         let found = parameter_hash(&parameters);
         match contents.metadata.get(HASH) {
             Some(expected) if *expected != found => {
                 Err(ExportError::Hash { path: path.clone(), expected: expected.clone(), found })
             }
-            _ => Ok(SavedModel { recipe, model, scaling, parameters }),
+            _ => Ok(SavedModel { recipe, model, scaling, trained_on, parameters }),
         }
     }
 

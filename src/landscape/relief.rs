@@ -98,7 +98,7 @@ impl Relief {
     /// The landscape of a run's folder, if it has one.
     pub fn load(run: &Path) -> Result<Option<Relief>, LandscapeError> {
         let path = run.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match crate::file::read_text(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(FileError::at(&path)(error).into()),

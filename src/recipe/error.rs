@@ -120,6 +120,19 @@ pub enum RecipeError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A run's data file that might be one of two.
+    #[error(
+        "{key} = \"{path}\" might be {} or, beside the run, {}; say which with --data DIR",
+        found[0], found[1]
+    )]
+    DataTwice {
+        /// The key that names the file.
+        key: &'static str,
+        /// What it says.
+        path: String,
+        /// What was found in the current folder, and around the run.
+        found: [String; 2],
+    },
     /// A name that is neither a file nor a bundled recipe.
     #[error(
         "no recipe \"{name}\": it is neither a file nor a bundled recipe{}; bundled are {}",

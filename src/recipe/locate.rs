@@ -18,19 +18,26 @@ impl Recipe {
         let folders = data_dir.into_iter().chain([Path::new(""), Path::new("data")]);
         let folders: Vec<PathBuf> = folders.map(Path::to_path_buf).collect();
         for (keys, source) in self.sources_mut() {
-            let found = locate(source, &folders).ok_or_else(|| {
-                // Blame the images, unless only the labels are missing.
-                let (images, labels) = (tried(&source.images, &folders), tried(&source.labels, &folders));
-                let labels_only = alternatives(&source.images).len() * folders.len() > images.len();
-                let (key, path, looked) =
-                    if labels_only { (keys[1], &source.labels, labels) } else { (keys[0], &source.images, images) };
-                let path = path.clone();
-                match looked.iter().find(|looked| looked.is_dir()).cloned() {
-                    Some(folder) => RecipeError::DataFolder { key, path, folder },
-                    None => RecipeError::DataNotFound { key, path, looked },
+            *source = locate(source, &folders).ok_or_else(|| not_found(keys, source, &folders))?;
+        }
+        Ok(())
+    }
+
+    /// Replaces every data path of a run's recipe by the file it stands for. The run may have been trained from another
+    /// folder than the current one: files are also looked for in the folders that `run`, its folder or a file in it, lies
+    /// in. An error where that gives another file than the current folder does.
+    pub fn resolve_data_of_run(&mut self, run: &Path) -> Result<(), RecipeError> {
+        let here = [PathBuf::new(), PathBuf::from("data")];
+        let around = folders_around(run);
+        for (keys, source) in self.sources_mut() {
+            let found = match (locate(source, &here), locate(source, &around)) {
+                (Some(here), Some(there)) if !same_files(&here, &there) => {
+                    let (path, found) = (source.images.clone(), [here.images, there.images]);
+                    return Err(RecipeError::DataTwice { key: keys[0], path, found });
                 }
-            })?;
-            *source = found;
+                (here, there) => here.or(there),
+            };
+            *source = found.ok_or_else(|| not_found(keys, source, &[&here[..], &around].concat()))?;
         }
         Ok(())
     }
@@ -57,6 +64,31 @@ impl Recipe {
         .into_iter()
         .filter_map(|(keys, source)| Some((keys, source?)))
     }
+}
+
+/// What is said of a source that is in none of the folders: blames the images, unless only the labels are missing.
+fn not_found(keys: [&'static str; 2], source: &Source, folders: &[PathBuf]) -> RecipeError {
+    let (images, labels) = (tried(&source.images, folders), tried(&source.labels, folders));
+    let labels_only = alternatives(&source.images).len() * folders.len() > images.len();
+    let (key, path, looked) =
+        if labels_only { (keys[1], &source.labels, labels) } else { (keys[0], &source.images, images) };
+    let path = path.clone();
+    match looked.iter().find(|looked| looked.is_dir()).cloned() {
+        Some(folder) => RecipeError::DataFolder { key, path, folder },
+        None => RecipeError::DataNotFound { key, path, looked },
+    }
+}
+
+/// The folders that a path lies in, from the innermost; relative to the current one where they lie in it.
+fn folders_around(path: &Path) -> Vec<PathBuf> {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize()).unwrap_or_default();
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let relative = |folder: &Path| folder.strip_prefix(&here).unwrap_or(folder).to_path_buf();
+    path.ancestors().map(relative).collect()
+}
+
+fn same_files(one: &Source, other: &Source) -> bool {
+    data::same_source(&one.images, &other.images) && data::same_source(&one.labels, &other.labels)
 }
 
 /// The first pair of files that is there. With as many alternatives for the labels as for the images the two go

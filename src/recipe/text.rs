@@ -1,6 +1,5 @@
 //! A recipe's text and where it comes from.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +28,8 @@ impl RecipeText {
     /// As [`RecipeText::find`], but a file in `folder` comes first.
     pub(super) fn find_from(name: &str, folder: &Path) -> Result<RecipeText, RecipeError> {
         for path in [folder.join(name), name.into()] {
-            if path.is_file() {
+            // A pipe or a device is refused by name when it is opened.
+            if path.exists() && !path.is_dir() {
                 return RecipeText::file(&path);
             }
         }
@@ -50,7 +50,7 @@ impl RecipeText {
     pub fn file(path: &Path) -> Result<RecipeText, RecipeError> {
         let error = |reason: std::io::Error| RecipeError::Read { path: path.into(), reason: reason.to_string() };
         let mut text = String::new();
-        File::open(path).map_err(error)?.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(error)?;
+        crate::file::open(path).map_err(error)?.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(error)?;
         Ok(RecipeText { text, origin: path.display().to_string(), path: Some(path.into()) })
     }
 

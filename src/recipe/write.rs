@@ -74,6 +74,9 @@ fn data(out: &mut Out, spec: &DataSpec) {
             Holdout::Files(files) => out.line(key, source(files)),
         }
     }
+    if let Some(header) = spec.header {
+        out.line("header", header);
+    }
     out.word("scale", spec.scale);
     if let Some(seed) = spec.seed {
         out.line("seed", seed);

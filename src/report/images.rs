@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use resvg::tiny_skia::Pixmap;
-
 use super::ReportError;
 use super::colour::{ColourMap, INK, MUTED, Rgb, WRONG};
-use super::raster::{encode, fit_text, rasterise, text_width};
+use super::pixels::{Pixmap, encode, rasterise};
+use super::raster::{fit_text, text_width};
 use super::svg::{Anchor, Stroke, Svg, Type};
 use super::ticks::short_number;
 use crate::file::write_whole;

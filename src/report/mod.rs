@@ -10,6 +10,8 @@ mod confusion;
 mod contour;
 mod html;
 mod images;
+#[cfg_attr(not(feature = "png"), path = "no_pixels.rs")]
+mod pixels;
 mod plot;
 mod raster;
 mod records;
@@ -63,6 +65,9 @@ pub enum ReportError {
         /// The output file.
         path: PathBuf,
     },
+    /// The library was built without what draws pixels.
+    #[error("this build of gputrain writes no PNG; build it with the feature `png`, or ask for .svg")]
+    NoPng,
     /// What was to be drawn contradicts itself.
     #[error("{what}: expected {expected}, found {found}")]
     Shape {

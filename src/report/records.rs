@@ -103,7 +103,7 @@ fn points(records: &[Record], axis: &str, key: &str) -> Vec<(f64, f64)> {
 }
 
 fn read_if_there(path: &Path) -> Result<Option<String>, ReportError> {
-    match std::fs::read(path) {
+    match crate::file::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FileError::at(path)(error).into()),

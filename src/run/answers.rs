@@ -1,8 +1,9 @@
 //! What a model makes of examples, beside the truth: classes with their certainty or values, and pictures of both.
 
 use crate::data::{Examples, Features, Storage, Targets};
+use crate::export::SavedModel;
 use crate::model::{Model, Shape};
-use crate::recipe::{Activation, LayerSpec};
+use crate::recipe::{Activation, LayerSpec, Loss};
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
 use crate::train::Predictions;
 
@@ -12,28 +13,62 @@ pub struct Answers<'a> {
     examples: &'a Examples,
     /// The outputs, and the score.
     pub result: Predictions,
-    /// Whether the outputs are probabilities.
+    /// Whether the outputs are probabilities: of classes, of bits, or a single one of class 1.
     pub probable: bool,
+    /// Whether the outputs are those of several bits, each of which may be set.
+    pub bits: bool,
     /// The class each example is taken for: the largest output, or for a single output whether it is above one half. None
-    /// where the outputs are values: under a squared loss, where the labels name no classes, or, without labels, where the
-    /// network ends in neither a softmax nor a sigmoid.
+    /// where the outputs are values or bits: where the labels name no classes or, without labels, where those of the training
+    /// did not, or the network ends in neither a softmax nor a sigmoid.
     pub classes: Option<Vec<u32>>,
-    /// The true classes, where the examples have labels and these name classes.
+    /// The true classes, where the examples have labels and the answers are classes.
     pub truth: Option<Vec<u32>>,
     labelled: bool,
 }
 
 impl<'a> Answers<'a> {
     /// From the outputs for the examples, whose targets are the truth if they are `labelled`.
-    pub fn new(model: &Model, examples: &'a Examples, result: Predictions, labelled: bool) -> Answers<'a> {
+    pub fn new(saved: &SavedModel, examples: &'a Examples, result: Predictions, labelled: bool) -> Answers<'a> {
+        let SavedModel { model, trained_on, .. } = saved;
         let truth = if labelled { examples.targets.classes() } else { None };
-        let probable = model.output_activation != Activation::Linear;
-        let names_classes = probable || if labelled { truth.is_some() } else { ends_bounded(model) };
+        let several_bits = model.loss == Loss::BinaryCrossEntropy && result.width > 1;
+        let names_classes = match model.loss {
+            Loss::SoftmaxCrossEntropy => true,
+            Loss::BinaryCrossEntropy if !several_bits => true,
+            Loss::BinaryCrossEntropy => trained_on.classes.unwrap_or(truth.is_some()),
+            Loss::Mse | Loss::HalfMse if labelled => truth.is_some(),
+            Loss::Mse | Loss::HalfMse => ends_bounded(model) && trained_on.classes != Some(false),
+        };
         let classes = names_classes.then(|| match result.width {
             1 => result.outputs.iter().map(|output| u32::from(*output > 0.5)).collect(),
             _ => result.classes(),
         });
-        Answers { examples, result, probable, classes, truth, labelled }
+        let probable = model.output_activation != Activation::Linear || ends_bounded(model) && names_classes;
+        let truth = truth.filter(|_| names_classes);
+        Answers { examples, result, probable, bits: several_bits && !names_classes, classes, truth, labelled }
+    }
+
+    /// What the outputs are called in a table's header: `p1` for the probability of class 1, or of bit 1, `y1` for a value.
+    pub fn output_names(&self) -> Vec<String> {
+        match (self.probable, self.result.width) {
+            (true, 1) => vec!["p1".into()],
+            (true, width) => (0..width).map(|output| format!("p{output}")).collect(),
+            (false, width) => (0..width).map(|output| format!("y{output}")).collect(),
+        }
+    }
+
+    /// Which bits of one example are more likely set than not; none where the outputs are no bits.
+    pub fn set_bits(&self, index: usize) -> Option<Vec<u8>> {
+        self.bits.then(|| self.outputs(index).iter().map(|output| u8::from(*output > 0.5)).collect())
+    }
+
+    /// In how many examples every bit is right; none without a truth, or where the outputs are no bits.
+    pub fn right_in_every_bit(&self) -> Option<usize> {
+        let right = |index: &usize| {
+            let targets = self.targets(*index).unwrap_or_default();
+            self.outputs(*index).iter().zip(targets).all(|(output, target)| (*output > 0.5) == (*target > 0.5))
+        };
+        (self.bits && self.labelled).then(|| (0..self.count()).filter(right).count())
     }
 
     /// Number of examples.

@@ -8,20 +8,23 @@ mod report;
 mod resume;
 mod summary;
 
+pub use crate::lock::LockError;
 pub use answers::{Answers, in_words, picture_shape};
 pub use recorder::Recorder;
 pub use report::{Unwritten, write_report};
-pub use resume::check_resume;
+pub use resume::{check_resume, rate_notes};
 pub use summary::Summary;
 
 use crate::export::ExportError;
 use crate::file::{FileError, write_whole};
 use crate::landscape::LandscapeError;
+use crate::lock::{FolderLock, LOCK};
 use crate::recipe::Recipe;
 use crate::report::ReportError;
 use crate::train::{CheckpointError, TrainError};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Why a run folder could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,29 @@ pub enum RunError {
     /// A new run would overwrite an old one.
     #[error("{0} already holds a run; choose another --out, or go on with it by --resume {0}")]
     Occupied(PathBuf),
+    /// A new run would overwrite what is not a run's.
+    #[error(
+        "{} is no run's folder and holds {name}, which a run would overwrite; choose another --out, or move {name} away",
+        folder.display()
+    )]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// What it holds.
+        name: String,
+    },
+    /// What should be a folder of the run's own leads elsewhere.
+    #[error(
+        "{} is a link: a run writes and removes files there, which would be those of another folder; put a folder in its \
+         place", .0.display()
+    )]
+    Link(PathBuf),
+    /// Another process writes there.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The folder went away while it was written.
+    #[error("{} was removed or replaced while the run wrote there; what was trained since the last checkpoint is lost", .0.display())]
+    Gone(PathBuf),
     /// There is nothing to resume.
     #[error(
         "{0} holds no checkpoint; a run writes one after its first epoch (train.checkpoint_every), or every train.checkpoint_steps"
@@ -107,32 +133,83 @@ impl From<ExportError> for RunError {
     }
 }
 
-/// A run's folder.
+/// A run's folder. This process alone writes there as long as the value or a clone of it lives.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
+    lock: Arc<FolderLock>,
 }
 
+/// What a run writes, beside drawings. Its recipe comes first, so that a folder without it holds none of a run's files.
+const FILES: [&str; 8] = [
+    "metrics.jsonl",
+    "steps.jsonl",
+    "summary.json",
+    "model.safetensors",
+    "landscape.json",
+    "report.html",
+    "checkpoint",
+    "weights",
+];
+/// Folders inside a run's.
+const FOLDERS: [&str; 2] = ["checkpoint", "weights"];
+const RECIPE: &str = "recipe.toml";
+
 impl RunFolder {
-    /// Makes the folder of a new run and writes its recipe as it was resolved.
+    /// Makes the folder of a new run and writes its recipe as it was resolved. Refuses a folder with files that the run
+    /// would overwrite.
     pub fn create(path: &Path, recipe: &Recipe) -> Result<RunFolder, RunError> {
-        if path.join("recipe.toml").exists() {
-            return Err(RunError::Occupied(path.into()));
+        if !path.join(RECIPE).exists() {
+            refuse_foreign(path, &FILES)?;
         }
         fs::create_dir_all(path).map_err(FileError::at(path))?;
-        let folder = RunFolder { path: path.into() };
-        folder.write("recipe.toml", recipe.to_toml().as_bytes())?;
+        let folder = RunFolder::enter(path)?;
+        if path.join(RECIPE).exists() {
+            return Err(RunError::Occupied(path.into()));
+        }
+        folder.write(RECIPE, recipe.to_toml().as_bytes())?;
         Ok(folder)
     }
 
     /// The folder of a run that is to go on.
     pub fn open(path: &Path) -> Result<RunFolder, RunError> {
-        let folder = RunFolder { path: path.into() };
-        if folder.checkpoint().exists() { Ok(folder) } else { Err(RunError::NoCheckpoint(path.into())) }
+        if !checkpoint(path).exists() {
+            return Err(RunError::NoCheckpoint(path.into()));
+        }
+        RunFolder::enter(path)
+    }
+
+    /// The folder of a run that something is to be added to.
+    pub fn enter(path: &Path) -> Result<RunFolder, RunError> {
+        if let Some(link) = FOLDERS.iter().map(|name| path.join(name)).find(|folder| folder.is_symlink()) {
+            return Err(RunError::Link(link));
+        }
+        Ok(RunFolder { path: path.into(), lock: Arc::new(FolderLock::take(path)?) })
+    }
+
+    /// Removes what an interrupted run left that nothing can go on from, so that it can begin anew.
+    pub fn clear(path: &Path) -> Result<(), RunError> {
+        if !path.join(RECIPE).exists() {
+            return refuse_foreign(path, &FILES);
+        }
+        let folder = RunFolder::enter(path)?;
+        let io = FileError::at(path);
+        for entry in fs::read_dir(path).map_err(&io)? {
+            let (name, path) = entry.map(|entry| (entry.file_name(), entry.path())).map_err(&io)?;
+            if name == LOCK || name == RECIPE {
+                continue;
+            }
+            let removed =
+                if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(FileError::at(&path))?;
+        }
+        // Last, because its presence says that the rest is a run's.
+        let recipe = folder.file(RECIPE);
+        Ok(fs::remove_file(&recipe).map_err(FileError::at(&recipe))?)
     }
 
     /// Goes on with the run by this recipe: the folder is that of a run under way, with the recipe as it is now.
-    pub fn resume(&self, recipe: &Recipe) -> Result<(), RunError> {
+    pub(crate) fn go_on(&self, recipe: &str) -> Result<(), RunError> {
         // Those of other weights than the run will end with.
         for file in ["summary.json", "landscape.json"].map(|name| self.file(name)) {
             match fs::remove_file(&file) {
@@ -142,7 +219,17 @@ impl RunFolder {
                 _ => {}
             }
         }
-        self.write("recipe.toml", recipe.to_toml().as_bytes())
+        self.write(RECIPE, recipe.as_bytes())
+    }
+
+    /// What is to be said where nothing keeps another process from writing there too.
+    pub fn warning(&self) -> Option<String> {
+        self.lock.warning()
+    }
+
+    /// Refuses to go on where the folder was removed or replaced.
+    pub(crate) fn check_there(&self) -> Result<(), RunError> {
+        if self.lock.is_there() { Ok(()) } else { Err(RunError::Gone(self.path.clone())) }
     }
 
     /// The folder itself.
@@ -157,11 +244,36 @@ impl RunFolder {
 
     /// The checkpoint's file.
     pub fn checkpoint(&self) -> PathBuf {
-        self.path.join("checkpoint").join("state.safetensors")
+        checkpoint(&self.path)
     }
 
     /// Writes a file of the folder, whole or not at all.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        self.check_there()?;
         Ok(write_whole(&self.file(name), bytes)?)
+    }
+}
+
+fn checkpoint(run: &Path) -> PathBuf {
+    run.join("checkpoint").join("state.safetensors")
+}
+
+/// Refuses a folder that holds some of these files, or drawings, unless this program has locked it before.
+pub(crate) fn refuse_foreign(folder: &Path, files: &[&str]) -> Result<(), RunError> {
+    if folder.join(LOCK).exists() {
+        return Ok(());
+    }
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(FileError::at(folder)(error).into()),
+    };
+    let mut found: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    found.sort();
+    let is_drawing = |name: &str| name.ends_with(".svg") || name.ends_with(".png");
+    match found.into_iter().find(|name| files.contains(&name.as_str()) || is_drawing(name)) {
+        Some(name) => Err(RunError::Foreign { folder: folder.into(), name }),
+        None => Ok(()),
     }
 }

@@ -6,76 +6,155 @@ use crate::export::save_parameters;
 use crate::file::{FileError, write_whole};
 use crate::landscape::{snapshot, snapshots};
 use crate::model::{Model, Parameter};
+use crate::recipe::Recipe;
 use crate::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Appends metrics to `metrics.jsonl` and `steps.jsonl`, weight snapshots to `weights/`, and keeps the checkpoint fresh.
 /// The first error stops the run and is returned by [`Recorder::finish`].
+///
+/// A run that goes on changes nothing in its folder before it has come to a new checkpoint, or to its end: one that fails
+/// before that leaves the folder as it was.
 #[derive(Debug)]
 pub struct Recorder {
     folder: RunFolder,
-    metrics: BufWriter<File>,
-    steps: BufWriter<File>,
+    records: Records,
     checkpoints: Checkpoints,
     parameters: Vec<Parameter>,
     error: Option<RunError>,
+    /// When the folder was last seen to be there.
+    seen: Instant,
+}
+
+/// Where the records go.
+#[derive(Debug)]
+enum Records {
+    /// Into the run's files.
+    Written { metrics: BufWriter<File>, steps: BufWriter<File> },
+    /// Nowhere yet.
+    Held(Held),
+}
+
+/// What a run that goes on has recorded before its first checkpoint.
+#[derive(Debug)]
+struct Held {
+    /// The recipe that it goes on by.
+    recipe: String,
+    /// Where the checkpoint stands that it goes on from: epochs and steps. What was written after it is dropped; it is
+    /// recorded again.
+    since: (u32, u32),
+    metrics: Vec<u8>,
+    steps: Vec<u8>,
+    weights: Vec<(u32, Vec<Vec<f32>>)>,
 }
 
 impl Recorder {
-    /// Begins to record the training of a model. Where a run goes on from a checkpoint, what was written after it is
-    /// dropped first: it will be written again.
-    pub fn new(folder: &RunFolder, model: &Model, resumed: Option<&Checkpoint>) -> Result<Recorder, RunError> {
-        let (epochs, steps) = resumed.map_or((0, 0), |c| (c.progress.epoch, c.progress.step));
-        let metrics = folder.file("metrics.jsonl");
-        let step_file = folder.file("steps.jsonl");
-        keep(&metrics, |line: &EpochMetrics| line.epoch <= epochs)?;
-        keep(&step_file, |line: &StepMetrics| line.step <= steps)?;
-        drop_weights(folder.path(), |epoch| resumed.is_none() || epoch > epochs)?;
-        let checkpoints = Checkpoints::to(folder.checkpoint());
-        let (metrics, steps) = (append(&metrics)?, append(&step_file)?);
+    /// Begins to record the training of a model.
+    pub fn new(folder: &RunFolder, model: &Model) -> Result<Recorder, RunError> {
+        let records = open(folder)?;
+        Ok(Recorder::with(folder, model, records))
+    }
+
+    /// Begins to record how a run goes on by `recipe` from a checkpoint.
+    pub fn resume(folder: &RunFolder, model: &Model, recipe: &Recipe, from: &Checkpoint) -> Recorder {
+        let since = (from.progress.epoch, from.progress.step);
+        let recipe = recipe.to_toml();
+        let held = Held { recipe, since, metrics: Vec::new(), steps: Vec::new(), weights: Vec::new() };
+        Recorder::with(folder, model, Records::Held(held))
+    }
+
+    fn with(folder: &RunFolder, model: &Model, records: Records) -> Recorder {
         let (folder, parameters) = (folder.clone(), model.parameters.clone());
-        Ok(Recorder { folder, metrics, steps, checkpoints, parameters, error: None })
+        let checkpoints = Checkpoints::to(folder.checkpoint());
+        Recorder { folder, records, checkpoints, parameters, error: None, seen: Instant::now() }
+    }
+
+    /// From here on the folder is that of a run under way: what was held back is written.
+    pub fn commit(&mut self) -> Result<(), RunError> {
+        let Records::Held(Held { recipe, since: (epochs, steps), metrics, steps: step_lines, weights }) = &self.records
+        else {
+            return Ok(());
+        };
+        let folder = &self.folder;
+        folder.check_there()?;
+        folder.go_on(recipe)?;
+        keep(&folder.file("metrics.jsonl"), |line: &EpochMetrics| line.epoch <= *epochs, metrics)?;
+        keep(&folder.file("steps.jsonl"), |line: &StepMetrics| line.step <= *steps, step_lines)?;
+        drop_weights(folder.path(), |epoch| epoch > *epochs)?;
+        for (epoch, parameters) in weights {
+            save_parameters(&snapshot(folder.path(), *epoch), &self.parameters, parameters)?;
+        }
+        self.records = open(folder)?;
+        Ok(())
     }
 
     /// Ends the recording: everything is on disk.
     pub fn finish(mut self) -> Result<(), RunError> {
+        self.commit()?;
         let steps = self.folder.file("steps.jsonl");
-        let flushed = self.metrics.flush().and_then(|()| self.steps.flush());
-        flushed.map_err(FileError::at(self.folder.path()))?;
+        self.flush().map_err(FileError::at(self.folder.path()))?;
         if steps.metadata().is_ok_and(|m| m.len() == 0) {
             let _ = std::fs::remove_file(steps);
         }
-        self.checkpoints.finish()?;
-        self.error.take().map_or(Ok(()), Err)
+        let written = self.checkpoints.finish();
+        self.error.take().map_or(Ok(()), Err)?;
+        self.folder.check_there()?;
+        Ok(written?)
     }
 
-    fn note(&mut self, name: &str, result: std::io::Result<()>) {
+    /// Ends the recording of a training that failed. Where it went on from a checkpoint and came to no other, the folder is
+    /// as it was.
+    pub fn abandon(self) -> Result<(), RunError> {
+        match self.records {
+            Records::Held(_) => Ok(()),
+            Records::Written { .. } => self.finish(),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.records {
+            Records::Written { metrics, steps } => metrics.flush().and_then(|()| steps.flush()),
+            Records::Held(_) => Ok(()),
+        }
+    }
+
+    fn note(&mut self, name: &str, result: io::Result<()>) {
         if let Err(source) = result {
             self.fail(FileError { path: self.folder.file(name), source });
         }
     }
 
-    fn fail(&mut self, error: FileError) {
+    fn fail(&mut self, error: impl Into<RunError>) {
         self.error.get_or_insert(error.into());
     }
 }
 
 impl Observer for Recorder {
     fn epoch(&mut self, _: usize, metrics: &EpochMetrics) {
-        let result = line(&mut self.metrics, metrics).and_then(|()| self.metrics.flush());
+        let result = match &mut self.records {
+            Records::Written { metrics: file, .. } => line(file, metrics).and_then(|()| file.flush()),
+            Records::Held(held) => line(&mut held.metrics, metrics),
+        };
         self.note("metrics.jsonl", result);
     }
 
     fn step(&mut self, _: usize, metrics: &StepMetrics) {
-        let result = line(&mut self.steps, metrics);
+        let result = match &mut self.records {
+            Records::Written { steps, .. } => line(steps, metrics),
+            Records::Held(held) => line(&mut held.steps, metrics),
+        };
         self.note("steps.jsonl", result);
     }
 
     fn weights(&mut self, _: usize, epoch: u32, parameters: Vec<Vec<f32>>) {
+        if let Records::Held(held) = &mut self.records {
+            return held.weights.push((epoch, parameters));
+        }
         let file = snapshot(self.folder.path(), epoch);
         if let Err(error) = save_parameters(&file, &self.parameters, &parameters) {
             self.fail(error);
@@ -84,40 +163,59 @@ impl Observer for Recorder {
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) {
         // What goes on from the checkpoint will not log these steps again.
-        let result = self.steps.flush();
+        if let Err(error) = self.folder.check_there().and_then(|()| self.commit()) {
+            return self.fail(error);
+        }
+        let result = self.flush();
         self.note("steps.jsonl", result);
         if let Err(error) = self.checkpoints.write(checkpoint) {
-            self.error.get_or_insert(error.into());
+            self.fail(error);
         }
     }
 
     fn interrupted(&mut self) -> bool {
+        const LOOK_EVERY: Duration = Duration::from_secs(1);
+        if self.seen.elapsed() >= LOOK_EVERY {
+            self.seen = Instant::now();
+            if let Err(error) = self.folder.check_there() {
+                self.fail(error);
+            }
+        }
         self.error.is_some() || self.checkpoints.have_failed()
     }
 }
 
-fn line(file: &mut BufWriter<File>, value: &impl Serialize) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *file, value)?;
-    file.write_all(b"\n")
+/// The files of the records, to add to.
+fn open(folder: &RunFolder) -> Result<Records, RunError> {
+    let [metrics, steps] = ["metrics.jsonl", "steps.jsonl"].map(|name| append(&folder.file(name)));
+    Ok(Records::Written { metrics: metrics?, steps: steps? })
+}
+
+fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
 }
 
 fn append(path: &Path) -> Result<BufWriter<File>, RunError> {
-    let file = OpenOptions::new().create(true).append(true).open(path);
-    Ok(BufWriter::new(file.map_err(FileError::at(path))?))
+    Ok(BufWriter::new(crate::file::append(path).map_err(FileError::at(path))?))
 }
 
-/// Rewrites a file of JSON lines with those that are to be kept; a line that a crash cut off is dropped too.
-fn keep<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool) -> Result<(), RunError> {
-    let Ok(file) = File::open(path) else { return Ok(()) };
-    let mut kept = String::new();
-    for text in BufReader::new(file).lines() {
+/// Rewrites a file of JSON lines with those that are to be kept and `more`; a line that a crash cut off is dropped too.
+fn keep<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool, more: &[u8]) -> Result<(), RunError> {
+    let mut kept = Vec::new();
+    let file = match crate::file::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        other => Some(other.map_err(FileError::at(path))?),
+    };
+    for text in file.into_iter().flat_map(|file| BufReader::new(file).lines()) {
         let text = text.map_err(FileError::at(path))?;
         if serde_json::from_str::<T>(&text).is_ok_and(|value| wanted(&value)) {
-            kept.push_str(&text);
-            kept.push('\n');
+            kept.extend_from_slice(text.as_bytes());
+            kept.push(b'\n');
         }
     }
-    Ok(write_whole(path, kept.as_bytes())?)
+    kept.extend_from_slice(more);
+    Ok(write_whole(path, &kept)?)
 }
 
 /// Removes the snapshots of weights after such epochs.

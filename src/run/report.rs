@@ -55,9 +55,9 @@ pub fn write_report(
     sections.extend(samples(&dataset.train)?);
     let shown = [("test", &dataset.test), ("validation", &dataset.validation)];
     if let Some((set, examples)) = shown.into_iter().find_map(|(set, examples)| Some((set, examples.as_ref()?))) {
-        let SavedModel { recipe, model, scaling, parameters } = saved;
+        let SavedModel { recipe, model, scaling, parameters, .. } = saved;
         let result = Predictions::run(backend, model, parameters, scaling, &recipe.optimizer, examples)?;
-        sections.extend(answers(set, examples, &Answers::new(model, examples, result, true))?);
+        sections.extend(answers(set, examples, &Answers::new(saved, examples, result, true))?);
     }
     Ok(write_run_report(folder, unwritten.summary, &sections)?)
 }
@@ -119,8 +119,17 @@ fn first_weights(model: &Model, parameters: &[Vec<f32>]) -> Result<Option<Sectio
               against it."
         }
     };
-    let block = Block::Image { png: grid.png()?, caption: caption.into() };
+    let block = picture_block(&grid, caption)?;
     Ok(Some(Section { title: "First layer".into(), blocks: vec![block] }))
+}
+
+/// A grid as a part of the page; in a build that draws no pixels the page says so in its place.
+fn picture_block(grid: &ImageGrid, caption: &str) -> Result<Block, ReportError> {
+    match grid.png() {
+        Ok(png) => Ok(Block::Image { png, caption: caption.into() }),
+        Err(missing @ ReportError::NoPng) => Ok(Block::Text(format!("Pictures are left out: {missing}."))),
+        Err(other) => Err(other),
+    }
 }
 
 /// (units, channels, height, width) of a layer's weights; none where they are no pictures.
@@ -177,7 +186,7 @@ fn samples(examples: &Examples) -> Result<Option<Section>, ReportError> {
         return Ok(None);
     }
     let caption = if in_columns { "A column for each class." } else { "The first images with their labels." };
-    let block = Block::Image { png: grid.png()?, caption: caption.into() };
+    let block = picture_block(&grid, caption)?;
     Ok(Some(Section { title: "Training examples".into(), blocks: vec![block] }))
 }
 
@@ -194,7 +203,7 @@ fn answers(set: &str, examples: &Examples, answers: &Answers) -> Result<Vec<Sect
             "Below each image the prediction with its output, and the truth; wrong ones are red."
         };
         let title = format!("The first {} {set} images", grid.tiles.len());
-        let block = Block::Image { png: grid.png()?, caption: caption.into() };
+        let block = picture_block(&grid, caption)?;
         sections.push(Section { title, blocks: vec![block] });
     }
     if let Some(matrix) = answers.confusion()?.filter(|_| answers.result.width <= MOST_CLASSES) {

@@ -53,6 +53,36 @@ pub fn check_resume(folder: &Path, before: &Recipe, recipe: &Recipe, progress: &
     }
 }
 
+/// What is to be said where epochs that are done, or begun, had another learning rate than `recipe` gives them: the weights
+/// will not be those of a run by this recipe from its start. A cosine depends on the number of all epochs.
+pub fn rate_notes(before: &Recipe, recipe: &Recipe, progress: &Progress) -> Vec<String> {
+    let rates = |epoch: u32| {
+        [before, recipe].map(|r| r.schedule.learning_rate(r.optimizer.learning_rate, epoch, r.train.epochs))
+    };
+    let differs = |epoch: &u32| rates(*epoch)[0] != rates(*epoch)[1];
+    let mut notes = Vec::new();
+    let done = (0..progress.epoch).filter(differs);
+    if let Some(first) = done.clone().next() {
+        let [had, has] = rates(first);
+        notes.push(format!(
+            "note: {} of the {} epochs done had another learning rate than they would have now (epoch {}: {had}, now {has}): the \
+             run will not end with the weights of one that had these settings from its start",
+            done.count(),
+            progress.epoch,
+            first + 1,
+        ));
+    }
+    if progress.step_in_epoch > 0 && differs(&progress.epoch) {
+        let [had, has] = rates(progress.epoch);
+        let (epoch, steps) = (progress.epoch + 1, progress.step_in_epoch);
+        notes.push(format!(
+            "note: {steps} steps of epoch {epoch} were taken at a learning rate of {had}, the others follow at {has}; its line in \
+             metrics.jsonl tells both"
+        ));
+    }
+    notes
+}
+
 fn may_change(key: &str) -> bool {
     let rest = |free: &&str| key.strip_prefix(*free);
     MAY_CHANGE.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -165,6 +195,24 @@ mod tests {
         go_on(waited(3), &[("metric", "validation_loss"), ("patience", "4")]).unwrap();
         go_on(waited(3), &[("metric", "validation_accuracy"), ("patience", "3")]).unwrap();
         go_on(waited(3), &[]).unwrap();
+    }
+
+    #[test]
+    fn a_rate_that_was_another_is_said() {
+        let notes = |settings: &[(&str, &str)], epoch: u32, step_in_epoch: u32| {
+            let cosine = format!("{TEXT}[schedule]\nkind = \"cosine\"\n");
+            let settings: Vec<_> = settings.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+            let [before, recipe] = [&[][..], &settings].map(|s| Recipe::parse(&cosine, "r.toml", s).unwrap());
+            rate_notes(&before, &recipe, &Progress { epoch, step_in_epoch, ..Progress::default() })
+        };
+        assert_eq!(notes(&[], 3, 2), [""; 0]);
+        // Nothing is done yet that could have been otherwise; the first epoch of a cosine has the full rate.
+        assert_eq!(notes(&[("train.epochs", "8")], 1, 0), [""; 0]);
+        let longer = notes(&[("train.epochs", "8")], 4, 0);
+        assert!(longer.len() == 1 && longer[0].contains("3 of the 4 epochs done") && longer[0].contains("(epoch 2: "));
+        let middle = notes(&[("train.epochs", "8")], 1, 5);
+        assert!(middle.len() == 1 && middle[0].contains("5 steps of epoch 2"), "{middle:?}");
+        assert_eq!(notes(&[("optimizer.learning_rate", "0.5")], 2, 1).len(), 2);
     }
 
     #[test]

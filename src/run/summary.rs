@@ -117,6 +117,7 @@ mod tests {
             test_loss: None,
             test_accuracy: None,
             learning_rate: 0.1,
+            learning_rate_before: None,
             seconds,
         };
         let score = Some(Score { loss: 0.25, accuracy: None });

@@ -5,7 +5,7 @@ use crate::file::FileError;
 use crate::recipe::Metric;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -97,7 +97,7 @@ impl Results {
     pub fn open(folder: &Path, sweep: &Sweep) -> Result<Results, SweepError> {
         let path = folder.join("results.jsonl");
         let io = |error| FileError::at(&path)(error);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match crate::file::read_text(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(io(error).into()),
@@ -116,7 +116,7 @@ impl Results {
             let index = row.index;
             rows[index] = Some(row);
         }
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(&io)?;
+        let file = crate::file::append(&path).map_err(&io)?;
         file.set_len(whole as u64).map_err(&io)?;
         Ok(Results { path, file, rows })
     }

@@ -22,8 +22,8 @@ pub(super) fn retrain(
     let source = &sweep.entries[combination * sweep.trials(0).count()];
     let recipe = recipe(&source.recipe, &trials);
     let folder = runner.folder().join("best");
-    let written = std::fs::read_to_string(folder.join("recipe.toml")).is_ok_and(|text| text == recipe.to_toml());
-    if written && let Ok(text) = std::fs::read_to_string(folder.join("summary.json")) {
+    let written = crate::file::read_text(&folder.join("recipe.toml")).is_ok_and(|text| text == recipe.to_toml());
+    if written && let Ok(text) = crate::file::read_text(&folder.join("summary.json")) {
         let wrong = |error: serde_json::Error| FileError::at(&folder.join("summary.json"))(error.into());
         return Ok(Some(serde_json::from_str(&text).map_err(wrong)?));
     }
@@ -56,11 +56,11 @@ fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
     // Without a validation set, what was held out of the training files stays in its place among them.
     let mut job = Job::load(recipe.clone())?;
     if let Holdout::Files(source) = validation {
-        let more = job::load(source, recipe.data.classes, &job.model).map_err(JobError::Data)?;
+        let (more, _) = job::load(source, &recipe.data, (&job.model, &job.features)).map_err(JobError::Data)?;
         append(&mut job.dataset.train, more);
         job.scaling = Scaling::fit(recipe.data.scale, &job.dataset.train.features);
     }
-    Ok(Loaded { dataset: job.dataset, scaling: job.scaling })
+    Ok(job.into())
 }
 
 /// Adds examples that were loaded for the same model.

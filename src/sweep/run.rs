@@ -8,13 +8,14 @@ use super::summary::SweepSummary;
 use super::{Sweep, SweepError, report, retrain};
 use crate::backend::{Backend, BackendError};
 use crate::data::{Dataset, Scaling};
-use crate::export::SavedModel;
+use crate::export::{SavedModel, TrainedOn};
 use crate::file::{FileError, write_whole};
 use crate::graph::SourceBuffers;
 use crate::job::{Job, JobError};
+use crate::lock::FolderLock;
 use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
-use crate::run::{Recorder, RunError, RunFolder, Summary};
+use crate::run::{Recorder, RunError, RunFolder, Summary, refuse_foreign};
 use crate::train::check::counts_answers;
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
 use std::collections::VecDeque;
@@ -32,9 +33,19 @@ pub struct Options {
 
 /// Is told how a sweep gets on. Every method has a default that ignores it.
 pub trait Watcher {
+    /// Data was loaded for the runs to come, of which a person should know this.
+    fn data(&mut self, notes: &[String]) {
+        let _ = notes;
+    }
+
     /// Runs of this model begin to train side by side, on these sets of examples.
     fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[(&'static str, SourceBuffers)]) {
         let _ = (entries, model, sources);
+    }
+
+    /// Something about the sweep's folder that its owner should know.
+    fn warn(&mut self, warning: &str) {
+        let _ = warning;
     }
 
     /// Epochs done, all runs taken together, of all in the sweep.
@@ -65,7 +76,10 @@ pub fn run(
     if !out.join(SWEEP_FILE).exists() {
         check_metric(sweep)?;
     }
-    claim(out, sweep)?;
+    let lock = claim(out, sweep)?;
+    if let Some(warning) = lock.warning() {
+        watcher.warn(&warning);
+    }
     let mut results = Results::open(out, sweep)?;
     let missing = results.missing();
     let epochs = |run: usize| u64::from(sweep.entries[run].recipe.train.epochs);
@@ -82,7 +96,11 @@ pub fn run(
         let first = &sweep.entries[group.runs[0]];
         let data = match loaded.take() {
             Some((other, data)) if other.same_data(&group) => data,
-            _ => Loaded::of(first)?,
+            _ => {
+                let data = Loaded::of(first)?;
+                runner.watcher.data(&data.notes);
+                data
+            }
         };
         if runner.group(sweep, &group, &data, &mut results)?.is_none() {
             return Err(interrupted(&results));
@@ -126,18 +144,31 @@ fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
     Ok(())
 }
 
-/// Makes the sweep's folder, or checks that it is this sweep's.
-fn claim(out: &Path, sweep: &Sweep) -> Result<(), SweepError> {
+/// What a sweep writes, beside drawings. Its recipe comes first.
+const FILES: [&str; 5] = ["results.jsonl", "sweep.json", "report.html", "runs", "best"];
+
+/// Makes the sweep's folder, or checks that it is this sweep's; nobody else writes there while the lock lives.
+fn claim(out: &Path, sweep: &Sweep) -> Result<FolderLock, SweepError> {
     let path = out.join(SWEEP_FILE);
     let text = sweep.recipe.to_toml();
-    match std::fs::read_to_string(&path) {
-        Ok(found) if found == text => Ok(()),
+    if out.join("recipe.toml").exists() && !path.exists() {
+        return Err(RunError::Occupied(out.into()).into());
+    }
+    if !path.exists() {
+        refuse_foreign(out, &FILES)?;
+    }
+    if let Some(link) = ["runs", "best"].map(|name| out.join(name)).into_iter().find(|folder| folder.is_symlink()) {
+        return Err(RunError::Link(link).into());
+    }
+    std::fs::create_dir_all(out).map_err(FileError::at(out))?;
+    let lock = FolderLock::take(out).map_err(RunError::from)?;
+    match crate::file::read_text(&path) {
+        Ok(found) if found == text => Ok(lock),
         Ok(_) => Err(SweepError::Other { path: out.into(), what: "its sweep.toml is another recipe".into() }),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::at(&path)(error).into()),
-        Err(_) if out.join("recipe.toml").exists() => Err(RunError::Occupied(out.into()).into()),
         Err(_) => {
-            std::fs::create_dir_all(out).map_err(FileError::at(out))?;
-            Ok(write_whole(&path, text.as_bytes())?)
+            write_whole(&path, text.as_bytes())?;
+            Ok(lock)
         }
     }
 }
@@ -146,16 +177,27 @@ fn claim(out: &Path, sweep: &Sweep) -> Result<(), SweepError> {
 pub(super) struct Loaded {
     pub dataset: Dataset,
     pub scaling: Scaling,
+    pub trained_on: TrainedOn,
+    /// What a person should know of them.
+    pub notes: Vec<String>,
 }
 
 impl Loaded {
     fn of(entry: &Entry) -> Result<Loaded, SweepError> {
-        let job = Job::load(entry.recipe.clone())?;
-        Ok(Loaded { dataset: job.dataset, scaling: job.scaling })
+        Ok(Job::load(entry.recipe.clone())?.into())
     }
 
     fn model(&self, recipe: &Recipe) -> Result<Model, SweepError> {
         Ok(Model::build(&recipe.model, Some(self.dataset.train.features.shape)).map_err(JobError::Model)?)
+    }
+}
+
+impl From<Job> for Loaded {
+    fn from(job: Job) -> Loaded {
+        let notes = job.described();
+        let Job { dataset, scaling, features, .. } = job;
+        let trained_on = TrainedOn::of(&features, &dataset.train);
+        Loaded { dataset, scaling, trained_on, notes }
     }
 }
 
@@ -232,7 +274,7 @@ impl Runner<'_> {
         let members: Vec<Member> = entries.iter().map(|entry| Member::of(&entry.recipe)).collect();
         // What is under way is done again after an interruption: checkpoints would be of no use.
         let train = TrainSpec { checkpoint_every: 0, checkpoint_steps: 0, ..entries[0].recipe.train.clone() };
-        let Loaded { dataset, scaling } = data;
+        let Loaded { dataset, scaling, .. } = data;
         let spec = TrainerSpec { model: &models[0], dataset, scaling, train: &train, members: &members };
         let mut trainer = Trainer::new(self.backend, spec)?;
         let mut folders = Vec::new();
@@ -240,7 +282,7 @@ impl Runner<'_> {
         for (member, (entry, model)) in entries.iter().zip(&models).enumerate() {
             trainer.set_parameters(member, &model.initialise(entry.recipe.seed))?;
             let folder = self.fresh_folder(entry)?;
-            tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, model, None)?));
+            tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, model)?));
             folders.push(folder);
         }
         self.watcher.group(entries, &models[0], trainer.sources());
@@ -286,15 +328,15 @@ impl Runner<'_> {
         outcome: Option<Outcome>,
         end: End,
     ) -> Result<Finished, SweepError> {
-        let outcome = outcome.filter(|outcome| end.diverged.is_none() && is_finite(outcome));
+        let outcome = outcome.filter(|outcome| end.diverged.is_none() && outcome.check().is_ok());
         let last_epoch = end.last.as_ref().map_or(0, |last| last.epoch);
         let diverged = if outcome.is_none() { end.diverged.or(Some(last_epoch)) } else { None };
         let (recipe, info, last) = (&entry.recipe, self.backend.info(), end.last.as_ref());
         let summary = Summary::new(recipe, &model, info, last, outcome.as_ref(), end.startup);
         let collapsed = collapsed(&model, &summary);
         let saved = outcome.map(|Outcome { parameters, .. }| {
-            let (recipe, scaling) = (recipe.clone(), data.scaling.clone());
-            SavedModel { recipe, model, scaling, parameters }
+            let (recipe, scaling, trained_on) = (recipe.clone(), data.scaling.clone(), data.trained_on.clone());
+            SavedModel { recipe, model, scaling, trained_on, parameters }
         });
         folder.conclude(&summary, saved.as_ref(), &data.dataset, self.backend)?;
         Ok(Finished { summary, diverged, collapsed })
@@ -303,21 +345,13 @@ impl Runner<'_> {
     /// The folder of a run. What an interrupted sweep left there is removed: the run begins anew.
     fn fresh_folder(&self, entry: &Entry) -> Result<RunFolder, SweepError> {
         let path = self.out.join(&entry.folder);
-        match std::fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::at(&path)(error).into()),
-            _ => Ok(RunFolder::create(&path, &entry.recipe)?),
-        }
+        RunFolder::clear(&path)?;
+        Ok(RunFolder::create(&path, &entry.recipe)?)
     }
 
     pub(super) fn folder(&self) -> &Path {
         self.out
     }
-}
-
-fn is_finite(outcome: &Outcome) -> bool {
-    let scores = [outcome.validation, outcome.test];
-    scores.iter().flatten().all(|score| score.loss.is_finite())
-        && outcome.parameters.iter().flatten().all(|value| value.is_finite())
 }
 
 /// What a collapsed run is, in words.

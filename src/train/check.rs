@@ -16,6 +16,9 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     let data = spec.dataset;
     let examples = data.train.features.count;
     let count = |set: &Option<crate::data::Examples>| set.as_ref().map_or(0, |s| s.features.count);
+    if spec.model.parameters.is_empty() {
+        return Err(TrainError::NoParameters);
+    }
     if examples == 0 {
         return Err(TrainError::NoExamples { held_out: count(&data.validation) + count(&data.test) });
     }

@@ -2,9 +2,10 @@
 
 use super::Tracker;
 use crate::file::{FileError, write_whole_with};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use crate::sealed;
+use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,9 @@ pub struct Progress {
     pub early_stop: Vec<Tracker>,
     /// The plateau schedule of each member, and what it has multiplied the rate by.
     pub plateau: Vec<(Tracker, f32)>,
+    /// The learning rate of each member at which the epoch under way began. Earlier versions did not keep it.
+    #[serde(default)]
+    pub began_at: Vec<f32>,
     /// The metrics that early stopping and the plateau schedule watch: their trackers tell nothing of another one.
     pub watched: [Option<String>; 2],
 }
@@ -56,10 +60,42 @@ pub enum CheckpointError {
         /// What is wrong.
         problem: String,
     },
+    /// The file is not as it was written.
+    #[error(
+        "{path} is damaged: its hash is {found}, and {expected} was written; copy it again, or train the run's recipe.toml anew \
+         into another --out"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The hash in the file.
+        expected: String,
+        /// The hash of what it holds.
+        found: String,
+    },
+    /// It was written by a run that had diverged, which earlier versions did.
+    #[error(
+        "the checkpoint holds weights that are not finite, since step {step}: nothing can go on from it; train the run's \
+         recipe.toml anew into another --out"
+    )]
+    NotFinite {
+        /// The step, from 1.
+        step: u32,
+    },
     /// The checkpoint's buffers, or its place in the epoch, are those of another model, batch or optimizer.
     #[error("the checkpoint does not fit this run: {0}; resume with the recipe it was made with")]
     Mismatch(String),
 }
+
+impl Progress {
+    /// The number of the epoch under way, or of the last one where the next has not begun; from 1.
+    pub(super) fn epoch_under_way(&self) -> u32 {
+        (self.epoch + u32::from(self.step_in_epoch > 0)).max(1)
+    }
+}
+
+/// The key of the metadata that holds the [`Progress`].
+const PROGRESS: &str = "gputrain.progress";
 
 impl Checkpoint {
     /// Writes the checkpoint to `path`, whole or not at all: a crash leaves the file before it.
@@ -67,15 +103,19 @@ impl Checkpoint {
         let named = self.buffers.iter().map(|(name, words)| (name.clone(), words));
         let best = self.best.iter().enumerate();
         let best = best.filter_map(|(i, words)| Some((format!("best.{i}"), words.as_ref()?)));
-        let mut views = Vec::new();
-        for (name, words) in named.chain(best) {
-            let view = TensorView::new(Dtype::U32, vec![words.len()], bytemuck::cast_slice(words))
-                .map_err(|e| self.malformed(path, e))?;
-            views.push((name, view));
-        }
-        let progress = serde_json::to_string(&self.progress).map_err(|e| self.malformed(path, e))?;
-        let metadata = HashMap::from([("gputrain.progress".to_string(), progress)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| self.malformed(path, e))?;
+        let named: Vec<(String, [usize; 1], &Vec<u32>)> =
+            named.chain(best).map(|(name, words)| (name, [words.len()], words)).collect();
+        let tensors: Vec<sealed::Tensor<'_>> = named
+            .iter()
+            .map(|(name, shape, words)| sealed::Tensor {
+                name,
+                dtype: Dtype::U32,
+                shape,
+                bytes: bytemuck::cast_slice(words),
+            })
+            .collect();
+        let progress = serde_json::to_string(&self.progress).map_err(|error| FileError::at(path)(error.into()))?;
+        let bytes = sealed::encode(BTreeMap::from([(PROGRESS, progress)]), &tensors);
         let written = write_whole_with(path, |out| {
             out.write_all(&bytes)?;
             out.flush()?;
@@ -84,21 +124,31 @@ impl Checkpoint {
         Ok(written.map_err(FileError::at(path))?)
     }
 
-    fn malformed(&self, path: &Path, problem: impl std::fmt::Display) -> CheckpointError {
-        CheckpointError::Malformed { path: path.into(), problem: problem.to_string() }
+    /// Reads a checkpoint. One of an earlier version has no hash that could be checked.
+    pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
+        Checkpoint::open(path).map(|(checkpoint, _)| checkpoint)
     }
 
-    /// Reads a checkpoint.
-    pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
-        let bytes = std::fs::read(path).map_err(FileError::at(path))?;
+    /// The same, and whether its file has a hash of all that is in it.
+    pub fn open(path: &Path) -> Result<(Checkpoint, bool), CheckpointError> {
+        let bytes = crate::file::read(path).map_err(FileError::at(path))?;
         let malformed = |problem: String| CheckpointError::Malformed { path: path.into(), problem };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(e.to_string()))?;
-        let text = header.metadata().as_ref().and_then(|m| m.get("gputrain.progress"));
-        let text = text.ok_or_else(|| malformed("its header has no gputrain.progress".into()))?;
+        let file = sealed::open(&bytes).map_err(|e| malformed(e.to_string()))?;
+        file.check().map_err(|sealed::Changed { expected, found }| CheckpointError::Damaged {
+            path: path.into(),
+            expected,
+            found,
+        })?;
+        let text = file.text(PROGRESS).ok_or_else(|| malformed(format!("its header has no {PROGRESS}")))?;
         let progress: Progress = serde_json::from_str(text).map_err(|e| malformed(e.to_string()))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| malformed(e.to_string()))?;
+        let trackers = progress.early_stop.iter().chain(progress.plateau.iter().map(|(tracker, _)| tracker));
+        let numbers =
+            trackers.filter_map(|tracker| tracker.best).chain(progress.plateau.iter().map(|plateau| plateau.1));
+        if let Some(number) = numbers.into_iter().find(|number| !number.is_finite()) {
+            return Err(malformed(format!("its gputrain.progress holds {number}, which no run writes")));
+        }
         let mut checkpoint = Checkpoint { best: vec![None; progress.early_stop.len()], progress, buffers: Vec::new() };
-        for (name, tensor) in tensors.tensors() {
+        for (name, tensor) in file.tensors.tensors() {
             if tensor.dtype() != Dtype::U32 {
                 return Err(malformed(format!("{name} holds {:?}, not U32", tensor.dtype())));
             }
@@ -110,7 +160,7 @@ impl Checkpoint {
             }
         }
         checkpoint.buffers.sort();
-        Ok(checkpoint)
+        Ok((checkpoint, file.text(sealed::HASH).is_some()))
     }
 }
 
@@ -127,6 +177,7 @@ mod tests {
                 seconds: 1.5,
                 early_stop: vec![Tracker { best: Some(0.25), best_epoch: 2, waited: 1, cooldown: 2 }; 2],
                 plateau: vec![(Tracker::default(), 0.5); 2],
+                began_at: vec![0.5; 2],
                 watched: [Some("validation_loss".into()), None],
             },
             buffers: vec![("mean".into(), vec![1, 2, u32::MAX]), ("parameters".into(), vec![0x7fc0_0001])],
@@ -140,8 +191,46 @@ mod tests {
         let path = folder.path().join("checkpoint/state.safetensors");
         sample().save(&path).unwrap();
         assert_eq!(Checkpoint::load(&path).unwrap(), sample());
+        assert_eq!(Checkpoint::open(&path).unwrap(), (sample(), true));
         // Nothing but the file itself is left in the folder.
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn no_flipped_bit_changes_what_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.safetensors");
+        sample().save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let mut refused = 0;
+        for bit in 0..8 * bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &damaged).unwrap();
+            match Checkpoint::load(&path) {
+                Ok(loaded) => assert_eq!(loaded, sample(), "bit {bit}"),
+                Err(error) => {
+                    assert!(error.to_string().contains("copy it again"), "bit {bit}: {error}");
+                    refused += 1;
+                }
+            }
+        }
+        // All but the hash's own name, without which the file is one of an earlier version.
+        assert!(8 * bytes.len() - refused <= 8 * sealed::HASH.len(), "{refused} of {} refused", 8 * bytes.len());
+    }
+
+    #[test]
+    fn a_checkpoint_of_an_earlier_version_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.safetensors");
+        sample().save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let file = sealed::open(&bytes).unwrap();
+        let mut metadata = file.header.metadata().clone().unwrap();
+        assert!(metadata.remove(sealed::HASH).is_some());
+        std::fs::write(&path, safetensors::serialize(file.tensors.tensors(), Some(metadata)).unwrap()).unwrap();
+        assert_eq!(Checkpoint::load(&path).unwrap(), sample());
+        assert_eq!(Checkpoint::open(&path).unwrap(), (sample(), false));
     }
 
     #[test]

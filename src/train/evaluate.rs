@@ -69,6 +69,9 @@ impl Predictions {
         let counters = session.read(plan.whole(evaluation.counters))?;
         let scalars: Vec<f32> = bytemuck::cast_vec(session.read(plan.whole(evaluation.scalars))?);
         outputs.chunks_mut(width).for_each(|row| apply(model.output_activation, row));
+        if let Some(place) = outputs.iter().position(|value| !value.is_finite()) {
+            return Err(TrainError::NotFiniteOutput { example: place / width, value: outputs[place] });
+        }
         let counts_answers = Score::counts_answers(model.loss, &examples.targets);
         let score = Score::of(&counters[..state::COUNTERS], &scalars[..state::SCALARS], counts_answers);
         Ok(Predictions { score, outputs, width })

@@ -25,6 +25,11 @@ impl Score {
         !matches!(loss, Loss::Mse | Loss::HalfMse) || targets.classes().is_some()
     }
 
+    /// What the accuracy is of: under the binary cross-entropy each of several outputs counts for itself.
+    pub fn accuracy_name(loss: Loss, outputs: usize) -> &'static str {
+        if loss == Loss::BinaryCrossEntropy && outputs > 1 { "accuracy per output" } else { "accuracy" }
+    }
+
     /// From one model's counters and scalars after a pass over a set.
     pub(crate) fn of(counters: &[u32], scalars: &[f32], counts_answers: bool) -> Score {
         let seen = counters[state::SEEN].max(1) as f32;
@@ -56,6 +61,9 @@ pub struct EpochMetrics {
     pub test_accuracy: Option<f32>,
     /// The epoch's learning rate.
     pub learning_rate: f32,
+    /// The rate at which the epoch began, where the run was interrupted in it and went on at another.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub learning_rate_before: Option<f32>,
     /// Seconds since training began.
     pub seconds: f64,
 }

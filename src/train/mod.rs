@@ -39,6 +39,9 @@ pub enum TrainError {
     /// The device failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// Nothing to train.
+    #[error("the network has no parameters to train; add a layer that has, such as {{ dense = 10 }}")]
+    NoParameters,
     /// Nothing to train on.
     #[error("the training set is empty after {held_out} examples were held out; lower data.validation or data.test")]
     NoExamples {
@@ -57,13 +60,31 @@ pub enum TrainError {
     },
     /// The loss left the finite numbers.
     #[error(
-        "the loss was not finite at step {step} (epoch {epoch}); lower optimizer.learning_rate, set optimizer.clip_norm, or check the data's scale (data.scale)"
+        "the loss was not finite at step {step} (epoch {epoch}); lower optimizer.learning_rate or optimizer.l2, set optimizer.clip_norm, or check the data's scale (data.scale)"
     )]
     NotFinite {
         /// Number of the step, from 1.
         step: u32,
         /// Number of the epoch, from 1.
         epoch: u32,
+    },
+    /// The loss was finite up to the last step, but what it led to is not.
+    #[error(
+        "the run ended with {what} that is not finite; lower optimizer.learning_rate or optimizer.l2, set optimizer.clip_norm, or check the data's scale (data.scale)"
+    )]
+    NotFiniteEnd {
+        /// What is not finite.
+        what: &'static str,
+    },
+    /// A trained model gives no number.
+    #[error(
+        "the model's output for example {example} (counted from 0) is {value}; check that the data is of the range that the model was trained on"
+    )]
+    NotFiniteOutput {
+        /// The example, counted from 0.
+        example: usize,
+        /// Its output.
+        value: f32,
     },
     /// A metric that early stopping or the plateau schedule watches does not exist in this run.
     #[error("{watcher} watches {metric}, but there is no such set; add data.{set}")]
@@ -90,6 +111,12 @@ pub enum TrainError {
     /// Targets that the loss means nothing for.
     #[error(transparent)]
     Data(Box<DataError>),
+    /// More steps than a counter holds.
+    #[error("the run would take {steps} steps, more than {}; lower train.epochs or raise train.batch", u32::MAX)]
+    TooManySteps {
+        /// Epochs times steps of each.
+        steps: u64,
+    },
     /// A checkpoint that is not this run's.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

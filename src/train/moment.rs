@@ -2,7 +2,7 @@
 
 use super::checkpoint::{Checkpoint, CheckpointError, Progress};
 use super::{Tracker, TrainError, Trainer};
-use crate::ir::{BufferId, Slice};
+use crate::ir::{BufferId, Element, Slice};
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::kernel::step::state;
 use crate::model::ParameterKind;
@@ -28,7 +28,7 @@ impl Trainer<'_> {
         let mut scale = self.session.read(place)?[0];
         loop {
             let (loss, gradients) = self.gradient_as_scaled()?;
-            self.restore(&state)?;
+            self.put_back(&state)?;
             let fits = gradients.iter().flatten().all(|gradient| gradient.is_finite());
             match adjust_loss_scale::halved(scale).filter(|_| !fits && loss.is_finite()) {
                 Some(half) => scale = half,
@@ -68,9 +68,48 @@ impl Trainer<'_> {
         Ok(Checkpoint { progress: self.progress.clone(), buffers, best: self.best.clone() })
     }
 
-    /// Goes back to a captured moment. A checkpoint that is not of such a run is refused before anything is changed. Where
-    /// early stopping or a plateau schedule watches another metric than then, or none, it begins anew.
+    /// The same, to be kept in place of an earlier one: of a lone model that has left the finite numbers nothing is. One
+    /// member of a population may, while the others go on.
+    pub fn checkpoint(&mut self) -> Result<Checkpoint, TrainError> {
+        let checkpoint = self.capture()?;
+        match self.not_finite_at(&checkpoint) {
+            Some(step) => Err(TrainError::NotFinite { step, epoch: checkpoint.progress.epoch_under_way() }),
+            None => Ok(checkpoint),
+        }
+    }
+
+    /// The step at which a lone model left the finite numbers, or after which that was seen.
+    fn not_finite_at(&self, checkpoint: &Checkpoint) -> Option<u32> {
+        if self.spec.members.len() > 1 {
+            return None;
+        }
+        let of = |id: BufferId| {
+            let name = &self.plan.buffers[id.0].name;
+            checkpoint.buffers.iter().find(|(known, _)| known == name).map_or(&[][..], |(_, words)| words)
+        };
+        let is_bad = |words: &[u32]| words.iter().any(|word| !f32::from_bits(*word).is_finite());
+        let mut numbers = self.training.state.iter().copied().chain([self.names.parameters]);
+        let marked = of(self.training.counters).get(state::NOT_FINITE).copied().unwrap_or(0);
+        match marked {
+            0 => numbers
+                .any(|id| self.plan.buffers[id.0].element == Element::F32 && is_bad(of(id)))
+                .then_some(checkpoint.progress.step),
+            step => Some(step),
+        }
+    }
+
+    /// Goes back to a captured moment. A checkpoint that is not of such a run, or of one that had left the finite numbers, is
+    /// refused before anything is changed. Where early stopping or a plateau schedule watches another metric than then, or
+    /// none, it begins anew.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        match self.not_finite_at(checkpoint) {
+            Some(step) => Err(CheckpointError::NotFinite { step }.into()),
+            None => self.put_back(checkpoint),
+        }
+    }
+
+    /// The same, finite or not.
+    fn put_back(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
         let ids: Vec<BufferId> = self.training.state.iter().copied().chain([self.names.parameters]).collect();
         let buffers = self.fitting(checkpoint, &ids).map_err(CheckpointError::Mismatch)?;
         for (id, words) in ids.into_iter().zip(buffers) {
@@ -125,6 +164,10 @@ impl Trainer<'_> {
                 progress.step
             ));
         }
+        let most = u64::from(self.spec.train.epochs) * in_epoch;
+        if steps > most {
+            return Err(format!("it is {steps} steps into a run of {most}"));
+        }
         let words = |id: &BufferId| {
             let buffer = &self.plan.buffers[id.0];
             let found = buffers.iter().find(|(name, _)| *name == buffer.name);
@@ -135,14 +178,38 @@ impl Trainer<'_> {
             }
         };
         let words: Vec<&[u32]> = ids.iter().map(words).collect::<Result<_, _>>()?;
-        let counters = ids.iter().zip(&words).filter(|(id, _)| **id == self.training.counters);
-        let mut batches =
-            counters.flat_map(|(_, words)| words.chunks(state::COUNTERS).map(|model| model[state::BATCH]));
-        // Between two epochs the place is that of the one before.
-        match batches.find(|batch| progress.step_in_epoch > 0 && *batch != progress.step_in_epoch) {
-            Some(batch) => Err(format!("its train.counters are at batch {batch}, not {}", progress.step_in_epoch)),
-            None => Ok(words),
+        if let Some((_, counters)) = ids.iter().zip(&words).find(|(id, _)| **id == self.training.counters) {
+            self.check_counters(progress, counters)?;
         }
+        check_trackers(progress)?;
+        Ok(words)
+    }
+
+    /// The step state must be at the place that the host's part tells, and of the members' seeds.
+    fn check_counters(&self, progress: &Progress, counters: &[u32]) -> Result<(), String> {
+        let begun = progress.step_in_epoch > 0;
+        for (member, model) in self.spec.members.iter().zip(counters.chunks(state::COUNTERS)) {
+            let (initial, _) = member.initial_state();
+            // Between two epochs the place is that of the one before.
+            let epoch = if begun { progress.epoch } else { progress.epoch.wrapping_sub(1) };
+            let batch = if begun { progress.step_in_epoch } else { model[state::BATCH] };
+            let expected = [
+                ("step", state::STEP, progress.step),
+                ("epoch", state::EPOCH, epoch),
+                ("batch", state::BATCH, batch),
+                ("seed", state::SEED, initial[state::SEED]),
+            ];
+            if let Some((what, slot, expected)) =
+                expected.into_iter().find(|(_, slot, expected)| model[*slot] != *expected)
+            {
+                return Err(format!("its train.counters are at {what} {}, not {expected}", model[slot]));
+            }
+            let scale = f32::from_bits(model[state::LOSS_SCALE]);
+            if !scale.is_finite() || scale < 0.0 {
+                return Err(format!("its train.counters scale the loss by {scale}"));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn reset_state(&mut self) -> Result<(), TrainError> {
@@ -161,5 +228,19 @@ impl Trainer<'_> {
         let stride = self.names.layout.stride;
         let words = self.session.read(Slice { buffer, offset: member * stride, len: stride })?;
         Ok(self.names.layout.unpack(&words))
+    }
+}
+
+/// Refuses what no run can have counted.
+fn check_trackers(progress: &Progress) -> Result<(), String> {
+    let trackers = progress.early_stop.iter().chain(progress.plateau.iter().map(|(tracker, _)| tracker));
+    if let Some(tracker) = trackers.clone().find(|t| t.best_epoch > progress.epoch || t.waited > progress.epoch) {
+        let Tracker { best_epoch, waited, .. } = tracker;
+        let epoch = progress.epoch;
+        return Err(format!("it has waited {waited} epochs since epoch {best_epoch}, {epoch} epochs into the run"));
+    }
+    match progress.plateau.iter().find(|(_, factor)| !factor.is_finite() || *factor < 0.0) {
+        Some((_, factor)) => Err(format!("its plateau schedule multiplies the rate by {factor}")),
+        None => Ok(()),
     }
 }

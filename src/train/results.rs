@@ -13,6 +13,8 @@ pub(super) struct Pending {
     pub(super) epoch: u32,
     pub(super) step: u32,
     pub(super) rates: Vec<f32>,
+    /// Those at which the epoch began.
+    pub(super) began_at: Vec<f32>,
     pub(super) train: [Ticket; 2],
     pub(super) validation: Option<[Ticket; 2]>,
     pub(super) test: Option<[Ticket; 2]>,
@@ -97,7 +99,7 @@ impl Trainer<'_> {
         }
         self.report_steps(steps, observer)?;
         self.report_epochs(epochs, 0, observer)?;
-        observer.checkpoint(self.capture()?);
+        observer.checkpoint(self.checkpoint()?);
         Ok(())
     }
 
@@ -142,6 +144,7 @@ impl Trainer<'_> {
             let train = Score::of(counters, &scalars[member * state::SCALARS..], self.counts_answers);
             let validation = validation.as_ref().map(|s| s[member]);
             let test = test.as_ref().map(|s| s[member]);
+            let before = pending.began_at.get(member).copied();
             let metrics = EpochMetrics {
                 epoch: pending.epoch,
                 step: pending.step,
@@ -152,13 +155,19 @@ impl Trainer<'_> {
                 test_loss: test.map(|s| s.loss),
                 test_accuracy: test.and_then(|s| s.accuracy),
                 learning_rate: pending.rates[member],
+                learning_rate_before: before.filter(|rate| *rate != pending.rates[member]),
                 seconds: pending.seconds,
             };
             observer.epoch(member, &metrics);
-            let bad = counters[state::NOT_FINITE];
-            // One member of a population may diverge while the others go on; a lone model ends the run.
-            if bad != 0 && self.spec.members.len() == 1 {
-                return Err(TrainError::NotFinite { step: bad, epoch: pending.epoch });
+            // One member of a population may diverge while the others go on; a lone model ends the run. Losses may be
+            // finite and their sum over the epoch not.
+            let bad = match counters[state::NOT_FINITE] {
+                0 if train.loss.is_finite() => None,
+                0 => Some(pending.step),
+                step => Some(step),
+            };
+            if let Some(step) = bad.filter(|_| self.spec.members.len() == 1) {
+                return Err(TrainError::NotFinite { step, epoch: pending.epoch });
             }
             epochs.push(metrics);
         }

@@ -25,7 +25,7 @@ impl Tracker {
         if better {
             self.take(value, epoch);
         } else {
-            self.waited += 1;
+            self.waited = self.waited.saturating_add(1);
         }
         better
     }

@@ -71,6 +71,22 @@ pub struct Outcome {
     pub skipped_steps: Option<u32>,
 }
 
+impl Outcome {
+    /// Refuses weights, or losses with them, that are not finite.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let loss = |score: Option<Score>| score.is_none_or(|score| score.loss.is_finite());
+        let finite = [
+            ("weights", self.parameters.iter().flatten().all(|value| value.is_finite())),
+            ("a validation loss", loss(self.validation)),
+            ("a test loss", loss(self.test)),
+        ];
+        match finite.into_iter().find(|(_, finite)| !finite) {
+            Some((what, _)) => Err(TrainError::NotFiniteEnd { what }),
+            None => Ok(()),
+        }
+    }
+}
+
 impl<'a> Trainer<'a> {
     /// Plans, allocates and uploads. The weights are zero until [`Trainer::set_parameters`].
     pub fn new(backend: &dyn Backend, spec: TrainerSpec<'a>) -> Result<Self, TrainError> {
@@ -85,6 +101,10 @@ impl<'a> Trainer<'a> {
     /// Allocates and uploads what was planned for this backend.
     pub fn prepare(backend: &dyn Backend, draft: Draft<'a>) -> Result<Self, TrainError> {
         let Draft { spec, names, training, source, held_out } = draft;
+        let steps = u64::from(spec.train.epochs) * training.steps_per_epoch as u64;
+        if steps > u64::from(u32::MAX) {
+            return Err(TrainError::TooManySteps { steps });
+        }
         let models = spec.members.len();
         let plan = Arc::new(tune::applied(backend, &names.plan));
         check_matrix_units(backend, &plan)?;
@@ -229,7 +249,7 @@ impl<'a> Trainer<'a> {
             let lag = usize::from(!saves && !self.needs_metrics_at_once());
             self.report_epochs(&mut epochs, lag, observer)?;
             if saves && !self.has_stopped() {
-                observer.checkpoint(self.capture()?);
+                observer.checkpoint(self.checkpoint()?);
             }
         };
         if stop == Stop::Interrupted {
@@ -300,6 +320,9 @@ impl<'a> Trainer<'a> {
         steps: &mut VecDeque<PendingSteps>,
     ) -> Result<bool, TrainError> {
         self.write_hyper()?;
+        if self.progress.step_in_epoch == 0 {
+            self.progress.began_at.clone_from(&self.rates);
+        }
         let in_epoch = self.training.steps_per_epoch as u32;
         while self.progress.step_in_epoch < in_epoch {
             if observer.interrupted() {
@@ -397,7 +420,8 @@ impl<'a> Trainer<'a> {
             false => None,
         };
         let (epoch, step, rates) = (self.progress.epoch, self.progress.step, self.rates.clone());
-        Ok(Pending { epoch, step, rates, train, validation, test, weights, seconds: self.seconds() })
+        let began_at = self.progress.began_at.clone();
+        Ok(Pending { epoch, step, rates, began_at, train, validation, test, weights, seconds: self.seconds() })
     }
 
     pub(super) fn records(&self, what: Record) -> bool {

@@ -89,7 +89,7 @@ impl Tuning {
     /// Reads a file; one that is not there is an empty tuning.
     pub fn load(path: &Path) -> Result<Tuning, TuningFileError> {
         let wrong = |problem: String| TuningFileError { path: path.into(), problem };
-        match std::fs::read(path) {
+        match crate::file::read(path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Tuning::default()),
             Err(error) => Err(wrong(error.to_string())),

@@ -48,14 +48,23 @@ fn terms(model: &Model, layer: &Layer) -> usize {
 pub fn relative_to_terms(ours: &[f32], exact: &[f64], terms: &[f64]) -> f64 {
     // Devices flush what is smaller to zero, in each term.
     let least = f64::from(f32::MIN_POSITIVE) / UNIT_ROUNDOFF;
-    let errors = ours.iter().zip(exact).zip(terms).map(|((a, b), terms)| (f64::from(*a) - b).abs() / (terms + least));
+    largest(ours.iter().zip(exact).zip(terms).map(|((a, b), terms)| (f64::from(*a) - b).abs() / (terms + least)))
+}
+
+/// The largest of some errors; NaN where one is, whatever comes after it.
+pub fn largest(errors: impl Iterator<Item = f64>) -> f64 {
     errors.fold(0.0, |most: f64, error| if error <= most || most.is_nan() { most } else { error })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::cpu::CpuBackend;
+    use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
+    use crate::kernel::formula::hash;
     use crate::recipe::Recipe;
+    use crate::train::{Member, Trainer, TrainerSpec};
+    use crate::verify::DoublePrecision;
 
     #[test]
     fn the_bound_grows_with_the_root_of_the_roundings() {
@@ -67,6 +76,46 @@ mod tests {
         let bound = |sum: f64| 8.0 * (through + sum).sqrt() * 2f64.powi(-24);
         // 5 examples, in the convolution at 36 places.
         assert_eq!(gradient_bounds(&model, 5), [bound(180.0), bound(180.0), bound(5.0), bound(5.0)]);
+    }
+
+    /// Residuals of 1 and -1 in turn and a millionth: the bias' gradient cancels, and f32 keeps few of its digits.
+    #[test]
+    fn a_gradient_that_cancels_is_in_bounds_and_a_wrong_one_is_not() {
+        const INPUTS: usize = 30;
+        let text = "[model]\ninput = [30]\nloss = \"mse\"\nlayers = [{ dense = 1 }]\n[data]\nscale = \"none\"\n\
+                    [train]\nbatch = \"full\"";
+        let recipe = Recipe::parse(text, "r.toml", &[]).unwrap();
+        let model = Model::build(&recipe.model, None).unwrap();
+        let values: Vec<f32> = (0..64 * INPUTS as u32).map(|i| hash::mix(i) as f32 / u32::MAX as f32).collect();
+        let weights: Vec<f32> =
+            (0..INPUTS as u32).map(|i| hash::mix(i + 9999) as f32 / u32::MAX as f32 - 0.5).collect();
+        let output = |x: &[f32]| x.iter().zip(&weights).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum::<f64>();
+        let residual = |(i, x): (usize, &[f32])| (output(x) + if i % 2 == 0 { 1.0 } else { -1.000_001 }) as f32;
+        let targets = Targets::Values { values: values.chunks(INPUTS).enumerate().map(residual).collect(), outputs: 1 };
+        let features = Features { storage: Storage::F32(values), count: 64, shape: Shape::Features(INPUTS) };
+        let scaling = Scaling::fit(recipe.data.scale, &features);
+        let dataset = Dataset { train: Examples { features, targets }, validation: None, test: None };
+        let members = [Member::of(&recipe)];
+        let (model, dataset, scaling) = (&model, &dataset, &scaling);
+        let spec = TrainerSpec { model, dataset, scaling, train: &recipe.train, members: &members };
+        let parameters = [weights.clone(), vec![0.0]];
+
+        let mut trainer = Trainer::new(&CpuBackend::new(), spec).unwrap();
+        trainer.set_parameters(0, &parameters).unwrap();
+        let (_, mut ours) = trainer.gradient().unwrap();
+        let mut double = DoublePrecision::new(spec).unwrap();
+        double.set_parameters(&parameters.map(|p| p.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>()));
+        let (_, exact) = double.gradient();
+        let terms = double.absolute_terms().unwrap();
+        // Twice the mean of residuals of 1, whatever their signs.
+        assert!((terms[1][0] - 2.0).abs() < 1e-5, "{terms:?}");
+        let bound = gradient_bounds(model, 64)[1];
+        let error = |ours: &[Vec<f32>]| relative_to_terms(&ours[1], &exact[1], &terms[1]);
+        let of_itself = (f64::from(ours[1][0]) - exact[1][0]).abs() / exact[1][0].abs();
+        assert!(of_itself > 1e-3, "the sum cancels: {of_itself:e}");
+        assert!(error(&ours) < bound, "{:e} {bound:e}", error(&ours));
+        ours[1][0] += 4.0 * bound as f32;
+        assert!(error(&ours) > bound, "{:e} {bound:e}", error(&ours));
     }
 
     #[test]

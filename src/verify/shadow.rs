@@ -216,12 +216,14 @@ impl ShadowSession {
         let (binding, buffer) = (binding.name, &self.plan.buffers[slice.buffer.0].name);
         let read = launch.kernel.bindings.iter().zip(&launch.slices).filter(|(b, _)| b.access == Access::Read);
         let read: Vec<&str> = read.map(|(_, slice)| &*self.plan.buffers[slice.buffer.0].name).collect();
+        // Integers have no bound.
+        let times = if error.is_finite() { format!(" ({error:.1e} times the bound)") } else { String::new() };
         let again = match again {
             true => "it does so again from the same buffers: the kernel or its compiler is wrong",
             false => "from the same buffers it comes out right the second time: a fault that comes and goes",
         };
         self.error(format!(
-            "{} ({}) at step {step}: {binding}[{at}] of {buffer} is {found}, the CPU says {wanted} ({error:.1e} times the bound), from {}; {again}",
+            "{} ({}) at step {step}: {binding}[{at}] of {buffer} is {found}, the CPU says {wanted}{times}, from {}; {again}",
             launch.label,
             launch.kernel.name,
             read.join(", ")

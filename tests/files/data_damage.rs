@@ -2,8 +2,14 @@
 
 use std::path::Path;
 
-use gputrain::data::{Array, SourceRef, TargetKind, describe, load_examples, read_arrays, write_array, write_arrays};
+use gputrain::data::{
+    Array, SourceRef, TargetKind, describe, load_examples, read_array, read_arrays, write_array, write_arrays,
+};
+use gputrain::export::SavedModel;
 use gputrain::model::Shape;
+use gputrain::recipe::RecipeText;
+use gputrain::train::Checkpoint;
+use gputrain::tune::Tuning;
 use proptest::prelude::*;
 
 /// A small valid file of each kind: name and bytes.
@@ -84,6 +90,70 @@ fn absurd_sizes_are_refused_at_once() {
     // Version 2 has a header length of 32 bits.
     assert!(!read("x.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff"));
     assert!(!read("x.npy", &npy(&"(".repeat(9000))));
+}
+
+/// A pipe would make its reader wait for ever; a link to /dev/zero never ends.
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["x.npy", "x.npz", "x.h5", "x.csv.gz", "x.idx", "x.toml", "x.safetensors"];
+    let odd = |name: &str, made: bool| folder.path().join(format!("{}-{name}", if made { "pipe" } else { "zero" }));
+    for name in names {
+        assert!(std::process::Command::new("mkfifo").arg(odd(name, true)).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", odd(name, false)).unwrap();
+    }
+    for (name, made) in names.into_iter().flat_map(|name| [(name, true), (name, false)]) {
+        let path = odd(name, made);
+        let text = path.to_str().unwrap();
+        let problem = match name {
+            "x.toml" => RecipeText::find(text).unwrap_err().to_string(),
+            "x.safetensors" => {
+                let others =
+                    [Checkpoint::load(&path).unwrap_err().to_string(), Tuning::load(&path).unwrap_err().to_string()];
+                assert!(others.iter().all(|problem| problem.contains("not a file")), "{others:?}");
+                SavedModel::load(&path).unwrap_err().to_string()
+            }
+            _ => read_array(text).unwrap_err().to_string(),
+        };
+        assert!(problem.contains(text) && problem.contains("is a pipe, a device or a socket, not a file"), "{problem}");
+    }
+}
+
+/// What a file, its name or a recipe holds must not command the terminal: change its title, hide lines, answer for the user.
+#[test]
+fn nothing_of_a_file_reaches_the_terminal_raw() {
+    const ESCAPE: &str = "\u{1b}]0;title\u{7}\u{9b}2J";
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let array = Array::from_u8(&[2], vec![0, 1]).unwrap();
+    let npz = at("x.npz");
+    write_arrays(Path::new(&npz), &[(ESCAPE, &array), ("y", &array)]).unwrap();
+    std::fs::write(at("x.csv"), format!("a,{ESCAPE}\n1,2\n")).unwrap();
+    let recipe = "name = \"\\u001b]0;title\\u0007\\u009b2J\"\n[model]\ninput = [2]\nlayers = \"2\"\n";
+    std::fs::write(at("x.toml"), recipe).unwrap();
+    std::fs::write(at("list.toml"), format!("[\"{ESCAPE}\"]\n")).unwrap();
+    let named = at(&format!("{ESCAPE}.npz"));
+    std::fs::copy(&npz, &named).unwrap();
+    for arguments in [
+        &["inspect", &npz][..],
+        &["--json", "inspect", &npz],
+        &["inspect", &named],
+        &["inspect", &at(&format!("none{ESCAPE}.npy"))],
+        &["inspect", &format!("{npz}#z")],
+        &["inspect", &format!("{}#b", at("x.csv"))],
+        &["inspect", &at("x.toml")],
+        &["data", "convert", &named, &at("y.npz")],
+        &["gallery", "--list", &at("list.toml"), "--out", &at("gallery")],
+        &["inspect", "--set", ESCAPE, "digits"],
+        &["inspect", "digits", ESCAPE],
+    ] {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_gputrain")).args(arguments).output().unwrap();
+        let text = [run.stdout, run.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        let shown = text.contains("title") || arguments == ["inspect", "digits", ESCAPE] || arguments[0] == "data";
+        assert!(shown, "{arguments:?}: {text}");
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{arguments:?}: {text:?}");
+    }
 }
 
 proptest! {

@@ -205,12 +205,31 @@ fn wrong_content_is_not_kept() {
         assert!(matches!(error, FetchError::Checksum { .. }), "{error}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
-    // A part that was damaged is dropped, so that the next try succeeds.
+}
+
+#[test]
+fn a_part_of_something_else_is_replaced() {
+    // One that is as long as the file is not taken for what the server sent.
+    for length in [50_000, 200_000] {
+        let (folder, server) = (tempfile::tempdir().unwrap(), Server::start(Manners::Good));
+        std::fs::write(folder.path().join(format!("{IMAGES}.part")), vec![7; length]).unwrap();
+        run(folder.path(), &server).unwrap();
+        assert_complete(folder.path());
+        assert!(server.requests().contains(&(format!("/data/{IMAGES}"), None)));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_part_that_is_a_link_is_not_written_through() {
     let (folder, server) = (tempfile::tempdir().unwrap(), Server::start(Manners::Good));
-    std::fs::write(folder.path().join(format!("{IMAGES}.part")), [7; 50_000]).unwrap();
-    assert!(matches!(run(folder.path(), &server).unwrap_err(), FetchError::Checksum { .. }));
-    run(folder.path(), &server).unwrap();
-    assert_complete(folder.path());
+    let mine = folder.path().join("mine");
+    std::fs::write(&mine, b"mine").unwrap();
+    let part = folder.path().join(format!("{IMAGES}.part"));
+    std::os::unix::fs::symlink(&mine, &part).unwrap();
+    let error = run(folder.path(), &server).unwrap_err().to_string();
+    assert!(error.contains("images.gz.part: is a link") && error.contains("remove it"), "{error}");
+    assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use gputrain::data::{
-    Array, DataError, Dataset, Dtype, PartSize, Problem, RawExamples, SourceRef, Storage, TargetKind, Targets, convert,
-    describe, generate, load_examples, load_features, read_array, read_arrays, write_array, write_arrays, write_csv,
-    write_idx, write_npz,
+    Array, DataError, Dataset, Dtype, PartSize, Problem, RawExamples, SourceRef, Storage, TableOptions, TargetKind,
+    Targets, convert, describe, generate, load_examples, load_features, read_array, read_arrays, write_array,
+    write_arrays, write_csv, write_idx, write_npz,
 };
 use gputrain::model::Shape;
 
@@ -58,6 +58,42 @@ fn npz_of_every_type_order_and_packing() {
             assert_eq!(&read_array(&format!("{}#{name}", fixture(file))).unwrap(), array);
         }
     }
+}
+
+#[test]
+fn hdf5_numbers_of_unusual_layout_are_refused_by_name() {
+    let file = fixture("unusual.h5");
+    assert_eq!(read_array(&format!("{file}#plain")).unwrap().to_f64(), [1.0, 2.0, 3.0, 4.0]);
+    let mut refused = Vec::new();
+    for described in describe(&file).unwrap() {
+        match described {
+            Ok(array) => assert_eq!(array.name, "plain"),
+            Err((name, problem)) => refused.push(format!("{name}: {problem}")),
+        }
+    }
+    assert_eq!(refused.len(), 16, "{refused:#?}");
+    for part in [
+        "precision-offset: holds values of type int16 of an unusual layout (12 bits from bit 4)",
+        "big-precision: holds values of type int32 of an unusual layout (31 bits from bit 0)",
+        "bfloat16: holds values of type float16 of an unusual layout (16 bits from bit 0, 8 of them exponent, 7 mantissa)",
+        "vax: holds values of type float32 of an unusual layout (32 bits from bit 0, 8 of them exponent, 23 mantissa, in VAX",
+        "STD_B8LE: holds values of type Bitfield",
+        "TRUE-0: holds values of type an enumeration other than",
+    ] {
+        assert!(refused.iter().any(|line| line.starts_with(part)), "{part} is not in {refused:#?}");
+    }
+    assert!(matches!(read_array(&format!("{file}#bias")).unwrap_err().problem, Problem::UnsupportedType { .. }));
+}
+
+#[test]
+fn hdf5_groups_are_visited_once() {
+    let file = fixture("links.h5");
+    let arrays = read_arrays(&file).unwrap();
+    assert_eq!(arrays.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["group11/x"]);
+    // Another path to the array is as good.
+    assert_eq!(read_array(&format!("{file}#group10/link7/x")).unwrap(), arrays[0].1);
+    let error = read_array(&format!("{file}#group10/link8/x")).unwrap_err().to_string();
+    assert!(error.contains("it has group11/x"), "{error}");
 }
 
 #[test]
@@ -283,7 +319,7 @@ fn one_csv_file_holds_features_and_labels() {
     write_csv(&path, &["label", "a", "b"], [vec![1, 10, 20], vec![0, 30, 40]]).unwrap();
     let labels = format!("{}#label", path.display());
     let kind = TargetKind::Classes { outputs: 2 };
-    let raw = RawExamples::read(SourceRef { images: text(&path), labels: &labels }).unwrap();
+    let raw = RawExamples::read(SourceRef { images: text(&path), labels: &labels }, TableOptions::default()).unwrap();
     assert_eq!(raw.input(), Some(Shape::Features(2)));
     let loaded = raw.fit(Shape::Features(2), kind, None).unwrap();
     assert_eq!(loaded.features.storage, Storage::F32(vec![10.0, 20.0, 30.0, 40.0]));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gputrain::data::{Array, Scaling, read_arrays, write_arrays};
-use gputrain::export::{ExportError, Format, SavedModel, load_parameters, parameter_hash, write};
+use gputrain::export::{ExportError, Format, SavedModel, TrainedOn, load_parameters, parameter_hash, write};
 use gputrain::model::Model;
 use gputrain::recipe::Recipe;
 
@@ -21,7 +21,7 @@ fn sample() -> SavedModel {
     // Numbers that have no short decimals.
     let thirds = |n: usize| (1..=n).map(|i| i as f32 / 3.0).collect();
     let scaling = Scaling { subtract: thirds(72), divide: thirds(72), add: -0.1 };
-    SavedModel { recipe, model, scaling, parameters }
+    SavedModel { recipe, model, scaling, trained_on: Default::default(), parameters }
 }
 
 fn saved(folder: &Path) -> PathBuf {
@@ -38,6 +38,20 @@ fn what_is_saved_is_loaded_from_the_file_and_from_its_folder() {
     assert_eq!(SavedModel::load(folder.path()).unwrap(), sample());
     assert_eq!(load_parameters(folder.path(), &sample().model).unwrap(), sample().parameters);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_names_of_the_features_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let names: Vec<String> = (0..72).map(|i| format!("pixel {i}, \"ä\"")).collect();
+    let named = SavedModel { trained_on: TrainedOn { features: names, classes: Some(true) }, ..sample() };
+    named.save(&path).unwrap();
+    assert_eq!(SavedModel::load(&path).unwrap(), named);
+    let error = with_metadata("gputrain.data", Some("{\"features\":[\"a\"]}")).unwrap_err().to_string();
+    assert!(error.contains("gputrain.data in its metadata names 1 features, expected 72"), "{error}");
+    // Models from before names were kept.
+    assert_eq!(with_metadata("gputrain.data", None).unwrap(), sample());
 }
 
 #[test]
@@ -103,24 +117,48 @@ fn no_damaged_byte_goes_unnoticed() {
     let folder = tempfile::tempdir().unwrap();
     let path = saved(folder.path());
     let bytes = std::fs::read(&path).unwrap();
-    for at in (0..bytes.len()).step_by(11) {
+    let mut accepted = 0;
+    for at in 0..bytes.len() {
         let mut damaged = bytes.clone();
-        damaged[at] ^= 0x11;
+        damaged[at] ^= 1 << (at % 8);
         std::fs::write(&path, &damaged).unwrap();
-        // A changed letter of the recipe's name or of the version still makes a whole model; anything else is refused.
+        // Without the name of the hash the file is one of an earlier version: anything else is refused.
         if let Ok(loaded) = SavedModel::load(&path) {
-            assert_eq!(loaded.parameters, sample().parameters, "byte {at}");
+            assert_eq!(loaded, sample(), "byte {at}");
+            accepted += 1;
+        }
+        // As initial weights too.
+        if let Ok(parameters) = load_parameters(&path, &sample().model) {
+            assert_eq!(parameters, sample().parameters, "byte {at}");
         }
     }
     let mut damaged = bytes;
     *damaged.last_mut().unwrap() ^= 1;
     std::fs::write(&path, &damaged).unwrap();
     let error = SavedModel::load(&path).unwrap_err();
-    assert!(matches!(error, ExportError::Hash { .. }), "{error}");
+    assert!(matches!(error, ExportError::Damaged { .. }), "{error}");
+    assert!(accepted <= "gputrain.hash".len(), "{accepted} damaged files were accepted");
 }
 
-/// Writes the sample with changed metadata and loads it.
-fn with_metadata(key: &str, text: Option<&str>) -> ExportError {
+#[test]
+fn a_model_without_the_hash_of_all_is_still_held_to_that_of_its_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    let bytes = std::fs::read(&path).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let mut metadata = header.metadata().clone().unwrap();
+    assert!(metadata.remove("gputrain.hash").is_some());
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut old = safetensors::serialize(file.tensors(), Some(metadata)).unwrap();
+    std::fs::write(&path, &old).unwrap();
+    assert_eq!(SavedModel::load(&path).unwrap(), sample());
+    *old.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &old).unwrap();
+    assert!(matches!(SavedModel::load(&path), Err(ExportError::Hash { .. })));
+}
+
+/// Writes the sample with changed metadata, as one who changed it knowingly does, and loads it.
+fn with_metadata(key: &str, text: Option<&str>) -> Result<SavedModel, ExportError> {
     let folder = tempfile::tempdir().unwrap();
     let path = saved(folder.path());
     let bytes = std::fs::read(&path).unwrap();
@@ -130,25 +168,27 @@ fn with_metadata(key: &str, text: Option<&str>) -> ExportError {
         Some(text) => metadata.insert(key.to_string(), text.to_string()),
         None => metadata.remove(key),
     };
+    metadata.remove("gputrain.hash");
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let changed = safetensors::serialize(file.tensors(), Some(metadata)).unwrap();
     std::fs::write(&path, changed).unwrap();
-    SavedModel::load(&path).unwrap_err()
+    SavedModel::load(&path)
 }
 
 #[test]
 fn what_is_wrong_with_the_definition_is_named() {
-    let error = with_metadata("gputrain.recipe", None);
+    let error = with_metadata("gputrain.recipe", None).unwrap_err();
     assert!(matches!(error, ExportError::NoDefinition { key: "gputrain.recipe", .. }), "{error}");
-    let error = with_metadata("gputrain.recipe", Some("name = 5"));
+    let error = with_metadata("gputrain.recipe", Some("name = 5")).unwrap_err();
     assert!(matches!(error, ExportError::Recipe { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("model.safetensors") && text.contains("load it with the gputrain that saved it"), "{text}");
-    let error = with_metadata("gputrain.recipe", Some("[model]\ninput = [3]\nlayers = [{ max_pool = 2 }]"));
+    let error =
+        with_metadata("gputrain.recipe", Some("[model]\ninput = [3]\nlayers = [{ max_pool = 2 }]")).unwrap_err();
     assert!(matches!(error, ExportError::Model { .. }), "{error}");
     assert!(error.to_string().contains("put [model] of gputrain.recipe in its metadata right"), "{error}");
     let wider = RECIPE.replace("dense = 4", "dense = 5");
-    let error = with_metadata("gputrain.recipe", Some(&wider));
+    let error = with_metadata("gputrain.recipe", Some(&wider)).unwrap_err();
     assert!(matches!(error, ExportError::Shape { .. }), "{error}");
     for scaling in [
         "x",
@@ -157,7 +197,7 @@ fn what_is_wrong_with_the_definition_is_named() {
         r#"{"subtract":[],"divide":[],"add":0}"#,
         r#"{"subtract":[1e300],"divide":[1],"add":0}"#,
     ] {
-        let error = with_metadata("gputrain.scaling", Some(scaling));
+        let error = with_metadata("gputrain.scaling", Some(scaling)).unwrap_err();
         assert!(matches!(error, ExportError::Scaling { .. }), "{scaling}: {error}");
     }
 }

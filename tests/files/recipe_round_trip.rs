@@ -172,9 +172,15 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     )
         .prop_map(|(input, layers, loss, init, bias_init)| ModelSpec { input, layers, loss, init, bias_init });
     // A validation and a test set are always there, because metrics may need them.
-    let part = (proptest::option::of(any::<u64>()), proptest::option::of(2usize..), proptest::option::of(1usize..));
+    let part = (
+        proptest::option::of(any::<u64>()),
+        proptest::option::of(2usize..),
+        proptest::option::of(1usize..),
+        any::<Option<bool>>(),
+    );
     let data = (proptest::option::of(source()), holdout(), holdout(), word(), part).prop_map(
-        |(train, test, validation, scale, (seed, classes, examples))| DataSpec {
+        |(train, test, validation, scale, (seed, classes, examples, header))| DataSpec {
+            header,
             train,
             test,
             validation,

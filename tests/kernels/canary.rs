@@ -6,7 +6,7 @@ use gputrain::kernel::optimizer::sgd;
 use gputrain::kernel::pointwise::softmax_forward;
 use gputrain::kernel::step::gather;
 use gputrain::kernel::{Specification, dense, shader_source};
-use gputrain::verify::{verify, verify_kernel};
+use gputrain::verify::{Prepared, verify, verify_kernel};
 
 /// What a kernel computes, with one piece of its shader changed.
 fn changed(specification: &Specification, from: &str, to: &str) -> &'static Specification {
@@ -18,7 +18,7 @@ fn changed(specification: &Specification, from: &str, to: &str) -> &'static Spec
 
 #[test]
 fn writing_past_the_end_is_reported_as_such() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     let row = verify_kernel(&backend, changed(&sgd::SPECIFICATION, "if i >= params.len {", "if i > params.len {"));
     assert!(!row.passed);
     assert!(row.message.contains("parameters, which has") && row.message.contains("was written"), "{}", row.message);
@@ -26,29 +26,34 @@ fn writing_past_the_end_is_reported_as_such() {
 
 #[test]
 fn reading_past_the_end_spoils_the_result() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     // Where the weights have no guard either, their 0 would hide what is read behind the input.
     let guard = "if row < params.rows && k < params.inputs {";
-    let row = verify_kernel(&backend, changed(&dense::forward::SPECIFICATION, guard, "if row < params.rows {"));
+    // Loops that are written out take long to compile and do the same.
+    let known = &dense::forward::SPECIFICATION;
+    let mut cases = known.all_cases();
+    cases.retain(|case| !case.dispatch.constants.contains(&("UNROLL", 1)));
+    let prepared = Prepared::new(known, cases).expect("valid cases");
+    let row = prepared.verify(&backend, changed(known, guard, "if row < params.rows {").kernel);
     assert!(!row.passed);
     assert!(row.message.contains("NaN"), "{}", row.message);
 }
 
 #[test]
 fn one_broken_shader_is_named_and_the_others_pass() {
-    let Some(backend) = common::vulkan() else { return };
-    let broken = changed(&dense::forward::SPECIFICATION, "z += bias", "z -= bias");
-    let specifications = [&gather::SPECIFICATION, broken, &softmax_forward::SPECIFICATION, &sgd::SPECIFICATION];
+    let Some(backend) = common::checked_vulkan() else { return };
+    let broken = changed(&softmax_forward::SPECIFICATION, "let value = exp_of(", "let value = 2.0 * exp_of(");
+    let specifications = [&gather::SPECIFICATION, broken, &sgd::SPECIFICATION];
     let report = verify(&backend, &specifications);
     assert!(!report.passed());
     let failed: Vec<_> = report.rows.iter().filter(|row| !row.passed).map(|row| row.kernel).collect();
-    assert_eq!(failed, ["dense_forward"], "\n{report}");
-    assert!(report.to_string().contains("1 of 4"), "{report}");
+    assert_eq!(failed, ["softmax_forward"], "\n{report}");
+    assert!(report.to_string().contains("1 of 3"), "{report}");
 }
 
 #[test]
 fn a_shader_that_does_not_compile_fails_with_the_kernels_name() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     let row = verify_kernel(&backend, changed(&sgd::SPECIFICATION, "if i >= params.len {", "if i >= no_such_thing {"));
     assert!(!row.passed && row.kernel == "sgd" && row.message.contains("sgd"), "{}", row.message);
 }

@@ -2,8 +2,9 @@
 
 use crate::common;
 use gputrain::kernel::conv::shape::Variant;
+use gputrain::kernel::dense;
+use gputrain::kernel::dense::Tiling;
 use gputrain::kernel::dense::tiling::TILES;
-use gputrain::kernel::dense::{self, Tiling};
 use gputrain::kernel::{Case, Contents, Launch, REGISTRY, Specification, conv};
 use gputrain::verify::Prepared;
 use std::collections::BTreeSet;
@@ -99,7 +100,7 @@ fn dense(rows: u32) -> Case {
 
 #[test]
 fn more_workgroups_than_a_side_takes_are_launched_in_several_lines() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     // 8.5 million pixels, 128 to a workgroup; 4.2 million, 64 to a workgroup; a million, 16 to a workgroup.
     let direct = |pixels| Variant::Direct { columns: 8, pixels };
     let (some, product) = (images([701, 769]), Variant::Matmul(TILES[0]));

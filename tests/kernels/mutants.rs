@@ -177,7 +177,7 @@ const JOBS_PER_DEVICE: usize = 24;
 
 /// For each job, whether it was noticed.
 fn run(jobs: &[Job]) -> Vec<bool> {
-    let limits = common::vulkan().expect("it was there before").limits();
+    let limits = common::checked_vulkan().expect("it was there before").limits();
     let groups: Groups = REGISTRY.iter().map(|known| (known.kernel.name, groups(known, &limits))).collect();
     let next = AtomicUsize::new(0);
     let noticed: Vec<AtomicBool> = jobs.iter().map(|_| AtomicBool::new(false)).collect();
@@ -187,7 +187,7 @@ fn run(jobs: &[Job]) -> Vec<bool> {
             if first >= jobs.len() {
                 return;
             }
-            let backend = common::new_vulkan().expect("it was there before");
+            let backend = common::open(true).expect("it was there before");
             for (job, noticed) in jobs.iter().zip(&noticed).skip(first).take(JOBS_PER_DEVICE) {
                 // Races show now and then only.
                 let found = (0..3).any(|_| is_noticed(&backend, job, &groups));
@@ -204,7 +204,7 @@ fn run(jobs: &[Job]) -> Vec<bool> {
 
 #[test]
 fn every_broken_shader_is_noticed() {
-    let Some(backend) = common::vulkan() else { return };
+    let Some(backend) = common::checked_vulkan() else { return };
     let limits = backend.limits();
     let runs = |known: &Specification| (known.cases)().iter().any(|case| limits.allow(&case.dispatch));
     let lacking: Vec<_> = REGISTRY.iter().filter(|known| !runs(known)).map(|known| known.kernel.name).collect();
@@ -234,7 +234,7 @@ fn every_excuse_is_for_a_line_that_exists() {
 #[test]
 #[ignore = "takes minutes; for when tests/mutation/unnoticed.rs has changed"]
 fn nothing_excused_is_noticed() {
-    if common::vulkan().is_none() {
+    if common::checked_vulkan().is_none() {
         return;
     }
     let must_stay = |job: &Job| job.excuse().is_some_and(|entry| !UNNOTICED[entry].is_race());

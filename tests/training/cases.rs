@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use gputrain::data::read_array;
+use gputrain::data::{Dataset, Examples, Scaling, read_array};
 use gputrain::job::Job;
 use gputrain::model::Model;
 use gputrain::recipe::{Recipe, Source};
@@ -79,6 +79,13 @@ impl GoldenCase {
 /// What a trainer of these members is made from.
 pub fn spec<'a>(job: &'a Job, members: &'a [Member]) -> TrainerSpec<'a> {
     TrainerSpec { model: &job.model, dataset: &job.dataset, scaling: &job.scaling, train: &job.recipe.train, members }
+}
+
+/// The job of a recipe, its model and examples in memory, none held out.
+pub fn trained_on(recipe: Recipe, model: Model, train: Examples) -> Job {
+    let scaling = Scaling::fit(recipe.data.scale, &train.features);
+    let dataset = Dataset { train, validation: None, test: None };
+    Job { recipe, model, dataset, scaling, features: Vec::new(), notes: Vec::new() }
 }
 
 fn tensors(model: &Model, key: impl Fn(&str) -> String) -> Vec<Vec<f64>> {

@@ -1,12 +1,12 @@
 //! Which training steps are fused into two launches, and that such a step is the plain one to rounding.
 
-use crate::cases::spec;
+use crate::cases::{spec, trained_on};
 use crate::common;
 use crate::story::{self, golden_job};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::gpu::GpuBackend;
 use gputrain::backend::{Backend, BackendError, DeviceInfo, Session};
-use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
+use gputrain::data::{Examples, Features, Storage, Targets};
 use gputrain::graph::{BuildError, Fusion, NotFused};
 use gputrain::ir::{Limits, Plan};
 use gputrain::job::Job;
@@ -69,8 +69,7 @@ pub fn workload(name: &str, examples: usize) -> Job {
         },
         targets: Targets::Classes { labels: vec![0; examples], classes: model.outputs() },
     };
-    let scaling = Scaling::fit(recipe.data.scale, &train.features);
-    Job { recipe, model, dataset: Dataset { train, validation: None, test: None }, scaling }
+    trained_on(recipe, model, train)
 }
 
 /// Launches of a step, and why there are more than two.
@@ -135,8 +134,7 @@ fn noise_of(features: usize, examples: usize, layers: &str) -> Job {
         features: Features { storage, count: examples, shape: model.input },
         targets: Targets::Classes { labels: (0..examples as u32).map(|i| i * 7 % 5).collect(), classes: 5 },
     };
-    let scaling = Scaling::fit(recipe.data.scale, &train.features);
-    Job { recipe, model, dataset: Dataset { train, validation: None, test: None }, scaling }
+    trained_on(recipe, model, train)
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn evaluated(job: &Job, weights: &[f32]) -> f32 {
         parameters.push(values.to_vec());
         rest = after;
     }
-    let Job { recipe, model, dataset, scaling } = job;
+    let Job { recipe, model, dataset, scaling, .. } = job;
     let backend = CpuBackend::new();
     let result = Predictions::run(&backend, model, &parameters, scaling, &recipe.optimizer, &dataset.train).unwrap();
     result.score.loss

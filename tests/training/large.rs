@@ -1,9 +1,9 @@
 //! Plans of large batches: what only a grid's sides would stand against is planned, and the rest refused by its name.
 
-use crate::cases::spec;
+use crate::cases::{spec, trained_on};
 use crate::fused::AsGpu;
 use gputrain::backend::Backend;
-use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
+use gputrain::data::{Examples, Features, Storage, Targets};
 use gputrain::graph::{BuildError, Fusion};
 use gputrain::ir::{Limits, PlanError};
 use gputrain::job::Job;
@@ -21,8 +21,7 @@ fn zeros(examples: usize, set: &[(&str, &str)]) -> Job {
         features: Features { storage, count: examples, shape: model.input },
         targets: Targets::Classes { labels: vec![0; examples], classes: model.outputs() },
     };
-    let scaling = Scaling::fit(recipe.data.scale, &train.features);
-    Job { recipe, model, dataset: Dataset { train, validation: None, test: None }, scaling }
+    trained_on(recipe, model, train)
 }
 
 /// Kernels of the plan that are launched in several lines of workgroups.

@@ -215,7 +215,8 @@ fn an_interrupted_run_saves_a_checkpoint_and_goes_on() {
 }
 
 /// Arguments after `train RECIPE`, the exit code, and what the message must say.
-const REFUSED: [(&[&str], i32, &[&str]); 13] = [
+const REFUSED: [(&[&str], i32, &[&str]); 14] = [
+    (&["--epochs", "4294967295"], 2, &["171798691800 steps", "4294967295", "train.epochs"]),
     (&["--set", "train.epoch=3"], 2, &["train.epoch", "did you mean \"epochs\""]),
     (&["--set", "optimizer.learning_rate=fast"], 2, &["optimizer.learning_rate"]),
     (&["--set", "train.batch=0"], 2, &["train.batch"]),
@@ -320,10 +321,12 @@ fn a_loss_that_is_not_finite_ends_the_run_with_1() {
 fn a_run_is_done_when_its_page_is_there() {
     let place = Workplace::new(ADAM);
     let [recipe, out] = ["recipe.toml", "out"].map(|name| place.text(name));
+    succeed(&["--backend", "cpu", "--quiet", "train", &recipe, "--epochs", "2", "--out", &out]);
     // In the way of the page.
     let page = place.path("out/report.html");
-    std::fs::create_dir_all(&page).unwrap();
-    let (code, error) = fail(&["--backend", "cpu", "--quiet", "train", &recipe, "--out", &out]);
+    std::fs::remove_file(&page).unwrap();
+    std::fs::create_dir(&page).unwrap();
+    let (code, error) = fail(&["--backend", "cpu", "--quiet", "train", "--resume", &out, "--epochs", "3"]);
     assert!(code == 2 && error.contains("report.html"), "{error}");
     assert!(place.path("out/model.safetensors").exists() && !place.path("out/summary.json").exists());
     std::fs::remove_dir(&page).unwrap();

@@ -1,4 +1,4 @@
-//! Matrix products on the CPU: a safe face on the `gemm` crate, and their pieces for several threads.
+//! Matrix products on the CPU: a safe face on the `gemm-f32` crate, and their pieces for several threads.
 
 use super::threads;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -38,6 +38,12 @@ impl Layout {
         }
         self
     }
+
+    /// The same memory with rows and columns exchanged.
+    fn turned(self) -> Layout {
+        let Layout { rows, columns, row_stride, column_stride } = self;
+        Layout { rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
+    }
 }
 
 impl<'a> MatRef<'a> {
@@ -49,9 +55,7 @@ impl<'a> MatRef<'a> {
 
     /// The same memory with rows and columns exchanged.
     pub fn transposed(self) -> MatRef<'a> {
-        let Layout { rows, columns, row_stride, column_stride } = self.layout;
-        let layout = Layout { rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride };
-        MatRef { data: self.data, layout }
+        MatRef { data: self.data, layout: self.layout.turned() }
     }
 }
 
@@ -95,38 +99,46 @@ pub fn gemm(a: MatRef, b: MatRef, beta: f32, c: MatMut, outputs: Outputs) {
     let places = (0..m.div_ceil(rows) * pieces_of_row)
         .map(|index| (index / pieces_of_row * rows, index % pieces_of_row * columns));
     let depths = depths(k);
-    let stride = |stride: usize| stride as isize;
     let start = AtomicPtr::new(c.data.as_mut_ptr());
+    let multiply = gemm_f32::gemm::f32::get_gemm_fn();
     threads::for_each(places, |(row, column)| {
         let (rows, columns) = (rows.min(m - row), columns.min(n - column));
         for first in (0..k.max(1)).step_by(depths) {
             let (depth, beta) = (depths.min(k - first), if first == 0 { beta } else { 1.0 });
+            let left = a.data.as_ptr().wrapping_add(row * a.layout.row_stride + first * a.layout.column_stride);
+            let right = b.data.as_ptr().wrapping_add(column * b.layout.column_stride + first * b.layout.row_stride);
+            let (left, right) = ((rows, left, a.layout), (columns, right, b.layout));
+            // The library takes results whose columns are contiguous; the rows of c = a * b are those of c' = b' * a'.
+            let turn = |(len, start, layout): (usize, *const f32, Layout)| (len, start, layout.turned());
+            let turned = c.layout.column_stride < c.layout.row_stride;
+            let [(rows, left, l), (columns, right, r)] = if turned { [turn(right), turn(left)] } else { [left, right] };
+            let out = if turned { c.layout.turned() } else { c.layout };
             // SAFETY: `Layout::checked` held every element (row < rows, column < columns) of the three matrices against
             // their slices, and the assertion above makes m, n and k their extents, of which this piece is a part (where
             // k is 0, nothing of `a` and `b` is read); slices of at most isize::MAX bytes make the casts exact. `c` is
             // borrowed mutably, so it overlaps neither `a` nor `b`. It comes from `row_major`, so no two of its elements
             // share a place, and no two threads' pieces have one in common.
             unsafe {
-                gemm::gemm(
+                multiply(
                     rows,
                     columns,
                     depth,
                     start.load(Relaxed).add(row * c.layout.row_stride + column * c.layout.column_stride),
-                    stride(c.layout.column_stride),
-                    stride(c.layout.row_stride),
+                    out.column_stride as isize,
+                    out.row_stride as isize,
                     beta != 0.0,
-                    a.data.as_ptr().wrapping_add(row * a.layout.row_stride + first * a.layout.column_stride),
-                    stride(a.layout.column_stride),
-                    stride(a.layout.row_stride),
-                    b.data.as_ptr().wrapping_add(column * b.layout.column_stride + first * b.layout.row_stride),
-                    stride(b.layout.column_stride),
-                    stride(b.layout.row_stride),
+                    left,
+                    l.column_stride as isize,
+                    l.row_stride as isize,
+                    right,
+                    r.column_stride as isize,
+                    r.row_stride as isize,
                     beta,
                     1.0,
                     false,
                     false,
                     false,
-                    gemm::Parallelism::None,
+                    gemm_common::Parallelism::None,
                 );
             }
         }
@@ -158,7 +170,7 @@ fn pieces([m, n, k]: [usize; 3], outputs: Outputs) -> [usize; 2] {
     if by_rows { [rows, n] } else { [m, columns] }
 }
 
-/// Length of the pieces of a side. None is so small that the library (`gemm` 0.19) sums it in another order than the whole:
+/// Length of the pieces of a side. None is so small that the library (`gemm-f32` 0.19) sums it in another order than the whole:
 /// it has other ways for one row or column, and for results of at most 256 elements.
 fn piece(len: usize, other: usize, unit: usize) -> usize {
     let small = |len: usize| len == 1 || other == 1 || len * other <= 256;

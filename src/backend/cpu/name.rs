@@ -7,6 +7,7 @@ pub fn processor() -> String {
 
 #[cfg(target_os = "linux")]
 fn from_system() -> Option<String> {
+    #[allow(clippy::disallowed_methods, reason = "the system's own file")]
     model_name(&std::fs::read_to_string("/proc/cpuinfo").ok()?)
 }
 

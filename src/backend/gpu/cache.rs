@@ -3,7 +3,7 @@
 
 use super::device::Device;
 use crate::file::write_whole_with;
-use std::fs;
+use crate::lock::remove_unfinished;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -62,13 +62,15 @@ pub(super) fn file_name(adapter: &wgpu::AdapterInfo, kind: &str, extension: &str
 }
 
 fn load(file: &Path) -> Option<Vec<u8>> {
-    let bytes = fs::read(file).ok()?;
+    let bytes = crate::file::read(file).ok()?;
     let (hash, data) = bytes.split_at_checked(HASH_BYTES)?;
     (blake3::hash(data).as_bytes()[..] == *hash).then(|| data.to_vec())
 }
 
 /// Hash, then data.
 fn store(file: &Path, data: &[u8], hash: &blake3::Hash) -> std::io::Result<()> {
+    // Of processes that were killed here.
+    file.parent().into_iter().for_each(remove_unfinished);
     write_whole_with(file, |out| {
         out.write_all(hash.as_bytes())?;
         out.write_all(data)
@@ -78,6 +80,7 @@ fn store(file: &Path, data: &[u8], hash: &blake3::Hash) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_stored_cache_loads_and_a_damaged_one_does_not() {
@@ -94,6 +97,10 @@ mod tests {
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(&file, &bytes).unwrap();
         assert_eq!(load(&file), None, "damaged");
+        let left = file.with_file_name(".gputrain-aB3xYz");
+        fs::write(&left, b"half").unwrap();
+        store(&file, &data, &blake3::hash(&data)).unwrap();
+        assert!(!left.exists(), "what a killed process left");
         fs::write(&file, b"short").unwrap();
         assert_eq!(load(&file), None, "short");
         assert_eq!(load(&directory.path().join("missing")), None);

@@ -49,7 +49,7 @@ fn summary(does: Does, folder: &Path) -> Result<Value, CliError> {
 }
 
 fn load(path: &Path) -> Result<Value, CliError> {
-    let text = std::fs::read_to_string(path).map_err(FileError::at(path))?;
+    let text = crate::file::read_text(path).map_err(FileError::at(path))?;
     serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))
 }
 

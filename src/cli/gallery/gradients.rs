@@ -7,6 +7,7 @@ use crate::file::write_whole;
 use crate::job::Job;
 use crate::recipe::Recipe;
 use crate::report::{Block, Page, Section, Table};
+use crate::verify::rounding::largest;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -57,7 +58,7 @@ pub(super) struct Tensor {
 impl Gradients {
     /// What a folder holds, if it holds that. Without its origin, as earlier versions wrote it, it is no result.
     pub fn read(folder: &Path) -> Option<Gradients> {
-        serde_json::from_str(&std::fs::read_to_string(folder.join("gradients.json")).ok()?).ok()
+        serde_json::from_str(&crate::file::read_text(&folder.join("gradients.json")).ok()?).ok()
     }
 }
 
@@ -116,11 +117,6 @@ fn compare(experiment: &Experiment, job: &Job, measured: &Measured) -> Result<Gr
         published_error,
         parameters,
     })
-}
-
-/// The largest of some errors; NaN is the largest of all.
-fn largest(errors: impl Iterator<Item = f64>) -> f64 {
-    errors.fold(0.0, |most: f64, error| if error <= most { most } else { error })
 }
 
 fn page(experiment: &Experiment, job: &Job, found: &Gradients) -> Page {

@@ -69,7 +69,7 @@ fn entry(list: &List, experiment: &Experiment, outcome: &Outcome, reduced: bool,
         text: text.join(" "),
         figures: Vec::new(),
         table: table(list, &outcome.figures, mark),
-        svg: picture.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default(),
+        svg: picture.and_then(|path| crate::file::read_text(&path).ok()).unwrap_or_default(),
         links: retrained.into_iter().collect(),
     }
 }

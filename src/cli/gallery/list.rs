@@ -88,7 +88,7 @@ impl List {
     pub fn load(file: Option<&Path>) -> Result<List, CliError> {
         let (text, origin) = match file {
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(FileError::at(path))?;
+                let text = crate::file::read_text(path).map_err(FileError::at(path))?;
                 (text, path.display().to_string())
             }
             None => (BUNDLED.to_string(), "data/gallery.toml".to_string()),

@@ -9,6 +9,8 @@ mod study;
 use super::table::table;
 use super::{CliError, Context};
 use crate::file::{FileError, write_whole};
+use crate::lock::FolderLock;
+use crate::run::refuse_foreign;
 use clap::Args;
 use figures::Shown;
 use list::{Experiment, List};
@@ -86,6 +88,14 @@ pub fn run(args: &GalleryArgs, context: &Context) -> Result<(), CliError> {
     let folder = if args.reduced { "runs/gallery-reduced" } else { "runs/gallery" };
     let out = args.out.clone().unwrap_or_else(|| folder.into());
     refuse_mixing(&out, args.reduced)?;
+    if !out.join(SUMMARY).exists() {
+        refuse_foreign(&out, &["index.html"])?;
+    }
+    std::fs::create_dir_all(&out).map_err(FileError::at(&out))?;
+    let lock = FolderLock::take(&out)?;
+    if let Some(warning) = lock.warning() {
+        context.say(warning);
+    }
     let backend = context.open_backend()?;
     let studio = Studio { backend: &*backend, out: &out, args, context };
     let begun = Instant::now();
@@ -127,7 +137,7 @@ fn refuse_mixing(out: &Path, reduced: bool) -> Result<(), CliError> {
         reduced: bool,
     }
     let file = out.join(SUMMARY);
-    let text = match std::fs::read_to_string(&file) {
+    let text = match crate::file::read_text(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(FileError::at(&file)(error).into()),

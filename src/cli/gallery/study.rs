@@ -11,8 +11,9 @@ use crate::data;
 use crate::export::load_parameters;
 use crate::file::FileError;
 use crate::job::Job;
+use crate::lock::FolderLock;
 use crate::recipe::RecipeError;
-use crate::run::RunFolder;
+use crate::run::{RunError, RunFolder};
 use crate::sweep::{Sweep, SweepError};
 use std::path::{Path, PathBuf};
 
@@ -107,7 +108,7 @@ impl Studio<'_> {
         if let Err(error) = recipe.resolve_data(self.args.data.as_deref()) {
             return self.without_data(experiment, folder, error);
         }
-        match std::fs::read_to_string(folder.join("recipe.toml")) {
+        match crate::file::read_text(&folder.join("recipe.toml")) {
             Ok(found) if found != recipe.to_toml() => {
                 let folder = folder.display();
                 return Err(CliError::Usage(format!(
@@ -115,15 +116,18 @@ impl Studio<'_> {
                 )));
             }
             Ok(_) if folder.join(summary_file(Does::Train)).exists() => return Ok(Status::Kept),
-            Ok(_) if RunFolder::open(folder).is_ok() => {
-                args.recipe = RecipeArgs::default();
-                args.resume = Some(folder.into());
-            }
-            // It was interrupted before there was anything to go on from.
-            Ok(_) => {
-                std::fs::remove_dir_all(folder).map_err(FileError::at(folder))?;
-                args.out = Some(folder.into());
-            }
+            Ok(_) => match RunFolder::open(folder) {
+                Ok(_) => {
+                    args.recipe = RecipeArgs::default();
+                    args.resume = Some(folder.into());
+                }
+                // It was interrupted before there was anything to go on from.
+                Err(RunError::NoCheckpoint(_)) => {
+                    RunFolder::clear(folder)?;
+                    args.out = Some(folder.into());
+                }
+                Err(error) => return Err(error.into()),
+            },
             Err(_) => args.out = Some(folder.into()),
         }
         train::train(&args, train::load(&args)?, self.backend, &self.context.of_a_part())?;
@@ -155,7 +159,7 @@ impl Studio<'_> {
             let unmarked = sweep.entries.iter_mut().filter(|entry| entry.recipe.name != sweep.recipe.name);
             unmarked.for_each(|entry| entry.recipe.name = marked(&entry.recipe.name));
         }
-        let same = std::fs::read_to_string(folder.join("sweep.toml")).is_ok_and(|text| text == sweep.recipe.to_toml());
+        let same = crate::file::read_text(&folder.join("sweep.toml")).is_ok_and(|text| text == sweep.recipe.to_toml());
         if same && folder.join(summary_file(Does::Sweep)).exists() {
             return Ok(Status::Kept);
         }
@@ -189,7 +193,10 @@ impl Studio<'_> {
         /// Elements of each parameter that are compared with central differences.
         const AT_MOST: usize = 200;
         let measured: Measured = measure(&job, &parameters, experiment.check.then_some(AT_MOST), self.backend)?;
+        std::fs::create_dir_all(folder).map_err(FileError::at(folder))?;
+        let lock = FolderLock::take(folder)?;
         let found = write(experiment, &job, measured, folder)?;
+        drop(lock);
         self.context.say(format!("wrote {}", folder.display()));
         if found.passes { Ok(Status::Done) } else { Err(CliError::Failed("gradients are out of bounds".into())) }
     }

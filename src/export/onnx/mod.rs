@@ -225,7 +225,7 @@ mod tests {
         let recipe = Recipe::parse(&text, "sample.toml", &[]).unwrap();
         let model = Model::build(&recipe.model, None).unwrap();
         let parameters = model.initialise(0);
-        let bytes = encode(&SavedModel { recipe, model, scaling, parameters });
+        let bytes = encode(&SavedModel { recipe, model, scaling, trained_on: Default::default(), parameters });
         ModelProto::decode(&*bytes).unwrap()
     }
 

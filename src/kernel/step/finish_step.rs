@@ -135,7 +135,8 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
         c[state::SEEN] = c[state::SEEN].wrapping_add(n);
         c[state::BATCH] += 1;
         let step = c[state::STEP];
-        if !mean.is_finite() && c[state::NOT_FINITE] == 0 {
+        // As it is kept: a penalty may be beyond single precision and not beyond double.
+        if !s[state::STEP_LOSS].to_f64().is_finite() && c[state::NOT_FINITE] == 0 {
             c[state::NOT_FINITE] = step + 1;
         }
         if training {

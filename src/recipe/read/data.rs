@@ -6,11 +6,12 @@ use super::super::table::{Item, Table};
 use super::super::tree::Value;
 
 pub(super) fn data(table: Table<'_>) -> Result<DataSpec, RecipeError> {
-    let table = table.only(&["train", "test", "validation", "scale", "seed", "classes", "examples"])?;
+    let table = table.only(&["train", "test", "validation", "header", "scale", "seed", "classes", "examples"])?;
     let spec = DataSpec {
         train: table.get("train").map(|item| source(&item)).transpose()?,
         test: table.get("test").map_or(Ok(Holdout::None), |item| holdout(&item))?,
         validation: table.get("validation").map_or(Ok(Holdout::None), |item| holdout(&item))?,
+        header: table.get("header").map(|item| item.boolean()).transpose()?,
         scale: table.get("scale").map_or(Ok(Default::default()), |item| item.word())?,
         seed: table.get("seed").map(|item| item.whole(0)).transpose()?,
         classes: table.get("classes").map(|item| item.whole(2)).transpose()?,

@@ -11,6 +11,8 @@ pub struct DataSpec {
     pub test: Holdout,
     /// The validation set: its own files, or a share held out of the training files.
     pub validation: Holdout,
+    /// Whether the first line of a table names its columns; without it that is told from the line.
+    pub header: Option<bool>,
     /// How features are scaled.
     pub scale: Scale,
     /// Decides which examples are held out, and the generated digits; without it the recipe's seed does.
@@ -21,7 +23,8 @@ pub struct DataSpec {
     pub examples: Option<usize>,
 }
 
-/// A file of images and a file of labels; each is a path, or `path#key` for one array inside an .npz or .hdf5 file.
+/// A file of images and a file of labels; each is a path, or `path#key` for one array inside an .npz or .hdf5 file or for
+/// some columns of a table.
 /// Until `Recipe::resolve_data` has found the files, a path may list alternatives separated by ` | `.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {

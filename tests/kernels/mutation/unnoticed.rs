@@ -48,6 +48,7 @@ const PRODUCT: &str = "`*` to `+`";
 
 const MEETING: &str = "where two formulas meet they agree";
 const ZEROED: &str = "private variables start at 0";
+const PADDING: &str = "one more turn, of the padding behind the tile: 0 where bounds are checked";
 const OUTSIDE: &str = "what is computed outside the matrix is not stored; the guard keeps reads inside the buffer";
 const OTHER_FACTOR: &str = "past the edge the other factor is 0";
 const UNUSED: &str = "what is taken there is not used";
@@ -65,6 +66,7 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("for (var first_k = 0u; first_k < depth; first_k += TILE_K) {", &[LESS], EMPTY),
     unnoticed("for (var i = 0u; i < THREAD_M * THREAD_N; i++) {", &[LESS, PRODUCT, FIRST], ZEROED),
     unnoticed("sums[i] = 0.0;", &[DROPPED], ZEROED),
+    unnoticed("for (var k = 0u; k < TILE_K; k++) {", &[LESS], PADDING),
     unnoticed("row_sum = 0.0;", &[DROPPED], ZEROED),
     unnoticed("if ROW_SUMS == 1u && thread < TILE_M {", &[LESS, OR, GUARD], "what is summed too much is not stored"),
     unnoticed(

@@ -1,0 +1,231 @@
+//! What deserves a word about examples: a label among the features, classes without examples, values that are no pixels.
+
+use super::{Examples, Features, Scaling, Storage, Targets};
+use crate::model::Shape;
+use crate::recipe::Scale;
+
+/// Names of columns for people: of many the first and the last.
+pub(super) fn columns(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    match names {
+        [first, .., last] if names.len() > SHOWN => format!("{} columns, {first} to {last}", names.len()),
+        _ => names.join(", "),
+    }
+}
+
+/// A warning where features are called like the targets beside them in the table: `t1` and `t2` like `t0`, while others are
+/// called otherwise.
+pub(super) fn targets_beside(features: &[String], targets: &[String]) -> Option<String> {
+    let stem = |name: &str| {
+        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        (stem.len() < name.len() && !stem.is_empty() && stem != "#").then(|| stem.to_owned())
+    };
+    let alike =
+        |name: &&String| stem(name).is_some_and(|of| targets.iter().any(|target| stem(target) == Some(of.clone())));
+    let (found, others): (Vec<&String>, Vec<&String>) = features.iter().partition(alike);
+    let names = |names: Vec<&String>| columns(&names.into_iter().cloned().collect::<Vec<_>>());
+    (!found.is_empty() && !others.is_empty()).then(|| {
+        format!(
+            "warning: the features include {}, which are called like the target ({}); if they are targets too, name all of \
+             them as labels, FILE#NAME,NAME, or the features as images",
+            names(found),
+            columns(targets)
+        )
+    })
+}
+
+/// A warning for each feature without a name of its own that counts the rows, as the index does that pandas writes.
+pub(crate) fn indices(features: &Features, names: &[String]) -> Vec<String> {
+    let width = features.shape.len();
+    let counts = |feature: usize| {
+        let value = |row: usize| features.storage.get(row * width + feature);
+        features.count > 3 && (1..features.count).all(|row| value(row) - value(row - 1) == 1.0)
+    };
+    let is_index = |name: &str| ["", "unnamed: 0", "index", "id"].contains(&&*name.to_ascii_lowercase());
+    let found = names.iter().enumerate().filter(|(feature, name)| is_index(name) && counts(*feature));
+    let warn = |(_, name): (usize, &String)| {
+        format!(
+            "warning: the feature {name:?} counts the rows, which tells where an example stands and not what it is; leave it \
+             out: in pandas with to_csv(index=False), or name the other columns, FILE#NAME,NAME"
+        )
+    };
+    found.map(warn).collect()
+}
+
+/// A warning for each feature that tells the label: in every example it has the label's value, or one that goes with the
+/// label's class alone. `names` are those of the features, if they have any.
+pub(crate) fn leaks(examples: &Examples, names: &[String]) -> Vec<String> {
+    let (features, width) = (&examples.features, examples.features.shape.len());
+    let tells: Vec<usize> = match &examples.targets {
+        Targets::Classes { labels, classes } => {
+            (0..width).filter(|feature| tells_class(features, *feature, labels, *classes)).collect()
+        }
+        Targets::Values { values, outputs } => {
+            let equal =
+                |feature: &usize| (0..*outputs).any(|output| equals(features, *feature, values, output, *outputs));
+            let equal: Vec<usize> = (0..width).filter(equal).collect();
+            // A network that is to give back its input.
+            if equal.len() == width && width == *outputs && width > 1 { Vec::new() } else { equal }
+        }
+    };
+    let warn = |feature: usize| {
+        let name = names.get(feature).map_or_else(|| format!("number {feature} (from 0)"), |name| format!("{name:?}"));
+        format!(
+            "warning: the feature {name} tells the label of all {} examples; if it is the label itself, leave it out: the \
+             results would mean nothing",
+            examples.count()
+        )
+    };
+    tells.into_iter().map(warn).collect()
+}
+
+/// Whether each class has a value of the feature of its own.
+fn tells_class(features: &Features, feature: usize, labels: &[u32], classes: usize) -> bool {
+    let width = features.shape.len();
+    let mut value_of = vec![None; classes];
+    for (row, &label) in labels.iter().enumerate() {
+        let value = features.storage.get(row * width + feature);
+        if *value_of[label as usize].get_or_insert(value) != value {
+            return false;
+        }
+    }
+    let mut values: Vec<f32> = value_of.into_iter().flatten().collect();
+    let classes = values.len();
+    values.sort_by(f32::total_cmp);
+    values.dedup();
+    // With few examples of each class a feature may tell them by chance.
+    values.len() == classes && classes > 1 && labels.len() >= 4 * classes
+}
+
+fn equals(features: &Features, feature: usize, values: &[f32], output: usize, outputs: usize) -> bool {
+    let width = features.shape.len();
+    let mut rows = values.iter().skip(output).step_by(outputs).enumerate();
+    let varies = values.iter().skip(output).step_by(outputs).any(|value| *value != values[output]);
+    varies && features.count > 3 && rows.all(|(row, value)| features.storage.get(row * width + feature) == *value)
+}
+
+/// A word on classes of which a set has no example.
+pub(crate) fn absent_classes(set: &str, targets: &Targets) -> Option<String> {
+    let classes = match targets {
+        Targets::Classes { classes, .. } => *classes,
+        Targets::Values { outputs, .. } => (*outputs).max(2),
+    };
+    let mut counts = vec![0; classes];
+    targets.classes()?.into_iter().for_each(|class| counts[class as usize] += 1);
+    let absent: Vec<String> = (0..classes).filter(|class| counts[*class] == 0).map(|class| class.to_string()).collect();
+    let plural = if absent.len() == 1 { "" } else { "es" };
+    let names = columns(&absent).replace(" columns", "");
+    (!absent.is_empty()).then(|| format!("the {set} set has no example of class{plural} {names} (of {classes})"))
+}
+
+/// A warning where features are scaled as pixels, but can be none.
+pub(crate) fn no_pixels(scale: Scale, scaling: &Scaling, train: &Features) -> Option<String> {
+    let Storage::F32(values) = &train.storage else { return None };
+    let white = scaling.divide.first().copied().filter(|_| matches!(scale, Scale::Unit | Scale::Centered))?;
+    // Values up to 1 are divided by 1.
+    if white == 1.0 {
+        return None;
+    }
+    let odd = values.iter().find(|value| **value < 0.0 || value.fract() != 0.0);
+    let large = white > 255.0 && matches!(train.shape, Shape::Features(_)) || white > 65535.0;
+    let why = match odd {
+        Some(value) => format!("{value} is the value of no pixel, but the scale \"{scale}\" takes all for pixels"),
+        None if large => {
+            format!(
+                "values up to {} are those of no 8-bit pixels, but the scale \"{scale}\" takes all for pixels",
+                train.storage.bounds().1
+            )
+        }
+        None => return None,
+    };
+    Some(format!(
+        "warning: {why} and divides by {white}; if they are measurements, --set data.scale=standard suits them"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examples(columns: &[&[f32]], targets: Targets) -> Examples {
+        let count = columns[0].len();
+        let values = (0..count).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
+        let features = Features { storage: Storage::F32(values), count, shape: Shape::Features(columns.len()) };
+        Examples { features, targets }
+    }
+
+    fn classes(labels: &[u32], classes: usize) -> Targets {
+        Targets::Classes { labels: labels.to_vec(), classes }
+    }
+
+    #[test]
+    fn a_feature_that_is_the_label_is_named() {
+        let labels = [0, 1, 0, 1, 1, 0, 1, 0];
+        let same: Vec<f32> = labels.iter().map(|label| *label as f32).collect();
+        let coded: Vec<f32> = labels.iter().map(|label| 5.0 - 2.0 * *label as f32).collect();
+        let (honest, constant) = ([0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], [3.0; 8]);
+        let names = ["a", "b", "c", "d"].map(str::to_owned);
+        let found = leaks(&examples(&[&honest, &same, &constant, &coded], classes(&labels, 2)), &names);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].contains("the feature \"b\" tells the label of all 8") && found[1].contains("\"d\""),
+            "{found:?}"
+        );
+        let values = Targets::Values { values: same.clone(), outputs: 1 };
+        assert!(leaks(&examples(&[&honest, &same], values), &[])[0].contains("number 1 (from 0)"));
+        // A network that gives back its input, and few examples.
+        let back = Targets::Values { values: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0].to_vec(), outputs: 2 };
+        assert!(leaks(&examples(&[&[1.0, 3.0, 5.0, 7.0], &[2.0, 4.0, 6.0, 8.0]], back), &[]).is_empty());
+        assert!(leaks(&examples(&[&[0.0, 1.0]], classes(&[0, 1], 2)), &[]).is_empty());
+    }
+
+    #[test]
+    fn an_index_among_the_features_is_named() {
+        let examples =
+            examples(&[&[0.0, 1.0, 2.0, 3.0], &[5.0, 6.0, 7.0, 8.0], &[1.0, 0.0, 1.0, 1.0]], classes(&[0; 4], 2));
+        let found = |names: [&str; 3]| indices(&examples.features, &names.map(str::to_owned));
+        assert!(found(["", "a", "b"])[0].contains("the feature \"\" counts the rows"));
+        assert_eq!((found(["year", "a", "b"]).len(), found(["a", "b", ""]).len()), (0, 0));
+    }
+
+    #[test]
+    fn features_called_like_the_target_are_named() {
+        let names = |names: &str| names.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let found = targets_beside(&names("x0,x1,t1,t2"), &names("t0")).unwrap();
+        assert!(found.contains("include t1, t2, which are called like the target (t0)"), "{found}");
+        for (features, targets) in
+            [("p0,p1,p2", "label"), ("p1,p2", "p0"), ("x0,x1", "t0"), ("#0,#1", "#2"), ("a,b", "c")]
+        {
+            assert_eq!(targets_beside(&names(features), &names(targets)), None, "{features}");
+        }
+    }
+
+    #[test]
+    fn classes_without_examples_are_named() {
+        assert_eq!(
+            absent_classes("test", &classes(&[0, 3, 0], 4)).unwrap(),
+            "the test set has no example of classes 1, 2 (of 4)"
+        );
+        assert_eq!(absent_classes("test", &classes(&[1, 0], 2)), None);
+        let ones = Targets::Values { values: vec![1.0, 1.0], outputs: 1 };
+        assert!(absent_classes("validation", &ones).unwrap().contains("no example of class 0 (of 2)"));
+        assert_eq!(absent_classes("test", &Targets::Values { values: vec![0.5], outputs: 1 }), None);
+    }
+
+    #[test]
+    fn values_of_no_pixels_are_pointed_at_where_they_are_divided() {
+        let warned = |scale, values: &[f32]| {
+            let features = examples(&[values], classes(&vec![0; values.len()], 1)).features;
+            no_pixels(scale, &Scaling::fit(scale, &features), &features)
+        };
+        for values in [&[5.1, 3.5][..], &[-1.5, 2.0], &[0.0, 4000.0], &[0.0, 1e6]] {
+            let warning = warned(Scale::Unit, values).unwrap();
+            assert!(warning.contains("--set data.scale=standard"), "{warning}");
+            assert!(warned(Scale::Centered, values).is_some());
+            assert!(warned(Scale::Standard, values).is_none() && warned(Scale::None, values).is_none());
+        }
+        for values in [&[0.0, 200.0][..], &[0.25, 1.0], &[-1.0, 0.5]] {
+            assert_eq!(warned(Scale::Unit, values), None, "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+"""Writes the valid files of tests/fuzz/corpus that NumPy and h5py (3.x) make, and what they read from them.
+
+usage: make.py, in this folder. Each folder of the corpus gets an `expected` with a line per array: file, key, type, shape,
+and the values' bytes in hexadecimal (C order, little-endian). An array that must be refused has `refused` instead of a type.
+"""
+import gzip
+import io
+import os
+import struct
+import zipfile
+
+import h5py
+import numpy as np
+
+corpus = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+known = {"|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8"}
+lines = {}
+
+
+def place(target, name):
+    os.makedirs(os.path.join(corpus, target), exist_ok=True)
+    return os.path.join(corpus, target, name)
+
+
+def expect(target, name, arrays):
+    for key, array in arrays.items():
+        array = np.asarray(array)
+        plain = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"))) if array.dtype.kind in "biuf" else array
+        if plain.dtype.str in known:
+            what = f"{plain.dtype.name} {','.join(map(str, array.shape)) or '-'} {plain.tobytes().hex() or '-'}"
+        else:
+            what = "refused"
+        lines.setdefault(target, []).append(f"{name} {key} {what}")
+
+
+values = np.arange(6).reshape(2, 3)
+kinds = ["|b1", "|u1", "|i1", "<u2", ">i2", ">u4", "<i4", "<u8", ">i8", "<f2", ">f4", "<f8"]
+
+# npy
+def npy(name, array, version=None):
+    with open(place("npy", name), "wb") as out:
+        np.lib.format.write_array(out, array, version=version)
+    expect("npy", name, {name: np.load(place("npy", name))})
+
+for kind in kinds:
+    npy(f"{kind[1:]}.npy", values.astype(kind))
+npy("fortran.npy", np.asfortranarray(values.astype(">i4")))
+npy("deep-fortran.npy", np.asfortranarray(np.arange(24).reshape(2, 3, 2, 2).astype("<f2")))
+npy("scalar.npy", np.float32(2.5))
+npy("empty.npy", np.zeros((3, 0, 2), "<u2"))
+npy("version2.npy", values.astype("<f4"), (2, 0))
+npy("version3.npy", values.astype("<f4"), (3, 0))
+npy("odd-values.npy", np.array([np.nan, np.inf, -0.0, 5e-324, 1e308]))
+npy("complex.npy", np.array([1j]))
+npy("text.npy", np.array(["a", "bc"]))
+npy("record.npy", np.array([(1, 2.0)], "i4,f4"))
+npy("void.npy", np.array([b"ab"], "V2"))
+npy("date.npy", np.array(["2020-01-01"], "M8[D]"))
+npy("long-double.npy", np.array([1.5], "g"))
+
+# npz
+def npz(name, write, arrays):
+    with open(place("npz", name), "wb") as out:
+        write(out, **arrays)
+    with np.load(place("npz", name)) as found:
+        expect("npz", name, {key: found[key] for key in found.files})
+
+several = {"x": values.astype("<f4"), "y": np.array([1, 0], ">i8"), "t": np.array(["text"])}
+npz("stored.npz", np.savez, several)
+npz("deflated.npz", np.savez_compressed, several)
+npz("one.npz", np.savez_compressed, {"arr_0": np.zeros(1000, "u1")})
+
+class OneWay(io.RawIOBase):
+    """A stream that cannot go back: the archive gets data descriptors."""
+    def __init__(self, out): self.out = out
+    def writable(self): return True
+    def write(self, data): return self.out.write(data)
+
+with open(place("npz", "streamed.npz"), "wb") as out, zipfile.ZipFile(OneWay(out), "w", zipfile.ZIP_DEFLATED) as archive:
+    with archive.open("folder/x.npy", "w", force_zip64=True) as entry:
+        np.lib.format.write_array(entry, values.astype("<i2"))
+expect("npz", "streamed.npz", {"folder/x": np.load(place("npz", "streamed.npz"))["folder/x"]})
+
+# Forty names for one member of a megabyte: what they come to is far beyond what the file can hold.
+member = io.BytesIO()
+with zipfile.ZipFile(member, "w", zipfile.ZIP_DEFLATED) as archive:
+    entry = io.BytesIO()
+    np.save(entry, np.zeros(1 << 20, "u1"))
+    archive.writestr(zipfile.ZipInfo("00.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
+raw = member.getvalue()
+start = raw.index(b"PK\x01\x02")
+end = raw.index(b"PK\x05\x06")
+directory = b"".join(raw[start:end].replace(b"00.npy", b"%02d.npy" % index) for index in range(40))
+tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 40, 40, len(directory), start, 0)
+open(place("shared", "shared-member.npz"), "wb").write(raw[:start] + directory + tail)
+
+# gzip
+def gz(name, content, arrays, members=1):
+    with open(place("gz", name), "wb") as out:
+        for part in np.array_split(np.frombuffer(content, "u1"), members):
+            with gzip.GzipFile("name", "wb", fileobj=out, mtime=0) as packed:
+                packed.write(part.tobytes())
+    expect("gz", name, arrays)
+
+packed = io.BytesIO()
+np.save(packed, values.astype("<f4"))
+gz("x.npy.gz", packed.getvalue(), {"x.npy.gz": values.astype("<f4")})
+gz("two.npy.gz", packed.getvalue(), {"two.npy.gz": values.astype("<f4")}, members=2)
+gz("x.csv.gz", b"a,b\n1,2\n3,4\n", {"x.csv.gz": np.array([[1, 2], [3, 4]], "<f8")})
+
+# IDX
+codes = {"|u1": 8, "|i1": 9, ">i2": 11, ">i4": 12, ">f4": 13, ">f8": 14}
+for kind, code in codes.items():
+    array = values.astype(kind)
+    content = bytes([0, 0, code, 2]) + struct.pack(">2I", *array.shape) + array.tobytes()
+    name = f"{kind[1:]}.idx"
+    open(place("idx", name), "wb").write(content)
+    expect("idx", name, {name: array})
+    if code == 8:
+        name = "x-idx2-ubyte.gz"
+        with open(place("gz", name), "wb") as out, gzip.GzipFile("", "wb", fileobj=out, mtime=0) as packed:
+            packed.write(content)
+        expect("gz", name, {name: array})
+
+# CSV, as numpy.loadtxt reads it
+def csv(name, text, **how):
+    open(place("csv", name), "w", newline="").write(text)
+    expect("csv", name, {name: np.loadtxt(place("csv", name), ndmin=2, **how)})
+
+csv("plain.csv", "1,2.5\n-3,4e2\n", delimiter=",")
+csv("header.csv", "a,b\r\n1,2\r\n3,4", delimiter=",", skiprows=1)
+csv("tabs.tsv", "1\t2\n3\t4\n", delimiter="\t")
+csv("semicolons.csv", "x;y\n1;2\n", delimiter=";", skiprows=1)
+csv("spaces.txt", "1.000000000000000000e+00 2.5\n3 4\n")
+csv("quoted.csv", '"a, b",c\n1,2\n', delimiter=",", skiprows=1)
+csv("odd-values.csv", "nan,inf\n-inf,1e-320\n", delimiter=",")
+
+# HDF5
+def hdf5(name, write, **how):
+    with h5py.File(place("hdf5", name), "w", **how) as file:
+        write(file)
+    found = {}
+    with h5py.File(place("hdf5", name), "r") as file:
+        def visit(key, item):
+            if isinstance(item, h5py.Dataset):
+                number = item.shape is not None and item.dtype.kind in "biuf"
+                found[key] = item[()] if number else np.array(["other"])
+        file.visititems(visit)
+    expect("hdf5", name, found)
+
+def types(file):
+    for kind in kinds:
+        file[kind[1:]] = values.astype(kind)
+    file["scalar"] = np.float32(2.5)
+    file["text"] = ["a", "b"]
+    file["record"] = np.array([(1, 2.0)], "i4,f4")
+    file["empty"] = np.zeros((0, 3), "f4")
+
+wide = np.arange(12 * 10).reshape(12, 10)
+
+def packings(file):
+    make = file.create_dataset
+    make("gzip", data=wide.astype("<f4"), chunks=(5, 4), compression="gzip")
+    make("shuffle", data=wide.astype(">i2"), chunks=(5, 10), compression="gzip", shuffle=True, fletcher32=True)
+    make("lzf", data=wide.astype("f8"), chunks=(4, 4), compression="lzf")
+    make("scale", data=wide.astype("i4"), chunks=(5, 4), scaleoffset=True)
+    # Chunks that were never written hold the fill value.
+    file.create_dataset("sparse", (12, 10), "<i4", chunks=(5, 4), fillvalue=7)[:3, :3] = 1
+    file.create_dataset("unwritten", (4, 3), "<f4", fillvalue=1.5)
+
+def growing(file):
+    make = file.create_dataset
+    make("one", data=wide.astype("u4"), chunks=(5, 4), maxshape=(None, 10))
+    make("both", data=wide.astype("u1"), chunks=(5, 4), maxshape=(None, None))
+    make("fixed", data=wide.astype("u1"), chunks=(5, 4), maxshape=(20, 10))
+    make("single", data=wide.astype("u1"), chunks=(12, 10), compression="gzip")
+
+def groups(file):
+    inner = file.create_group("a/b")
+    inner["x"] = values.astype("<i8")
+    file["a"].attrs["note"] = "text"
+    for index in range(12):
+        inner["x"].attrs[f"attribute{index}"] = np.arange(index)
+    file["compact"] = values.astype("<f4")
+    file["type"] = np.dtype("<i2")
+    file.create_dataset("committed", data=values, dtype=file["type"])
+
+def compact(file):
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_layout(h5py.h5d.COMPACT)
+    data = h5py.h5d.create(file.id, b"compact", h5py.h5t.IEEE_F32BE, h5py.h5s.create_simple((2, 3)), creation)
+    data.write(h5py.h5s.ALL, h5py.h5s.ALL, values.astype("<f4"))
+    file["null"] = h5py.Empty("f4")
+
+for version in ["earliest", "latest"]:
+    for write in [types, packings, growing, groups, compact]:
+        hdf5(f"{version}-{write.__name__}.h5", write, libver=version)
+hdf5("userblock.h5", compact, userblock_size=512)
+hdf5("ordered.h5", groups, track_order=True, libver="latest")
+
+# Values that lie in another file must not be taken for zeros.
+with h5py.File(place("elsewhere", "external.h5"), "w") as file:
+    file.create_dataset("x", (4,), "u1", external=[("/etc/hostname", 0, 4)])
+with h5py.File(place("elsewhere", "virtual.h5"), "w", libver="latest") as file:
+    layout = h5py.VirtualLayout((4,), "u1")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (4,))
+    file.create_virtual_dataset("x", layout)
+
+for target, all_lines in lines.items():
+    with open(place(target, "expected"), "w") as out:
+        out.write("\n".join(sorted(all_lines)) + "\n")

@@ -1,0 +1,189 @@
+//! The commands on tables and on other data of one's own: what is said, refused and written.
+
+use crate::binary::{Workplace, fail, gputrain, last_line, succeed, text};
+use gputrain::data::{Array, read_array, write_array, write_arrays};
+use std::process::Output;
+
+/// 24 examples of two measurements that tell the class, and a third that does not.
+fn rows() -> Vec<[f32; 4]> {
+    let row = |i: usize| {
+        let class = (i % 2) as f32;
+        [4.0 * class + 0.25 * (i % 5) as f32, 1.5 - class, (i * 7 % 11) as f32, class]
+    };
+    (0..24).map(row).collect()
+}
+
+fn csv(header: &str, order: [usize; 4]) -> String {
+    let line = |row: [f32; 4]| order.map(|column| row[column].to_string()).join(",") + "\n";
+    format!("{header}\n{}", rows().into_iter().map(line).collect::<String>())
+}
+
+fn said(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// A folder with a table and a model trained on it, `run`.
+fn trained() -> Workplace {
+    let place = Workplace::new("");
+    std::fs::write(place.path("t.csv"), csv("a,b,c,label", [0, 1, 2, 3])).unwrap();
+    let [table, label, run] = ["t.csv", "t.csv#label", "run"].map(|name| place.text(name));
+    let data = ["--train-images", &table, "--train-labels", &label, "--set", "data.scale=standard"];
+    succeed(
+        &[&["--backend", "cpu", "train", "--layers", "6:relu,2", "--epochs", "3", "--out", &run], &data[..]].concat(),
+    );
+    place
+}
+
+#[test]
+fn predict_and_eval_take_columns_by_name() {
+    let place = trained();
+    std::fs::write(place.path("turned.csv"), csv("label,c,extra,a", [3, 2, 1, 0]).replace("extra", "b")).unwrap();
+    std::fs::write(place.path("few.csv"), "a,c\n1,2\n").unwrap();
+    std::fs::write(place.path("plain.csv"), csv("", [0, 1, 2, 3]).trim_start()).unwrap();
+    let [run, turned, few, t, plain] =
+        ["run", "turned.csv", "few.csv", "t.csv", "plain.csv#0..3"].map(|name| place.text(name));
+    let outputs = |table: &str| {
+        let out = place.text("p.npy");
+        let output = succeed(&["--backend", "cpu", "predict", &run, table, "--out", &out]);
+        (read_array(&out).unwrap().to_f32(), said(&output))
+    };
+    let (in_order, _) = outputs(&t);
+    assert_eq!(outputs(&turned).0, in_order);
+    let (without_names, words) = outputs(&plain);
+    assert_eq!(without_names, in_order);
+    assert!(words.contains("taken in the order of training (a, b, c)"), "{words}");
+    let (code, error) = fail(&["--backend", "cpu", "predict", &run, &few]);
+    assert!(code == 2 && error.contains("has no column \"b\", which the model was trained on; it has a, c"), "{error}");
+    let eval = |table: &str| {
+        last_line(&succeed(&["--backend", "cpu", "--json", "eval", &run, table, &format!("{table}#label")]))["confusion"].clone()
+    };
+    assert_eq!(eval(&turned), eval(&t));
+}
+
+#[test]
+fn a_runs_data_is_found_from_another_folder() {
+    let place = Workplace::new("");
+    std::fs::create_dir_all(place.path("inner/deep")).unwrap();
+    std::fs::write(place.path("inner/t.csv"), csv("a,b,c,label", [0, 1, 2, 3])).unwrap();
+    let in_folder = |folder: &str, arguments: &[&str]| {
+        gputrain(&[&["--backend", "cpu"], arguments].concat()).current_dir(place.path(folder)).output().unwrap()
+    };
+    let data =
+        ["--train-images", "t.csv", "--train-labels", "t.csv#label", "--set", "data.validation=6", "--layers", "2"];
+    let output = in_folder("inner", &[&["train", "--epochs", "1", "--out", "r1"], &data[..]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let absolute = place.text("inner/r1");
+    for (folder, run) in [("inner", "r1"), (".", "inner/r1"), ("inner/deep", "../r1"), ("inner/deep", &absolute)] {
+        let output = in_folder(folder, &["predict", run, "--split", "validation"]);
+        assert!(output.status.success() && said(&output).contains("of 6 are right"), "{folder}: {}", said(&output));
+    }
+    let output = in_folder(".", &["train", "--resume", "inner/r1", "--epochs", "2"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(in_folder("inner", &["eval", "r1", "--split", "train"]).status.success());
+    // Another file of that name here: it could be either.
+    std::fs::create_dir(place.path("inner/deep/inner")).unwrap();
+    std::fs::write(place.path("inner/deep/inner/t.csv"), csv("a,b,c,label", [0, 1, 2, 3])).unwrap();
+    let output = in_folder("inner/deep", &["eval", "../r1", "--split", "train"]);
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("say which with --data DIR"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn nothing_that_was_said_of_the_data_is_ignored() {
+    let place = Workplace::new("");
+    let folder = place.text("");
+    let (code, error) = fail(&["--backend", "cpu", "train", "--data", &folder]);
+    assert!(code == 2 && error.contains("trains on generated digits; name the files"), "{error}");
+    let (code, error) = fail(&["--backend", "cpu", "train", "--data", &place.text("photos")]);
+    assert!(code == 2 && error.contains("there is no such folder"), "{error}");
+    let out = place.text("none");
+    let (code, error) =
+        fail(&["--backend", "cpu", "train", "--set", "model.layers=[{ flatten = true }]", "--out", &out]);
+    assert!(code == 2 && error.contains("has no parameters to train; add a layer"), "{error}");
+    let (code, error) = fail(&["--backend", "cpu", "predict", "run", "x.npy", "--data", &folder]);
+    assert!(code == 2 && error.contains("--data"), "{error}");
+}
+
+#[test]
+fn the_default_network_has_an_output_for_each_class_of_the_data() {
+    let place = Workplace::new("");
+    let values: Vec<f32> = (0..60).map(|i| (i * 7 % 13) as f32).collect();
+    write_array(&place.path("x.npy"), &Array::from_f32(&[30, 2], &values).unwrap()).unwrap();
+    let labels: Vec<u32> = (0..30).map(|i| i % 3).collect();
+    write_array(&place.path("y.npy"), &Array::from_u32(&[30], &labels).unwrap()).unwrap();
+    let large: Vec<u32> = (0..30).map(|i| 5000 * i).collect();
+    write_array(&place.path("large.npy"), &Array::from_u32(&[30], &large).unwrap()).unwrap();
+    let [x, y, large, run] = ["x.npy", "y.npy", "large.npy", "run"].map(|name| place.text(name));
+    let train = ["--backend", "cpu", "train", "--epochs", "1", "--out", &run, "--train-images", &x, "--train-labels"];
+    let words = said(&succeed(&[&train[..], &[&y]].concat()));
+    assert!(
+        words.contains("the default network, with outputs for the 3 classes of")
+            && words.contains("dense 3 -> softmax"),
+        "{words}"
+    );
+    let (code, error) = fail(&[&train[..], &[&large]].concat());
+    assert!(code == 2 && error.contains("--layers \"128:relu,145001\""), "{error}");
+}
+
+/// Trains on arrays with the binary cross-entropy and gives what `predict` writes as CSV, and what it prints.
+fn binary(targets: &Array, layers: &str, labelled: bool) -> (String, String, Workplace) {
+    let place = Workplace::new("");
+    let values: Vec<f32> = rows().into_iter().flat_map(|row| [row[0] / 5.0, row[1] / 2.0]).collect();
+    let x = Array::from_f32(&[24, 2], &values).unwrap();
+    write_arrays(&place.path("d.npz"), &[("x", &x), ("y", targets)]).unwrap();
+    let [x, y, run, out] = ["d.npz#x", "d.npz#y", "run", "p.csv"].map(|name| place.text(name));
+    let data = ["--train-images", &x, "--train-labels", &y, "--layers", layers, "--epochs", "20", "--batch", "4"];
+    let binary = ["--set", "model.loss=binary_cross_entropy", "--lr", "0.05", "--out", &run];
+    let words = said(&succeed(&[&["--backend", "cpu", "train"], &data[..], &binary].concat()));
+    let files: &[&str] = if labelled { &[&x, &y] } else { &[&x] };
+    succeed(&[&["--backend", "cpu", "predict", &run, "--out", &out], files].concat());
+    let shown = said(&succeed(&[&["--backend", "cpu", "predict", &run, "--count", "3"], files].concat()));
+    (std::fs::read_to_string(out).unwrap(), words + &shown, place)
+}
+
+#[test]
+fn the_probability_of_a_single_output_is_that_of_class_1() {
+    let labels: Vec<u32> = rows().iter().map(|row| row[3] as u32).collect();
+    let (csv, shown, _) = binary(&Array::from_u32(&[24], &labels).unwrap(), "4:tanh,1:sigmoid", true);
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines[0], ["index", "class", "p1"]);
+    for line in &lines[1..] {
+        assert_eq!(line[1] == "1", line[2].parse::<f32>().unwrap() > 0.5, "{line:?}");
+    }
+    assert!(shown.contains("class  probability") && shown.contains("of 24 are right"), "{shown}");
+    // Printed is the probability of the class that is predicted.
+    let zero: f32 = lines.iter().find(|line| line[1] == "0").unwrap()[2].parse().unwrap();
+    assert!(shown.contains(&format!("{:.4}", 1.0 - zero)), "{shown}");
+}
+
+#[test]
+fn several_bits_are_no_class() {
+    let bits: Vec<f32> = rows().iter().flat_map(|row| [row[3], 1.0 - row[3], 1.0]).collect();
+    let targets = Array::from_f32(&[24, 3], &bits).unwrap();
+    for labelled in [true, false] {
+        let (csv, shown, place) = binary(&targets, "4:tanh,3:sigmoid", labelled);
+        assert_eq!(csv.lines().next().unwrap(), "index,b0,b1,b2,p0,p1,p2");
+        for line in csv.lines().skip(1) {
+            let cells: Vec<f32> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+            assert!((1..4).all(|bit| (cells[bit] == 1.0) == (cells[bit + 3] > 0.5)), "{line}");
+        }
+        assert!(shown.contains("bits") && shown.contains("probabilities") && !shown.contains("class"), "{shown}");
+        assert!(shown.contains("accuracy is per output: the share of all 3 outputs"), "{shown}");
+        assert_eq!(shown.contains("have every bit right"), labelled, "{shown}");
+        if labelled {
+            let [run, x, y] = ["run", "d.npz#x", "d.npz#y"].map(|name| place.text(name));
+            let words = said(&succeed(&["--backend", "cpu", "eval", &run, &x, &y]));
+            assert!(words.contains("accuracy per output") && words.contains("of 24 have every bit right"), "{words}");
+        }
+    }
+}
+
+#[test]
+fn classes_as_several_binary_outputs_stay_classes() {
+    let labels: Vec<u32> = rows().iter().map(|row| row[3] as u32).collect();
+    let (csv, shown, _) = binary(&Array::from_u32(&[24], &labels).unwrap(), "4:tanh,2:sigmoid", false);
+    assert!(csv.starts_with("index,class,p0,p1\n") && shown.contains("class  probability"), "{shown}");
+}
