@@ -8,10 +8,10 @@
 //! tuner would try.
 
 use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
-use gputrain::graph::Fusion;
 use gputrain::ir::{Access, Dispatch, Limits, MatrixUnits, Needs, Workgroup};
 use gputrain::kernel::{REGISTRY, shader_source};
 use gputrain::model::{Model, Shape};
+use gputrain::planner::Fusion;
 use gputrain::recipe::{Loss, Precision, Recipe, RecipeText, builtin_names};
 use gputrain::train::{Draft, Member, TrainerSpec};
 use serde_json::{Value, json};

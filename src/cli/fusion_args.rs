@@ -1,6 +1,6 @@
 //! Options of the commands that plan a training run.
 
-use crate::graph::Fusion;
+use crate::planner::Fusion;
 use clap::Args;
 
 /// Whether training steps are fused.

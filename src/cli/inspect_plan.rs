@@ -3,9 +3,9 @@
 use super::table::table;
 use super::train::say_streamed;
 use super::{CliError, Context};
-use crate::graph::Fusion;
 use crate::ir::{Dispatch, Plan, Role};
 use crate::job::Job;
+use crate::planner::Fusion;
 use crate::recipe::Precision;
 use crate::train::{Member, Trainer};
 use serde_json::{Map, Value, json};

@@ -3,7 +3,7 @@
 use super::CliError;
 use crate::data;
 use crate::job::{Job, source_ref};
-use crate::recipe::{Holdout, LayerSpec, Loss, Recipe};
+use crate::recipe::{Holdout, Loss, Recipe};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -142,8 +142,9 @@ impl RecipeArgs {
                  layers, as in --layers \"128:relu,{outputs}\""
             )));
         }
-        if let Some(LayerSpec::Dense { units, .. }) = recipe.model.layers.last_mut() {
-            *units = outputs;
+        if let Some(last) = recipe.model.layers.last_mut() {
+            let wider = last.kind.with_width(outputs);
+            last.change(wider);
         }
         let what = match (classes, outputs) {
             (true, _) => format!("{outputs} classes"),

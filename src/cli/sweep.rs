@@ -4,8 +4,8 @@ use super::table::table;
 use super::train::{default_folder, score, stop_on_interrupt, streamed};
 use super::{CliError, Context, RecipeArgs};
 use crate::backend::Backend;
-use crate::graph::SourceBuffers;
 use crate::model::Model;
+use crate::planner::SourceBuffers;
 use crate::sweep::{
     COLLAPSED, Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run as run_sweep,
 };

@@ -4,9 +4,9 @@ use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs, print};
 use crate::backend::Backend;
 use crate::export::{SavedModel, TrainedOn, load_parameters};
 use crate::file::FileError;
-use crate::graph::SourceBuffers;
 use crate::ir::{Plan, Role};
 use crate::job::Job;
+use crate::planner::SourceBuffers;
 use crate::recipe::RecipeText;
 use crate::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
 use crate::train::{

@@ -1,25 +1,24 @@
-//! From a model to a plan. The model becomes a graph of operations ([`Graph::forward`]), the graph gets its backward pass
-//! ([`Graph::add_backward`]), its values get memory ([`memory`]), and [`PlanBuilder`] lowers it to dispatches.
+//! What a network computes, as operations over values: a graph without circles. [`Graph::differentiate`] appends the backward pass,
+//! [`memory`] gives the values their place, and each [`Operation`] lowers itself to launches.
 
-mod backward;
-mod builder;
-mod forward;
-mod fuse;
-mod loss_scale;
-mod lower;
-mod lower_update;
-mod lower_window;
+pub mod columns;
+mod differentiate;
+pub mod gather;
+pub mod loss;
+mod lowering;
 pub mod memory;
+mod operation;
 mod parameters;
+pub mod pointwise;
 mod sources;
 
-pub use builder::{BuildError, Evaluation, PlanBuilder, Training, TrainingPlan};
-pub use fuse::{Fusion, NotFused};
-pub use lower_update::hyper_words;
+pub use differentiate::Backward;
+pub use lowering::{Lowering, Scaling};
+pub use operation::Operation;
 pub use parameters::ParameterLayout;
 pub use sources::{Batches, DataLayout, SourceBuffers, TargetLayout, Window};
 
-use crate::recipe::Activation;
+use std::sync::Arc;
 
 /// Names one value of a [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,91 +33,11 @@ pub struct Value {
     pub len: usize,
 }
 
-/// What a node computes. `layer` counts the model's layers from 0; the node's operands are in [`Node`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Op {
-    /// () → input. The batch out of the data set.
-    Gather,
-    /// input → output.
-    Dense {
-        /// The layer.
-        layer: usize,
-        /// Applied to the result.
-        activation: Activation,
-    },
-    /// input → output.
-    Conv2d {
-        /// The layer.
-        layer: usize,
-        /// Applied to the result.
-        activation: Activation,
-    },
-    /// input → output: max, average or global average, by the layer.
-    Pool {
-        /// The layer.
-        layer: usize,
-    },
-    /// input → output.
-    Activation {
-        /// The function.
-        kind: Activation,
-    },
-    /// input → output.
-    Softmax,
-    /// input → output; backward the same: output gradient → input gradient.
-    Dropout {
-        /// The layer: its number seeds the mask.
-        layer: usize,
-        /// Probability of a zero.
-        rate: f32,
-    },
-    /// outputs → (row losses, row hits, gradient at the outputs if there is a second write).
-    Loss,
-    /// output gradient → parameter gradients; reads (output gradient, input).
-    DenseBackwardWeight {
-        /// The layer.
-        layer: usize,
-    },
-    /// reads (output gradient, saved) → input gradient times the derivative of `activation` at `saved`.
-    DenseBackwardInput {
-        /// The layer.
-        layer: usize,
-        /// Activation of the operation that made the layer's input.
-        activation: Activation,
-    },
-    /// reads (output gradient, input) → parameter gradients.
-    Conv2dBackwardWeight {
-        /// The layer.
-        layer: usize,
-    },
-    /// reads (output gradient, saved) → input gradient times the derivative of `activation` at `saved`.
-    Conv2dBackwardInput {
-        /// The layer.
-        layer: usize,
-        /// Activation of the operation that made the layer's input.
-        activation: Activation,
-    },
-    /// reads (output gradient, input) → input gradient times the derivative of `activation` at the input.
-    PoolBackward {
-        /// The layer.
-        layer: usize,
-        /// Activation of the operation that made the layer's input.
-        activation: Activation,
-    },
-    /// reads (output gradient, saved) → gradient before the activation.
-    ActivationBackward {
-        /// The function.
-        kind: Activation,
-    },
-    /// reads (output gradient, output) → input gradient.
-    SoftmaxBackward,
-}
-
-/// One operation with its operands, in the order that [`Op`] documents.
-#[derive(Debug, Clone, PartialEq)]
+/// One operation with its operands.
+#[derive(Debug, Clone)]
 pub struct Node {
     /// What it computes.
-    pub op: Op,
+    pub operation: Arc<dyn Operation>,
     /// Values it reads.
     pub reads: Vec<ValueId>,
     /// Values it writes.
@@ -126,7 +45,7 @@ pub struct Node {
 }
 
 /// Operations in order, over values that are each written once.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Graph {
     /// The values; a [`ValueId`] is an index.
     pub values: Vec<Value>,
@@ -135,18 +54,14 @@ pub struct Graph {
 }
 
 impl Graph {
-    fn value(&mut self, name: impl Into<String>, len: usize) -> ValueId {
+    /// Adds a value of so many scalars per example.
+    pub fn value(&mut self, name: impl Into<String>, len: usize) -> ValueId {
         self.values.push(Value { name: name.into(), len });
         ValueId(self.values.len() - 1)
     }
 
-    fn node(&mut self, op: Op, reads: &[ValueId], writes: &[ValueId]) {
-        self.nodes.push(Node { op, reads: reads.to_vec(), writes: writes.to_vec() });
-    }
-
-    /// What the loss is computed on.
-    pub fn outputs(&self) -> ValueId {
-        let loss = self.nodes.iter().find(|n| n.op == Op::Loss);
-        loss.map_or(ValueId(0), |n| n.reads[0])
+    /// Adds an operation.
+    pub fn node(&mut self, operation: Arc<dyn Operation>, reads: &[ValueId], writes: &[ValueId]) {
+        self.nodes.push(Node { operation, reads: reads.to_vec(), writes: writes.to_vec() });
     }
 }

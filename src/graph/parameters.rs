@@ -1,7 +1,6 @@
 //! Where each parameter lives: one flat buffer of all models' parameters, and the same layout for gradients and moments.
 
 use crate::ir::{BufferId, SLICE_ALIGNMENT, Slice};
-use crate::model::{Model, ParameterKind};
 
 /// The flat layout: model after model, `stride` elements each; in a model, parameter after parameter in the model's order,
 /// each starting at a multiple of [`SLICE_ALIGNMENT`]. The gaps stay zero.
@@ -18,9 +17,8 @@ pub struct ParameterLayout {
 }
 
 impl ParameterLayout {
-    /// The layout for `models` copies of a model.
-    pub fn new(model: &Model, models: usize) -> ParameterLayout {
-        let lens: Vec<usize> = model.parameters.iter().map(|p| p.len()).collect();
+    /// The layout of parameters of these sizes, for so many models.
+    pub fn new(lens: Vec<usize>, models: usize) -> ParameterLayout {
         let mut stride = 0;
         let offsets = lens
             .iter()
@@ -59,13 +57,12 @@ impl ParameterLayout {
         (0..len.div_ceil(step)).map(move |i| (i * step, step.min(len - i * step)))
     }
 
-    /// One word per 64 elements of a model: 1 where they are weights, 0 where they are biases.
-    pub fn weight_blocks(&self, model: &Model) -> Vec<u32> {
+    /// One word per 64 elements of a model: 1 where the parameter is one to which the L2 penalty applies, 0 elsewhere.
+    pub fn weight_blocks(&self, is_weight: impl IntoIterator<Item = bool>) -> Vec<u32> {
         let mut blocks = vec![0; self.stride / SLICE_ALIGNMENT];
-        for (parameter, (offset, len)) in model.parameters.iter().zip(self.offsets.iter().zip(&self.lens)) {
-            let is_weight = u32::from(parameter.kind == ParameterKind::Weight);
+        for (is_weight, (offset, len)) in is_weight.into_iter().zip(self.offsets.iter().zip(&self.lens)) {
             let first = offset / SLICE_ALIGNMENT;
-            blocks[first..first + len.div_ceil(SLICE_ALIGNMENT)].fill(is_weight);
+            blocks[first..first + len.div_ceil(SLICE_ALIGNMENT)].fill(u32::from(is_weight));
         }
         blocks
     }

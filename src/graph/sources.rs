@@ -95,7 +95,7 @@ pub struct SourceBuffers {
 impl SourceBuffers {
     /// Declares the buffers of the set called `name` for a plan of so many models, where there are `room` bytes for its
     /// examples.
-    pub(super) fn declare(
+    pub(crate) fn declare(
         plan: &mut LaunchPlan,
         name: &str,
         layout: DataLayout,
@@ -128,12 +128,12 @@ impl SourceBuffers {
     }
 
     /// Rows of a window, as kernels want them; of no meaning where there is none.
-    pub(super) fn window_rows(&self) -> u32 {
+    pub(crate) fn window_rows(&self) -> u32 {
         self.window.map_or(self.layout.examples, |window| window.rows) as u32
     }
 
     /// How kernels read the examples.
-    pub(super) fn variant(&self) -> gather::Variant {
+    pub(crate) fn variant(&self) -> gather::Variant {
         gather::Variant { bytes: self.layout.bytes, shuffle: self.batches.shuffle, streamed: self.window.is_some() }
     }
 }

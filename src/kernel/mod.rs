@@ -22,7 +22,9 @@ mod text;
 
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
 pub use case::{Case, Contents};
+pub use formula::activation::Activation;
 pub use launch::{Launch, LaunchPlan, LaunchProgram};
+pub use loss::Loss;
 pub use text::shader_source;
 
 use crate::ir::Kernel;

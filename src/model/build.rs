@@ -1,13 +1,17 @@
 //! From the layers of a recipe to a model with every shape worked out.
 
-use crate::model::{Layer, LayerProblem, Model, ModelError, Parameter, ParameterKind, Shape, Window};
-use crate::recipe::{Activation, Init, LayerSpec, Loss, ModelSpec};
+use super::{Model, ModelError};
+use crate::kernel::{Activation, Loss};
+use crate::keys::nearest;
+use crate::layers::{
+    DATA, Init, Input, Layer, LayerKind, LayerProblem, LayerSpec, MAX_NUMBERS, Parameter, Shape, TensorRole, TensorSpec,
+};
+use crate::recipe::ModelSpec;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The most layers of a model: far above any that trains, so that a generated recipe cannot exhaust memory.
 const MAX_LAYERS: usize = 4096;
-
-/// The most numbers in one tensor or in all parameters: shaders index with u32.
-const MAX_NUMBERS: u64 = u32::MAX as u64;
 
 impl Model {
     /// Works out every shape and parameter, or says what is wrong. `data`, the shape of the data's examples, stands in for
@@ -20,16 +24,27 @@ impl Model {
             return Err(ModelError::TooManyLayers { count: spec.layers.len(), limit: MAX_LAYERS });
         }
         let input = input_shape(spec, data)?;
-        let mut builder = Builder { spec, shape: input, layers: Vec::new(), parameters: Vec::new(), named: 0 };
+        let mut builder = Builder {
+            spec,
+            input,
+            layers: Vec::new(),
+            parameters: Vec::new(),
+            counted: 0,
+            current: Input::Data,
+            named: HashMap::new(),
+            places: Vec::new(),
+        };
         let last = spec.layers.len() - 1;
         for (index, layer) in spec.layers.iter().enumerate() {
-            let at = |problem| ModelError::Layer { index, kind: layer.kind(), problem };
-            let layer = settle_activation(*layer, index == last, spec.loss).map_err(at)?;
-            builder.push(layer).map_err(at)?;
+            let place = index.to_string();
+            let at = |problem| ModelError::Layer { place: place.clone(), kind: layer.kind.word(), problem };
+            let kind = settle_activation(&layer.kind, index == last, spec.loss).map_err(at)?;
+            builder.push(&place, &LayerSpec { kind, ..layer.clone() })?;
             if index == last {
-                check_output(builder.shape, spec.loss).map_err(at)?;
+                check_output(builder.shape(builder.current), spec.loss).map_err(at)?;
             }
         }
+        builder.check_uses()?;
         let total: u64 = builder.parameters.iter().map(|p| p.len() as u64).sum();
         if total > MAX_NUMBERS {
             return Err(ModelError::TooManyParameters { limit: MAX_NUMBERS });
@@ -61,16 +76,18 @@ fn input_shape(spec: &ModelSpec, data: Option<Shape>) -> Result<Shape, ModelErro
 }
 
 /// Moves a softmax or sigmoid that belongs to the loss out of the last layer, and refuses what fits no loss.
-fn settle_activation(layer: LayerSpec, last: bool, loss: Loss) -> Result<LayerSpec, LayerProblem> {
-    let activation = layer.activation();
+fn settle_activation(kind: &Arc<dyn LayerKind>, last: bool, loss: Loss) -> Result<Arc<dyn LayerKind>, LayerProblem> {
+    let unchanged = Ok(Arc::clone(kind));
     if !last {
-        return Ok(layer);
+        return unchanged;
     }
-    match (loss, activation) {
+    match (loss, kind.activation()) {
         (Loss::SoftmaxCrossEntropy, Some(Activation::Softmax))
-        | (Loss::BinaryCrossEntropy, Some(Activation::Sigmoid)) => Ok(layer.with_activation(Activation::Linear)),
+        | (Loss::BinaryCrossEntropy, Some(Activation::Sigmoid)) => {
+            kind.with_activation(Activation::Linear).map_or(unchanged, Ok)
+        }
         (Loss::BinaryCrossEntropy, found) => Err(LayerProblem::NeedsSigmoid { found }),
-        _ => Ok(layer),
+        _ => unchanged,
     }
 }
 
@@ -85,118 +102,129 @@ fn check_output(output: Shape, loss: Loss) -> Result<(), LayerProblem> {
 
 struct Builder<'a> {
     spec: &'a ModelSpec,
-    shape: Shape,
+    input: Shape,
     layers: Vec<Layer>,
     parameters: Vec<Parameter>,
     /// Layers with parameters so far.
-    named: usize,
+    counted: usize,
+    /// What the next layer takes.
+    current: Input,
+    /// What has a name.
+    named: HashMap<String, Input>,
+    /// Where the recipe has each layer.
+    places: Vec<String>,
 }
 
 impl Builder<'_> {
-    fn push(&mut self, spec: LayerSpec) -> Result<(), LayerProblem> {
-        check_numbers(&spec)?;
-        let input = self.shape;
-        let output = output_shape(&spec, input)?;
-        if spec.activation() == Some(Activation::Softmax) && output.is_picture() {
+    /// Shape of one example of what a layer takes.
+    fn shape(&self, input: Input) -> Shape {
+        match input {
+            Input::Data => self.input,
+            Input::Layer(index) => self.layers[index].output,
+        }
+    }
+
+    /// Adds a layer of the recipe, or all layers of a block; its output is then the current one.
+    fn push(&mut self, place: &str, spec: &LayerSpec) -> Result<(), ModelError> {
+        let at = |problem| ModelError::Layer { place: place.to_string(), kind: spec.kind.word(), problem };
+        if let Some(name) = &spec.from {
+            self.current = self.find(name).map_err(at)?;
+        }
+        match spec.kind.block() {
+            Some(block) => {
+                let start = self.current;
+                let through = self.branch(start, &format!("{place}.residual"), &block.layers)?;
+                let beside = self.branch(start, &format!("{place}.shortcut"), &block.shortcut)?;
+                self.add(place, &spec.name, block.end(), vec![through, beside]).map_err(at)
+            }
+            None => {
+                let named = spec.kind.named_inputs().iter().map(|name| self.find(name));
+                let named = named.collect::<Result<Vec<_>, _>>().map_err(at)?;
+                let inputs = if named.is_empty() { vec![self.current] } else { named };
+                self.add(place, &spec.name, Arc::clone(&spec.kind), inputs).map_err(at)
+            }
+        }
+    }
+
+    /// Adds layers that take what is at `start`, one after the other; returns what comes out.
+    fn branch(&mut self, start: Input, place: &str, layers: &[LayerSpec]) -> Result<Input, ModelError> {
+        self.current = start;
+        for (index, layer) in layers.iter().enumerate() {
+            self.push(&format!("{place}.{index}"), layer)?;
+        }
+        Ok(self.current)
+    }
+
+    fn find(&self, name: &str) -> Result<Input, LayerProblem> {
+        if name == DATA {
+            return Ok(Input::Data);
+        }
+        self.named.get(name).copied().ok_or_else(|| {
+            let suggestion = nearest(name, self.named.keys().map(String::as_str)).map(str::to_string);
+            LayerProblem::NoSuchLayer { name: name.to_string(), suggestion }
+        })
+    }
+
+    fn add(
+        &mut self,
+        place: &str,
+        name: &Option<String>,
+        kind: Arc<dyn LayerKind>,
+        inputs: Vec<Input>,
+    ) -> Result<(), LayerProblem> {
+        let index = self.layers.len();
+        let shapes: Vec<Shape> = inputs.iter().map(|input| self.shape(*input)).collect();
+        let output = kind.output(&shapes)?;
+        if kind.activation() == Some(Activation::Softmax) && output.is_picture() {
             return Err(LayerProblem::SoftmaxOverImage { output });
         }
-        let (weight, bias) = match spec {
-            LayerSpec::Dense { units, bias, init, bias_init, .. } => {
-                let fans = [input.len(), units];
-                self.add_parameters(vec![units, input.len()], fans, bias, [init, bias_init])?
-            }
-            LayerSpec::Conv2d { filters, kernel: [height, width], bias, init, bias_init, .. } => {
-                let shape = vec![filters, input.channels(), height, width];
-                within_limit("the weight", &shape)?;
-                let field = within_limit("the kernel", &[height, width])?;
-                let fans = [input.channels() * field, filters.saturating_mul(field)];
-                self.add_parameters(shape, fans, bias, [init, bias_init])?
-            }
-            _ => (None, None),
-        };
-        self.layers.push(Layer { spec, input, output, weight, bias });
-        self.shape = output;
+        let tensors = kind.tensors(shapes[0])?;
+        let tensors = self.add_parameters(name, tensors);
+        self.current = Input::Layer(index);
+        if let Some(name) = name
+            && self.named.insert(name.clone(), self.current).is_some()
+        {
+            return Err(LayerProblem::NameTwice { name: name.clone() });
+        }
+        let name = name.clone().unwrap_or_else(|| format!("layers.{index}"));
+        self.places.push(place.to_string());
+        self.layers.push(Layer { index, name, kind, inputs, input: shapes[0], output, tensors });
         Ok(())
     }
 
-    /// Adds a weight and, if asked for, a bias; returns their indices.
-    fn add_parameters(
-        &mut self,
-        shape: Vec<usize>,
-        [fan_in, fan_out]: [usize; 2],
-        with_bias: bool,
-        [init, bias_init]: [Option<Init>; 2],
-    ) -> Result<(Option<usize>, Option<usize>), LayerProblem> {
-        within_limit("the weight", &shape)?;
-        let (layer, outputs) = (self.named, shape[0]);
-        self.named += 1;
-        let mut add = |suffix: &str, shape, kind, init| {
-            let name = format!("layers.{layer}.{suffix}");
-            self.parameters.push(Parameter { name, shape, kind, fan_in, fan_out, init });
-            Some(self.parameters.len() - 1)
+    /// Every output but the last one must be taken by a layer.
+    fn check_uses(&self) -> Result<(), ModelError> {
+        let mut used = vec![false; self.layers.len()];
+        let inputs = self.layers.iter().flat_map(|layer| &layer.inputs);
+        for input in inputs.chain([&self.current]) {
+            if let Input::Layer(index) = input {
+                used[*index] = true;
+            }
+        }
+        match used.iter().position(|used| !used) {
+            None => Ok(()),
+            Some(index) => Err(ModelError::Layer {
+                place: self.places[index].clone(),
+                kind: self.layers[index].kind.word(),
+                problem: LayerProblem::Unused,
+            }),
+        }
+    }
+
+    /// Adds a layer's tensors to the parameters; returns their roles and indices.
+    fn add_parameters(&mut self, name: &Option<String>, tensors: Vec<TensorSpec>) -> Vec<(TensorRole, usize)> {
+        let layer = name.clone().unwrap_or_else(|| format!("layers.{}", self.counted));
+        self.counted += usize::from(!tensors.is_empty());
+        let mut add = |tensor: TensorSpec| {
+            let TensorSpec { suffix, role, shape, fan_in, fan_out, init } = tensor;
+            let init = init.unwrap_or(match role {
+                TensorRole::Weight => self.spec.init,
+                TensorRole::Bias => self.spec.bias_init.unwrap_or(Init::Zeros),
+            });
+            let name = format!("{layer}.{suffix}");
+            self.parameters.push(Parameter { name, shape, role, fan_in, fan_out, init });
+            (role, self.parameters.len() - 1)
         };
-        let weight = add("weight", shape, ParameterKind::Weight, init.unwrap_or(self.spec.init));
-        let bias_init = bias_init.or(self.spec.bias_init).unwrap_or(Init::Zeros);
-        let bias = if with_bias { add("bias", vec![outputs], ParameterKind::Bias, bias_init) } else { None };
-        Ok((weight, bias))
+        tensors.into_iter().map(&mut add).collect()
     }
-}
-
-/// Refuses zeros and rates that no layer can have.
-fn check_numbers(spec: &LayerSpec) -> Result<(), LayerProblem> {
-    let positive = |key, numbers: &[usize]| {
-        if numbers.contains(&0) { Err(LayerProblem::Zero { key }) } else { Ok(()) }
-    };
-    match spec {
-        LayerSpec::Dense { units, .. } => positive("dense", &[*units]),
-        LayerSpec::Conv2d { filters, kernel, stride, .. } => {
-            positive("conv2d", &[*filters])?;
-            positive("kernel", kernel)?;
-            positive("stride", stride)
-        }
-        LayerSpec::MaxPool { size, stride, .. } => positive("max_pool", size).and(positive("stride", stride)),
-        LayerSpec::AveragePool { size, stride, .. } => positive("average_pool", size).and(positive("stride", stride)),
-        LayerSpec::Dropout { rate } if !(0.0..1.0).contains(rate) => Err(LayerProblem::DropoutRate { rate: *rate }),
-        _ => Ok(()),
-    }
-}
-
-/// Shape of one example after the layer; its numbers are positive by now.
-fn output_shape(spec: &LayerSpec, input: Shape) -> Result<Shape, LayerProblem> {
-    let image = || match input {
-        Shape::Image { channels, height, width } => Ok((channels, [height, width])),
-        Shape::Features(got) => Err(LayerProblem::NeedsImage { got }),
-    };
-    match *spec {
-        LayerSpec::Dense { units, .. } => {
-            within_limit("the output", &[units])?;
-            Ok(Shape::Features(units))
-        }
-        LayerSpec::Conv2d { kernel: size, .. }
-        | LayerSpec::MaxPool { size, .. }
-        | LayerSpec::AveragePool { size, .. } => {
-            let (channels, image) = image()?;
-            let window = Window::of(spec, input).ok_or(LayerProblem::WindowTooLarge { size, image })?;
-            let channels = if let LayerSpec::Conv2d { filters, .. } = *spec { filters } else { channels };
-            let [height, width] = window.output;
-            within_limit("the output", &[channels, height, width])?;
-            Ok(Shape::Image { channels, height, width })
-        }
-        LayerSpec::GlobalAveragePool => Ok(Shape::Features(image()?.0)),
-        LayerSpec::Flatten => Ok(Shape::Features(input.len())),
-        LayerSpec::Dropout { .. } | LayerSpec::Activation(_) => Ok(input),
-    }
-}
-
-/// The product of the sizes, where it can be indexed.
-fn within_limit(what: &'static str, sizes: &[usize]) -> Result<usize, LayerProblem> {
-    let product = sizes.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64));
-    match product {
-        Some(n) if n <= MAX_NUMBERS => usize::try_from(n).ok(),
-        _ => None,
-    }
-    .ok_or_else(|| {
-        let size = sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
-        LayerProblem::TooLarge { what, size, limit: MAX_NUMBERS }
-    })
 }

@@ -4,8 +4,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
-use crate::model::{Model, Parameter};
-use crate::recipe::Init;
+use super::Model;
+use crate::layers::{Init, Parameter};
 
 /// Keeps these streams apart from the others that a seed feeds (split, batch order, dropout). Changing it, or anything
 /// below, changes every trained network; `pinned_bits` below would fail.
@@ -99,10 +99,10 @@ fn normal_pair(rng: &mut ChaCha8Rng) -> [f64; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ParameterKind;
+    use crate::layers::TensorRole;
 
     fn parameter(shape: &[usize], fan_in: usize, fan_out: usize, init: Init) -> Parameter {
-        Parameter { name: "w".into(), shape: shape.into(), kind: ParameterKind::Weight, fan_in, fan_out, init }
+        Parameter { name: "w".into(), shape: shape.into(), role: TensorRole::Weight, fan_in, fan_out, init }
     }
 
     fn values(init: Init, seed: u64) -> Vec<f64> {

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::kernel::Activation;
+use crate::layers::{DATA, Input};
 use crate::model::{Layer, Model, Shape};
-use crate::recipe::{Activation, LayerSpec, Padding};
 
 /// The table of layers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,10 +40,10 @@ impl Model {
         let last = self.layers.len().saturating_sub(1);
         let rows = self.layers.iter().enumerate().map(|(index, layer)| SummaryRow {
             index,
-            kind: layer.spec.kind().to_string(),
-            description: describe(layer, if index == last { self.output_activation } else { Activation::Linear }),
+            kind: layer.kind.word().to_string(),
+            description: describe(self, layer, if index == last { self.output_activation } else { Activation::Linear }),
             output: sizes(layer.output),
-            parameters: layer.parameters_count(),
+            parameters: self.layer_parameters(layer),
         });
         Summary { input: sizes(self.input), layers: rows.collect(), parameters: self.parameters_count() }
     }
@@ -56,36 +57,24 @@ fn sizes(shape: Shape) -> Vec<usize> {
 }
 
 /// `conv2d 16, 3x3, stride 2x2, same, relu`; what the loss applies to the last layer's outputs follows an arrow.
-fn describe(layer: &Layer, output: Activation) -> String {
-    let cross = |pair: [usize; 2]| format!("{}x{}", pair[0], pair[1]);
-    let kind = layer.spec.kind();
-    let mut parts = match layer.spec {
-        LayerSpec::Dense { units, .. } => vec![format!("{kind} {units}")],
-        LayerSpec::Conv2d { filters, kernel, .. } => vec![format!("{kind} {filters}"), cross(kernel)],
-        LayerSpec::MaxPool { size, .. } | LayerSpec::AveragePool { size, .. } => {
-            vec![format!("{kind} {}", cross(size))]
-        }
-        LayerSpec::Dropout { rate } => vec![format!("{kind} {rate}")],
-        LayerSpec::GlobalAveragePool | LayerSpec::Flatten | LayerSpec::Activation(_) => vec![kind.to_string()],
-    };
-    let (usual_stride, window) = match layer.spec {
-        LayerSpec::Conv2d { stride, padding, .. } => ([1, 1], Some((stride, padding))),
-        LayerSpec::MaxPool { size, stride, padding } | LayerSpec::AveragePool { size, stride, padding } => {
-            (size, Some((stride, padding)))
-        }
-        _ => ([1, 1], None),
-    };
-    if let Some((stride, padding)) = window {
-        parts.extend((stride != usual_stride).then(|| format!("stride {}", cross(stride))));
-        parts.extend((padding == Padding::Same).then(|| padding.to_string()));
-    }
-    let activation = layer.spec.activation().filter(|activation| *activation != Activation::Linear);
-    parts.extend(activation.map(|activation| activation.to_string()));
-    if let LayerSpec::Dense { bias: false, .. } | LayerSpec::Conv2d { bias: false, .. } = layer.spec {
-        parts.push("no bias".to_string());
-    }
-    let text = parts.join(", ");
+fn describe(model: &Model, layer: &Layer, output: Activation) -> String {
+    let mut words = Vec::new();
+    layer.kind.describe(&mut words);
+    words.extend(sources(model, layer));
+    words.extend(layer.given_name().map(|name| format!("named {name}")));
+    let text = words.join(", ");
     if output == Activation::Linear { text } else { format!("{text} -> {output}") }
+}
+
+/// What the layer takes, unless it is what the layer before gives.
+fn sources(model: &Model, layer: &Layer) -> Option<String> {
+    let before = layer.index.checked_sub(1).map_or(Input::Data, Input::Layer);
+    let name = |input: &Input| match input {
+        Input::Data => DATA.to_string(),
+        Input::Layer(index) => model.layers[*index].given_name().map_or(format!("layer {index}"), str::to_string),
+    };
+    let names = || layer.inputs.iter().map(name).collect::<Vec<_>>().join(" and ");
+    (layer.inputs != [before]).then(|| format!("of {}", names()))
 }
 
 impl fmt::Display for Summary {

@@ -16,22 +16,21 @@
 
 mod builtin;
 mod error;
-mod layers;
 mod locate;
 mod read;
 mod schema;
+mod short;
 mod sweep;
-mod table;
 mod text;
-mod tree;
 mod write;
 
 use std::path::Path;
 
+pub use crate::keys::{KeyError, Place};
 pub use builtin::builtin_names;
-pub use error::{Place, RecipeError};
-pub use layers::parse_layers;
+pub use error::RecipeError;
 pub use schema::*;
+pub use short::parse_layers;
 pub use sweep::Variation;
 pub use text::RecipeText;
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::error::{Place, RecipeError};
+use super::error::RecipeError;
 use super::read;
 use super::schema::{Recipe, SweepSpec};
 use super::text::RecipeText;
-use super::tree::{Node, split_key};
+use crate::keys::{Node, Place, split_key};
 
 /// One run of a sweep: what sets it apart, and its recipe.
 pub type Variation = (Vec<(String, toml::Value)>, Recipe);

@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::error::{RecipeError, nearest};
+use super::error::RecipeError;
 use super::schema::Recipe;
-use super::tree::MAX_BYTES;
 use super::{builtin_names, read};
+use crate::keys::{MAX_BYTES, nearest};
 
 /// The text of a recipe, not yet read: a sweep reads it again for every combination.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,5 @@
 //! A recipe as TOML again, every default written out.
 
-use std::fmt::Write;
-
-use super::read::init_toml;
 use super::schema::*;
 
 impl Recipe {
@@ -93,47 +90,13 @@ fn model(out: &mut Out, spec: &ModelSpec) {
     if !spec.input.is_empty() {
         out.line("input", format_args!("{:?}", spec.input));
     }
-    let layers = spec.layers.iter().map(|spec| format!("  {},\n", layer(spec)));
+    let layers = spec.layers.iter().map(|spec| format!("  {},\n", spec.toml()));
     out.line("layers", format_args!("[\n{}]", layers.collect::<String>()));
     out.word("loss", spec.loss);
-    out.line("init", init_toml(spec.init));
+    out.line("init", spec.init.toml());
     if let Some(init) = spec.bias_init {
-        out.line("bias_init", init_toml(init));
+        out.line("bias_init", init.toml());
     }
-}
-
-fn layer(spec: &LayerSpec) -> String {
-    let window = |kind: &str, size: [usize; 2], stride: [usize; 2], padding: Padding| {
-        format!("{{ {kind} = {size:?}, stride = {stride:?}, padding = \"{padding}\" }}")
-    };
-    match *spec {
-        LayerSpec::Dense { units, activation, bias, init, bias_init } => {
-            format!("{{ dense = {units}, activation = \"{activation}\"{} }}", parameters(bias, init, bias_init))
-        }
-        LayerSpec::Conv2d { filters, kernel, stride, padding, activation, bias, init, bias_init } => format!(
-            "{{ conv2d = {filters}, kernel = {kernel:?}, stride = {stride:?}, padding = \"{padding}\", \
-             activation = \"{activation}\"{} }}",
-            parameters(bias, init, bias_init)
-        ),
-        LayerSpec::MaxPool { size, stride, padding } => window("max_pool", size, stride, padding),
-        LayerSpec::AveragePool { size, stride, padding } => window("average_pool", size, stride, padding),
-        LayerSpec::GlobalAveragePool => "{ global_average_pool = true }".into(),
-        LayerSpec::Flatten => "{ flatten = true }".into(),
-        LayerSpec::Dropout { rate } => format!("{{ dropout = {rate:?} }}"),
-        LayerSpec::Activation(activation) => format!("{{ activation = \"{activation}\" }}"),
-    }
-}
-
-/// What follows a layer's activation.
-fn parameters(bias: bool, init: Option<Init>, bias_init: Option<Init>) -> String {
-    let mut text = format!(", bias = {bias}");
-    for (key, init) in [("init", init), ("bias_init", bias_init)] {
-        if let Some(init) = init {
-            // Writing to a string cannot fail.
-            let _ = write!(text, ", {key} = {}", init_toml(init));
-        }
-    }
-    text
 }
 
 fn optimizer(out: &mut Out, spec: &OptimizerSpec) {

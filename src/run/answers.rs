@@ -3,7 +3,7 @@
 use crate::data::{Examples, Features, Storage, Targets};
 use crate::export::SavedModel;
 use crate::model::{Model, Shape};
-use crate::recipe::{Activation, LayerSpec, Loss};
+use crate::recipe::{Activation, Loss};
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
 use crate::train::Predictions;
 
@@ -150,12 +150,8 @@ impl<'a> Answers<'a> {
 
 /// Whether the network's last layer gives numbers from 0 to 1.
 fn ends_bounded(model: &Model) -> bool {
-    match model.layers.last().map(|layer| &layer.spec) {
-        Some(LayerSpec::Dense { activation, .. } | LayerSpec::Activation(activation)) => {
-            matches!(activation, Activation::Softmax | Activation::Sigmoid)
-        }
-        _ => false,
-    }
+    let activation = model.layers.last().and_then(|layer| layer.kind.activation());
+    matches!(activation, Some(Activation::Softmax | Activation::Sigmoid))
 }
 
 /// Values for people; of many the first.

@@ -8,7 +8,6 @@ use crate::data::{Dataset, Examples};
 use crate::export::SavedModel;
 use crate::landscape::{LANDSCAPE_SIZE, Relief};
 use crate::model::{Layer, Model, Shape};
-use crate::recipe::LayerSpec;
 use crate::report::{Block, ImageGrid, ReportError, Section, Table, Tile, weight_grid, write_run_report};
 use crate::train::Predictions;
 use std::path::Path;
@@ -99,13 +98,13 @@ fn layers(model: &Model) -> Section {
 
 /// The weights of the first layer that has any, where it sees an image.
 fn first_weights(model: &Model, parameters: &[Vec<f32>]) -> Result<Option<Section>, ReportError> {
-    let Some(place) = model.layers.iter().position(|layer| layer.weight.is_some()) else { return Ok(None) };
+    let Some(place) = model.layers.iter().position(|layer| layer.weight().is_some()) else { return Ok(None) };
     let layer = &model.layers[place];
-    let Some((weights, shape)) = layer.weight.zip(weights_shape(model, place)) else { return Ok(None) };
+    let Some((weights, shape)) = layer.weight().zip(weights_shape(model, place)) else { return Ok(None) };
     let [units, ..] = shape;
     let size: usize = shape[1..].iter().product();
     let drawn = units.min(MOST_UNITS);
-    let what = if matches!(layer.spec, LayerSpec::Conv2d { .. }) { "filters" } else { "units" };
+    let what = if layer.output.is_image() { "filters" } else { "units" };
     let title = match drawn == units {
         true => format!("The weights of the {units} {what} of layer {place}"),
         false => format!("The weights of the first {drawn} of the {units} {what} of layer {place}"),
@@ -136,13 +135,11 @@ fn picture_block(grid: &ImageGrid, caption: &str) -> Result<Block, ReportError> 
 fn weights_shape(model: &Model, place: usize) -> Option<[usize; 4]> {
     let layer: &Layer = &model.layers[place];
     // Flattening keeps the order of an image's values.
-    let keeps = |layer: &Layer| matches!(layer.spec, LayerSpec::Flatten | LayerSpec::Dropout { .. });
+    let keeps = |layer: &Layer| layer.kind.keeps_values();
     let input = if model.layers[..place].iter().all(keeps) { model.input } else { layer.input };
-    match layer.spec {
-        LayerSpec::Conv2d { filters, kernel: [height, width], .. } => {
-            (height * width > 1).then_some([filters, layer.input.channels(), height, width])
-        }
-        LayerSpec::Dense { units, .. } => match (input, picture_shape(input)) {
+    match model.parameters[layer.weight()?].shape[..] {
+        [filters, channels, height, width] => (height * width > 1).then_some([filters, channels, height, width]),
+        [units, _] => match (input, picture_shape(input)) {
             (Shape::Image { channels, height, width }, _) if height * width > 1 => {
                 Some([units, channels, height, width])
             }

@@ -3,10 +3,10 @@
 use super::Sweep;
 use crate::backend::Backend;
 use crate::data::{Dataset, Scaling};
-use crate::graph::Fusion;
 use crate::ir::Role;
 use crate::model::Model;
-use crate::recipe::{LayerSpec, OptimizerSpec, Recipe, Schedule, ScheduleKind};
+use crate::planner::Fusion;
+use crate::recipe::{OptimizerSpec, Recipe, Schedule, ScheduleKind};
 use crate::train::{Draft, Member, TrainerSpec};
 
 /// Memory that the models of a group may take together, beside the data. More would not make the device busier.
@@ -87,9 +87,8 @@ fn shared(recipe: &Recipe) -> Recipe {
     shared.model.init = crate::recipe::Init::Zeros;
     shared.model.bias_init = None;
     for layer in &mut shared.model.layers {
-        if let LayerSpec::Dense { init, bias_init, .. } | LayerSpec::Conv2d { init, bias_init, .. } = layer {
-            (*init, *bias_init) = (None, None);
-        }
+        let plain = layer.kind.without_init();
+        layer.change(plain);
     }
     (shared.train.checkpoint_every, shared.train.checkpoint_steps) = (0, 0);
     shared
@@ -97,11 +96,7 @@ fn shared(recipe: &Recipe) -> Recipe {
 
 /// What decides how labels are read.
 fn targets(recipe: &Recipe) -> (crate::recipe::Loss, Option<usize>) {
-    let width = recipe.model.layers.iter().rev().find_map(|layer| match layer {
-        LayerSpec::Dense { units, .. } => Some(*units),
-        LayerSpec::Conv2d { filters, .. } => Some(*filters),
-        _ => None,
-    });
+    let width = recipe.model.layers.iter().rev().find_map(|layer| layer.kind.width());
     (recipe.model.loss, width)
 }
 

@@ -2,9 +2,9 @@
 
 use super::{TrainError, TrainerSpec, check, spec};
 use crate::data::Examples;
-use crate::graph::{Evaluation, Fusion, PlanBuilder, SourceBuffers, Training, TrainingPlan};
 use crate::ir::Limits;
 use crate::kernel::LaunchPlan;
+use crate::planner::{Evaluation, Fusion, PlanBuilder, SourceBuffers, Training, TrainingPlan};
 
 /// What a [`Trainer`](super::Trainer) is prepared from.
 pub struct Draft<'a> {

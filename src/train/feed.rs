@@ -4,10 +4,10 @@
 use super::upload;
 use crate::backend::{BackendError, LaunchTime, Session};
 use crate::data::{Examples, Features};
-use crate::graph::{SourceBuffers, Window};
 use crate::ir::{BufferId, ProgramId};
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;
+use crate::planner::{SourceBuffers, Window};
 use rayon::prelude::*;
 
 /// Runs the programs over one set. It follows the step state's place in the epoch, so all that moves it must be told here.

@@ -3,8 +3,8 @@
 use super::feed::Feed;
 use crate::backend::{BackendError, Session, Ticket};
 use crate::data::Examples;
-use crate::graph::{Evaluation, SourceBuffers};
 use crate::ir::Plan;
+use crate::planner::{Evaluation, SourceBuffers};
 
 /// Its programs and its examples.
 pub(super) struct HeldOut<'a> {

@@ -34,7 +34,7 @@ impl Member {
         if self.precision == Precision::Mixed {
             counters[state::LOSS_SCALE] = adjust_loss_scale::FIRST_SCALE.to_bits();
         }
-        let hyper = crate::graph::hyper_words(&self.optimizer, 0.0, 0);
+        let hyper = crate::planner::hyper_words(&self.optimizer, 0.0, 0);
         let mut scalars = [0.0; state::SCALARS];
         scalars[state::BETA1_CORRECTION] = hyper[state::ONE_MINUS_BETA1];
         scalars[state::BETA2_CORRECTION] = hyper[state::ONE_MINUS_BETA2];

@@ -28,7 +28,7 @@ pub use trainer::{Outcome, Stop, Trainer};
 
 use crate::backend::BackendError;
 use crate::data::DataError;
-use crate::graph::BuildError;
+use crate::planner::BuildError;
 
 /// Why training could not begin or go on.
 #[derive(Debug, thiserror::Error)]

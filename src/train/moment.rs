@@ -5,7 +5,7 @@ use super::{Tracker, TrainError, Trainer};
 use crate::ir::{BufferId, Element, Slice};
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::kernel::step::state;
-use crate::model::ParameterKind;
+use crate::layers::TensorRole;
 use std::time::Instant;
 
 impl Trainer<'_> {
@@ -49,7 +49,7 @@ impl Trainer<'_> {
         let mut gradients = self.read_flat(self.training.gradients, 0)?;
         let l2 = self.spec.members[0].optimizer.l2;
         for (index, weights) in self.parameters(0)?.iter().enumerate() {
-            if self.spec.model.parameters[index].kind == ParameterKind::Weight {
+            if self.spec.model.parameters[index].role == TensorRole::Weight {
                 gradients[index].iter_mut().zip(weights).for_each(|(g, w)| *g += 2.0 * l2 * w);
             }
         }

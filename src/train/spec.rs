@@ -2,8 +2,8 @@
 
 use super::Member;
 use crate::data::{Dataset, Examples, Scaling, Storage, Targets};
-use crate::graph::{Batches, DataLayout, TargetLayout};
 use crate::model::Model;
+use crate::planner::{Batches, DataLayout, TargetLayout};
 use crate::recipe::{Batch, TrainSpec};
 
 /// Everything a [`Trainer`](super::Trainer) works on.

@@ -1,9 +1,10 @@
 //! Examples onto a device.
 
 use crate::data::{Examples, Features, Scaling, Storage, Targets};
-use crate::graph::{SourceBuffers, TrainingPlan};
 use crate::ir::BufferId;
+use crate::layers::TensorRole;
 use crate::model::Model;
+use crate::planner::{SourceBuffers, TrainingPlan};
 
 /// Writes what never changes beside the examples: the numbers of the scaling, and which parameters are weights.
 /// `write` puts words at the start of a buffer.
@@ -15,7 +16,7 @@ pub(crate) fn constants<E>(
 ) -> Result<(), E> {
     write(plan.scaling[0], bytemuck::cast_slice(&scaling.subtract))?;
     write(plan.scaling[1], bytemuck::cast_slice(&scaling.divide))?;
-    write(plan.weight_blocks, &plan.layout.weight_blocks(model))
+    write(plan.weight_blocks, &plan.layout.weight_blocks(model.parameters.iter().map(|p| p.role == TensorRole::Weight)))
 }
 
 /// Writes a set into its buffers: its targets, and its examples unless they are streamed.

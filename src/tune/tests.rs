@@ -1,8 +1,8 @@
 use super::*;
 use crate::backend::Backend;
 use crate::backend::gpu::GpuBackend;
-use crate::graph::Fusion;
 use crate::job::Job;
+use crate::planner::Fusion;
 use crate::recipe::Recipe;
 use crate::train::{Draft, Member};
 

@@ -2,10 +2,10 @@
 
 use super::gradient::{Options, Tensor, TensorCheck, check_gradients};
 use crate::backend::cpu::{Implementation, Machine};
-use crate::graph::{PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::ir::{Access, Binding, BufferId, Dispatch, Kernel, SLICE_ALIGNMENT, Slice};
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::kernel::step::state;
+use crate::planner::{PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::recipe::Precision;
 use crate::train::{TrainError, TrainerSpec, spec, upload};
 use std::sync::Arc;

@@ -9,8 +9,8 @@
 //! The terms of a gradient carry the roundings before them too: of the sums of the forward and of the backward pass. n is the
 //! number of roundings on the longest way from the examples to the gradient.
 
-use crate::model::{Layer, Model, ParameterKind, Shape};
-use crate::recipe::LayerSpec;
+use crate::layers::TensorRole;
+use crate::model::{Layer, Model, Shape};
 
 /// λ: a right element of a gradient of a thousand roundings is out of bounds once in 10^10.
 const CONFIDENCE: f64 = 8.0;
@@ -24,12 +24,13 @@ pub fn gradient_bounds(model: &Model, rows: usize) -> Vec<f64> {
     let through: usize = model.layers.iter().map(|layer| ELEMENTWISE + terms(model, layer)).sum();
     let mut bounds = vec![0.0; model.parameters.len()];
     for layer in &model.layers {
-        let places = match (layer.spec, layer.output) {
-            (LayerSpec::Conv2d { .. }, Shape::Image { height, width, .. }) => height * width,
-            _ => 1,
+        // Each place of an image adds its term to the gradients of what all share.
+        let places = match layer.output {
+            Shape::Image { height, width, .. } => height * width,
+            Shape::Features(_) => 1,
         };
-        for index in [layer.weight, layer.bias].into_iter().flatten() {
-            bounds[index] = CONFIDENCE * ((through + rows * places) as f64).sqrt() * UNIT_ROUNDOFF;
+        for (_, index) in &layer.tensors {
+            bounds[*index] = CONFIDENCE * ((through + rows * places) as f64).sqrt() * UNIT_ROUNDOFF;
         }
     }
     bounds
@@ -37,8 +38,8 @@ pub fn gradient_bounds(model: &Model, rows: usize) -> Vec<f64> {
 
 /// Terms of a layer's sums, forward and backward.
 fn terms(model: &Model, layer: &Layer) -> usize {
-    match layer.weight.map(|index| &model.parameters[index]) {
-        Some(weight) if weight.kind == ParameterKind::Weight => weight.fan_in + weight.fan_out,
+    match layer.weight().map(|index| &model.parameters[index]) {
+        Some(weight) if weight.role == TensorRole::Weight => weight.fan_in + weight.fan_out,
         // A pool adds up its window.
         _ => layer.input.len().div_ceil(layer.output.len()),
     }

@@ -1,5 +1,6 @@
 //! Recipes: defaults, overrides, and errors that name the line, the key and the remedy.
 
+use gputrain::layers::{ActivationLayer, Conv2d, Dense, Dropout, Flatten, GlobalPool, Pool, Pooling};
 use gputrain::recipe::*;
 
 const BASE: &str = r#"name = "base"
@@ -102,8 +103,8 @@ fn every_layer_kind() {
         { max_pool = 2 }, { average_pool = [2, 3], stride = 1, padding = "same" },
         { activation = "tanh" }, { dropout = 0.5 }, { flatten = true }, { global_average_pool = true },
         { dense = 5, bias_init = { constant = 0.01 }, init = { normal = 0.1 } }"#;
-    let expected = vec![
-        LayerSpec::Conv2d {
+    let expected: Vec<LayerSpec> = vec![
+        Conv2d {
             filters: 16,
             kernel: [3, 3],
             stride: [1, 1],
@@ -112,8 +113,9 @@ fn every_layer_kind() {
             bias: true,
             init: None,
             bias_init: None,
-        },
-        LayerSpec::Conv2d {
+        }
+        .into(),
+        Conv2d {
             filters: 8,
             kernel: [3, 5],
             stride: [2, 2],
@@ -122,20 +124,22 @@ fn every_layer_kind() {
             bias: false,
             init: Some(Init::HeNormal),
             bias_init: None,
-        },
-        LayerSpec::MaxPool { size: [2, 2], stride: [2, 2], padding: Padding::Valid },
-        LayerSpec::AveragePool { size: [2, 3], stride: [1, 1], padding: Padding::Same },
-        LayerSpec::Activation(Activation::Tanh),
-        LayerSpec::Dropout { rate: 0.5 },
-        LayerSpec::Flatten,
-        LayerSpec::GlobalAveragePool,
-        LayerSpec::Dense {
+        }
+        .into(),
+        Pool { pooling: Pooling::Max, size: [2, 2], stride: [2, 2], padding: Padding::Valid }.into(),
+        Pool { pooling: Pooling::Average, size: [2, 3], stride: [1, 1], padding: Padding::Same }.into(),
+        ActivationLayer(Activation::Tanh).into(),
+        Dropout { rate: 0.5 }.into(),
+        Flatten.into(),
+        GlobalPool { pooling: Pooling::Average }.into(),
+        Dense {
             units: 5,
             activation: Activation::Linear,
             bias: true,
             init: Some(Init::Normal(0.1)),
             bias_init: Some(Init::Constant(0.01)),
-        },
+        }
+        .into(),
     ];
     assert_eq!(layers(text), expected);
 }
@@ -144,7 +148,7 @@ fn every_layer_kind() {
 fn a_model_wide_activation_fills_hidden_layers_only() {
     let text = "[model]\nactivation = \"tanh\"\nlayers = [{ dense = 8 }, { dense = 4, activation = \"linear\" }, \
                 { dense = 3 }, { activation = \"softmax\" }]";
-    let activations = |recipe: Recipe| -> Vec<_> { recipe.model.layers.iter().map(|l| l.activation()).collect() };
+    let activations = |recipe: Recipe| -> Vec<_> { recipe.model.layers.iter().map(|l| l.kind.activation()).collect() };
     use Activation::{Linear, Softmax, Tanh};
     assert_eq!(activations(parse(text).unwrap()), [Tanh, Linear, Linear, Softmax].map(Some));
     let short = parse("[model]\nactivation = \"tanh\"\nlayers = \"8,4:linear,3\"").unwrap();

@@ -61,7 +61,7 @@ fn parameter_counts() {
     ] {
         let model = Model::build(&load(name).model, DIGITS).unwrap();
         assert_eq!(model.parameters_count(), expected, "{name}");
-        assert_eq!(model.layers.iter().map(|layer| layer.parameters_count()).sum::<usize>(), expected, "{name}");
+        assert_eq!(model.layers.iter().map(|layer| model.layer_parameters(layer)).sum::<usize>(), expected, "{name}");
     }
 }
 
@@ -87,7 +87,7 @@ fn the_studies_vary_what_they_say() {
     let (label, sigmoid) = &activations[5];
     assert_eq!(label[0].1.as_str(), Some("fashion5-cnn3"));
     assert_eq!(label[1].1.as_str(), Some("sigmoid"));
-    let found: Vec<_> = sigmoid.model.layers.iter().filter_map(|layer| layer.activation()).collect();
+    let found: Vec<_> = sigmoid.model.layers.iter().filter_map(|layer| layer.kind.activation()).collect();
     use Activation::{Linear, Sigmoid};
     assert_eq!(found, [Sigmoid, Sigmoid, Linear, Linear]);
     assert_eq!((sigmoid.optimizer.kind, sigmoid.optimizer.learning_rate), (OptimizerKind::Sgd, 0.01));

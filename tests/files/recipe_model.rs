@@ -1,6 +1,7 @@
 //! From layers to a model: shapes, parameters, what belongs to the loss, and errors that name the layer.
 
-use gputrain::model::{Model, ModelError, ParameterKind, Shape};
+use gputrain::layers::{Conv2d, Dropout, Flatten, GlobalPool, Pool, Pooling, TensorRole};
+use gputrain::model::{Model, ModelError, Shape};
 use gputrain::recipe::*;
 use proptest::prelude::*;
 
@@ -34,8 +35,8 @@ fn shapes_and_parameters_are_pytorchs() {
     let expected = [image(16, 26, 26), image(16, 13, 13), image(16, 13, 13), image(8, 5, 5)];
     assert_eq!(outputs[..4], expected);
     assert_eq!(outputs[4..], [Shape::Features(200), Shape::Features(5)]);
-    let parameters: Vec<_> = model.parameters.iter().map(|p| (p.name.as_str(), &p.shape[..], p.kind)).collect();
-    use ParameterKind::{Bias, Weight};
+    let parameters: Vec<_> = model.parameters.iter().map(|p| (p.name.as_str(), &p.shape[..], p.role)).collect();
+    use TensorRole::{Bias, Weight};
     assert_eq!(
         parameters,
         [
@@ -46,7 +47,7 @@ fn shapes_and_parameters_are_pytorchs() {
             ("layers.2.bias", &[5], Bias),
         ]
     );
-    let indices: Vec<_> = model.layers.iter().map(|layer| (layer.weight, layer.bias)).collect();
+    let indices: Vec<_> = model.layers.iter().map(|layer| (layer.weight(), layer.bias())).collect();
     let none = (None, None);
     assert_eq!(indices, [(Some(0), Some(1)), none, none, (Some(2), None), none, (Some(3), Some(4))]);
     let fans: Vec<_> = model.parameters.iter().map(|p| (p.fan_in, p.fan_out)).collect();
@@ -71,7 +72,7 @@ fn initial_values_depend_on_seed_and_index_only() {
 #[test]
 fn softmax_and_sigmoid_move_into_the_loss() {
     let linear = Activation::Linear;
-    let last = |model: &Model| model.layers.last().unwrap().spec.activation();
+    let last = |model: &Model| model.layers.last().unwrap().kind.activation();
     for layers in ["{ dense = 3, activation = \"softmax\" }", "{ dense = 3 }, { activation = \"softmax\" }"] {
         let model = with_loss(layers, Loss::SoftmaxCrossEntropy).unwrap();
         assert_eq!((last(&model), model.output_activation), (Some(linear), Activation::Softmax));
@@ -79,7 +80,7 @@ fn softmax_and_sigmoid_move_into_the_loss() {
     for layers in ["{ dense = 3, activation = \"softmax\" }", "{ dense = 4, activation = \"softmax\" }, { dense = 3 }"]
     {
         let model = with_loss(layers, Loss::Mse).unwrap();
-        assert_eq!((model.layers[0].spec.activation(), model.output_activation), (Some(Activation::Softmax), linear));
+        assert_eq!((model.layers[0].kind.activation(), model.output_activation), (Some(Activation::Softmax), linear));
     }
     let sigmoid = "{ dense = 1, activation = \"sigmoid\" }";
     let model = with_loss(sigmoid, Loss::BinaryCrossEntropy).unwrap();
@@ -134,12 +135,13 @@ fn specs_made_by_programs_are_checked_too() {
     let base = spec(&IMAGE, "{ dense = 4 }", Loss::Mse);
     let with = |layers: Vec<LayerSpec>| message(Model::build(&ModelSpec { layers, ..base.clone() }, None));
     assert!(with(vec![]).contains("model.layers is empty"));
-    assert!(with(vec![LayerSpec::Flatten; 5000]).contains("at most 4096"));
+    assert!(with(vec![Flatten.into(); 5000]).contains("at most 4096"));
     assert!(with(vec![LayerSpec::dense(0, Activation::Linear)]).contains("layer 0 (dense): dense is 0"));
-    let pool = |stride| LayerSpec::MaxPool { size: [2, 2], stride, padding: Padding::Same };
-    assert!(with(vec![LayerSpec::GlobalAveragePool, pool([0, 1])]).contains("layer 1 (max_pool): stride is 0"));
+    let pool = |stride| Pool { pooling: Pooling::Max, size: [2, 2], stride, padding: Padding::Same }.into();
+    let global = GlobalPool { pooling: Pooling::Average };
+    assert!(with(vec![global.into(), pool([0, 1])]).contains("layer 1 (max_pool): stride is 0"));
     for rate in [1.0, -0.1, f32::NAN] {
-        assert!(with(vec![LayerSpec::Dropout { rate }]).contains("layer 0 (dropout): rate is"));
+        assert!(with(vec![Dropout { rate }.into()]).contains("layer 0 (dropout): rate is"));
     }
 }
 
@@ -157,28 +159,24 @@ fn the_data_stands_in_for_a_missing_input() {
 fn any_layer() -> impl Strategy<Value = LayerSpec> {
     let size = || [0usize..9, 0usize..9];
     let padding = || prop_oneof![Just(Padding::Valid), Just(Padding::Same)];
+    let pooling = || prop_oneof![Just(Pooling::Max), Just(Pooling::Average)];
     let huge = prop_oneof![8 => 0usize..9, 1 => Just(usize::MAX), 1 => Just(1usize << 33)];
     prop_oneof![
         huge.prop_map(|units| LayerSpec::dense(units, Activation::Relu)),
-        (0usize..99, size(), size(), padding()).prop_map(|(filters, kernel, stride, padding)| LayerSpec::Conv2d {
-            filters,
-            kernel,
-            stride,
-            padding,
-            activation: Activation::Tanh,
-            bias: true,
-            init: None,
-            bias_init: None
+        (0usize..99, size(), size(), padding()).prop_map(|(filters, kernel, stride, padding)| {
+            let (activation, bias, init, bias_init) = (Activation::Tanh, true, None, None);
+            Conv2d { filters, kernel, stride, padding, activation, bias, init, bias_init }.into()
         }),
-        (size(), size(), padding()).prop_map(|(size, stride, padding)| LayerSpec::MaxPool { size, stride, padding }),
-        (size(), size(), padding()).prop_map(|(size, stride, padding)| LayerSpec::AveragePool {
+        (pooling(), size(), size(), padding()).prop_map(|(pooling, size, stride, padding)| Pool {
+            pooling,
             size,
             stride,
             padding
-        }),
-        Just(LayerSpec::GlobalAveragePool),
-        Just(LayerSpec::Flatten),
-        (-1.0f32..2.0).prop_map(|rate| LayerSpec::Dropout { rate }),
+        }
+        .into()),
+        pooling().prop_map(|pooling| GlobalPool { pooling }.into()),
+        Just(Flatten.into()),
+        (-1.0f32..2.0).prop_map(|rate| Dropout { rate }.into()),
     ]
 }
 
@@ -199,7 +197,7 @@ proptest! {
                 shape = layer.output;
             }
             prop_assert_eq!(shape, model.output());
-            let counted: usize = model.layers.iter().map(|layer| layer.parameters_count()).sum();
+            let counted: usize = model.layers.iter().map(|layer| model.layer_parameters(layer)).sum();
             prop_assert_eq!(counted, model.parameters_count());
             prop_assert_eq!(model.summary().parameters, counted);
         }

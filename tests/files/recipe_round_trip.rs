@@ -1,5 +1,6 @@
 //! A written recipe reads back as the same recipe, and no text makes the reader panic.
 
+use gputrain::layers::{ActivationLayer, Conv2d, Dense, Dropout, Flatten, GlobalPool, Pool, Pooling};
 use gputrain::recipe::*;
 use proptest::prelude::*;
 
@@ -34,34 +35,32 @@ fn pair() -> impl Strategy<Value = [usize; 2]> {
     [1usize..9, 1usize..9]
 }
 
+fn pooling() -> impl Strategy<Value = Pooling> {
+    prop_oneof![Just(Pooling::Max), Just(Pooling::Average)]
+}
+
 fn layer() -> impl Strategy<Value = LayerSpec> {
     let ends = || (word(), any::<bool>(), proptest::option::of(init()), proptest::option::of(init()));
     prop_oneof![
-        (1usize..9999, ends()).prop_map(|(units, (activation, bias, init, bias_init))| LayerSpec::Dense {
-            units,
-            activation,
-            bias,
-            init,
-            bias_init
+        (1usize..9999, ends()).prop_map(|(units, (activation, bias, init, bias_init))| {
+            Dense { units, activation, bias, init, bias_init }.into()
         }),
         (1usize..99, pair(), pair(), word(), ends()).prop_map(
-            |(filters, kernel, stride, padding, (activation, bias, init, bias_init))| LayerSpec::Conv2d {
-                filters,
-                kernel,
-                stride,
-                padding,
-                activation,
-                bias,
-                init,
-                bias_init
+            |(filters, kernel, stride, padding, (activation, bias, init, bias_init))| {
+                Conv2d { filters, kernel, stride, padding, activation, bias, init, bias_init }.into()
             }
         ),
-        (pair(), pair(), word()).prop_map(|(size, stride, padding)| LayerSpec::MaxPool { size, stride, padding }),
-        (pair(), pair(), word()).prop_map(|(size, stride, padding)| LayerSpec::AveragePool { size, stride, padding }),
-        Just(LayerSpec::GlobalAveragePool),
-        Just(LayerSpec::Flatten),
-        below_one().prop_map(|rate| LayerSpec::Dropout { rate }),
-        word().prop_map(LayerSpec::Activation),
+        (pooling(), pair(), pair(), word()).prop_map(|(pooling, size, stride, padding)| Pool {
+            pooling,
+            size,
+            stride,
+            padding
+        }
+        .into()),
+        pooling().prop_map(|pooling| GlobalPool { pooling }.into()),
+        Just(Flatten.into()),
+        below_one().prop_map(|rate| Dropout { rate }.into()),
+        word().prop_map(|activation| ActivationLayer(activation).into()),
     ]
 }
 

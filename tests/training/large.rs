@@ -4,10 +4,10 @@ use crate::cases::{spec, trained_on};
 use crate::fused::AsGpu;
 use gputrain::backend::Backend;
 use gputrain::data::{Examples, Features, Storage, Targets};
-use gputrain::graph::{BuildError, Fusion};
 use gputrain::ir::{Limits, PlanError};
 use gputrain::job::Job;
 use gputrain::model::Model;
+use gputrain::planner::{BuildError, Fusion};
 use gputrain::recipe::Recipe;
 use gputrain::train::{Draft, Member, TrainError};
 

@@ -3,15 +3,12 @@
 //! It takes what the data files hold, as floats, `(N, features)` or `(N, channels, height, width)`, and scales it itself;
 //! it gives what `predict` gives. Dropout, which only training knows, is left out.
 
-mod proto;
-
-use prost::Message;
-
-use super::tensors::little_endian;
 use super::{SavedModel, parameter_hash};
-use crate::model::{Layer, Shape, Window};
-use crate::recipe::{Activation, LayerSpec};
-use proto::*;
+use crate::kernel::Activation;
+use crate::layers::{Input, Shape};
+use crate::onnx::Builder;
+use crate::onnx::proto::*;
+use prost::Message;
 
 /// The operator set: old enough for every runtime of the last years, and all that is needed is in it.
 const OPSET: i64 = 17;
@@ -48,14 +45,25 @@ fn graph(saved: &SavedModel) -> GraphProto {
     for (parameter, values) in model.parameters.iter().zip(&saved.parameters) {
         graph.constant(&parameter.name, &parameter.shape, values);
     }
-    graph.scale(saved);
+    scale(&mut graph, saved);
+    let input = graph.current.clone();
+    let mut values: Vec<String> = Vec::new();
     for layer in &model.layers {
-        graph.layer(saved, layer);
+        let inputs = layer.inputs.iter().map(|from| match from {
+            Input::Data => &*input,
+            Input::Layer(index) => &*values[*index],
+        });
+        let inputs: Vec<&str> = inputs.collect();
+        graph.current = inputs[0].to_string();
+        let parameters: Vec<&str> = layer.tensors.iter().map(|(_, index)| &*model.parameters[*index].name).collect();
+        layer.kind.onnx(layer, &inputs, &parameters, &mut graph);
+        graph.activation(layer.kind.activation().unwrap_or_default());
+        values.push(graph.current.clone());
     }
     let mut output = model.output();
     if model.output_activation != Activation::Linear {
         output = Shape::Features(output.len());
-        graph.flatten(model.output());
+        graph.flatten(model.output().is_image());
         graph.activation(model.output_activation);
     }
     let name = if model.output_activation == Activation::Linear { "outputs" } else { "probabilities" };
@@ -89,127 +97,21 @@ fn value(name: &str, shape: Shape) -> ValueInfoProto {
     ValueInfoProto { name: name.to_string(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }
 
-fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { name: name.to_string(), i: Some(value), r#type: INT_ATTRIBUTE, ..Default::default() }
-}
-
-fn ints(name: &str, values: &[usize]) -> AttributeProto {
-    let ints = values.iter().map(|n| *n as i64).collect();
-    AttributeProto { name: name.to_string(), ints, r#type: INTS_ATTRIBUTE, ..Default::default() }
-}
-
-fn float(name: &str, value: f32) -> AttributeProto {
-    AttributeProto { name: name.to_string(), f: Some(value), r#type: FLOAT_ATTRIBUTE, ..Default::default() }
-}
-
-/// How a window lies over its image.
-fn window_attributes(window: Window) -> Vec<AttributeProto> {
-    let Window { size, stride, before, after, .. } = window;
-    let pads = [before[0], before[1], after[0], after[1]];
-    vec![ints("kernel_shape", &size), ints("strides", &stride), ints("pads", &pads)]
-}
-
-/// A chain of operations: each takes what the one before gives.
-struct Builder {
-    nodes: Vec<NodeProto>,
-    constants: Vec<TensorProto>,
-    current: String,
-}
-
-impl Builder {
-    fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) {
-        let dims = shape.iter().map(|n| *n as i64).collect();
-        let raw_data = little_endian(values);
-        self.constants.push(TensorProto { dims, data_type: FLOAT_TENSOR, name: name.to_string(), raw_data });
-    }
-
-    /// Applies an operation to the current value and these others.
-    fn node(&mut self, op: &str, others: &[&str], attribute: Vec<AttributeProto>) {
-        let name = format!("{}_{op}", self.nodes.len());
-        let input = std::iter::once(&*self.current).chain(others.iter().copied()).map(str::to_string).collect();
-        let output = vec![name.clone()];
-        self.nodes.push(NodeProto { input, output, name: name.clone(), op_type: op.to_string(), attribute });
-        self.current = name;
-    }
-
-    /// Applies an operation to the current value and a number.
-    fn with_number(&mut self, op: &str, number: f32) {
-        let name = format!("{}_{op}_number", self.nodes.len());
-        self.constant(&name, &[], &[number]);
-        self.node(op, &[&name], Vec::new());
-    }
-
-    /// (x - subtract) / divide + add, without what changes nothing.
-    fn scale(&mut self, saved: &SavedModel) {
-        let scaling = &saved.scaling;
-        let shape = [vec![1], sizes(saved.model.input)].concat();
-        for (op, name, values, neutral) in
-            [("Sub", "scaling.subtract", &scaling.subtract, 0.0), ("Div", "scaling.divide", &scaling.divide, 1.0)]
-        {
-            if values.iter().any(|value| *value != neutral) {
-                let shape = if values.len() == 1 { &[] } else { &shape[..] };
-                self.constant(name, shape, values);
-                self.node(op, &[name], Vec::new());
-            }
-        }
-        if scaling.add != 0.0 {
-            self.with_number("Add", scaling.add);
+/// (x - subtract) / divide + add, without what changes nothing.
+fn scale(graph: &mut Builder, saved: &SavedModel) {
+    let scaling = &saved.scaling;
+    let shape = [vec![1], sizes(saved.model.input)].concat();
+    for (op, name, values, neutral) in
+        [("Sub", "scaling.subtract", &scaling.subtract, 0.0), ("Div", "scaling.divide", &scaling.divide, 1.0)]
+    {
+        if values.iter().any(|value| *value != neutral) {
+            let shape = if values.len() == 1 { &[] } else { &shape[..] };
+            graph.constant(name, shape, values);
+            graph.node(op, &[name], Vec::new());
         }
     }
-
-    fn flatten(&mut self, shape: Shape) {
-        if matches!(shape, Shape::Image { .. }) {
-            self.node("Flatten", &[], vec![int("axis", 1)]);
-        }
-    }
-
-    fn layer(&mut self, saved: &SavedModel, layer: &Layer) {
-        let name = |index: Option<usize>| index.map(|index| &*saved.model.parameters[index].name);
-        let parameters: Vec<&str> = [name(layer.weight), name(layer.bias)].into_iter().flatten().collect();
-        let window = layer.window().map(window_attributes).unwrap_or_default();
-        match layer.spec {
-            LayerSpec::Dense { .. } => {
-                self.flatten(layer.input);
-                self.node("Gemm", &parameters, vec![int("transB", 1)]);
-            }
-            LayerSpec::Conv2d { .. } => self.node("Conv", &parameters, window),
-            LayerSpec::MaxPool { .. } => self.node("MaxPool", &[], window),
-            LayerSpec::AveragePool { .. } => {
-                self.node("AveragePool", &[], [window, vec![int("count_include_pad", 0)]].concat());
-            }
-            LayerSpec::GlobalAveragePool => {
-                self.node("GlobalAveragePool", &[], Vec::new());
-                self.flatten(layer.input);
-            }
-            LayerSpec::Flatten => self.flatten(layer.input),
-            LayerSpec::Dropout { .. } | LayerSpec::Activation(_) => {}
-        }
-        self.activation(layer.spec.activation().unwrap_or_default());
-    }
-
-    fn activation(&mut self, activation: Activation) {
-        match activation {
-            Activation::Linear => {}
-            Activation::Relu => self.node("Relu", &[], Vec::new()),
-            Activation::LeakyRelu => self.node("LeakyRelu", &[], vec![float("alpha", 0.01)]),
-            Activation::Tanh => self.node("Tanh", &[], Vec::new()),
-            Activation::Sigmoid => self.node("Sigmoid", &[], Vec::new()),
-            Activation::Softmax => self.node("Softmax", &[], vec![int("axis", 1)]),
-            Activation::Silu => {
-                let input = self.current.clone();
-                self.node("Sigmoid", &[], Vec::new());
-                self.node("Mul", &[&input], Vec::new());
-            }
-            // An operation of its own only came with operator set 20: x (1 + erf(x / sqrt 2)) / 2.
-            Activation::Gelu => {
-                let input = self.current.clone();
-                self.with_number("Mul", std::f32::consts::FRAC_1_SQRT_2);
-                self.node("Erf", &[], Vec::new());
-                self.with_number("Add", 1.0);
-                self.node("Mul", &[&input], Vec::new());
-                self.with_number("Mul", 0.5);
-            }
-        }
+    if scaling.add != 0.0 {
+        graph.with_number("Add", scaling.add);
     }
 }
 

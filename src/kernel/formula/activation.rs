@@ -1,5 +1,7 @@
-//! The activations' formulas in f64: the specification of `shaders/lib/activation.wgsl`. Codes are those of
-//! `Activation::code`.
+//! The activations, and their formulas in f64: the specification of `shaders/lib/activation.wgsl`. Codes are those of
+//! [`Activation::code`].
+
+use crate::keys::keywords;
 
 /// `y = x`.
 pub const LINEAR: u32 = 0;
@@ -76,5 +78,64 @@ pub fn gradient(saved: f64, kind: u32) -> f64 {
             s * (1.0 + saved * (1.0 - s))
         }
         _ => 1.0,
+    }
+}
+
+/// An activation function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Activation {
+    /// x
+    #[default]
+    Linear,
+    /// max(x, 0)
+    Relu,
+    /// x where positive, 0.01 x elsewhere
+    LeakyRelu,
+    /// tanh(x)
+    Tanh,
+    /// 1 / (1 + exp(-x))
+    Sigmoid,
+    /// x Φ(x), the exact form with erf
+    Gelu,
+    /// x / (1 + exp(-x))
+    Silu,
+    /// exp(x) / Σ exp(x), over the outputs of one example
+    Softmax,
+}
+
+keywords!(Activation {
+    "linear" => Linear,
+    "relu" => Relu,
+    "leaky_relu" => LeakyRelu,
+    "tanh" => Tanh,
+    "sigmoid" => Sigmoid,
+    "gelu" => Gelu,
+    "silu" => Silu,
+    "softmax" => Softmax,
+});
+
+impl Activation {
+    /// True when the derivative can be computed from the output alone, so that the input need not be kept.
+    pub fn derivative_from_output(&self) -> bool {
+        match self {
+            Activation::Linear | Activation::Relu | Activation::LeakyRelu | Activation::Tanh | Activation::Sigmoid => {
+                true
+            }
+            Activation::Gelu | Activation::Silu | Activation::Softmax => false,
+        }
+    }
+
+    /// The number that stands for this activation in shaders and saved files. Never renumber.
+    pub fn code(&self) -> u32 {
+        match self {
+            Activation::Linear => 0,
+            Activation::Relu => 1,
+            Activation::LeakyRelu => 2,
+            Activation::Tanh => 3,
+            Activation::Sigmoid => 4,
+            Activation::Gelu => 5,
+            Activation::Silu => 6,
+            Activation::Softmax => 7,
+        }
     }
 }

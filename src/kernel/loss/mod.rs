@@ -8,3 +8,44 @@ pub mod squared_error;
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
 pub use squared_error::SquaredError;
+
+use super::formula::activation::Activation;
+use crate::keys::keywords;
+
+/// What training makes small; always a mean over the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Loss {
+    /// -log softmax(logits) of the true class.
+    #[default]
+    SoftmaxCrossEntropy,
+    /// Mean of (output - target)².
+    Mse,
+    /// Half of [`Loss::Mse`].
+    HalfMse,
+    /// -t log p - (1 - t) log(1 - p), mean over all elements.
+    BinaryCrossEntropy,
+}
+
+keywords!(Loss {
+    "softmax_cross_entropy" => SoftmaxCrossEntropy,
+    "mse" => Mse,
+    "half_mse" => HalfMse,
+    "binary_cross_entropy" => BinaryCrossEntropy,
+});
+
+impl Loss {
+    /// True when the labels must be classes; the others also take float targets of shape (N, outputs).
+    pub fn uses_classes(&self) -> bool {
+        matches!(self, Loss::SoftmaxCrossEntropy)
+    }
+
+    /// What turns the network's outputs into what eval and predict report: the network itself ends in logits for the
+    /// two cross entropies, because the loss is exact and finite only on those.
+    pub fn output_activation(&self) -> Activation {
+        match self {
+            Loss::SoftmaxCrossEntropy => Activation::Softmax,
+            Loss::BinaryCrossEntropy => Activation::Sigmoid,
+            Loss::Mse | Loss::HalfMse => Activation::Linear,
+        }
+    }
+}

@@ -1,11 +1,9 @@
 //! `[data]`.
 
-use super::super::error::RecipeError;
 use super::super::schema::{DataSpec, Holdout, Source};
-use super::super::table::{Item, Table};
-use super::super::tree::Value;
+use crate::keys::{Item, KeyError, Table, Value};
 
-pub(super) fn data(table: Table<'_>) -> Result<DataSpec, RecipeError> {
+pub(super) fn data(table: Table<'_>) -> Result<DataSpec, KeyError> {
     let table = table.only(&["train", "test", "validation", "header", "scale", "seed", "classes", "examples"])?;
     let spec = DataSpec {
         train: table.get("train").map(|item| source(&item)).transpose()?,
@@ -25,7 +23,7 @@ pub(super) fn data(table: Table<'_>) -> Result<DataSpec, RecipeError> {
     }
 }
 
-fn source(item: &Item<'_>) -> Result<Source, RecipeError> {
+fn source(item: &Item<'_>) -> Result<Source, KeyError> {
     let expected = "{ images = \"FILE\", labels = \"FILE\" }";
     let table = item.table(expected)?.only(&["images", "labels"])?;
     let path = |key: &str| {
@@ -38,7 +36,7 @@ fn source(item: &Item<'_>) -> Result<Source, RecipeError> {
     Ok(Source { images: path("images")?, labels: path("labels")? })
 }
 
-fn holdout(item: &Item<'_>) -> Result<Holdout, RecipeError> {
+fn holdout(item: &Item<'_>) -> Result<Holdout, KeyError> {
     let expected = "a fraction between 0 and 1 (such as 0.1), a count (such as 1000), or { images = …, labels = … }";
     match item.node.value {
         Value::Table(_) => source(item).map(Holdout::Files),

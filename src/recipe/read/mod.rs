@@ -6,17 +6,14 @@ mod training;
 
 use std::path::Path;
 
-pub(super) use network::init_toml;
-
-use super::error::{Place, RecipeError};
+use super::error::RecipeError;
 use super::schema::*;
-use super::table::{Item, Table};
-use super::tree::{Node, split_key};
+use crate::keys::{Item, KeyError, Node, Place, Table, split_key};
 
 const KEYS: &[&str] = &["name", "seed", "precision", "data", "model", "optimizer", "schedule", "train", "sweep"];
 
 /// Reads a whole recipe. `origin` names the file; its stem stands in for a missing name.
-pub(super) fn recipe(root: &Node, origin: &str) -> Result<Recipe, RecipeError> {
+pub(super) fn recipe(root: &Node, origin: &str) -> Result<Recipe, KeyError> {
     let root = Item { path: String::new(), node: root };
     let table = root.table("a table")?.only(KEYS)?;
     let sweep = table.get("sweep").map(|item| training::sweep(&item)).transpose()?;
@@ -44,7 +41,7 @@ pub(super) fn recipe(root: &Node, origin: &str) -> Result<Recipe, RecipeError> {
 }
 
 /// A name that can be a folder on every system.
-fn name(item: &Item<'_>) -> Result<String, RecipeError> {
+fn name(item: &Item<'_>) -> Result<String, KeyError> {
     let expected = "a name of 1 to 100 characters that can be a folder: no / \\ : * ? \" < > |, and not only dots";
     let text = item.text(expected)?;
     if is_folder_name(text) { Ok(text.to_string()) } else { Err(item.wrong(expected)) }
@@ -64,7 +61,7 @@ fn name_from(origin: &str) -> String {
 }
 
 /// Whoever watches a metric needs the examples it is measured on.
-fn check_metrics(table: &Table<'_>, recipe: &Recipe, lists_recipes: bool) -> Result<(), RecipeError> {
+fn check_metrics(table: &Table<'_>, recipe: &Recipe, lists_recipes: bool) -> Result<(), KeyError> {
     let check = |section: &str, key: &str, metric: Metric| match unmeasured(&recipe.data, metric) {
         Some(problem) => {
             let section = table.require(section, &problem)?;
@@ -105,7 +102,7 @@ fn unmeasured(data: &DataSpec, metric: Metric) -> Option<String> {
 
 /// Parses text with overrides applied.
 pub(super) fn parse(text: &str, origin: &str, overrides: &[(String, String)]) -> Result<Recipe, RecipeError> {
-    recipe(&tree(text, origin, overrides)?, origin)
+    Ok(recipe(&tree(text, origin, overrides)?, origin)?)
 }
 
 /// The tree of a recipe's text with overrides applied, not yet interpreted.

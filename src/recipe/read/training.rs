@@ -1,14 +1,12 @@
 //! `[optimizer]`, `[schedule]`, `[train]` and `[sweep]`.
 
-use super::super::error::{RecipeError, nearest};
 use super::super::schema::*;
-use super::super::table::{Item, Table};
-use super::super::tree::{Node, Value};
 use super::KEYS;
+use crate::keys::{Item, KeyError, Node, Table, Value, nearest};
 
 const RATE: &str = "a learning rate above 0";
 
-pub(super) fn optimizer(table: Table<'_>) -> Result<OptimizerSpec, RecipeError> {
+pub(super) fn optimizer(table: Table<'_>) -> Result<OptimizerSpec, KeyError> {
     let table = table.only(&[
         "kind",
         "learning_rate",
@@ -54,7 +52,7 @@ pub(super) fn optimizer(table: Table<'_>) -> Result<OptimizerSpec, RecipeError> 
 }
 
 /// Reads `[schedule]`, or a list of phases in its place; for phases also how many epochs they make.
-pub(super) fn schedule(item: &Item<'_>) -> Result<(Schedule, Option<u32>), RecipeError> {
+pub(super) fn schedule(item: &Item<'_>) -> Result<(Schedule, Option<u32>), KeyError> {
     if let Value::Array(_) = item.node.value {
         let (phases, epochs) = phases(item)?;
         return Ok((Schedule { kind: ScheduleKind::Phases(phases), warmup_steps: 0 }, Some(epochs)));
@@ -125,14 +123,14 @@ fn kinds() -> String {
     format!("one of {}", names.collect::<Vec<_>>().join(", "))
 }
 
-fn milestones(item: &Item<'_>) -> Result<Vec<u32>, RecipeError> {
+fn milestones(item: &Item<'_>) -> Result<Vec<u32>, KeyError> {
     let expected = "ascending epochs, such as [20, 40]";
     let epochs = item.list(expected)?.iter().map(|item| item.whole(1)).collect::<Result<Vec<u32>, _>>()?;
     let ascending = !epochs.is_empty() && epochs.windows(2).all(|pair| pair[0] < pair[1]);
     if ascending { Ok(epochs) } else { Err(item.wrong(expected)) }
 }
 
-fn phases(item: &Item<'_>) -> Result<(Vec<Phase>, u32), RecipeError> {
+fn phases(item: &Item<'_>) -> Result<(Vec<Phase>, u32), KeyError> {
     let mut total = 0u32;
     let mut phases = Vec::new();
     for item in item.list(PHASES)? {
@@ -146,7 +144,7 @@ fn phases(item: &Item<'_>) -> Result<(Vec<Phase>, u32), RecipeError> {
 }
 
 /// Reads `[train]`; phases of a schedule make the default number of epochs.
-pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<TrainSpec, RecipeError> {
+pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<TrainSpec, KeyError> {
     let table = table.only(&[
         "epochs",
         "batch",
@@ -182,7 +180,7 @@ pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<Train
     })
 }
 
-fn batch(item: &Item<'_>) -> Result<Batch, RecipeError> {
+fn batch(item: &Item<'_>) -> Result<Batch, KeyError> {
     let expected = "a number of examples, 1 or more, or \"full\"";
     match &item.node.value {
         Value::String(word) if word == "full" => Ok(Batch::Full),
@@ -193,7 +191,7 @@ fn batch(item: &Item<'_>) -> Result<Batch, RecipeError> {
     }
 }
 
-fn early_stop(item: &Item<'_>) -> Result<EarlyStop, RecipeError> {
+fn early_stop(item: &Item<'_>) -> Result<EarlyStop, KeyError> {
     let table =
         item.table("{ metric = \"validation_loss\", patience = 5 }")?.only(&["metric", "patience", "min_delta"])?;
     let min_delta = table.get("min_delta").map(|item| item.number("a number, 0 or more", |x| x >= 0.0)).transpose()?;
@@ -204,7 +202,7 @@ fn early_stop(item: &Item<'_>) -> Result<EarlyStop, RecipeError> {
     })
 }
 
-fn record(item: &Item<'_>) -> Result<Vec<Record>, RecipeError> {
+fn record(item: &Item<'_>) -> Result<Vec<Record>, KeyError> {
     let mut records: Vec<Record> = Vec::new();
     for item in item.list("a list, such as [\"gradient_norms\", \"weights\"]")? {
         let record = item.word()?;
@@ -218,7 +216,7 @@ fn record(item: &Item<'_>) -> Result<Vec<Record>, RecipeError> {
 /// Keys of `[sweep]` that are not recipe keys.
 const SWEEP_KEYS: &[&str] = &["recipes", "trials", "metric", "retrain"];
 
-pub(super) fn sweep(item: &Item<'_>) -> Result<SweepSpec, RecipeError> {
+pub(super) fn sweep(item: &Item<'_>) -> Result<SweepSpec, KeyError> {
     let table = item.table("a table, such as [sweep]")?;
     let mut spec = SweepSpec::default();
     for (key, item) in table.items() {
@@ -243,11 +241,11 @@ pub(super) fn sweep(item: &Item<'_>) -> Result<SweepSpec, RecipeError> {
 
 /// Collects the values of one key. `[sweep.optimizer]` and dotted keys are tables here, and mean the same as a quoted
 /// key, so that nobody has to remember the quotes.
-fn variations(key: &str, item: &Item<'_>, grid: &mut Vec<(String, Vec<toml::Value>)>) -> Result<(), RecipeError> {
+fn variations(key: &str, item: &Item<'_>, grid: &mut Vec<(String, Vec<toml::Value>)>) -> Result<(), KeyError> {
     let expected = "a list of values to try, such as [0.1, 0.01]";
     let first = key.split('.').next().unwrap_or(key);
     if !KEYS.contains(&first) || first == "sweep" {
-        return Err(RecipeError::UnknownKey {
+        return Err(KeyError::UnknownKey {
             place: item.node.place.clone(),
             key: item.path.clone(),
             suggestion: nearest(first, SWEEP_KEYS.iter().chain(KEYS).copied().filter(|known| *known != "sweep")),

@@ -2,18 +2,20 @@
 //! is the business of the modules beside this one.
 
 mod data;
-mod keyword;
 mod network;
 mod schedule;
 mod training;
 
 pub use data::{DataSpec, Holdout, Scale, Source};
-pub use keyword::Keyword;
-pub use network::{Activation, Init, LayerSpec, Loss, ModelSpec, Padding};
+pub use network::ModelSpec;
 pub use schedule::{Phase, Schedule, ScheduleKind};
 pub use training::{Batch, EarlyStop, Metric, OptimizerKind, OptimizerSpec, Record, SweepSpec, TrainSpec};
 
-use keyword::keywords;
+pub use crate::kernel::{Activation, Loss};
+pub use crate::keys::Keyword;
+pub use crate::layers::{Init, LayerSpec, Padding};
+
+use crate::keys::keywords;
 
 /// A whole training run: data, model, optimizer, schedule and loop.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Place, RecipeError};
+use super::error::{KeyError, Place};
 
 /// A recipe is a few kilobytes; a limit keeps a wrong file from exhausting memory.
-pub(super) const MAX_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_BYTES: u64 = 1 << 20;
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub value: Value,
     pub place: Place,
 }
 
 /// A TOML value. Tables keep the order of the file.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     String(String),
     /// Wide enough for a seed beyond i64, which TOML files may hold.
     Integer(i128),
@@ -33,17 +33,17 @@ pub(super) enum Value {
 
 impl Node {
     /// Parses a whole recipe; `origin` names it in errors.
-    pub fn parse(text: &str, origin: &str) -> Result<Node, RecipeError> {
+    pub fn parse(text: &str, origin: &str) -> Result<Node, KeyError> {
         let origin: Arc<str> = origin.into();
         let bytes = text.len() as u64;
         if bytes > MAX_BYTES {
-            return Err(RecipeError::TooLarge { origin: origin.to_string(), bytes, limit: MAX_BYTES });
+            return Err(KeyError::TooLarge { origin: origin.to_string(), bytes, limit: MAX_BYTES });
         }
         // A byte-order mark is not TOML, but some editors write one.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = Lines::new(text);
         let place = |offset: usize| Place::Line { origin: origin.clone(), line: lines.of(offset) };
-        let table = DeTable::parse(text).map_err(|error| RecipeError::Syntax {
+        let table = DeTable::parse(text).map_err(|error| KeyError::Syntax {
             place: place(error.span().map_or(0, |span| span.start)),
             message: one_line(error.message()),
         })?;
@@ -51,7 +51,7 @@ impl Node {
     }
 
     /// Parses the value of an override: TOML if it is TOML, otherwise a plain string, so that quotes are not needed.
-    pub fn parse_setting(text: &str, place: &Place) -> Result<Node, RecipeError> {
+    pub fn parse_setting(text: &str, place: &Place) -> Result<Node, KeyError> {
         match DeValue::parse(text).map(|value| node(&value, &|_| place.clone())) {
             // A name such as 2020-01-02 is not meant as a date: no key takes one.
             Ok(Ok(Node { value: Value::Datetime(_), .. })) | Err(_) => {
@@ -179,7 +179,7 @@ fn spelled(entries: &[(String, Node)], path: &[&str]) -> Option<Vec<String>> {
 }
 
 /// Splits a dotted key as TOML does, so that quoted parts may hold dots.
-pub(super) fn split_key(key: &str) -> Result<Vec<String>, String> {
+pub(crate) fn split_key(key: &str) -> Result<Vec<String>, String> {
     let bad = || format!("\"{key}\" is no key; expected names joined by dots, such as optimizer.learning_rate");
     if key.contains(['=', '\n', '\r', '#', '[', ']', '{', '}']) {
         return Err(bad());
@@ -198,7 +198,7 @@ pub(super) fn split_key(key: &str) -> Result<Vec<String>, String> {
     Ok(path)
 }
 
-fn table_node(table: &DeTable<'_>, offset: usize, place: &dyn Fn(usize) -> Place) -> Result<Node, RecipeError> {
+fn table_node(table: &DeTable<'_>, offset: usize, place: &dyn Fn(usize) -> Place) -> Result<Node, KeyError> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     let entries = entries.into_iter().map(|(key, value)| {
@@ -207,14 +207,14 @@ fn table_node(table: &DeTable<'_>, offset: usize, place: &dyn Fn(usize) -> Place
         node.place = place(key.span().start);
         Ok((key.get_ref().to_string(), node))
     });
-    Ok(Node { value: Value::Table(entries.collect::<Result<_, RecipeError>>()?), place: place(offset) })
+    Ok(Node { value: Value::Table(entries.collect::<Result<_, KeyError>>()?), place: place(offset) })
 }
 
 /// Recursion is bounded: the TOML parser refuses deep nesting.
-fn node(value: &Spanned<DeValue<'_>>, place: &dyn Fn(usize) -> Place) -> Result<Node, RecipeError> {
+fn node(value: &Spanned<DeValue<'_>>, place: &dyn Fn(usize) -> Place) -> Result<Node, KeyError> {
     let offset = value.span().start;
     let number =
-        |text: &str| RecipeError::Syntax { place: place(offset), message: format!("number {text} is out of range") };
+        |text: &str| KeyError::Syntax { place: place(offset), message: format!("number {text} is out of range") };
     let parsed = match value.get_ref() {
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Integer(n) => {
@@ -224,7 +224,7 @@ fn node(value: &Spanned<DeValue<'_>>, place: &dyn Fn(usize) -> Place) -> Result<
         DeValue::Boolean(b) => Value::Boolean(*b),
         DeValue::Datetime(time) => Value::Datetime(time.to_string()),
         DeValue::Array(items) => {
-            Value::Array(items.iter().map(|item| node(item, place)).collect::<Result<_, RecipeError>>()?)
+            Value::Array(items.iter().map(|item| node(item, place)).collect::<Result<_, KeyError>>()?)
         }
         DeValue::Table(table) => return table_node(table, offset, place),
     };

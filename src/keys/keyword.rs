@@ -20,17 +20,17 @@ pub trait Keyword: Copy + PartialEq + 'static {
 /// Implements [`Keyword`] and `Display`.
 macro_rules! keywords {
     ($type:ident { $($word:literal => $variant:ident),+ $(,)? }) => {
-        impl $crate::recipe::Keyword for $type {
+        impl $crate::keys::Keyword for $type {
             const WORDS: &'static [(&'static str, Self)] = &[$(($word, $type::$variant)),+];
         }
 
         impl ::std::fmt::Display for $type {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 // `pad`, not `write_str`, so that a width given in a table's format string is kept.
-                f.pad($crate::recipe::Keyword::word(*self))
+                f.pad($crate::keys::Keyword::word(*self))
             }
         }
     };
 }
 
-pub(super) use keywords;
+pub(crate) use keywords;

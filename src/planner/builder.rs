@@ -1,13 +1,14 @@
 //! Builds the plan of a training run or an evaluation: buffers, programs, and the names the trainer knows them by.
 
 use super::fuse::{Fusion, NotFused, Request, StepBuffers};
-use super::memory::{self, Assignment};
-use super::{Batches, DataLayout, Graph, ParameterLayout, SourceBuffers, lower, lower_window};
+use crate::graph::memory::{self, Assignment};
+use crate::graph::{Batches, DataLayout, Lowering, ParameterLayout, Scaling, SourceBuffers, ValueId};
 use crate::ir::{BufferId, Element, Limits, PlanError, ProgramId, Role, Slice};
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
 use crate::kernel::{self, Launch, LaunchPlan};
-use crate::model::Model;
+use crate::layers::Parameter;
+use crate::model::{Model, Network};
 use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 use std::sync::Arc;
 
@@ -96,7 +97,7 @@ pub struct TrainingPlan {
 
 /// Memory of one graph: a buffer per assigned slot.
 pub(super) struct GraphMemory {
-    pub(super) graph: Graph,
+    pub(super) network: Network,
     pub(super) assignment: Assignment,
     pub(super) buffers: Vec<BufferId>,
     pub(super) indices: BufferId,
@@ -127,7 +128,7 @@ impl<'a> PlanBuilder<'a> {
     /// or one per feature) and `scaling_add`.
     pub fn new(model: &'a Model, models: usize, scaling_len: usize, scaling_add: f32, limits: Limits) -> Self {
         let mut plan = LaunchPlan::default();
-        let layout = ParameterLayout::new(model, models);
+        let layout = ParameterLayout::new(model.parameters.iter().map(Parameter::len).collect(), models);
         let parameters = plan.buffer("parameters", Element::F32, layout.len(), Role::Parameters);
         let gradients = plan.buffer("gradients", Element::F32, layout.len(), Role::Gradients);
         let weight_blocks = plan.buffer("weight_blocks", Element::U32, layout.stride / 64, Role::State);
@@ -183,10 +184,9 @@ impl<'a> PlanBuilder<'a> {
         optimizer: &OptimizerSpec,
     ) -> Result<Training, BuildError> {
         let (examples, batch) = (source.layout.examples, source.batches.size);
-        let mut graph = Graph::forward(self.model, true);
-        graph.add_backward();
-        let mut memory = self.allocate(graph, batch, "train");
-        let scratch = lower_window::scratch_len(self.model, self.models, batch);
+        let mut memory = self.allocate(self.model.network(true), batch, "train");
+        let scratch = memory.network.graph.nodes.iter().map(|node| node.operation.scratch_len(batch, self.models));
+        let scratch = scratch.max().unwrap_or(0);
         if scratch > 0 {
             memory.scratch = Some(self.out.plan.buffer("train.scratch", Element::F32, scratch, Role::Activations));
         }
@@ -212,7 +212,7 @@ impl<'a> PlanBuilder<'a> {
         let records = train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms));
         let mut recorded = records.then(|| [step.clone(), self.norm_records(norms, optimizer)].concat());
         let request = Request { source, train, optimizer };
-        let fused = self.fusable(&memory.graph, &request);
+        let fused = self.fusable(&memory.network, &request);
         let mut update: Vec<Arc<dyn Launch>> = scaling.iter().map(|scaling| scaling.adjust.clone()).collect();
         update.extend(self.gradient_norm(norm, optimizer));
         update.extend(self.update(optimizer, &moments, scalars, norm));
@@ -253,7 +253,7 @@ impl<'a> PlanBuilder<'a> {
     /// one size.
     pub fn evaluation(&mut self, name: &str, source: &SourceBuffers, l2: f32) -> Evaluation {
         let (memory, [counters, scalars, log]) = self.evaluation.take().unwrap_or_else(|| {
-            let memory = self.allocate(Graph::forward(self.model, false), source.batches.size, "evaluation");
+            let memory = self.allocate(self.model.network(false), source.batches.size, "evaluation");
             let [counters, scalars] = self.step_state("evaluation");
             let log = self.out.plan.buffer("evaluation.log", Element::F32, 2 * self.models, Role::Metrics);
             (memory, [counters, scalars, log])
@@ -270,7 +270,7 @@ impl<'a> PlanBuilder<'a> {
             steps: examples.div_ceil(memory.batch),
             counters,
             scalars,
-            outputs: self.slice_of(&memory, memory.graph.outputs()),
+            outputs: self.slice_of(&memory, memory.network.outputs),
         };
         self.evaluation = Some((memory, [counters, scalars, log]));
         evaluation
@@ -291,10 +291,10 @@ impl<'a> PlanBuilder<'a> {
         Ok(self.out)
     }
 
-    fn allocate(&mut self, graph: Graph, batch: usize, prefix: &str) -> GraphMemory {
-        let loss_writes = graph.nodes.iter().find(|n| n.op == super::Op::Loss).map_or(&[][..], |n| &n.writes[..2]);
-        let kept: Vec<_> = loss_writes.iter().copied().chain([graph.outputs()]).collect();
-        let assignment = memory::assign(&graph, &kept);
+    fn allocate(&mut self, network: Network, batch: usize, prefix: &str) -> GraphMemory {
+        let graph = &network.graph;
+        let kept = [network.row_loss, network.row_correct, network.outputs];
+        let assignment = memory::assign(graph, &kept);
         let buffers = assignment.lens.iter().enumerate().map(|(slot, len)| {
             // Several values may share the memory: it is called by the largest, which errors of size are about.
             let held = (0..graph.values.len()).rev().filter(|v| assignment.buffer_of[*v] == slot);
@@ -305,7 +305,7 @@ impl<'a> PlanBuilder<'a> {
         let buffers = buffers.collect();
         let indices =
             self.out.plan.buffer(format!("{prefix}.indices"), Element::U32, self.models * batch, Role::Activations);
-        GraphMemory { graph, assignment, buffers, indices, scratch: None, batch }
+        GraphMemory { network, assignment, buffers, indices, scratch: None, batch }
     }
 
     fn step_state(&mut self, prefix: &str) -> [BufferId; 2] {
@@ -348,17 +348,78 @@ impl<'a> PlanBuilder<'a> {
     }
 
     fn lower(&self, memory: &GraphMemory, source: &SourceBuffers, counters: BufferId) -> Vec<Arc<dyn Launch>> {
-        let lowering = lower::Lowering { builder: self, memory, source, counters };
-        let launches = memory.graph.nodes.iter().flat_map(|node| lowering.node(node));
+        let plan = &self.out.plan;
+        let [subtract, divide] = self.out.scaling.map(|id| plan.whole(id));
+        let lowering = Lowering {
+            rows: memory.batch,
+            models: self.models,
+            limits: &self.limits,
+            layout: &self.out.layout,
+            parameters: self.out.parameters,
+            gradients: self.gradients,
+            scratch: memory.scratch,
+            counters: plan.whole(counters),
+            indices: plan.whole(memory.indices),
+            source,
+            data: plan.whole(source.data),
+            targets: plan.whole(source.targets),
+            scaling: Scaling { subtract, divide, add: self.scaling_add },
+            scaled_loss: self.precision == Precision::Mixed,
+            unused: plan.whole(self.unused),
+        };
+        let slices = |values: &[ValueId]| values.iter().map(|value| self.slice_of(memory, *value)).collect::<Vec<_>>();
+        let launches = memory
+            .network
+            .graph
+            .nodes
+            .iter()
+            .flat_map(|node| node.operation.lower(&slices(&node.reads), &slices(&node.writes), &lowering));
         match self.precision {
             Precision::F32 => launches.collect(),
             Precision::Mixed => launches.map(|launch| launch.mixed(&self.limits).unwrap_or(launch)).collect(),
         }
     }
 
+    /// The bookkeeping after a batch.
+    fn finish(
+        &self,
+        memory: &GraphMemory,
+        buffers: [BufferId; 3],
+        log_steps: usize,
+        examples: usize,
+        penalty: Option<Slice>,
+        kind: Kind,
+    ) -> Arc<dyn Launch> {
+        let Network { row_loss, row_correct, .. } = memory.network;
+        let [row_loss, row_correct] = [row_loss, row_correct].map(|value| self.slice_of(memory, value));
+        let [counters, scalars, log] = buffers.map(|id| self.out.plan.whole(id));
+        let shape = kernel::step::finish_step::Params {
+            rows: memory.batch as u32,
+            examples: examples as u32,
+            penalty_parts: penalty.map_or(0, |s| s.len / self.models) as u32,
+            log_steps: log_steps as u32,
+        };
+        let operands = kernel::step::finish_step::Operands {
+            row_loss,
+            row_correct,
+            penalty: penalty.unwrap_or(row_loss),
+            hyper: self.out.plan.whole(self.out.hyper),
+            counters,
+            scalars,
+            log,
+        };
+        Arc::new(kernel::step::finish_step::FinishStep {
+            label: "finish step".into(),
+            shape,
+            models: self.models,
+            kind,
+            operands,
+        })
+    }
+
     /// The memory of a value: (models, batch, len) floats.
-    pub(super) fn slice_of(&self, memory: &GraphMemory, value: super::ValueId) -> Slice {
+    fn slice_of(&self, memory: &GraphMemory, value: ValueId) -> Slice {
         let buffer = memory.buffers[memory.assignment.buffer_of[value.0]];
-        Slice { buffer, offset: 0, len: self.models * memory.batch * memory.graph.values[value.0].len }
+        Slice { buffer, offset: 0, len: self.models * memory.batch * memory.network.graph.values[value.0].len }
     }
 }

@@ -1,7 +1,9 @@
 //! The sliding window of convolutions and poolings.
 
-use crate::model::Shape;
-use crate::recipe::{LayerSpec, Padding};
+use super::tensor::{positive, within_limit};
+use super::{LayerProblem, Shape};
+use crate::keys::keywords;
+use crate::onnx;
 
 /// A window sliding over an image, worked out for an input. Row `o` of the output sees the input rows
 /// `o * stride[0] - before[0] + (0..size[0])`; those outside the image are padding: zeros for a convolution, no values
@@ -21,19 +23,55 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window of a layer over `input`; `None` for other kinds of layer, a vector, or a window that does not fit.
-    pub fn of(spec: &LayerSpec, input: Shape) -> Option<Window> {
-        let (LayerSpec::Conv2d { kernel: size, stride, padding, .. }
-        | LayerSpec::MaxPool { size, stride, padding }
-        | LayerSpec::AveragePool { size, stride, padding }) = *spec
-        else {
-            return None;
+    /// The window over what comes in, or why it has none; `key` and `size` are the recipe's.
+    pub(crate) fn fit(
+        input: Shape,
+        (key, size): (&'static str, [usize; 2]),
+        stride: [usize; 2],
+        padding: Padding,
+    ) -> Result<Window, LayerProblem> {
+        positive(key, &size)?;
+        positive("stride", &stride)?;
+        let (channels, image) = input.image()?;
+        let window = Window::over(input, size, stride, padding).ok_or(LayerProblem::WindowTooLarge { size, image })?;
+        within_limit("the output", &[channels, window.output[0], window.output[1]])?;
+        Ok(window)
+    }
+
+    /// How the window lies over its image, in ONNX.
+    pub(super) fn onnx(self) -> Vec<onnx::proto::AttributeProto> {
+        let Window { size, stride, before, after, .. } = self;
+        let pads = [before[0], before[1], after[0], after[1]];
+        vec![onnx::ints("kernel_shape", &size), onnx::ints("strides", &stride), onnx::ints("pads", &pads)]
+    }
+
+    /// A window over the whole of an image.
+    pub(crate) fn whole(input: Shape) -> Window {
+        let Shape::Image { height, width, .. } = input else {
+            unreachable!("Model::build gives every pooling an image");
         };
+        Window { size: [height, width], stride: [1, 1], before: [0, 0], after: [0, 0], output: [1, 1] }
+    }
+
+    /// The window over an image; `None` for a vector, or a window that does not fit.
+    pub fn over(input: Shape, size: [usize; 2], stride: [usize; 2], padding: Padding) -> Option<Window> {
         let Shape::Image { height, width, .. } = input else { return None };
         let [y, x] = [axis(height, size[0], stride[0], padding)?, axis(width, size[1], stride[1], padding)?];
         Some(Window { size, stride, before: [y.0, x.0], after: [y.1, x.1], output: [y.2, x.2] })
     }
 }
+
+/// What a convolution or pooling window does at the border.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Padding {
+    /// Windows stay inside the image.
+    #[default]
+    Valid,
+    /// ceil(input / stride) outputs; where the padding is odd, the extra row or column is at the bottom or right.
+    Same,
+}
+
+keywords!(Padding { "valid" => Valid, "same" => Same });
 
 /// Padding before, padding after and number of outputs along one axis.
 fn axis(input: usize, size: usize, stride: usize, padding: Padding) -> Option<(usize, usize, usize)> {

@@ -4,10 +4,11 @@
 //! fused and the memory of several does not fit a binding, the plan of the several is refused.
 
 use super::builder::PlanBuilder;
-use super::{Graph, Op, SourceBuffers};
+use crate::graph::SourceBuffers;
 use crate::ir::{BufferId, Element, Role};
-use crate::kernel::fused::layers::{DenseLayer, DenseLayers};
+use crate::kernel::fused::layers::DenseLayers;
 use crate::kernel::{self, Launch, fused};
+use crate::model::Network;
 use crate::recipe::{Loss, OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 use std::sync::Arc;
 
@@ -109,7 +110,7 @@ pub(super) struct StepBuffers<'a> {
 
 impl PlanBuilder<'_> {
     /// The layers of a step that is to be fused, or why it is not.
-    pub(super) fn fusable(&self, graph: &Graph, request: &Request) -> Result<DenseLayers, NotFused> {
+    pub(super) fn fusable(&self, network: &Network, request: &Request) -> Result<DenseLayers, NotFused> {
         match self.fusion {
             Fusion::Never => return Err(NotFused::Asked),
             Fusion::Auto if !self.limits.costly_launches => return Err(NotFused::CheapLaunches),
@@ -118,7 +119,7 @@ impl PlanBuilder<'_> {
         if self.precision == Precision::Mixed {
             return Err(NotFused::Precision);
         }
-        let layers = self.dense_layers(graph)?;
+        let layers = self.dense_layers(network)?;
         if request.optimizer.clip_norm.is_some() {
             return Err(NotFused::ClipNorm);
         }
@@ -133,26 +134,14 @@ impl PlanBuilder<'_> {
         }
     }
 
-    /// The graph's forward pass as dense layers.
-    fn dense_layers(&self, graph: &Graph) -> Result<DenseLayers, NotFused> {
-        let mut layers = Vec::new();
-        for node in graph.nodes.iter().take_while(|node| node.op != Op::Loss) {
-            match node.op {
-                Op::Gather => {}
-                Op::Dense { layer, activation } => {
-                    let of = &self.model.layers[layer];
-                    let offset = |parameter: usize| self.out.layout.offsets[parameter];
-                    layers.push(DenseLayer {
-                        inputs: of.input.len(),
-                        outputs: of.output.len(),
-                        weight: offset(of.weight.unwrap_or_default()),
-                        bias: of.bias.map(offset),
-                        activation: activation.code(),
-                    });
-                }
-                op => return Err(NotFused::Operation(name(op))),
-            }
-        }
+    /// The forward pass as dense layers.
+    fn dense_layers(&self, network: &Network) -> Result<DenseLayers, NotFused> {
+        // The first operation takes the batch out of the data.
+        let layers = network.graph.nodes[1..network.before_loss].iter().map(|node| {
+            let layer = node.operation.dense_layer(&self.out.layout.offsets);
+            layer.ok_or_else(|| NotFused::Operation(node.operation.describe()))
+        });
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
         if self.model.loss != Loss::SoftmaxCrossEntropy {
             return Err(NotFused::Loss(self.model.loss));
         }
@@ -292,16 +281,4 @@ fn pays(layers: &DenseLayers, batch: usize) -> Result<(), NotFused> {
         return Err(NotFused::Traffic { bytes, most: MOST_TRAFFIC_BYTES });
     }
     Ok(())
-}
-
-/// An operation as the recipe has it.
-fn name(op: Op) -> String {
-    match op {
-        Op::Conv2d { layer, .. } => format!("the convolution at layer {layer}"),
-        Op::Pool { layer } => format!("the pooling at layer {layer}"),
-        Op::Dropout { layer, .. } => format!("the dropout at layer {layer}"),
-        Op::Activation { kind } => format!("the activation {kind}"),
-        Op::Softmax => "the activation softmax".into(),
-        other => format!("{other:?}"),
-    }
 }

@@ -1,0 +1,278 @@
+//! `{ conv2d = FILTERS, kernel = SIZE }`: two-dimensional convolution (cross-correlation, as in PyTorch and Keras).
+
+use super::tensor::{positive, weight_and_bias};
+use super::{
+    Entries, Forward, Init, Keys, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, TensorSpec, Window, cross,
+    describe_activation, describe_window, pair, within_limit,
+};
+use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
+use crate::ir::Slice;
+use crate::kernel::conv::{backward_input, backward_weight, forward, shape};
+use crate::kernel::{Activation, Launch};
+use crate::keys::KeyError;
+use crate::onnx;
+use std::sync::Arc;
+
+/// A two-dimensional convolution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv2d {
+    /// Number of output channels.
+    pub filters: usize,
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Step down and across.
+    pub stride: [usize; 2],
+    /// What happens at the border.
+    pub padding: Padding,
+    /// Applied to every output.
+    pub activation: Activation,
+    /// Whether a bias per channel is added.
+    pub bias: bool,
+    /// Initial weights, where they differ from the model's.
+    pub init: Option<Init>,
+    /// Initial biases, where they differ from the model's.
+    pub bias_init: Option<Init>,
+}
+
+pub(super) static READER: Reader = Reader {
+    word: "conv2d",
+    keys: &["kernel", "stride", "padding", "activation", "bias", "init", "bias_init"],
+    example: "{ conv2d = FILTERS, kernel = SIZE }",
+    follows_activation: true,
+    read,
+};
+
+fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
+    Ok(Arc::new(Conv2d {
+        filters: keys.value.whole(1)?,
+        kernel: pair(&keys.table.require("kernel", "the kernel's size, such as 3 or [3, 5]")?)?,
+        stride: keys.pair("stride", [1, 1])?,
+        padding: keys.padding()?,
+        activation: keys.activation()?,
+        bias: keys.boolean("bias", true)?,
+        init: keys.init("init")?,
+        bias_init: keys.init("bias_init")?,
+    }))
+}
+
+impl LayerKind for Conv2d {
+    fn word(&self) -> &'static str {
+        READER.word
+    }
+
+    fn write(&self, entries: &mut Entries) {
+        entries.value("conv2d", self.filters);
+        entries.pair("kernel", self.kernel);
+        entries.pair("stride", self.stride);
+        entries.word("padding", self.padding);
+        entries.word("activation", self.activation);
+        entries.value("bias", self.bias);
+        entries.init("init", self.init);
+        entries.init("bias_init", self.bias_init);
+    }
+
+    fn describe(&self, words: &mut Vec<String>) {
+        words.extend([format!("conv2d {}", self.filters), cross(self.kernel)]);
+        describe_window(words, self.stride, [1, 1], self.padding);
+        describe_activation(words, self.activation);
+        words.extend((!self.bias).then(|| "no bias".into()));
+    }
+
+    fn activation(&self) -> Option<Activation> {
+        Some(self.activation)
+    }
+
+    fn with_activation(&self, activation: Activation) -> Option<Arc<dyn LayerKind>> {
+        Some(Arc::new(Conv2d { activation, ..*self }))
+    }
+
+    fn width(&self) -> Option<usize> {
+        Some(self.filters)
+    }
+
+    fn with_width(&self, filters: usize) -> Option<Arc<dyn LayerKind>> {
+        Some(Arc::new(Conv2d { filters, ..*self }))
+    }
+
+    fn without_init(&self) -> Option<Arc<dyn LayerKind>> {
+        Some(Arc::new(Conv2d { init: None, bias_init: None, ..*self }))
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, LayerProblem> {
+        positive("conv2d", &[self.filters])?;
+        let window = Window::fit(inputs[0], ("kernel", self.kernel), self.stride, self.padding)?;
+        let [height, width] = window.output;
+        within_limit("the output", &[self.filters, height, width])?;
+        Ok(Shape::Image { channels: self.filters, height, width })
+    }
+
+    fn tensors(&self, input: Shape) -> Result<Vec<TensorSpec>, LayerProblem> {
+        let shape = vec![self.filters, input.channels(), self.kernel[0], self.kernel[1]];
+        within_limit("the weight", &shape)?;
+        let field = within_limit("the kernel", &self.kernel)?;
+        let fans = [input.channels() * field, self.filters.saturating_mul(field)];
+        weight_and_bias(shape, fans, self.bias, self.init, self.bias_init)
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>, inputs: &[ValueId]) -> ValueId {
+        let layer = Convolution::of(self, pass.layer);
+        pass.with_activation(self.activation, inputs, |activation| Arc::new(ConvForward { layer, activation }))
+    }
+
+    fn onnx(&self, layer: &Layer, _inputs: &[&str], parameters: &[&str], graph: &mut onnx::Builder) {
+        let window = Window::over(layer.input, self.kernel, self.stride, self.padding);
+        graph.node("Conv", parameters, window.map(Window::onnx).unwrap_or_default());
+    }
+}
+
+/// What the layer's three convolutions share.
+#[derive(Debug, Clone)]
+struct Convolution {
+    name: String,
+    input: Shape,
+    filters: usize,
+    window: Window,
+    weight: usize,
+    bias: Option<usize>,
+}
+
+impl Convolution {
+    fn of(kind: &Conv2d, layer: &Layer) -> Convolution {
+        let window = Window::over(layer.input, kind.kernel, kind.stride, kind.padding);
+        let (Some(window), Some(weight)) = (window, layer.weight()) else {
+            unreachable!("Model::build gives every convolution an image, a window and a weight");
+        };
+        let (name, input, filters, bias) = (layer.name.clone(), layer.input, kind.filters, layer.bias());
+        Convolution { name, input, filters, window, weight, bias }
+    }
+
+    fn shape(&self, batch: usize, parameter_stride: usize) -> shape::Params {
+        let Shape::Image { channels, height, width } = self.input else {
+            unreachable!("Model::build gives every convolution an image");
+        };
+        let [batch, channels, height, width, parameter_stride, input_stride, filters] =
+            [batch, channels, height, width, parameter_stride, batch * self.input.len(), self.filters]
+                .map(|n| n as u32);
+        let Window { size, stride, before, output, .. } = self.window;
+        let [size, stride, before, output] = [size, stride, before, output].map(|pair| pair.map(|n| n as u32));
+        shape::Params {
+            batch,
+            channels,
+            height,
+            width,
+            filters,
+            kernel_height: size[0],
+            kernel_width: size[1],
+            stride_height: stride[0],
+            stride_width: stride[1],
+            pad_top: before[0],
+            pad_left: before[1],
+            output_height: output[0],
+            output_width: output[1],
+            parameter_stride,
+            input_stride,
+        }
+    }
+}
+
+/// input → output.
+#[derive(Debug)]
+struct ConvForward {
+    layer: Convolution,
+    activation: Activation,
+}
+
+impl Operation for ConvForward {
+    fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let shape = self.layer.shape(at.rows, at.layout.stride);
+        let bias = self.layer.bias.map(|bias| at.parameter(bias));
+        let weight = at.parameter(self.layer.weight);
+        let operands = forward::Operands { input: reads[0], weight, bias, output: writes[0] };
+        vec![Arc::new(forward::Forward {
+            label: format!("{} forward", self.layer.name),
+            variant: forward::choose(&shape, at.models),
+            shape,
+            models: at.models,
+            activation: self.activation.code(),
+            operands,
+        })]
+    }
+
+    fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    fn trains(&self) -> bool {
+        true
+    }
+
+    fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {
+        let input = node.reads[0];
+        pass.node(ConvBackwardWeight(self.layer.clone()), &[gradient, input], &[]);
+        pass.gradient_in_epilogue(input, |activation, saved| {
+            (Arc::new(ConvBackwardInput { layer: self.layer.clone(), activation }), vec![gradient, saved])
+        });
+    }
+
+    fn describe(&self) -> String {
+        format!("the convolution {}", self.layer.name)
+    }
+}
+
+/// (output gradient, input) → gradients of the tensors.
+#[derive(Debug)]
+struct ConvBackwardWeight(Convolution);
+
+impl Operation for ConvBackwardWeight {
+    fn lower(&self, reads: &[Slice], _writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let Convolution { name, weight, bias, .. } = &self.0;
+        let shape = self.0.shape(at.rows, at.layout.stride);
+        let split = backward_weight::Split::choose(&shape);
+        let operands = backward_weight::Operands {
+            input: reads[1],
+            output_gradient: reads[0],
+            gradient: at.gradient(*weight, *bias),
+            scratch: at.scratch(self.scratch_len(at.rows, at.models)),
+        };
+        let (label, bias_offset) = (format!("{name} backward weight"), at.offset_from(*weight, *bias) as u32);
+        backward_weight::launches(&label, shape, at.models, bias.is_some(), bias_offset, split, operands)
+    }
+
+    fn scratch_len(&self, rows: usize, models: usize) -> usize {
+        let shape = self.0.shape(rows, 0);
+        let split = backward_weight::Split::choose(&shape);
+        backward_weight::scratch_len(&shape, models, self.0.bias.is_some(), split)
+    }
+
+    fn describe(&self) -> String {
+        format!("the weight gradient of {}", self.0.name)
+    }
+}
+
+/// (output gradient, saved) → input gradient times the derivative of `activation` at `saved`.
+#[derive(Debug)]
+struct ConvBackwardInput {
+    layer: Convolution,
+    /// Of the operation that made the layer's input.
+    activation: Activation,
+}
+
+impl Operation for ConvBackwardInput {
+    fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let shape = self.layer.shape(at.rows, at.layout.stride);
+        let weight = at.parameter(self.layer.weight);
+        let (output_gradient, saved, input_gradient) = (reads[0], reads[1], writes[0]);
+        vec![Arc::new(backward_input::BackwardInput {
+            label: format!("{} backward input", self.layer.name),
+            variant: backward_input::choose(&shape, at.models),
+            shape,
+            models: at.models,
+            activation: self.activation.code(),
+            operands: backward_input::Operands { output_gradient, weight, saved, input_gradient },
+        })]
+    }
+
+    fn describe(&self) -> String {
+        format!("the input gradient of {}", self.layer.name)
+    }
+}

@@ -1,0 +1,399 @@
+//! The kinds of layers. Each has one file: the keys of a recipe, the shape, the tensors, what it computes forward and backward, its
+//! ONNX form and its words in the summary; and one line in [`KINDS`].
+
+mod activation;
+mod add;
+mod concat;
+mod conv2d;
+mod dense;
+mod dropout;
+mod flatten;
+mod global_pool;
+mod init;
+mod layer;
+mod pool;
+mod problem;
+mod residual;
+mod shape;
+mod tensor;
+mod window;
+mod write;
+
+pub use activation::ActivationLayer;
+pub use add::Add;
+pub use concat::Concat;
+pub use conv2d::Conv2d;
+pub use dense::Dense;
+pub use dropout::Dropout;
+pub use flatten::Flatten;
+pub use global_pool::GlobalPool;
+pub use init::Init;
+pub use layer::{Input, Layer};
+pub use pool::{Pool, Pooling};
+pub use problem::LayerProblem;
+pub use residual::Residual;
+pub use shape::Shape;
+pub use tensor::{Parameter, TensorRole, TensorSpec};
+pub use window::{Padding, Window};
+pub use write::Entries;
+
+pub(crate) use tensor::{MAX_NUMBERS, within_limit};
+
+use crate::graph::{Graph, Operation, ValueId, pointwise};
+use crate::kernel::Activation;
+use crate::keys::{Item, KeyError, Table, Value};
+use crate::onnx;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// What layers call the data by.
+pub(crate) const DATA: &str = "input";
+
+/// All kinds, in the order in which errors list them.
+static KINDS: &[&Reader] = &[
+    &dense::READER,
+    &conv2d::READER,
+    &pool::MAX,
+    &pool::AVERAGE,
+    &global_pool::AVERAGE,
+    &global_pool::MAX,
+    &flatten::READER,
+    &dropout::READER,
+    &add::READER,
+    &concat::READER,
+    &residual::READER,
+    &activation::READER,
+];
+
+/// How a kind is read from a recipe.
+struct Reader {
+    /// The key that names the kind.
+    word: &'static str,
+    /// Its other keys.
+    keys: &'static [&'static str],
+    /// How errors show it.
+    example: &'static str,
+    /// Whether it has an activation that follows `model.activation` where the layer names none.
+    follows_activation: bool,
+    read: fn(&Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError>,
+}
+
+/// What a kind is read from.
+struct Keys<'a> {
+    /// The whole table.
+    table: Table<'a>,
+    /// The value of the key that names the kind.
+    value: Item<'a>,
+    /// The activation where none is named.
+    activation: Activation,
+}
+
+/// One kind of layer, with its numbers.
+pub trait LayerKind: Debug + Send + Sync {
+    /// The key that names the kind in a recipe.
+    fn word(&self) -> &'static str;
+
+    /// All keys, as a recipe has them.
+    fn write(&self, entries: &mut Entries);
+
+    /// The numbers in words, for the summary.
+    fn describe(&self, words: &mut Vec<String>);
+
+    /// Applied to the layer's outputs; `None` for kinds that have none.
+    fn activation(&self) -> Option<Activation> {
+        None
+    }
+
+    /// The same with another activation; `None` for kinds that have none.
+    fn with_activation(&self, _: Activation) -> Option<Arc<dyn LayerKind>> {
+        None
+    }
+
+    /// Outputs or channels that the layer makes whatever comes in; `None` for kinds whose input decides.
+    fn width(&self) -> Option<usize> {
+        None
+    }
+
+    /// The same with another width; `None` for kinds that have none.
+    fn with_width(&self, _: usize) -> Option<Arc<dyn LayerKind>> {
+        None
+    }
+
+    /// The same without initial values of its own; `None` where it has none.
+    fn without_init(&self) -> Option<Arc<dyn LayerKind>> {
+        None
+    }
+
+    /// Whether each output is one of the inputs, in their order: while testing, the layer changes nothing but the shape.
+    fn keeps_values(&self) -> bool {
+        false
+    }
+
+    /// The layers whose outputs it takes, where it names them itself.
+    fn named_inputs(&self) -> &[String] {
+        &[]
+    }
+
+    /// The layers that it stands for.
+    fn block(&self) -> Option<&Residual> {
+        None
+    }
+
+    /// Shape of one example coming out.
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, LayerProblem>;
+
+    /// What is trained.
+    fn tensors(&self, _input: Shape) -> Result<Vec<TensorSpec>, LayerProblem> {
+        Ok(Vec::new())
+    }
+
+    /// Adds the layer's operations to the graph.
+    fn forward(&self, pass: &mut Forward<'_>, inputs: &[ValueId]) -> ValueId;
+
+    /// Adds the layer's nodes, without its activation. The builder's current value is the first input.
+    fn onnx(&self, layer: &Layer, inputs: &[&str], parameters: &[&str], graph: &mut onnx::Builder);
+}
+
+/// The graph as it grows, layer by layer.
+pub struct Forward<'a> {
+    /// Where the operations go.
+    pub graph: &'a mut Graph,
+    /// The layer whose turn it is.
+    pub layer: &'a Layer,
+    /// Whether the graph is for training.
+    pub training: bool,
+}
+
+impl Forward<'_> {
+    /// Adds an operation that gives the layer's output.
+    fn operation(&mut self, operation: impl Operation + 'static, inputs: &[ValueId]) -> ValueId {
+        let output = self.value("output");
+        self.graph.node(Arc::new(operation), inputs, &[output]);
+        output
+    }
+
+    /// Adds an operation with the activation in it, where the derivative follows from the output; else the activation is an
+    /// operation of its own, so that its input is kept for the backward pass.
+    fn with_activation(
+        &mut self,
+        activation: Activation,
+        inputs: &[ValueId],
+        operation: impl FnOnce(Activation) -> Arc<dyn Operation>,
+    ) -> ValueId {
+        if activation.derivative_from_output() {
+            let output = self.value("output");
+            self.graph.node(operation(activation), inputs, &[output]);
+            return output;
+        }
+        let before = self.value("preactivation");
+        self.graph.node(operation(Activation::Linear), inputs, &[before]);
+        self.activation(activation, before)
+    }
+
+    /// Adds an activation that gives the layer's output.
+    fn activation(&mut self, activation: Activation, input: ValueId) -> ValueId {
+        match activation {
+            Activation::Linear => input,
+            Activation::Softmax => self.operation(pointwise::Softmax, &[input]),
+            kind => self.operation(pointwise::Activate(kind), &[input]),
+        }
+    }
+
+    fn value(&mut self, what: &str) -> ValueId {
+        self.graph.value(format!("{}.{what}", self.layer.name), self.layer.output.len())
+    }
+}
+
+/// One layer of a recipe. Two are equal if recipes write them in one way.
+#[derive(Debug, Clone)]
+pub struct LayerSpec {
+    /// Its name: other layers take its output by it, and its tensors are called by it.
+    pub name: Option<String>,
+    /// The layer whose output it takes; `None` takes that of the layer before.
+    pub from: Option<String>,
+    /// What it does.
+    pub kind: Arc<dyn LayerKind>,
+}
+
+impl<K: LayerKind + 'static> From<K> for LayerSpec {
+    fn from(kind: K) -> LayerSpec {
+        LayerSpec { name: None, from: None, kind: Arc::new(kind) }
+    }
+}
+
+impl PartialEq for LayerSpec {
+    fn eq(&self, other: &LayerSpec) -> bool {
+        self.toml() == other.toml()
+    }
+}
+
+impl LayerSpec {
+    /// A dense layer with the defaults of a recipe.
+    pub fn dense(units: usize, activation: Activation) -> LayerSpec {
+        Dense { units, activation, bias: true, init: None, bias_init: None }.into()
+    }
+
+    /// The layer as a recipe writes it, every default written out.
+    pub fn toml(&self) -> String {
+        let mut entries = Entries::default();
+        for (key, value) in [("name", &self.name), ("from", &self.from)] {
+            if let Some(value) = value {
+                entries.text(key, value);
+            }
+        }
+        self.kind.write(&mut entries);
+        entries.toml()
+    }
+
+    /// Applies a change where the kind allows it.
+    pub fn change(&mut self, changed: Option<Arc<dyn LayerKind>>) {
+        if let Some(kind) = changed {
+            self.kind = kind;
+        }
+    }
+
+    /// Reads a layer; `activation` is that of kinds that follow the model's and name none.
+    pub(crate) fn read(item: &Item<'_>, activation: Activation) -> Result<LayerSpec, KeyError> {
+        let (reader, table) = reader_of(item)?;
+        let value = table.require(reader.word, &expected())?;
+        let name = table.get("name").map(|item| new_name(&item)).transpose()?;
+        let from = table.get("from").map(|item| known_name(&item)).transpose()?;
+        let kind = (reader.read)(&Keys { table, value, activation })?;
+        if let (Some(_), [first, ..]) = (&from, kind.named_inputs()) {
+            let problem = format!("{} names what it takes ({first}, …) itself; leave \"from\" out", kind.word());
+            return Err(item.conflict(problem));
+        }
+        Ok(LayerSpec { name, from, kind })
+    }
+
+    /// Whether a layer's activation would follow the model's.
+    pub(crate) fn follows_activation(item: &Item<'_>) -> bool {
+        let Ok(table) = item.table("") else { return false };
+        KINDS.iter().any(|kind| kind.follows_activation && table.get(kind.word).is_some())
+    }
+}
+
+/// What a layer looks like, for errors.
+fn expected() -> String {
+    let examples: Vec<&str> = KINDS.iter().map(|kind| kind.example).collect();
+    let (last, others) = examples.split_last().unwrap_or((&"", &[]));
+    format!("a layer: {} or {last}", others.join(", "))
+}
+
+/// The layer's kind, its keys checked. `activation` names a kind only where no other key does.
+fn reader_of<'a>(item: &Item<'a>) -> Result<(&'static Reader, Table<'a>), KeyError> {
+    let table = item.table(&expected())?;
+    let mut found = KINDS.iter().copied().filter(|kind| table.get(kind.word).is_some());
+    let Some(kind) = found.next() else {
+        // An unknown key is likelier a misspelt kind than a layer without one.
+        table.only(&KINDS.iter().map(|kind| kind.word).collect::<Vec<_>>())?;
+        return Err(item.wrong(expected()));
+    };
+    if let Some(other) = found.find(|other| other.word != activation::READER.word) {
+        let both = [kind.word, other.word].join(" and ");
+        return Err(item.conflict(format!("a layer is one thing, but this one says both {both}; make it two layers")));
+    }
+    Ok((kind, table.only(&[&[kind.word], kind.keys, &["name", "from"]].concat())?))
+}
+
+/// A name that a layer may have.
+fn new_name(item: &Item<'_>) -> Result<String, KeyError> {
+    let expected =
+        "a name of letters, digits, _, - and dots, such as \"stem\" or \"layer1.0.conv1\", but not input or layers.N";
+    let name = item.text(expected)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let parts = || name.split('.').all(|part| !part.is_empty());
+    let taken = name == DATA || name.starts_with("layers.");
+    if (1..=100).contains(&name.len()) && name.chars().all(allowed) && parts() && !taken {
+        Ok(name.to_string())
+    } else {
+        Err(item.wrong(expected))
+    }
+}
+
+/// The name of a layer before this one.
+fn known_name(item: &Item<'_>) -> Result<String, KeyError> {
+    Ok(item.text("the name of a layer before this one, or \"input\"")?.to_string())
+}
+
+impl Keys<'_> {
+    /// The names of the layers that the kind takes: two at least.
+    fn names(&self) -> Result<Vec<String>, KeyError> {
+        let expected = "a list of two or more names of layers before this one, such as [\"a\", \"b\"]";
+        let items = self.value.list(expected)?;
+        if items.len() < 2 {
+            return Err(self.value.wrong(expected));
+        }
+        items.iter().map(known_name).collect()
+    }
+
+    /// Layers in a list; `key` may be missing.
+    fn layers(&self, key: &str) -> Result<Vec<LayerSpec>, KeyError> {
+        let Some(item) = self.table.get(key) else { return Ok(Vec::new()) };
+        let items = item.list("a list of layers")?;
+        items.iter().map(|item| LayerSpec::read(item, self.activation)).collect()
+    }
+
+    /// The layer's activation.
+    fn activation(&self) -> Result<Activation, KeyError> {
+        self.table.get("activation").map_or(Ok(self.activation), |item| item.word())
+    }
+
+    /// The activation of a kind that does not follow the model's.
+    fn own_activation(&self) -> Result<Activation, KeyError> {
+        self.table.get("activation").map_or(Ok(Activation::Linear), |item| item.word())
+    }
+
+    fn boolean(&self, key: &str, default: bool) -> Result<bool, KeyError> {
+        self.table.get(key).map_or(Ok(default), |item| item.boolean())
+    }
+
+    fn init(&self, key: &str) -> Result<Option<Init>, KeyError> {
+        self.table.get(key).map(|item| Init::read(&item)).transpose()
+    }
+
+    fn padding(&self) -> Result<Padding, KeyError> {
+        self.table.get("padding").map_or(Ok(Padding::default()), |item| item.word())
+    }
+
+    fn pair(&self, key: &str, default: [usize; 2]) -> Result<[usize; 2], KeyError> {
+        self.table.get(key).map_or(Ok(default), |item| pair(&item))
+    }
+
+    /// `true`, the one value of a kind without numbers.
+    fn is_true(&self) -> Result<(), KeyError> {
+        match self.value.node.value {
+            Value::Boolean(true) => Ok(()),
+            _ => Err(self.value.wrong("true; to go without the layer, remove it")),
+        }
+    }
+}
+
+/// One number for both directions, or [down, across].
+fn pair(item: &Item<'_>) -> Result<[usize; 2], KeyError> {
+    if let Value::Array(_) = item.node.value {
+        let items = item.list("")?;
+        return match &items[..] {
+            [height, width] => Ok([height.whole(1)?, width.whole(1)?]),
+            _ => Err(item.wrong("a number, or [height, width]")),
+        };
+    }
+    let both = item.whole(1)?;
+    Ok([both, both])
+}
+
+/// The activation in the summary; linear is not said.
+fn describe_activation(words: &mut Vec<String>, activation: Activation) {
+    words.extend((activation != Activation::Linear).then(|| activation.to_string()));
+}
+
+/// Stride and padding in the summary, where they are not the usual ones.
+fn describe_window(words: &mut Vec<String>, stride: [usize; 2], usual: [usize; 2], padding: Padding) {
+    words.extend((stride != usual).then(|| format!("stride {}", cross(stride))));
+    words.extend((padding == Padding::Same).then(|| padding.to_string()));
+}
+
+/// `3x5`.
+fn cross(pair: [usize; 2]) -> String {
+    format!("{}x{}", pair[0], pair[1])
+}

@@ -1,0 +1,120 @@
+//! What can be wrong with one layer.
+
+use super::Shape;
+use crate::kernel::Activation;
+use crate::keys::did_you_mean;
+
+/// What is wrong with one layer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum LayerProblem {
+    /// A number that must be positive is 0.
+    #[error("{key} is 0; expected 1 or more")]
+    Zero {
+        /// The key of the recipe.
+        key: &'static str,
+    },
+    /// A layer for images gets a vector.
+    #[error(
+        "needs an image, but gets {got} flat features; put it before flatten and dense layers, and write model.input \
+         as [height, width, channels]"
+    )]
+    NeedsImage {
+        /// How many features come in.
+        got: usize,
+    },
+    /// The window does not fit into the image.
+    #[error(
+        "its window is {}x{}, but the image it gets is only {}x{}; use a smaller window, fewer poolings before it, or \
+         padding = \"same\"",
+        size[0], size[1], image[0], image[1]
+    )]
+    WindowTooLarge {
+        /// Height and width of the window.
+        size: [usize; 2],
+        /// Height and width of the image.
+        image: [usize; 2],
+    },
+    /// A dropout rate that is no probability below 1.
+    #[error("rate is {rate}; expected 0 or more, below 1")]
+    DropoutRate {
+        /// What the recipe says.
+        rate: f32,
+    },
+    /// A softmax over more than one pixel.
+    #[error("softmax needs one row of numbers, but this is an image {output}; put {{ flatten = true }} in front of it")]
+    SoftmaxOverImage {
+        /// What it would be taken over.
+        output: Shape,
+    },
+    /// Binary cross-entropy without a probability to compare.
+    #[error(
+        "loss = \"binary_cross_entropy\" needs a last layer with activation = \"sigmoid\", but this one {}",
+        found.map_or("has none".to_string(), |found| format!("has \"{found}\""))
+    )]
+    NeedsSigmoid {
+        /// The last layer's activation, if its kind has one.
+        found: Option<Activation>,
+    },
+    /// Class probabilities over an image.
+    #[error(
+        "gives an image {output}, but loss = \"softmax_cross_entropy\" needs one number per class; end with \
+         {{ global_average_pool = true }} or {{ flatten = true }} and {{ dense = CLASSES }}"
+    )]
+    NeedsClasses {
+        /// What comes out.
+        output: Shape,
+    },
+    /// A softmax over one number is always 1.
+    #[error(
+        "gives one output, but loss = \"softmax_cross_entropy\" needs one per class, at least two; for one probability \
+         use activation = \"sigmoid\" with loss = \"binary_cross_entropy\""
+    )]
+    OneClass,
+    /// Sums of things of different shapes.
+    #[error(
+        "adds {first} and {other}, which must be of one shape; a convolution of kernel 1 makes another number of channels"
+    )]
+    Unequal {
+        /// The first shape.
+        first: Shape,
+        /// Another one.
+        other: Shape,
+    },
+    /// Things that cannot follow each other.
+    #[error("joins {first} and {other}; give vectors, or images of one height and width")]
+    Unjoinable {
+        /// What came so far.
+        first: Shape,
+        /// What does not fit it.
+        other: Shape,
+    },
+    /// A name that no layer before has.
+    #[error("takes the output of \"{name}\", but no layer before it has that name{}", did_you_mean(suggestion))]
+    NoSuchLayer {
+        /// The name.
+        name: String,
+        /// The known name that looks most like it.
+        suggestion: Option<String>,
+    },
+    /// Two layers of one name.
+    #[error("is called \"{name}\", as another layer is; give each layer a name of its own")]
+    NameTwice {
+        /// The name.
+        name: String,
+    },
+    /// An output that goes nowhere.
+    #[error(
+        "gives an output that no other layer takes; name it in the from, add or concat of a later one, or remove it"
+    )]
+    Unused,
+    /// A tensor beyond what a shader can index.
+    #[error("{what} has {size} numbers, more than the {limit} that can be indexed; make the layer smaller")]
+    TooLarge {
+        /// Which tensor.
+        what: &'static str,
+        /// Its size in words, because it may not fit a number.
+        size: String,
+        /// The most there may be.
+        limit: u64,
+    },
+}

@@ -1,0 +1,54 @@
+//! The forward pass of a model as a graph.
+
+use super::Model;
+use crate::graph::gather::Gather;
+use crate::graph::loss::LossOperation;
+use crate::graph::{Graph, ValueId};
+use crate::layers::{Forward, Input};
+use std::sync::Arc;
+
+/// A model's graph, and the values that are read from outside.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// The operations: the batch, the layers, the loss, and in training the backward pass.
+    pub graph: Graph,
+    /// Number of operations before the loss.
+    pub before_loss: usize,
+    /// What the loss is computed on.
+    pub outputs: ValueId,
+    /// The loss of each row.
+    pub row_loss: ValueId,
+    /// 1 for each row whose answer is right.
+    pub row_correct: ValueId,
+}
+
+impl Model {
+    /// The batch, the layers, the loss. With `training` dropout is in place, and the backward pass follows.
+    pub fn network(&self, training: bool) -> Network {
+        let mut graph = Graph::default();
+        let input = graph.value("input", self.input.len());
+        graph.node(Arc::new(Gather), &[], &[input]);
+        let mut values: Vec<ValueId> = Vec::new();
+        for layer in &self.layers {
+            let inputs = layer.inputs.iter().map(|from| match from {
+                Input::Data => input,
+                Input::Layer(index) => values[*index],
+            });
+            let inputs: Vec<ValueId> = inputs.collect();
+            values.push(layer.kind.forward(&mut Forward { graph: &mut graph, layer, training }, &inputs));
+        }
+        let outputs = values.last().copied().unwrap_or(input);
+        let before_loss = graph.nodes.len();
+        let row_loss = graph.value("row_loss", 1);
+        let row_correct = graph.value("row_correct", 1);
+        let mut writes = vec![row_loss, row_correct];
+        if training {
+            writes.push(graph.value("output.gradient", self.outputs()));
+        }
+        graph.node(Arc::new(LossOperation { loss: self.loss, outputs: self.outputs() }), &[outputs], &writes);
+        if training {
+            graph.differentiate();
+        }
+        Network { graph, before_loss, outputs, row_loss, row_correct }
+    }
+}

@@ -1,0 +1,95 @@
+//! The part of ONNX that a trained network needs: its protocol buffers, and a builder of graphs.
+
+pub mod proto;
+
+use crate::kernel::Activation;
+use proto::*;
+
+/// An attribute.
+pub fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.to_string(), i: Some(value), r#type: INT_ATTRIBUTE, ..Default::default() }
+}
+
+/// An attribute.
+pub fn ints(name: &str, values: &[usize]) -> AttributeProto {
+    let ints = values.iter().map(|n| *n as i64).collect();
+    AttributeProto { name: name.to_string(), ints, r#type: INTS_ATTRIBUTE, ..Default::default() }
+}
+
+/// An attribute.
+pub fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { name: name.to_string(), f: Some(value), r#type: FLOAT_ATTRIBUTE, ..Default::default() }
+}
+
+/// The values' bytes, least significant first.
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Nodes as they are added: each takes the current value and gives the next.
+pub struct Builder {
+    /// Its nodes so far.
+    pub nodes: Vec<NodeProto>,
+    /// Its constants so far.
+    pub constants: Vec<TensorProto>,
+    /// The name of the current value.
+    pub current: String,
+}
+
+impl Builder {
+    /// Adds a constant.
+    pub fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        let dims = shape.iter().map(|n| *n as i64).collect();
+        let raw_data = little_endian(values);
+        self.constants.push(TensorProto { dims, data_type: FLOAT_TENSOR, name: name.to_string(), raw_data });
+    }
+
+    /// Applies an operation to the current value and these others.
+    pub fn node(&mut self, op: &str, others: &[&str], attribute: Vec<AttributeProto>) {
+        let name = format!("{}_{op}", self.nodes.len());
+        let input = std::iter::once(&*self.current).chain(others.iter().copied()).map(str::to_string).collect();
+        let output = vec![name.clone()];
+        self.nodes.push(NodeProto { input, output, name: name.clone(), op_type: op.to_string(), attribute });
+        self.current = name;
+    }
+
+    /// Applies an operation to the current value and a number.
+    pub fn with_number(&mut self, op: &str, number: f32) {
+        let name = format!("{}_{op}_number", self.nodes.len());
+        self.constant(&name, &[], &[number]);
+        self.node(op, &[&name], Vec::new());
+    }
+
+    /// Makes a vector of each example, where it is an image.
+    pub fn flatten(&mut self, is_image: bool) {
+        if is_image {
+            self.node("Flatten", &[], vec![int("axis", 1)]);
+        }
+    }
+
+    /// Applies an activation.
+    pub fn activation(&mut self, activation: Activation) {
+        match activation {
+            Activation::Linear => {}
+            Activation::Relu => self.node("Relu", &[], Vec::new()),
+            Activation::LeakyRelu => self.node("LeakyRelu", &[], vec![float("alpha", 0.01)]),
+            Activation::Tanh => self.node("Tanh", &[], Vec::new()),
+            Activation::Sigmoid => self.node("Sigmoid", &[], Vec::new()),
+            Activation::Softmax => self.node("Softmax", &[], vec![int("axis", 1)]),
+            Activation::Silu => {
+                let input = self.current.clone();
+                self.node("Sigmoid", &[], Vec::new());
+                self.node("Mul", &[&input], Vec::new());
+            }
+            // An operation of its own only came with operator set 20: x (1 + erf(x / sqrt 2)) / 2.
+            Activation::Gelu => {
+                let input = self.current.clone();
+                self.with_number("Mul", std::f32::consts::FRAC_1_SQRT_2);
+                self.node("Erf", &[], Vec::new());
+                self.with_number("Add", 1.0);
+                self.node("Mul", &[&input], Vec::new());
+                self.with_number("Mul", 0.5);
+            }
+        }
+    }
+}
