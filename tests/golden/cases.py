@@ -73,7 +73,11 @@ def initial_parameters(case, shapes):
     """Glorot-uniform weights and small biases that are not zero, float32, so that every program starts from the same numbers."""
     random = random_for(case, "initial parameters")
     parameters = []
-    for shape, biases in shapes:
+    for _, shape, biases, scales in shapes:
+        if scales:
+            weight = random.uniform(0.7, 1.3, shape).astype(np.float32)
+            parameters.append([weight, random.uniform(-0.2, 0.2, biases).astype(np.float32)])
+            continue
         area = int(np.prod(shape[2:]))
         bound = np.sqrt(6 / (area * (shape[0] + shape[1])))
         weight = random.uniform(-bound, bound, shape).astype(np.float32)
@@ -143,7 +147,7 @@ F14 = [14]
 
 
 def activation_cases():
-    for name in ("linear", "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu"):
+    for name in ("linear", "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus", "hard_swish", "mish", "relu6"):
         rate = {"sigmoid": 0.5, "gelu": 0.2}.get(name, 0.05)  # GELU's must tell the exact form from the tanh approximation
         yield Case(f"activation-{name.replace('_', '-')}", f"Two hidden layers of {name}.", F14, mlp(name), optimizer=sgd(rate))
     yield Case("activation-softmax", "Softmax as the last activation, under a squared loss.", F14, mlp("tanh", "softmax"),
@@ -285,6 +289,57 @@ def convolution_cases():
                adam(0.003))
 
 
+def named_layer(name, layer):
+    return {"name": name, **layer}
+
+
+def graph_cases():
+    def case(name, why, input, layers, optimizer=None, **more):
+        size = {"count": 65, "batch": 17, "epochs": 50} if len(input) == 3 else {}
+        return Case(f"graph-{name}", why, input, layers, optimizer=optimizer or sgd(0.05), **{**size, **more})
+
+    def branch(start, layer):
+        return {"from": start, **layer}
+
+    head = [dense(5)]
+    image = [8, 6, 2]
+    yield case("residual", "A residual block of dense layers around which the input goes as it is.", F14,
+               [dense(13, "tanh"), {"residual": [dense(11, "tanh"), dense(13)], "activation": "elu"}, *head])
+    yield case("residual-first", "A residual block first of all: no gradient flows into the data.", F14,
+               [{"residual": [dense(9, "tanh"), dense(14)]}, dense(7, "silu"), *head])
+    yield case("residual-shortcut", "Residual blocks of convolutions, the second with a strided convolution as its shortcut.", image,
+               [conv(5, 3, "tanh", padding="same"),
+                {"residual": [conv(5, 3, "tanh", padding="same"), conv(5, 3, padding="same")], "activation": "tanh"},
+                {"residual": [conv(7, 3, "gelu", padding="same", stride=2), conv(7, 3, padding="same")],
+                 "shortcut": [conv(7, 1, stride=2)], "activation": "silu"},
+                {"global_average_pool": True}, *head], sgd(0.1))
+    yield case("residual-nested", "A residual block in a residual block.", F14,
+               [dense(9, "tanh"), {"residual": [{"residual": [dense(9, "tanh")]}, dense(9, "tanh")]}, *head])
+    yield case("add-three", "Three branches of one layer, added up.", F14,
+               [named_layer("stem", dense(11, "tanh")), named_layer("a", dense(7, "tanh")),
+                named_layer("b", branch("stem", dense(7, "silu"))), named_layer("c", branch("stem", dense(7))),
+                {"add": ["a", "b", "c"], "activation": "tanh"}, *head])
+    yield case("concat", "Branches side by side: features one after the other, the data itself among them.", F14,
+               [named_layer("a", dense(7, "tanh")), named_layer("b", branch("input", dense(5, "gelu"))),
+                {"concat": ["a", "input", "b"]}, *head])
+    yield case("concat-images", "Channels one after the other, and a branch that is taken twice.", image,
+               [named_layer("stem", conv(3, 3, "tanh", padding="same")), named_layer("wide", conv(4, 3, "tanh", padding="same")),
+                named_layer("thin", branch("stem", conv(2, 1, "tanh"))), {"concat": ["stem", "wide", "thin"]},
+                named_layer("all", conv(4, 1, "elu")), {"add": ["all", "wide"]}, {"average_pool": 2}, *head])
+    yield case("upsample", "Down and up again, beside what was there (a U-Net in small).", image,
+               [named_layer("fine", conv(3, 3, "tanh", padding="same")), {"max_pool": 2}, conv(4, 3, "tanh", padding="same"),
+                named_layer("coarse", {"upsample": 2}), {"concat": ["fine", "coarse"]}, conv(4, 3, "tanh"), *head])
+    yield case("upsample-rectangle", "Rows three times, columns twice.", [4, 3, 2],
+               [conv(3, 2, "tanh"), {"upsample": [3, 2]}, conv(4, 3, "silu"), *head])
+    yield case("layer-norm", "Layer normalisation of vectors.", F14,
+               [dense(17), {"layer_norm": True, "activation": "tanh"}, dense(11, "silu"), {"layer_norm": True}, *head])
+    yield case("layer-norm-images", "Layer normalisation of images: each value has a scale of its own.", image,
+               [conv(5, 3), {"layer_norm": True, "epsilon": 0.001, "activation": "silu"}, conv(3, 2, "tanh"), {"layer_norm": True}, *head])
+    yield case("global-max-pool", "The largest value of every channel.", image,
+               [conv(7, 3, "tanh"), {"global_max_pool": True}, *head], sgd(0.1))
+
+
 CASES = [
     *activation_cases(), *loss_cases(), *optimizer_cases(), *schedule_cases(), *batch_cases(), *shape_cases(), *convolution_cases(),
+    *graph_cases(),
 ]

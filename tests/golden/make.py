@@ -25,6 +25,7 @@ from reference import (
     batches,
     central_difference_error,
     first_gradient,
+    flat,
     parameter_shapes,
     torch_schedule_rates,
     train,
@@ -39,11 +40,11 @@ MAX_DIFFERENCE = 1e-6  # between a gradient and central differences, relative to
 MAX_BYTES = 200_000  # per file
 
 
-def named(prefix, parameters):
+def named(prefix, recipe, parameters):
     """Arrays under the names that a model file gives its parameters."""
     return {
-        f"{prefix}.layers.{n}.{kind}": array
-        for n, layer in enumerate(parameters)
+        f"{prefix}.{name}.{kind}": array
+        for (name, *_), layer in zip(parameter_shapes(recipe), parameters, strict=True)
         for kind, array in zip(("weight", "bias"), layer)
         if array is not None
     }
@@ -71,7 +72,7 @@ def float32_deviation(recipe, initial, x, y, losses, final):
         start = nudged(initial, seed) if seed else initial
         losses32, final32, _, _ = train(recipe, start, x, y, torch.float32)
         loss_error = max(loss_error, float((np.abs(losses32 - losses) / np.abs(losses)).max()))
-        final_error = max(final_error, relative(named("", final32).values(), named("", final).values()))
+        final_error = max(final_error, relative(flat(final32), flat(final)))
     return loss_error, final_error
 
 
@@ -100,9 +101,9 @@ def build(recipe, x, y, initial):
     assert final_deviation < MAX_FINAL_DEVIATION, f"{name}: float32 parameters off by {final_deviation:.1e}"
     assert clip is None or 20 < (norms > clip).sum() < 180, f"{name}: {(norms > clip).sum()} steps clipped"
 
-    arrays = {"x": x, "y": y, **named("init", initial), "losses": losses, "learning_rates": rates}
-    arrays |= {**named("grad", gradients), **named("final", final)}
-    parameters = sum(a.size for a in named("", initial).values())
+    arrays = {"x": x, "y": y, **named("init", recipe, initial), "losses": losses, "learning_rates": rates}
+    arrays |= {**named("grad", recipe, gradients), **named("final", recipe, final)}
+    parameters = sum(a.size for a in flat(initial))
     row = [name, parameters, f"{losses[0]:.6f}", f"{losses[-1]:.6f}", deviation, final_deviation, difference]
     return arrays, row
 
@@ -110,7 +111,7 @@ def build(recipe, x, y, initial):
 def build_case(case, text):
     recipe = tomllib.loads(text)
     shapes = parameter_shapes(recipe)
-    x, y = make_data(case, outputs=shapes[-1][0][0])
+    x, y = make_data(case, outputs=shapes[-1][1][0])
     return build(recipe, x, y, initial_parameters(case, shapes))
 
 

@@ -2,7 +2,7 @@
 
 Everything here follows the recipe's words and nothing else, so that it can be read as the definition the Rust code is held to.
 A recipe is the dictionary `tomllib` makes of the TOML text; parameters are a list of [weight, bias or None], one entry per layer
-that has parameters, in PyTorch's layout.
+that has parameters, in PyTorch's layout. A residual block's layers come in the order residual, shortcut.
 """
 
 import math
@@ -10,8 +10,6 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-
-PARAMETER_LAYERS = ("dense", "conv2d")
 
 ACTIVATIONS = {
     "linear": lambda z: z,
@@ -22,17 +20,17 @@ ACTIVATIONS = {
     "gelu": lambda z: F.gelu(z, approximate="none"),
     "silu": F.silu,
     "softmax": lambda z: F.softmax(z, dim=1),
+    "elu": F.elu,
+    "softplus": F.softplus,
+    "hard_swish": F.hardswish,
+    "mish": F.mish,
+    "relu6": F.relu6,
 }
 
 
 def pair(value):
     """A size given once stands for both directions: height, width."""
     return tuple(value) if isinstance(value, list) else (value, value)
-
-
-def output_size(size, kernel, stride, padding):
-    """One spatial size after a convolution or pool."""
-    return -(-size // stride) if padding == "same" else (size - kernel) // stride + 1
 
 
 def pad_same(images, kernel, stride):
@@ -45,58 +43,82 @@ def pad_same(images, kernel, stride):
     return F.pad(images, (left, right, top, bottom))
 
 
-def parameter_shapes(recipe):
-    """The (weight shape, bias length or None) of every layer with parameters, from the recipe alone."""
-    shapes = []
-    size = list(recipe["model"]["input"])
-    size = [size[2], size[0], size[1]] if len(size) == 3 else size  # height, width, channels -> channels first
-    for layer in recipe["model"]["layers"]:
-        stride = pair(layer.get("stride", 1))
+class Network:
+    """The layers of a recipe, applied to a batch. `take(layer, weight shape, bias shape or None)` gives a layer's parameters."""
+
+    def __init__(self, recipe, take):
+        self.layers, self.take = recipe["model"]["layers"], take
+
+    def __call__(self, x):
+        """The outputs of the last layer; images arrive as in the file, (N, height, width, channels)."""
+        if x.ndim == 4:
+            x = x.permute(0, 3, 1, 2)
+        self.named = {"input": x}
+        return self.chain(self.layers, x)
+
+    def chain(self, layers, x):
+        for layer in layers:
+            x = ACTIVATIONS[layer.get("activation", "linear")](self.apply(layer, self.named[layer["from"]] if "from" in layer else x))
+            if "name" in layer:
+                self.named[layer["name"]] = x
+        return x
+
+    def apply(self, layer, x):
         if "dense" in layer:
-            shapes.append(((layer["dense"], math.prod(size)), layer["dense"] if layer.get("bias", True) else None))
-            size = [layer["dense"]]
-        elif "conv2d" in layer:
-            kernel, filters = pair(layer["kernel"]), layer["conv2d"]
-            shapes.append(((filters, size[0], *kernel), filters if layer.get("bias", True) else None))
-            size = [filters] + [output_size(n, k, s, layer.get("padding", "valid")) for n, k, s in zip(size[1:], kernel, stride)]
-        elif "max_pool" in layer or "average_pool" in layer:
-            window = pair(layer.get("max_pool", layer.get("average_pool")))
-            stride = pair(layer.get("stride", list(window)))
-            size = [size[0]] + [output_size(n, k, s, "valid") for n, k, s in zip(size[1:], window, stride)]
-        elif "global_average_pool" in layer:
-            size = [size[0]]
-        elif "flatten" in layer:
-            size = [math.prod(size)]
+            x = x.flatten(1)  # an image is flattened channel by channel, as PyTorch does
+            weight, bias = self.parameters(layer, (layer["dense"], x.shape[1]))
+            return F.linear(x, weight, bias)
+        if "conv2d" in layer:
+            kernel, stride = pair(layer["kernel"]), pair(layer.get("stride", 1))
+            weight, bias = self.parameters(layer, (layer["conv2d"], x.shape[1], *kernel))
+            if layer.get("padding", "valid") == "same":
+                x = pad_same(x, kernel, stride)
+            return F.conv2d(x, weight, bias, stride=stride)
+        if "layer_norm" in layer:
+            weight, bias = self.take(layer, tuple(x.shape[1:]), tuple(x.shape[1:]))
+            return F.layer_norm(x, x.shape[1:], weight, bias, layer.get("epsilon", 1e-5))
+        if "max_pool" in layer:
+            return F.max_pool2d(x, pair(layer["max_pool"]), pair(layer.get("stride", layer["max_pool"])))
+        if "average_pool" in layer:
+            return F.avg_pool2d(x, pair(layer["average_pool"]), pair(layer.get("stride", layer["average_pool"])))
+        if "global_average_pool" in layer:
+            return x.mean(dim=(2, 3))
+        if "global_max_pool" in layer:
+            return F.max_pool2d(x, x.shape[2:]).flatten(1)
+        if "upsample" in layer:
+            return F.interpolate(x, scale_factor=pair(layer["upsample"]), mode="nearest")
+        if "flatten" in layer:
+            return x.flatten(1)
+        if "add" in layer:
+            return sum(self.named[name] for name in layer["add"])
+        if "concat" in layer:
+            return torch.cat([self.named[name] for name in layer["concat"]], dim=1)
+        if "residual" in layer:
+            return self.chain(layer["residual"], x) + self.chain(layer.get("shortcut", []), x)
+        if set(layer) - {"name", "from"} != {"activation"}:
+            raise ValueError(f"unknown layer {layer}")
+        return x
+
+    def parameters(self, layer, shape):
+        return self.take(layer, shape, shape[:1] if layer.get("bias", True) else None)
+
+
+def parameter_shapes(recipe):
+    """(name, weight shape, bias shape or None, whether the weight scales) of every layer with parameters, from the recipe alone."""
+    shapes = []
+
+    def take(layer, weight, bias):
+        shapes.append((layer.get("name", f"layers.{len(shapes)}"), weight, bias, "layer_norm" in layer))
+        return torch.zeros(weight), None if bias is None else torch.zeros(bias)
+
+    Network(recipe, take)(torch.zeros(1, *recipe["model"]["input"]))
     return shapes
 
 
 def forward(recipe, parameters, x):
-    """The outputs of the last layer for a batch; images arrive as in the file, (N, height, width, channels)."""
-    if x.ndim == 4:
-        x = x.permute(0, 3, 1, 2)
+    """The outputs of the last layer for a batch."""
     remaining = iter(parameters)
-    for layer in recipe["model"]["layers"]:
-        if "dense" in layer:
-            weight, bias = next(remaining)
-            x = F.linear(x.flatten(1), weight, bias)  # an image is flattened channel by channel, as PyTorch does
-        elif "conv2d" in layer:
-            weight, bias = next(remaining)
-            stride = pair(layer.get("stride", 1))
-            if layer.get("padding", "valid") == "same":
-                x = pad_same(x, weight.shape[2:], stride)
-            x = F.conv2d(x, weight, bias, stride=stride)
-        elif "max_pool" in layer:
-            x = F.max_pool2d(x, pair(layer["max_pool"]), pair(layer.get("stride", layer["max_pool"])))
-        elif "average_pool" in layer:
-            x = F.avg_pool2d(x, pair(layer["average_pool"]), pair(layer.get("stride", layer["average_pool"])))
-        elif "global_average_pool" in layer:
-            x = x.mean(dim=(2, 3))
-        elif "flatten" in layer:
-            x = x.flatten(1)
-        elif set(layer) != {"activation"}:
-            raise ValueError(f"unknown layer {layer}")
-        x = ACTIVATIONS[layer.get("activation", "linear")](x)
-    return x
+    return Network(recipe, lambda *_: next(remaining))(x)
 
 
 def targets_for(loss, outputs, y):
