@@ -2,6 +2,7 @@
 
 use super::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
+use crate::kernel::pointwise::copy_columns::{CopyColumns, Operands, Params};
 use crate::kernel::{Activation, Launch};
 use std::sync::Arc;
 
@@ -13,8 +14,22 @@ pub struct Join {
 }
 
 impl Operation for Join {
-    fn lower(&self, _reads: &[Slice], _writes: &[Slice], _at: &Lowering) -> Vec<Arc<dyn Launch>> {
-        unreachable!("to come")
+    fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let to_stride = self.lens.iter().sum::<usize>() as u32;
+        let mut to_first = 0;
+        let part = |(input, len): (&Slice, &usize)| -> Arc<dyn Launch> {
+            let (rows, len) = (at.rows as u32, *len as u32);
+            let shape = Params { rows, len, from_first: 0, from_stride: len, to_first, to_stride };
+            to_first += len;
+            Arc::new(CopyColumns {
+                label: "concat".into(),
+                shape,
+                models: at.models,
+                activation: Activation::Linear.code(),
+                operands: Operands { input: *input, saved: *input, output: writes[0] },
+            })
+        };
+        reads.iter().zip(&self.lens).map(part).collect()
     }
 
     fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {
@@ -45,8 +60,17 @@ pub struct Part {
 }
 
 impl Operation for Part {
-    fn lower(&self, _reads: &[Slice], _writes: &[Slice], _at: &Lowering) -> Vec<Arc<dyn Launch>> {
-        unreachable!("to come")
+    fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let [first, len, stride] = [self.first, self.len, at.per_row(reads[0]) as usize].map(|n| n as u32);
+        let shape =
+            Params { rows: at.rows as u32, len, from_first: first, from_stride: stride, to_first: 0, to_stride: len };
+        vec![Arc::new(CopyColumns {
+            label: "concat backward".into(),
+            shape,
+            models: at.models,
+            activation: self.activation.code(),
+            operands: Operands { input: reads[0], saved: reads[1], output: writes[0] },
+        })]
     }
 
     fn describe(&self) -> String {

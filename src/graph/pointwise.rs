@@ -2,7 +2,9 @@
 
 use super::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
-use crate::kernel::pointwise::{activation_backward, activation_forward, softmax_backward, softmax_forward};
+use crate::kernel::pointwise::{
+    activation_backward, activation_forward, add, add_gradients, softmax_backward, softmax_forward,
+};
 use crate::kernel::{Activation, Launch};
 use std::sync::Arc;
 
@@ -100,8 +102,14 @@ impl Operation for SoftmaxBackward {
 pub struct Add(pub Activation);
 
 impl Operation for Add {
-    fn lower(&self, _reads: &[Slice], _writes: &[Slice], _at: &Lowering) -> Vec<Arc<dyn Launch>> {
-        unreachable!("to come")
+    fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        vec![Arc::new(add::Add {
+            label: "add".into(),
+            shape: add::Params { len: at.per_model(writes[0]) },
+            models: at.models,
+            activation: self.0.code(),
+            operands: add::Operands { a: reads[0], b: reads[1], output: writes[0] },
+        })]
     }
 
     fn activation(&self) -> Activation {
@@ -124,8 +132,15 @@ impl Operation for Add {
 pub struct SumGradients(pub Activation);
 
 impl Operation for SumGradients {
-    fn lower(&self, _reads: &[Slice], _writes: &[Slice], _at: &Lowering) -> Vec<Arc<dyn Launch>> {
-        unreachable!("no layer has two outputs yet")
+    fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let (a, b, saved, input_gradient) = (reads[0], reads[1], reads[2], writes[0]);
+        vec![Arc::new(add_gradients::AddGradients {
+            label: "add gradients".into(),
+            shape: add_gradients::Params { len: at.per_model(input_gradient) },
+            models: at.models,
+            activation: self.0.code(),
+            operands: add_gradients::Operands { a, b, saved, input_gradient },
+        })]
     }
 
     fn describe(&self) -> String {

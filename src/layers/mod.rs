@@ -16,6 +16,7 @@ mod problem;
 mod residual;
 mod shape;
 mod tensor;
+mod upsample;
 mod window;
 mod write;
 
@@ -34,6 +35,7 @@ pub use problem::LayerProblem;
 pub use residual::Residual;
 pub use shape::Shape;
 pub use tensor::{Parameter, TensorRole, TensorSpec};
+pub use upsample::Upsample;
 pub use window::{Padding, Window};
 pub use write::Entries;
 
@@ -59,6 +61,7 @@ static KINDS: &[&Reader] = &[
     &global_pool::MAX,
     &flatten::READER,
     &dropout::READER,
+    &upsample::READER,
     &add::READER,
     &concat::READER,
     &residual::READER,

@@ -21,6 +21,12 @@ pub fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { name: name.to_string(), f: Some(value), r#type: FLOAT_ATTRIBUTE, ..Default::default() }
 }
 
+/// An attribute.
+pub fn text(name: &str, value: &str) -> AttributeProto {
+    let s = Some(value.as_bytes().to_vec());
+    AttributeProto { name: name.to_string(), s, r#type: STRING_ATTRIBUTE, ..Default::default() }
+}
+
 /// The values' bytes, least significant first.
 fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
@@ -44,6 +50,13 @@ impl Builder {
         self.constants.push(TensorProto { dims, data_type: FLOAT_TENSOR, name: name.to_string(), raw_data });
     }
 
+    /// Adds a constant for the next node; its name.
+    pub fn own_constant(&mut self, what: &str, shape: &[usize], values: &[f32]) -> String {
+        let name = format!("{}_{what}", self.nodes.len());
+        self.constant(&name, shape, values);
+        name
+    }
+
     /// Applies an operation to the current value and these others.
     pub fn node(&mut self, op: &str, others: &[&str], attribute: Vec<AttributeProto>) {
         let name = format!("{}_{op}", self.nodes.len());
@@ -55,8 +68,7 @@ impl Builder {
 
     /// Applies an operation to the current value and a number.
     pub fn with_number(&mut self, op: &str, number: f32) {
-        let name = format!("{}_{op}_number", self.nodes.len());
-        self.constant(&name, &[], &[number]);
+        let name = self.own_constant(&format!("{op}_number"), &[], &[number]);
         self.node(op, &[&name], Vec::new());
     }
 

@@ -5,6 +5,8 @@ pub const FLOAT_ATTRIBUTE: i32 = 1;
 /// `AttributeProto.AttributeType`.
 pub const INT_ATTRIBUTE: i32 = 2;
 /// `AttributeProto.AttributeType`.
+pub const STRING_ATTRIBUTE: i32 = 3;
+/// `AttributeProto.AttributeType`.
 pub const INTS_ATTRIBUTE: i32 = 7;
 /// `TensorProto.DataType`.
 pub const FLOAT_TENSOR: i32 = 1;
@@ -77,6 +79,8 @@ pub struct AttributeProto {
     pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub s: Option<Vec<u8>>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(int32, tag = "20")]

@@ -10,6 +10,7 @@ mod export;
 mod recipe;
 mod recipe_bundled;
 mod recipe_data;
+mod recipe_graph;
 mod recipe_model;
 mod recipe_round_trip;
 mod recipe_sweep;

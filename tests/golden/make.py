@@ -3,7 +3,7 @@
 
     pip install numpy torch
     python make.py                 # makes everything in this folder again, and the table in README.md
-    python make.py --only conv     # only the cases whose name contains "conv"; README.md stays
+    python make.py --only conv     # only the cases whose name contains "conv", and their rows of the table
     python make.py --check         # computes everything again and compares it with the files; writes nothing
 
 The recipe (NAME.toml) is written first and read back, so that it alone says what the job is; reference.py says what its words
@@ -136,18 +136,18 @@ def store_text(path, text, check):
         path.write_text(text)
 
 
-def write_table(rows):
-    """Puts the table between the two marks in README.md."""
+def write_table(rows, order):
+    """Puts the rows into the table between the two marks in README.md, where other rows stay."""
     head = ["case", "parameters", "first loss", "last loss", "f32 loss", "f32 final", "central differences", "bytes"]
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
-    for name, *numbers in rows:
-        size = (HERE / f"{name}.npz").stat().st_size
-        cells = [f"{n:.1e}" if isinstance(n, float) else str(n) for n in numbers]
-        lines.append("| " + " | ".join([name, *cells, str(size)]) + " |")
     path = HERE / "README.md"
     before, rest = path.read_text().split("<!-- table -->\n")
-    after = rest.split("<!-- end of table -->\n")[1]
-    path.write_text(before + "<!-- table -->\n" + "\n".join(lines) + "\n<!-- end of table -->\n" + after)
+    table, after = rest.split("<!-- end of table -->\n")
+    lines = {line.split("|")[1].strip(): line for line in table.splitlines()[2:]}
+    for name, *numbers in rows:
+        cells = [f"{n:.1e}" if isinstance(n, float) else str(n) for n in numbers]
+        lines[name] = "| " + " | ".join([name, *cells, str((HERE / f"{name}.npz").stat().st_size)]) + " |"
+    table = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1), *(lines[name] for name in order if name in lines)]
+    path.write_text(before + "<!-- table -->\n" + "\n".join(table) + "\n<!-- end of table -->\n" + after)
 
 
 def main():
@@ -177,8 +177,8 @@ def main():
         store(HERE / "activations.npz", tables.activation_tables(), options.check)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
-    if not options.only and not options.check:
-        write_table(rows)
+    if not options.check:
+        write_table(rows, [name for name, *_ in [*jobs, published]])
 
 
 if __name__ == "__main__":
