@@ -2,7 +2,7 @@
 //!
 //! A [`recipe`] becomes a [`model`], the model a [`graph`], the graph a [`ir::Plan`]: dispatches of [`kernel`]s over buffers,
 //! pure data. A [`backend`] runs the plan, on a GPU or on the CPU; the [`train::Trainer`] asks it for steps and records
-//! what comes back. [`verify`] holds every kernel against its CPU reference. [`job::Job`] makes a recipe ready.
+//! what comes back. [`parity`] holds every kernel against its CPU reference. [`job::Job`] makes a recipe ready.
 //!
 //! ```
 //! use gputrain::{backend::cpu::CpuBackend, job::Job, recipe::Recipe, train::*};
@@ -37,6 +37,7 @@ pub mod kernel;
 pub mod landscape;
 mod lock;
 pub mod model;
+pub mod parity;
 pub mod recipe;
 pub mod report;
 pub mod run;

@@ -2,7 +2,7 @@
 
 use super::{CliError, Context};
 use crate::kernel::{REGISTRY, Specification};
-use crate::verify::{VerifyReport, verify_kernel};
+use crate::parity::{VerifyReport, verify_kernel};
 use clap::Args;
 
 /// Runs every kernel and variant against its CPU reference on this machine's device, at awkward shapes

@@ -17,6 +17,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use gputrain::backend::tuning::Tuning;
 use gputrain::cli::{self, Cli};
 use gputrain::data::{Array, SourceRef, TargetKind, describe, load_examples, load_features, read_array, read_arrays};
 use gputrain::export::{SavedModel, load_parameters};
@@ -25,7 +26,6 @@ use gputrain::model::{Model, Shape};
 use gputrain::recipe::{Recipe, RecipeText, builtin_names};
 use gputrain::report::RunRecords;
 use gputrain::train::Checkpoint;
-use gputrain::tune::Tuning;
 use mutate::{Random, mutate};
 
 /// A read that takes longer is a failure, unless it was only the machine that was busy.
