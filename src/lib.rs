@@ -38,6 +38,7 @@ pub mod landscape;
 mod lock;
 pub mod model;
 pub mod parity;
+pub mod place;
 pub mod recipe;
 pub mod report;
 pub mod run;

@@ -7,11 +7,11 @@ use super::GalleryArgs;
 use super::gradients::{Gradients, origin, write};
 use super::list::{Does, Experiment};
 use crate::backend::Backend;
-use crate::data;
 use crate::export::load_parameters;
 use crate::file::FileError;
 use crate::job::Job;
 use crate::lock::FolderLock;
+use crate::place;
 use crate::recipe::RecipeError;
 use crate::run::{RunError, RunFolder};
 use crate::sweep::{Sweep, SweepError};
@@ -203,7 +203,7 @@ impl Studio<'_> {
 
     /// A file that an experiment needs, where data is looked for.
     fn find(&self, file: &str) -> Option<PathBuf> {
-        if data::is_bundled(Path::new(file)) {
+        if place::is_bundled(Path::new(file)) {
             return Some(file.into());
         }
         let folders = self.args.data.as_deref().into_iter().chain([Path::new(""), Path::new("data")]);
