@@ -121,7 +121,7 @@ pub fn load(
 }
 
 /// The files of a recipe's source.
-pub(crate) fn source_ref(source: &Source) -> SourceRef<'_> {
+pub fn source_ref(source: &Source) -> SourceRef<'_> {
     SourceRef { images: &source.images, labels: &source.labels }
 }
 

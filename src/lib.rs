@@ -26,7 +26,6 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr))]
 
 pub mod backend;
-pub mod cli;
 pub mod data;
 pub mod export;
 pub mod file;
@@ -35,7 +34,7 @@ pub mod ir;
 pub mod job;
 pub mod kernel;
 pub mod landscape;
-mod lock;
+pub mod lock;
 pub mod model;
 pub mod parity;
 pub mod place;

@@ -1,13 +1,13 @@
 //! A saved model and the examples it is shown, as `eval` and `predict` take them.
 
 use super::{CliError, Context};
-use crate::data::{Examples, Features, RawFeatures, Scaling, TableOptions, Targets};
-use crate::export::SavedModel;
-use crate::job::{self, Job};
-use crate::place;
-use crate::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
-use crate::train::Predictions;
 use clap::{Args, ValueEnum};
+use gputrain::data::{Examples, Features, RawFeatures, Scaling, TableOptions, Targets};
+use gputrain::export::SavedModel;
+use gputrain::job::{self, Job};
+use gputrain::place;
+use gputrain::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
+use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
 
 /// A part of a recipe's data.

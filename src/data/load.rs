@@ -218,7 +218,7 @@ impl RawFeatures<'_> {
 
 /// The outputs that a network needs for the labels of a source: one for each class, if they are classes, else one for each
 /// value.
-pub(crate) fn outputs(source: SourceRef<'_>, header: Option<bool>, classes: bool) -> Result<usize, DataError> {
+pub fn outputs(source: SourceRef<'_>, header: Option<bool>, classes: bool) -> Result<usize, DataError> {
     let place = Place::parse(source.labels);
     let at_labels = |problem: Problem| problem.at(source.labels);
     let array = if place.is_table() {

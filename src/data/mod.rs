@@ -39,8 +39,9 @@ pub use examples::{Dataset, Examples, Features, Storage, Targets};
 pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};
 pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
 pub use inspect::{ArrayInfo, Described, describe};
-pub(crate) use load::outputs;
-pub use load::{RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, reading_notes};
+pub use load::{
+    RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, outputs, reading_notes,
+};
 pub use scale::Scaling;
 pub use source::{NamedArrays, read_array, read_arrays};
 pub use split::PartSize;
