@@ -17,7 +17,7 @@ pub struct FileError {
 
 impl FileError {
     /// Turns what the system says into an error about `path`.
-    pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> FileError + '_ {
+    pub fn at(path: &Path) -> impl Fn(io::Error) -> FileError + '_ {
         move |source| FileError { path: path.into(), source }
     }
 }
@@ -42,7 +42,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
 
 /// Opens a file to read it. Whatever a user may name goes through here: a FIFO would make the program wait for ever, and
 /// a device such as /dev/zero would be read until no memory is left.
-pub(crate) fn open(path: &Path) -> io::Result<fs::File> {
+pub fn open(path: &Path) -> io::Result<fs::File> {
     // Looked at first, because opening a FIFO waits for its writer.
     refuse_irregular(&fs::metadata(path)?)?;
     #[allow(clippy::disallowed_methods, reason = "this is what takes their place")]
@@ -60,14 +60,14 @@ pub(crate) fn append(path: &Path) -> io::Result<fs::File> {
 }
 
 /// All bytes of a file; see [`open`].
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// All of a file, which must be UTF-8; see [`open`].
-pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+pub fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     open(path)?.read_to_string(&mut text)?;
     Ok(text)
@@ -85,7 +85,7 @@ fn refuse_irregular(found: &fs::Metadata) -> io::Result<()> {
 }
 
 /// Writes a file so that a reader sees the old content or the new, never a part. Makes its folder if need be.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_whole_with(path, |out| out.write_all(bytes)).map_err(FileError::at(path))
 }
 

@@ -2,10 +2,10 @@
 
 use crate::data::{
     self, DataError, Dataset, Examples, PartSize, RawExamples, Scaling, SourceRef, TableOptions, TargetKind, remarks,
-    same_source,
 };
 use crate::model::{Model, ModelError, Shape};
-use crate::recipe::{DataSpec, Holdout, Loss, Recipe, Source};
+use crate::place;
+use crate::recipe::{DataSpec, Holdout, Recipe, Source};
 use crate::train::{Member, Score, TrainerSpec};
 
 /// Why a recipe could not be made ready.
@@ -61,7 +61,7 @@ impl Job {
                 let raw = read.map_or_else(|| RawExamples::read(source, options), Ok)?;
                 features = raw.names().to_vec();
                 notes = raw.notes().to_vec();
-                let train = raw.fit(model.input, target_kind(&model), recipe.data.classes)?;
+                let train = raw.fit(model.input, TargetKind::for_model(&model), recipe.data.classes)?;
                 notes.extend(remarks::leaks(&train, &features));
                 notes.extend(remarks::indices(&train.features, &features));
                 Dataset { train, validation: None, test: None }
@@ -108,16 +108,6 @@ impl Job {
     }
 }
 
-/// What targets a model takes.
-pub fn target_kind(model: &Model) -> TargetKind {
-    let outputs = model.outputs();
-    match model.loss {
-        Loss::SoftmaxCrossEntropy => TargetKind::Classes { outputs },
-        Loss::BinaryCrossEntropy => TargetKind::Probabilities { outputs },
-        Loss::Mse | Loss::HalfMse => TargetKind::Values { outputs },
-    }
-}
-
 /// Loads examples for a model whose features have these names, as its training files were: all of them, or those of the
 /// first so many classes. Also what a person should know of them.
 pub fn load(
@@ -127,11 +117,11 @@ pub fn load(
 ) -> Result<(Examples, Vec<String>), DataError> {
     let raw = RawExamples::read(source_ref(source), TableOptions { header: data.header, features })?;
     let notes = raw.notes().to_vec();
-    Ok((raw.fit(model.input, target_kind(model), data.classes)?, notes))
+    Ok((raw.fit(model.input, TargetKind::for_model(model), data.classes)?, notes))
 }
 
 /// The files of a recipe's source.
-pub(crate) fn source_ref(source: &Source) -> SourceRef<'_> {
+pub fn source_ref(source: &Source) -> SourceRef<'_> {
     SourceRef { images: &source.images, labels: &source.labels }
 }
 
@@ -142,7 +132,9 @@ fn generated(recipe: &Recipe, model: &Model) -> Result<Dataset, DataError> {
         if let Some(classes) = recipe.data.classes {
             examples.keep_first_classes(classes);
         }
-        examples.fit(model.input, target_kind(model)).map_err(|problem| problem.at("the generated digits"))?;
+        examples
+            .fit(model.input, TargetKind::for_model(model))
+            .map_err(|problem| problem.at("the generated digits"))?;
     }
     Ok(dataset)
 }
@@ -163,7 +155,7 @@ fn held_out(
         Holdout::Files(source) => {
             let (examples, said) = load(source, &recipe.data, trained)?;
             notes.extend(said.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>());
-            if recipe.data.train.as_ref().is_some_and(|train| same_source(&train.images, &source.images)) {
+            if recipe.data.train.as_ref().is_some_and(|train| place::same_source(&train.images, &source.images)) {
                 notes.push(format!("warning: the {set} set is the training set: {}", source.images));
             }
             return Ok(Some(examples));

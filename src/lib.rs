@@ -2,7 +2,7 @@
 //!
 //! A [`recipe`] becomes a [`model`], the model a [`graph`], the graph a [`ir::Plan`]: dispatches of [`kernel`]s over buffers,
 //! pure data. A [`backend`] runs the plan, on a GPU or on the CPU; the [`train::Trainer`] asks it for steps and records
-//! what comes back. [`verify`] holds every kernel against its CPU reference. [`job::Job`] makes a recipe ready.
+//! what comes back. [`parity`] holds every kernel against its CPU reference. [`job::Job`] makes a recipe ready.
 //!
 //! ```
 //! use gputrain::{backend::cpu::CpuBackend, job::Job, recipe::Recipe, train::*};
@@ -26,7 +26,6 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr))]
 
 pub mod backend;
-pub mod cli;
 pub mod data;
 pub mod export;
 pub mod file;
@@ -37,10 +36,12 @@ pub mod kernel;
 pub mod keys;
 pub mod landscape;
 pub mod layers;
-mod lock;
+pub mod lock;
 pub mod model;
 pub mod onnx;
 pub mod planner;
+pub mod parity;
+pub mod place;
 pub mod recipe;
 pub mod report;
 pub mod run;

@@ -13,7 +13,7 @@ pub(crate) const LOCK: &str = ".gputrain.lock";
 /// A folder that this process alone writes, as long as the value lives. The system gives the lock up when the process ends,
 /// however it ends.
 #[derive(Debug)]
-pub(crate) struct FolderLock {
+pub struct FolderLock {
     folder: PathBuf,
     file: File,
     /// Why the system cannot lock files there.

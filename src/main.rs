@@ -1,3 +1,7 @@
+//! The program: the command line on top of the library.
+
+mod cli;
+
 fn main() -> std::process::ExitCode {
-    gputrain::cli::main()
+    cli::main()
 }

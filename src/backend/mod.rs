@@ -4,10 +4,12 @@
 pub mod cpu;
 pub mod gpu;
 pub mod timing;
+pub mod tuning;
 
 use crate::ir::{BufferId, Limits, Plan, PlanError, ProgramId, Slice};
-use crate::tune::{TuningFileError, TuningStore};
+use crate::kernel::LaunchPlan;
 use std::sync::Arc;
+use tuning::{TuningFileError, TuningStore};
 
 /// What a backend runs on.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -133,6 +135,11 @@ pub trait Backend {
     /// Variants of launches that were measured to be faster on it than the planner's; `None` where there is one way only.
     fn tuning(&self) -> Option<&TuningStore> {
         None
+    }
+
+    /// A plan with the variants of its launches that are known to be the fastest here.
+    fn tuned(&self, plan: &LaunchPlan) -> Plan {
+        self.tuning().map_or_else(|| plan.lower(), |tuning| tuning.applied(plan))
     }
 
     /// Checks the plan, allocates its buffers (zeroed) and makes its kernels ready.

@@ -1,11 +1,11 @@
 //! What every command gets: the backend that was asked for, and where output goes.
 
 use super::{CliError, print};
-use crate::backend::cpu::CpuBackend;
-use crate::backend::gpu::{BackendName, DeviceChoice, GpuBackend, missing_driver};
-use crate::backend::{Backend, BackendError, DataMemory};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
+use gputrain::backend::cpu::CpuBackend;
+use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend, missing_driver};
+use gputrain::backend::{Backend, BackendError, DataMemory};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::{self, ErrorKind};

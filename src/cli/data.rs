@@ -1,13 +1,11 @@
 //! `data`: writes, converts and downloads data sets.
 
 use super::{CliError, Context};
-use crate::data::{self, DEFAULT_TEST, DEFAULT_TRAIN};
-#[cfg(feature = "fetch")]
-use crate::data::{PUBLIC_SETS, PublicSet};
-use crate::file::FileError;
-#[cfg(feature = "fetch")]
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
+use gputrain::data::{self, DEFAULT_TEST, DEFAULT_TRAIN};
+use gputrain::data::{PUBLIC_SETS, PublicSet};
+use gputrain::file::FileError;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +23,6 @@ enum DataCommand {
     /// Converts a file to the format that the new name tells: .npy, .npz, IDX or .csv, also with .gz
     Convert(ConvertArgs),
     /// Downloads a public data set, going on where a download stopped, and checks its SHA-256
-    #[cfg(feature = "fetch")]
     Fetch(FetchArgs),
 }
 
@@ -70,7 +67,6 @@ struct ConvertArgs {
     to: PathBuf,
 }
 
-#[cfg(feature = "fetch")]
 #[derive(Debug, Clone, Args)]
 struct FetchArgs {
     /// The data set
@@ -94,7 +90,6 @@ pub fn run(args: &DataArgs, context: &Context) -> Result<(), CliError> {
             data::reading_notes(&args.from)?.iter().for_each(|note| context.say(note));
             report(&[&args.to], context)
         }
-        #[cfg(feature = "fetch")]
         DataCommand::Fetch(args) => fetch(args, context),
     }
 }
@@ -114,7 +109,6 @@ fn generate(args: &GenerateArgs, context: &Context) -> Result<(), CliError> {
     report(&files, context)
 }
 
-#[cfg(feature = "fetch")]
 fn fetch(args: &FetchArgs, context: &Context) -> Result<(), CliError> {
     let set = PublicSet::named(&args.name)
         .ok_or_else(|| CliError::Usage(format!("there is no public data set {}", args.name)))?;

@@ -1,10 +1,10 @@
 //! `devices`: the adapters, and which one `auto` takes.
 
 use super::{CliError, Context};
-use crate::backend::Backend;
-use crate::backend::cpu::CpuBackend;
-use crate::backend::gpu::list_adapters;
 use clap::Args;
+use gputrain::backend::Backend;
+use gputrain::backend::cpu::CpuBackend;
+use gputrain::backend::gpu::list_adapters;
 use serde_json::json;
 
 /// Lists adapters with their backends, limits and features that matter, and which one `auto` takes

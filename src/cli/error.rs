@@ -1,19 +1,18 @@
 //! What went wrong, as an exit code and a message.
 
-use crate::backend::BackendError;
-use crate::data::DataError;
-#[cfg(feature = "fetch")]
-use crate::data::FetchError;
-use crate::export::ExportError;
-use crate::file::FileError;
-use crate::job::JobError;
-use crate::landscape::LandscapeError;
-use crate::lock::LockError;
-use crate::model::ModelError;
-use crate::recipe::RecipeError;
-use crate::report::ReportError;
-use crate::run::RunError;
-use crate::train::{CheckpointError, TrainError};
+use gputrain::backend::BackendError;
+use gputrain::data::DataError;
+use gputrain::data::FetchError;
+use gputrain::export::ExportError;
+use gputrain::file::FileError;
+use gputrain::job::JobError;
+use gputrain::landscape::LandscapeError;
+use gputrain::lock::LockError;
+use gputrain::model::ModelError;
+use gputrain::recipe::RecipeError;
+use gputrain::report::ReportError;
+use gputrain::run::RunError;
+use gputrain::train::{CheckpointError, TrainError};
 use std::io::{self, ErrorKind};
 
 /// An error that ends the process.
@@ -108,7 +107,6 @@ impl From<LandscapeError> for CliError {
     }
 }
 
-#[cfg(feature = "fetch")]
 impl From<FetchError> for CliError {
     fn from(error: FetchError) -> CliError {
         match error {

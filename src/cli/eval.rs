@@ -3,12 +3,12 @@
 use super::examples::{ExamplesArgs, evaluate};
 use super::table::table;
 use super::{CliError, Context};
-use crate::export::SavedModel;
-use crate::recipe::Precision;
-use crate::report::{Block, ConfusionMatrix, Page, Section, save_svg_and_png};
-use crate::run::Answers;
-use crate::train::Score;
 use clap::Args;
+use gputrain::export::SavedModel;
+use gputrain::recipe::Precision;
+use gputrain::report::{Block, ConfusionMatrix, Page, Section, save_svg_and_png};
+use gputrain::run::Answers;
+use gputrain::train::Score;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

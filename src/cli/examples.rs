@@ -1,12 +1,13 @@
 //! A saved model and the examples it is shown, as `eval` and `predict` take them.
 
 use super::{CliError, Context};
-use crate::data::{self, Examples, Features, RawFeatures, Scaling, TableOptions, Targets};
-use crate::export::SavedModel;
-use crate::job::{self, Job};
-use crate::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
-use crate::train::Predictions;
 use clap::{Args, ValueEnum};
+use gputrain::data::{Examples, Features, RawFeatures, Scaling, TableOptions, Targets};
+use gputrain::export::SavedModel;
+use gputrain::job::{self, Job};
+use gputrain::place;
+use gputrain::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
+use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
 
 /// A part of a recipe's data.
@@ -150,7 +151,7 @@ fn look_for_names(spec: &mut DataSpec) {
 
 /// The path and each of its endings, as the alternatives of a recipe.
 fn endings(path: &str) -> String {
-    let (file, key) = data::split_key(path, |file| data::is_file(Path::new(file)));
+    let (file, key) = place::split_key(path, |file| place::is_file(Path::new(file)));
     let key = key.map_or(String::new(), |key| format!("#{key}"));
     let later = file.match_indices(['/', '\\']).map(|(at, _)| &file[at + 1..]);
     std::iter::once(file).chain(later).map(|ending| format!("{ending}{key}")).collect::<Vec<_>>().join(" | ")

@@ -1,9 +1,9 @@
 //! `export`: a trained model in another format.
 
 use super::{CliError, Context};
-use crate::export::{Format, SavedModel, parameter_hash, write};
-use crate::model::Shape;
 use clap::{Args, ValueEnum};
+use gputrain::export::{Format, SavedModel, parameter_hash, write};
+use gputrain::model::Shape;
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! Options of the commands that plan a training run.
 
-use crate::planner::Fusion;
 use clap::Args;
+use gputrain::planner::Fusion;
 
 /// Whether training steps are fused.
 #[derive(Debug, Clone, Copy, Default, Args)]

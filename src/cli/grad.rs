@@ -1,15 +1,15 @@
 //! `grad`: the loss and the gradients of one batch.
 
 use super::{CliError, Context, RecipeArgs};
-use crate::backend::Backend;
-use crate::data::{Array, write_arrays};
-use crate::export::load_parameters;
-use crate::job::Job;
-use crate::model::Model;
-use crate::recipe::Precision;
-use crate::train::{Member, Trainer, TrainerSpec};
-use crate::verify::{DoublePrecision, Options, TensorCheck, rounding};
 use clap::Args;
+use gputrain::backend::Backend;
+use gputrain::data::{Array, write_arrays};
+use gputrain::export::load_parameters;
+use gputrain::job::Job;
+use gputrain::model::Model;
+use gputrain::recipe::Precision;
+use gputrain::train::{Member, Trainer, TrainerSpec};
+use gputrain::verify::{DoublePrecision, Options, TensorCheck, rounding};
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -3,12 +3,12 @@
 use super::inspect_plan::say_plan;
 use super::table::table;
 use super::{CliError, Context, FusionArgs};
-use crate::data::{self, ArrayInfo, Problem};
-use crate::export::{SavedModel, parameter_hash};
-use crate::job::Job;
-use crate::model::{Model, ModelError};
-use crate::recipe::{Recipe, RecipeText};
 use clap::Args;
+use gputrain::data::{self, ArrayInfo, Problem};
+use gputrain::export::{SavedModel, parameter_hash};
+use gputrain::job::Job;
+use gputrain::model::{Model, ModelError};
+use gputrain::recipe::{Recipe, RecipeText};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 

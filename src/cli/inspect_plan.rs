@@ -3,11 +3,11 @@
 use super::table::table;
 use super::train::say_streamed;
 use super::{CliError, Context};
-use crate::ir::{Dispatch, Plan, Role};
-use crate::job::Job;
-use crate::planner::Fusion;
-use crate::recipe::Precision;
-use crate::train::{Member, Trainer};
+use gputrain::ir::{Dispatch, Plan, Role};
+use gputrain::job::Job;
+use gputrain::planner::Fusion;
+use gputrain::recipe::Precision;
+use gputrain::train::{Member, Trainer};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

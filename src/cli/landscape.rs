@@ -2,14 +2,14 @@
 
 use super::examples::find_data;
 use super::{CliError, Context};
-use crate::backend::Backend;
-use crate::data::Dataset;
-use crate::export::SavedModel;
-use crate::job::Job;
-use crate::landscape::{Ground, LANDSCAPE_SIZE, Relief, Trajectory, spread};
-use crate::report::{save_drawing, save_svg_and_png};
-use crate::run::{RunFolder, Unwritten, write_report};
 use clap::Args;
+use gputrain::backend::Backend;
+use gputrain::data::Dataset;
+use gputrain::export::SavedModel;
+use gputrain::job::Job;
+use gputrain::landscape::{Ground, LANDSCAPE_SIZE, Relief, Trajectory, spread};
+use gputrain::report::{save_drawing, save_svg_and_png};
+use gputrain::run::{RunFolder, Unwritten, write_report};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

@@ -24,11 +24,11 @@ mod train;
 mod tune_args;
 mod verify;
 
-pub use context::{BackendArg, Context, GlobalArgs};
-pub use error::CliError;
-pub use fusion_args::FusionArgs;
-pub use recipe_args::RecipeArgs;
-pub use tune_args::TuneArgs;
+use context::{Context, GlobalArgs};
+use error::CliError;
+use fusion_args::FusionArgs;
+use recipe_args::RecipeArgs;
+use tune_args::TuneArgs;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
 //! `plot`: curves of runs.
 
 use super::{CliError, Context};
-use crate::report::compare_runs;
 use clap::Args;
+use gputrain::report::compare_runs;
 use serde_json::json;
 use std::path::PathBuf;
 

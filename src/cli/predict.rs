@@ -3,11 +3,11 @@
 use super::examples::{ExamplesArgs, evaluate};
 use super::table::table;
 use super::{CliError, Context};
-use crate::data::{Array, write_array, write_arrays, write_csv};
-use crate::export::SavedModel;
-use crate::report::ImageGrid;
-use crate::run::{Answers, in_words};
 use clap::Args;
+use gputrain::data::{Array, write_array, write_arrays, write_csv};
+use gputrain::export::SavedModel;
+use gputrain::report::ImageGrid;
+use gputrain::run::{Answers, in_words};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

@@ -1,10 +1,10 @@
 //! The recipe and its overrides, as several commands take them.
 
 use super::CliError;
-use crate::data;
-use crate::job::{Job, source_ref};
-use crate::recipe::{Holdout, Loss, Recipe};
 use clap::Args;
+use gputrain::data;
+use gputrain::job::{Job, source_ref};
+use gputrain::recipe::{Holdout, Loss, Recipe};
 use std::path::PathBuf;
 
 /// A recipe on the command line.
@@ -80,8 +80,8 @@ impl RecipeArgs {
     }
 
     /// The text of the recipe that was named.
-    pub fn text(&self) -> Result<crate::recipe::RecipeText, CliError> {
-        Ok(crate::recipe::RecipeText::find(self.recipe.as_deref().unwrap_or("digits"))?)
+    pub fn text(&self) -> Result<gputrain::recipe::RecipeText, CliError> {
+        Ok(gputrain::recipe::RecipeText::find(self.recipe.as_deref().unwrap_or("digits"))?)
     }
 
     /// The recipe with overrides applied; its data paths are not resolved yet.

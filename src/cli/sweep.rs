@@ -3,13 +3,13 @@
 use super::table::table;
 use super::train::{default_folder, score, stop_on_interrupt, streamed};
 use super::{CliError, Context, RecipeArgs};
-use crate::backend::Backend;
-use crate::model::Model;
-use crate::planner::SourceBuffers;
-use crate::sweep::{
+use clap::Args;
+use gputrain::backend::Backend;
+use gputrain::model::Model;
+use gputrain::planner::SourceBuffers;
+use gputrain::sweep::{
     COLLAPSED, Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run as run_sweep,
 };
-use clap::Args;
 use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -179,9 +179,9 @@ impl From<SweepError> for CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::BackendError;
-    use crate::run::RunError;
-    use crate::train::TrainError;
+    use gputrain::backend::BackendError;
+    use gputrain::run::RunError;
+    use gputrain::train::TrainError;
 
     #[test]
     fn a_lost_device_is_told_by_the_exit_code_wherever_it_was_lost() {

@@ -1,20 +1,20 @@
 //! `train`.
 
 use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs, print};
-use crate::backend::Backend;
-use crate::export::{SavedModel, TrainedOn, load_parameters};
-use crate::file::FileError;
-use crate::ir::{Plan, Role};
-use crate::job::Job;
-use crate::planner::SourceBuffers;
-use crate::recipe::RecipeText;
-use crate::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
-use crate::train::{
-    Checkpoint, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
-};
-use crate::verify::Shadow;
 use bytesize::ByteSize;
 use clap::Args;
+use gputrain::backend::Backend;
+use gputrain::export::{SavedModel, TrainedOn, load_parameters};
+use gputrain::file::FileError;
+use gputrain::ir::{Plan, Role};
+use gputrain::job::Job;
+use gputrain::planner::SourceBuffers;
+use gputrain::recipe::RecipeText;
+use gputrain::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
+use gputrain::train::{
+    Checkpoint, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
+};
+use gputrain::verify::Shadow;
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -188,7 +188,7 @@ fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
     let info = backend.info();
     let software = if info.software { ", a software adapter" } else { "" };
     context.say(format!("{} on {} ({}{software})", job.recipe.name, info.device, info.backend));
-    let count = |examples: &Option<crate::data::Examples>| examples.as_ref().map_or(0, |e| e.features.count);
+    let count = |examples: &Option<gputrain::data::Examples>| examples.as_ref().map_or(0, |e| e.features.count);
     let data = &job.dataset;
     let source = job.recipe.data.train.as_ref().map_or("generated digits".to_string(), |s| s.images.clone());
     let (train, validation, test) = (data.train.features.count, count(&data.validation), count(&data.test));

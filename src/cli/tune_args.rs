@@ -2,13 +2,13 @@
 
 use super::table::table;
 use super::{CliError, Context};
-use crate::backend::Backend;
-use crate::backend::timing::{Effort, repeat, spread};
-use crate::ir::Dispatch;
-use crate::planner::{BuildError, Fusion};
-use crate::train::{Draft, TrainError, Trainer, TrainerSpec};
-use crate::tune::{Measured, measure};
 use clap::Args;
+use gputrain::backend::Backend;
+use gputrain::backend::timing::{Effort, repeat, spread};
+use gputrain::ir::Dispatch;
+use gputrain::planner::{BuildError, Fusion};
+use gputrain::train::{Draft, TrainError, Trainer, TrainerSpec};
+use gputrain::tune::{Measured, keep, measure};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ impl TuneArgs {
         let products = if fusion == Fusion::Auto { Fusion::Never } else { fusion };
         let draft = Draft::new(spec, products, backend.limits())?;
         let measured = measure(backend, draft.plan(), |measured| context.detail(describe(measured)))?;
-        tuning.learn(&measured).map_err(crate::backend::BackendError::from)?;
+        keep(tuning, &measured).map_err(gputrain::backend::BackendError::from)?;
         measured.iter().for_each(|measured| context.emit(&record(measured)));
         let rows: Vec<Vec<String>> = measured.iter().map(row).collect();
         context.say(table(&["launch", "planned", "us", "fastest", "us"], &rows));

@@ -1,9 +1,9 @@
 //! `verify`: every kernel against its CPU reference.
 
 use super::{CliError, Context};
-use crate::kernel::{REGISTRY, Specification};
-use crate::verify::{VerifyReport, verify_kernel};
 use clap::Args;
+use gputrain::kernel::{REGISTRY, Specification};
+use gputrain::parity::{VerifyReport, verify_kernel};
 
 /// Runs every kernel and variant against its CPU reference on this machine's device, at awkward shapes
 ///

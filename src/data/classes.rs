@@ -2,8 +2,7 @@
 
 use super::array::Array;
 use super::error::Problem;
-use super::load::hot_column;
-use super::{Examples, Targets};
+use super::examples::{Examples, Targets, hot_column};
 
 /// Which examples are of the first `wanted` classes, and their labels as integers. Labels are integers, or rows with a
 /// single 1.

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::array::{Array, Dtype};
 use super::error::{DataError, Problem};
-use super::source::{Format, usable};
+use super::source::usable;
 use super::write::write_arrays;
+use crate::place::Format;
 
 /// Reads `from` (`path` or `path#key`) and writes it in the format that the name `to` tells. Types are kept, unless
 /// the format does not know them and another one of its types holds every value exactly. Gives what was left out: arrays

@@ -7,9 +7,10 @@ use std::ops::Range;
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::array::Array;
+use super::bytes::{open_csv, read_error};
 use super::error::Problem;
 use super::header::{self, FirstLine, number};
-use super::source::{Place, open_csv, read_error};
+use crate::place::Place;
 
 /// Reads a table as an array (rows, columns); with a key only those columns, and of a single one (rows,).
 ///

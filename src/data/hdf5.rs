@@ -10,9 +10,9 @@ use hdf5_reader::messages::layout::DataLayout;
 use hdf5_reader::{DEFAULT_MAX_CHUNK_BYTES, Datatype, EnumMember, FileStorage, FilterRegistry, Hdf5File, OpenOptions};
 
 use super::array::{Array, Dtype, byte_count};
+use super::bytes::most_unpacked;
 use super::error::Problem;
 use super::lzf;
-use super::source::most_unpacked;
 
 /// Reads the array `key` (`name` or `group/name`), or the only one there is.
 pub(crate) fn read(path: &Path, key: Option<&str>) -> Result<Array, Problem> {

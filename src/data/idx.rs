@@ -3,8 +3,8 @@
 use std::io::{self, Read, Write};
 
 use super::array::{Array, Dtype};
+use super::bytes::{read_error, read_values};
 use super::error::Problem;
-use super::source::{read_error, read_values};
 
 /// The types with their codes.
 const TYPES: [(u8, Dtype); 6] = [

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::array::{Array, Dtype};
 use super::error::{DataError, Problem};
-use super::load::hot_column;
+use super::examples::hot_column;
 use super::source::read_each;
 
 /// Arrays with more different values than this are not taken for labels.

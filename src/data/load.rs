@@ -4,10 +4,12 @@ use super::array::Array;
 use super::classes::first_classes;
 use super::csv::{Columns, Table};
 use super::error::{DataError, Problem};
-use super::same_file::same_file;
-use super::source::{Place, read_array};
+use super::examples::hot_column;
+use super::source::read_array;
+use super::targets::TargetKind;
 use super::{Examples, Features, Storage, Targets, remarks};
 use crate::model::Shape;
+use crate::place::{Place, same_file};
 
 /// The files of one split, each `path` or `path#key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,26 +18,6 @@ pub struct SourceRef<'a> {
     pub images: &'a str,
     /// What it should answer.
     pub labels: &'a str,
-}
-
-/// What a model's loss needs as targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetKind {
-    /// A class of `outputs` per example: softmax cross-entropy.
-    Classes {
-        /// Units of the last layer.
-        outputs: usize,
-    },
-    /// `outputs` values per example: the squared losses.
-    Values {
-        /// Units of the last layer.
-        outputs: usize,
-    },
-    /// `outputs` values from 0 to 1 per example: binary cross-entropy.
-    Probabilities {
-        /// Units of the last layer.
-        outputs: usize,
-    },
 }
 
 /// How tables are read.
@@ -236,7 +218,7 @@ impl RawFeatures<'_> {
 
 /// The outputs that a network needs for the labels of a source: one for each class, if they are classes, else one for each
 /// value.
-pub(crate) fn outputs(source: SourceRef<'_>, header: Option<bool>, classes: bool) -> Result<usize, DataError> {
+pub fn outputs(source: SourceRef<'_>, header: Option<bool>, classes: bool) -> Result<usize, DataError> {
     let place = Place::parse(source.labels);
     let at_labels = |problem: Problem| problem.at(source.labels);
     let array = if place.is_table() {
@@ -418,12 +400,6 @@ fn one_hot_labels(array: &Array, columns: usize) -> Result<Vec<u32>, Problem> {
         .enumerate()
         .map(|(row, values)| hot_column(values).map(|column| column as u32).ok_or(Problem::NotOneHot { row }));
     hot.collect()
-}
-
-/// Where the only 1 among zeros is.
-pub(crate) fn hot_column(row: &[f32]) -> Option<usize> {
-    let column = row.iter().position(|&value| value == 1.0)?;
-    row.iter().enumerate().all(|(index, &value)| index == column || value == 0.0).then_some(column)
 }
 
 /// Target values; integer labels become one-hot rows when the model has several outputs.

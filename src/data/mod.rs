@@ -4,11 +4,12 @@
 //! memory, everything else becomes single-precision floats; images lie channels first, whatever their file's layout.
 
 mod array;
-mod bundled;
+mod bytes;
 mod classes;
 mod convert;
 mod csv;
 mod error;
+mod examples;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod generate;
@@ -24,7 +25,6 @@ mod npy;
 mod npz;
 mod random;
 pub(crate) mod remarks;
-mod same_file;
 mod scale;
 mod source;
 mod split;
@@ -32,214 +32,18 @@ mod targets;
 mod write;
 
 pub use array::{Array, Dtype};
-pub(crate) use bundled::{is_bundled, is_file};
 pub use convert::convert;
 pub use error::{DataError, Problem};
+pub use examples::{Dataset, Examples, Features, Storage, Targets};
 #[cfg(feature = "fetch")]
 pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};
 pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
 pub use inspect::{ArrayInfo, Described, describe};
-pub(crate) use load::outputs;
 pub use load::{
-    RawExamples, RawFeatures, SourceRef, TableOptions, TargetKind, load_examples, load_features, reading_notes,
+    RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, outputs, reading_notes,
 };
-pub(crate) use same_file::same_source;
 pub use scale::Scaling;
-pub(crate) use source::split_key;
 pub use source::{NamedArrays, read_array, read_arrays};
 pub use split::PartSize;
+pub use targets::TargetKind;
 pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};
-
-use crate::model::Shape;
-
-/// The features' values, example after example.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Storage {
-    /// Bytes, as image files have them.
-    U8(Vec<u8>),
-    /// Single-precision floats.
-    F32(Vec<f32>),
-}
-
-/// What a model is shown: `count` examples of one shape.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Features {
-    /// `count * shape.len()` values; images channels first.
-    pub storage: Storage,
-    /// Number of examples.
-    pub count: usize,
-    /// Shape of one example.
-    pub shape: Shape,
-}
-
-/// What a model should answer.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Targets {
-    /// One class per example.
-    Classes {
-        /// The class of each example, below `classes`.
-        labels: Vec<u32>,
-        /// Number of classes.
-        classes: usize,
-    },
-    /// A vector of values per example.
-    Values {
-        /// Example after example.
-        values: Vec<f32>,
-        /// Values per example.
-        outputs: usize,
-    },
-}
-
-/// One split: features and targets of the same examples.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Examples {
-    /// What the model is shown.
-    pub features: Features,
-    /// What it should answer.
-    pub targets: Targets,
-}
-
-/// All splits of a data set.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Dataset {
-    /// Trained on.
-    pub train: Examples,
-    /// Watched while training.
-    pub validation: Option<Examples>,
-    /// Measured at the end.
-    pub test: Option<Examples>,
-}
-
-impl Storage {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        match self {
-            Storage::U8(values) => values.len(),
-            Storage::F32(values) => values.len(),
-        }
-    }
-
-    /// True when there is no value.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The value at `index` as a float.
-    pub fn get(&self, index: usize) -> f32 {
-        match self {
-            Storage::U8(values) => f32::from(values[index]),
-            Storage::F32(values) => values[index],
-        }
-    }
-
-    /// The smallest and the largest value (0 and 0 when there is none).
-    pub fn bounds(&self) -> (f32, f32) {
-        match self {
-            Storage::U8(values) => {
-                let low = values.iter().min().copied().unwrap_or(0);
-                (f32::from(low), f32::from(values.iter().max().copied().unwrap_or(0)))
-            }
-            Storage::F32(values) => {
-                let first = values.first().copied().unwrap_or(0.0);
-                values.iter().fold((first, first), |(low, high), &value| (low.min(value), high.max(value)))
-            }
-        }
-    }
-
-    /// Calls `visit` with feature number and value, row after row of `width` features.
-    fn for_each_row(&self, width: usize, mut visit: impl FnMut(usize, f32)) {
-        let width = width.max(1);
-        match self {
-            Storage::U8(values) => {
-                for row in values.chunks_exact(width) {
-                    row.iter().enumerate().for_each(|(feature, &value)| visit(feature, f32::from(value)));
-                }
-            }
-            Storage::F32(values) => {
-                for row in values.chunks_exact(width) {
-                    row.iter().enumerate().for_each(|(feature, &value)| visit(feature, value));
-                }
-            }
-        }
-    }
-
-    /// The rows of `width` values at `indices`, in that order.
-    fn select(&self, indices: &[usize], width: usize) -> Storage {
-        match self {
-            Storage::U8(values) => Storage::U8(rows(values, indices, width)),
-            Storage::F32(values) => Storage::F32(rows(values, indices, width)),
-        }
-    }
-}
-
-fn rows<T: Copy>(values: &[T], indices: &[usize], width: usize) -> Vec<T> {
-    let mut picked = Vec::with_capacity(indices.len() * width);
-    for &index in indices {
-        picked.extend_from_slice(&values[index * width..][..width]);
-    }
-    picked
-}
-
-impl Features {
-    /// The examples at `indices`, in that order. Panics when one is out of range.
-    pub fn select(&self, indices: &[usize]) -> Features {
-        let storage = self.storage.select(indices, self.shape.len());
-        Features { storage, count: indices.len(), shape: self.shape }
-    }
-}
-
-impl Targets {
-    /// The true class of each example; none where targets are values that name no class. Of a single value 0 and 1 are
-    /// classes, of several the only 1 among zeros.
-    pub fn classes(&self) -> Option<Vec<u32>> {
-        match self {
-            Targets::Classes { labels, .. } => Some(labels.clone()),
-            Targets::Values { values, outputs: 1 } => {
-                let class = |value: &f32| [0.0, 1.0].iter().position(|class| class == value);
-                values.iter().map(|value| class(value).map(|class| class as u32)).collect()
-            }
-            Targets::Values { values, outputs } => {
-                values.chunks(*outputs).map(|row| load::hot_column(row).map(|column| column as u32)).collect()
-            }
-        }
-    }
-
-    /// The targets at `indices`, in that order. Panics when one is out of range.
-    pub fn select(&self, indices: &[usize]) -> Targets {
-        match self {
-            Targets::Classes { labels, classes } => {
-                Targets::Classes { labels: rows(labels, indices, 1), classes: *classes }
-            }
-            Targets::Values { values, outputs } => {
-                Targets::Values { values: rows(values, indices, *outputs), outputs: *outputs }
-            }
-        }
-    }
-}
-
-impl Examples {
-    /// Number of examples.
-    pub fn count(&self) -> usize {
-        self.features.count
-    }
-
-    /// The examples at `indices`, in that order. Panics when one is out of range.
-    pub fn select(&self, indices: &[usize]) -> Examples {
-        Examples { features: self.features.select(indices), targets: self.targets.select(indices) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Targets;
-
-    #[test]
-    fn only_targets_that_name_classes_have_a_truth() {
-        let values = |values: &[f32], outputs| Targets::Values { values: values.to_vec(), outputs }.classes();
-        assert_eq!(values(&[0.0, 1.0, 1.0, 0.0], 2), Some(vec![1, 0]));
-        assert_eq!(values(&[0.0, 1.0], 1), Some(vec![0, 1]));
-        assert_eq!(values(&[0.5, 1.0], 1), None);
-        assert_eq!(values(&[1.0, 1.0], 2), None);
-    }
-}

@@ -10,8 +10,8 @@ use std::io::{self, Read, Write};
 use npyz::{DType, Endianness, NpyHeader, Order, TypeStr, WriteOptions, WriterBuilder};
 
 use super::array::{Array, Dtype, byte_count};
+use super::bytes::{read_error, read_values};
 use super::error::Problem;
-use super::source::{read_error, read_values};
 
 /// NumPy refuses to parse longer headers too.
 const LONGEST_HEADER: usize = 10_000;

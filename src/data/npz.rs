@@ -4,9 +4,9 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::array::Array;
+use super::bytes::{Opened, Reader, most_unpacked, read_error};
 use super::error::Problem;
 use super::npy;
-use super::source::{Opened, Reader, most_unpacked, read_error};
 
 /// An open archive.
 pub(crate) struct Npz {

@@ -1,7 +1,41 @@
 //! Which targets a loss can be taken of.
 
+use super::Targets;
 use super::error::Problem;
-use super::{TargetKind, Targets};
+use crate::model::Model;
+use crate::recipe::Loss;
+
+/// What a model's loss needs as targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A class of `outputs` per example: softmax cross-entropy.
+    Classes {
+        /// Units of the last layer.
+        outputs: usize,
+    },
+    /// `outputs` values per example: the squared losses.
+    Values {
+        /// Units of the last layer.
+        outputs: usize,
+    },
+    /// `outputs` values from 0 to 1 per example: binary cross-entropy.
+    Probabilities {
+        /// Units of the last layer.
+        outputs: usize,
+    },
+}
+
+impl TargetKind {
+    /// What targets a model takes.
+    pub fn for_model(model: &Model) -> TargetKind {
+        let outputs = model.outputs();
+        match model.loss {
+            Loss::SoftmaxCrossEntropy => TargetKind::Classes { outputs },
+            Loss::BinaryCrossEntropy => TargetKind::Probabilities { outputs },
+            Loss::Mse | Loss::HalfMse => TargetKind::Values { outputs },
+        }
+    }
+}
 
 impl Targets {
     /// Refuses targets that the losses of this kind mean nothing for: classes that the model does not have, values that are

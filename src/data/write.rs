@@ -12,10 +12,10 @@ use zip::{CompressionMethod, ZipWriter};
 use super::array::{Array, Dtype};
 use super::error::{DataError, Problem};
 use super::load::transpose;
-use super::source::Format;
 use super::{Dataset, Examples, Features, Storage, Targets, idx, npy};
 use crate::file::write_whole_with;
 use crate::model::Shape;
+use crate::place::Format;
 
 /// Writes one array as .npy, .npz (under the key `array`), IDX or .csv, as the name says; `.gz` packs it.
 pub fn write_array(path: &Path, array: &Array) -> Result<(), DataError> {

@@ -1,40 +1,6 @@
 //! What a CPU implementation of a kernel gets to see.
 
-use crate::kernel::dense::rounding;
 use arrayvec::ArrayVec;
-
-/// Scalar type that buffers of [`Element::F32`](crate::ir::Element::F32) hold on the CPU: f32 in training, f64 in gradient checks.
-pub trait Real: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
-    /// Widens.
-    fn to_f64(self) -> f64;
-    /// Rounds to nearest.
-    fn from_f64(value: f64) -> Self;
-    /// All of them rounded to f16.
-    fn rounded_to_f16(values: &[Self]) -> Vec<Self> {
-        values.iter().map(|value| rounding::rounded(*value)).collect()
-    }
-}
-
-impl Real for f32 {
-    fn to_f64(self) -> f64 {
-        f64::from(self)
-    }
-    fn from_f64(value: f64) -> Self {
-        value as f32
-    }
-    fn rounded_to_f16(values: &[f32]) -> Vec<f32> {
-        rounding::round_all(values)
-    }
-}
-
-impl Real for f64 {
-    fn to_f64(self) -> f64 {
-        self
-    }
-    fn from_f64(value: f64) -> Self {
-        value
-    }
-}
 
 /// One binding's memory.
 #[derive(Debug)]

@@ -16,15 +16,17 @@ pub mod loss;
 pub mod optimizer;
 pub mod pointwise;
 pub mod pool;
+mod real;
 pub mod reduce;
 pub mod step;
 mod text;
 
-pub use args::{Args, MAX_BINDINGS, Operand, Real};
+pub use args::{Args, MAX_BINDINGS, Operand};
 pub use case::{Case, Contents};
 pub use formula::activation::Activation;
 pub use launch::{Launch, LaunchPlan, LaunchProgram};
 pub use loss::Loss;
+pub use real::Real;
 pub use text::shader_source;
 
 use crate::ir::Kernel;
@@ -37,8 +39,6 @@ pub struct Specification {
     pub reference: fn(&mut Args<f32>),
     /// The specification on f64 storage, for gradient checks.
     pub reference_f64: fn(&mut Args<f64>),
-    /// A faster f32 implementation for the CPU backend, held to the same tolerance.
-    pub fast: Option<fn(&mut Args<f32>)>,
     /// Largest error that `verify` accepts: `|x - reference| / (|reference| + rms(reference))`.
     pub tolerance: f64,
     /// What `verify` runs.

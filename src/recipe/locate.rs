@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::RecipeError;
 use super::schema::{Holdout, Recipe, Source};
-use crate::data;
+use crate::place;
 
 /// Joins alternatives in one string: the same data set goes by several names and formats, and the first that is there
 /// is taken.
@@ -88,7 +88,7 @@ fn folders_around(path: &Path) -> Vec<PathBuf> {
 }
 
 fn same_files(one: &Source, other: &Source) -> bool {
-    data::same_source(&one.images, &other.images) && data::same_source(&one.labels, &other.labels)
+    place::same_source(&one.images, &other.images) && place::same_source(&one.labels, &other.labels)
 }
 
 /// The first pair of files that is there. With as many alternatives for the labels as for the images the two go
@@ -125,10 +125,10 @@ fn tried(path: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
 /// an array inside the file.
 fn find(folder: &Path, path: &str) -> Result<String, PathBuf> {
     // What comes with the program lies in no folder.
-    let folder = if data::is_bundled(Path::new(path)) { Path::new("") } else { folder };
-    let (file, key) = data::split_key(path, |file| data::is_file(&folder.join(file)));
+    let folder = if place::is_bundled(Path::new(path)) { Path::new("") } else { folder };
+    let (file, key) = place::split_key(path, |file| place::is_file(&folder.join(file)));
     let file = folder.join(file);
-    if !data::is_file(&file) {
+    if !place::is_file(&file) {
         return Err(file);
     }
     let file = file.to_string_lossy();

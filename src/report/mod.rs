@@ -31,8 +31,7 @@ pub use raster::{save_drawing, save_svg_and_png, svg_to_png};
 pub use records::{Record, RunRecords};
 pub use run::{compare_runs, run_page, write_run_report};
 pub use surface::Landscape;
-pub(crate) use sweep::trials_text;
-pub use sweep::{GalleryEntry, SweepReport, SweepRow, gallery_page, mean_over_trials};
+pub use sweep::{GalleryEntry, SweepReport, SweepRow, gallery_page, mean_over_trials, trials_text};
 
 use crate::file::FileError;
 use std::path::PathBuf;

@@ -67,7 +67,7 @@ fn mean_and_spread(values: &[f64]) -> Option<(f64, Option<f64>)> {
 }
 
 /// A metric over its trials as text: "97.42 ± 0.11 %", "0.0913 ± 0.0021". A trial without a result is counted.
-pub(crate) fn trials_text(metric: &str, values: &[f64]) -> String {
+pub fn trials_text(metric: &str, values: &[f64]) -> String {
     let failed = values.iter().filter(|value| !value.is_finite()).count();
     let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
     let Some((mean, spread)) = mean_and_spread(values) else { return format!("–{failed}") };

@@ -228,7 +228,7 @@ impl RunFolder {
     }
 
     /// Refuses to go on where the folder was removed or replaced.
-    pub(crate) fn check_there(&self) -> Result<(), RunError> {
+    pub fn check_there(&self) -> Result<(), RunError> {
         if self.lock.is_there() { Ok(()) } else { Err(RunError::Gone(self.path.clone())) }
     }
 
@@ -259,7 +259,7 @@ fn checkpoint(run: &Path) -> PathBuf {
 }
 
 /// Refuses a folder that holds some of these files, or drawings, unless this program has locked it before.
-pub(crate) fn refuse_foreign(folder: &Path, files: &[&str]) -> Result<(), RunError> {
+pub fn refuse_foreign(folder: &Path, files: &[&str]) -> Result<(), RunError> {
     if folder.join(LOCK).exists() {
         return Ok(());
     }

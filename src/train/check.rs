@@ -1,8 +1,7 @@
 //! What can be told before anything is allocated.
 
 use super::{Score, TrainError, TrainerSpec};
-use crate::data::Dataset;
-use crate::job::target_kind;
+use crate::data::{Dataset, TargetKind};
 use crate::recipe::{Loss, Metric, ScheduleKind};
 
 /// Whether the answers to every set are right or wrong.
@@ -28,7 +27,7 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     for (set, examples) in
         [("train", Some(&data.train)), ("validation", data.validation.as_ref()), ("test", data.test.as_ref())]
     {
-        let checked = examples.map_or(Ok(()), |examples| examples.targets.check(target_kind(spec.model)));
+        let checked = examples.map_or(Ok(()), |examples| examples.targets.check(TargetKind::for_model(spec.model)));
         checked.map_err(|problem| problem.at(format_args!("the {set} set")))?;
     }
     let plateau = match &spec.members[0].schedule.kind {

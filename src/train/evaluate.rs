@@ -9,7 +9,6 @@ use crate::kernel::step::state;
 use crate::model::Model;
 use crate::planner::{PlanBuilder, hyper_words};
 use crate::recipe::{Activation, OptimizerSpec};
-use crate::tune;
 use std::sync::Arc;
 
 /// What a model makes of a set of examples.
@@ -40,7 +39,7 @@ impl Predictions {
         let source = builder.source("examples", spec::layout(examples), batches);
         let evaluation = builder.evaluation("evaluation", &source, optimizer.l2);
         let names = builder.finish_plan()?;
-        let plan = Arc::new(tune::applied(backend, &names.plan));
+        let plan = Arc::new(backend.tuned(&names.plan));
         let mut session = backend.prepare(Arc::clone(&plan))?;
         let mut feed = Feed::new(&mut *session, &source, examples, evaluation.steps)?;
         let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);

@@ -9,7 +9,6 @@ use crate::kernel::step::state;
 use crate::model::Model;
 use crate::planner::{Evaluation, PlanBuilder, TrainingPlan, hyper_words};
 use crate::recipe::OptimizerSpec;
-use crate::tune;
 use std::sync::Arc;
 
 /// Memory that the members may take together, beside the examples. More would not make a device busier.
@@ -71,7 +70,7 @@ impl<'a> Population<'a> {
         if members > 1 && beside_data.map(|buffer| buffer.bytes()).sum::<u64>() > MEMBERS_BYTES {
             return Ok(None);
         }
-        let plan = Arc::new(tune::applied(backend, &names.plan));
+        let plan = Arc::new(backend.tuned(&names.plan));
         let mut session = backend.prepare(Arc::clone(&plan))?;
         let feed = Feed::new(&mut *session, &source, examples, evaluation.steps)?;
         let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);

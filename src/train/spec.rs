@@ -23,7 +23,7 @@ pub struct TrainerSpec<'a> {
 
 impl TrainerSpec<'_> {
     /// How training steps take the examples.
-    pub(crate) fn batches(&self) -> Batches {
+    pub fn batches(&self) -> Batches {
         let examples = self.dataset.train.features.count;
         let size = match self.train.batch {
             Batch::Full => examples,

@@ -9,9 +9,8 @@ use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
 use crate::ir::{BufferId, Plan, Program};
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::planner::{Fusion, NotFused, SourceBuffers, Training, TrainingPlan, hyper_words};
+use crate::parity::check_matrix_units;
 use crate::recipe::{Metric, Record, ScheduleKind};
-use crate::tune;
-use crate::verify::check_matrix_units;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -106,7 +105,7 @@ impl<'a> Trainer<'a> {
             return Err(TrainError::TooManySteps { steps });
         }
         let models = spec.members.len();
-        let plan = Arc::new(tune::applied(backend, &names.plan));
+        let plan = Arc::new(backend.tuned(&names.plan));
         check_matrix_units(backend, &plan)?;
         let mut session = backend.prepare(Arc::clone(&plan))?;
         let feed = Feed::new(&mut *session, &source, &spec.dataset.train, training.steps_per_epoch)?;

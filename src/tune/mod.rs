@@ -1,134 +1,110 @@
 //! Measures, on the device at hand, the variants in which a plan's products could be launched, and keeps the fastest.
 //!
-//! The planner chooses a variant by a rule that suits most GPUs. Tuning replaces the rule by a measurement: [`measure()`]
+//! The planner chooses a variant by a rule that suits most GPUs. Tuning replaces the rule by a measurement: [`measure`]
 //! times every variant of a launch at its own shape, leaves out those that do not compute what the CPU computes, and
-//! [`Tuning`] remembers the winner. A plan is planned as ever; [`applied`] then exchanges its launches.
+//! [`keep`] remembers the winners. A plan is planned as ever; [`Backend::tuned`] then exchanges its launches.
 
-mod measure;
-mod store;
-
-pub use measure::{Measured, measure};
-pub use store::TuningStore;
-
-use crate::backend::Backend;
-use crate::file::write_whole_with;
-use crate::ir::{Dispatch, Plan};
-use crate::kernel::{Launch, LaunchPlan, shader_source};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use crate::backend::timing::{Effort, TimedCase, repeat, spread};
+use crate::backend::tuning::{TuningFileError, TuningStore};
+use crate::backend::{Backend, BackendError};
+use crate::ir::Dispatch;
+use crate::kernel::{Case, Contents, Launch, LaunchPlan, Specification};
+use crate::parity::Prepared;
 use std::sync::Arc;
 
 /// A launch must be so much faster than the planner's choice to replace it: less is noise.
 const WORTH: f64 = 0.95;
 
-/// The variants that were fastest on one device.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tuning {
-    /// By [`key`].
-    choices: BTreeMap<String, Choice>,
+/// Launches are timed for a hundredth of a second, five times.
+const EFFORT: Effort = Effort { seconds: 0.01, repeat: 5 };
+
+/// Up to so many operations the reference takes less than a few seconds.
+const REFERENCE_FLOPS: f64 = 1e8;
+
+/// A launch as the plan has it, and the time of each of its variants.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// The launch.
+    pub launch: Arc<dyn Launch>,
+    /// The plan's choice.
+    pub planned: Dispatch,
+    /// Every variant that the device allows with its time in seconds, or with what is wrong with it.
+    pub variants: Vec<(Dispatch, Result<f64, String>)>,
 }
 
-/// The variant to use in the place of the planner's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Choice {
-    /// The kernel.
-    kernel: String,
-    /// The constants of its shader.
-    constants: BTreeMap<String, u32>,
-}
+impl Measured {
+    /// Seconds that the plan's choice takes.
+    pub fn planned_seconds(&self) -> Option<f64> {
+        let is_planned = |d: &Dispatch| is_same(d, &self.planned);
+        self.variants.iter().find(|(d, _)| is_planned(d)).and_then(|(_, time)| time.clone().ok())
+    }
 
-impl Choice {
-    fn of(dispatch: &Dispatch) -> Choice {
-        let constants = dispatch.constants.iter().map(|(name, value)| (name.to_string(), *value)).collect();
-        Choice { kernel: dispatch.kernel.name.into(), constants }
+    /// The variant to use in the place of the plan's choice, if one is worth it.
+    pub fn best(&self) -> Option<&Dispatch> {
+        let right = self.variants.iter().filter_map(|(d, time)| Some((d, *time.as_ref().ok()?)));
+        let (fastest, seconds) = right.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        let beats = self.planned_seconds().is_none_or(|planned| seconds < WORTH * planned);
+        (beats && !is_same(fastest, &self.planned)).then_some(fastest)
     }
 }
 
-/// Why a file of tuned variants could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}, which keeps tuned variants: {problem}; delete it, or make it readable and writable")]
-pub struct TuningFileError {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong.
-    pub problem: String,
+fn is_same(a: &Dispatch, b: &Dispatch) -> bool {
+    a.kernel == b.kernel && a.constants == b.constants
 }
 
-impl Tuning {
-    /// Number of launches that another variant than the planner's is known for.
-    pub fn len(&self) -> usize {
-        self.choices.len()
-    }
-
-    /// Whether no launch has been exchanged.
-    pub fn is_empty(&self) -> bool {
-        self.choices.is_empty()
-    }
-
-    /// A launch in the variant that is known to be the fastest, or else as it is.
-    pub fn tuned(&self, launch: &dyn Launch) -> Dispatch {
-        let planned = launch.lower();
-        if self.is_empty() {
-            return planned;
+/// Measures every launch of the plan that has variants, equal ones once; `progress` sees each as it comes. The plan's choice is
+/// what is known to be the fastest so far.
+pub fn measure(
+    backend: &dyn Backend,
+    plan: &LaunchPlan,
+    mut progress: impl FnMut(&Measured),
+) -> Result<Vec<Measured>, BackendError> {
+    let limits = backend.limits();
+    let mut done: Vec<Measured> = Vec::new();
+    for launch in plan.launches() {
+        let planned = backend.tuning().map_or_else(|| launch.lower(), |tuning| tuning.tuned(&**launch));
+        if done.iter().any(|m| is_same(&m.planned, &planned) && m.planned.params == planned.params) {
+            continue;
         }
-        let variants = lowered(launch);
-        let Some(choice) = key(&variants).and_then(|key| self.choices.get(&key)) else { return planned };
-        variants.into_iter().find(|variant| Choice::of(variant) == *choice).unwrap_or(planned)
-    }
-
-    /// Keeps the fastest of the measured variants of a launch, where it is worth it.
-    pub fn learn(&mut self, measured: &Measured) {
-        if let (Some(key), Some(best)) = (key(&lowered(&*measured.launch)), measured.best()) {
-            self.choices.insert(key, Choice::of(best));
-        }
-    }
-
-    /// Reads a file; one that is not there is an empty tuning.
-    pub fn load(path: &Path) -> Result<Tuning, TuningFileError> {
-        let wrong = |problem: String| TuningFileError { path: path.into(), problem };
-        match crate::file::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Tuning::default()),
-            Err(error) => Err(wrong(error.to_string())),
+        let mut variants: Vec<Dispatch> = launch.variants().iter().map(|variant| variant.lower()).collect();
+        variants.retain(|variant| limits.allow(variant));
+        if !variants.is_empty() {
+            let times =
+                variants.iter().map(|variant| measure_variant(backend, variant)).collect::<Result<Vec<_>, _>>()?;
+            let variants = variants.into_iter().zip(times).collect();
+            let measured = Measured { launch: Arc::clone(launch), planned, variants };
+            progress(&measured);
+            done.push(measured);
         }
     }
+    Ok(done)
+}
 
-    /// Writes the file, whole or not at all.
-    pub fn save(&self, path: &Path) -> Result<(), TuningFileError> {
-        let written = write_whole_with(path, |out| Ok(serde_json::to_writer_pretty(out, self)?));
-        written.map_err(|error: std::io::Error| TuningFileError { path: path.into(), problem: error.to_string() })
+/// Keeps the fastest variants of the measured launches, where they are worth it.
+pub fn keep(store: &TuningStore, measured: &[Measured]) -> Result<(), TuningFileError> {
+    store.keep(measured.iter().filter_map(|m| Some((&*m.launch as &dyn Launch, m.best()?))))
+}
+
+/// Seconds that a variant takes, or what is wrong with it.
+fn measure_variant(backend: &dyn Backend, variant: &Dispatch) -> Result<Result<f64, String>, BackendError> {
+    let contents: Vec<Contents> = (1u32..).zip(&variant.slices).map(|(i, s)| Contents::random(s.len, 1.0, i)).collect();
+    let dispatch = Dispatch { slices: Case::slices(&contents), ..variant.clone() };
+    let case = Case { name: variant.label.clone(), dispatch, contents };
+    if let Err(wrong) = checked(backend, &case) {
+        return Ok(Err(wrong));
     }
+    let mut case = TimedCase::new(backend, &case)?;
+    Ok(Ok(spread(&repeat(EFFORT, |launches| case.time(launches))?.1)[1]))
 }
 
-/// The plan with the variants that are known to be fastest on this device.
-pub fn applied(backend: &dyn Backend, plan: &LaunchPlan) -> Plan {
-    plan.lower_with(|launch| tuned(backend, launch))
-}
-
-/// A launch in the variant that is known to be the fastest on this device, or else as it is.
-fn tuned(backend: &dyn Backend, launch: &Arc<dyn Launch>) -> Dispatch {
-    backend.tuning().map_or_else(|| launch.lower(), |tuning| tuning.tuned(&**launch))
-}
-
-/// All variants of a launch.
-fn lowered(launch: &dyn Launch) -> Vec<Dispatch> {
-    launch.variants().iter().map(|variant| variant.lower()).collect()
-}
-
-/// Names a launch by its shape and by the text of all its variants: after a change to a shader it is another one, and
-/// whichever variant the plan has, it is the same. `None` for a launch without variants.
-fn key(variants: &[Dispatch]) -> Option<String> {
-    let first = variants.first()?;
-    let mut hash = blake3::Hasher::new();
-    hash.update(bytemuck::cast_slice(&first.params));
-    hash.update(&first.grid[2].to_le_bytes());
-    for variant in variants {
-        hash.update(shader_source(variant.kernel, &variant.constants).as_bytes());
-    }
-    Some(format!("{} {}", first.kernel.name, &hash.finalize().to_hex()[..16]))
+/// Whether the device computes the case as the CPU does, and nothing else changes.
+fn checked(backend: &dyn Backend, case: &Case) -> Result<(), String> {
+    let (kernel, cases) = (case.dispatch.kernel, vec![case.clone()]);
+    let specification = Specification::of(kernel);
+    let is_small = case.dispatch.cost.flops <= REFERENCE_FLOPS;
+    let prepared = if is_small { Prepared::new(specification, cases) } else { Prepared::large(specification, cases) };
+    let row = prepared?.verify(backend, kernel);
+    if row.passed { Ok(()) } else { Err(row.message) }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 use super::*;
 use crate::backend::Backend;
 use crate::backend::gpu::GpuBackend;
-use crate::job::Job;
+use crate::backend::tuning::Tuning;
+use use crate::job::Job;
 use crate::planner::Fusion;
 use crate::recipe::Recipe;
 use crate::train::{Draft, Member};
@@ -22,7 +23,17 @@ fn measured(launch: &Arc<dyn Launch>, seconds: &[f64]) -> Measured {
     Measured { launch: Arc::clone(launch), planned: launch.lower(), variants }
 }
 
-fn of<'a>(plan: &'a LaunchPlan, kernel: &str) -> &'a Arc<dyn Launch> {
+/// All variants of a launch.
+fn lowered(launch: &dyn Launch) -> Vec<Dispatch> {
+    launch.variants().iter().map(|variant| variant.lower()).collect()
+}
+
+/// What is kept of a measurement.
+fn learn(tuning: &mut Tuning, measured: &Measured) {
+    measured.best().into_iter().for_each(|best| tuning.keep(&*measured.launch, best));
+}
+
+fn launch_of<'a>(plan: &'a LaunchPlan, kernel: &str) -> &'a Arc<dyn Launch> {
     plan.launches().find(|launch| launch.lower().kernel.name == kernel).expect("the default recipe has dense layers")
 }
 
@@ -30,7 +41,7 @@ fn of<'a>(plan: &'a LaunchPlan, kernel: &str) -> &'a Arc<dyn Launch> {
 fn every_launch_is_one_of_its_variants() {
     for launch in plan().launches() {
         let (dispatch, variants) = (launch.lower(), lowered(&**launch));
-        let same = |v: &&Dispatch| Choice::of(v) == Choice::of(&dispatch) && v.grid == dispatch.grid;
+        let same = |v: &&Dispatch| is_same(v, &dispatch) && v.grid == dispatch.grid;
         let found = variants.iter().find(same);
         assert_eq!(found.is_some(), !variants.is_empty(), "{}", dispatch.label);
         if let Some(found) = found {
@@ -42,7 +53,7 @@ fn every_launch_is_one_of_its_variants() {
 #[test]
 fn the_fastest_right_variant_takes_the_place_of_the_planned_one() {
     let plan = plan();
-    let planned = of(&plan, "dense_forward");
+    let planned = launch_of(&plan, "dense_forward");
     let all = lowered(&**planned);
     let position = all.iter().position(|v| v.constants == planned.lower().constants).unwrap();
     let mut seconds = vec![3.0; all.len()];
@@ -51,10 +62,10 @@ fn the_fastest_right_variant_takes_the_place_of_the_planned_one() {
     let measured = measured(planned, &seconds);
     assert_eq!(measured.planned_seconds(), Some(3.0));
     let mut tuning = Tuning::default();
-    tuning.learn(&measured);
-    let tuned = |kernel: &str| tuning.tuned(&**of(&plan, kernel)).constants;
+    learn(&mut tuning, &measured);
+    let tuned = |kernel: &str| tuning.tuned(&**launch_of(&plan, kernel)).constants;
     assert_eq!(tuned("dense_forward"), all[right].constants);
-    assert_eq!(tuned("dense_backward_weight"), of(&plan, "dense_backward_weight").lower().constants);
+    assert_eq!(tuned("dense_backward_weight"), launch_of(&plan, "dense_backward_weight").lower().constants);
     // What is known of a shape is known of it in every variant.
     for variant in planned.variants() {
         assert_eq!(tuning.tuned(&*variant).constants, all[right].constants);
@@ -73,15 +84,15 @@ fn the_fastest_right_variant_takes_the_place_of_the_planned_one() {
 #[test]
 fn a_little_faster_is_not_worth_it() {
     let plan = plan();
-    let planned = of(&plan, "dense_forward");
+    let planned = launch_of(&plan, "dense_forward");
     let all = lowered(&**planned);
     let position = all.iter().position(|v| v.constants == planned.lower().constants).unwrap();
     let mut seconds = vec![0.97; all.len()];
     seconds[position] = 1.0;
     let mut tuning = Tuning::default();
-    tuning.learn(&measured(planned, &seconds));
+    learn(&mut tuning, &measured(planned, &seconds));
     assert!(tuning.is_empty(), "3 % are noise");
     seconds[position] = f64::NAN;
-    tuning.learn(&measured(planned, &seconds));
+    learn(&mut tuning, &measured(planned, &seconds));
     assert_eq!(tuning.len(), 1, "anything is better than what is wrong");
 }

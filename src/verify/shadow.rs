@@ -8,15 +8,15 @@
 //!
 //! A shadowed step costs a step on the CPU and a copy of all that training computes; the examples stay in host memory too.
 
-use super::parity::{Difference, FAST_SLACK, differing_word, element_error, largest_error};
 use crate::backend::cpu::denormals::FlushDenormals;
 use crate::backend::cpu::{Data, Implementation, Machine, threads};
+use crate::backend::tuning::TuningStore;
 use crate::backend::{Backend, BackendError, DeviceInfo, HostCounters, LaunchTime, Session, Ticket};
 use crate::ir::{Access, Binding, BufferId, Dispatch, Element, Limits, Plan, ProgramId, Slice};
 use crate::kernel::Specification;
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;
-use crate::tune::TuningStore;
+use crate::parity::{Difference, FAST_SLACK, differing_word, element_error, largest_error};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gputrain::backend::tuning::Tuning;
 use gputrain::data::{
     Array, SourceRef, TargetKind, describe, load_examples, read_array, read_arrays, write_array, write_arrays,
 };
@@ -9,7 +10,6 @@ use gputrain::export::SavedModel;
 use gputrain::model::Shape;
 use gputrain::recipe::RecipeText;
 use gputrain::train::Checkpoint;
-use gputrain::tune::Tuning;
 use proptest::prelude::*;
 
 /// A small valid file of each kind: name and bytes.

@@ -7,6 +7,7 @@ mod data_formats;
 mod data_parts;
 mod data_tables;
 mod export;
+mod floors;
 mod recipe;
 mod recipe_bundled;
 mod recipe_data;

@@ -5,6 +5,10 @@
 //! As a test, each target gets a bounded number of inputs, the same each time. `tests/fuzz.sh` goes on for as long as one
 //! likes with others. An input that fails is kept, and belongs into the corpus once its fault is mended.
 
+// The program is no library, so its command line is compiled in: a process for each input would be too slow.
+#[allow(dead_code)]
+#[path = "../../src/cli/mod.rs"]
+mod cli;
 mod memory;
 mod mutate;
 
@@ -17,7 +21,8 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use gputrain::cli::{self, Cli};
+use cli::Cli;
+use gputrain::backend::tuning::Tuning;
 use gputrain::data::{Array, SourceRef, TargetKind, describe, load_examples, load_features, read_array, read_arrays};
 use gputrain::export::{SavedModel, load_parameters};
 use gputrain::landscape::Relief;
@@ -25,7 +30,6 @@ use gputrain::model::{Model, Shape};
 use gputrain::recipe::{Recipe, RecipeText, builtin_names};
 use gputrain::report::RunRecords;
 use gputrain::train::Checkpoint;
-use gputrain::tune::Tuning;
 use mutate::{Random, mutate};
 
 /// A read that takes longer is a failure, unless it was only the machine that was busy.

@@ -6,7 +6,7 @@ use gputrain::kernel::optimizer::sgd;
 use gputrain::kernel::pointwise::softmax_forward;
 use gputrain::kernel::step::gather;
 use gputrain::kernel::{Specification, dense, shader_source};
-use gputrain::verify::{Prepared, verify, verify_kernel};
+use gputrain::parity::{Prepared, verify, verify_kernel};
 
 /// What a kernel computes, with one piece of its shader changed.
 fn changed(specification: &Specification, from: &str, to: &str) -> &'static Specification {

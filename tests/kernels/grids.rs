@@ -6,7 +6,7 @@ use gputrain::kernel::dense;
 use gputrain::kernel::dense::Tiling;
 use gputrain::kernel::dense::tiling::TILES;
 use gputrain::kernel::{Case, Contents, Launch, REGISTRY, Specification, conv};
-use gputrain::verify::Prepared;
+use gputrain::parity::Prepared;
 use std::collections::BTreeSet;
 
 /// Kernels of few workgroups, whatever the batch: one, a bounded number of parts, one for each 64 models, or one for each

@@ -5,7 +5,7 @@ use crate::mutation::{Mutant, UNNOTICED, Unnoticed, mutants, trimmed};
 use gputrain::backend::Backend;
 use gputrain::ir::{Kernel, Limits};
 use gputrain::kernel::{Case, REGISTRY, Specification, shader_source};
-use gputrain::verify::Prepared;
+use gputrain::parity::Prepared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

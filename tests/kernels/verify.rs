@@ -9,7 +9,7 @@ use gputrain::kernel::dense;
 use gputrain::kernel::dense::Tiling;
 use gputrain::kernel::dense::tiling::TILES;
 use gputrain::kernel::{Case, Contents, Launch, REGISTRY, Specification};
-use gputrain::verify::{Prepared, verify, verify_kernel};
+use gputrain::parity::{Prepared, verify, verify_kernel};
 
 fn assert_passes(backend: &dyn Backend) {
     let report = verify(backend, REGISTRY);

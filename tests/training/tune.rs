@@ -8,7 +8,7 @@ use gputrain::ir::{Dispatch, Plan};
 use gputrain::kernel::{Launch, LaunchPlan};
 use gputrain::planner::Fusion;
 use gputrain::train::{Draft, Member, Silent, Trainer};
-use gputrain::tune::{Measured, measure};
+use gputrain::tune::{Measured, keep, measure};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ fn every_variant_trains_to_the_same_bits() {
             };
             // The same device, with nothing learned.
             let backend = common::vulkan().unwrap();
-            backend.tuning().unwrap().learn(&with_variants.iter().map(favour).collect::<Vec<_>>()).unwrap();
+            keep(backend.tuning().unwrap(), &with_variants.iter().map(favour).collect::<Vec<_>>()).unwrap();
             let (tuned, found) = trained(&backend, network);
             assert_eq!(dispatches(&tuned).count(), drafted.launches().count(), "{network:?}");
             for (launch, chosen) in drafted.launches().zip(dispatches(&tuned)) {

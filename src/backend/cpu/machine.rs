@@ -1,5 +1,6 @@
 //! Runs a plan's programs in host memory, in f32 (training) or in f64 (gradient checks).
 
+use super::fast;
 use crate::backend::{BackendError, LaunchTime};
 use crate::ir::{Access, Binding, BufferId, Dispatch, Element, Kernel, Limits, Plan, ProgramId, Slice};
 use crate::kernel::{Args, MAX_BINDINGS, Operand, Real, Specification};
@@ -30,7 +31,7 @@ impl Scalar for f32 {
     fn code(kernel: &Kernel, implementation: Implementation) -> Code<f32> {
         let specification = Specification::of(kernel);
         match implementation {
-            Implementation::Fast => specification.fast.unwrap_or(specification.reference),
+            Implementation::Fast => fast::code(kernel).unwrap_or(specification.reference),
             Implementation::Reference => specification.reference,
         }
     }

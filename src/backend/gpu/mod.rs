@@ -24,9 +24,9 @@ pub use adapter::{AdapterLimits, AdapterReport, BackendName, DeviceChoice, Devic
 pub use report::list_adapters;
 pub use session::GpuSession;
 
+use super::tuning::TuningStore;
 use super::{Backend, BackendError, DeviceInfo, Session};
 use crate::ir::{Limits, Plan};
-use crate::tune::TuningStore;
 use device::Device;
 use pipeline::Pipelines;
 use std::path::Path;

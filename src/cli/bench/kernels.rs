@@ -1,12 +1,12 @@
 //! Times single kernels.
 
 use super::BenchArgs;
-use crate::backend::Backend;
-use crate::backend::timing::{Effort, TimedCase, repeat, spread};
 use crate::cli::{CliError, Context};
-use crate::kernel::dense::tiling::{TILES, Tiling};
-use crate::kernel::formula::activation;
-use crate::kernel::{Case, Contents, Launch, Specification, dense};
+use gputrain::backend::Backend;
+use gputrain::backend::timing::{Effort, TimedCase, repeat, spread};
+use gputrain::kernel::dense::tiling::{TILES, Tiling};
+use gputrain::kernel::formula::activation;
+use gputrain::kernel::{Case, Contents, Launch, Specification, dense};
 
 /// The rate of a large matrix product in TFLOP/s: what percentages are of.
 pub(super) fn measure_peak(backend: &dyn Backend, context: &Context) -> Result<f64, CliError> {

@@ -4,10 +4,10 @@ mod kernels;
 mod workload;
 
 use super::{CliError, Context, FusionArgs, TuneArgs};
-use crate::backend::timing::Effort;
-use crate::kernel::{REGISTRY, Specification};
-use crate::recipe::{RecipeError, RecipeText};
 use clap::Args;
+use gputrain::backend::timing::Effort;
+use gputrain::kernel::{REGISTRY, Specification};
+use gputrain::recipe::{RecipeError, RecipeText};
 use workload::{WORKLOADS, Workload};
 
 /// Takes longer than all the others together.

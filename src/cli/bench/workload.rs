@@ -1,17 +1,17 @@
 //! Times training steps of recipes on random data.
 
 use super::BenchArgs;
-use crate::backend::timing::{repeat, spread};
-use crate::backend::{Backend, LaunchTime};
 use crate::cli::table::table;
 use crate::cli::train::say_streamed;
 use crate::cli::{CliError, Context};
-use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
-use crate::ir::Dispatch;
-use crate::kernel::formula::hash;
-use crate::model::{Model, ModelError, Shape};
-use crate::recipe::{Batch, Loss, Recipe, RecipeText, ScheduleKind};
-use crate::train::{Member, Trainer, TrainerSpec};
+use gputrain::backend::timing::{repeat, spread};
+use gputrain::backend::{Backend, LaunchTime};
+use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
+use gputrain::ir::Dispatch;
+use gputrain::kernel::formula::hash;
+use gputrain::model::{Model, ModelError, Shape};
+use gputrain::recipe::{Batch, Loss, Recipe, RecipeText, ScheduleKind};
+use gputrain::train::{Member, Trainer, TrainerSpec};
 use serde::Serialize;
 
 /// The workloads and the examples that an epoch of each goes through.

@@ -3,8 +3,8 @@
 use super::super::CliError;
 use super::list::{Does, Experiment, Figure, Of};
 use super::study::summary_file;
-use crate::file::FileError;
-use crate::report::trials_text;
+use gputrain::file::FileError;
+use gputrain::report::trials_text;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
@@ -49,7 +49,7 @@ fn summary(does: Does, folder: &Path) -> Result<Value, CliError> {
 }
 
 fn load(path: &Path) -> Result<Value, CliError> {
-    let text = crate::file::read_text(path).map_err(FileError::at(path))?;
+    let text = gputrain::file::read_text(path).map_err(FileError::at(path))?;
     serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))
 }
 

@@ -3,11 +3,11 @@
 use super::super::CliError;
 use super::super::grad::{Check, Measured};
 use super::list::Experiment;
-use crate::file::write_whole;
-use crate::job::Job;
-use crate::recipe::Recipe;
-use crate::report::{Block, Page, Section, Table};
-use crate::verify::rounding::largest;
+use gputrain::file::write_whole;
+use gputrain::job::Job;
+use gputrain::recipe::Recipe;
+use gputrain::report::{Block, Page, Section, Table};
+use gputrain::verify::rounding::largest;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -58,7 +58,7 @@ pub(super) struct Tensor {
 impl Gradients {
     /// What a folder holds, if it holds that. Without its origin, as earlier versions wrote it, it is no result.
     pub fn read(folder: &Path) -> Option<Gradients> {
-        serde_json::from_str(&crate::file::read_text(&folder.join("gradients.json")).ok()?).ok()
+        serde_json::from_str(&gputrain::file::read_text(&folder.join("gradients.json")).ok()?).ok()
     }
 }
 

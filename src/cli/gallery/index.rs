@@ -4,7 +4,7 @@ use super::figures::Shown;
 use super::list::{Experiment, List};
 use super::study::Status;
 use super::{Outcome, state};
-use crate::report::{Block, GalleryEntry, Link, Page, Section, Table, gallery_page};
+use gputrain::report::{Block, GalleryEntry, Link, Page, Section, Table, gallery_page};
 use std::path::Path;
 
 /// Experiments with what became of them, as a page. `subtitle` tells where they ran.
@@ -69,7 +69,7 @@ fn entry(list: &List, experiment: &Experiment, outcome: &Outcome, reduced: bool,
         text: text.join(" "),
         figures: Vec::new(),
         table: table(list, &outcome.figures, mark),
-        svg: picture.and_then(|path| crate::file::read_text(&path).ok()).unwrap_or_default(),
+        svg: picture.and_then(|path| gputrain::file::read_text(&path).ok()).unwrap_or_default(),
         links: retrained.into_iter().collect(),
     }
 }

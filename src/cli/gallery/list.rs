@@ -1,7 +1,7 @@
 //! The list of experiments.
 
 use super::super::CliError;
-use crate::file::FileError;
+use gputrain::file::FileError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -88,7 +88,7 @@ impl List {
     pub fn load(file: Option<&Path>) -> Result<List, CliError> {
         let (text, origin) = match file {
             Some(path) => {
-                let text = crate::file::read_text(path).map_err(FileError::at(path))?;
+                let text = gputrain::file::read_text(path).map_err(FileError::at(path))?;
                 (text, path.display().to_string())
             }
             None => (BUNDLED.to_string(), "data/gallery.toml".to_string()),
@@ -124,7 +124,7 @@ impl List {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Recipe;
+    use gputrain::recipe::Recipe;
 
     #[test]
     fn the_bundled_experiments_name_bundled_recipes_and_readable_changes() {

@@ -8,11 +8,11 @@ mod study;
 
 use super::table::table;
 use super::{CliError, Context};
-use crate::file::{FileError, write_whole};
-use crate::lock::FolderLock;
-use crate::run::refuse_foreign;
 use clap::Args;
 use figures::Shown;
+use gputrain::file::{FileError, write_whole};
+use gputrain::lock::FolderLock;
+use gputrain::run::refuse_foreign;
 use list::{Experiment, List};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,7 @@ fn refuse_mixing(out: &Path, reduced: bool) -> Result<(), CliError> {
         reduced: bool,
     }
     let file = out.join(SUMMARY);
-    let text = match crate::file::read_text(&file) {
+    let text = match gputrain::file::read_text(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(FileError::at(&file)(error).into()),

@@ -6,15 +6,15 @@ use super::super::{CliError, Context, RecipeArgs, sweep, train};
 use super::GalleryArgs;
 use super::gradients::{Gradients, origin, write};
 use super::list::{Does, Experiment};
-use crate::backend::Backend;
-use crate::data;
-use crate::export::load_parameters;
-use crate::file::FileError;
-use crate::job::Job;
-use crate::lock::FolderLock;
-use crate::recipe::RecipeError;
-use crate::run::{RunError, RunFolder};
-use crate::sweep::{Sweep, SweepError};
+use gputrain::backend::Backend;
+use gputrain::export::load_parameters;
+use gputrain::file::FileError;
+use gputrain::job::Job;
+use gputrain::lock::FolderLock;
+use gputrain::place;
+use gputrain::recipe::RecipeError;
+use gputrain::run::{RunError, RunFolder};
+use gputrain::sweep::{Sweep, SweepError};
 use std::path::{Path, PathBuf};
 
 /// How an experiment ended.
@@ -108,7 +108,7 @@ impl Studio<'_> {
         if let Err(error) = recipe.resolve_data(self.args.data.as_deref()) {
             return self.without_data(experiment, folder, error);
         }
-        match crate::file::read_text(&folder.join("recipe.toml")) {
+        match gputrain::file::read_text(&folder.join("recipe.toml")) {
             Ok(found) if found != recipe.to_toml() => {
                 let folder = folder.display();
                 return Err(CliError::Usage(format!(
@@ -159,7 +159,8 @@ impl Studio<'_> {
             let unmarked = sweep.entries.iter_mut().filter(|entry| entry.recipe.name != sweep.recipe.name);
             unmarked.for_each(|entry| entry.recipe.name = marked(&entry.recipe.name));
         }
-        let same = crate::file::read_text(&folder.join("sweep.toml")).is_ok_and(|text| text == sweep.recipe.to_toml());
+        let same =
+            gputrain::file::read_text(&folder.join("sweep.toml")).is_ok_and(|text| text == sweep.recipe.to_toml());
         if same && folder.join(summary_file(Does::Sweep)).exists() {
             return Ok(Status::Kept);
         }
@@ -203,7 +204,7 @@ impl Studio<'_> {
 
     /// A file that an experiment needs, where data is looked for.
     fn find(&self, file: &str) -> Option<PathBuf> {
-        if data::is_bundled(Path::new(file)) {
+        if place::is_bundled(Path::new(file)) {
             return Some(file.into());
         }
         let folders = self.args.data.as_deref().into_iter().chain([Path::new(""), Path::new("data")]);

@@ -2,7 +2,6 @@
 //! `input_gradient = activation'(saved) * (sum of output_gradient * weight)`. As a matrix product on a GPU;
 //! the direct kernel is the variant for few channels.
 
-use crate::backend::cpu::fast;
 use crate::ir::{Binding, Dispatch, Kernel, Needs, Slice, read, write};
 use crate::kernel::conv::shape::{DIRECT, Params, Variant, cost, shapes};
 use crate::kernel::dense::tiling::TILES;
@@ -33,7 +32,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast::conv::backward_input),
     tolerance: 1e-5,
     cases: || cases(&TILES.map(Variant::Matmul)),
 };

@@ -4,7 +4,6 @@
 //!
 //! The sums are long and few, so each is split over images and output rows; [`SumPartials`] adds the splits.
 
-use crate::backend::cpu::fast;
 use crate::ir::{Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};
 use crate::kernel::conv::shape::{self, covered, shapes};
 use crate::kernel::reduce::sum_partials::{self, SumPartials};
@@ -69,7 +68,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast::conv::backward_weight),
     tolerance: 1e-5,
     cases,
 };

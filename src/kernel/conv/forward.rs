@@ -2,7 +2,6 @@
 //! `output[n, f, y, x] = activation(bias[f] + sum of input window * weight[f])`. As a matrix product on a GPU;
 //! the direct kernel is the variant for few filters.
 
-use crate::backend::cpu::fast;
 use crate::ir::{Binding, Dispatch, Kernel, Needs, Slice, read, write};
 use crate::kernel::conv::shape::{DIRECT, Params, Variant, cost, covered, shapes};
 use crate::kernel::dense::tiling::TILES;
@@ -33,7 +32,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast::conv::forward),
     tolerance: 1e-5,
     cases: || cases(&TILES.map(Variant::Matmul)),
 };

@@ -3,9 +3,6 @@
 use super::rounding::on_rounded;
 use super::tiling::{AWKWARD, Product, TILES, Tiling, mixed, variants};
 use super::trial::{Trial, cases};
-use crate::backend::cpu::fast::math;
-use crate::backend::cpu::gemm::{MatMut, MatRef, Outputs, gemm};
-use crate::backend::cpu::threads;
 use crate::ir::{Binding, Cost, Dispatch, Kernel, Limits, Needs, Slice, params, read, write};
 use crate::kernel::formula::activation;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
@@ -57,7 +54,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 1e-5,
     cases: || cases(trials(), Needs::Nothing),
 };
@@ -67,7 +63,6 @@ pub static SPECIFICATION_F16: Specification = Specification {
     kernel: &KERNEL_F16,
     reference: |args| on_rounded(args, reference),
     reference_f64: |args| on_rounded(args, reference),
-    fast: Some(|args| on_rounded(args, fast)),
     cases: || cases(trials(), Needs::F16),
     ..SPECIFICATION
 };
@@ -193,30 +188,6 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
             }
         }
     }
-}
-
-/// The same in f32: a library's product, then the derivative over blocks of rows.
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
-    let [output_gradient, weight, saved, input_gradient] = args.operands();
-    let (output_gradient, weight, saved) = (output_gradient.read(), weight.read(), saved.read());
-    let input_gradient = input_gradient.write();
-    let (rows, inputs, outputs) = (p.rows as usize, p.inputs as usize, p.outputs as usize);
-    let flops = 2.0 * (rows * inputs) as f64 * outputs as f64;
-    threads::for_each_model(input_gradient, rows * inputs, models, flops, |model, result| {
-        let result = &mut result[..rows * inputs];
-        let output_gradient = MatRef::row_major(&output_gradient[model * rows * outputs..], rows, outputs);
-        let weight = MatRef::row_major(&weight[model * p.parameter_stride as usize..], outputs, inputs);
-        gemm(output_gradient, weight, 0.0, MatMut::row_major(result, rows, inputs), Outputs::Neither);
-        if kind == activation::LINEAR {
-            return;
-        }
-        let saved = &saved[model * rows * inputs..];
-        threads::for_each_rows(result, inputs, |first_row, block| {
-            math::activation_gradient(block, &saved[first_row * inputs..], kind);
-        });
-    });
 }
 
 /// What verification tries.

@@ -5,9 +5,6 @@
 use super::rounding::on_rounded;
 use super::tiling::{AWKWARD, Product, TILES, Tiling, mixed, variants};
 use super::trial::{Trial, cases};
-use crate::backend::cpu::fast::simd;
-use crate::backend::cpu::gemm::{MatMut, MatRef, Outputs, gemm};
-use crate::backend::cpu::threads;
 use crate::ir::{Binding, Cost, Dispatch, Kernel, Limits, Needs, Slice, params, read, write};
 use crate::kernel::reduce::sum_partials::{self, SumPartials};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
@@ -78,7 +75,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 1e-5,
     cases: || cases(trials(), Needs::Nothing),
 };
@@ -88,7 +84,6 @@ pub static SPECIFICATION_F16: Specification = Specification {
     kernel: &KERNEL_F16,
     reference: |args| on_rounded(args, reference),
     reference_f64: |args| on_rounded(args, reference),
-    fast: Some(|args| on_rounded(args, fast)),
     cases: || cases(trials(), Needs::F16),
     ..SPECIFICATION
 };
@@ -266,7 +261,7 @@ impl Params {
     }
 
     /// Of every model and split: the model's number, its rows, and where its sums start.
-    fn parts(&self, models: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>, usize)> {
+    pub(crate) fn parts(&self, models: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>, usize)> {
         let (rows, split_rows) = (self.rows as usize, self.split_rows as usize);
         let (stride, split_stride) = (self.parameter_stride as usize, self.split_stride as usize);
         let of_model = move |model| {
@@ -297,45 +292,6 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
             }
         }
     }
-}
-
-/// The same in f32, through a library's product.
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let (models, has_bias) = (args.models(), args.constant("ROW_SUMS", 0) == 1);
-    let [output_gradient, input, gradient] = args.operands();
-    let (output_gradient, input, gradient) = (output_gradient.read(), input.read(), gradient.write());
-    let (rows, inputs, outputs) = (p.rows as usize, p.inputs as usize, p.outputs as usize);
-    let flops = 2.0 * (rows * inputs) as f64 * outputs as f64;
-    threads::for_each_model(gradient, p.parameter_stride as usize, models, flops, |model, gradient| {
-        for (_, range, start) in p.parts(1) {
-            let gradient = &mut gradient[start..];
-            let delta = &output_gradient[model * rows * outputs..][range.start * outputs..range.end * outputs];
-            let input = &input[model * p.input_stride as usize + range.start * inputs..];
-            let input = MatRef::row_major(input, range.len(), inputs);
-            let transposed = MatRef::row_major(delta, range.len(), outputs).transposed();
-            gemm(transposed, input, 0.0, MatMut::row_major(gradient, outputs, inputs), Outputs::Rows);
-            if has_bias {
-                column_sums(delta, &mut gradient[p.bias_offset as usize..][..outputs]);
-            }
-        }
-    });
-}
-
-/// Sums of a matrix' columns, in f64: a batch may be the whole data set.
-fn column_sums(matrix: &[f32], sums: &mut [f32]) {
-    const WIDTH: usize = 16;
-    let columns = sums.len();
-    simd::vectorised(|| {
-        for (index, sums) in sums.chunks_mut(WIDTH).enumerate() {
-            let mut totals = [0.0f64; WIDTH];
-            for row in matrix.chunks_exact(columns) {
-                let part = &row[index * WIDTH..][..sums.len()];
-                totals.iter_mut().zip(part).for_each(|(total, x)| *total += f64::from(*x));
-            }
-            sums.iter_mut().zip(totals).for_each(|(sum, total)| *sum = total as f32);
-        }
-    });
 }
 
 /// What verification tries.

@@ -3,9 +3,6 @@
 use super::rounding::on_rounded;
 use super::tiling::{AWKWARD, Product, TILES, Tiling, mixed, variants};
 use super::trial::{Trial, cases};
-use crate::backend::cpu::fast::{math, simd};
-use crate::backend::cpu::gemm::{MatMut, MatRef, Outputs, gemm};
-use crate::backend::cpu::threads;
 use crate::ir::{Binding, Cost, Dispatch, Kernel, Limits, Needs, Slice, params, read, write};
 use crate::kernel::formula::activation;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
@@ -59,7 +56,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 1e-5,
     cases: || cases(trials(), Needs::Nothing),
 };
@@ -69,7 +65,6 @@ pub static SPECIFICATION_F16: Specification = Specification {
     kernel: &KERNEL_F16,
     reference: |args| on_rounded(args, reference),
     reference_f64: |args| on_rounded(args, reference),
-    fast: Some(|args| on_rounded(args, fast)),
     cases: || cases(trials(), Needs::F16),
     ..SPECIFICATION
 };
@@ -187,41 +182,6 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
             }
         }
     }
-}
-
-/// The same in f32: a library's product, then bias and activation over blocks of rows.
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let (models, kind, has_bias) = (args.models(), args.constant("ACTIVATION", 0), args.constant("BIAS", 1) == 1);
-    let [input, weight, bias, output] = args.operands();
-    let (input, weight, bias, output) = (input.read(), weight.read(), bias.read(), output.write());
-    let (rows, inputs, outputs) = (p.rows as usize, p.inputs as usize, p.outputs as usize);
-    let flops = 2.0 * (rows * inputs) as f64 * outputs as f64;
-    threads::for_each_model(output, rows * outputs, models, flops, |model, output| {
-        let output = &mut output[..rows * outputs];
-        let parameters = model * p.parameter_stride as usize;
-        let input = MatRef::row_major(&input[model * p.input_stride as usize..], rows, inputs);
-        let weight = MatRef::row_major(&weight[parameters..], outputs, inputs).transposed();
-        gemm(input, weight, 0.0, MatMut::row_major(output, rows, outputs), Outputs::Columns);
-        if !has_bias && kind == activation::LINEAR {
-            return;
-        }
-        let bias = if has_bias { &bias[parameters..][..outputs] } else { &[] };
-        threads::for_each_rows(output, outputs, |_, block| {
-            if has_bias {
-                add_to_rows(block, bias);
-            }
-            math::activate(block, kind);
-        });
-    });
-}
-
-fn add_to_rows(block: &mut [f32], bias: &[f32]) {
-    simd::vectorised(|| {
-        for row in block.chunks_exact_mut(bias.len()) {
-            row.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
-        }
-    });
 }
 
 /// What verification tries.

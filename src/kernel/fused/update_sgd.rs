@@ -29,7 +29,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: None,
     tolerance: 2e-5,
     cases,
 };

@@ -1,6 +1,5 @@
 //! Binary cross-entropy on logits: for one or several yes-or-no outputs.
 
-use crate::backend::cpu::fast::{math, simd};
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, params, read, read_u32, write};
 use crate::kernel::formula::rows;
 use crate::kernel::loss::rows::{Gradient, Operands};
@@ -40,7 +39,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 5e-6,
     cases,
 };
@@ -90,28 +88,6 @@ fn reference<T: Real>(args: &mut Args<T>) {
         let is_right = |(z, t): &(f64, f64)| (*z > 0.0) == (*t > 0.5) && !z.is_nan() && *z != f64::INFINITY;
         let right = pairs().filter(is_right).count() as f64;
         [pairs().map(loss).sum::<f64>(), right].map(|sum| sum / logits.len() as f64)
-    });
-}
-
-fn fast(args: &mut Args<f32>) {
-    loss::rows::for_value_rows(args, |logits, targets, factor, gradient| {
-        let factor = factor as f32;
-        let sums = simd::vectorised(
-            #[inline(always)]
-            || {
-                for ((gradient, &z), &t) in gradient.iter_mut().zip(logits).zip(targets) {
-                    let (p, complement) = math::sigmoid_pair(z);
-                    // For t = 1, p - 1 would cancel as p nears 1.
-                    *gradient = factor * if t == 1.0 { -complement } else { p - t };
-                }
-                simd::sums(logits, targets, |z, t| {
-                    let linear = if z > 0.0 { z * (1.0 - t) } else { -z * t };
-                    let right = (z > 0.0) == (t > 0.5) && !z.is_nan() && z != f32::INFINITY;
-                    [linear + math::log1p(math::exp(-z.abs())), f32::from(right)]
-                })
-            },
-        );
-        sums.map(|sum| f64::from(sum / logits.len() as f32))
     });
 }
 

@@ -1,6 +1,5 @@
 //! Softmax and cross-entropy with their gradient: for classes.
 
-use crate::backend::cpu::fast::{math, simd};
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, params, read, read_u32, write};
 use crate::kernel::formula::rows;
 use crate::kernel::loss::rows::{Gradient, Operands};
@@ -40,7 +39,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 5e-6,
     cases,
 };
@@ -80,7 +78,7 @@ impl Launch for SoftmaxCrossEntropy {
 }
 
 /// The class of a row; `None` where the data hold none.
-fn label(labels: &[u32], index: u32, classes: usize) -> Option<usize> {
+pub(crate) fn label(labels: &[u32], index: u32, classes: usize) -> Option<usize> {
     labels.get(index as usize).map(|&label| label as usize).filter(|&label| label < classes)
 }
 
@@ -118,80 +116,6 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
             }
         }
     }
-}
-
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
-    let scaled = args.constant("SCALED", 0) == 1;
-    let [logits, labels, indices, counters, gradient, row_loss, row_correct] = args.operands();
-    let (logits, labels, indices, counters) =
-        (logits.read(), labels.read_u32(), indices.read_u32(), counters.read_u32());
-    let (gradient, row_loss, row_correct) = (gradient.write(), row_loss.write(), row_correct.write());
-    let (batch, classes) = (p.batch as usize, p.classes as usize);
-    let mut exponentials = vec![0.0f32; classes];
-    for model in 0..models {
-        let rows = loss::rows::batch_rows(p.batch, p.examples, counters, model);
-        let loss_scale = loss::rows::scale(scaled, counters, model);
-        for row in 0..batch {
-            let model_row = model * batch + row;
-            let range = model_row * classes..(model_row + 1) * classes;
-            let gradient = if with_gradient { &mut gradient[range.clone()] } else { &mut [] };
-            if row >= rows {
-                gradient.fill(0.0);
-                (row_loss[model_row], row_correct[model_row]) = (0.0, 0.0);
-                continue;
-            }
-            let label = label(labels, indices[model_row], classes);
-            let answer = simd::vectorised(
-                #[inline(always)]
-                || {
-                    let answer = one_row(&logits[range], label, &mut exponentials);
-                    let scale = loss_scale / (answer.sum * rows as f32);
-                    for (gradient, e) in gradient.iter_mut().zip(&exponentials) {
-                        *gradient = e * scale;
-                    }
-                    answer
-                },
-            );
-            (row_loss[model_row], row_correct[model_row]) = (answer.loss, answer.correct);
-            if let (Some(c), true) = (label, with_gradient) {
-                gradient[c] = -answer.others * loss_scale / (answer.sum * rows as f32);
-            }
-        }
-    }
-}
-
-/// What one row of logits gives.
-struct Answer {
-    loss: f32,
-    correct: f32,
-    /// Sum of the exponentials, without and with the label's.
-    others: f32,
-    sum: f32,
-}
-
-#[inline(always)]
-fn one_row(logits: &[f32], label: Option<usize>, exponentials: &mut [f32]) -> Answer {
-    let mut best = 0;
-    for (c, &z) in logits.iter().enumerate() {
-        if z > logits[best] {
-            best = c;
-        }
-    }
-    let largest = logits[best];
-    for (e, z) in exponentials.iter_mut().zip(logits) {
-        *e = math::exp(z - largest);
-    }
-    let sum_of = |exponentials: &[f32]| exponentials.iter().sum::<f32>();
-    let Some(label) = label else {
-        return Answer { loss: f32::NAN, correct: 0.0, others: f32::NAN, sum: f32::NAN };
-    };
-    // The label's own term stays out of the sum: 1 - p[label] would cancel as p[label] nears 1.
-    let others = sum_of(&exponentials[..label]) + sum_of(&exponentials[label + 1..]);
-    let (gap, sum) = (largest - logits[label], others + exponentials[label]);
-    let loss = math::log1p(if best == label { others } else { sum - 1.0 }) + gap;
-    Answer { loss, correct: f32::from(best == label && loss.is_finite()), others, sum }
 }
 
 fn cost(params: &[u32]) -> Cost {
@@ -269,6 +193,7 @@ fn cases() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::cpu::fast::loss::softmax_cross_entropy as fast;
     use crate::kernel::difference::{Data, run, run_f32};
 
     #[test]

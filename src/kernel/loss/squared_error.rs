@@ -1,6 +1,5 @@
 //! Mean squared error, scaled: `mse` (1) and `half_mse` (1/2).
 
-use crate::backend::cpu::fast::simd;
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, params, read, read_u32, write};
 use crate::kernel::formula::rows;
 use crate::kernel::loss::rows::{Gradient, Operands};
@@ -42,7 +41,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 5e-6,
     cases,
 };
@@ -95,28 +93,6 @@ fn reference<T: Real>(args: &mut Args<T>) {
             *gradient = T::from_f64(2.0 * scale * difference * factor);
         }
         [scale * squares / output.len() as f64, f64::from(correct)]
-    });
-}
-
-fn fast(args: &mut Args<f32>) {
-    let scale = args.params::<Params>().scale;
-    loss::rows::for_value_rows(args, |output, targets, factor, gradient| {
-        let slope = (2.0 * f64::from(scale) * factor) as f32;
-        let [squares, not_finite] = simd::vectorised(
-            #[inline(always)]
-            || {
-                for ((gradient, y), t) in gradient.iter_mut().zip(output).zip(targets) {
-                    *gradient = slope * (y - t);
-                }
-                simd::sums(output, targets, |y, t| [(y - t) * (y - t), f32::from(!(y - t).is_finite())])
-            },
-        );
-        let answer = |values: &[f32]| match values {
-            [value] => usize::from(*value > 0.5),
-            _ => simd::first_largest(values),
-        };
-        let correct = not_finite == 0.0 && answer(output) == answer(targets);
-        [f64::from(scale * squares / output.len() as f32), f64::from(correct)]
     });
 }
 

@@ -1,6 +1,5 @@
 //! Adam and AdamW, as torch.optim has them.
 
-use crate::backend::cpu::fast::simd;
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, read_u32, write};
 use crate::kernel::optimizer::rules::{self, Params, Rules};
 use crate::kernel::step::state;
@@ -29,7 +28,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 2e-5,
     cases,
 };
@@ -144,48 +142,6 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
             let denominator = v.sqrt() / correction2.sqrt() + h(state::EPSILON);
             parameters[i] = T::from_f64(parameter - rate / correction1 * m / denominator);
         }
-    }
-}
-
-/// The same in f32, in loops that vectorise.
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let [decoupled, clip, penalty] = ["DECOUPLED", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let skips = args.constant("SKIPS", 0) == 1;
-    let [parameters, gradients, mean, variance, weight_blocks, hyper, scalars, norm_parts] = args.operands();
-    let (parameters, gradients) = (parameters.write(), gradients.read());
-    let (mean, variance) = (mean.write(), variance.write());
-    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in rules::pieces(&p, penalty.then_some(blocks)) {
-        let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
-        if rules.is_skipped(skips) {
-            continue;
-        }
-        let rate = rules.learning_rate();
-        let decay = rules.hyper[state::WEIGHT_DECAY];
-        let (shrink, coupled_decay) = if decoupled { (1.0 - rate as f32 * decay, 0.0) } else { (1.0, decay) };
-        let slope = rules.l2_slope(p.first as usize + first) as f32;
-        let clip = rules.clip_factor() as f32;
-        let [beta1, beta2, rest1, rest2, epsilon] =
-            [state::BETA1, state::BETA2, state::ONE_MINUS_BETA1, state::ONE_MINUS_BETA2, state::EPSILON]
-                .map(|slot| rules.hyper[slot]);
-        // Numerator and denominator times the root of the second correction: one division less.
-        let root_correction = f64::from(rules.scalars[state::BETA2_CORRECTION]).sqrt();
-        let step = (rate / f64::from(rules.scalars[state::BETA1_CORRECTION]) * root_correction) as f32;
-        let epsilon = (f64::from(epsilon) * root_correction) as f32;
-        let range = first..first + len;
-        let (parameters, mean) = (&mut parameters[range.clone()], &mut mean[range.clone()]);
-        let (variance, gradients) = (&mut variance[range.clone()], &gradients[range]);
-        simd::zip3_chunks(parameters, mean, variance, |at, parameters, mean, variance| {
-            simd::vectorised(|| {
-                for (((p, m), v), g) in parameters.iter_mut().zip(mean).zip(variance).zip(&gradients[at..]) {
-                    let gradient = (g + slope * *p) * clip + coupled_decay * *p;
-                    *m = beta1 * *m + rest1 * gradient;
-                    *v = beta2 * *v + rest2 * gradient * gradient;
-                    *p = *p * shrink - step * *m / (v.sqrt() + epsilon);
-                }
-            });
-        });
     }
 }
 

@@ -1,6 +1,5 @@
 //! Stochastic gradient descent with momentum, as torch.optim.SGD.
 
-use crate::backend::cpu::fast::simd;
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, read_u32, write};
 use crate::kernel::optimizer::rules::{self, Params, Rules};
 use crate::kernel::step::state;
@@ -28,7 +27,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 1e-5,
     cases,
 };
@@ -127,46 +125,6 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
                 step = if nesterov { step + factor * v } else { v };
             }
             parameters[i] = T::from_f64(parameter.to_f64() - rate * step);
-        }
-    }
-}
-
-/// The same in f32, in loops that vectorise.
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let [momentum, nesterov, clip, penalty] =
-        ["WITH_MOMENTUM", "NESTEROV", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let skips = args.constant("SKIPS", 0) == 1;
-    let [parameters, gradients, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
-    let (parameters, gradients, velocity) = (parameters.write(), gradients.read(), velocity.write());
-    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in rules::pieces(&p, penalty.then_some(blocks)) {
-        let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
-        if rules.is_skipped(skips) {
-            continue;
-        }
-        let (rate, decay) = (rules.learning_rate() as f32, rules.hyper[state::WEIGHT_DECAY]);
-        let (factor, clip) = (rules.hyper[state::MOMENTUM], rules.clip_factor() as f32);
-        let slope = rules.l2_slope(p.first as usize + first) as f32;
-        let (parameters, gradients) = (&mut parameters[first..first + len], &gradients[first..first + len]);
-        if momentum {
-            simd::zip_chunks(parameters, &mut velocity[first..first + len], |at, parameters, velocity| {
-                simd::vectorised(|| {
-                    for ((p, v), g) in parameters.iter_mut().zip(velocity).zip(&gradients[at..]) {
-                        let step = (g + slope * *p) * clip + decay * *p;
-                        *v = factor * *v + step;
-                        *p -= rate * if nesterov { step + factor * *v } else { *v };
-                    }
-                });
-            });
-        } else {
-            simd::chunks(parameters, |at, parameters| {
-                simd::vectorised(|| {
-                    for (p, g) in parameters.iter_mut().zip(&gradients[at..]) {
-                        *p -= rate * ((g + slope * *p) * clip + decay * *p);
-                    }
-                });
-            });
         }
     }
 }

@@ -1,6 +1,5 @@
 //! An activation's gradient on its own: `input_gradient = output_gradient * f'`.
 
-use crate::backend::cpu::fast::{math, simd};
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};
 use crate::kernel::formula::activation;
 use crate::kernel::pointwise::activation_forward::{CASE_SHAPES, EXTREMES};
@@ -28,7 +27,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 2e-6,
     cases,
 };
@@ -83,17 +81,6 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
         let derivative = activation::gradient(saved[i].to_f64(), kind);
         input_gradient[i] = T::from_f64(output_gradient[i].to_f64() * derivative);
     }
-}
-
-fn fast(args: &mut Args<f32>) {
-    let (count, kind) = (args.params::<Params>().len as usize * args.models(), args.constant("ACTIVATION", 0));
-    let [output_gradient, saved, input_gradient] = args.operands();
-    let (output_gradient, saved, input_gradient) = (output_gradient.read(), saved.read(), input_gradient.write());
-    simd::chunks(&mut input_gradient[..count], |first, input_gradient| {
-        let range = first..first + input_gradient.len();
-        input_gradient.copy_from_slice(&output_gradient[range.clone()]);
-        math::activation_gradient(input_gradient, &saved[range], kind);
-    });
 }
 
 fn cost(params: &[u32]) -> Cost {

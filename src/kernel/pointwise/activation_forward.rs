@@ -1,6 +1,5 @@
 //! An activation on its own: `output = f(input)`.
 
-use crate::backend::cpu::fast::{math, simd};
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};
 use crate::kernel::formula::activation;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
@@ -27,7 +26,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 2e-6,
     cases,
 };
@@ -79,16 +77,6 @@ fn reference<T: Real>(args: &mut Args<T>) {
     for i in 0..count {
         output[i] = T::from_f64(activation::activate(input[i].to_f64(), kind));
     }
-}
-
-fn fast(args: &mut Args<f32>) {
-    let (count, kind) = (args.params::<Params>().len as usize * args.models(), args.constant("ACTIVATION", 0));
-    let [input, output] = args.operands();
-    let (input, output) = (input.read(), output.write());
-    simd::chunks(&mut output[..count], |first, output| {
-        output.copy_from_slice(&input[first..first + output.len()]);
-        math::activate(output, kind);
-    });
 }
 
 fn cost(params: &[u32]) -> Cost {

@@ -1,7 +1,6 @@
 //! Dropout: each element is 0 with probability `rate`, else divided by `1 - rate`. The backward pass is the same launch
 //! on the gradient: the mask follows from the model's seed, the step, the layer and the element, and is stored nowhere.
 
-use crate::backend::cpu::fast::simd;
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, read_u32, write};
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;
@@ -44,7 +43,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 1e-6,
     cases,
 };
@@ -90,7 +88,7 @@ impl Launch for Dropout {
 }
 
 /// What the hashes of a model's elements start from.
-fn key(counters: &[u32], model: usize, layer: u32) -> u32 {
+pub(crate) fn key(counters: &[u32], model: usize, layer: u32) -> u32 {
     let counter = |slot: usize| counters[model * state::COUNTERS + slot];
     hash::combine(hash::combine(hash::mix(counter(state::SEED)), counter(state::STEP)), layer)
 }
@@ -107,29 +105,6 @@ fn reference<T: Real>(args: &mut Args<T>) {
             let kept = hash::combine(key, element) >= p.threshold;
             output[i] = T::from_f64(if kept { input[i].to_f64() * f64::from(p.scale) } else { 0.0 });
         }
-    }
-}
-
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let (models, len) = (args.models(), p.len as usize);
-    let [input, counters, output] = args.operands();
-    let (input, counters, output) = (input.read(), counters.read_u32(), output.write());
-    for model in 0..models {
-        let key = key(counters, model, p.layer);
-        let range = model * len..(model + 1) * len;
-        let input = &input[range.clone()];
-        simd::chunks(&mut output[range], |first, output| {
-            simd::vectorised(
-                #[inline(always)]
-                || {
-                    for ((element, output), input) in (first as u32..).zip(output).zip(&input[first..]) {
-                        let kept = hash::combine(key, element) >= p.threshold;
-                        *output = if kept { input * p.scale } else { 0.0 };
-                    }
-                },
-            );
-        });
     }
 }
 
@@ -161,6 +136,7 @@ fn cases() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::cpu::fast::pointwise::dropout as fast;
     use crate::kernel::difference::run_f32;
 
     /// The mask of 10,000 elements: values are 1, so what is left is the scale.

@@ -1,10 +1,9 @@
 //! Average pooling, backward: each window's gradient is shared equally by its pixels inside the image, times the layer
 //! before's activation derivative.
 
-use crate::backend::cpu::fast::{math, simd};
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, write};
 use crate::kernel::formula::activation;
-use crate::kernel::pool::shape::{Params, SLOWNESS, THREADS, shapes};
+use crate::kernel::pool::shape::{Params, THREADS, shapes};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
 /// The kernel.
@@ -21,7 +20,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 1e-5,
     cases,
 };
@@ -97,35 +95,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
     }
 }
 
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let kind = args.constant("ACTIVATION", 0);
-    let count = args.models() * p.planes as usize;
-    let work = SLOWNESS * cost(args.params).flops * args.models() as f64;
-    let [output_gradient, saved, input_gradient] = args.operands();
-    let (output_gradient, saved) = (output_gradient.read(), saved.read());
-    let input_gradient = &mut input_gradient.write()[..count * p.input_area()];
-    simd::pieces(input_gradient, p.input_area(), work, |plane, gradient| {
-        let windows =
-            output_gradient[plane * p.output_area()..][..p.output_area()].chunks_exact(p.output_width as usize);
-        gradient.fill(0.0);
-        for (y, row) in windows.enumerate() {
-            for (x, value) in row.iter().enumerate() {
-                let [rows, columns] = p.window(y, x);
-                let share = value / (rows.len() * columns.len()) as f32;
-                for y in rows {
-                    let pixels = &mut gradient[y * p.width as usize..][columns.clone()];
-                    pixels.iter_mut().for_each(|pixel| *pixel += share);
-                }
-            }
-        }
-        if kind != activation::LINEAR {
-            math::activation_gradient(gradient, &saved[plane * p.input_area()..][..p.input_area()], kind);
-        }
-    });
-}
-
-fn cost(params: &[u32]) -> Cost {
+pub(crate) fn cost(params: &[u32]) -> Cost {
     let at = |i: usize| f64::from(params[i]);
     let (inputs, outputs) = (at(0) * at(1) * at(2), at(0) * at(9) * at(10));
     Cost { flops: outputs * at(3) * at(4) + inputs, bytes: 4.0 * (2.0 * inputs + outputs) }

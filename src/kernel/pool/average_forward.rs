@@ -1,9 +1,8 @@
 //! Average pooling, forward: the mean of each window. Padding does not count: a window that reaches over the edge divides
 //! by the pixels it has, as in Keras and TensorFlow. A global average pool is a window as large as the image.
 
-use crate::backend::cpu::fast::simd;
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, write};
-use crate::kernel::pool::shape::{Params, SLOWNESS, THREADS, shapes};
+use crate::kernel::pool::shape::{Params, THREADS, shapes};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
 /// The kernel.
@@ -20,7 +19,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 1e-5,
     cases,
 };
@@ -86,26 +84,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
     }
 }
 
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let count = args.models() * p.planes as usize;
-    let work = SLOWNESS * cost(args.params).flops * args.models() as f64;
-    let [input, output] = args.operands();
-    let (input, output) = (input.read(), &mut output.write()[..count * p.output_area()]);
-    simd::pieces(output, p.output_area(), work, |plane, output| {
-        let input = &input[plane * p.input_area()..][..p.input_area()];
-        for (y, output) in output.chunks_exact_mut(p.output_width as usize).enumerate() {
-            for (x, output) in output.iter_mut().enumerate() {
-                let [rows, columns] = p.window(y, x);
-                let pixels = (rows.len() * columns.len()) as f32;
-                let row_sum = |y: usize| input[y * p.width as usize..][columns.clone()].iter().sum::<f32>();
-                *output = rows.map(row_sum).sum::<f32>() / pixels;
-            }
-        }
-    });
-}
-
-fn cost(params: &[u32]) -> Cost {
+pub(crate) fn cost(params: &[u32]) -> Cost {
     let at = |i: usize| f64::from(params[i]);
     let outputs = at(0) * at(9) * at(10);
     Cost { flops: outputs * at(3) * at(4), bytes: 4.0 * (at(0) * at(1) * at(2) + outputs) }

@@ -1,11 +1,10 @@
 //! Max pooling, backward: each window's gradient goes to its first largest pixel, as in PyTorch, times the layer before's
 //! activation derivative.
 
-use crate::backend::cpu::fast::{math, simd};
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, write};
 use crate::kernel::formula::activation;
 use crate::kernel::pool::max_forward::is_larger;
-use crate::kernel::pool::shape::{Params, SLOWNESS, THREADS, shapes};
+use crate::kernel::pool::shape::{Params, THREADS, shapes};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
 /// The kernel.
@@ -22,7 +21,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 1e-5,
     cases,
 };
@@ -96,33 +94,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
     }
 }
 
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let kind = args.constant("ACTIVATION", 0);
-    let count = args.models() * p.planes as usize;
-    let work = SLOWNESS * cost(args.params).flops * args.models() as f64;
-    let [input, output_gradient, saved, input_gradient] = args.operands();
-    let (input, output_gradient, saved) = (input.read(), output_gradient.read(), saved.read());
-    let input_gradient = &mut input_gradient.write()[..count * p.input_area()];
-    simd::pieces(input_gradient, p.input_area(), work, |plane, gradient| {
-        let range = plane * p.input_area()..(plane + 1) * p.input_area();
-        let input = &input[range.clone()];
-        let windows =
-            output_gradient[plane * p.output_area()..][..p.output_area()].chunks_exact(p.output_width as usize);
-        gradient.fill(0.0);
-        for (y, row) in windows.enumerate() {
-            for (x, value) in row.iter().enumerate() {
-                let larger = |a: f32, b: f32| (a > b) | (a.is_nan() & !b.is_nan());
-                gradient[p.first_maximum(input, p.window(y, x), larger)] += value;
-            }
-        }
-        if kind != activation::LINEAR {
-            math::activation_gradient(gradient, &saved[range], kind);
-        }
-    });
-}
-
-fn cost(params: &[u32]) -> Cost {
+pub(crate) fn cost(params: &[u32]) -> Cost {
     let at = |i: usize| f64::from(params[i]);
     let (inputs, outputs) = (at(0) * at(1) * at(2), at(0) * at(9) * at(10));
     Cost { flops: outputs * at(3) * at(4) + inputs, bytes: 4.0 * (3.0 * inputs + outputs) }

@@ -1,8 +1,7 @@
 //! Max pooling, forward: the largest pixel of each window. Padding does not count.
 
-use crate::backend::cpu::fast::simd;
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, write};
-use crate::kernel::pool::shape::{Params, SLOWNESS, THREADS, shapes};
+use crate::kernel::pool::shape::{Params, THREADS, shapes};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
 /// The kernel.
@@ -19,7 +18,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 0.0,
     cases,
 };
@@ -78,34 +76,7 @@ pub(crate) fn is_larger<T: Real>(candidate: T, largest: T) -> bool {
     (candidate > largest || candidate.is_nan()) && !largest.is_nan()
 }
 
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let count = args.models() * p.planes as usize;
-    let work = SLOWNESS * cost(args.params).flops * args.models() as f64;
-    let [input, output] = args.operands();
-    let (input, output) = (input.read(), &mut output.write()[..count * p.output_area()]);
-    simd::pieces(output, p.output_area(), work, |plane, output| {
-        let input = &input[plane * p.input_area()..][..p.input_area()];
-        for (y, output) in output.chunks_exact_mut(p.output_width as usize).enumerate() {
-            for (x, output) in output.iter_mut().enumerate() {
-                *output = largest(&p, input, p.window(y, x));
-            }
-        }
-    });
-}
-
-fn largest(p: &Params, input: &[f32], [rows, columns]: [std::ops::Range<usize>; 2]) -> f32 {
-    let mut largest = f32::NEG_INFINITY;
-    for y in rows {
-        for &value in &input[y * p.width as usize..][columns.clone()] {
-            // A NaN displaces every number, and no number displaces it.
-            largest = if value > largest || value.is_nan() { value } else { largest };
-        }
-    }
-    largest
-}
-
-fn cost(params: &[u32]) -> Cost {
+pub(crate) fn cost(params: &[u32]) -> Cost {
     let at = |i: usize| f64::from(params[i]);
     let outputs = at(0) * at(9) * at(10);
     Cost { flops: outputs * at(3) * at(4), bytes: 4.0 * (at(0) * at(1) * at(2) + outputs) }

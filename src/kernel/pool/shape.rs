@@ -79,10 +79,6 @@ impl Params {
     }
 }
 
-/// How many of a convolution's floating point operations take as long as one of a pooling on the CPU, whose windows are
-/// too small for vectors: decides from where threads pay.
-pub(crate) const SLOWNESS: f64 = 16.0;
-
 /// Threads in a workgroup of the pooling shaders.
 pub(crate) const THREADS: usize = 64;
 

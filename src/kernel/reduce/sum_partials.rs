@@ -1,6 +1,5 @@
 //! Sums partial results of a long reduction that was split, in a fixed order: `output[i] = sum over s of partials[s, i]`.
 
-use crate::backend::cpu::fast::simd;
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
@@ -34,7 +33,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 1e-5,
     cases,
 };
@@ -86,36 +84,6 @@ fn reference<T: Real>(args: &mut Args<T>) {
             output[if i < first { i } else { p.second as usize + i - first }] = T::from_f64(sum);
         }
     }
-}
-
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let models = args.models();
-    let [partials, output] = args.operands();
-    let (partials, output) = (partials.read(), output.write());
-    let (len, count, first) = (p.len as usize, p.count as usize, p.first as usize);
-    for model in 0..models {
-        let output = &mut output[model * p.output_stride as usize..];
-        let partials = &partials[model * count * len..][..count * len];
-        sum_columns(partials, len, 0, &mut output[..first]);
-        if first < len {
-            sum_columns(partials, len, first, &mut output[p.second as usize..][..len - first]);
-        }
-    }
-}
-
-/// Sums the columns from `from` on of a matrix with rows of `len`.
-fn sum_columns(partials: &[f32], len: usize, from: usize, output: &mut [f32]) {
-    simd::chunks(output, |start, output| {
-        simd::vectorised(|| {
-            output.fill(0.0);
-            for row in partials.chunks_exact(len) {
-                for (sum, value) in output.iter_mut().zip(&row[from + start..]) {
-                    *sum += value;
-                }
-            }
-        });
-    });
 }
 
 fn cost(params: &[u32]) -> Cost {

@@ -1,7 +1,5 @@
 //! The current batch out of the data set: picked by the epoch's permutation, scaled, bytes turned to floats.
 
-use crate::backend::cpu::fast::simd;
-use crate::backend::cpu::threads;
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, read_u32, write, write_u32};
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;
@@ -46,7 +44,6 @@ pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
-    fast: Some(fast),
     tolerance: 1e-6,
     cases,
 };
@@ -86,7 +83,7 @@ impl Variant {
         [("BYTES", bytes.into()), ("SHUFFLE", shuffle.into()), ("STREAMED", streamed.into())]
     }
 
-    fn of<T: Real>(args: &Args<T>) -> Variant {
+    pub(crate) fn of<T: Real>(args: &Args<T>) -> Variant {
         let [bytes, shuffle, streamed] = ["BYTES", "SHUFFLE", "STREAMED"].map(|name| args.constant(name, 0) == 1);
         Variant { bytes, shuffle, streamed }
     }
@@ -127,7 +124,7 @@ impl Launch for Gather {
 
 /// The example that row `row` of a model's current batch takes, and its row of the data; `None` past the end of the data
 /// set. `counters` are the model's own.
-fn example(p: &Params, counters: &[u32], model: usize, row: u32, variant: Variant) -> Option<(u32, usize)> {
+pub(crate) fn example(p: &Params, counters: &[u32], model: usize, row: u32, variant: Variant) -> Option<(u32, usize)> {
     let position = counters[state::BATCH] * p.rows + row;
     let order = || if variant.shuffle { hash::permute(position, p.examples, counters[state::KEY]) } else { position };
     let example = (position < p.examples).then(order)?;
@@ -163,75 +160,6 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
             }
         }
     }
-}
-
-/// The same in f32, row by row, so that the loops vectorise.
-fn fast(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let (models, variant, per_feature) = (args.models(), Variant::of(args), args.constant("PER_FEATURE", 0) == 1);
-    let [data, counters, subtract, divide, batch, indices] = args.operands();
-    let (data, counters, subtract, divide) = (data.read_u32(), counters.read_u32(), subtract.read(), divide.read());
-    let (batch, indices) = (batch.write(), indices.write_u32());
-    let (rows, features, row_words) = (p.rows as usize, p.features as usize, p.row_words as usize);
-    let row_of = |place: usize| &data[place * row_words..][..row_words];
-    let scale_row = |words: &[u32], out: &mut [f32]| {
-        let bytes_of_words = bytemuck::cast_slice::<u32, u8>(words);
-        match (variant.bytes, per_feature) {
-            (true, false) => scale(out, bytes_of_words, |b| f32::from(*b), subtract[0], divide[0], p.add),
-            (false, false) => scale(out, words, |w| f32::from_bits(*w), subtract[0], divide[0], p.add),
-            (true, true) => scale_each(out, bytes_of_words, |b| f32::from(*b), subtract, divide, p.add),
-            (false, true) => scale_each(out, words, |w| f32::from_bits(*w), subtract, divide, p.add),
-        }
-    };
-    // Rows lie anywhere in the data: the next ones are asked for while one is scaled.
-    let piece = |first: usize, indices: &mut [u32], batch: &mut [f32]| {
-        let mut places = [None; PIECE];
-        for (i, (index, place)) in indices.iter_mut().zip(&mut places).enumerate() {
-            let (model, row) = ((first + i) / rows, (first + i) % rows);
-            let found = example(&p, &counters[model * state::COUNTERS..], model, row as u32, variant);
-            (*index, *place) = (found.map_or(0, |(example, _)| example), found.map(|(_, place)| place));
-        }
-        places.iter().take(AHEAD).flatten().for_each(|place| simd::prefetch(row_of(*place)));
-        for (i, out) in batch.chunks_mut(features).enumerate() {
-            places.get(i + AHEAD).copied().flatten().into_iter().for_each(|place| simd::prefetch(row_of(place)));
-            match places[i] {
-                Some(place) => scale_row(row_of(place), out),
-                None => out.fill(0.0),
-            }
-        }
-    };
-    let (batch, indices) = (&mut batch[..models * rows * features], &mut indices[..models * rows]);
-    let worth = 8.0 * batch.len() as f64 >= threads::WORTH_BYTES;
-    let pieces = indices.chunks_mut(PIECE).zip(batch.chunks_mut(PIECE * features)).enumerate();
-    let one = |(i, (indices, batch)): (usize, (&mut [u32], &mut [f32]))| piece(i * PIECE, indices, batch);
-    threads::for_each_if(worth, pieces, one);
-}
-
-/// Rows that a thread takes at a time.
-const PIECE: usize = 16;
-/// Rows asked for ahead of the one that is scaled.
-const AHEAD: usize = 3;
-
-fn scale<W>(out: &mut [f32], raw: &[W], value: impl Fn(&W) -> f32, subtract: f32, divide: f32, add: f32) {
-    simd::vectorised(
-        #[inline(always)]
-        || {
-            for (out, raw) in out.iter_mut().zip(raw) {
-                *out = (value(raw) - subtract) / divide + add;
-            }
-        },
-    );
-}
-
-fn scale_each<W>(out: &mut [f32], raw: &[W], value: impl Fn(&W) -> f32, subtract: &[f32], divide: &[f32], add: f32) {
-    simd::vectorised(
-        #[inline(always)]
-        || {
-            for (((out, raw), subtract), divide) in out.iter_mut().zip(raw).zip(subtract).zip(divide) {
-                *out = (value(raw) - subtract) / divide + add;
-            }
-        },
-    );
 }
 
 fn cost(params: &[u32]) -> Cost {

@@ -1,6 +1,55 @@
-//! Faster ways to compute kernels in f32 on the CPU, held to the tolerance of their specifications.
+//! Faster ways to compute kernels in f32, held to the tolerance of their specifications.
 
-pub mod conv;
-pub mod correlate;
-pub mod math;
-pub mod simd;
+pub(crate) mod conv;
+mod correlate;
+pub(crate) mod dense;
+pub(crate) mod loss;
+mod math;
+pub(crate) mod optimizer;
+pub(crate) mod pointwise;
+pub(crate) mod pool;
+pub(crate) mod reduce;
+mod simd;
+pub(crate) mod step;
+
+use crate::ir::Kernel;
+use crate::kernel::dense::rounding::on_rounded;
+use crate::kernel::{self, Args};
+
+/// Each kernel that has a faster way than its reference.
+static TABLE: &[(&Kernel, fn(&mut Args<f32>))] = &[
+    (&kernel::step::gather::KERNEL, step::gather),
+    (&kernel::dense::forward::KERNEL, dense::forward),
+    (&kernel::dense::forward::KERNEL_F16, |args| on_rounded(args, dense::forward)),
+    (&kernel::dense::forward::KERNEL_COOPERATIVE, |args| on_rounded(args, dense::forward)),
+    (&kernel::dense::backward_input::KERNEL, dense::backward_input),
+    (&kernel::dense::backward_input::KERNEL_F16, |args| on_rounded(args, dense::backward_input)),
+    (&kernel::dense::backward_input::KERNEL_COOPERATIVE, |args| on_rounded(args, dense::backward_input)),
+    (&kernel::dense::backward_weight::KERNEL, dense::backward_weight),
+    (&kernel::dense::backward_weight::KERNEL_F16, |args| on_rounded(args, dense::backward_weight)),
+    (&kernel::dense::backward_weight::KERNEL_COOPERATIVE, |args| on_rounded(args, dense::backward_weight)),
+    (&kernel::pointwise::activation_forward::KERNEL, pointwise::activation_forward),
+    (&kernel::pointwise::activation_backward::KERNEL, pointwise::activation_backward),
+    (&kernel::pointwise::dropout::KERNEL, pointwise::dropout),
+    (&kernel::loss::softmax_cross_entropy::KERNEL, loss::softmax_cross_entropy),
+    (&kernel::loss::squared_error::KERNEL, loss::squared_error),
+    (&kernel::loss::binary_cross_entropy::KERNEL, loss::binary_cross_entropy),
+    (&kernel::conv::forward::KERNEL, conv::forward),
+    (&kernel::conv::forward::KERNEL_DIRECT, conv::forward),
+    (&kernel::conv::backward_input::KERNEL, conv::backward_input),
+    (&kernel::conv::backward_input::KERNEL_DIRECT, conv::backward_input),
+    (&kernel::conv::backward_weight::KERNEL, conv::backward_weight),
+    (&kernel::reduce::sum_partials::KERNEL, reduce::sum_partials),
+    (&kernel::reduce::sum_squares::KERNEL, reduce::sum_squares),
+    (&kernel::pool::max_forward::KERNEL, pool::max_forward),
+    (&kernel::pool::max_backward::KERNEL, pool::max_backward),
+    (&kernel::pool::average_forward::KERNEL, pool::average_forward),
+    (&kernel::pool::average_backward::KERNEL, pool::average_backward),
+    (&kernel::optimizer::sgd::KERNEL, optimizer::sgd),
+    (&kernel::optimizer::adam::KERNEL, optimizer::adam),
+];
+
+/// A faster way to compute a kernel than its reference; `None` where there is none.
+pub fn code(kernel: &Kernel) -> Option<fn(&mut Args<f32>)> {
+    TABLE.iter().find(|(known, _)| *known == kernel).map(|(_, code)| *code)
+}

@@ -2,16 +2,8 @@
 
 use std::path::Path;
 
-use super::source::Place;
-
-/// Whether two texts, `path` or `path#key`, stand for the same array of one file.
-pub(crate) fn same_source(one: &str, other: &str) -> bool {
-    let [one, other] = [one, other].map(Place::parse);
-    one.key == other.key && same_file(&one.path, &other.path)
-}
-
 /// Whether two paths lead to one file, however they are spelled: by a detour, from the root, or through a link.
-pub(super) fn same_file(one: &Path, other: &Path) -> bool {
+pub fn same_file(one: &Path, other: &Path) -> bool {
     let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     resolved(one) == resolved(other) || linked(one, other)
 }

@@ -1,11 +1,15 @@
 //! Every kernel on a device against its reference in f64, with canaries around everything it may touch.
 
-use super::layout::{Layout, canary};
-use super::report::{KernelRow, VerifyReport};
+mod layout;
+mod report;
+
+pub use report::{KernelRow, VerifyReport};
+
 use crate::backend::cpu::{Implementation, Machine, Scalar};
 use crate::backend::{Backend, BackendError};
 use crate::ir::{Access, Binding, BufferId, Element, Kernel, Needs, Plan};
 use crate::kernel::{Case, Specification};
+use layout::{Layout, canary};
 use std::sync::Arc;
 
 /// Verifies kernels on a device.
@@ -70,7 +74,7 @@ pub struct Prepared {
 }
 
 /// What is expected of large shapes is in f32 too, and rounds as much as the device does in longer sums than `verify` has.
-pub(super) const FAST_SLACK: f64 = 8.0;
+pub(crate) const FAST_SLACK: f64 = 8.0;
 
 impl Prepared {
     /// Runs the reference. An error says which case does not fit the kernel's declaration.
@@ -215,7 +219,7 @@ impl Outcome {
 
 /// Where a binding differs most from the reference.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     pub error: f64,
     pub at: usize,
     pub found: String,
@@ -223,7 +227,7 @@ pub(super) struct Difference {
 }
 
 /// Integers must agree exactly.
-pub(super) fn differing_word(after: &[u32], expected: &[u32]) -> Difference {
+pub(crate) fn differing_word(after: &[u32], expected: &[u32]) -> Difference {
     match after.iter().zip(expected).position(|(x, e)| x != e) {
         Some(at) => {
             let (found, wanted) = (after[at].to_string(), expected[at].to_string());
@@ -235,7 +239,7 @@ pub(super) fn differing_word(after: &[u32], expected: &[u32]) -> Difference {
 
 /// The largest of the floats' errors, against the root mean square of what the reference wrote: what it left alone must
 /// stay the same to the bit.
-pub(super) fn largest_error(before: &[u32], after: &[u32], expected: &[f64]) -> Difference {
+pub(crate) fn largest_error(before: &[u32], after: &[u32], expected: &[f64]) -> Difference {
     let float = |word: &u32| f32::from_bits(*word);
     let kept = |before: f32, expected: f64| f64::from(before) == expected || before.is_nan() && expected.is_nan();
     let written = before.iter().map(float).zip(expected).filter(|(b, e)| !kept(*b, **e) && e.is_finite());
@@ -255,7 +259,7 @@ pub(super) fn largest_error(before: &[u32], after: &[u32], expected: &[f64]) -> 
 }
 
 /// |x - expected| / scale; 0 when they agree, also in being NaN or the same infinity; infinite when only one is finite.
-pub(super) fn element_error(x: f32, expected: f64, scale: f64) -> f64 {
+pub(crate) fn element_error(x: f32, expected: f64, scale: f64) -> f64 {
     if f64::from(x) == expected || x == expected as f32 || x.is_nan() && expected.is_nan() {
         0.0
     } else if x.is_finite() && expected.is_finite() && scale > 0.0 {

@@ -15,22 +15,22 @@ macro_rules! bundled {
 bundled!("two-layer-sigmoid/data.npz", "two-layer-sigmoid/weights.npz");
 
 /// Whether the path names a file of the program's, be it there or not.
-pub(crate) fn is_bundled(path: &Path) -> bool {
+pub fn is_bundled(path: &Path) -> bool {
     path.to_str().is_some_and(|path| path.starts_with(PREFIX))
 }
 
 /// The bytes of a file that comes with the program.
-pub(super) fn bundled(path: &Path) -> Option<&'static [u8]> {
+pub fn bundled(path: &Path) -> Option<&'static [u8]> {
     let name = path.to_str()?.strip_prefix(PREFIX)?;
     FILES.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
 }
 
 /// Whether there is such a file: on the disk, or in the program.
-pub(crate) fn is_file(path: &Path) -> bool {
+pub fn is_file(path: &Path) -> bool {
     path.is_file() || bundled(path).is_some()
 }
 
-/// What they are called.
-pub(super) fn names() -> Vec<String> {
+/// What the files are called that come with the program.
+pub fn bundled_names() -> Vec<String> {
     FILES.iter().map(|(name, _)| format!("{PREFIX}{name}")).collect()
 }
