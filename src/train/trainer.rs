@@ -8,8 +8,8 @@ use super::{Draft, Member, Observer, Score, Tracker, TrainError, TrainerSpec, ch
 use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
 use crate::ir::{BufferId, Plan, Program};
 use crate::kernel::optimizer::adjust_loss_scale;
-use crate::planner::{Fusion, NotFused, SourceBuffers, Training, TrainingPlan, hyper_words};
 use crate::parity::check_matrix_units;
+use crate::planner::{Fusion, NotFused, SourceBuffers, Training, TrainingPlan, hyper_words};
 use crate::recipe::{Metric, Record, ScheduleKind};
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -2,7 +2,7 @@ use super::*;
 use crate::backend::Backend;
 use crate::backend::gpu::GpuBackend;
 use crate::backend::tuning::Tuning;
-use use crate::job::Job;
+use crate::job::Job;
 use crate::planner::Fusion;
 use crate::recipe::Recipe;
 use crate::train::{Draft, Member};
