@@ -156,6 +156,16 @@ pub enum Activation {
     Silu,
     /// exp(x) / Σ exp(x), over the outputs of one example
     Softmax,
+    /// x where positive, exp(x) - 1 elsewhere
+    Elu,
+    /// ln(1 + exp(x))
+    Softplus,
+    /// x min(max(x + 3, 0), 6) / 6
+    HardSwish,
+    /// x tanh(ln(1 + exp(x)))
+    Mish,
+    /// min(max(x, 0), 6)
+    Relu6,
 }
 
 keywords!(Activation {
@@ -167,16 +177,30 @@ keywords!(Activation {
     "gelu" => Gelu,
     "silu" => Silu,
     "softmax" => Softmax,
+    "elu" => Elu,
+    "softplus" => Softplus,
+    "hard_swish" => HardSwish,
+    "mish" => Mish,
+    "relu6" => Relu6,
 });
 
 impl Activation {
     /// True when the derivative can be computed from the output alone, so that the input need not be kept.
     pub fn derivative_from_output(&self) -> bool {
         match self {
-            Activation::Linear | Activation::Relu | Activation::LeakyRelu | Activation::Tanh | Activation::Sigmoid => {
-                true
-            }
-            Activation::Gelu | Activation::Silu | Activation::Softmax => false,
+            Activation::Linear
+            | Activation::Relu
+            | Activation::LeakyRelu
+            | Activation::Tanh
+            | Activation::Sigmoid
+            | Activation::Elu
+            | Activation::Relu6 => true,
+            Activation::Gelu
+            | Activation::Silu
+            | Activation::Softmax
+            | Activation::Softplus
+            | Activation::HardSwish
+            | Activation::Mish => false,
         }
     }
 
@@ -191,6 +215,11 @@ impl Activation {
             Activation::Gelu => 5,
             Activation::Silu => 6,
             Activation::Softmax => 7,
+            Activation::Elu => 8,
+            Activation::Softplus => 9,
+            Activation::HardSwish => 10,
+            Activation::Mish => 11,
+            Activation::Relu6 => 12,
         }
     }
 }
