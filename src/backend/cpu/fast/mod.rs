@@ -5,5 +5,6 @@ pub mod conv;
 pub mod copy_columns;
 pub mod correlate;
 pub mod math;
+pub mod norm;
 pub mod simd;
 pub mod upsample;
