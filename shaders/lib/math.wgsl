@@ -10,21 +10,32 @@ const LN2_LOW: f32 = -2.1219444e-4;
 const EXP_MIN: f32 = -87.33;
 const EXP_MAX: f32 = 88.37;
 
-// exp(x + correction) for a correction of at most 0.1, which may carry digits that `x` has no room for.
-fn exp_sum(x: f32, correction: f32) -> f32 {
+// exp(x + correction) = (1 + parts.x) * parts.y, parts.y a power of two; see exp_sum.
+fn exp_parts(x: f32, correction: f32) -> vec2<f32> {
     let low = select(x, EXP_MIN, x < EXP_MIN);
     let clamped = select(low, EXP_MAX, low > EXP_MAX);
     let n = round(clamped * 1.442695);
     let r = clamped - n * LN2_HIGH - n * LN2_LOW + correction;
     let p = 0.4999997 + r * (0.16666254 + r * (0.04167152 + r * (0.00839286 + r * 0.0013765021)));
-    let scale = bitcast<f32>((i32(n) + 127) << 23u);
-    let y = select((1.0 + (r + r * r * p)) * scale, 0.0, x < EXP_MIN);
+    return vec2(r + r * r * p, bitcast<f32>((i32(n) + 127) << 23u));
+}
+
+// exp(x + correction) for a correction of at most 0.1, which may carry digits that `x` has no room for.
+fn exp_sum(x: f32, correction: f32) -> f32 {
+    let parts = exp_parts(x, correction);
+    let y = select((1.0 + parts.x) * parts.y, 0.0, x < EXP_MIN);
     return select(y, x, is_nan(x));
 }
 
 // exp(x): 0 below the smallest normal number, and 2.4e38 from 88.37 on.
 fn exp_of(x: f32) -> f32 {
     return exp_sum(x, 0.0);
+}
+
+// exp(x) - 1 for x <= 0.
+fn expm1_of(x: f32) -> f32 {
+    let parts = exp_parts(x, 0.0);
+    return select(parts.x * parts.y + (parts.y - 1.0), x, is_nan(x));
 }
 
 // ln(1 + x) for x >= 0.
@@ -45,6 +56,17 @@ fn sigmoid_pair(x: f32) -> vec2<f32> {
     let e = exp_of(-abs(x));
     let pair = vec2(1.0, e) / (1.0 + e);
     return select(pair, pair.yx, x < 0.0);
+}
+
+// tanh(ln(1 + exp(x))), and its derivative; from exp(-|x|), which cannot overflow.
+fn mish_pair(x: f32) -> vec2<f32> {
+    let e = exp_of(-abs(x));
+    if x < 0.0 {
+        let d = 2.0 + e * (2.0 + e);
+        return vec2(e * (2.0 + e) / d, 4.0 * e * (1.0 + e) / (d * d));
+    }
+    let d = 1.0 + 2.0 * e * (1.0 + e);
+    return vec2((1.0 + 2.0 * e) / d, 4.0 * e * e * (1.0 + e) / (d * d));
 }
 
 fn tanh_of(x: f32) -> f32 {

@@ -13,6 +13,7 @@ pub mod formula;
 pub mod fused;
 mod launch;
 pub mod loss;
+pub mod norm;
 pub mod optimizer;
 pub mod pointwise;
 pub mod pool;
@@ -89,6 +90,9 @@ pub static REGISTRY: &[&Specification] = &[
     &dense::backward_weight::SPECIFICATION_COOPERATIVE,
     &pointwise::activation_forward::SPECIFICATION,
     &pointwise::activation_backward::SPECIFICATION,
+    &pointwise::add::SPECIFICATION,
+    &pointwise::add_gradients::SPECIFICATION,
+    &pointwise::copy_columns::SPECIFICATION,
     &pointwise::dropout::SPECIFICATION,
     &pointwise::softmax_forward::SPECIFICATION,
     &pointwise::softmax_backward::SPECIFICATION,
@@ -105,6 +109,15 @@ pub static REGISTRY: &[&Specification] = &[
     &pool::max_backward::SPECIFICATION,
     &pool::average_forward::SPECIFICATION,
     &pool::average_backward::SPECIFICATION,
+    &pool::upsample_forward::SPECIFICATION,
+    &pool::upsample_backward::SPECIFICATION,
+    &norm::row_forward::SPECIFICATION,
+    &norm::row_backward_input::SPECIFICATION,
+    &norm::backward_weight::SPECIFICATION,
+    &norm::batch_moments::SPECIFICATION,
+    &norm::batch_statistics::SPECIFICATION,
+    &norm::batch_forward::SPECIFICATION,
+    &norm::batch_backward_input::SPECIFICATION,
     &reduce::sum_squares::SPECIFICATION,
     &optimizer::unscale_gradients::SPECIFICATION,
     &optimizer::adjust_loss_scale::SPECIFICATION,

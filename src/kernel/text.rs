@@ -8,6 +8,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("activation.wgsl", include_str!("../../shaders/lib/activation.wgsl")),
     ("adam_rule.wgsl", include_str!("../../shaders/lib/adam_rule.wgsl")),
     ("batch.wgsl", include_str!("../../shaders/lib/batch.wgsl")),
+    ("channel_sums.wgsl", include_str!("../../shaders/lib/channel_sums.wgsl")),
     ("conv2d_shape.wgsl", include_str!("../../shaders/lib/conv2d_shape.wgsl")),
     ("dense_layers.wgsl", include_str!("../../shaders/lib/dense_layers.wgsl")),
     ("direct_weights.wgsl", include_str!("../../shaders/lib/direct_weights.wgsl")),
@@ -41,6 +42,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("skipped.wgsl", include_str!("../../shaders/lib/skipped.wgsl")),
     ("softmax_loss.wgsl", include_str!("../../shaders/lib/softmax_loss.wgsl")),
     ("step_state.wgsl", include_str!("../../shaders/lib/step_state.wgsl")),
+    ("upsample_shape.wgsl", include_str!("../../shaders/lib/upsample_shape.wgsl")),
 ];
 
 /// The complete WGSL of a kernel with the given constants. A line `// include: NAME` becomes the text of

@@ -102,6 +102,20 @@ impl Builder {
                 self.node("Mul", &[&input], Vec::new());
                 self.with_number("Mul", 0.5);
             }
+            Activation::Elu => self.node("Elu", &[], vec![float("alpha", 1.0)]),
+            Activation::Softplus => self.node("Softplus", &[], Vec::new()),
+            Activation::HardSwish => self.node("HardSwish", &[], Vec::new()),
+            // An operation of its own only came with operator set 18.
+            Activation::Mish => {
+                let input = self.current.clone();
+                self.node("Softplus", &[], Vec::new());
+                self.node("Tanh", &[], Vec::new());
+                self.node("Mul", &[&input], Vec::new());
+            }
+            Activation::Relu6 => {
+                self.node("Relu", &[], Vec::new());
+                self.with_number("Min", 6.0);
+            }
         }
     }
 }

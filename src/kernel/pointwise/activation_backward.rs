@@ -36,7 +36,8 @@ pub static SPECIFICATION: Specification = Specification {
 pub struct Operands {
     /// (models, len).
     pub output_gradient: Slice,
-    /// (models, len): the forward pass's output for linear to sigmoid, its input for GELU and SiLU.
+    /// (models, len): the forward pass's output for the activations [`FROM_OUTPUT`](activation::FROM_OUTPUT), its input for the
+    /// others.
     pub saved: Slice,
     /// (models, len).
     pub input_gradient: Slice,
@@ -108,8 +109,8 @@ fn case(name: String, [len, models]: [usize; 2], kind: u32, scale: f32, saved: C
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for kind in activation::LINEAR..=activation::SILU {
-        // Outputs of tanh and sigmoid stay within -1 and 1.
+    for kind in activation::ALL {
+        // Outputs of tanh and sigmoid stay within -1 and 1, those of ELU above -1.
         let bounded = matches!(kind, activation::TANH | activation::SIGMOID);
         if !bounded {
             let extremes = Contents::F32(EXTREMES.to_vec());
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_the_slope() {
-        for kind in activation::LINEAR..=activation::SILU {
+        for kind in activation::ALL {
             // No input at 0, where ReLU has no slope.
             for x in [-30.0, -6.3, -2.0, -0.75, -0.1, -0.01, 0.01, 0.3, 1.0, 2.5, 7.0, 30.0] {
                 let forward = |x: f64| {
@@ -158,7 +159,7 @@ mod tests {
                     memory[1].floats()[0]
                 };
                 let numeric = 3.0 * slope(|h| forward(x + h));
-                let saved = if kind <= activation::SIGMOID { forward(x) } else { x };
+                let saved = if activation::FROM_OUTPUT.contains(&kind) { forward(x) } else { x };
                 let mut memory = [3.0, saved, 9.0].map(|v| Data::Floats(vec![v]));
                 let s = Case::slices(&[0, 1, 2].map(|_| Contents::F32(vec![0.0])));
                 let operands = Operands { output_gradient: s[0], saved: s[1], input_gradient: s[2] };

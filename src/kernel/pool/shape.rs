@@ -89,7 +89,7 @@ pub(crate) mod shapes {
     /// (models, planes, height, width, size, stride, same padding)
     type Row = (usize, u32, u32, u32, [u32; 2], [u32; 2], bool);
 
-    const ROWS: [Row; 11] = [
+    const ROWS: [Row; 13] = [
         (1, 1, 1, 1, [1, 1], [1, 1], false),
         (2, 3, 5, 7, [2, 2], [2, 2], false),
         (1, 5, 5, 7, [2, 2], [2, 2], true),
@@ -101,6 +101,9 @@ pub(crate) mod shapes {
         (2, 3, 13, 11, [13, 11], [13, 11], false),
         (1, 17, 1, 3, [1, 3], [1, 1], true),
         (1, 8, 20, 20, [2, 2], [2, 2], false),
+        // Windows as large as the image: a global pool.
+        (2, 3, 7, 5, [7, 5], [7, 5], false),
+        (1, 2, 64, 64, [64, 64], [64, 64], false),
     ];
 
     fn axis(input: u32, size: u32, stride: u32, same: bool) -> (u32, u32) {

@@ -114,7 +114,7 @@ pub const UNNOTICED: &[Unnoticed] = &[
     ),
     unnoticed("let clamped = select(low, EXP_MAX, low > EXP_MAX);", &[MORE], MEETING),
     unnoticed("let low = select(x, EXP_MIN, x < EXP_MIN);", &[LESS], MEETING),
-    unnoticed("let y = select((1.0 + (r + r * r * p)) * scale, 0.0, x < EXP_MIN);", &[LESS], MEETING),
+    unnoticed("let y = select((1.0 + parts.x) * parts.y, 0.0, x < EXP_MIN);", &[LESS], MEETING),
     unnoticed("let large = x > 1.0;", &[MORE], MEETING),
     unnoticed("let t = select(abs(x), 14.0, abs(x) > 14.0);", &[MORE], MEETING),
     unnoticed("return select(pair, pair.yx, x < 0.0);", &[LESS], MEETING),

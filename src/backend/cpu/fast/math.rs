@@ -5,7 +5,9 @@
 //! this way every processor gives the same bits. The polynomials are minimax fits; their errors are below 2e-8.
 
 use crate::backend::cpu::fast::simd;
-use crate::kernel::formula::activation::{GELU, LEAKY_RELU, LEAKY_SLOPE, RELU, SIGMOID, SILU, TANH};
+use crate::kernel::formula::activation::{
+    ELU, GELU, HARD_SWISH, LEAKY_RELU, LEAKY_SLOPE, MISH, RELU, RELU6, SIGMOID, SILU, SOFTPLUS, TANH,
+};
 
 /// Adding and subtracting 1.5 * 2^23 rounds a small float to an integer, and leaves that integer in its low bits.
 const ROUND: f32 = 12_582_912.0;
@@ -17,17 +19,23 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 const EXP_MIN: f32 = -87.33;
 const EXP_MAX: f32 = 88.37;
 
-/// exp(x + correction) for a correction of at most 0.1, which may carry digits that `x` has no room for.
+/// exp(x + correction) = (1 + a) * b, b a power of two, as (a, b); see [`exp_sum`].
 #[inline(always)]
-fn exp_sum(x: f32, correction: f32) -> f32 {
+fn exp_parts(x: f32, correction: f32) -> (f32, f32) {
     let low = if x < EXP_MIN { EXP_MIN } else { x };
     let clamped = if low > EXP_MAX { EXP_MAX } else { low };
     let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = clamped - n * LN2_HIGH - n * LN2_LOW + correction;
     let p = 0.499_999_7 + r * (0.166_662_54 + r * (0.041_671_52 + r * (0.008_392_86 + r * 0.001_376_502_1)));
-    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
-    let y = (1.0 + (r + r * r * p)) * scale;
+    (r + r * r * p, f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000)))
+}
+
+/// exp(x + correction) for a correction of at most 0.1, which may carry digits that `x` has no room for.
+#[inline(always)]
+fn exp_sum(x: f32, correction: f32) -> f32 {
+    let (part, scale) = exp_parts(x, correction);
+    let y = (1.0 + part) * scale;
     if x < EXP_MIN { 0.0 } else { y }
 }
 
@@ -35,6 +43,13 @@ fn exp_sum(x: f32, correction: f32) -> f32 {
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     exp_sum(x, 0.0)
+}
+
+/// `exp(x) - 1` for `x <= 0`.
+#[inline(always)]
+pub fn expm1(x: f32) -> f32 {
+    let (part, scale) = exp_parts(x, 0.0);
+    part * scale + (scale - 1.0)
 }
 
 /// `ln(1 + x)` for `x >= 0`.
@@ -122,6 +137,42 @@ fn silu_gradient(x: f32) -> f32 {
     s * (1.0 + x * complement)
 }
 
+#[inline(always)]
+fn softplus(x: f32) -> f32 {
+    let linear = if x <= 0.0 { 0.0 } else { x };
+    linear + log1p(exp(-x.abs()))
+}
+
+/// tanh(ln(1 + exp(x))), and its derivative.
+#[inline(always)]
+fn mish_pair(x: f32) -> (f32, f32) {
+    // From exp(-|x|), which cannot overflow.
+    let e = exp(-x.abs());
+    let (low, high) = (2.0 + e * (2.0 + e), 1.0 + 2.0 * e * (1.0 + e));
+    let below = (e * (2.0 + e) / low, 4.0 * e * (1.0 + e) / (low * low));
+    let above = ((1.0 + 2.0 * e) / high, 4.0 * e * e * (1.0 + e) / (high * high));
+    if x < 0.0 { below } else { above }
+}
+
+#[inline(always)]
+fn mish_gradient(x: f32) -> f32 {
+    let (t, slope) = mish_pair(x);
+    t + x * slope
+}
+
+/// min(max(x, 0), 6), but NaN for NaN.
+#[inline(always)]
+fn clamp_to_six(x: f32) -> f32 {
+    let low = if x <= 0.0 { 0.0 } else { x };
+    if low >= 6.0 { 6.0 } else { low }
+}
+
+#[inline(always)]
+fn hard_swish_gradient(x: f32) -> f32 {
+    let slope = if x >= 3.0 { 1.0 } else { x / 3.0 + 0.5 };
+    if x <= -3.0 { 0.0 } else { slope }
+}
+
 /// The activation with the given code, in place.
 pub fn activate(values: &mut [f32], kind: u32) {
     match kind {
@@ -131,6 +182,11 @@ pub fn activate(values: &mut [f32], kind: u32) {
         SIGMOID => map(values, sigmoid),
         GELU => map(values, gelu),
         SILU => map(values, |x| x * sigmoid(x)),
+        ELU => map(values, |x| if x <= 0.0 { expm1(x) } else { x }),
+        SOFTPLUS => map(values, softplus),
+        HARD_SWISH => map(values, |x| x * (clamp_to_six(x + 3.0) / 6.0)),
+        MISH => map(values, |x| x * mish_pair(x).0),
+        RELU6 => map(values, clamp_to_six),
         _ => {}
     }
 }
@@ -145,6 +201,11 @@ pub fn activation_gradient(gradients: &mut [f32], saved: &[f32], kind: u32) {
         SIGMOID => map_with(gradients, saved, |s| s * (1.0 - s)),
         GELU => map_with(gradients, saved, gelu_gradient),
         SILU => map_with(gradients, saved, silu_gradient),
+        ELU => map_with(gradients, saved, |s| if s > 0.0 { 1.0 } else { s + 1.0 }),
+        SOFTPLUS => map_with(gradients, saved, sigmoid),
+        HARD_SWISH => map_with(gradients, saved, hard_swish_gradient),
+        MISH => map_with(gradients, saved, mish_gradient),
+        RELU6 => map_with(gradients, saved, |s| if (s > 0.0) & (s < 6.0) { 1.0 } else { 0.0 }),
         _ => {}
     }
 }
@@ -214,11 +275,18 @@ mod tests {
         below(5e-7, worst(-12.9, 20.0, |x| one(x, GELU), |x| activation::activate(x, GELU)));
         below(5e-7, worst(-1.0, 1.0, |x| one(x, GELU), |x| activation::activate(x, GELU)));
         below(4e-7, worst(-80.0, 80.0, |x| one(x, SILU), |x| activation::activate(x, SILU)));
+        below(2e-7, worst(-90.0, 0.0, expm1, libm::expm1));
+        below(2e-7, worst(-1.0, 0.0, expm1, libm::expm1));
+        below(2e-7, worst(-1e-6, -1e-12, expm1, libm::expm1));
+        for kind in [SOFTPLUS, MISH] {
+            below(4e-7, worst(-86.0, 90.0, |x| one(x, kind), |x| activation::activate(x, kind)));
+            below(4e-7, worst(-1.0, 1.0, |x| one(x, kind), |x| activation::activate(x, kind)));
+        }
     }
 
     #[test]
     fn derivatives_are_close_on_the_scale_of_one() {
-        for kind in [RELU, LEAKY_RELU, TANH, SIGMOID, GELU, SILU] {
+        for kind in activation::ALL {
             for i in -200_000..=200_000 {
                 let saved = if matches!(kind, TANH | SIGMOID) { i as f32 / 200_000.0 } else { i as f32 / 10_000.0 };
                 let mut gradient = [2.0];
@@ -231,7 +299,7 @@ mod tests {
 
     #[test]
     fn extremes_are_finite_and_not_a_number_stays_one() {
-        for kind in [RELU, LEAKY_RELU, TANH, SIGMOID, GELU, SILU] {
+        for kind in activation::ALL {
             for x in [0.0, -0.0, 1e-38, -1e-38, 1e-20, 1000.0, -1000.0, 1e30, -1e30, f32::MAX, f32::MIN] {
                 let want = activation::activate(f64::from(x), kind);
                 let error = (f64::from(one(x, kind)) - want).abs();

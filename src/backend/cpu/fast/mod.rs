@@ -1,16 +1,20 @@
 //! Faster ways to compute kernels in f32, held to the tolerance of their specifications.
 
+mod add;
 pub(crate) mod conv;
+mod copy_columns;
 mod correlate;
 pub(crate) mod dense;
 pub(crate) mod loss;
 mod math;
+mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod pointwise;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 mod simd;
 pub(crate) mod step;
+mod upsample;
 
 use crate::ir::Kernel;
 use crate::kernel::dense::rounding::on_rounded;
@@ -47,6 +51,17 @@ static TABLE: &[(&Kernel, fn(&mut Args<f32>))] = &[
     (&kernel::pool::average_backward::KERNEL, pool::average_backward),
     (&kernel::optimizer::sgd::KERNEL, optimizer::sgd),
     (&kernel::optimizer::adam::KERNEL, optimizer::adam),
+    (&kernel::norm::backward_weight::KERNEL, norm::backward_weight),
+    (&kernel::norm::batch_backward_input::KERNEL, norm::batch_backward_input),
+    (&kernel::norm::batch_forward::KERNEL, norm::batch_forward),
+    (&kernel::norm::batch_moments::KERNEL, norm::batch_moments),
+    (&kernel::norm::row_backward_input::KERNEL, norm::row_backward_input),
+    (&kernel::norm::row_forward::KERNEL, norm::row_forward),
+    (&kernel::pointwise::add::KERNEL, add::values),
+    (&kernel::pointwise::add_gradients::KERNEL, add::gradients),
+    (&kernel::pointwise::copy_columns::KERNEL, copy_columns::copy),
+    (&kernel::pool::upsample_backward::KERNEL, upsample::backward),
+    (&kernel::pool::upsample_forward::KERNEL, upsample::forward),
 ];
 
 /// A faster way to compute a kernel than its reference; `None` where there is none.
