@@ -114,6 +114,10 @@ impl LayerKind for Conv2d {
         weight_and_bias(shape, fans, self.bias, self.init, self.bias_init)
     }
 
+    fn terms(&self, layer: &Layer) -> usize {
+        (layer.input.channels() + self.filters) * self.kernel[0] * self.kernel[1]
+    }
+
     fn forward(&self, pass: &mut Forward<'_>, inputs: &[ValueId]) -> ValueId {
         let layer = Convolution::of(self, pass.layer);
         pass.with_activation(self.activation, inputs, |activation| Arc::new(ConvForward { layer, activation }))

@@ -94,6 +94,10 @@ impl LayerKind for Dense {
         weight_and_bias(vec![self.units, inputs], [inputs, self.units], self.bias, self.init, self.bias_init)
     }
 
+    fn terms(&self, layer: &Layer) -> usize {
+        layer.input.len() + self.units
+    }
+
     fn forward(&self, pass: &mut Forward<'_>, inputs: &[ValueId]) -> ValueId {
         let layer = Product::of(pass.layer);
         pass.with_activation(self.activation, inputs, |activation| Arc::new(DenseForward { layer, activation }))

@@ -11,6 +11,7 @@ mod flatten;
 mod global_pool;
 mod init;
 mod layer;
+mod norm;
 mod pool;
 mod problem;
 mod residual;
@@ -30,6 +31,7 @@ pub use flatten::Flatten;
 pub use global_pool::GlobalPool;
 pub use init::Init;
 pub use layer::{Input, Layer};
+pub use norm::Norm;
 pub use pool::{Pool, Pooling};
 pub use problem::LayerProblem;
 pub use residual::Residual;
@@ -61,6 +63,8 @@ static KINDS: &[&Reader] = &[
     &global_pool::MAX,
     &flatten::READER,
     &dropout::READER,
+    &norm::LAYER,
+    &norm::GROUP,
     &upsample::READER,
     &add::READER,
     &concat::READER,
@@ -150,6 +154,11 @@ pub trait LayerKind: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Terms of the longest sums that the layer takes, forward and backward together: rounding errors grow with them.
+    fn terms(&self, layer: &Layer) -> usize {
+        layer.input.len().div_ceil(layer.output.len())
+    }
+
     /// Adds the layer's operations to the graph.
     fn forward(&self, pass: &mut Forward<'_>, inputs: &[ValueId]) -> ValueId;
 
@@ -183,14 +192,22 @@ impl Forward<'_> {
         inputs: &[ValueId],
         operation: impl FnOnce(Activation) -> Arc<dyn Operation>,
     ) -> ValueId {
-        if activation.derivative_from_output() {
-            let output = self.value("output");
-            self.graph.node(operation(activation), inputs, &[output]);
-            return output;
-        }
-        let before = self.value("preactivation");
-        self.graph.node(operation(Activation::Linear), inputs, &[before]);
-        self.activation(activation, before)
+        self.with_activation_and(activation, inputs, &[], operation)
+    }
+
+    /// The same with an operation that writes other values beside the output.
+    fn with_activation_and(
+        &mut self,
+        activation: Activation,
+        inputs: &[ValueId],
+        others: &[ValueId],
+        operation: impl FnOnce(Activation) -> Arc<dyn Operation>,
+    ) -> ValueId {
+        let fused = activation.derivative_from_output();
+        let result = self.value(if fused { "output" } else { "preactivation" });
+        let operation = operation(if fused { activation } else { Activation::Linear });
+        self.graph.node(operation, inputs, &[&[result], others].concat());
+        if fused { result } else { self.activation(activation, result) }
     }
 
     /// Adds an activation that gives the layer's output.

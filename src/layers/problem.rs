@@ -107,6 +107,14 @@ pub enum LayerProblem {
         "gives an output that no other layer takes; name it in the from, add or concat of a later one, or remove it"
     )]
     Unused,
+    /// Channels that do not make equal groups.
+    #[error("makes {groups} groups of {channels} channels; give a number that divides them")]
+    Groups {
+        /// The groups.
+        groups: usize,
+        /// The channels.
+        channels: usize,
+    },
     /// A tensor beyond what a shader can index.
     #[error("{what} has {size} numbers, more than the {limit} that can be indexed; make the layer smaller")]
     TooLarge {

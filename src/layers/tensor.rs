@@ -12,6 +12,8 @@ pub enum TensorRole {
     Weight,
     /// Is added; the L2 penalty does not apply.
     Bias,
+    /// Multiplies what was normalised, value by value; the L2 penalty does not apply.
+    Scale,
 }
 
 /// A tensor that a layer asks for.

@@ -219,6 +219,7 @@ impl Builder<'_> {
             let TensorSpec { suffix, role, shape, fan_in, fan_out, init } = tensor;
             let init = init.unwrap_or(match role {
                 TensorRole::Weight => self.spec.init,
+                TensorRole::Scale => Init::Constant(1.0),
                 TensorRole::Bias => self.spec.bias_init.unwrap_or(Init::Zeros),
             });
             let name = format!("{layer}.{suffix}");

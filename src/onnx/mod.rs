@@ -57,6 +57,22 @@ impl Builder {
         name
     }
 
+    /// Adds integers for the next node; their name.
+    pub fn own_integers(&mut self, what: &str, values: &[i64]) -> String {
+        let name = format!("{}_{what}", self.nodes.len());
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let dims = vec![values.len() as i64];
+        self.constants.push(TensorProto { dims, data_type: INT64_TENSOR, name: name.clone(), raw_data });
+        name
+    }
+
+    /// Applies an operation to values other than the current one, which stays; the name of what it gives.
+    pub fn beside(&mut self, op: &str, inputs: &[&str]) -> String {
+        let current = std::mem::replace(&mut self.current, inputs[0].to_string());
+        self.node(op, &inputs[1..], Vec::new());
+        std::mem::replace(&mut self.current, current)
+    }
+
     /// Applies an operation to the current value and these others.
     pub fn node(&mut self, op: &str, others: &[&str], attribute: Vec<AttributeProto>) {
         let name = format!("{}_{op}", self.nodes.len());

@@ -10,6 +10,8 @@ pub const STRING_ATTRIBUTE: i32 = 3;
 pub const INTS_ATTRIBUTE: i32 = 7;
 /// `TensorProto.DataType`.
 pub const FLOAT_TENSOR: i32 = 1;
+/// `TensorProto.DataType`.
+pub const INT64_TENSOR: i32 = 7;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ModelProto {

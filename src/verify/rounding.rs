@@ -9,8 +9,7 @@
 //! The terms of a gradient carry the roundings before them too: of the sums of the forward and of the backward pass. n is the
 //! number of roundings on the longest way from the examples to the gradient.
 
-use crate::layers::TensorRole;
-use crate::model::{Layer, Model, Shape};
+use crate::model::{Model, Shape};
 
 /// λ: a right element of a gradient of a thousand roundings is out of bounds once in 10^10.
 const CONFIDENCE: f64 = 8.0;
@@ -21,7 +20,7 @@ const ELEMENTWISE: usize = 16;
 
 /// The bound of each parameter's gradient over a batch of `rows` examples, relative to the sums of absolute terms.
 pub fn gradient_bounds(model: &Model, rows: usize) -> Vec<f64> {
-    let through: usize = model.layers.iter().map(|layer| ELEMENTWISE + terms(model, layer)).sum();
+    let through: usize = model.layers.iter().map(|layer| ELEMENTWISE + layer.kind.terms(layer)).sum();
     let mut bounds = vec![0.0; model.parameters.len()];
     for layer in &model.layers {
         // Each place of an image adds its term to the gradients of what all share.
@@ -34,15 +33,6 @@ pub fn gradient_bounds(model: &Model, rows: usize) -> Vec<f64> {
         }
     }
     bounds
-}
-
-/// Terms of a layer's sums, forward and backward.
-fn terms(model: &Model, layer: &Layer) -> usize {
-    match layer.weight().map(|index| &model.parameters[index]) {
-        Some(weight) if weight.role == TensorRole::Weight => weight.fan_in + weight.fan_out,
-        // A pool adds up its window.
-        _ => layer.input.len().div_ceil(layer.output.len()),
-    }
 }
 
 /// The largest error of a tensor's elements, relative to the sums of their absolute terms. NaN is the largest.

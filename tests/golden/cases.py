@@ -335,6 +335,10 @@ def graph_cases():
                [dense(17), {"layer_norm": True, "activation": "tanh"}, dense(11, "silu"), {"layer_norm": True}, *head])
     yield case("layer-norm-images", "Layer normalisation of images: each value has a scale of its own.", image,
                [conv(5, 3), {"layer_norm": True, "epsilon": 0.001, "activation": "silu"}, conv(3, 2, "tanh"), {"layer_norm": True}, *head])
+    yield case("group-norm", "Group normalisation: six channels in three groups.", image,
+               [conv(6, 3), {"group_norm": 3, "activation": "tanh"}, conv(4, 2, "silu"), {"group_norm": 1}, *head])
+    yield case("group-norm-features", "Groups of features.", F14,
+               [dense(12, "tanh"), {"group_norm": 4, "epsilon": 0.01}, dense(7, "tanh"), *head])
     yield case("global-max-pool", "The largest value of every channel.", image,
                [conv(7, 3, "tanh"), {"global_max_pool": True}, *head], sgd(0.1))
 

@@ -77,6 +77,9 @@ class Network:
         if "layer_norm" in layer:
             weight, bias = self.take(layer, tuple(x.shape[1:]), tuple(x.shape[1:]))
             return F.layer_norm(x, x.shape[1:], weight, bias, layer.get("epsilon", 1e-5))
+        if "group_norm" in layer:
+            weight, bias = self.take(layer, (x.shape[1],), (x.shape[1],))
+            return F.group_norm(x, layer["group_norm"], weight, bias, layer.get("epsilon", 1e-5))
         if "max_pool" in layer:
             return F.max_pool2d(x, pair(layer["max_pool"]), pair(layer.get("stride", layer["max_pool"])))
         if "average_pool" in layer:
@@ -108,7 +111,7 @@ def parameter_shapes(recipe):
     shapes = []
 
     def take(layer, weight, bias):
-        shapes.append((layer.get("name", f"layers.{len(shapes)}"), weight, bias, "layer_norm" in layer))
+        shapes.append((layer.get("name", f"layers.{len(shapes)}"), weight, bias, "layer_norm" in layer or "group_norm" in layer))
         return torch.zeros(weight), None if bias is None else torch.zeros(bias)
 
     Network(recipe, take)(torch.zeros(1, *recipe["model"]["input"]))
