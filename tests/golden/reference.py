@@ -76,10 +76,10 @@ class Network:
             return F.conv2d(x, weight, bias, stride=stride)
         if "layer_norm" in layer:
             weight, bias = self.take(layer, tuple(x.shape[1:]), tuple(x.shape[1:]))
-            return F.layer_norm(x, x.shape[1:], weight, bias, layer.get("epsilon", 1e-5))
+            return F.layer_norm(x, x.shape[1:], weight, bias, float(np.float32(layer.get("epsilon", 1e-5))))
         if "group_norm" in layer:
             weight, bias = self.take(layer, (x.shape[1],), (x.shape[1],))
-            return F.group_norm(x, layer["group_norm"], weight, bias, layer.get("epsilon", 1e-5))
+            return F.group_norm(x, layer["group_norm"], weight, bias, float(np.float32(layer.get("epsilon", 1e-5))))
         if "max_pool" in layer:
             return F.max_pool2d(x, pair(layer["max_pool"]), pair(layer.get("stride", layer["max_pool"])))
         if "average_pool" in layer:
