@@ -9,5 +9,6 @@ mod grids;
 mod lint;
 mod mutants;
 mod mutation;
+mod norms;
 mod reflection;
 mod verify;

@@ -50,7 +50,10 @@ fn jobs() -> Vec<Job> {
             jobs.entry(key).or_insert_with(|| Job { broken: Vec::new() }).broken.push((kernel, mutant));
         }
     }
-    jobs.into_values().collect()
+    let mut jobs: Vec<Job> = jobs.into_values().collect();
+    // What compiles fast comes first.
+    jobs.iter_mut().for_each(|job| job.broken.sort_by_key(|(kernel, _)| is_costly(kernel)));
+    jobs
 }
 
 /// Cases grouped by what is compiled for them, what compiles fast first: most mutants show in the first group.

@@ -156,6 +156,23 @@ mod tests {
     }
 
     #[test]
+    fn activations_become_what_operator_set_17_has() {
+        for (word, expected) in [
+            ("elu", &["Elu"][..]),
+            ("softplus", &["Softplus"]),
+            ("hard_swish", &["HardSwish"]),
+            ("mish", &["Softplus", "Tanh", "Mul"]),
+            ("relu6", &["Relu", "Min"]),
+        ] {
+            let unit = Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 };
+            let model = sample(&format!("{{ dense = 4, activation = \"{word}\" }}, {{ dense = 3 }}"), unit);
+            let operations = operations(&model);
+            let first = operations.iter().position(|operation| *operation == "Gemm").unwrap() + 1;
+            assert_eq!(operations[first..first + expected.len() + 1], [expected, &["Gemm"]].concat(), "{word}");
+        }
+    }
+
+    #[test]
     fn scaling_by_feature_lies_as_the_input_does() {
         let standard = Scaling { subtract: vec![1.0; 72], divide: vec![2.0; 72], add: -0.5 };
         let model = sample("{ dense = 3 }", standard);

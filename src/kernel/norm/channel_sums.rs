@@ -38,7 +38,7 @@ pub(super) fn element_of(item: usize, channel: usize, channels: usize, plane: us
 }
 
 /// Shapes for cases: (models, batch, channels, plane, items of a split).
-pub(super) const SHAPES: [[usize; 5]; 12] = [
+pub(super) const SHAPES: [[usize; 5]; 13] = [
     [1, 1, 1, 1, 1],
     [2, 3, 2, 1, 3],
     [1, 67, 33, 1, 67],
@@ -50,6 +50,8 @@ pub(super) const SHAPES: [[usize; 5]; 12] = [
     [2, 6, 2, 35, 17],
     [1, 2, 7, 1009, 300],
     [1, 300, 3, 1, 64],
+    // The last split has one item, with and without the rows past the end.
+    [2, 13, 3, 1, 4],
     [1, 1, 65, 77, 77],
 ];
 

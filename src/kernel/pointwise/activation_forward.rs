@@ -84,8 +84,9 @@ fn cost(params: &[u32]) -> Cost {
     Cost { flops: 20.0 * len, bytes: 8.0 * len }
 }
 
-/// Inputs that have spoiled activations elsewhere: exp overflows, tiny values vanish, NaN turns into 0.
-pub(crate) const EXTREMES: [f32; 11] = [0.0, -0.0, 1e-30, -1e-30, 15.5, -88.5, 1000.0, -1000.0, 1e30, -1e30, f32::NAN];
+/// Inputs that have spoiled activations elsewhere: exp overflows, tiny values vanish, NaN turns into 0; and kinks.
+pub(crate) const EXTREMES: [f32; 14] =
+    [0.0, -0.0, 1e-30, -1e-30, 15.5, -88.5, 1000.0, -1000.0, 1e30, -1e30, f32::NAN, 3.0, -3.0, 6.0];
 
 /// Lengths and models of the cases.
 pub(crate) const CASE_SHAPES: [[usize; 2]; 6] = [[1, 1], [3, 2], [65, 3], [257, 1], [1009, 2], [70_001, 1]];

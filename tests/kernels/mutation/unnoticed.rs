@@ -119,6 +119,13 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("let t = select(abs(x), 14.0, abs(x) > 14.0);", &[MORE], MEETING),
     unnoticed("return select(pair, pair.yx, x < 0.0);", &[LESS], MEETING),
     unnoticed(
+        "return select(select(x, 6.0, x >= 6.0 && !is_nan(x)), 0.0, x <= 0.0 && !is_nan(x));",
+        &[AT_LEAST],
+        MEETING,
+    ),
+    unnoticed("case ELU: { return select(saved + 1.0, 1.0, saved > 0.0); }", &[MORE], MEETING),
+    among(["let e = exp_of(-abs(x));", "let d = 2.0 + e * (2.0 + e);"], "if x < 0.0 {", &[LESS], MEETING),
+    unnoticed(
         "return select(x * (1.0 + series), select(large, -large, x < 0.0), abs(x) > 0.64);",
         &[LESS, MORE],
         MEETING,
@@ -178,6 +185,34 @@ pub const UNNOTICED: &[Unnoticed] = &[
     ),
     among(["", "old.velocity = velocity[i];"], "if WITH_MOMENTUM == 1u {", &[GUARD], UNUSED),
     unnoticed("var old = SgdElement(parameters[i], 0.0);", &[ONE], UNUSED),
+    // norms
+    unnoticed("var shift = 0.0;", &[ONE], UNUSED),
+    among(["var shift = 0.0;", "shift = input[first];"], "if row < params.rows {", &[LESS, GUARD], UNUSED),
+    among(
+        ["var shift = 0.0;", "shift = input[element_of(group.z, 0u, channel)];"],
+        "if channel < params.channels {",
+        &[LESS, GUARD],
+        UNUSED,
+    ),
+    unnoticed("var mean = 0.0;", &[ONE], UNUSED),
+    unnoticed("var inverse = 0.0;", &[ONE], UNUSED),
+    among(
+        ["var inverse = 0.0;", "let place = group.z * 2u * params.rows + row;"],
+        "if row < params.rows {",
+        &[LESS, GUARD],
+        UNUSED,
+    ),
+    unnoticed(
+        "let end = select(first, min(first + params.split_items, items), channel < params.channels);",
+        &[LESS],
+        OUTSIDE,
+    ),
+    unnoticed("let end = first + select(0u, count, channel < params.channels);", &[LESS, FIRST], OUTSIDE),
+    unnoticed(
+        "if lane == 0u && channel < params.channels {",
+        &[FIRST, "`==` to `!=`"],
+        "all lanes of a channel have the sum",
+    ),
     // fused steps
     among(["fn load_state(at: vec4<u32>, model: u32) {", ""], "if WITH_MOMENTUM == 1u {", &[GUARD], UNUSED),
     among(
