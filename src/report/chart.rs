@@ -109,12 +109,12 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// The horizontal pixel of a place on the axis' scale.
-    pub fn x_pixel(&self, place: f64) -> f64 {
+    pub(super) fn x_pixel(&self, place: f64) -> f64 {
         self.left + (place - self.x.low) / (self.x.high - self.x.low) * (self.right - self.left)
     }
 
     /// The vertical pixel of a place on the axis' scale.
-    pub fn y_pixel(&self, place: f64) -> f64 {
+    pub(super) fn y_pixel(&self, place: f64) -> f64 {
         self.bottom - (place - self.y.low) / (self.y.high - self.y.low) * (self.bottom - self.top)
     }
 }
