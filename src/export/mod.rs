@@ -44,7 +44,7 @@ impl Format {
     }
 
     /// The format that a file's name tells.
-    pub fn of(path: &Path) -> Option<Format> {
+    pub fn from_path(path: &Path) -> Option<Format> {
         let extension = path.extension()?.to_str()?;
         Format::ALL.into_iter().find(|format| extension.eq_ignore_ascii_case(format.name()))
     }
@@ -52,7 +52,7 @@ impl Format {
 
 /// Writes a model to a file whose name must end as the format's files do.
 pub fn write(model: &SavedModel, format: Format, path: &Path) -> Result<(), ExportError> {
-    if Format::of(path) != Some(format) {
+    if Format::from_path(path) != Some(format) {
         return Err(ExportError::Extension { path: path.into(), extension: format.name() });
     }
     match format {

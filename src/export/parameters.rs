@@ -13,7 +13,7 @@ use crate::model::{Model, Parameter};
 /// PyTorch's shapes; doubles are rounded to single precision.
 pub fn load_parameters(path: &Path, model: &Model) -> Result<Vec<Vec<f32>>, ExportError> {
     let path = &saved::model_file(path)?;
-    let tensors = match Format::of(path) {
+    let tensors = match Format::from_path(path) {
         Some(Format::Safetensors) => tensors::read(path)?.tensors,
         Some(Format::Npz) => read_arrays(&path.to_string_lossy())?,
         Some(Format::Onnx) | None => return Err(ExportError::UnknownFormat { path: path.into() }),

@@ -46,7 +46,7 @@ pub struct TrainedOn {
 
 impl TrainedOn {
     /// The training examples of a run, whose features have these names.
-    pub fn of(features: &[String], train: &Examples) -> TrainedOn {
+    pub fn new(features: &[String], train: &Examples) -> TrainedOn {
         TrainedOn { features: features.to_vec(), classes: Some(train.targets.classes().is_some()) }
     }
 
@@ -79,7 +79,7 @@ impl SavedModel {
             // It came from the data, which the reader may not have.
             recipe.model.input = recipe_input(self.model.input);
         }
-        let scaling = serde_json::to_string(&StoredScaling::of(&self.scaling));
+        let scaling = serde_json::to_string(&StoredScaling::new(&self.scaling));
         let [scaling, data] = [scaling, serde_json::to_string(&self.trained_on)]
             .map(|text| text.map_err(|error| FileError::at(path)(error.into())));
         let metadata = BTreeMap::from([
@@ -151,7 +151,7 @@ impl SavedModel {
 }
 
 impl StoredScaling {
-    fn of(scaling: &Scaling) -> StoredScaling {
+    fn new(scaling: &Scaling) -> StoredScaling {
         let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect();
         let Scaling { subtract, divide, add } = scaling;
         StoredScaling { subtract: wide(subtract), divide: wide(divide), add: f64::from(*add) }

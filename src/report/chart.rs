@@ -90,12 +90,12 @@ pub(crate) const WIDTH: u32 = 720;
 /// The height a chart has in a report, in pixels.
 pub(crate) const HEIGHT: u32 = 420;
 
-const LEAST_WIDTH: u32 = 240;
-const LEAST_HEIGHT: u32 = 180;
+const MIN_WIDTH: u32 = 240;
+const MIN_HEIGHT: u32 = 180;
 const MARGIN: f64 = 18.0;
 const LEGEND_ROW: f64 = 20.0;
 const EVENT_ROW: f64 = 15.0;
-const MOST_EVENT_ROWS: usize = 3;
+const MAX_EVENT_ROWS: usize = 3;
 
 /// Where the parts of a chart go, in pixels.
 pub(crate) struct Layout {
@@ -123,10 +123,10 @@ impl Chart {
     /// The chart as SVG text, `width` by `height` pixels.
     pub fn svg(&self, width: u32, height: u32) -> Result<String, ReportError> {
         let (wide, high) = (f64::from(width), f64::from(height));
-        if width < LEAST_WIDTH || height < LEAST_HEIGHT {
+        if width < MIN_WIDTH || height < MIN_HEIGHT {
             return Err(ReportError::Shape {
                 what: format!("the chart \"{}\"", self.title),
-                expected: format!("at least {LEAST_WIDTH} x {LEAST_HEIGHT} pixels"),
+                expected: format!("at least {MIN_WIDTH} x {MIN_HEIGHT} pixels"),
                 found: format!("{width} x {height}"),
             });
         }
@@ -261,8 +261,8 @@ impl Chart {
         events.sort_by(|a, b| a.0.total_cmp(&b.0));
         // At most a third of the plot gives way to labels.
         let rows = ((layout.bottom - layout.top) / 3.0 / EVENT_ROW) as usize;
-        let rows = rows.min(MOST_EVENT_ROWS);
-        let mut ends = [f64::NEG_INFINITY; MOST_EVENT_ROWS];
+        let rows = rows.min(MAX_EVENT_ROWS);
+        let mut ends = [f64::NEG_INFINITY; MAX_EVENT_ROWS];
         let mut placed = Vec::new();
         for (x, label) in events {
             let half = 0.55 * text_width(label, face);

@@ -97,7 +97,7 @@ pub fn run(
         let data = match loaded.take() {
             Some((other, data)) if other.same_data(&group) => data,
             _ => {
-                let data = Loaded::of(first)?;
+                let data = Loaded::load(first)?;
                 runner.watcher.data(&data.notes);
                 data
             }
@@ -183,7 +183,7 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    fn of(entry: &Entry) -> Result<Loaded, SweepError> {
+    fn load(entry: &Entry) -> Result<Loaded, SweepError> {
         Ok(Job::load(entry.recipe.clone())?.into())
     }
 
@@ -196,7 +196,7 @@ impl From<Job> for Loaded {
     fn from(job: Job) -> Loaded {
         let notes = job.described();
         let Job { dataset, scaling, features, .. } = job;
-        let trained_on = TrainedOn::of(&features, &dataset.train);
+        let trained_on = TrainedOn::new(&features, &dataset.train);
         Loaded { dataset, scaling, trained_on, notes }
     }
 }

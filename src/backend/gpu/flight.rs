@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Submits that may be unfinished at once: one runs, one waits for its turn, one may just have been handed over.
-const MOST: usize = 3;
+const MAX_UNDER_WAY: usize = 3;
 
 /// Waiting for less than this says that the work was already done.
 const WAITED: Duration = Duration::from_micros(20);
@@ -62,11 +62,11 @@ impl Flights {
         self.under_way.is_empty()
     }
 
-    /// Submits, once fewer than [`MOST`] are under way, and returns the number of the submit. Without commands only the
+    /// Submits, once fewer than [`MAX_UNDER_WAY`] are under way, and returns the number of the submit. Without commands only the
     /// writes go out.
     pub(super) fn submit(&mut self, commands: Option<wgpu::CommandBuffer>, work: f64) -> Result<u64, BackendError> {
         self.reap()?;
-        while self.under_way.len() >= MOST {
+        while self.under_way.len() >= MAX_UNDER_WAY {
             self.wait_for_oldest()?;
         }
         let first = self.idle();

@@ -6,7 +6,7 @@ const TARGET: f64 = 50e6;
 /// The same when the GPU has nothing to do: it should start soon.
 const FIRST: f64 = 2e6;
 /// Estimates never go below this part of the prior: it bounds a submit if the clock lies.
-const LEAST_SCALE: f64 = 1e-5;
+const MIN_SCALE: f64 = 1e-5;
 
 /// Learns how long work takes. Work is measured in prior nanoseconds: what [`prior`] expects of a slow device.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Pace {
     /// A submit took no longer than this. One sample pulls the estimate down fourfold at most: a fast one may be luck.
     pub(super) fn took_at_most(&mut self, work: f64, nanoseconds: f64) {
         if work > 0.0 && nanoseconds / work < self.scale {
-            self.scale = (nanoseconds / work).max(self.scale / 4.0).max(LEAST_SCALE);
+            self.scale = (nanoseconds / work).max(self.scale / 4.0).max(MIN_SCALE);
         }
     }
 }

@@ -130,7 +130,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl LayoutKey {
-    pub(super) fn of(dispatch: &Dispatch) -> LayoutKey {
+    pub(super) fn new(dispatch: &Dispatch) -> LayoutKey {
         let Dispatch { kernel, .. } = dispatch;
         let read_only = kernel.bindings.iter().map(|b| b.access == Access::Read).collect();
         LayoutKey { params: kernel.params.len() as u64 * 4, read_only, vectors: dispatch.demands.vectors }
@@ -139,7 +139,7 @@ impl LayoutKey {
 
 fn pipeline_key(dispatch: &Dispatch) -> PipelineKey {
     let source = shader_source(dispatch.kernel, &dispatch.constants).into();
-    PipelineKey { source, layout: LayoutKey::of(dispatch) }
+    PipelineKey { source, layout: LayoutKey::new(dispatch) }
 }
 
 /// The kernel and its constants, for error messages.

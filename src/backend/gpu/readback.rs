@@ -113,10 +113,10 @@ impl Readback {
 mod tests {
     #[test]
     fn staging_sizes_are_few() {
-        const MOST: u64 = (1 << 31) - 1;
-        let size = |bytes| super::staging_size(bytes, MOST);
+        const MAX: u64 = (1 << 31) - 1;
+        let size = |bytes| super::staging_size(bytes, MAX);
         assert_eq!([1, 256, 257, 1 << 20].map(size), [256, 256, 512, 1 << 20]);
         assert_eq!(size((16 << 20) + 4), 32 << 20);
-        assert_eq!(size(MOST - 7), MOST - 3);
+        assert_eq!(size(MAX - 7), MAX - 3);
     }
 }

@@ -45,7 +45,7 @@ impl Replay {
         let mut groups: HashMap<GroupKey, u32> = HashMap::new();
         let mut steps = Vec::with_capacity(dispatches.len());
         for ((dispatch, pipeline), offset) in dispatches.iter().zip(choice).zip(offsets) {
-            let bind_group = match groups.entry((LayoutKey::of(dispatch), offset, &dispatch.slices)) {
+            let bind_group = match groups.entry((LayoutKey::new(dispatch), offset, &dispatch.slices)) {
                 Entry::Occupied(group) => *group.get(),
                 Entry::Vacant(place) => {
                     let layout = &replay.pipelines[pipeline].layout.group;
