@@ -1,12 +1,13 @@
 //! A trained model with all that is needed to use it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::parameters::{matching, tuple};
-use super::{ExportError, parameter_hash, tensors};
+use super::matching::{matching, tuple};
+use super::tensors::{model_file, parameter_hash};
+use super::{ExportError, tensors};
 use crate::data::{Examples, Scaling};
 use crate::file::{FileError, write_whole};
 use crate::model::{Model, Shape};
@@ -180,13 +181,4 @@ fn recipe_input(shape: Shape) -> Vec<usize> {
         Shape::Features(features) => vec![features],
         Shape::Image { channels, height, width } => vec![height, width, channels],
     }
-}
-
-/// The file of the model that a path stands for: itself, or the one in a run folder.
-pub(super) fn model_file(path: &Path) -> Result<PathBuf, ExportError> {
-    if !path.is_dir() {
-        return Ok(path.to_path_buf());
-    }
-    let file = path.join("model.safetensors");
-    if file.is_file() { Ok(file) } else { Err(ExportError::NoModel { path: path.to_path_buf() }) }
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::ReportError;
-use super::chart::{Axis, Chart, Event, HEIGHT, Series, WIDTH};
+use super::chart::{Axis, Chart, Event, Series};
+use super::draw::{HEIGHT, WIDTH};
 use super::html::{Block, Page, Section, Table};
 use super::raster::{save_drawing, save_svg_and_png};
 use super::records::RunRecords;
