@@ -23,10 +23,11 @@
 //!
 //! `examples/train_from_rust.rs` shows more.
 
-#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr))]
+#![cfg_attr(not(test), warn(unreachable_pub, clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr))]
 
 pub mod backend;
 pub mod data;
+#[allow(unreachable_pub, reason = "not gone through yet")]
 pub mod export;
 pub mod file;
 pub mod graph;
@@ -42,11 +43,13 @@ pub mod onnx;
 pub mod parity;
 pub mod place;
 pub mod planner;
+#[allow(unreachable_pub, reason = "not gone through yet")]
 pub mod recipe;
 pub mod report;
 pub mod run;
 mod sealed;
 pub mod sweep;
+#[allow(unreachable_pub, reason = "not gone through yet")]
 pub mod train;
 pub mod tune;
 pub mod verify;

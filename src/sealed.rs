@@ -61,13 +61,13 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Opened<'_>, SafeTensorError> {
 
 impl Opened<'_> {
     /// A text of the metadata.
-    pub fn text(&self, key: &str) -> Option<&str> {
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.header.metadata().as_ref()?.get(key).map(String::as_str)
     }
 
     /// Whether the content is what was written. A file without a hash is another program's, or of an earlier version: it
     /// says nothing.
-    pub fn check(&self) -> Result<(), Changed> {
+    pub(crate) fn check(&self) -> Result<(), Changed> {
         let Some(expected) = self.text(HASH) else { return Ok(()) };
         let texts = self.header.metadata().iter().flatten().map(|(key, text)| (key.as_str(), text.as_str()));
         let mut texts: Vec<(&str, &str)> = texts.filter(|(key, _)| *key != HASH).collect();

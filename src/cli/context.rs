@@ -78,7 +78,7 @@ impl Context {
     }
 
     /// For a command that begins now as a part of another: what it says is for people alone.
-    pub(super) fn of_a_part(&self) -> Context {
+    pub(super) fn as_part(&self) -> Context {
         Context { emits: false, started: Instant::now(), ..self.clone() }
     }
 

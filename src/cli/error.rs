@@ -49,7 +49,7 @@ impl CliError {
 
 impl CliError {
     /// An error of the input's; but where the disk filled up it was the job that failed.
-    pub(super) fn of(error: &(dyn std::error::Error + 'static)) -> CliError {
+    pub(super) fn from_error(error: &(dyn std::error::Error + 'static)) -> CliError {
         let text = error.to_string();
         let mut causes = std::iter::successors(Some(error), |error| error.source());
         let is_full = |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
@@ -82,7 +82,7 @@ impl From<TrainError> for CliError {
             TrainError::NotFinite { .. } | TrainError::NotFiniteEnd { .. } | TrainError::NotFiniteOutput { .. } => {
                 CliError::Failed(error.to_string())
             }
-            other => CliError::of(&other),
+            other => CliError::from_error(&other),
         }
     }
 }
@@ -93,7 +93,7 @@ impl From<RunError> for CliError {
             RunError::Evaluation(error) => error.into(),
             RunError::Landscape(error) => error.into(),
             RunError::Gone(_) => CliError::Failed(error.to_string()),
-            other => CliError::of(&other),
+            other => CliError::from_error(&other),
         }
     }
 }
@@ -102,7 +102,7 @@ impl From<LandscapeError> for CliError {
     fn from(error: LandscapeError) -> CliError {
         match error {
             LandscapeError::Train(error) => error.into(),
-            other => CliError::of(&other),
+            other => CliError::from_error(&other),
         }
     }
 }
@@ -122,7 +122,7 @@ macro_rules! usage_errors {
     ($($error:ty),+ $(,)?) => {
         $(impl From<$error> for CliError {
             fn from(error: $error) -> CliError {
-                CliError::of(&error)
+                CliError::from_error(&error)
             }
         })+
     };

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// A matrix of more classes is no longer readable as text.
-const MOST_COLUMNS: usize = 20;
+const MAX_COLUMNS: usize = 20;
 
 /// Evaluates a trained model: loss, accuracy, accuracy per class, confusion matrix
 ///
@@ -117,7 +117,7 @@ fn say(matrix: &ConfusionMatrix, counts: &[Vec<u64>], context: &Context) {
     let by_class = matrix.table();
     let header: Vec<&str> = by_class.header.iter().map(String::as_str).collect();
     context.say(format!("\n{}", table(&header, &by_class.rows)));
-    if counts.len() > MOST_COLUMNS {
+    if counts.len() > MAX_COLUMNS {
         context.say("\nthe confusion matrix is too wide for text; --out DIR draws it, --json lists it");
         return;
     }

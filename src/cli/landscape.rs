@@ -48,7 +48,7 @@ pub struct LandscapeArgs {
 
 impl LandscapeArgs {
     /// For the run in a folder, everything else at its default.
-    pub(super) fn of(folder: &Path, data: Option<&Path>) -> LandscapeArgs {
+    pub(super) fn new(folder: &Path, data: Option<&Path>) -> LandscapeArgs {
         let (folder, data) = (folder.to_path_buf(), data.map(Path::to_path_buf));
         LandscapeArgs { folder, resolution: RESOLUTION, samples: SAMPLES, out: None, data }
     }

@@ -47,7 +47,7 @@ enum Output {
 }
 
 impl Output {
-    fn of(path: &Path) -> Result<Output, CliError> {
+    fn from_path(path: &Path) -> Result<Output, CliError> {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         match extension.as_str() {
             "csv" => Ok(Output::Csv),
@@ -64,7 +64,7 @@ impl Output {
 }
 
 pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
-    let output = args.out.as_deref().map(|path| Output::of(path).map(|output| (path, output))).transpose()?;
+    let output = args.out.as_deref().map(|path| Output::from_path(path).map(|output| (path, output))).transpose()?;
     let is_png = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
     if let Some(grid) = args.grid.as_deref().filter(|path| !is_png(path)) {
         return Err(CliError::Usage(format!("--grid {}: the name must end in .png", grid.display())));

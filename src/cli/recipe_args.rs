@@ -126,7 +126,7 @@ impl RecipeArgs {
     /// said; the words to say about it.
     fn default_network(&self, recipe: &mut Recipe) -> Result<Option<String>, CliError> {
         /// More are a mistake: labels that are no classes.
-        const MOST: usize = 1000;
+        const MAX_OUTPUTS: usize = 1000;
         let said = self.recipe.is_some() || self.layers.is_some();
         let said = said || self.set.iter().any(|setting| setting.starts_with("model.layers"));
         let (Some(source), false) = (&recipe.data.train, said) else { return Ok(None) };
@@ -136,7 +136,7 @@ impl RecipeArgs {
             _ => data::outputs(source_ref(source), recipe.data.header, classes)?,
         };
         let labels = &source.labels;
-        if outputs > MOST {
+        if outputs > MAX_OUTPUTS {
             return Err(CliError::Usage(format!(
                 "{labels}: the labels name {outputs} classes, which is more than the default network is made for; say the \
                  layers, as in --layers \"128:relu,{outputs}\""

@@ -279,7 +279,7 @@ fn conclude(
     // The report evaluates the model once more: there need not be room for both on the device.
     drop(trainer);
     let Job { recipe, model, scaling, dataset, features, .. } = job;
-    let trained_on = TrainedOn::of(features, &dataset.train);
+    let trained_on = TrainedOn::new(features, &dataset.train);
     let (recipe, model, scaling) = (recipe.clone(), model.clone(), scaling.clone());
     let model = SavedModel { recipe, model, scaling, trained_on, parameters };
     let accuracy = Score::accuracy_name(job.model.loss, job.model.outputs());

@@ -101,11 +101,11 @@ fn row(measured: &Measured) -> Vec<String> {
 }
 
 fn describe(measured: &Measured) -> String {
-    let one = |(dispatch, time): &(Dispatch, Result<f64, String>)| match time {
+    let line = |(dispatch, time): &(Dispatch, Result<f64, String>)| match time {
         Ok(seconds) => format!("  {:36} {:10.1} us", variant(dispatch), seconds * 1e6),
         Err(wrong) => format!("  {:36} is wrong here, and left out: {wrong}", variant(dispatch)),
     };
-    let lines: Vec<String> = measured.variants.iter().map(one).collect();
+    let lines: Vec<String> = measured.variants.iter().map(line).collect();
     format!("{} ({})\n{}", measured.planned.label, measured.planned.kernel.name, lines.join("\n"))
 }
 

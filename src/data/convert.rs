@@ -13,7 +13,7 @@ use crate::place::Format;
 /// of text and records, unless there is nothing else.
 pub fn convert(from: &str, to: &Path) -> Result<Vec<DataError>, DataError> {
     let (mut arrays, left_out) = usable(from)?;
-    let format = Format::of(to).map(|(format, _)| format);
+    let format = Format::from_path(to).map(|(format, _)| format);
     if format != Some(Format::Npz) && arrays.len() != 1 {
         return Err(Problem::KeyNeeded { keys: arrays.into_iter().map(|(name, _)| name).collect() }.at(from));
     }

@@ -255,7 +255,7 @@ impl Draft {
             let reading = match self.header {
                 Some(true) => Some(FirstLine::Names),
                 Some(false) => Some(FirstLine::Example),
-                None => header::of_text(fields.iter()),
+                None => header::judge_text(fields.iter()),
             };
             match reading {
                 Some(FirstLine::Names) => {
@@ -295,7 +295,7 @@ impl Draft {
     fn finish(mut self) -> Table {
         let Some(first) = self.first else { return self.table };
         let second = self.table.values.get(self.table.width..2 * self.table.width);
-        let (reading, doubtful) = header::of_numbers(&first, second, self.bare);
+        let (reading, doubtful) = header::judge_numbers(&first, second, self.bare);
         if doubtful {
             let line = if first.len() > 4 {
                 format!("{},…,{}", first[..3].join(","), first[first.len() - 1])

@@ -122,8 +122,8 @@ pub enum Problem {
         /// Bytes there.
         found: u64,
     },
-    /// The file goes on after its values.
-    #[error("goes on after the {expected} bytes of values that its header announces; write it again")]
+    /// The file holds more than its values.
+    #[error("holds more than the {expected} bytes of values that its header announces; write it again")]
     Trailing {
         /// Bytes announced.
         expected: u64,

@@ -59,9 +59,9 @@ impl Hdf5 {
     /// it: links may lead back to a group above, and each could double the paths.
     pub(crate) fn keys(&self) -> Result<Vec<String>, Problem> {
         /// A file with more arrays or groups than this is not a data set.
-        const MOST: usize = 10_000;
+        const MAX_ENTRIES: usize = 10_000;
         /// Nor is one whose groups lie deeper than this.
-        const DEEPEST: usize = 16;
+        const MAX_DEPTH: usize = 16;
         let mut keys = Vec::new();
         let root = self.file.root_group().map_err(problem)?;
         let mut seen = HashSet::from([root.address()]);
@@ -70,7 +70,10 @@ impl Hdf5 {
             let mut below = Vec::new();
             for (prefix, group) in level {
                 let (groups, datasets) = group.member_names().map_err(problem)?;
-                if depth > DEEPEST || keys.len() + datasets.len() > MOST || seen.len() + groups.len() > MOST {
+                if depth > MAX_DEPTH
+                    || keys.len() + datasets.len() > MAX_ENTRIES
+                    || seen.len() + groups.len() > MAX_ENTRIES
+                {
                     return Err(Problem::malformed("HDF5", "it has too many groups or arrays"));
                 }
                 keys.extend(datasets.into_iter().map(|name| format!("{prefix}{name}")));

@@ -19,7 +19,7 @@ pub(super) fn number(field: &str) -> Option<f64> {
 }
 
 /// What a line with text in it is: with numbers beside, that are not those of their columns, it is no header.
-pub(super) fn of_text<'a>(fields: impl Iterator<Item = &'a str> + Clone) -> Option<FirstLine> {
+pub(super) fn judge_text<'a>(fields: impl Iterator<Item = &'a str> + Clone) -> Option<FirstLine> {
     // Columns may be named by their numbers, counted with a first one of another name or without it.
     let own = |(column, field): (usize, &str)| {
         let name = number(field);
@@ -35,7 +35,7 @@ pub(super) fn of_text<'a>(fields: impl Iterator<Item = &'a str> + Clone) -> Opti
 /// What a line of nothing but numbers is, and whether it might have been the other: `0,1,2,…` and `1,2,3,…` are the names
 /// that pandas and others give to columns without any. `second` are the values of the next line; `bare` tells whether any
 /// value of the lines below is written as an integer.
-pub(super) fn of_numbers(first: &[String], second: Option<&[f64]>, bare: bool) -> (FirstLine, bool) {
+pub(super) fn judge_numbers(first: &[String], second: Option<&[f64]>, bare: bool) -> (FirstLine, bool) {
     /// So many numbers do not count up by chance.
     const MANY: usize = 4;
     let whole: Option<Vec<f64>> = first.iter().map(|field| is_bare(field).then(|| number(field)).flatten()).collect();
@@ -79,7 +79,7 @@ mod tests {
         let first: Vec<String> = first.split(',').map(str::to_owned).collect();
         let second: Option<Vec<f64>> =
             (!second.is_empty()).then(|| second.split(',').map(|field| field.parse().unwrap()).collect());
-        of_numbers(&first, second.as_deref(), bare)
+        judge_numbers(&first, second.as_deref(), bare)
     }
 
     #[test]
@@ -109,14 +109,14 @@ mod tests {
 
     #[test]
     fn text_names_columns_unless_numbers_stand_beside_it() {
-        let of = |line: &str| of_text(line.split(','));
+        let of = |line: &str| judge_text(line.split(','));
         for line in ["a,b,c", "label,0,1", "0,1,c", ",1,2", "label,1,2"] {
             assert_eq!(of(line), Some(FirstLine::Names), "{line}");
         }
         for line in ["5.1,3.5,", "5,3,na", "5.1,3.5,setosa"] {
             assert_eq!(of(line), Some(FirstLine::Example), "{line}");
         }
-        assert_eq!(of_text(["1,5", "2,5"].into_iter()), Some(FirstLine::Example));
+        assert_eq!(judge_text(["1,5", "2,5"].into_iter()), Some(FirstLine::Example));
         assert_eq!((of("1,2"), of("True,5")), (None, None));
     }
 }

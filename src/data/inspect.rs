@@ -8,7 +8,7 @@ use super::examples::hot_column;
 use super::source::read_each;
 
 /// Arrays with more different values than this are not taken for labels.
-const MOST_CLASSES: usize = 1000;
+const MAX_CLASSES: usize = 1000;
 
 /// A summary of one array of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,12 +74,12 @@ fn classes(array: &Array) -> Option<Vec<(i64, usize)>> {
         [_] | [_, 1] => {
             for value in array.integers() {
                 *counts.entry(i64::try_from(value.ok()?).ok()?).or_insert(0) += 1;
-                if counts.len() > MOST_CLASSES {
+                if counts.len() > MAX_CLASSES {
                     return None;
                 }
             }
         }
-        [_, columns @ 2..=MOST_CLASSES] => {
+        [_, columns @ 2..=MAX_CLASSES] => {
             let mut row = Vec::with_capacity(columns);
             let each_row = array.try_for_each(|_, value| {
                 row.push(value as f32);

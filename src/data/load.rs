@@ -71,7 +71,7 @@ impl<'a> RawFeatures<'a> {
         if place.is_table() {
             let table = Table::open(&place, options.header).map_err(at_source)?;
             let columns = table.keyed(place.key.as_deref()).map_err(at_source)?;
-            return RawFeatures::of_table(source, &table, columns, options).map_err(at_source);
+            return RawFeatures::from_table(source, &table, columns, options).map_err(at_source);
         }
         let array = read_array(source)?;
         refuse_channels_first(array.shape()).map_err(at_source)?;
@@ -79,7 +79,7 @@ impl<'a> RawFeatures<'a> {
     }
 
     /// Those in some columns of a table.
-    fn of_table(
+    fn from_table(
         source: &'a str,
         table: &Table,
         columns: Columns,
@@ -122,7 +122,7 @@ impl<'a> RawFeatures<'a> {
 
     /// The features for a model with this input.
     pub fn fit(self, input: Shape) -> Result<Features, DataError> {
-        features(self.array, input).map_err(|problem| problem.of_matlab(self.source).at(self.source))
+        features(self.array, input).map_err(|problem| problem.for_matlab(self.source).at(self.source))
     }
 }
 
@@ -154,7 +154,7 @@ impl<'a> RawExamples<'a> {
                 columns.indices.retain(|column| !apart || !targets.indices.contains(column));
                 columns
             });
-            let features = columns.and_then(|columns| RawFeatures::of_table(source.images, &table, columns, options));
+            let features = columns.and_then(|columns| RawFeatures::from_table(source.images, &table, columns, options));
             let mut features = features.map_err(|problem| problem.at(source.images))?;
             features.notes.extend(remarks::targets_beside(&features.columns, &names));
             features
@@ -193,7 +193,7 @@ impl<'a> RawExamples<'a> {
     pub fn fit(self, input: Shape, targets: TargetKind, classes: Option<usize>) -> Result<Examples, DataError> {
         let RawExamples { source, features, labels } = self;
         let features = features.fit(input)?;
-        let at_labels = |problem: Problem| problem.of_matlab(source.labels).at(source.labels);
+        let at_labels = |problem: Problem| problem.for_matlab(source.labels).at(source.labels);
         check_count(&labels, features.count, source).map_err(at_labels)?;
         let (features, labels) = match classes {
             None => (features, labels),

@@ -14,7 +14,7 @@ use super::bytes::{read_error, read_values};
 use super::error::Problem;
 
 /// NumPy refuses to parse longer headers too.
-const LONGEST_HEADER: usize = 10_000;
+const MAX_HEADER: usize = 10_000;
 
 /// The types that are read, as they are written. The first character is the byte order.
 const TYPES: [(Dtype, &str); 12] = [
@@ -70,7 +70,7 @@ fn header_bytes(reader: &mut dyn Read) -> Result<Vec<u8>, Problem> {
     // Version 1 has a length of 16 bits, all others of 32; npyz knows which versions there are.
     let length = take(if start[6] == 1 { 2 } else { 4 })?;
     let length = length.iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
-    if length > LONGEST_HEADER {
+    if length > MAX_HEADER {
         return Err(malformed(&format!("a header of {length} bytes is too long")));
     }
     let text = String::from_utf8(take(length)?).map_err(|_| malformed("its header is not text"))?;

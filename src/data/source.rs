@@ -46,7 +46,7 @@ pub(crate) fn usable(source: &str) -> Result<(NamedArrays, Vec<DataError>), Data
 pub(crate) fn read_each(source: &str, visit: Visit<'_>) -> Result<(), DataError> {
     let place = Place::parse(source);
     let at_source = |problem: Problem| problem.at(source);
-    match (Format::of(&place.path), &place.key) {
+    match (Format::from_path(&place.path), &place.key) {
         (Some((Format::Npz, _)), None) => {
             let mut file = npz::Npz::open(open_file(&place.path).map_err(at_source)?).map_err(at_source)?;
             let keys = file.keys().map_err(at_source)?;
@@ -92,7 +92,7 @@ fn visit_each(
 fn read_place(place: &Place) -> Result<Array, Problem> {
     // A missing file is worth saying before an odd name is.
     let mut file = open_file(&place.path)?;
-    let (format, _) = Format::of(&place.path).ok_or(Problem::UnknownFormat)?;
+    let (format, _) = Format::from_path(&place.path).ok_or(Problem::UnknownFormat)?;
     check_matlab(&place.path, &mut file)?;
     let key = place.key.as_deref();
     let no_key = |format| match key {
@@ -124,7 +124,7 @@ fn check_matlab(path: &Path, file: &mut Opened) -> Result<(), Problem> {
 
 impl Problem {
     /// With a word on reversed axes, where the shape of an array that MATLAB wrote is wrong.
-    pub(crate) fn of_matlab(self, source: &str) -> Problem {
+    pub(crate) fn for_matlab(self, source: &str) -> Problem {
         match self {
             Problem::Shape { .. } | Problem::CountsDiffer { .. } if is_matlab(&Place::parse(source).path) => {
                 Problem::Reversed(Box::new(self))

@@ -15,7 +15,7 @@ pub enum PartSize {
 
 impl PartSize {
     /// The number of examples out of `count`. An error unless both sides get at least one.
-    fn of(self, count: usize) -> Result<usize, Problem> {
+    fn examples(self, count: usize) -> Result<usize, Problem> {
         let (held, wanted) = match self {
             PartSize::Fraction(share) => ((share * count as f64).round() as usize, format!("the fraction {share}")),
             PartSize::Count(held) => (held, held.to_string()),
@@ -32,7 +32,7 @@ impl Examples {
     /// purpose pick the same examples on every machine; another purpose picks independently.
     pub fn hold_out(&mut self, amount: PartSize, seed: u64, purpose: &str) -> Result<Examples, Problem> {
         let count = self.count();
-        let held = amount.of(count)?;
+        let held = amount.examples(count)?;
         let mut order: Vec<usize> = (0..count).collect();
         Random::new(seed, purpose, 0).shuffle(&mut order);
         let (taken, kept) = order.split_at_mut(held);

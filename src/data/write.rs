@@ -25,7 +25,7 @@ pub fn write_array(path: &Path, array: &Array) -> Result<(), DataError> {
 /// Writes arrays to a .npz file under their names, or a single one in any format.
 pub fn write_arrays(path: &Path, arrays: &[(&str, &Array)]) -> Result<(), DataError> {
     let at = |problem: Problem| problem.at(path.display());
-    let (format, zipped) = Format::of(path).ok_or(Problem::UnknownFormat).map_err(at)?;
+    let (format, zipped) = Format::from_path(path).ok_or(Problem::UnknownFormat).map_err(at)?;
     if format == Format::Npz {
         return write_whole_with(path, |out| write_zip(out, arrays)).map_err(at);
     }

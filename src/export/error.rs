@@ -38,7 +38,7 @@ pub enum ExportError {
     },
     /// Weights without the model they belong to.
     #[error(
-        "{}: its metadata has no {key}, so this is no model saved by gputrain; weights alone can start a training: \
+        "{}: its metadata has no {key}, so gputrain did not save it as a model; weights alone can start a training: \
          train RECIPE --init FILE", path.display()
     )]
     NoDefinition {
@@ -89,7 +89,7 @@ pub enum ExportError {
     },
     /// The file is not as it was written.
     #[error(
-        "{}: not as it was saved: the hash of all that is in it is {found}, the metadata says {expected}; copy the file \
+        "{}: it changed since it was saved: the hash of its content is {found}, the metadata says {expected}; copy the file \
          again, or remove gputrain.hash from its metadata if you changed it", path.display()
     )]
     Damaged {

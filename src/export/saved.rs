@@ -1,12 +1,13 @@
 //! A trained model with all that is needed to use it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::parameters::{matching, tuple};
-use super::{ExportError, parameter_hash, tensors};
+use super::matching::{matching, tuple};
+use super::tensors::{model_file, parameter_hash};
+use super::{ExportError, tensors};
 use crate::data::{Examples, Scaling};
 use crate::file::{FileError, write_whole};
 use crate::model::{Model, Shape};
@@ -46,7 +47,7 @@ pub struct TrainedOn {
 
 impl TrainedOn {
     /// The training examples of a run, whose features have these names.
-    pub fn of(features: &[String], train: &Examples) -> TrainedOn {
+    pub fn new(features: &[String], train: &Examples) -> TrainedOn {
         TrainedOn { features: features.to_vec(), classes: Some(train.targets.classes().is_some()) }
     }
 
@@ -79,7 +80,7 @@ impl SavedModel {
             // It came from the data, which the reader may not have.
             recipe.model.input = recipe_input(self.model.input);
         }
-        let scaling = serde_json::to_string(&StoredScaling::of(&self.scaling));
+        let scaling = serde_json::to_string(&StoredScaling::new(&self.scaling));
         let [scaling, data] = [scaling, serde_json::to_string(&self.trained_on)]
             .map(|text| text.map_err(|error| FileError::at(path)(error.into())));
         let metadata = BTreeMap::from([
@@ -151,7 +152,7 @@ impl SavedModel {
 }
 
 impl StoredScaling {
-    fn of(scaling: &Scaling) -> StoredScaling {
+    fn new(scaling: &Scaling) -> StoredScaling {
         let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect();
         let Scaling { subtract, divide, add } = scaling;
         StoredScaling { subtract: wide(subtract), divide: wide(divide), add: f64::from(*add) }
@@ -180,13 +181,4 @@ fn recipe_input(shape: Shape) -> Vec<usize> {
         Shape::Features(features) => vec![features],
         Shape::Image { channels, height, width } => vec![height, width, channels],
     }
-}
-
-/// The file of the model that a path stands for: itself, or the one in a run folder.
-pub(super) fn model_file(path: &Path) -> Result<PathBuf, ExportError> {
-    if !path.is_dir() {
-        return Ok(path.to_path_buf());
-    }
-    let file = path.join("model.safetensors");
-    if file.is_file() { Ok(file) } else { Err(ExportError::NoModel { path: path.to_path_buf() }) }
 }

@@ -1,7 +1,7 @@
 //! Named tensors in a .safetensors file.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Dtype as StoredType;
 
@@ -66,4 +66,23 @@ fn number_type(stored: StoredType) -> Option<Dtype> {
         StoredType::F64 => Some(Dtype::F64),
         _ => None,
     }
+}
+
+/// The BLAKE3 hash of all parameters, in hexadecimal: of their little-endian bytes in the model's order. Two runs with
+/// the same hash have the same weights, bit for bit.
+pub fn parameter_hash(parameters: &[Vec<f32>]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for values in parameters {
+        hasher.update(&little_endian(values));
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// The file of the model that a path stands for: itself, or the one in a run folder.
+pub(super) fn model_file(path: &Path) -> Result<PathBuf, ExportError> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let file = path.join("model.safetensors");
+    if file.is_file() { Ok(file) } else { Err(ExportError::NoModel { path: path.to_path_buf() }) }
 }

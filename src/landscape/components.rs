@@ -20,7 +20,7 @@ impl Components {
     ///
     /// Works on the points' inner products (the Gram matrix) instead of the dimensions' covariances: both have the same
     /// eigenvalues, and there are far fewer points than weights.
-    pub fn of(points: &[Vec<f32>], count: usize) -> Components {
+    pub fn find(points: &[Vec<f32>], count: usize) -> Components {
         let centred = centred(points);
         let inner = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let gram: Vec<Vec<f64>> =
@@ -56,13 +56,13 @@ fn centred(points: &[Vec<f32>]) -> Vec<Vec<f64>> {
 /// of axes after the other until nothing is left beside the diagonal.
 fn symmetric_eigenvectors(mut matrix: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
     // It converges quadratically: far fewer sweeps are needed.
-    const MOST_SWEEPS: usize = 100;
+    const MAX_SWEEPS: usize = 100;
     let size = matrix.len();
     let unit = |row: usize| (0..size).map(|column| f64::from(u8::from(row == column))).collect();
     // Row i becomes the i-th eigenvector.
     let mut vectors: Vec<Vec<f64>> = (0..size).map(unit).collect();
     let scale: f64 = matrix.iter().flatten().map(|value| value * value).sum();
-    for _ in 0..MOST_SWEEPS {
+    for _ in 0..MAX_SWEEPS {
         let beside: f64 = (0..size).map(|row| matrix[row][..row].iter().map(|value| value * value).sum::<f64>()).sum();
         if beside <= 1e-30 * scale {
             break;
@@ -130,7 +130,7 @@ mod tests {
         let path: Vec<(f64, f64)> = (0..9).map(|i| (f64::from(i) - 4.0, 0.25 * f64::from((i - 4) * (i - 4)))).collect();
         let point = |&(a, b): &(f64, f64)| (0..50).map(|i| (3.0 + a * along[i] + b * across[i]) as f32).collect();
         let points: Vec<Vec<f32>> = path.iter().map(point).collect();
-        let components = Components::of(&points, 2);
+        let components = Components::find(&points, 2);
         // The variances: 60/9 along, and of 4, 2.25, 1, 0.25, 0, … around their mean across.
         let heights: Vec<f64> = path.iter().map(|p| p.1).collect();
         let mean = heights.iter().sum::<f64>() / 9.0;
@@ -151,9 +151,9 @@ mod tests {
     #[test]
     fn a_straight_path_has_one_direction_and_none_without_movement() {
         let line: Vec<Vec<f32>> = (0..4).map(|i| vec![i as f32, 2.0 * i as f32, 0.0]).collect();
-        let components = Components::of(&line, 2);
+        let components = Components::find(&line, 2);
         assert_eq!(components.directions.len(), 1);
         assert!((components.explained[0] - 1.0).abs() < 1e-12);
-        assert!(Components::of(&vec![vec![1.0, 2.0]; 3], 2).directions.is_empty());
+        assert!(Components::find(&vec![vec![1.0, 2.0]; 3], 2).directions.is_empty());
     }
 }

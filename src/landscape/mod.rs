@@ -40,7 +40,7 @@ pub enum LandscapeError {
         found: usize,
     },
     /// A file of weights is not this run's, or is one of an earlier version, which kept no shapes.
-    #[error("{0} (weights that a run records are its model's; remove the folder weights and train again)")]
+    #[error("{0}; the recorded weights do not fit the run's model: remove the folder weights and train again")]
     Weights(Box<ExportError>),
     /// The path has less than two directions.
     #[error(
@@ -48,7 +48,7 @@ pub enum LandscapeError {
     )]
     NoPlane(usize),
     /// The file of a landscape is not one.
-    #[error("{path} is no landscape of gputrain: {problem}; remove it, or run landscape again")]
+    #[error("{path} does not hold a landscape: {problem}; remove it, or run landscape again")]
     Malformed {
         /// The file.
         path: PathBuf,

@@ -63,7 +63,7 @@ impl Relief {
         resolution: usize,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Relief, LandscapeError> {
-        let Components { explained, directions } = Components::of(&trajectory.points, 2);
+        let Components { explained, directions } = Components::find(&trajectory.points, 2);
         let [first, second] = &directions[..] else { return Err(LandscapeError::NoPlane(directions.len())) };
         let Some(origin) = trajectory.points.last() else { return Err(LandscapeError::NoPlane(0)) };
         let along = |point: &[f32], direction: &[f64]| -> f64 {

@@ -16,7 +16,7 @@ pub struct Trajectory {
 }
 
 /// Fewer points than this span no plane.
-const LEAST_POINTS: usize = 3;
+const MIN_POINTS: usize = 3;
 
 impl Trajectory {
     /// Reads `weights/` of a run's folder.
@@ -24,7 +24,7 @@ impl Trajectory {
         let files = snapshots(run)?;
         match files.len() {
             0 => return Err(LandscapeError::NotRecorded(run.into())),
-            found if found < LEAST_POINTS => return Err(LandscapeError::TooFew { run: run.into(), found }),
+            found if found < MIN_POINTS => return Err(LandscapeError::TooFew { run: run.into(), found }),
             _ => {}
         }
         let read = |(_, file): &(u32, PathBuf)| match load_parameters(file, model) {

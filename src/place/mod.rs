@@ -25,7 +25,7 @@ pub enum Format {
 
 impl Format {
     /// The format that a file's name tells, and whether it is gzipped.
-    pub fn of(path: &Path) -> Option<(Format, bool)> {
+    pub fn from_path(path: &Path) -> Option<(Format, bool)> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         let (stem, zipped) = match name.strip_suffix(".gz") {
             Some(stem) => (stem, true),
@@ -62,7 +62,7 @@ impl Place {
 
     /// Whether the file is a table of text.
     pub fn is_table(&self) -> bool {
-        matches!(Format::of(&self.path), Some((Format::Csv, _)))
+        matches!(Format::from_path(&self.path), Some((Format::Csv, _)))
     }
 
     /// A word on the axes of arrays that MATLAB wrote.
@@ -85,7 +85,7 @@ pub fn split_key(text: &str, is_file: impl Fn(&str) -> bool) -> (&str, Option<&s
     }
     let splits = || text.match_indices('#').map(|(at, _)| (&text[..at], Some(&text[at + 1..])));
     let there = splits().find(|(path, _)| is_file(path));
-    let known = || splits().find(|(path, _)| Format::of(Path::new(path)).is_some());
+    let known = || splits().find(|(path, _)| Format::from_path(Path::new(path)).is_some());
     there.or_else(known).or_else(|| splits().next_back()).unwrap_or((text, None))
 }
 
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn names_tell_formats() {
-        let of = |name: &str| Format::of(Path::new(name));
+        let of = |name: &str| Format::from_path(Path::new(name));
         assert_eq!(of("a/x.npy"), Some((Format::Npy, false)));
         assert_eq!(of("X.NPZ"), Some((Format::Npz, false)));
         assert_eq!(of("x.csv.gz"), Some((Format::Csv, true)));

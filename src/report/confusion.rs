@@ -14,7 +14,7 @@ pub struct ConfusionMatrix {
 }
 
 const CELL: f64 = 44.0;
-const LEAST_CELL: f64 = 18.0;
+const MIN_CELL: f64 = 18.0;
 
 impl ConfusionMatrix {
     /// A matrix for classes of these names; `counts` has a row per true class, in it a count per predicted class.
@@ -43,7 +43,7 @@ impl ConfusionMatrix {
     /// The matrix as an SVG drawing: counts, coloured by their share of the true class.
     pub fn svg(&self) -> String {
         let count = self.classes.len() as f64;
-        let cell = (620.0 / count).clamp(LEAST_CELL, CELL);
+        let cell = (620.0 / count).clamp(MIN_CELL, CELL);
         let face = Type::new(if cell < 26.0 { 9.0 } else { 12.0 });
         let widest = self.classes.iter().map(|name| text_width(name, face)).fold(0.0, f64::max).min(140.0);
         // Names that are wider than a column are written upwards.

@@ -20,12 +20,12 @@ pub(crate) struct Region {
 }
 
 impl Grid<'_> {
-    pub fn at(&self, row: usize, column: usize) -> f64 {
+    pub(super) fn at(&self, row: usize, column: usize) -> f64 {
         self.values[row * self.xs.len() + column]
     }
 
     /// The value at a place, linear between the crossings; the edge's value beyond the edge.
-    pub fn interpolate(&self, x: f64, y: f64) -> f64 {
+    pub(super) fn interpolate(&self, x: f64, y: f64) -> f64 {
         let (column, u) = position(self.xs, x);
         let (row, v) = position(self.ys, y);
         let along = |row: usize| self.at(row, column) * (1.0 - u) + self.at(row, column + 1) * u;
@@ -33,7 +33,7 @@ impl Grid<'_> {
     }
 
     /// The region at `level` or above. Cells with a corner that is not finite belong to no region.
-    pub fn above(&self, level: f64) -> Region {
+    pub(super) fn above(&self, level: f64) -> Region {
         let mut region = Region::default();
         for row in 0..self.ys.len() - 1 {
             let (low, high) = (self.ys[row], self.ys[row + 1]);
@@ -60,7 +60,7 @@ impl Grid<'_> {
     }
 
     /// The corners of a cell in order around it, with their values.
-    pub fn corners(&self, row: usize, column: usize) -> [Crossing; 4] {
+    pub(super) fn corners(&self, row: usize, column: usize) -> [Crossing; 4] {
         let corner = |row: usize, column: usize| (self.xs[column], self.ys[row], self.at(row, column));
         [corner(row, column), corner(row, column + 1), corner(row + 1, column + 1), corner(row + 1, column)]
     }

@@ -247,9 +247,9 @@ fn blit(canvas: &mut Pixmap, picture: &Picture, zoom: usize, (left, top): (usize
 
 /// Columns of a grid of `count` pictures, about as many as rows: such that the rows are full, if they can be.
 fn columns(count: usize) -> usize {
-    const MOST: usize = 12;
+    const MAX_COLUMNS: usize = 12;
     let least = (count as f64).sqrt().ceil().max(4.0) as usize;
-    (least..=MOST).find(|columns| count.is_multiple_of(*columns)).unwrap_or(least)
+    (least..=MAX_COLUMNS).find(|columns| count.is_multiple_of(*columns)).unwrap_or(least)
 }
 
 /// The weights of a first layer as pictures, one per unit or filter. `shape` is (units, channels, height, width); with one

@@ -8,6 +8,7 @@ mod chart;
 mod colour;
 mod confusion;
 mod contour;
+mod draw;
 mod html;
 mod images;
 #[cfg_attr(not(feature = "png"), path = "no_pixels.rs")]

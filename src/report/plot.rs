@@ -14,10 +14,10 @@ use super::ticks::Scale;
 const FINE: f64 = 10.0;
 
 /// Lines with few points show them.
-const MOST_MARKERS: usize = 30;
+const MAX_MARKERS: usize = 30;
 
 /// Lines with more points than this are never dashed.
-const MOST_DASHED: usize = 1000;
+const MAX_DASHED: usize = 1000;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Context<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Scale, Scale>>;
@@ -148,13 +148,13 @@ fn draw_series(context: &mut Context, chart: &Chart, layout: &Layout, index: usi
         if run.len() > 1 {
             let thinned = thin(&run, layout);
             // Dashes cannot be seen in a line that goes up and down at every pixel.
-            if dashed && thinned.len() < MOST_DASHED {
+            if dashed && thinned.len() < MAX_DASHED {
                 context.draw_series(DashedLineSeries::new(thinned, fine(6.0), fine(4.0), style))?;
             } else {
                 context.draw_series(LineSeries::new(thinned, style))?;
             }
         }
-        if run.len() == 1 || series.points.len() <= MOST_MARKERS {
+        if run.len() == 1 || series.points.len() <= MAX_MARKERS {
             let radius = fine(if run.len() == 1 { 3.0 } else { 2.4 });
             context.draw_series(run.iter().map(|&point| Circle::new(point, radius, colour(rgb).filled())))?;
         }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::ReportError;
-use super::chart::{Axis, Chart, Event, HEIGHT, Series, WIDTH};
+use super::chart::{Axis, Chart, Event, Series};
+use super::draw::{HEIGHT, WIDTH};
 use super::html::{Block, Page, Section, Table};
 use super::raster::{save_drawing, save_svg_and_png};
 use super::records::RunRecords;
@@ -14,10 +15,10 @@ use super::ticks::short_number;
 const SPLITS: [(&str, &str); 3] = [("train", "training"), ("validation", "validation"), ("test", "test")];
 
 /// More changes of the learning rate than this are a curve, not events.
-const MOST_RATE_EVENTS: usize = 6;
+const MAX_RATE_EVENTS: usize = 6;
 
 /// More logged steps than this are drawn as means over neighbours, with their range behind.
-const MOST_STEPS: usize = 600;
+const MAX_STEPS: usize = 600;
 
 /// A loss that spans more than this factor is drawn on a logarithmic axis.
 const LOG_SPAN: f64 = 200.0;
@@ -96,7 +97,7 @@ fn caption(chart: &Chart) -> String {
 
 /// The last epochs in numbers.
 fn epoch_section(run: &RunRecords) -> Option<Section> {
-    const MOST_ROWS: usize = 12;
+    const MAX_ROWS: usize = 12;
     let mut keys = vec![("epoch".to_string(), "epoch".to_string())];
     for quantity in ["loss", "accuracy"] {
         for (split, name) in SPLITS {
@@ -117,7 +118,7 @@ fn epoch_section(run: &RunRecords) -> Option<Section> {
         _ if key.ends_with("loss") && value.is_finite() => format!("{value:.5}"),
         _ => short_number(value),
     };
-    let first = run.epochs.len().saturating_sub(MOST_ROWS);
+    let first = run.epochs.len().saturating_sub(MAX_ROWS);
     let rows: Vec<Vec<String>> = run.epochs[first..]
         .iter()
         .map(|record| keys.iter().map(|(key, _)| record.get(key).map_or(String::new(), |&v| text(key, v))).collect())
@@ -125,7 +126,7 @@ fn epoch_section(run: &RunRecords) -> Option<Section> {
     if rows.is_empty() {
         return None;
     }
-    let title = if first > 0 { format!("The last {MOST_ROWS} epochs") } else { "Epochs".to_string() };
+    let title = if first > 0 { format!("The last {MAX_ROWS} epochs") } else { "Epochs".to_string() };
     let header = keys.into_iter().map(|(_, name)| name).collect();
     Some(Section { title, blocks: vec![Block::Table(Table { header, rows, highlight: None })] })
 }
@@ -173,7 +174,7 @@ fn run_charts(run: &RunRecords) -> Vec<(String, Chart)> {
         charts.push((file.to_string(), over(run, label, "step", lines.collect(), Vec::new())));
     }
     let rates = run.epoch_points("learning_rate");
-    if rate_changes(&rates).len() > MOST_RATE_EVENTS {
+    if rate_changes(&rates).len() > MAX_RATE_EVENTS {
         let lines = vec![Series::new("", rates)];
         charts.push(("learning-rate".to_string(), over(run, "learning rate", "epoch", lines, Vec::new())));
     }
@@ -208,12 +209,12 @@ fn in_units(points: Vec<(f64, f64)>, quantity: &str) -> Vec<(f64, f64)> {
     points.into_iter().map(|(x, y)| (x, y * factor)).collect()
 }
 
-/// A series of at most [`MOST_STEPS`] points: means over neighbours, with a band from the lowest to the highest.
+/// A series of at most [`MAX_STEPS`] points: means over neighbours, with a band from the lowest to the highest.
 fn condensed(name: &str, points: Vec<(f64, f64)>) -> Series {
-    if points.len() <= MOST_STEPS {
+    if points.len() <= MAX_STEPS {
         return Series::new(name, points);
     }
-    let size = points.len().div_ceil(MOST_STEPS / 3);
+    let size = points.len().div_ceil(MAX_STEPS / 3);
     let mut series = Series::new(name, Vec::new());
     let mut band = Vec::new();
     for part in points.chunks(size) {
@@ -237,7 +238,7 @@ fn rate_changes(rates: &[(f64, f64)]) -> Vec<(f64, f64)> {
 fn events(run: &RunRecords) -> Vec<Event> {
     let changes = rate_changes(&run.epoch_points("learning_rate"));
     let mut events = Vec::new();
-    if changes.len() <= MOST_RATE_EVENTS {
+    if changes.len() <= MAX_RATE_EVENTS {
         let event = |(x, rate)| Event { x, label: format!("rate {}", short_number(rate)) };
         events.extend(changes.into_iter().map(event));
     }

@@ -28,7 +28,7 @@ pub(crate) struct Space<'a> {
 impl<'a> Space<'a> {
     /// A view that fills (left, top, right, bottom), from the corner that hides least of a path over the grid, and of
     /// those the one behind which the surface is highest.
-    pub fn new(
+    pub(super) fn new(
         plane: &'a Layout,
         z: &'a Scale,
         grid: &Grid,
@@ -108,7 +108,7 @@ impl<'a> Space<'a> {
     }
 
     /// The pixel of a place; `z` is on the height's scale.
-    pub fn project(&self, x: f64, y: f64, z: f64) -> (f64, f64) {
+    pub(super) fn project(&self, x: f64, y: f64, z: f64) -> (f64, f64) {
         let (u, v) = self.floor(x, y);
         self.pixel(u, v, self.level(z))
     }
@@ -120,7 +120,7 @@ impl<'a> Space<'a> {
     }
 
     /// The floor, the two walls at the back, their mesh, and the axes with ticks and titles.
-    pub fn draw_box(&self, svg: &mut Svg, x: &Axis, y: &Axis, z: &Axis) {
+    pub(super) fn draw_box(&self, svg: &mut Svg, x: &Axis, y: &Axis, z: &Axis) {
         let (near_u, near_v) = self.front();
         let (far_u, far_v) = (-near_u, -near_v);
         let top = BOX_HEIGHT;
@@ -210,7 +210,7 @@ impl<'a> Space<'a> {
     }
 
     /// The surface's cells, furthest first, each in its colour, lit from the left above.
-    pub fn draw_cells(&self, svg: &mut Svg, grid: &Grid, colour: impl Fn(f64) -> Rgb) {
+    pub(super) fn draw_cells(&self, svg: &mut Svg, grid: &Grid, colour: impl Fn(f64) -> Rgb) {
         let mut cells: Vec<(f64, [Crossing; 4])> = Vec::new();
         for row in 0..grid.ys.len() - 1 {
             for column in 0..grid.xs.len() - 1 {
@@ -232,7 +232,7 @@ impl<'a> Space<'a> {
     }
 
     /// Whether a part of the surface nearer to the viewer covers a place on it.
-    pub fn hides(&self, grid: &Grid, x: f64, y: f64) -> bool {
+    pub(super) fn hides(&self, grid: &Grid, x: f64, y: f64) -> bool {
         let (u, v) = self.floor(x, y);
         let nearness = self.turned(u, v, 0.0).2;
         let pixel = self.project(x, y, grid.interpolate(x, y));

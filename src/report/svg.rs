@@ -29,23 +29,23 @@ pub(crate) struct Type {
 }
 
 impl Type {
-    pub fn new(size: f64) -> Type {
+    pub(super) fn new(size: f64) -> Type {
         Type { size, colour: INK, bold: false, anchor: Anchor::Start, turn: 0.0 }
     }
 
-    pub fn bold(self) -> Type {
+    pub(super) fn bold(self) -> Type {
         Type { bold: true, ..self }
     }
 
-    pub fn colour(self, colour: Rgb) -> Type {
+    pub(super) fn colour(self, colour: Rgb) -> Type {
         Type { colour, ..self }
     }
 
-    pub fn anchor(self, anchor: Anchor) -> Type {
+    pub(super) fn anchor(self, anchor: Anchor) -> Type {
         Type { anchor, ..self }
     }
 
-    pub fn turn(self, turn: f64) -> Type {
+    pub(super) fn turn(self, turn: f64) -> Type {
         Type { turn, ..self }
     }
 }
@@ -59,11 +59,11 @@ pub(crate) struct Stroke {
 }
 
 impl Stroke {
-    pub fn new(colour: Rgb, width: f64) -> Stroke {
+    pub(super) fn new(colour: Rgb, width: f64) -> Stroke {
         Stroke { colour, width, dash: None }
     }
 
-    pub fn dashed(self, dash: &'static str) -> Stroke {
+    pub(super) fn dashed(self, dash: &'static str) -> Stroke {
         Stroke { dash: Some(dash), ..self }
     }
 
@@ -75,7 +75,7 @@ impl Stroke {
 
 impl Svg {
     /// An empty white drawing; `title` is what screen readers say.
-    pub fn new(width: f64, height: f64, title: &str) -> Svg {
+    pub(super) fn new(width: f64, height: f64, title: &str) -> Svg {
         let (w, h) = (number(width), number(height));
         let mut svg = Svg {
             text: format!(
@@ -88,7 +88,7 @@ impl Svg {
         svg
     }
 
-    pub fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, fill: Rgb) {
+    pub(super) fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, fill: Rgb) {
         self.element(format_args!(
             "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\"/>",
             number(x),
@@ -99,7 +99,7 @@ impl Svg {
         ));
     }
 
-    pub fn frame(&mut self, x: f64, y: f64, width: f64, height: f64, stroke: Stroke) {
+    pub(super) fn frame(&mut self, x: f64, y: f64, width: f64, height: f64, stroke: Stroke) {
         self.element(format_args!(
             "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" {}/>",
             number(x),
@@ -110,7 +110,7 @@ impl Svg {
         ));
     }
 
-    pub fn circle(&mut self, x: f64, y: f64, radius: f64, fill: Rgb, edge: Rgb) {
+    pub(super) fn circle(&mut self, x: f64, y: f64, radius: f64, fill: Rgb, edge: Rgb) {
         self.element(format_args!(
             "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" fill=\"{}\" stroke=\"{}\"/>",
             number(x),
@@ -121,13 +121,13 @@ impl Svg {
         ));
     }
 
-    pub fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: Stroke) {
+    pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: Stroke) {
         self.path(&[vec![from, to]], false, None, Some(stroke));
     }
 
     /// Lines through points, several in one path. Closed ones are filled by the even-odd rule, so that a loop inside
     /// another is a hole.
-    pub fn path(&mut self, lines: &[Vec<(f64, f64)>], closed: bool, fill: Option<Rgb>, stroke: Option<Stroke>) {
+    pub(super) fn path(&mut self, lines: &[Vec<(f64, f64)>], closed: bool, fill: Option<Rgb>, stroke: Option<Stroke>) {
         let mut data = String::new();
         for line in lines {
             for (index, &(x, y)) in line.iter().enumerate() {
@@ -148,7 +148,7 @@ impl Svg {
     }
 
     /// Writes a text whose baseline passes through the position.
-    pub fn text(&mut self, x: f64, y: f64, text: &str, face: Type) {
+    pub(super) fn text(&mut self, x: f64, y: f64, text: &str, face: Type) {
         let anchor = match face.anchor {
             Anchor::Start => "",
             Anchor::Middle => " text-anchor=\"middle\"",
@@ -170,7 +170,7 @@ impl Svg {
     }
 
     /// Writes a text with a white edge, readable on any background.
-    pub fn halo_text(&mut self, x: f64, y: f64, text: &str, face: Type) {
+    pub(super) fn halo_text(&mut self, x: f64, y: f64, text: &str, face: Type) {
         self.element(format_args!("<g stroke=\"#ffffff\" stroke-width=\"3\">"));
         self.text(x, y, text, Type { colour: WHITE, ..face });
         self.element(format_args!("</g>"));
@@ -178,18 +178,18 @@ impl Svg {
     }
 
     /// Inserts elements drawn `scale` times too large.
-    pub fn insert_scaled(&mut self, elements: &str, scale: f64) {
+    pub(super) fn insert_scaled(&mut self, elements: &str, scale: f64) {
         self.element(format_args!("<g transform=\"scale({})\">\n{}</g>", 1.0 / scale, elements));
     }
 
     /// Inserts another document at a place.
-    pub fn embed(&mut self, x: f64, y: f64, document: &str) {
+    pub(super) fn embed(&mut self, x: f64, y: f64, document: &str) {
         let body = document.strip_prefix("<svg").unwrap_or(document);
         self.element(format_args!("<svg x=\"{}\" y=\"{}\"{body}", number(x), number(y)));
     }
 
     /// The document.
-    pub fn finish(mut self) -> String {
+    pub(super) fn finish(mut self) -> String {
         self.text.push_str("</svg>\n");
         self.text
     }

@@ -26,7 +26,7 @@ pub(crate) struct Wish {
 
 impl Scale {
     /// A scale for finite values that lie between `low` and `high`; the other way round, there are no values.
-    pub fn new(low: f64, high: f64, wish: Wish) -> Scale {
+    pub(super) fn new(low: f64, high: f64, wish: Wish) -> Scale {
         if wish.log {
             return Scale::logarithmic(low, high, wish.room);
         }
@@ -74,13 +74,13 @@ impl Scale {
     }
 
     /// Where a value lies on the scale; none for what the axis cannot show.
-    pub fn place(&self, value: f64) -> Option<f64> {
+    pub(super) fn place(&self, value: f64) -> Option<f64> {
         let placed = if self.log { value.log10() } else { value };
         placed.is_finite().then_some(placed)
     }
 
     /// What the tick at a place says.
-    pub fn label(&self, tick: f64) -> String {
+    pub(super) fn label(&self, tick: f64) -> String {
         if self.log {
             return short_number(10f64.powf(tick));
         }

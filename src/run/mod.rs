@@ -37,7 +37,7 @@ pub enum RunError {
     Occupied(PathBuf),
     /// A new run would overwrite what is not a run's.
     #[error(
-        "{} is no run's folder and holds {name}, which a run would overwrite; choose another --out, or move {name} away",
+        "{} is not a run's folder, but holds {name}, which a run would overwrite; choose another --out, or move {name} away",
         folder.display()
     )]
     Foreign {
@@ -65,8 +65,8 @@ pub enum RunError {
     NoCheckpoint(PathBuf),
     /// The run would go on as another one.
     #[error(
-        "{} cannot go on with that: the run has {key} = {had}, and {asked} was asked for; leave {key} as it was, or begin a \
-         run of its own with --out",
+        "{} was begun with {key} = {had}, and {asked} was asked for; leave {key} as it was, or begin another run with \
+         --out",
         folder.display()
     )]
     Changed {
@@ -81,7 +81,7 @@ pub enum RunError {
     },
     /// The checkpoint is as far as the run is to go.
     #[error(
-        "{} has {done} epochs behind it, and train.epochs = {epochs} was asked for; ask for more than {done}",
+        "{} has already trained {done} epochs, and train.epochs = {epochs} was asked for; ask for more than {done}",
         folder.display()
     )]
     Behind {

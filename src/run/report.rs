@@ -13,18 +13,18 @@ use crate::train::Predictions;
 use std::path::Path;
 
 /// Units or filters of the first layer that are drawn.
-const MOST_UNITS: usize = 60;
+const MAX_UNITS: usize = 60;
 /// Test images that are drawn.
 const PREDICTIONS: usize = 50;
 /// Training images of each class, and all together where there are many classes.
 const SAMPLES_OF_CLASS: usize = 5;
 const SAMPLES: usize = 50;
 /// A row of more classes is too long.
-const MOST_COLUMNS: usize = 12;
+const MAX_COLUMNS: usize = 12;
 /// A matrix of more classes is no longer readable.
-const MOST_CLASSES: usize = 40;
+const MAX_CLASSES: usize = 40;
 /// Fewer features than this, though their number is a square, are no image.
-const LEAST_PIXELS: usize = 64;
+const MIN_PIXELS: usize = 64;
 
 /// What a page shows that has no file in the run's folder yet: the file is written after the page, since its presence says
 /// that all is there.
@@ -103,7 +103,7 @@ fn first_weights(model: &Model, parameters: &[Vec<f32>]) -> Result<Option<Sectio
     let Some((weights, shape)) = layer.weight().zip(weights_shape(model, place)) else { return Ok(None) };
     let [units, ..] = shape;
     let size: usize = shape[1..].iter().product();
-    let drawn = units.min(MOST_UNITS);
+    let drawn = units.min(MAX_UNITS);
     let what = if layer.output.is_image() { "filters" } else { "units" };
     let title = match drawn == units {
         true => format!("The weights of the {units} {what} of layer {place}"),
@@ -143,7 +143,7 @@ fn weights_shape(model: &Model, place: usize) -> Option<[usize; 4]> {
             (Shape::Image { channels, height, width }, _) if height * width > 1 => {
                 Some([units, channels, height, width])
             }
-            (Shape::Features(n), Some([channels, height, width])) if n >= LEAST_PIXELS => {
+            (Shape::Features(n), Some([channels, height, width])) if n >= MIN_PIXELS => {
                 Some([units, channels, height, width])
             }
             _ => None,
@@ -154,7 +154,7 @@ fn weights_shape(model: &Model, place: usize) -> Option<[usize; 4]> {
 
 /// The shape of examples that are drawn in a report.
 fn drawn_shape(examples: &Examples) -> Option<[usize; 3]> {
-    picture_shape(examples.features.shape).filter(|_| examples.features.shape.len() >= LEAST_PIXELS)
+    picture_shape(examples.features.shape).filter(|_| examples.features.shape.len() >= MIN_PIXELS)
 }
 
 /// Some training images with their labels: a column for each class, if these are not too many.
@@ -169,7 +169,7 @@ fn samples(examples: &Examples) -> Result<Option<Section>, ReportError> {
         }
     }
     by_class.retain(|found| !found.is_empty());
-    let in_columns = by_class.len() <= MOST_COLUMNS;
+    let in_columns = by_class.len() <= MAX_COLUMNS;
     let (columns, indices) = if in_columns {
         let rows = by_class.iter().map(Vec::len).min().unwrap_or(0);
         (by_class.len(), (0..rows).flat_map(|row| by_class.iter().map(move |found| found[row])).collect())
@@ -203,7 +203,7 @@ fn answers(set: &str, examples: &Examples, answers: &Answers) -> Result<Vec<Sect
         let block = picture_block(&grid, caption)?;
         sections.push(Section { title, blocks: vec![block] });
     }
-    if let Some(matrix) = answers.confusion()?.filter(|_| answers.result.width <= MOST_CLASSES) {
+    if let Some(matrix) = answers.confusion()?.filter(|_| answers.result.width <= MAX_CLASSES) {
         let section = matrix.section();
         sections.push(Section { title: format!("{}, {set} set", section.title), ..section });
     }

@@ -91,7 +91,10 @@ fn may_change(key: &str) -> bool {
 /// Every key of a recipe with its value, defaults included.
 fn settings(recipe: &Recipe) -> Vec<(String, Value)> {
     // A recipe is written as TOML that can be read.
-    let table: Table = recipe.to_toml().parse().unwrap_or_default();
+    let table: Table = recipe
+        .to_toml()
+        .parse()
+        .unwrap_or_else(|error| unreachable!("the recipe that was written cannot be read: {error}"));
     let mut settings = Vec::new();
     flatten("", table, &mut settings);
     settings

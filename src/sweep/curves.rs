@@ -4,7 +4,7 @@ use super::summary::CombinationSummary;
 use crate::report::{Axis, Chart, Event, RunRecords, Series, mean_over_trials};
 
 /// Points of a curve over steps; neighbours are averaged.
-pub(super) const MOST_POINTS: usize = 150;
+pub(super) const MAX_POINTS: usize = 150;
 
 /// A combination with the records of its trials.
 pub(super) struct Curves<'a> {
@@ -31,12 +31,12 @@ impl Curves<'_> {
 
     /// The epochs at which the learning rate changed.
     pub(super) fn events(&self) -> Vec<Event> {
-        const MOST: usize = 6;
+        const MAX_EVENTS: usize = 6;
         let rates = self.trials.first().map_or(Vec::new(), |run| run.epoch_points("learning_rate"));
         let changes = rates.windows(2).filter(|pair| pair[0].1 != pair[1].1);
         let events: Vec<Event> =
             changes.map(|pair| Event { x: pair[0].0, label: format!("rate {}", rate_text(pair[1].1)) }).collect();
-        if events.len() <= MOST { events } else { Vec::new() }
+        if events.len() <= MAX_EVENTS { events } else { Vec::new() }
     }
 
     /// Where early stopping would have ended the training: the lowest validation loss, of the mean over the trials.
@@ -78,9 +78,9 @@ fn in_units(points: Vec<(f64, f64)>, key: &str) -> Vec<(f64, f64)> {
     points.into_iter().map(|(x, y)| (x, factor * y)).collect()
 }
 
-/// At most [`MOST_POINTS`] points: means over neighbours.
+/// At most [`MAX_POINTS`] points: means over neighbours.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let size = points.len().div_ceil(MOST_POINTS).max(1);
+    let size = points.len().div_ceil(MAX_POINTS).max(1);
     let mean =
         |part: &[(f64, f64)], value: fn(&(f64, f64)) -> f64| part.iter().map(value).sum::<f64>() / part.len() as f64;
     points.chunks(size).map(|part| (mean(part, |p| p.0), mean(part, |p| p.1))).collect()

@@ -23,7 +23,7 @@ pub(super) struct Group {
 
 impl Group {
     /// Whether both work on the same examples.
-    pub fn same_data(&self, other: &Group) -> bool {
+    pub(super) fn same_data(&self, other: &Group) -> bool {
         let of = |recipe: &Recipe| (recipe.data.clone(), recipe.seed, recipe.model.input.clone(), targets(recipe));
         of(&self.shared) == of(&other.shared)
     }

@@ -16,11 +16,15 @@ mod report;
 mod results;
 mod retrain;
 mod run;
+mod runner;
 mod summary;
+mod watcher;
 
 pub use entry::{Entry, Sweep};
 pub use error::SweepError;
 pub use report::table as results_table;
 pub use results::Row;
-pub use run::{COLLAPSED, Options, Watcher, run};
+pub use run::run;
+pub use runner::{COLLAPSED, Options};
 pub use summary::{CombinationSummary, Statistic, SweepSummary};
+pub use watcher::Watcher;

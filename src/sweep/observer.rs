@@ -19,7 +19,7 @@ pub(super) struct Track {
 }
 
 impl Track {
-    pub fn new(recipe: &Recipe, recorder: Recorder) -> Track {
+    pub(super) fn new(recipe: &Recipe, recorder: Recorder) -> Track {
         let early_stop = recipe.train.early_stop;
         Track { recorder, early_stop, tracker: Tracker::default(), over: None, last: None, diverged: None }
     }
@@ -41,7 +41,7 @@ impl Track {
         }
     }
 
-    pub fn finish(self) -> Result<(), RunError> {
+    pub(super) fn finish(self) -> Result<(), RunError> {
         self.recorder.finish()
     }
 }

@@ -1,6 +1,6 @@
 //! `report.html` of a sweep: the table, the curves of the best combinations, what was logged at each step.
 
-use super::curves::{Curves, MOST_POINTS, chart, is_curve, shared_events};
+use super::curves::{Curves, MAX_POINTS, chart, is_curve, shared_events};
 use super::summary::{CombinationSummary, Statistic};
 use super::{COLLAPSED, Row, Sweep, SweepError, SweepSummary, entry};
 use crate::recipe::{Keyword, Metric};
@@ -10,11 +10,11 @@ use crate::report::{
 use std::path::Path;
 
 /// Lines of more combinations could not be told apart: colours come twice, the second time dashed.
-const MOST_COMPARED: usize = 10;
+const MAX_COMPARED: usize = 10;
 /// Combinations with charts of their own.
-const MOST_SINGLE: usize = 24;
+const MAX_SINGLE: usize = 24;
 /// Combinations with a chart of their losses too; of more, the runs' own pages show them.
-const MOST_LOSSES: usize = 6;
+const MAX_LOSSES: usize = 6;
 /// Epochs of the chart that shows the end of long runs.
 const LAST_EPOCHS: usize = 20;
 const BAND: &str = "Mean over the trials; the band is one standard deviation.";
@@ -35,18 +35,18 @@ pub(super) fn write(sweep: &Sweep, rows: &[Row], summary: &SweepSummary, out: &P
     sections.extend(collapsed(summary, rows));
     sections.extend(best_trials(sweep, rows));
     let mut order = ranked(summary);
-    if order.len() <= MOST_COMPARED {
+    if order.len() <= MAX_COMPARED {
         // All of them are drawn: what belongs together stays together.
         order.sort_unstable();
     }
     let mut curves = Vec::new();
-    for &number in order.iter().take(MOST_SINGLE) {
+    for &number in order.iter().take(MAX_SINGLE) {
         let combination = &summary.combinations[number];
         let trials = combination.runs.iter().map(|run| RunRecords::load(&out.join(run)));
         curves.push(Curves { combination, trials: trials.collect::<Result<_, _>>()? });
     }
     let charts = Charts { sweep: &summary.name, out };
-    let first = &curves[..curves.len().min(MOST_COMPARED)];
+    let first = &curves[..curves.len().min(MAX_COMPARED)];
     let best = order.iter().position(|number| Some(*number) == summary.best).and_then(|place| curves.get(place));
     sections.extend(charts.compared(first, best, order.len())?);
     sections.extend(charts.steps(first)?);
@@ -284,7 +284,7 @@ impl Charts<'_> {
             ("weight_norms/layers.0.weight", "norm of the weights, first layer", "weight-norm"),
         ];
         let longest = curves.iter().flat_map(|curves| &curves.trials).map(|run| run.steps.len()).max().unwrap_or(0);
-        let caption = match (longest > MOST_POINTS, curves.iter().any(|curves| curves.trials.len() > 1)) {
+        let caption = match (longest > MAX_POINTS, curves.iter().any(|curves| curves.trials.len() > 1)) {
             (false, false) => "",
             (true, false) => "Neighbouring steps are averaged.",
             (false, true) => BAND,
@@ -308,7 +308,7 @@ impl Charts<'_> {
             return Ok(None);
         }
         let mut blocks = Vec::new();
-        let quantities = if of <= MOST_LOSSES { &["accuracy", "loss"][..] } else { &["accuracy"] };
+        let quantities = if of <= MAX_LOSSES { &["accuracy", "loss"][..] } else { &["accuracy"] };
         for (curves, quantity) in curves.iter().flat_map(|curves| quantities.iter().map(move |q| (curves, *q))) {
             let splits = [("train", "training"), ("validation", "validation"), ("test", "test")];
             let lines = splits.into_iter().enumerate().filter_map(|(colour, (split, name))| {

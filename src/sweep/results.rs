@@ -94,7 +94,7 @@ pub(super) struct Results {
 
 impl Results {
     /// Opens the results in a sweep's folder: those of before are kept, a line that a crash cut off is dropped.
-    pub fn open(folder: &Path, sweep: &Sweep) -> Result<Results, SweepError> {
+    pub(super) fn open(folder: &Path, sweep: &Sweep) -> Result<Results, SweepError> {
         let path = folder.join("results.jsonl");
         let io = |error| FileError::at(&path)(error);
         let text = match crate::file::read_text(&path) {
@@ -122,7 +122,7 @@ impl Results {
     }
 
     /// Adds the results of a group in one write, so that a crash leaves all of them, or a last line that is cut off.
-    pub fn append(&mut self, rows: Vec<Row>) -> Result<(), SweepError> {
+    pub(super) fn append(&mut self, rows: Vec<Row>) -> Result<(), SweepError> {
         let io = FileError::at(&self.path);
         let mut text = String::new();
         for row in &rows {
@@ -138,7 +138,7 @@ impl Results {
     }
 
     /// Numbers of the runs that are still to be done.
-    pub fn missing(&self) -> Vec<usize> {
+    pub(super) fn missing(&self) -> Vec<usize> {
         (0..self.rows.len()).filter(|&index| self.rows[index].is_none()).collect()
     }
 }

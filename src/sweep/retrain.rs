@@ -1,7 +1,7 @@
 //! The best combination once more, on training and validation examples together.
 
 use super::results::Row;
-use super::run::{Loaded, Runner};
+use super::runner::{Loaded, Runner};
 use super::{Entry, Sweep, SweepError};
 use crate::data::{Examples, Scaling, Storage, Targets};
 use crate::file::FileError;
@@ -21,7 +21,7 @@ pub(super) fn retrain(
     let trials: Vec<&Row> = rows.iter().filter(|row| sweep.trials(combination).contains(&row.index)).collect();
     let source = &sweep.entries[combination * sweep.trials(0).count()];
     let recipe = recipe(&source.recipe, &trials);
-    let folder = runner.folder().join("best");
+    let folder = runner.out.join("best");
     let written = crate::file::read_text(&folder.join("recipe.toml")).is_ok_and(|text| text == recipe.to_toml());
     if written && let Ok(text) = crate::file::read_text(&folder.join("summary.json")) {
         let wrong = |error: serde_json::Error| FileError::at(&folder.join("summary.json"))(error.into());

@@ -30,7 +30,7 @@ pub struct Statistic {
 }
 
 impl Statistic {
-    fn of(values: Vec<Option<f32>>) -> Statistic {
+    fn over(values: Vec<Option<f32>>) -> Statistic {
         let numbers: Vec<f64> = values.iter().flatten().map(|&value| f64::from(value)).collect();
         let count = numbers.len() as f64;
         let mean = numbers.iter().sum::<f64>() / count;
@@ -130,7 +130,7 @@ fn combination(sweep: &Sweep, number: usize, rows: &[Row]) -> CombinationSummary
     let metrics: Vec<Metric> = metrics.collect();
     let over = |rows: &[&Row]| -> Vec<(Metric, Statistic)> {
         let values = |metric: Metric| rows.iter().map(|row| row.get(metric)).collect();
-        metrics.iter().map(|&metric| (metric, Statistic::of(values(metric)))).collect()
+        metrics.iter().map(|&metric| (metric, Statistic::over(values(metric)))).collect()
     };
     let learned: Vec<&Row> = rows.iter().copied().filter(|row| row.diverged.is_none() && !row.collapsed).collect();
     let collapsed = rows.iter().filter(|row| row.collapsed).count();
@@ -180,15 +180,15 @@ mod tests {
 
     #[test]
     fn the_spread_is_over_the_trials_that_have_a_value() {
-        let statistic = Statistic::of(vec![Some(1.0), None, Some(3.0)]);
+        let statistic = Statistic::over(vec![Some(1.0), None, Some(3.0)]);
         assert_eq!((statistic.mean, statistic.spread), (Some(2.0), Some(2f64.sqrt())));
-        assert_eq!(Statistic::of(vec![Some(0.5)]).spread, None);
-        assert_eq!(Statistic::of(vec![None, None]).mean, None);
+        assert_eq!(Statistic::over(vec![Some(0.5)]).spread, None);
+        assert_eq!(Statistic::over(vec![None, None]).mean, None);
     }
 
     #[test]
     fn the_best_is_the_first_with_the_best_mean() {
-        let with = |mean: Option<f32>| CombinationSummary {
+        let combination = |mean: Option<f32>| CombinationSummary {
             settings: Vec::new(),
             label: String::new(),
             runs: Vec::new(),
@@ -198,9 +198,9 @@ mod tests {
             parameters: 0,
             seconds: 0.0,
             learned: Vec::new(),
-            metrics: vec![(Metric::TrainLoss, Statistic::of(vec![mean]))],
+            metrics: vec![(Metric::TrainLoss, Statistic::over(vec![mean]))],
         };
-        let losses = [None, Some(0.5), Some(0.2), Some(0.2), Some(0.9)].map(with);
+        let losses = [None, Some(0.5), Some(0.2), Some(0.2), Some(0.9)].map(combination);
         assert_eq!(best(&losses, Metric::TrainLoss), Some(2));
         assert_eq!(best(&losses, Metric::ValidationAccuracy), Some(4));
         assert_eq!(best(&losses[..1], Metric::TrainLoss), None);

@@ -95,11 +95,11 @@ fn eval_measures_the_test_set_of_the_recipe() {
 #[test]
 fn eval_takes_files_and_other_parts_of_the_data() {
     let files = ["eval", "run", "--images", "digits.npz#x_test", "--labels", "digits.npz#y_test"];
-    let of_recipe = summary(folder(), &["eval", "run"]);
+    let from_recipe = summary(folder(), &["eval", "run"]);
     for arguments in [&files[..], &["eval", "run", "digits.npz#x_test", "digits.npz#y_test"]] {
         let of_files = summary(folder(), arguments);
         for key in ["loss", "accuracy", "confusion"] {
-            assert_eq!(of_files[key], of_recipe[key]);
+            assert_eq!(of_files[key], from_recipe[key]);
         }
     }
     assert_eq!(summary(folder(), &["eval", "run", "--split", "validation"])["examples"], 100);

@@ -95,12 +95,12 @@ fn a_model_of_the_first_classes_is_evaluated_on_them_alone() {
     let place = trained(&first, &[("x", &numbers(&[20, 3])), ("y", &labels)]);
     let [run, x, y] = ["run", "data.npz#x", "data.npz#y"].map(|name| place.text(name));
     // Training held no other examples: the same data, as files, is evaluated alike.
-    let [of_recipe, of_files] = [&["--split", "train"][..], &[&x, &y]].map(|arguments| {
+    let [from_recipe, of_files] = [&["--split", "train"][..], &[&x, &y]].map(|arguments| {
         let output = succeed(&[&["--backend", "cpu", "--json", "eval", &run], arguments].concat());
         assert!(text(&output.stderr).contains("8 examples of the first 2 classes (data.classes)"), "{output:?}");
         last_line(&output)
     });
-    assert_eq!((&of_files["examples"], &of_files["confusion"]), (&8.into(), &of_recipe["confusion"]));
+    assert_eq!((&of_files["examples"], &of_files["confusion"]), (&8.into(), &from_recipe["confusion"]));
     let output = succeed(&["--backend", "cpu", "predict", &run, &x, &y]);
     assert!(text(&output.stdout).contains("of 8 are right"), "{}", text(&output.stdout));
     // Without labels nothing can be left out.

@@ -142,7 +142,7 @@ fn a_run_gets_its_landscape_and_a_report_that_shows_it() {
     let trajectory = Trajectory::load(&place.path("run"), &saved.model).unwrap();
     assert_eq!(trajectory.points.last(), Some(&saved.parameters.concat()));
     // What was read from JSON may be one unit in the last place off.
-    let explained = Components::of(&trajectory.points, 2).explained;
+    let explained = Components::find(&trajectory.points, 2).explained;
     assert_eq!(found.explained.len(), explained.len());
     assert!(found.explained.iter().zip(&explained).all(|(a, b)| (a - b).abs() < 1e-12), "{explained:?}");
     // The final weights are the origin: the same loss on the grid, on the path, and from eval.

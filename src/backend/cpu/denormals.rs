@@ -33,19 +33,19 @@ pub fn flush_forever() {
 mod control {
     use std::arch::asm;
 
-    pub type Word = u32;
+    pub(super) type Word = u32;
 
     /// Flush-to-zero and denormals-are-zero.
-    pub const FLUSH: Word = 1 << 15 | 1 << 6;
+    pub(super) const FLUSH: Word = 1 << 15 | 1 << 6;
 
-    pub fn get() -> Word {
+    pub(super) fn get() -> Word {
         let mut word: Word = 0;
         // SAFETY: stores MXCSR in the local whose address it is given, and touches nothing else.
         unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut word, options(nostack, preserves_flags)) };
         word
     }
 
-    pub fn set(word: Word) {
+    pub(super) fn set(word: Word) {
         // SAFETY: loads MXCSR from the local. `word` is what `get` returned, with or without the two flush bits, so no
         // reserved bit is set, no exception unmasked and the rounding mode stays. Rust's own promise is weaker: it takes
         // the default mode for granted, flush bits included, and gives no word for code that runs in another. What it may

@@ -148,8 +148,8 @@ pub fn gemm(a: MatRef, b: MatRef, beta: f32, c: MatMut, outputs: Outputs) {
 /// Length of the parts of the sums that the library is given one after the other. Where it would cut them by itself depends
 /// on the other sides of a piece.
 fn depths(k: usize) -> usize {
-    const MOST: usize = 512;
-    k.div_ceil(k.div_ceil(MOST).max(1)).max(1)
+    const MAX_DEPTH: usize = 512;
+    k.div_ceil(k.div_ceil(MAX_DEPTH).max(1)).max(1)
 }
 
 /// Rows and columns of the pieces that a product of `m` x `n` results, each a sum of `k`, is cut into: along the side of
@@ -160,7 +160,7 @@ fn pieces([m, n, k]: [usize; 3], outputs: Outputs) -> [usize; 2] {
     let (rows, columns) = (piece(m, n, 8), piece(n, m, 16));
     let pays = |outputs: usize, piece: usize, batch: usize| {
         let waiting = (piece * threads).saturating_sub(outputs) * batch;
-        outputs >= LEAST_OUTPUTS * threads && waiting <= FETCHED_WEIGHT * outputs * threads
+        outputs >= MIN_OUTPUTS * threads && waiting <= FETCHED_WEIGHT * outputs * threads
     };
     let by_rows = match outputs {
         Outputs::Rows if pays(m, rows, k) => true,
@@ -182,7 +182,7 @@ fn piece(len: usize, other: usize, unit: usize) -> usize {
 }
 
 /// Outputs that are worth a thread.
-const LEAST_OUTPUTS: usize = 16;
+const MIN_OUTPUTS: usize = 16;
 /// Multiplications that take as long as fetching a weight from another core's cache does.
 const FETCHED_WEIGHT: usize = 24;
 

@@ -25,7 +25,7 @@ pub trait Scalar: Real {
 }
 
 /// What computes a kernel on the CPU.
-pub type Code<T> = fn(&mut Args<T>);
+pub(super) type Code<T> = fn(&mut Args<T>);
 
 impl Scalar for f32 {
     fn code(kernel: &Kernel, implementation: Implementation) -> Code<f32> {

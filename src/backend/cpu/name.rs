@@ -1,7 +1,7 @@
 //! What the operating system calls the processor.
 
 /// The processor's name, or its architecture where the system does not tell.
-pub fn processor() -> String {
+pub(super) fn processor() -> String {
     from_system().filter(|name| !name.is_empty()).unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH))
 }
 

@@ -149,7 +149,7 @@ impl Drop for Leading<'_> {
 }
 
 /// Helpers that are ever started.
-const MOST: usize = 256;
+const MAX_THREADS: usize = 256;
 
 /// All threads. RAYON_NUM_THREADS, which also limits those that load data, limits them.
 fn threads() -> &'static Threads {
@@ -157,7 +157,7 @@ fn threads() -> &'static Threads {
     THREADS.get_or_init(|| {
         let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
         let count = asked.or_else(|| thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
-        Threads::new(count.min(MOST))
+        Threads::new(count.min(MAX_THREADS))
     })
 }
 

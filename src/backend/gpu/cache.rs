@@ -25,7 +25,7 @@ pub(super) fn default_directory() -> Option<PathBuf> {
 
 impl DiskCache {
     /// The cache of this adapter and driver; `None` where the device has none.
-    pub fn open(device: &Device, directory: &Path) -> Option<DiskCache> {
+    pub(super) fn open(device: &Device, directory: &Path) -> Option<DiskCache> {
         if !device.features.contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }
@@ -40,12 +40,12 @@ impl DiskCache {
         Some(DiskCache { cache, file, stored: Mutex::new(loaded.as_deref().map(blake3::hash)) })
     }
 
-    pub fn get(&self) -> &wgpu::PipelineCache {
+    pub(super) fn get(&self) -> &wgpu::PipelineCache {
         &self.cache
     }
 
     /// Writes the file if the cache holds something new.
-    pub fn save(&self) {
+    pub(super) fn save(&self) {
         let Some(data) = self.cache.get_data() else { return };
         let hash = blake3::hash(&data);
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);

@@ -180,7 +180,7 @@ fn tidy(description: &str) -> String {
 
 impl Device {
     /// The limits that a plan must keep.
-    pub fn plan_limits(&self) -> Limits {
+    pub(super) fn plan_limits(&self) -> Limits {
         Limits {
             buffer_bytes: self.limits.max_buffer_size,
             // Lengths in bytes of bindings end there on Metal, which allows longer ones.
@@ -198,7 +198,7 @@ impl Device {
     }
 
     /// The error that the device reported since it was opened, if any: nothing after it can be trusted.
-    pub fn check(&self) -> Result<(), BackendError> {
+    pub(super) fn check(&self) -> Result<(), BackendError> {
         if !self.faults.raised.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -212,7 +212,12 @@ impl Device {
     }
 
     /// Runs `f` and returns the error that wgpu reports for what it does; `what` and `bytes` name it.
-    pub fn scoped<T>(&self, what: &str, bytes: u64, f: impl FnOnce(&wgpu::Device) -> T) -> Result<T, BackendError> {
+    pub(super) fn scoped<T>(
+        &self,
+        what: &str,
+        bytes: u64,
+        f: impl FnOnce(&wgpu::Device) -> T,
+    ) -> Result<T, BackendError> {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
@@ -226,7 +231,7 @@ impl Device {
     }
 
     /// wgpu's refusal to make `what`.
-    pub fn refusal(&self, what: &str, bytes: u64, error: wgpu::Error) -> BackendError {
+    pub(super) fn refusal(&self, what: &str, bytes: u64, error: wgpu::Error) -> BackendError {
         match fault(error) {
             Fault::Memory => BackendError::OutOfMemory { device: self.info.device.clone(), bytes, what: what.into() },
             Fault::Invalid(message) | Fault::Lost(message) => self.invalid(what, message),
@@ -234,7 +239,7 @@ impl Device {
     }
 
     /// Lets wgpu look after finished work, and waits for some if asked to.
-    pub fn poll(&self, kind: wgpu::PollType) -> Result<(), BackendError> {
+    pub(super) fn poll(&self, kind: wgpu::PollType) -> Result<(), BackendError> {
         self.check()?;
         match quiet::catch(|| self.device.poll(kind)) {
             Ok(Ok(_)) => self.check(),
@@ -246,7 +251,7 @@ impl Device {
         }
     }
 
-    pub fn invalid(&self, what: &str, message: impl Into<String>) -> BackendError {
+    pub(super) fn invalid(&self, what: &str, message: impl Into<String>) -> BackendError {
         let device = self.info.device.clone();
         BackendError::Invalid { device, what: what.into(), message: message.into() }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Submits that may be unfinished at once: one runs, one waits for its turn, one may just have been handed over.
-const MOST: usize = 3;
+const MAX_UNDER_WAY: usize = 3;
 
 /// Waiting for less than this says that the work was already done.
 const WAITED: Duration = Duration::from_micros(20);
@@ -44,7 +44,7 @@ struct Flight {
 }
 
 impl Flights {
-    pub fn new(device: Arc<Device>) -> Flights {
+    pub(super) fn new(device: Arc<Device>) -> Flights {
         Flights {
             device,
             under_way: VecDeque::new(),
@@ -58,15 +58,15 @@ impl Flights {
     }
 
     /// True when the GPU has nothing to do, as far as is known without asking.
-    pub fn idle(&self) -> bool {
+    pub(super) fn idle(&self) -> bool {
         self.under_way.is_empty()
     }
 
-    /// Submits, once fewer than [`MOST`] are under way, and returns the number of the submit. Without commands only the
+    /// Submits, once fewer than [`MAX_UNDER_WAY`] are under way, and returns the number of the submit. Without commands only the
     /// writes go out.
-    pub fn submit(&mut self, commands: Option<wgpu::CommandBuffer>, work: f64) -> Result<u64, BackendError> {
+    pub(super) fn submit(&mut self, commands: Option<wgpu::CommandBuffer>, work: f64) -> Result<u64, BackendError> {
         self.reap()?;
-        while self.under_way.len() >= MOST {
+        while self.under_way.len() >= MAX_UNDER_WAY {
             self.wait_for_oldest()?;
         }
         let first = self.idle();
@@ -89,7 +89,7 @@ impl Flights {
     }
 
     /// Forgets what has finished meanwhile.
-    pub fn reap(&mut self) -> Result<(), BackendError> {
+    pub(super) fn reap(&mut self) -> Result<(), BackendError> {
         if self.idle() {
             return self.device.check();
         }
@@ -105,7 +105,7 @@ impl Flights {
     }
 
     /// Waits until a submit has finished.
-    pub fn wait_for(&mut self, number: u64) -> Result<(), BackendError> {
+    pub(super) fn wait_for(&mut self, number: u64) -> Result<(), BackendError> {
         while self.under_way.front().is_some_and(|f| f.number <= number) {
             self.wait_for_oldest()?;
         }
@@ -113,7 +113,7 @@ impl Flights {
     }
 
     /// Waits until everything has finished.
-    pub fn wait_for_all(&mut self) -> Result<(), BackendError> {
+    pub(super) fn wait_for_all(&mut self) -> Result<(), BackendError> {
         self.wait_for(self.last)
     }
 

@@ -6,7 +6,7 @@ const TARGET: f64 = 50e6;
 /// The same when the GPU has nothing to do: it should start soon.
 const FIRST: f64 = 2e6;
 /// Estimates never go below this part of the prior: it bounds a submit if the clock lies.
-const LEAST_SCALE: f64 = 1e-5;
+const MIN_SCALE: f64 = 1e-5;
 
 /// Learns how long work takes. Work is measured in prior nanoseconds: what [`prior`] expects of a slow device.
 #[derive(Debug, Clone)]
@@ -26,25 +26,25 @@ pub(super) fn prior(flops: f64, bytes: f64) -> f64 {
 }
 
 impl Pace {
-    pub fn new() -> Pace {
+    pub(super) fn new() -> Pace {
         Pace { scale: 1.0, last: 0.0 }
     }
 
     /// Work for the submit being encoded. It grows at most twofold while the GPU is busy, so that encoding one takes no
     /// longer than running those before it.
-    pub fn budget(&self, idle: bool) -> f64 {
+    pub(super) fn budget(&self, idle: bool) -> f64 {
         let first = FIRST / self.scale;
         if idle { first } else { (TARGET / self.scale).min((2.0 * self.last).max(first)) }
     }
 
-    pub fn submitted(&mut self, work: f64) {
+    pub(super) fn submitted(&mut self, work: f64) {
         if work > 0.0 {
             self.last = work;
         }
     }
 
     /// A submit took this long. Submits without launches say nothing.
-    pub fn took(&mut self, work: f64, nanoseconds: f64) {
+    pub(super) fn took(&mut self, work: f64, nanoseconds: f64) {
         if work > 0.0 && nanoseconds / work > self.scale {
             self.scale = nanoseconds / work;
         }
@@ -52,9 +52,9 @@ impl Pace {
     }
 
     /// A submit took no longer than this. One sample pulls the estimate down fourfold at most: a fast one may be luck.
-    pub fn took_at_most(&mut self, work: f64, nanoseconds: f64) {
+    pub(super) fn took_at_most(&mut self, work: f64, nanoseconds: f64) {
         if work > 0.0 && nanoseconds / work < self.scale {
-            self.scale = (nanoseconds / work).max(self.scale / 4.0).max(LEAST_SCALE);
+            self.scale = (nanoseconds / work).max(self.scale / 4.0).max(MIN_SCALE);
         }
     }
 }

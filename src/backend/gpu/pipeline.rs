@@ -58,19 +58,19 @@ pub(super) struct Pipelines {
 
 impl Pipelines {
     /// No pipelines yet; those of earlier runs are in `directory`.
-    pub fn new(device: &Device, directory: Option<&Path>) -> Pipelines {
+    pub(super) fn new(device: &Device, directory: Option<&Path>) -> Pipelines {
         let disk = directory.and_then(|d| DiskCache::open(device, d));
         Pipelines { layouts: Mutex::default(), compiled: Mutex::default(), disk }
     }
 
     /// Number of pipelines compiled so far.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         lock(&self.compiled).len()
     }
 
     /// The distinct pipelines of some dispatches and, for each dispatch, which one is its own. Compiles what is missing,
     /// on all cores.
-    pub fn get(
+    pub(super) fn get(
         &self,
         device: &Device,
         dispatches: &[&Dispatch],
@@ -130,7 +130,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl LayoutKey {
-    pub fn of(dispatch: &Dispatch) -> LayoutKey {
+    pub(super) fn new(dispatch: &Dispatch) -> LayoutKey {
         let Dispatch { kernel, .. } = dispatch;
         let read_only = kernel.bindings.iter().map(|b| b.access == Access::Read).collect();
         LayoutKey { params: kernel.params.len() as u64 * 4, read_only, vectors: dispatch.demands.vectors }
@@ -139,7 +139,7 @@ impl LayoutKey {
 
 fn pipeline_key(dispatch: &Dispatch) -> PipelineKey {
     let source = shader_source(dispatch.kernel, &dispatch.constants).into();
-    PipelineKey { source, layout: LayoutKey::of(dispatch) }
+    PipelineKey { source, layout: LayoutKey::new(dispatch) }
 }
 
 /// The kernel and its constants, for error messages.

@@ -46,7 +46,12 @@ fn staging_size(bytes: u64, most: u64) -> u64 {
 
 impl Readback {
     /// A staging buffer for `bytes` and whether it had to be created.
-    pub fn staging(&mut self, device: &Device, bytes: u64, what: &str) -> Result<(wgpu::Buffer, bool), BackendError> {
+    pub(super) fn staging(
+        &mut self,
+        device: &Device,
+        bytes: u64,
+        what: &str,
+    ) -> Result<(wgpu::Buffer, bool), BackendError> {
         let size = staging_size(bytes, device.limits.max_buffer_size);
         if let Some(position) = self.free.iter().position(|b| b.size() == size) {
             return Ok((self.free.swap_remove(position), false));
@@ -59,7 +64,7 @@ impl Readback {
     }
 
     /// Notes a copy of `bytes` that was encoded into `staging`.
-    pub fn encoded(&mut self, staging: wgpu::Buffer, bytes: u64) -> Ticket {
+    pub(super) fn encoded(&mut self, staging: wgpu::Buffer, bytes: u64) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
         self.copies.insert(ticket, Copy { staging, bytes, flight: None });
@@ -68,7 +73,7 @@ impl Readback {
     }
 
     /// The encoded copies were submitted: asks for their memory as soon as they are made.
-    pub fn submitted(&mut self, flight: u64) {
+    pub(super) fn submitted(&mut self, flight: u64) {
         for ticket in self.encoded.drain(..) {
             let Some(copy) = self.copies.get_mut(&ticket) else { continue };
             let (sender, mapped) = oneshot_channel();
@@ -81,12 +86,12 @@ impl Readback {
     }
 
     /// The submit that a ticket's copy is in: `None` for an unknown ticket, `Some(None)` before it is submitted.
-    pub fn flight(&self, ticket: Ticket) -> Option<Option<u64>> {
+    pub(super) fn flight(&self, ticket: Ticket) -> Option<Option<u64>> {
         self.copies.get(&ticket).map(|c| c.flight.as_ref().map(|(flight, _)| *flight))
     }
 
     /// The words of a finished copy.
-    pub fn take(&mut self, device: &Device, ticket: Ticket) -> Result<Vec<u32>, BackendError> {
+    pub(super) fn take(&mut self, device: &Device, ticket: Ticket) -> Result<Vec<u32>, BackendError> {
         let failed = |why: &str| device.invalid("a read", why);
         let copy = self.copies.remove(&ticket).ok_or_else(|| failed("this ticket was fetched before"))?;
         let (_, mapped) = copy.flight.ok_or_else(|| failed("its copy was not submitted"))?;
@@ -108,10 +113,10 @@ impl Readback {
 mod tests {
     #[test]
     fn staging_sizes_are_few() {
-        const MOST: u64 = (1 << 31) - 1;
-        let size = |bytes| super::staging_size(bytes, MOST);
+        const MAX: u64 = (1 << 31) - 1;
+        let size = |bytes| super::staging_size(bytes, MAX);
         assert_eq!([1, 256, 257, 1 << 20].map(size), [256, 256, 512, 1 << 20]);
         assert_eq!(size((16 << 20) + 4), 32 << 20);
-        assert_eq!(size(MOST - 7), MOST - 3);
+        assert_eq!(size(MAX - 7), MAX - 3);
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Replay {
 type GroupKey<'a> = (LayoutKey, u64, &'a [Slice]);
 
 impl Replay {
-    pub fn new(
+    pub(super) fn new(
         device: &Device,
         plan: &Plan,
         buffers: &[wgpu::Buffer],
@@ -45,7 +45,7 @@ impl Replay {
         let mut groups: HashMap<GroupKey, u32> = HashMap::new();
         let mut steps = Vec::with_capacity(dispatches.len());
         for ((dispatch, pipeline), offset) in dispatches.iter().zip(choice).zip(offsets) {
-            let bind_group = match groups.entry((LayoutKey::of(dispatch), offset, &dispatch.slices)) {
+            let bind_group = match groups.entry((LayoutKey::new(dispatch), offset, &dispatch.slices)) {
                 Entry::Occupied(group) => *group.get(),
                 Entry::Vacant(place) => {
                     let layout = &replay.pipelines[pipeline].layout.group;
@@ -61,7 +61,7 @@ impl Replay {
     }
 
     /// Numbers of distinct pipelines and bind groups.
-    pub fn sizes(&self) -> (usize, usize) {
+    pub(super) fn sizes(&self) -> (usize, usize) {
         (self.pipelines.len(), self.bind_groups.len())
     }
 }
@@ -137,12 +137,12 @@ pub(super) struct Recording {
 const UNSET: u32 = u32::MAX;
 
 impl Recording {
-    pub fn begin(device: &Device) -> Recording {
+    pub(super) fn begin(device: &Device) -> Recording {
         let encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("gputrain") });
         Recording { pass: None, encoder, pipeline: UNSET, bind_group: UNSET, work: 0.0 }
     }
 
-    pub fn launch(&mut self, replay: &Replay, step: Step) {
+    pub(super) fn launch(&mut self, replay: &Replay, step: Step) {
         let pass = self.pass.get_or_insert_with(|| {
             (self.pipeline, self.bind_group) = (UNSET, UNSET);
             self.encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime()
@@ -161,7 +161,7 @@ impl Recording {
     }
 
     /// Launches in a pass of its own, with timestamps at its begin and end.
-    pub fn launch_timed(&mut self, replay: &Replay, step: Step, queries: &wgpu::QuerySet, first: u32) {
+    pub(super) fn launch_timed(&mut self, replay: &Replay, step: Step, queries: &wgpu::QuerySet, first: u32) {
         self.pass = None;
         (self.pipeline, self.bind_group) = (UNSET, UNSET);
         let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
@@ -176,12 +176,12 @@ impl Recording {
     }
 
     /// The encoder between passes, for copies.
-    pub fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
+    pub(super) fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
         self.pass = None;
         &mut self.encoder
     }
 
-    pub fn finish(self) -> wgpu::CommandBuffer {
+    pub(super) fn finish(self) -> wgpu::CommandBuffer {
         drop(self.pass);
         self.encoder.finish()
     }

@@ -30,7 +30,7 @@ pub(super) const WORKLOADS: [(&str, usize); 9] = [
 /// Examples that an epoch of any other recipe goes through, unless its data.examples says how many, and the most bytes
 /// that they take where one batch does not need more.
 const EXAMPLES: usize = 10_000;
-const MOST_BYTES: usize = 256 << 20;
+const MAX_BYTES: usize = 256 << 20;
 
 /// The workloads' names, for people.
 pub(super) fn names() -> String {
@@ -90,7 +90,7 @@ impl Workload {
             Batch::Size(size) => size,
             Batch::Full => 1,
         };
-        let few = (MOST_BYTES / self.model.input.len()).min(EXAMPLES).max(batch);
+        let few = (MAX_BYTES / self.model.input.len()).min(EXAMPLES).max(batch);
         known.or(self.recipe.data.examples).unwrap_or(few)
     }
 
@@ -175,7 +175,7 @@ fn profile(workload: &str, trainer: &mut Trainer, context: &Context) -> Result<(
     let median = |launch: usize| spread(&steps.iter().map(|step| step[launch].nanoseconds).collect::<Vec<_>>())[1];
     let medians: Vec<f64> = (0..dispatches.len()).map(median).collect();
     let whole: f64 = medians.iter().sum();
-    let one = |(dispatch, nanoseconds): (&Dispatch, &f64)| {
+    let profiled = |(dispatch, nanoseconds): (&Dispatch, &f64)| {
         // Operations per nanosecond are billions per second.
         ProfiledLaunch {
             workload,
@@ -187,7 +187,7 @@ fn profile(workload: &str, trainer: &mut Trainer, context: &Context) -> Result<(
             gbytes_per_second: dispatch.cost.bytes / nanoseconds,
         }
     };
-    let launches: Vec<ProfiledLaunch> = dispatches.iter().zip(&medians).map(one).collect();
+    let launches: Vec<ProfiledLaunch> = dispatches.iter().zip(&medians).map(profiled).collect();
     let row = |l: &ProfiledLaunch| {
         let numbers = [l.us, l.percent_of_step, l.gflops, l.gbytes_per_second].map(|x| format!("{x:.1}"));
         [l.launch.clone(), l.kernel.to_string()].into_iter().chain(numbers).collect()

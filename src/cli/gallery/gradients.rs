@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Tensors with more elements are told by their norm alone.
-const MOST_SHOWN: usize = 32;
+const MAX_SHOWN: usize = 32;
 /// Published gradients have eight decimals, and examples and weights are rounded to single precision here.
 const PUBLISHED_BOUND: f64 = 1e-7;
 
@@ -102,7 +102,7 @@ fn compare(experiment: &Experiment, job: &Job, measured: &Measured) -> Result<Gr
             norm: gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt(),
             numeric_error: check.map(|check| check.numeric.worst_error),
             device_error: check.map(|check| check.device_error),
-            gradient: if gradient.len() <= MOST_SHOWN { gradient.clone() } else { Vec::new() },
+            gradient: if gradient.len() <= MAX_SHOWN { gradient.clone() } else { Vec::new() },
             published,
         });
     }

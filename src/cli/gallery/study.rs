@@ -130,7 +130,7 @@ impl Studio<'_> {
             },
             Err(_) => args.out = Some(folder.into()),
         }
-        train::train(&args, train::load(&args)?, self.backend, &self.context.of_a_part())?;
+        train::train(&args, train::load(&args)?, self.backend, &self.context.as_part())?;
         Ok(Status::Done)
     }
 
@@ -142,8 +142,8 @@ impl Studio<'_> {
             Status::Done | Status::Kept => {}
             Status::Missing(_) | Status::Failed(_) => return Ok(trained),
         }
-        let args = LandscapeArgs::of(folder, self.args.data.as_deref());
-        landscape::draw(&args, landscape::load(&args)?, self.backend, &self.context.of_a_part())?;
+        let args = LandscapeArgs::new(folder, self.args.data.as_deref());
+        landscape::draw(&args, landscape::load(&args)?, self.backend, &self.context.as_part())?;
         Ok(Status::Done)
     }
 
@@ -164,7 +164,7 @@ impl Studio<'_> {
         if same && folder.join(summary_file(Does::Sweep)).exists() {
             return Ok(Status::Kept);
         }
-        sweep::train(&sweep, self.backend, folder, self.args.side_by_side, &self.context.of_a_part())?;
+        sweep::train(&sweep, self.backend, folder, self.args.side_by_side, &self.context.as_part())?;
         Ok(Status::Done)
     }
 
@@ -192,8 +192,8 @@ impl Studio<'_> {
             },
         };
         /// Elements of each parameter that are compared with central differences.
-        const AT_MOST: usize = 200;
-        let measured: Measured = measure(&job, &parameters, experiment.check.then_some(AT_MOST), self.backend)?;
+        const MAX_ELEMENTS: usize = 200;
+        let measured: Measured = measure(&job, &parameters, experiment.check.then_some(MAX_ELEMENTS), self.backend)?;
         std::fs::create_dir_all(folder).map_err(FileError::at(folder))?;
         let lock = FolderLock::take(folder)?;
         let found = write(experiment, &job, measured, folder)?;

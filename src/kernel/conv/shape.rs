@@ -173,7 +173,7 @@ pub(crate) mod shapes {
     use super::Params;
 
     /// One shape: how many models, and a launch without strides between models.
-    pub struct Shape {
+    pub(crate) struct Shape {
         pub name: String,
         pub models: usize,
         pub params: Params,
@@ -203,13 +203,13 @@ pub(crate) mod shapes {
     ];
 
     /// Two activations for each variant, all of them over the variants: every pair would be too many pipelines.
-    pub fn activation(shape: usize, variant: usize) -> u32 {
+    pub(crate) fn activation(shape: usize, variant: usize) -> u32 {
         ((variant + 3 * (shape % 2)) % 7) as u32
     }
 
     /// Inputs up to 1000 for every third shape, and for single taps at many pixels. With more taps only where the
     /// activation keeps the scale: rounding a sum of many large terms moves tanh of it by more than any tolerance.
-    pub fn input_scale(params: &Params, shape: usize, activation: u32) -> f32 {
+    pub(crate) fn input_scale(params: &Params, shape: usize, activation: u32) -> f32 {
         let keeps_scale = activation <= super::activation::LEAKY_RELU;
         let single = params.taps() == 1 && params.output_area() > 1;
         if single || keeps_scale && shape % 3 == 2 { 1000.0 } else { 1.0 }
@@ -225,7 +225,7 @@ pub(crate) mod shapes {
     }
 
     /// Every shape of the table.
-    pub fn all() -> impl Iterator<Item = Shape> {
+    pub(crate) fn all() -> impl Iterator<Item = Shape> {
         ROWS.into_iter().map(|(models, batch, channels, height, width, filters, kernel, stride, same)| {
             let (pad_top, output_height) = axis(height, kernel[0], stride[0], same);
             let (pad_left, output_width) = axis(width, kernel[1], stride[1], same);

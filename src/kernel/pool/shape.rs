@@ -116,7 +116,7 @@ pub(crate) mod shapes {
     }
 
     /// Name, number of models and launch of every shape.
-    pub fn all() -> impl Iterator<Item = (String, usize, Params)> {
+    pub(crate) fn all() -> impl Iterator<Item = (String, usize, Params)> {
         ROWS.into_iter().map(|(models, planes, height, width, size, stride, same)| {
             let (pad_top, output_height) = axis(height, size[0], stride[0], same);
             let (pad_left, output_width) = axis(width, size[1], stride[1], same);

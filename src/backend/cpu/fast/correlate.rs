@@ -6,14 +6,14 @@
 use pulp::{Arch, Simd, WithSimd};
 
 /// Filters that [`correlate`] handles at once.
-pub const BLOCK: usize = 8;
+pub(super) const BLOCK: usize = 8;
 
 /// Lengths are multiples of this many elements, the widest vector's.
-pub const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// `out[f * len + n] = sum over t of weights[t * BLOCK + f] * source[offsets[t] + n]` for f below [`BLOCK`]. `len` is a
 /// multiple of [`LANES`].
-pub fn correlate(source: &[f32], offsets: &[usize], weights: &[f32], out: &mut [f32], len: usize) {
+pub(super) fn correlate(source: &[f32], offsets: &[usize], weights: &[f32], out: &mut [f32], len: usize) {
     Arch::new().dispatch(Correlate { source, offsets, weights, out, len });
 }
 
@@ -75,7 +75,7 @@ impl Correlate<'_> {
 
 /// `sums[f * taps + t] += sum over n of values[f * len + n] * source[offsets[t] + n]`, `taps` being the number of
 /// offsets and `len` a multiple of [`LANES`].
-pub fn dot_products(source: &[f32], offsets: &[usize], values: &[f32], len: usize, sums: &mut [f32]) {
+pub(super) fn dot_products(source: &[f32], offsets: &[usize], values: &[f32], len: usize, sums: &mut [f32]) {
     Arch::new().dispatch(DotProducts { source, offsets, values, len, sums });
 }
 

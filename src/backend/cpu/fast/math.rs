@@ -41,7 +41,7 @@ fn exp_sum(x: f32, correction: f32) -> f32 {
 
 /// `exp(x)`: 0 below the smallest normal number, and 2.4e38 from 88.37 on.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     exp_sum(x, 0.0)
 }
 
@@ -54,7 +54,7 @@ pub fn expm1(x: f32) -> f32 {
 
 /// `ln(1 + x)` for `x >= 0`.
 #[inline(always)]
-pub fn log1p(x: f32) -> f32 {
+pub(super) fn log1p(x: f32) -> f32 {
     // Small x: 2 atanh(x / (2 + x)). Else 1 + x = m * 2^e with m around 1, and the same series for m.
     let large = x > 1.0;
     let bits = (1.0 + x).to_bits().wrapping_sub(0x3f35_04f3);
@@ -69,7 +69,7 @@ pub fn log1p(x: f32) -> f32 {
 
 /// `1 / (1 + exp(-x))`, and 1 minus it.
 #[inline(always)]
-pub fn sigmoid_pair(x: f32) -> (f32, f32) {
+pub(super) fn sigmoid_pair(x: f32) -> (f32, f32) {
     // From exp(-|x|), which cannot overflow; both keep their relative accuracy when small.
     let e = exp(-x.abs());
     let (large, small) = (1.0 / (1.0 + e), e / (1.0 + e));
@@ -78,13 +78,13 @@ pub fn sigmoid_pair(x: f32) -> (f32, f32) {
 
 /// `1 / (1 + exp(-x))`.
 #[inline(always)]
-pub fn sigmoid(x: f32) -> f32 {
+pub(super) fn sigmoid(x: f32) -> f32 {
     sigmoid_pair(x).0
 }
 
 /// `tanh x`.
 #[inline(always)]
-pub fn tanh(x: f32) -> f32 {
+pub(super) fn tanh(x: f32) -> f32 {
     let e = exp(-2.0 * x.abs());
     let z = x * x;
     let series =
@@ -174,7 +174,7 @@ fn hard_swish_gradient(x: f32) -> f32 {
 }
 
 /// The activation with the given code, in place.
-pub fn activate(values: &mut [f32], kind: u32) {
+pub(super) fn activate(values: &mut [f32], kind: u32) {
     match kind {
         RELU => map(values, |x| if x <= 0.0 { 0.0 } else { x }),
         LEAKY_RELU => map(values, |x| if x <= 0.0 { LEAKY_SLOPE as f32 * x } else { x }),
@@ -193,7 +193,7 @@ pub fn activate(values: &mut [f32], kind: u32) {
 
 /// Multiplies each gradient by the activation's derivative, from what the forward pass saved (see
 /// [`activation::gradient`](crate::kernel::formula::activation::gradient)).
-pub fn activation_gradient(gradients: &mut [f32], saved: &[f32], kind: u32) {
+pub(super) fn activation_gradient(gradients: &mut [f32], saved: &[f32], kind: u32) {
     match kind {
         RELU => map_with(gradients, saved, |s| if s > 0.0 { 1.0 } else { 0.0 }),
         LEAKY_RELU => map_with(gradients, saved, |s| if s > 0.0 { 1.0 } else { LEAKY_SLOPE as f32 }),

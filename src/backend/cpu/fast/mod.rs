@@ -20,8 +20,11 @@ use crate::ir::Kernel;
 use crate::kernel::dense::rounding::on_rounded;
 use crate::kernel::{self, Args};
 
+/// What computes a kernel.
+type Code = fn(&mut Args<f32>);
+
 /// Each kernel that has a faster way than its reference.
-static TABLE: &[(&Kernel, fn(&mut Args<f32>))] = &[
+static TABLE: &[(&Kernel, Code)] = &[
     (&kernel::step::gather::KERNEL, step::gather),
     (&kernel::dense::forward::KERNEL, dense::forward),
     (&kernel::dense::forward::KERNEL_F16, |args| on_rounded(args, dense::forward)),
@@ -65,6 +68,6 @@ static TABLE: &[(&Kernel, fn(&mut Args<f32>))] = &[
 ];
 
 /// A faster way to compute a kernel than its reference; `None` where there is none.
-pub fn code(kernel: &Kernel) -> Option<fn(&mut Args<f32>)> {
+pub(super) fn code(kernel: &Kernel) -> Option<Code> {
     TABLE.iter().find(|(known, _)| *known == kernel).map(|(_, code)| *code)
 }

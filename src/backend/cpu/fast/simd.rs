@@ -4,7 +4,7 @@ use crate::backend::cpu::threads;
 
 /// Runs `f` compiled for the widest vector instructions of this processor: loops inside it vectorise to them.
 #[inline(always)]
-pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+pub(super) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
@@ -13,7 +13,7 @@ const LANES: usize = 16;
 
 /// The two sums of what `f` gives for each pair of elements. To be called inside [`vectorised`].
 #[inline(always)]
-pub fn sums(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> [f32; 2]) -> [f32; 2] {
+pub(super) fn sums(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> [f32; 2]) -> [f32; 2] {
     let mut lanes = [[0.0; LANES]; 2];
     let mut add = |a: &[f32], b: &[f32]| {
         for (lane, (a, b)) in a.iter().zip(b).enumerate() {
@@ -30,7 +30,7 @@ pub fn sums(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> [f32; 2]) -> [f32; 2] 
 }
 
 /// Position of the first largest number; without meaning where some element is no number.
-pub fn first_largest(values: &[f32]) -> usize {
+pub(super) fn first_largest(values: &[f32]) -> usize {
     let largest = vectorised(
         #[inline(always)]
         || {
@@ -49,7 +49,7 @@ pub fn first_largest(values: &[f32]) -> usize {
 /// Asks the processor to load what is read soon.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-pub fn prefetch<T>(soon: &[T]) {
+pub(super) fn prefetch<T>(soon: &[T]) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     const LINE: usize = 64;
     for at in (0..size_of_val(soon)).step_by(LINE) {
@@ -73,19 +73,19 @@ fn piece(len: usize, worth: usize) -> usize {
 }
 
 /// Runs `f(first, a)` over pieces of an array, on several threads when it is long.
-pub fn chunks(a: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
+pub(super) fn chunks(a: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
     let len = piece(a.len(), WORTH);
     threads::for_each(a.chunks_mut(len).enumerate(), |(i, a)| f(i * len, a));
 }
 
 /// Runs `f(first, a, b)` over pieces of two equally long arrays, on several threads when they are long.
-pub fn zip_chunks(a: &mut [f32], b: &mut [f32], f: impl Fn(usize, &mut [f32], &mut [f32]) + Sync) {
+pub(super) fn zip_chunks(a: &mut [f32], b: &mut [f32], f: impl Fn(usize, &mut [f32], &mut [f32]) + Sync) {
     let len = piece(a.len(), WORTH);
     threads::for_each(a.chunks_mut(len).zip(b.chunks_mut(len)).enumerate(), |(i, (a, b))| f(i * len, a, b));
 }
 
 /// Runs `f(first, a, b, c)` over pieces of three equally long arrays, on several threads when they are long.
-pub fn zip3_chunks(
+pub(super) fn zip3_chunks(
     a: &mut [f32],
     b: &mut [f32],
     c: &mut [f32],
@@ -98,7 +98,7 @@ pub fn zip3_chunks(
 }
 
 /// Runs `f(index, piece)` on pieces of `len` elements, on several threads when the `flops` of all of them pay for it.
-pub fn pieces(values: &mut [f32], len: usize, flops: f64, f: impl Fn(usize, &mut [f32]) + Sync) {
+pub(super) fn pieces(values: &mut [f32], len: usize, flops: f64, f: impl Fn(usize, &mut [f32]) + Sync) {
     let worth = flops >= threads::WORTH_FLOPS;
     threads::for_each_if(worth, values.chunks_mut(len).enumerate(), |(index, piece)| f(index, piece));
 }

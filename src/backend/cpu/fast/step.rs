@@ -44,8 +44,8 @@ pub(crate) fn gather(args: &mut Args<f32>) {
     let (batch, indices) = (&mut batch[..models * rows * features], &mut indices[..models * rows]);
     let worth = 8.0 * batch.len() as f64 >= threads::WORTH_BYTES;
     let pieces = indices.chunks_mut(PIECE).zip(batch.chunks_mut(PIECE * features)).enumerate();
-    let one = |(i, (indices, batch)): (usize, (&mut [u32], &mut [f32]))| piece(i * PIECE, indices, batch);
-    threads::for_each_if(worth, pieces, one);
+    let numbered = |(i, (indices, batch)): (usize, (&mut [u32], &mut [f32]))| piece(i * PIECE, indices, batch);
+    threads::for_each_if(worth, pieces, numbered);
 }
 
 /// Rows that a thread takes at a time.

@@ -1,0 +1,59 @@
+//! Tensors of a file as the parameters of a model.
+
+use std::path::Path;
+
+use super::ExportError;
+use crate::data::Array;
+use crate::model::{Model, Parameter};
+
+/// The values of every parameter of the model, if the tensors are exactly those.
+pub(super) fn matching(
+    path: &Path,
+    model: &Model,
+    tensors: Vec<(String, Array)>,
+) -> Result<Vec<Vec<f32>>, ExportError> {
+    let expected = || model.parameters.iter().map(|p| format!("{} {}", p.name, tuple(&p.shape))).collect();
+    let find = |parameter: &Parameter| tensors.iter().find(|(name, _)| *name == parameter.name);
+    let missing = model.parameters.iter().filter(|p| find(p).is_none());
+    let missing: Vec<String> = missing.map(|p| p.name.clone()).collect();
+    if !missing.is_empty() {
+        return Err(ExportError::Missing { path: path.into(), missing, expected: expected() });
+    }
+    let known = |name: &str| model.parameters.iter().any(|p| p.name == name);
+    let unknown = tensors.iter().filter(|(name, _)| !known(name));
+    let unknown: Vec<String> = unknown.map(|(name, array)| format!("{name} {}", tuple(array.shape()))).collect();
+    if !unknown.is_empty() {
+        return Err(ExportError::Unknown { path: path.into(), unknown, expected: expected() });
+    }
+    let found = model.parameters.iter().filter_map(|parameter| Some((parameter, &find(parameter)?.1)));
+    found.map(|(parameter, array)| values(path, parameter, array)).collect()
+}
+
+fn values(path: &Path, parameter: &Parameter, array: &Array) -> Result<Vec<f32>, ExportError> {
+    if array.shape() != parameter.shape {
+        let reversed = array.shape().iter().rev().eq(&parameter.shape);
+        return Err(ExportError::Shape {
+            path: path.into(),
+            tensor: parameter.name.clone(),
+            expected: tuple(&parameter.shape),
+            found: tuple(array.shape()),
+            remedy: match reversed {
+                true => "weights lie as PyTorch has them, outputs first: transpose it, in NumPy with w.T",
+                false => "give the weights of this model, or the model of these weights",
+            },
+        });
+    }
+    if !array.dtype().is_float() {
+        let found = array.dtype().name().to_string();
+        return Err(ExportError::Type { path: path.into(), tensor: parameter.name.clone(), found });
+    }
+    Ok(array.to_f32())
+}
+
+/// A shape as Python writes it.
+pub(super) fn tuple(shape: &[usize]) -> String {
+    match shape {
+        [one] => format!("({one},)"),
+        _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
