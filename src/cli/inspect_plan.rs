@@ -4,7 +4,7 @@ use super::table::table;
 use super::train::say_streamed;
 use super::{CliError, Context};
 use crate::graph::Fusion;
-use crate::ir::{Dispatch, Plan, Role};
+use crate::ir::{Dispatch, PhaseKind, Plan, Role};
 use crate::job::Job;
 use crate::recipe::Precision;
 use crate::train::{Member, Trainer};
@@ -26,17 +26,19 @@ pub fn say_plan(job: &Job, fusion: Fusion, context: &Context) -> Result<Value, C
     }
     context.emit(&json!({ "fused": reason.is_none(), "not_fused": reason }));
     if job.recipe.precision == Precision::Mixed {
-        let f32 = plan.programs.iter().flat_map(|p| &p.dispatches).any(|d| d.kernel.name.starts_with("conv2d"));
+        let f32 = plan.dispatches().any(|d| d.kernel.name.starts_with("conv2d"));
         let but = if f32 { "; convolutions stay f32" } else { "" };
         context.say(format!("mixed precision: the factors of dense layers' products are f16, sums f32{but}"));
     }
     for program in &plan.programs {
-        let flops: f64 = program.dispatches.iter().map(|dispatch| dispatch.cost.flops).sum();
-        let launches = program.dispatches.len();
+        let flops: f64 = program.dispatches().map(|dispatch| dispatch.cost.flops).sum();
+        let launches = program.len();
         context.say(format!("\n{}: {launches} launches, {} flop", program.name, short(flops)));
-        let rows: Vec<Vec<String>> = program.dispatches.iter().enumerate().map(row).collect();
+        let rows: Vec<Vec<String>> = program.dispatches().enumerate().map(row).collect();
         context.say(table(&["", "kernel", "computes", "grid", "flop"], &rows));
-        let dispatches: Vec<Value> = program.dispatches.iter().map(describe).collect();
+        let phases = program.phases.iter();
+        let phases = phases.flat_map(|phase| phase.dispatches.iter().map(|dispatch| describe(phase.kind, dispatch)));
+        let dispatches: Vec<Value> = phases.collect();
         context.emit(&json!({ "program": program.name, "dispatches": dispatches, "flops": flops }));
     }
     Ok(say_memory(plan, context))
@@ -48,8 +50,9 @@ fn row((index, dispatch): (usize, &Dispatch)) -> Vec<String> {
     vec![index.to_string(), kernel, dispatch.label.clone(), grid, short(dispatch.cost.flops)]
 }
 
-fn describe(dispatch: &Dispatch) -> Value {
+fn describe(phase: PhaseKind, dispatch: &Dispatch) -> Value {
     json!({
+        "phase": phase.name(),
         "kernel": dispatch.kernel.name,
         "label": dispatch.label,
         "grid": dispatch.grid,

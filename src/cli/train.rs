@@ -222,8 +222,8 @@ fn detail_plan(trainer: &Trainer, backend: &dyn Backend, context: &Context) {
         None => context.detail("the training step is fused"),
         Some(reason) => context.detail(format!("the training step is not fused: {reason}")),
     }
-    context.detail(format!("a training step is {} launches:", step.dispatches.len()));
-    for dispatch in &step.dispatches {
+    context.detail(format!("a training step is {} launches:", step.len()));
+    for dispatch in step.dispatches() {
         context.detail(format!("  {}: {}, grid {:?}", dispatch.kernel.name, dispatch.label, dispatch.grid));
     }
     for buffer in &trainer.plan().buffers {

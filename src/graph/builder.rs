@@ -3,10 +3,10 @@
 use super::fuse::{Fusion, NotFused, Request, StepBuffers};
 use super::memory::{self, Assignment};
 use super::{Batches, DataLayout, Graph, ParameterLayout, SourceBuffers, lower, lower_window};
-use crate::ir::{BufferId, Element, Limits, PlanError, ProgramId, Role, Slice};
+use crate::ir::{BufferId, Element, Limits, PhaseKind, PlanError, ProgramId, Role, Slice};
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
-use crate::kernel::{self, Launch, LaunchPlan};
+use crate::kernel::{self, Launch, LaunchPhase, LaunchPlan, LaunchProgram};
 use crate::model::Model;
 use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 use std::sync::Arc;
@@ -199,43 +199,45 @@ impl<'a> PlanBuilder<'a> {
 
         let scaling = (self.precision == Precision::Mixed).then(|| self.loss_scaling(counters, scalars));
 
-        let mut step = self.lower(&memory, source, counters);
-        step.extend(scaling.iter().map(|scaling| scaling.unscale.clone()));
         let kind = if scaling.is_some() { Kind::ScaledStep } else { Kind::Step };
+        let mut phases = self.lower(&memory, source, counters, penalty);
+        let update = self.gradient_norm(norm, optimizer).into_iter();
+        let update = update.chain(self.update(optimizer, &moments, scalars, norm)).collect();
         let bookkeeping = self.finish(&memory, [counters, scalars, log], log_steps, examples, penalty, kind);
-        let mut gradient = step.clone();
-        gradient.extend(self.penalty(penalty));
-        gradient.push(bookkeeping.clone());
-        step.extend(self.penalty(penalty));
+        phases.extend([
+            LaunchPhase::new(PhaseKind::Exchange, Vec::new()),
+            LaunchPhase::new(PhaseKind::Update, update),
+            LaunchPhase::new(PhaseKind::Finish, vec![bookkeeping]),
+        ]);
+        let mut step = self.in_precision(LaunchProgram::new("train step", phases));
+        if let Some(scaling) = &scaling {
+            step = scaling.scaled(step);
+        }
+        let gradient = step.clone().without(PhaseKind::Update).named("gradient");
         let parameters = self.model.parameters.len();
         let norms = self.out.plan.buffer("train.norms", Element::F32, self.models * parameters * 2, Role::Metrics);
         let records = train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms));
-        let mut recorded = records.then(|| [step.clone(), self.norm_records(norms, optimizer)].concat());
+        let recorded = records.then(|| {
+            let recorded = step.clone().named("train step with norms");
+            recorded.with_first(PhaseKind::Update, self.norm_records(norms, optimizer))
+        });
         let request = Request { source, train, optimizer };
-        let fused = self.fusable(&memory.graph, &request);
-        let mut update: Vec<Arc<dyn Launch>> = scaling.iter().map(|scaling| scaling.adjust.clone()).collect();
-        update.extend(self.gradient_norm(norm, optimizer));
-        update.extend(self.update(optimizer, &moments, scalars, norm));
-        update.push(bookkeeping);
-        for program in std::iter::once(&mut step).chain(&mut recorded) {
-            program.extend_from_slice(&update);
-        }
         let state = StepBuffers { counters, scalars, log, log_steps, moments: &moments };
-        let not_fused = match fused {
+        let not_fused = match self.fusable(&memory.graph, &request) {
             Ok(layers) => {
-                step = self.fused_step(&layers, &request, &state);
+                step = LaunchProgram::new("train step", self.fused_step(&layers, &request, &state));
                 None
             }
             Err(reason) if self.fusion == Fusion::Always => return Err(reason.into()),
             Err(reason) => Some(reason),
         };
-        let begin = self.begin("train begin epoch", counters, scalars);
+        let begin = vec![self.begin("train begin epoch", counters, scalars)];
         let steps_per_epoch = if train.drop_last { examples / batch } else { examples.div_ceil(batch) };
         Ok(Training {
-            begin_epoch: self.out.plan.program("train begin epoch", vec![begin]),
-            step: self.out.plan.program("train step", step),
-            gradient: self.out.plan.program("gradient", gradient),
-            recorded_step: recorded.map(|launches| self.out.plan.program("train step with norms", launches)),
+            begin_epoch: self.begin_program("train begin epoch", begin),
+            step: self.out.plan.program(step),
+            gradient: self.out.plan.program(gradient),
+            recorded_step: recorded.map(|program| self.out.plan.program(program)),
             norms,
             steps_per_epoch,
             gradients: self.gradients,
@@ -262,11 +264,14 @@ impl<'a> PlanBuilder<'a> {
         let penalty = self.sums(&format!("{name}.penalty"), l2 != 0.0);
         let mut begin = vec![self.begin(&format!("{name} begin"), counters, scalars)];
         begin.extend(self.penalty(penalty));
-        let mut step = self.lower(&memory, source, counters);
-        step.push(self.finish(&memory, [counters, scalars, log], 1, examples, penalty, Kind::Evaluation));
+        // The penalty is that of the weights, which no batch changes: it is summed once.
+        let mut phases = self.lower(&memory, source, counters, None);
+        let bookkeeping = self.finish(&memory, [counters, scalars, log], 1, examples, penalty, Kind::Evaluation);
+        phases.push(LaunchPhase::new(PhaseKind::Finish, vec![bookkeeping]));
+        let step = self.in_precision(LaunchProgram::new(format!("{name} step"), phases));
         let evaluation = Evaluation {
-            begin: self.out.plan.program(format!("{name} begin"), begin),
-            step: self.out.plan.program(format!("{name} step"), step),
+            begin: self.begin_program(&format!("{name} begin"), begin),
+            step: self.out.plan.program(step),
             steps: examples.div_ceil(memory.batch),
             counters,
             scalars,
@@ -347,12 +352,39 @@ impl<'a> PlanBuilder<'a> {
         })
     }
 
-    fn lower(&self, memory: &GraphMemory, source: &SourceBuffers, counters: BufferId) -> Vec<Arc<dyn Launch>> {
+    fn begin_program(&mut self, name: &str, launches: Vec<Arc<dyn Launch>>) -> ProgramId {
+        self.out.plan.program(LaunchProgram::new(name, vec![LaunchPhase::new(PhaseKind::Begin, launches)]))
+    }
+
+    /// The phases of the graph's nodes. The penalty is a part of the loss: its sum belongs to the forward pass.
+    fn lower(
+        &self,
+        memory: &GraphMemory,
+        source: &SourceBuffers,
+        counters: BufferId,
+        penalty: Option<Slice>,
+    ) -> Vec<LaunchPhase> {
         let lowering = lower::Lowering { builder: self, memory, source, counters };
-        let launches = memory.graph.nodes.iter().flat_map(|node| lowering.node(node));
+        let nodes = &memory.graph.nodes;
+        let loss = nodes.iter().position(|node| node.op == super::Op::Loss).map_or(nodes.len(), |loss| loss + 1);
+        let lowered = |nodes: &[super::Node]| nodes.iter().flat_map(|node| lowering.node(node)).collect::<Vec<_>>();
+        let (inputs, forward): (Vec<_>, Vec<_>) =
+            nodes[..loss].iter().cloned().partition(|n| n.op == super::Op::Gather);
+        let mut forward = lowered(&forward);
+        forward.extend(self.penalty(penalty));
+        let mut phases =
+            vec![LaunchPhase::new(PhaseKind::Gather, lowered(&inputs)), LaunchPhase::new(PhaseKind::Forward, forward)];
+        if loss < nodes.len() {
+            phases.push(LaunchPhase::new(PhaseKind::Backward, lowered(&nodes[loss..])));
+        }
+        phases
+    }
+
+    /// A program in the precision that was asked for.
+    fn in_precision(&self, program: LaunchProgram) -> LaunchProgram {
         match self.precision {
-            Precision::F32 => launches.collect(),
-            Precision::Mixed => launches.map(|launch| launch.mixed(&self.limits).unwrap_or(launch)).collect(),
+            Precision::F32 => program,
+            Precision::Mixed => program.mixed(&self.limits),
         }
     }
 

@@ -63,7 +63,7 @@ impl Plan {
                 return Err(PlanError::TooLarge { tensor, needed, limit, what: "buffer", at: String::new() });
             }
         }
-        self.programs.iter().flat_map(|p| &p.dispatches).try_for_each(|d| self.check_dispatch(d, limits))
+        self.dispatches().try_for_each(|d| self.check_dispatch(d, limits))
     }
 
     fn check_dispatch(&self, dispatch: &Dispatch, limits: &Limits) -> Result<(), PlanError> {

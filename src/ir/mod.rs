@@ -12,4 +12,4 @@ pub use dispatch::{BufferId, Cost, Demands, Dispatch, SLICE_ALIGNMENT, Slice, Wo
 pub(crate) use kernel::params;
 pub use kernel::{Access, Binding, Element, Field, Kernel, Needs, read, read_u32, write, write_u32};
 pub use limits::{Limits, MatrixUnits};
-pub use plan::{Buffer, Plan, Program, ProgramId, Role};
+pub use plan::{Buffer, Phase, PhaseKind, Plan, Program, ProgramId, Role};

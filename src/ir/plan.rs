@@ -1,6 +1,7 @@
 //! The plan: buffers, and programs of dispatches over them.
 
 use super::{BufferId, Dispatch, Element, Slice};
+use serde::{Deserialize, Serialize};
 
 /// Names one program of a [`Plan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,13 +44,91 @@ impl Buffer {
     }
 }
 
-/// A named list of dispatches, run in order.
+/// What the launches of a phase are for, in the order in which a step has its phases.
+///
+/// A fused launch does the work of several phases: that from the batch to the gradients at each layer stands in
+/// [`Backward`](PhaseKind::Backward), that from there to the next step in [`Update`](PhaseKind::Update). Such a step has no
+/// [`Exchange`](PhaseKind::Exchange), since the parameters' gradients are never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseKind {
+    /// Outside of steps: what begins an epoch or an evaluation, and launches that belong to no training.
+    Begin,
+    /// The batch out of the data.
+    Gather,
+    /// Changes of the batch's examples.
+    Augment,
+    /// From the batch to the loss, and to the gradient at the outputs.
+    Forward,
+    /// From there to the parameters' gradients, divided by the loss's scale where it has one.
+    Backward,
+    /// No launches: here gradients are complete, and may be exchanged between machines before anything uses them.
+    Exchange,
+    /// From the gradients to the next weights, and what is measured of both before: norms, clipping, the loss's scale.
+    Update,
+    /// Bookkeeping: sums, counters, the log.
+    Finish,
+}
+
+impl PhaseKind {
+    /// As it is written: one lower-case word.
+    pub fn name(self) -> &'static str {
+        match self {
+            PhaseKind::Begin => "begin",
+            PhaseKind::Gather => "gather",
+            PhaseKind::Augment => "augment",
+            PhaseKind::Forward => "forward",
+            PhaseKind::Backward => "backward",
+            PhaseKind::Exchange => "exchange",
+            PhaseKind::Update => "update",
+            PhaseKind::Finish => "finish",
+        }
+    }
+}
+
+/// A part of a program: dispatches that are run in order.
+#[derive(Debug, Clone)]
+pub struct Phase {
+    /// What they are for.
+    pub kind: PhaseKind,
+    /// What it runs.
+    pub dispatches: Vec<Dispatch>,
+}
+
+/// A named list of phases, run in order.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// Readable name, such as `train step`.
     pub name: String,
     /// What it runs.
-    pub dispatches: Vec<Dispatch>,
+    pub phases: Vec<Phase>,
+}
+
+impl Program {
+    /// A program of launches that belong to no step.
+    pub fn new(name: impl Into<String>, dispatches: Vec<Dispatch>) -> Program {
+        Program { name: name.into(), phases: vec![Phase { kind: PhaseKind::Begin, dispatches }] }
+    }
+
+    /// The dispatches of all phases, in order.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> + Clone {
+        self.phases.iter().flat_map(|phase| &phase.dispatches)
+    }
+
+    /// The same, to change.
+    pub fn dispatches_mut(&mut self) -> impl Iterator<Item = &mut Dispatch> {
+        self.phases.iter_mut().flat_map(|phase| &mut phase.dispatches)
+    }
+
+    /// Number of dispatches.
+    pub fn len(&self) -> usize {
+        self.phases.iter().map(|phase| phase.dispatches.len()).sum()
+    }
+
+    /// Whether it runs nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Buffers and the programs over them.
@@ -73,10 +152,15 @@ impl Plan {
         Slice { buffer, offset: 0, len: self.buffers[buffer.0].len }
     }
 
-    /// Adds a program.
+    /// Adds a program of launches that belong to no step.
     pub fn program(&mut self, name: impl Into<String>, dispatches: Vec<Dispatch>) -> ProgramId {
-        self.programs.push(Program { name: name.into(), dispatches });
+        self.programs.push(Program::new(name, dispatches));
         ProgramId(self.programs.len() - 1)
+    }
+
+    /// The dispatches of all programs.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> + Clone {
+        self.programs.iter().flat_map(Program::dispatches)
     }
 
     /// Total size of all buffers in bytes.

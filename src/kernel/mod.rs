@@ -22,7 +22,7 @@ mod text;
 
 pub use args::{Args, MAX_BINDINGS, Operand, Real};
 pub use case::{Case, Contents};
-pub use launch::{Launch, LaunchPlan, LaunchProgram};
+pub use launch::{Launch, LaunchPhase, LaunchPlan, LaunchProgram};
 pub use text::shader_source;
 
 use crate::ir::Kernel;

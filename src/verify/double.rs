@@ -95,7 +95,7 @@ impl DoublePrecision {
         let mut terms: Machine<f64> = Machine::new(plan.clone(), Implementation::Reference)?;
         let mut summed: Vec<BufferId> = Vec::new();
         self.begin();
-        for launch in &plan.programs[self.training.gradient.0].dispatches {
+        for launch in plan.programs[self.training.gradient.0].dispatches() {
             let (bindings, slices) = (launch.kernel.bindings, &launch.slices);
             if slices.iter().any(|slice| summed.contains(&slice.buffer)) {
                 for (binding, Slice { buffer, .. }) in bindings.iter().zip(slices) {

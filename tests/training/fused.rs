@@ -76,7 +76,7 @@ pub fn workload(name: &str, examples: usize) -> Job {
 fn plan(backend: &dyn Backend, job: &Job, fusion: Fusion) -> (usize, Option<NotFused>) {
     let members = [Member::of(&job.recipe)];
     let trainer = Trainer::with_fusion(backend, spec(job, &members), fusion).unwrap();
-    (trainer.step_program().dispatches.len(), trainer.not_fused().cloned())
+    (trainer.step_program().len(), trainer.not_fused().cloned())
 }
 
 #[test]

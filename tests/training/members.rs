@@ -201,7 +201,7 @@ fn what_is_larger_than_a_binding_trains_all_the_same() {
         let trainer = Trainer::new(&limited, spec(&job, &members)).unwrap();
         let buffer = |name: &str| trainer.plan().buffers.iter().any(|b| b.name == name);
         assert!(buffer("train.window") && buffer("validation.examples"));
-        let updates = trainer.step_program().dispatches.iter().filter(|d| d.label.starts_with("update")).count();
+        let updates = trainer.step_program().dispatches().filter(|d| d.label.starts_with("update")).count();
         assert_eq!(updates, 2);
         drop(trainer);
         let parts = train(&limited, &job, &members);

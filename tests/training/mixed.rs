@@ -193,7 +193,7 @@ fn a_resumed_mixed_run_takes_the_very_same_steps() {
 fn kernels(backend: &dyn Backend, job: &Job) -> Vec<&'static str> {
     let members = [Member::of(&job.recipe)];
     let trainer = Trainer::with_fusion(backend, spec(job, &members), Fusion::Never).unwrap();
-    trainer.step_program().dispatches.iter().map(|dispatch| dispatch.kernel.name).collect()
+    trainer.step_program().dispatches().map(|dispatch| dispatch.kernel.name).collect()
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_launch_never_takes_more_of_a_workgroup_than_the_device_has() {
                 (limits.workgroup_bytes, limits.workgroup_threads, limits.busy_workgroups) = (bytes, threads, 1);
             });
             let trainer = Trainer::with_fusion(&backend, spec(&job, &members), Fusion::Never).unwrap();
-            let launches = trainer.step_program().dispatches.iter();
+            let launches = trainer.step_program().dispatches();
             let products: Vec<_> = launches.filter(|d| d.kernel.name.starts_with("dense_")).collect();
             assert!(products.iter().all(|d| d.kernel.needs != Needs::Nothing));
             let on_units: Vec<_> = products.iter().filter(|d| d.kernel.needs == Needs::MatrixUnits).collect();

@@ -118,8 +118,8 @@ impl Workload {
         trainer.time_steps(steps)?;
         let after = trainer.host_counters();
         let program = trainer.step_program();
-        let flops: f64 = program.dispatches.iter().map(|dispatch| dispatch.cost.flops).sum();
-        let dispatches = program.dispatches.len();
+        let flops: f64 = program.dispatches().map(|dispatch| dispatch.cost.flops).sum();
+        let dispatches = program.len();
         let [fastest, median, slowest] = spread(&times);
         let encoded = (after.dispatches - before.dispatches).max(1) as f64;
         let time = WorkloadTime {
@@ -171,7 +171,7 @@ struct ProfiledLaunch<'a> {
 fn profile(workload: &str, trainer: &mut Trainer, context: &Context) -> Result<(), CliError> {
     const STEPS: usize = 21;
     let steps: Vec<Vec<LaunchTime>> = (0..STEPS).map(|_| trainer.profile_step()).collect::<Result<_, _>>()?;
-    let dispatches = &trainer.step_program().dispatches;
+    let dispatches: Vec<Dispatch> = trainer.step_program().dispatches().cloned().collect();
     let median = |launch: usize| spread(&steps.iter().map(|step| step[launch].nanoseconds).collect::<Vec<_>>())[1];
     let medians: Vec<f64> = (0..dispatches.len()).map(median).collect();
     let whole: f64 = medians.iter().sum();

@@ -56,7 +56,7 @@ pub fn case_plan(case: &Case) -> Plan {
         len: c.len(),
         role: Role::Data,
     };
-    let program = Program { name: case.name.clone(), dispatches: vec![case.dispatch.clone()] };
+    let program = Program::new(&case.name, vec![case.dispatch.clone()]);
     Plan { buffers: case.contents.iter().enumerate().map(buffer).collect(), programs: vec![program] }
 }
 
