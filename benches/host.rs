@@ -24,7 +24,7 @@ fn noop() -> GpuBackend {
     GpuBackend::noop().expect("wgpu's no-op backend is compiled in")
 }
 
-fn trainer<'a>(backend: &dyn Backend, job: &'a Job, members: &'a [Member]) -> Trainer<'a> {
+fn trainer(backend: &dyn Backend, job: &Job, members: &[Member]) -> Trainer {
     Trainer::new(backend, job.spec(members)).expect("the network fits every device")
 }
 

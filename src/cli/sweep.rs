@@ -4,7 +4,7 @@ use super::table::table;
 use super::train::{default_folder, score, stop_on_interrupt, streamed};
 use super::{CliError, Context, RecipeArgs};
 use crate::backend::Backend;
-use crate::graph::SourceBuffers;
+use crate::ir::SourceBuffers;
 use crate::model::Model;
 use crate::sweep::{
     COLLAPSED, Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run as run_sweep,
@@ -118,7 +118,7 @@ impl Watcher for Reporter<'_> {
         self.bar.suspend(|| new.for_each(|note| self.context.say(note)));
     }
 
-    fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[(&'static str, SourceBuffers)]) {
+    fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[SourceBuffers]) {
         let parameters = model.parameters_count();
         let line = format!("{} side by side, {parameters} parameters each", entries.len());
         self.bar.suspend(|| self.context.detail(line));

@@ -2,12 +2,15 @@
 
 use super::fuse::{Fusion, NotFused, Request, StepBuffers};
 use super::memory::{self, Assignment};
-use super::{Batches, DataLayout, Graph, ParameterLayout, SourceBuffers, lower, lower_window};
-use crate::ir::{BufferId, Element, Limits, PhaseKind, PlanError, ProgramId, Role, Slice};
+use super::{Graph, ParameterLayout, lower, lower_window};
+use crate::ir::{
+    Batches, BufferId, DataLayout, Element, Evaluation, Io, Limits, ParameterBuffers, PhaseKind, PlanError, ProgramId,
+    Role, Slice, SourceBuffers, TensorPlace, Training,
+};
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
 use crate::kernel::{self, Launch, LaunchPhase, LaunchPlan, LaunchProgram};
-use crate::model::Model;
+use crate::model::{Model, Parameter};
 use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 use std::sync::Arc;
 
@@ -27,56 +30,6 @@ pub enum BuildError {
     NotFused(#[from] NotFused),
 }
 
-/// Programs and buffers of the training loop.
-#[derive(Debug, Clone)]
-pub struct Training {
-    /// Resets the epoch's sums; run before the first batch of every epoch.
-    pub begin_epoch: ProgramId,
-    /// One step: batch, forward, backward, update, bookkeeping.
-    pub step: ProgramId,
-    /// The batch's loss and gradients without an update.
-    pub gradient: ProgramId,
-    /// A step that also takes the norms of every parameter and its gradient, before the update, where asked for.
-    pub recorded_step: Option<ProgramId>,
-    /// (models, parameters, 2): sums of squares of each gradient and each parameter.
-    pub norms: BufferId,
-    /// Batches in an epoch.
-    pub steps_per_epoch: usize,
-    /// Flat gradients, laid out like the parameters.
-    pub gradients: BufferId,
-    /// (models, COUNTERS).
-    pub counters: BufferId,
-    /// (models, SCALARS).
-    pub scalars: BufferId,
-    /// (models, log_steps, 2): loss and accuracy of the last steps.
-    pub log: BufferId,
-    /// Steps that `log` holds.
-    pub log_steps: usize,
-    /// Everything that a resumed run needs beside the parameters.
-    pub state: Vec<BufferId>,
-    /// (models, HISTORY) of loss scaling, in mixed precision.
-    pub loss_scaling: Option<BufferId>,
-    /// Why the step is not fused into two launches; nothing if it is.
-    pub not_fused: Option<NotFused>,
-}
-
-/// Programs and buffers of an evaluation over one set.
-#[derive(Debug, Clone)]
-pub struct Evaluation {
-    /// Resets the sums.
-    pub begin: ProgramId,
-    /// One batch.
-    pub step: ProgramId,
-    /// Batches in the set.
-    pub steps: usize,
-    /// (models, COUNTERS).
-    pub counters: BufferId,
-    /// (models, SCALARS).
-    pub scalars: BufferId,
-    /// The network's outputs for the last batch: (models, batch, outputs).
-    pub outputs: Slice,
-}
-
 /// A finished plan with what its parts are called.
 #[derive(Debug, Clone)]
 pub struct TrainingPlan {
@@ -92,6 +45,8 @@ pub struct TrainingPlan {
     pub hyper: BufferId,
     /// Subtracted from each feature, and divided by.
     pub scaling: [BufferId; 2],
+    /// Why the training step is not fused into two launches; nothing if it is, or if nothing is trained.
+    pub not_fused: Option<NotFused>,
 }
 
 /// Memory of one graph: a buffer per assigned slot.
@@ -120,6 +75,9 @@ pub struct PlanBuilder<'a> {
     /// Bytes left for the examples of further sets.
     data_room: u64,
     evaluation: Option<(GraphMemory, [BufferId; 3])>,
+    sources: Vec<SourceBuffers>,
+    training: Option<Training>,
+    evaluations: Vec<Evaluation>,
 }
 
 impl<'a> PlanBuilder<'a> {
@@ -135,7 +93,7 @@ impl<'a> PlanBuilder<'a> {
         let scaling =
             ["scaling.subtract", "scaling.divide"].map(|name| plan.buffer(name, Element::F32, scaling_len, Role::Data));
         let unused = plan.buffer("unused", Element::F32, 64, Role::Activations);
-        let out = TrainingPlan { plan, layout, parameters, weight_blocks, hyper, scaling };
+        let out = TrainingPlan { plan, layout, parameters, weight_blocks, hyper, scaling, not_fused: None };
         PlanBuilder {
             model,
             models,
@@ -148,6 +106,9 @@ impl<'a> PlanBuilder<'a> {
             precision: Precision::F32,
             data_room: limits.data_bytes,
             evaluation: None,
+            sources: Vec::new(),
+            training: None,
+            evaluations: Vec::new(),
         }
     }
 
@@ -172,6 +133,7 @@ impl<'a> PlanBuilder<'a> {
         let (plan, models, room) = (&mut self.out.plan, self.models, self.data_room);
         let source = SourceBuffers::declare(plan, name, layout, batches, models, room, &self.limits);
         self.data_room = room.saturating_sub(source.resident_bytes());
+        self.sources.push(source.clone());
         source
     }
 
@@ -181,7 +143,7 @@ impl<'a> PlanBuilder<'a> {
         source: &SourceBuffers,
         train: &TrainSpec,
         optimizer: &OptimizerSpec,
-    ) -> Result<Training, BuildError> {
+    ) -> Result<(), BuildError> {
         let (examples, batch) = (source.layout.examples, source.batches.size);
         let mut graph = Graph::forward(self.model, true);
         graph.add_backward();
@@ -223,7 +185,7 @@ impl<'a> PlanBuilder<'a> {
         });
         let request = Request { source, train, optimizer };
         let state = StepBuffers { counters, scalars, log, log_steps, moments: &moments };
-        let not_fused = match self.fusable(&memory.graph, &request) {
+        self.out.not_fused = match self.fusable(&memory.graph, &request) {
             Ok(layers) => {
                 step = LaunchProgram::new("train step", self.fused_step(&layers, &request, &state));
                 None
@@ -231,13 +193,17 @@ impl<'a> PlanBuilder<'a> {
             Err(reason) if self.fusion == Fusion::Always => return Err(reason.into()),
             Err(reason) => Some(reason),
         };
+        let halves = step.clone().split(PhaseKind::Exchange);
+        let halves =
+            halves.map(|(before, after)| [before.named("gradients of a step"), after.named("update of a step")]);
         let begin = vec![self.begin("train begin epoch", counters, scalars)];
         let steps_per_epoch = if train.drop_last { examples / batch } else { examples.div_ceil(batch) };
-        Ok(Training {
+        self.training = Some(Training {
             begin_epoch: self.begin_program("train begin epoch", begin),
             step: self.out.plan.program(step),
             gradient: self.out.plan.program(gradient),
             recorded_step: recorded.map(|program| self.out.plan.program(program)),
+            halves: halves.map(|halves| halves.map(|half| self.out.plan.program(half))),
             norms,
             steps_per_epoch,
             gradients: self.gradients,
@@ -247,13 +213,14 @@ impl<'a> PlanBuilder<'a> {
             log_steps,
             state: moments.into_iter().chain([counters, scalars]).chain(scaling.iter().map(|s| s.history)).collect(),
             loss_scaling: scaling.map(|scaling| scaling.history),
-            not_fused,
-        })
+        });
+        Ok(())
     }
 
     /// Adds the programs of an evaluation over `source`. All evaluations share their memory, so their batches must be of
     /// one size.
-    pub fn evaluation(&mut self, name: &str, source: &SourceBuffers, l2: f32) -> Evaluation {
+    pub fn evaluation(&mut self, source: &SourceBuffers, l2: f32) {
+        let name = &source.name;
         let (memory, [counters, scalars, log]) = self.evaluation.take().unwrap_or_else(|| {
             let memory = self.allocate(Graph::forward(self.model, false), source.batches.size, "evaluation");
             let [counters, scalars] = self.step_state("evaluation");
@@ -270,6 +237,7 @@ impl<'a> PlanBuilder<'a> {
         phases.push(LaunchPhase::new(PhaseKind::Finish, vec![bookkeeping]));
         let step = self.in_precision(LaunchProgram::new(format!("{name} step"), phases));
         let evaluation = Evaluation {
+            name: name.clone(),
             begin: self.begin_program(&format!("{name} begin"), begin),
             step: self.out.plan.program(step),
             steps: examples.div_ceil(memory.batch),
@@ -278,11 +246,11 @@ impl<'a> PlanBuilder<'a> {
             outputs: self.slice_of(&memory, memory.graph.outputs()),
         };
         self.evaluation = Some((memory, [counters, scalars, log]));
-        evaluation
+        self.evaluations.push(evaluation);
     }
 
     /// The plan, checked against the device's limits.
-    pub fn finish_plan(self) -> Result<TrainingPlan, BuildError> {
+    pub fn finish_plan(mut self) -> Result<TrainingPlan, BuildError> {
         let limit = self.limits.binding_bytes.min(self.limits.buffer_bytes);
         // Said in the model's words; the plan knows one buffer of all parameters.
         for parameter in &self.model.parameters {
@@ -292,8 +260,33 @@ impl<'a> PlanBuilder<'a> {
                 return Err(PlanError::TooLarge { tensor, needed, limit, what: "binding", at: String::new() }.into());
             }
         }
+        self.out.plan.io = Some(Io {
+            models: self.models,
+            parameters: self.parameter_buffers(),
+            hyper: self.out.hyper,
+            sources: std::mem::take(&mut self.sources),
+            training: self.training.take(),
+            evaluations: std::mem::take(&mut self.evaluations),
+        });
         self.out.plan.lower().check(&self.limits)?;
         Ok(self.out)
+    }
+
+    fn parameter_buffers(&self) -> ParameterBuffers {
+        let ParameterLayout { offsets, lens, stride, .. } = &self.out.layout;
+        let places = self.model.parameters.iter().zip(offsets.iter().zip(lens));
+        let place = |(parameter, (&offset, &len)): (&Parameter, (&usize, &usize))| TensorPlace {
+            name: parameter.name.clone(),
+            shape: parameter.shape.clone(),
+            offset,
+            len,
+        };
+        ParameterBuffers {
+            buffer: self.out.parameters,
+            weight_blocks: self.out.weight_blocks,
+            stride: *stride,
+            tensors: places.map(place).collect(),
+        }
     }
 
     fn allocate(&mut self, graph: Graph, batch: usize, prefix: &str) -> GraphMemory {

@@ -4,8 +4,8 @@
 //! fused and the memory of several does not fit a binding, the plan of the several is refused.
 
 use super::builder::PlanBuilder;
-use super::{Graph, Op, SourceBuffers};
-use crate::ir::{BufferId, Element, PhaseKind, Role};
+use super::{Graph, Op};
+use crate::ir::{BufferId, Element, PhaseKind, Role, SourceBuffers};
 use crate::kernel::fused::layers::{DenseLayer, DenseLayers};
 use crate::kernel::{self, Launch, LaunchPhase, fused};
 use crate::recipe::{Loss, OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
@@ -33,6 +33,9 @@ pub enum Fusion {
 /// Why a training step is not fused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFused {
+    /// The plan was read from a file.
+    #[error("the plan that was read is not fused")]
+    Read,
     /// Unfused steps were asked for.
     #[error("it was asked for")]
     Asked,

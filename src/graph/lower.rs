@@ -1,8 +1,8 @@
 //! From a node of the graph to dispatches.
 
 use super::builder::{GraphMemory, PlanBuilder};
-use super::{Node, Op, SourceBuffers};
-use crate::ir::{BufferId, Slice};
+use super::{Node, Op};
+use crate::ir::{BufferId, Slice, SourceBuffers};
 use crate::kernel::dense::tiling::{Tile, Tiling};
 use crate::kernel::loss::rows::Gradient;
 use crate::kernel::{self, Launch};

@@ -13,11 +13,10 @@ pub mod memory;
 mod parameters;
 mod sources;
 
-pub use builder::{BuildError, Evaluation, PlanBuilder, Training, TrainingPlan};
+pub use builder::{BuildError, PlanBuilder, TrainingPlan};
 pub use fuse::{Fusion, NotFused};
 pub use lower_update::hyper_words;
 pub use parameters::ParameterLayout;
-pub use sources::{Batches, DataLayout, SourceBuffers, TargetLayout, Window};
 
 use crate::recipe::Activation;
 

@@ -1,14 +1,15 @@
 //! The plan: buffers, and programs of dispatches over them.
 
-use super::{BufferId, Dispatch, Element, Slice};
+use super::{BufferId, Dispatch, Element, Initial, Io, PlanError, Slice};
 use serde::{Deserialize, Serialize};
 
 /// Names one program of a [`Plan`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProgramId(pub usize);
 
 /// What a buffer is for: groups the memory report, and tells data from what is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Trained weights and biases.
     Parameters,
@@ -25,7 +26,8 @@ pub enum Role {
 }
 
 /// A buffer's declaration. Buffers start zeroed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Buffer {
     /// Unique, readable name, such as `layers.0.output`.
     pub name: String,
@@ -131,13 +133,17 @@ impl Program {
     }
 }
 
-/// Buffers and the programs over them.
+/// Buffers and the programs over them; and of one that trains or evaluates, all that its replay needs to know.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// All buffers; a [`BufferId`] is an index.
     pub buffers: Vec<Buffer>,
     /// All programs; a [`ProgramId`] is an index.
     pub programs: Vec<Program>,
+    /// What is written before the first step.
+    pub init: Vec<Initial>,
+    /// Where a host finds what; nothing of a plan of launches alone.
+    pub io: Option<Io>,
 }
 
 impl Plan {
@@ -161,6 +167,16 @@ impl Plan {
     /// The dispatches of all programs.
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> + Clone {
         self.programs.iter().flat_map(Program::dispatches)
+    }
+
+    /// Where a host finds what, of a plan that trains or evaluates.
+    pub fn io(&self) -> Result<&Io, PlanError> {
+        self.io.as_ref().ok_or(PlanError::NoIo)
+    }
+
+    /// The words that a buffer begins with, where any are written before the first step.
+    pub fn initial(&self, buffer: BufferId) -> Option<&[u32]> {
+        self.init.iter().find(|initial| initial.buffer == buffer).map(|initial| &initial.words[..])
     }
 
     /// Total size of all buffers in bytes.

@@ -1,6 +1,8 @@
 //! A launch as the planner thinks of it.
 
-use crate::ir::{Buffer, BufferId, Dispatch, Element, Limits, Phase, PhaseKind, Plan, Program, ProgramId, Role, Slice};
+use crate::ir::{
+    Buffer, BufferId, Dispatch, Element, Initial, Io, Limits, Phase, PhaseKind, Plan, Program, ProgramId, Role, Slice,
+};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -64,6 +66,13 @@ impl LaunchProgram {
         self
     }
 
+    /// What comes before its phase of a kind, and the rest; nothing where it has no such phase.
+    pub fn split(mut self, kind: PhaseKind) -> Option<(LaunchProgram, LaunchProgram)> {
+        let at = self.phases.iter().position(|phase| phase.kind == kind)?;
+        let rest = LaunchProgram::new(self.name.clone(), self.phases.split_off(at));
+        Some((self, rest))
+    }
+
     /// The same with more launches before the others of a phase that it has.
     pub fn with_first(mut self, kind: PhaseKind, launches: Vec<Arc<dyn Launch>>) -> LaunchProgram {
         if let Some(phase) = self.phases.iter_mut().find(|phase| phase.kind == kind) {
@@ -104,6 +113,10 @@ pub struct LaunchPlan {
     pub buffers: Vec<Buffer>,
     /// All programs; a [`ProgramId`] is an index.
     pub programs: Vec<LaunchProgram>,
+    /// What is written before the first step.
+    pub init: Vec<Initial>,
+    /// Where a host finds what; nothing of a plan of launches alone.
+    pub io: Option<Io>,
 }
 
 impl LaunchPlan {
@@ -139,7 +152,12 @@ impl LaunchPlan {
             name: program.name.clone(),
             phases: program.phases.iter().map(phase).collect(),
         };
-        Plan { buffers: self.buffers.clone(), programs: self.programs.iter().map(program).collect() }
+        Plan {
+            buffers: self.buffers.clone(),
+            programs: self.programs.iter().map(program).collect(),
+            init: self.init.clone(),
+            io: self.io.clone(),
+        }
     }
 
     /// The plan that backends run.

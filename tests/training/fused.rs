@@ -163,8 +163,9 @@ fn digits(optimizer: &[(&str, &str)], epochs: &str) -> Job {
     let set = [("model.layers", layers), ("train.batch", "31"), ("train.epochs", epochs), ("train.log_every", "1")];
     let set: Vec<(String, String)> = set.iter().chain(optimizer).map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let mut job = Job::load(Recipe::parse(Recipe::builtin("digits").unwrap(), "digits", &set).unwrap()).unwrap();
-    job.dataset.train = job.dataset.train.select(&(0..540).collect::<Vec<_>>());
-    (job.dataset.validation, job.dataset.test) = (None, None);
+    let dataset = Arc::make_mut(&mut job.dataset);
+    dataset.train = dataset.train.select(&(0..540).collect::<Vec<_>>());
+    (dataset.validation, dataset.test) = (None, None);
     job
 }
 

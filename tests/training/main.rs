@@ -9,6 +9,7 @@ mod cli_tables;
 mod cli_values;
 #[path = "../common/mod.rs"]
 mod common;
+mod driver;
 mod folders;
 mod fused;
 mod gallery;

@@ -91,7 +91,7 @@ fn scale(checkpoint: &mut Checkpoint, model: usize) -> f32 {
     f32::from_bits(words(checkpoint, "train.counters")[model * state::COUNTERS + state::LOSS_SCALE])
 }
 
-fn start<'a>(backend: &dyn Backend, job: &'a Job, members: &'a [Member]) -> Trainer<'a> {
+fn start(backend: &dyn Backend, job: &Job, members: &[Member]) -> Trainer {
     let mut trainer = Trainer::new(backend, spec(job, members)).unwrap();
     for (index, member) in members.iter().enumerate() {
         trainer.set_parameters(index, &job.model.initialise(member.seed)).unwrap();

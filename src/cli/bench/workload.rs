@@ -99,16 +99,16 @@ impl Workload {
         let (Workload { name, recipe, model }, examples) = (self, self.examples());
         let dataset = Dataset { train: random_examples(model, examples), validation: None, test: None };
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
-        let mut members = [Member::of(recipe)];
+        let mut members = vec![Member::of(recipe)];
         let mut train = recipe.train.clone();
         // What watches and records has no part in a step, and may ask for examples that are held out.
         (train.early_stop, train.record) = (None, Vec::new());
         if matches!(recipe.schedule.kind, ScheduleKind::Plateau { .. }) {
             members[0].schedule.kind = ScheduleKind::Constant;
         }
-        let spec = TrainerSpec { model, dataset: &dataset, scaling: &scaling, train: &train, members: &members };
+        let spec = TrainerSpec { model: model.clone(), dataset: dataset.into(), scaling, train, members };
         let fusion = args.fusion.fusion();
-        args.tune.tune(backend, context, spec, fusion)?;
+        args.tune.tune(backend, context, spec.clone(), fusion)?;
         let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
         trainer.set_parameters(0, &model.initialise(recipe.seed))?;
         say_streamed(&trainer, context);

@@ -57,7 +57,7 @@ pub fn case_plan(case: &Case) -> Plan {
         role: Role::Data,
     };
     let program = Program::new(&case.name, vec![case.dispatch.clone()]);
-    Plan { buffers: case.contents.iter().enumerate().map(buffer).collect(), programs: vec![program] }
+    Plan { buffers: case.contents.iter().enumerate().map(buffer).collect(), programs: vec![program], ..Plan::default() }
 }
 
 /// Writes a case's contents into its plan's buffers.
