@@ -6,7 +6,7 @@ use crate::data::{
     remarks, same_source,
 };
 use crate::model::{Model, ModelError, Shape};
-use crate::recipe::{DataSpec, Holdout, Loss, Recipe, Source};
+use crate::recipe::{DataSpec, Holdout, Recipe, Source};
 use crate::train::{Member, Score, TrainError, Trainer, TrainerSpec};
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl Job {
                 let raw = read.map_or_else(|| RawExamples::read(source, options), Ok)?;
                 features = raw.names().to_vec();
                 notes = raw.notes().to_vec();
-                let train = raw.fit(model.input, target_kind(&model), recipe.data.classes)?;
+                let train = raw.fit(model.input, TargetKind::of(&model), recipe.data.classes)?;
                 notes.extend(remarks::leaks(&train, &features));
                 notes.extend(remarks::indices(&train.features, &features));
                 Dataset { train, validation: None, test: None }
@@ -151,16 +151,6 @@ impl Job {
     }
 }
 
-/// What targets a model takes.
-pub fn target_kind(model: &Model) -> TargetKind {
-    let outputs = model.outputs();
-    match model.loss {
-        Loss::SoftmaxCrossEntropy => TargetKind::Classes { outputs },
-        Loss::BinaryCrossEntropy => TargetKind::Probabilities { outputs },
-        Loss::Mse | Loss::HalfMse => TargetKind::Values { outputs },
-    }
-}
-
 /// Loads examples for a model whose features have these names, as its training files were: all of them, or those of the
 /// first so many classes. Also what a person should know of them.
 pub fn load(
@@ -170,7 +160,7 @@ pub fn load(
 ) -> Result<(Examples, Vec<String>), DataError> {
     let raw = RawExamples::read(source_ref(source), TableOptions { header: data.header, features })?;
     let notes = raw.notes().to_vec();
-    Ok((raw.fit(model.input, target_kind(model), data.classes)?, notes))
+    Ok((raw.fit(model.input, TargetKind::of(model), data.classes)?, notes))
 }
 
 /// The files of a recipe's source.
@@ -192,7 +182,7 @@ fn fit(examples: &mut Examples, recipe: &Recipe, model: &Model) -> Result<(), Pr
     if let Some(classes) = recipe.data.classes {
         examples.keep_first_classes(classes);
     }
-    examples.fit(model.input, target_kind(model))
+    examples.fit(model.input, TargetKind::of(model))
 }
 
 /// A set that is not trained on, if the recipe asks for one.

@@ -1,25 +1,33 @@
 //! `inspect --plan`: what a training run launches, and the memory it takes.
 
 use super::table::table;
-use super::train::say_streamed;
+use super::train::streamed;
 use super::{CliError, Context};
 use crate::graph::Fusion;
 use crate::ir::{Dispatch, PhaseKind, Plan, Role};
 use crate::job::Job;
+use crate::plan_file::PlanFile;
 use crate::recipe::Precision;
-use crate::train::{Member, Trainer};
+use crate::train::{Draft, Member};
+use crate::tune;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 
-/// Prints the launches of every program; gives the memory by role in bytes.
-pub fn say_plan(job: &Job, fusion: Fusion, context: &Context) -> Result<Value, CliError> {
+/// Prints the launches of every program of training from these weights, and writes the plan into a folder; gives the memory by
+/// role in bytes.
+pub fn say_plan(
+    job: &Job,
+    weights: Vec<Vec<f32>>,
+    fusion: Fusion,
+    out: Option<&Path>,
+    context: &Context,
+) -> Result<Value, CliError> {
     let backend = context.open_backend()?;
-    let members = [Member::of(&job.recipe)];
-    let spec = job.spec(&members);
-    let trainer = Trainer::with_fusion(&*backend, spec, fusion)?;
-    let plan = trainer.plan();
-    say_streamed(&trainer, context);
-    let reason = trainer.not_fused().map(ToString::to_string);
+    let draft = Draft::new(job.spec(&[Member::of(&job.recipe)]), fusion, backend.limits())?.with_weights(&[weights]);
+    let plan = &tune::applied(&*backend, draft.plan());
+    plan.io.iter().flat_map(|io| streamed(&io.sources)).for_each(|line| context.say(line));
+    let reason = draft.not_fused().map(ToString::to_string);
     match &reason {
         Some(reason) => context.say(format!("\nthe training step is not fused: {reason}")),
         None => context.say("\nthe training step is fused"),
@@ -40,6 +48,12 @@ pub fn say_plan(job: &Job, fusion: Fusion, context: &Context) -> Result<Value, C
         let phases = phases.flat_map(|phase| phase.dispatches.iter().map(|dispatch| describe(phase.kind, dispatch)));
         let dispatches: Vec<Value> = phases.collect();
         context.emit(&json!({ "program": program.name, "dispatches": dispatches, "flops": flops }));
+    }
+    let file = PlanFile::new(plan);
+    context.emit(&file);
+    if let Some(folder) = out {
+        file.save(folder)?;
+        context.say(format!("\nthe plan is in {}", folder.display()));
     }
     Ok(say_memory(plan, context))
 }

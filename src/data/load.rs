@@ -470,24 +470,8 @@ impl Examples {
             self.features.storage = channels_first(storage, input);
         }
         self.features.shape = input;
-        let outputs = match targets {
-            TargetKind::Classes { outputs }
-            | TargetKind::Values { outputs }
-            | TargetKind::Probabilities { outputs } => outputs,
-        };
-        let labels = match &self.targets {
-            Targets::Classes { labels, .. } => labels,
-            Targets::Values { outputs: found, .. } => {
-                let found = vec![self.features.count, *found];
-                return match targets {
-                    TargetKind::Classes { .. } => {
-                        Err(Problem::Shape { found, expected: "(N,), a class for each example".into() })
-                    }
-                    _ if found[1] == outputs => Ok(()),
-                    _ => Err(Problem::Shape { found, expected: format!("(N, {outputs}), as the model has outputs") }),
-                };
-            }
-        };
+        let outputs = targets.outputs();
+        let Targets::Classes { labels, .. } = &self.targets else { return self.targets.check_shape(targets) };
         if let Some(index) = labels.iter().position(|&label| label as usize >= outputs) {
             return Err(Problem::Label { index, value: i128::from(labels[index]), outputs });
         }

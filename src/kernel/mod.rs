@@ -24,6 +24,7 @@ pub use args::{Args, MAX_BINDINGS, Operand, Real};
 pub use case::{Case, Contents};
 pub use launch::{Launch, LaunchPhase, LaunchPlan, LaunchProgram};
 pub use text::shader_source;
+pub(crate) use text::{constant_name, has_source};
 
 use crate::ir::Kernel;
 

@@ -2,9 +2,8 @@
 
 use super::spec::layout;
 use super::{Score, Set, TrainError, TrainerSpec};
-use crate::data::Dataset;
+use crate::data::{Dataset, TargetKind};
 use crate::ir::Io;
-use crate::job::target_kind;
 use crate::recipe::{Loss, Metric, ScheduleKind};
 
 /// Whether the answers to every set are right or wrong.
@@ -58,7 +57,7 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     for (set, examples) in
         [("train", Some(&data.train)), ("validation", data.validation.as_ref()), ("test", data.test.as_ref())]
     {
-        let checked = examples.map_or(Ok(()), |examples| examples.targets.check(target_kind(&spec.model)));
+        let checked = examples.map_or(Ok(()), |examples| examples.targets.check(TargetKind::of(&spec.model)));
         checked.map_err(|problem| problem.at(format_args!("the {set} set")))?;
     }
     let plateau = match &spec.members[0].schedule.kind {

@@ -14,7 +14,7 @@ mod train_on_arrays;
 /// A small network on noise, in epochs of 13 steps with a short last batch.
 fn job(changes: &[(&str, &str)]) -> Job {
     let small = [
-        ("model.layers", "[{ dense = 9, activation = \"relu\" }, { dropout = 0.2 }, { dense = 5 }]"),
+        ("model.layers", "[{ dense = 9, activation = \"relu\" }, { dropout = 0.2 }, { dense = 10 }]"),
         ("train.batch", "8"),
         ("train.epochs", "3"),
     ];
@@ -112,7 +112,7 @@ fn half_a_step_is_never_taken_for_a_whole_one() {
     // A moment that is put back forgets what was begun.
     trainer.restore(&start).unwrap();
     trainer.step(1).unwrap();
-    let fused = self::job(&[("model.layers", "[{ dense = 9, activation = \"relu\" }, { dense = 5 }]")]);
+    let fused = self::job(&[("model.layers", "[{ dense = 9, activation = \"relu\" }, { dense = 10 }]")]);
     let spec = fused.spec(&[Member::of(&fused.recipe)]);
     let mut trainer = Trainer::with_fusion(&CpuBackend::new(), spec, Fusion::Always).unwrap();
     assert!(matches!(trainer.gradients(), Err(TrainError::NoHalves)));

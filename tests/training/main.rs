@@ -23,6 +23,7 @@ mod landscape;
 mod large;
 mod members;
 mod mixed;
+mod plans;
 mod resume;
 mod run_report;
 mod runs;

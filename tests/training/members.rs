@@ -7,12 +7,12 @@ use crate::story::{self, Story};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::{Backend, BackendError, DeviceInfo, Session};
 use gputrain::data::{Dataset, Examples, Features, Storage, Targets};
+use gputrain::gradcheck::DoublePrecision;
 use gputrain::ir::{Limits, Plan};
 use gputrain::job::Job;
 use gputrain::model::{Model, Shape};
 use gputrain::recipe::{Recipe, Schedule};
 use gputrain::train::{Checkpoint, Member, Stop, TrainError, Trainer};
-use gputrain::verify::DoublePrecision;
 use std::sync::Arc;
 
 pub fn backends() -> Vec<Box<dyn Backend>> {

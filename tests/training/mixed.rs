@@ -7,13 +7,13 @@ use crate::story::{Stories, golden_job};
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Array, write_arrays};
+use gputrain::gradcheck::DoublePrecision;
 use gputrain::graph::{BuildError, Fusion, NotFused};
 use gputrain::ir::{MatrixUnits, Needs};
 use gputrain::job::Job;
 use gputrain::kernel::step::state;
 use gputrain::recipe::{Precision, Recipe, Source};
 use gputrain::train::{Checkpoint, Member, Silent, StepMetrics, Stop, TrainError, Trainer};
-use gputrain::verify::DoublePrecision;
 
 const MIXED: (&str, &str) = ("precision", "mixed");
 

@@ -4,10 +4,10 @@ use super::super::CliError;
 use super::super::grad::{Check, Measured};
 use super::list::Experiment;
 use crate::file::write_whole;
+use crate::gradcheck::rounding::largest;
 use crate::job::Job;
 use crate::recipe::Recipe;
 use crate::report::{Block, Page, Section, Table};
-use crate::verify::rounding::largest;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

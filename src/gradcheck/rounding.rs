@@ -61,10 +61,10 @@ mod tests {
     use super::*;
     use crate::backend::cpu::CpuBackend;
     use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
+    use crate::gradcheck::DoublePrecision;
     use crate::kernel::formula::hash;
     use crate::recipe::Recipe;
     use crate::train::{Member, Trainer, TrainerSpec};
-    use crate::verify::DoublePrecision;
 
     #[test]
     fn the_bound_grows_with_the_root_of_the_roundings() {

@@ -1,6 +1,6 @@
 //! A whole model in f64: the specification's loss and gradients, to hold others against.
 
-use super::gradient::{Options, Tensor, TensorCheck, check_gradients};
+use super::differences::{Options, Tensor, TensorCheck, check_gradients};
 use crate::backend::cpu::{Implementation, Machine};
 use crate::ir::{
     Access, Binding, BufferId, Dispatch, Io, Kernel, Limits, SLICE_ALIGNMENT, Slice, TensorPlace, Training,
