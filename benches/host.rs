@@ -24,7 +24,7 @@ fn noop() -> GpuBackend {
     GpuBackend::noop().expect("wgpu's no-op backend is compiled in")
 }
 
-fn trainer<'a>(backend: &dyn Backend, job: &'a Job, members: &'a [Member]) -> Trainer<'a> {
+fn trainer(backend: &dyn Backend, job: &Job, members: &[Member]) -> Trainer {
     Trainer::new(backend, job.spec(members)).expect("the network fits every device")
 }
 
@@ -36,7 +36,7 @@ fn encode(criterion: &mut Criterion) {
     for (name, models) in [("step", 1), ("step of ten models", 10)] {
         let members = vec![Member::of(&job.recipe); models];
         let mut trainer = trainer(&backend, &job, &members);
-        group.throughput(Throughput::Elements(trainer.step_program().dispatches.len() as u64));
+        group.throughput(Throughput::Elements(trainer.step_program().len() as u64));
         group.bench_function(name, |b| {
             b.iter_custom(|steps| {
                 let steps = u32::try_from(steps).expect("fewer steps than that are timed");

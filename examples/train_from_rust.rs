@@ -3,7 +3,7 @@
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::job::Job;
 use gputrain::recipe::Recipe;
-use gputrain::train::{EpochMetrics, Member, Observer, Predictions, Trainer, TrainerSpec};
+use gputrain::train::{EpochMetrics, Observer, Predictions};
 
 /// Prints every epoch.
 struct Printer;
@@ -34,16 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     let job = Job::load(recipe)?;
     let backend = CpuBackend::new(); // or backend::gpu::GpuBackend::open(&DeviceChoice::default())?
-    let members = [Member::of(&job.recipe)];
-    let spec = TrainerSpec {
-        model: &job.model,
-        dataset: &job.dataset,
-        scaling: &job.scaling,
-        train: &job.recipe.train,
-        members: &members,
-    };
-    let mut trainer = Trainer::new(&backend, spec)?;
-    trainer.set_parameters(0, &job.model.initialise(job.recipe.seed))?;
+    let mut trainer = job.trainer(&backend)?;
     trainer.train(&mut Printer)?;
     let outcome = &trainer.finish()?[0];
 

@@ -76,16 +76,10 @@ impl Shaders {
         let model = Model::build(&recipe.model, Some(Shape::Features(784)))?;
         let dataset = Dataset { train: examples(&model, 4096), validation: None, test: Some(examples(&model, 1024)) };
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
-        let members = [Member::of(recipe)];
+        let members = vec![Member::of(recipe)];
+        let spec = TrainerSpec { model, dataset: dataset.into(), scaling, train: recipe.train.clone(), members };
         for fusion in [Fusion::Auto, Fusion::Never] {
-            let spec = TrainerSpec {
-                model: &model,
-                dataset: &dataset,
-                scaling: &scaling,
-                train: &recipe.train,
-                members: &members,
-            };
-            let draft = Draft::new(spec, fusion, limits)?;
+            let draft = Draft::new(spec.clone(), fusion, limits)?;
             for launch in draft.plan().launches() {
                 let shader = self.add(&launch.lower());
                 shader.planned.insert(name);

@@ -1,12 +1,15 @@
 //! A recipe made ready: its model built, its data loaded, split and scaled.
 
+use crate::backend::Backend;
 use crate::data::{
-    self, DataError, Dataset, Examples, PartSize, RawExamples, Scaling, SourceRef, TableOptions, TargetKind, remarks,
+    self, DataError, Dataset, Examples, PartSize, Problem, RawExamples, Scaling, SourceRef, TableOptions, TargetKind,
+    remarks,
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
 use crate::recipe::{DataSpec, Holdout, Recipe, Source};
-use crate::train::{Member, Score, TrainerSpec};
+use crate::train::{Member, Score, TrainError, Trainer, TrainerSpec};
+use std::sync::Arc;
 
 /// Why a recipe could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,9 @@ pub enum JobError {
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Examples in memory for a recipe that names files.
+    #[error("the recipe names its training files in data.train, and there are examples in memory; leave one out")]
+    TwoSources,
 }
 
 /// Everything a run needs but a backend.
@@ -27,7 +33,7 @@ pub struct Job {
     /// Its network.
     pub model: Model,
     /// Its data: training examples without those held out.
-    pub dataset: Dataset,
+    pub dataset: Arc<Dataset>,
     /// Scaling fitted to the training examples.
     pub scaling: Scaling,
     /// The names of the features, in the model's order; none where the training file has no names.
@@ -56,7 +62,7 @@ impl Job {
         };
         let model = Model::build(&recipe.model, input)?;
         let (mut features, mut notes) = (features.to_vec(), Vec::new());
-        let mut dataset = match source {
+        let dataset = match source {
             Some(source) => {
                 let raw = read.map_or_else(|| RawExamples::read(source, options), Ok)?;
                 features = raw.names().to_vec();
@@ -68,6 +74,32 @@ impl Job {
             }
             None => generated(&recipe, &model)?,
         };
+        Job::divided(recipe, model, dataset, features, notes)
+    }
+
+    /// A recipe that names no training files, with examples in memory in their place: those to train on, and those to test
+    /// with, if there are any. The recipe's network may leave its input to them.
+    pub fn with_examples(recipe: Recipe, train: Examples, test: Option<Examples>) -> Result<Job, JobError> {
+        if recipe.data.train.is_some() {
+            return Err(JobError::TwoSources);
+        }
+        let model = Model::build(&recipe.model, Some(train.features.shape))?;
+        let mut dataset = Dataset { train, validation: None, test };
+        let sets = [("the training examples", Some(&mut dataset.train)), ("the test examples", dataset.test.as_mut())];
+        for (place, examples) in sets.into_iter().filter_map(|(place, examples)| Some((place, examples?))) {
+            fit(examples, &recipe, &model).map_err(|problem| problem.at(place))?;
+        }
+        Job::divided(recipe, model, dataset, Vec::new(), Vec::new())
+    }
+
+    /// Holds out what the recipe asks for, and fits the scaling.
+    fn divided(
+        recipe: Recipe,
+        model: Model,
+        mut dataset: Dataset,
+        features: Vec<String>,
+        mut notes: Vec<String>,
+    ) -> Result<Job, JobError> {
         for (set, amount) in [("test", &recipe.data.test), ("validation", &recipe.data.validation)] {
             let held = held_out(&recipe, amount, &mut dataset.train, (&model, &features), set, &mut notes)?;
             let place = if set == "test" { &mut dataset.test } else { &mut dataset.validation };
@@ -79,7 +111,7 @@ impl Job {
             dataset.train = part.map_err(|problem| problem.at("data.examples"))?;
         }
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
-        Ok(Job { recipe, model, dataset, scaling, features, notes })
+        Ok(Job { recipe, model, dataset: Arc::new(dataset), scaling, features, notes })
     }
 
     /// What a person should know of the data before it is trained on: how it was read and is scaled, what is missing, and
@@ -101,10 +133,22 @@ impl Job {
         lines
     }
 
+    /// A trainer of the recipe's model, which has its initial weights.
+    pub fn trainer(&self, backend: &dyn Backend) -> Result<Trainer, TrainError> {
+        let mut trainer = Trainer::new(backend, self.spec(&[Member::of(&self.recipe)]))?;
+        trainer.set_parameters(0, &self.model.initialise(self.recipe.seed))?;
+        Ok(trainer)
+    }
+
     /// What a trainer of these members is made from.
-    pub fn spec<'a>(&'a self, members: &'a [Member]) -> TrainerSpec<'a> {
-        let Job { recipe, model, dataset, scaling, .. } = self;
-        TrainerSpec { model, dataset, scaling, train: &recipe.train, members }
+    pub fn spec(&self, members: &[Member]) -> TrainerSpec {
+        TrainerSpec {
+            model: self.model.clone(),
+            dataset: Arc::clone(&self.dataset),
+            scaling: self.scaling.clone(),
+            train: self.recipe.train.clone(),
+            members: members.to_vec(),
+        }
     }
 }
 
@@ -129,14 +173,17 @@ pub fn source_ref(source: &Source) -> SourceRef<'_> {
 fn generated(recipe: &Recipe, model: &Model) -> Result<Dataset, DataError> {
     let mut dataset = data::generate(recipe.data_seed(), data::DEFAULT_TRAIN, data::DEFAULT_TEST);
     for examples in std::iter::once(&mut dataset.train).chain(&mut dataset.test) {
-        if let Some(classes) = recipe.data.classes {
-            examples.keep_first_classes(classes);
-        }
-        examples
-            .fit(model.input, TargetKind::for_model(model))
-            .map_err(|problem| problem.at("the generated digits"))?;
+        fit(examples, recipe, model).map_err(|problem| problem.at("the generated digits"))?;
     }
     Ok(dataset)
+}
+
+/// Makes examples in memory those that the recipe trains on, as the model takes them.
+fn fit(examples: &mut Examples, recipe: &Recipe, model: &Model) -> Result<(), Problem> {
+    if let Some(classes) = recipe.data.classes {
+        examples.keep_first_classes(classes);
+    }
+    examples.fit(model.input, TargetKind::for_model(model))
 }
 
 /// A set that is not trained on, if the recipe asks for one.

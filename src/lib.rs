@@ -5,23 +5,19 @@
 //! what comes back. [`parity`] holds every kernel against its CPU reference. [`job::Job`] makes a recipe ready.
 //!
 //! ```
-//! use gputrain::{backend::cpu::CpuBackend, job::Job, recipe::Recipe, train::*};
+//! use gputrain::{backend::cpu::CpuBackend, job::Job, recipe::Recipe, train::Silent};
 //!
 //! let text = Recipe::builtin("digits").expect("the default recipe is bundled");
 //! let settings = [("train.epochs".to_string(), "1".to_string())];
 //! let job = Job::load(Recipe::parse(text, "digits", &settings)?)?;
-//! let members = [Member::of(&job.recipe)];
-//! let (model, dataset, scaling, train) = (&job.model, &job.dataset, &job.scaling, &job.recipe.train);
-//! let backend = CpuBackend::new();
-//! let mut trainer = Trainer::new(&backend, TrainerSpec { model, dataset, scaling, train, members: &members })?;
-//! trainer.set_parameters(0, &model.initialise(job.recipe.seed))?;
+//! let mut trainer = job.trainer(&CpuBackend::new())?;
 //! trainer.train(&mut Silent)?;
 //! let outcome = &trainer.finish()?[0];
 //! assert!(outcome.test.and_then(|score| score.accuracy).is_some_and(|share| share > 0.8));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/train_from_rust.rs` shows more.
+//! `examples/train_from_rust.rs` shows more; `examples/train_on_arrays.rs` trains on arrays in memory with a loop of its own.
 
 #![cfg_attr(not(test), warn(unreachable_pub, clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr))]
 
@@ -30,6 +26,7 @@ pub mod data;
 #[allow(unreachable_pub, reason = "not gone through yet")]
 pub mod export;
 pub mod file;
+pub mod gradcheck;
 pub mod graph;
 pub mod ir;
 pub mod job;
@@ -42,6 +39,7 @@ pub mod model;
 pub mod onnx;
 pub mod parity;
 pub mod place;
+pub mod plan_file;
 pub mod planner;
 #[allow(unreachable_pub, reason = "not gone through yet")]
 pub mod recipe;

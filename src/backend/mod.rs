@@ -173,7 +173,7 @@ impl Backend for DataMemory {
 }
 
 /// A plan in memory on a device. Everything happens in the order of the calls; nothing waits unless it says so.
-pub trait Session {
+pub trait Session: Send {
     /// Runs a program `times` times. Returns at once on a GPU, where work is queued.
     fn run(&mut self, program: ProgramId, times: u32) -> Result<(), BackendError>;
 

@@ -9,6 +9,7 @@ use gputrain::place;
 use gputrain::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
 use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A part of a recipe's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -103,6 +104,7 @@ impl ExamplesArgs {
         }
         let origin = recipe.data.train.as_ref().map_or("the generated digits".to_string(), |s| s.images.clone());
         let Job { dataset, notes, .. } = Job::load_for(recipe, &saved.trained_on.features)?;
+        let dataset = Arc::unwrap_or_clone(dataset);
         let (examples, split) = match self.split {
             Split::Train => (Some(dataset.train), "train"),
             Split::Validation => (dataset.validation, "validation"),

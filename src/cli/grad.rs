@@ -5,11 +5,11 @@ use clap::Args;
 use gputrain::backend::Backend;
 use gputrain::data::{Array, write_arrays};
 use gputrain::export::load_parameters;
+use gputrain::gradcheck::{DoublePrecision, Options, TensorCheck, rounding};
 use gputrain::job::Job;
 use gputrain::model::Model;
 use gputrain::recipe::Precision;
 use gputrain::train::{Member, Trainer, TrainerSpec};
-use gputrain::verify::{DoublePrecision, Options, TensorCheck, rounding};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -43,7 +43,7 @@ const MIXED_BOUND: f64 = 1.0 / 1024.0;
 /// The bound of each parameter's gradient on the device, relative to the sums of the absolute values of its terms.
 fn device_bounds(spec: &TrainerSpec) -> Vec<f64> {
     match spec.members[0].precision {
-        Precision::F32 => rounding::gradient_bounds(spec.model, spec.batches().size),
+        Precision::F32 => rounding::gradient_bounds(&spec.model, spec.batches().size),
         Precision::Mixed => vec![MIXED_BOUND; spec.model.parameters.len()],
     }
 }
@@ -102,7 +102,7 @@ pub(super) fn measure(
 ) -> Result<Measured, CliError> {
     let members = [Member::of(&job.recipe)];
     let spec = job.spec(&members);
-    let mut trainer = Trainer::new(backend, spec)?;
+    let mut trainer = Trainer::new(backend, spec.clone())?;
     trainer.set_parameters(0, parameters)?;
     let (loss, gradients) = trainer.gradient()?;
     let checked = at_most.map(|at_most| check(at_most, spec, parameters, &gradients)).transpose()?;
@@ -155,7 +155,7 @@ fn check(
 ) -> Result<(f64, Vec<Check>), CliError> {
     let widen = |values: &Vec<f32>| values.iter().map(|x| f64::from(*x)).collect();
     let parameters = parameters.iter().map(widen).collect::<Vec<_>>();
-    let mut double = DoublePrecision::new(spec)?;
+    let mut double = DoublePrecision::new(spec.clone())?;
     double.set_parameters(&parameters);
     let (loss, mut exact) = double.gradient();
     let names: Vec<String> = spec.model.parameters.iter().map(|p| p.name.clone()).collect();
@@ -164,7 +164,7 @@ fn check(
     let mut terms = double.absolute_terms()?;
     let precision = spec.members[0].precision;
     if precision == Precision::Mixed {
-        let mut rounded = DoublePrecision::rounded(spec, precision)?;
+        let mut rounded = DoublePrecision::rounded(spec.clone(), precision)?;
         rounded.set_parameters(&parameters);
         (_, exact) = rounded.gradient();
         terms = rounded.absolute_terms()?;

@@ -24,6 +24,9 @@ pub struct InspectArgs {
     /// Also lists every launch of the training plan with its kernel, grid and work, and the memory by role
     #[arg(long)]
     plan: bool,
+    /// With --plan: writes plan.json and plan.bin into this folder, which hold all that a replay needs to know but the data
+    #[arg(long, value_name = "DIR", requires = "plan")]
+    out: Option<PathBuf>,
     /// Overrides a key of a recipe, as in --set train.batch=64
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -65,7 +68,7 @@ fn inspect_model(args: &InspectArgs, path: &Path, context: &Context) -> Result<(
     };
     context.say(format!("inputs are scaled: {features}"));
     context.say(format!("parameters' hash: {hash}"));
-    let plan = args.plan.then(|| plan(args, saved.recipe.clone(), context)).transpose()?;
+    let plan = args.plan.then(|| plan(args, saved.recipe.clone(), Some(&saved.parameters), context)).transpose()?;
     context.emit(&json!({
         "kind": "model",
         "name": saved.recipe.name,
@@ -105,7 +108,7 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
     }
     let first = models.first().map(|(first, _)| first.clone());
     let plan = match first.filter(|_| args.plan) {
-        Some(first) => Some(plan(args, first, context)?),
+        Some(first) => Some(plan(args, first, None, context)?),
         None => None,
     };
     let summaries: Vec<_> = models.iter().map(|(_, model)| model.summary()).collect();
@@ -144,9 +147,16 @@ fn ready(mut recipe: Recipe, data: Option<&Path>) -> Result<Job, CliError> {
     Ok(Job::load(recipe)?)
 }
 
-/// Prints the plan of training with the recipe; gives the memory by role.
-fn plan(args: &InspectArgs, recipe: Recipe, context: &Context) -> Result<Value, CliError> {
-    say_plan(&ready(recipe, args.data.as_deref())?, args.fusion.fusion(), context)
+/// Prints the plan of training with the recipe, from these weights or its initial ones; gives the memory by role.
+fn plan(
+    args: &InspectArgs,
+    recipe: Recipe,
+    weights: Option<&[Vec<f32>]>,
+    context: &Context,
+) -> Result<Value, CliError> {
+    let job = ready(recipe, args.data.as_deref())?;
+    let weights = weights.map_or_else(|| job.model.initialise(job.recipe.seed), <[_]>::to_vec);
+    say_plan(&job, weights, args.fusion.fusion(), args.out.as_deref(), context)
 }
 
 fn inspect_data(file: &str, context: &Context) -> Result<(), CliError> {

@@ -1,43 +1,58 @@
 //! `inspect --plan`: what a training run launches, and the memory it takes.
 
 use super::table::table;
-use super::train::say_streamed;
+use super::train::streamed;
 use super::{CliError, Context};
-use gputrain::ir::{Dispatch, Plan, Role};
+use gputrain::ir::{Dispatch, PhaseKind, Plan, Role};
 use gputrain::job::Job;
+use gputrain::plan_file::PlanFile;
 use gputrain::planner::Fusion;
 use gputrain::recipe::Precision;
-use gputrain::train::{Member, Trainer};
+use gputrain::train::{Draft, Member};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 
-/// Prints the launches of every program; gives the memory by role in bytes.
-pub fn say_plan(job: &Job, fusion: Fusion, context: &Context) -> Result<Value, CliError> {
+/// Prints the launches of every program of training from these weights, and writes the plan into a folder; gives the memory by
+/// role in bytes.
+pub fn say_plan(
+    job: &Job,
+    weights: Vec<Vec<f32>>,
+    fusion: Fusion,
+    out: Option<&Path>,
+    context: &Context,
+) -> Result<Value, CliError> {
     let backend = context.open_backend()?;
-    let members = [Member::of(&job.recipe)];
-    let spec = job.spec(&members);
-    let trainer = Trainer::with_fusion(&*backend, spec, fusion)?;
-    let plan = trainer.plan();
-    say_streamed(&trainer, context);
-    let reason = trainer.not_fused().map(ToString::to_string);
+    let draft = Draft::new(job.spec(&[Member::of(&job.recipe)]), fusion, backend.limits())?.with_weights(&[weights]);
+    let plan = &backend.tuned(draft.plan());
+    plan.io.iter().flat_map(|io| streamed(&io.sources)).for_each(|line| context.say(line));
+    let reason = draft.not_fused().map(ToString::to_string);
     match &reason {
         Some(reason) => context.say(format!("\nthe training step is not fused: {reason}")),
         None => context.say("\nthe training step is fused"),
     }
     context.emit(&json!({ "fused": reason.is_none(), "not_fused": reason }));
     if job.recipe.precision == Precision::Mixed {
-        let f32 = plan.programs.iter().flat_map(|p| &p.dispatches).any(|d| d.kernel.name.starts_with("conv2d"));
+        let f32 = plan.dispatches().any(|d| d.kernel.name.starts_with("conv2d"));
         let but = if f32 { "; convolutions stay f32" } else { "" };
         context.say(format!("mixed precision: the factors of dense layers' products are f16, sums f32{but}"));
     }
     for program in &plan.programs {
-        let flops: f64 = program.dispatches.iter().map(|dispatch| dispatch.cost.flops).sum();
-        let launches = program.dispatches.len();
+        let flops: f64 = program.dispatches().map(|dispatch| dispatch.cost.flops).sum();
+        let launches = program.len();
         context.say(format!("\n{}: {launches} launches, {} flop", program.name, short(flops)));
-        let rows: Vec<Vec<String>> = program.dispatches.iter().enumerate().map(row).collect();
+        let rows: Vec<Vec<String>> = program.dispatches().enumerate().map(row).collect();
         context.say(table(&["", "kernel", "computes", "grid", "flop"], &rows));
-        let dispatches: Vec<Value> = program.dispatches.iter().map(describe).collect();
+        let phases = program.phases.iter();
+        let phases = phases.flat_map(|phase| phase.dispatches.iter().map(|dispatch| describe(phase.kind, dispatch)));
+        let dispatches: Vec<Value> = phases.collect();
         context.emit(&json!({ "program": program.name, "dispatches": dispatches, "flops": flops }));
+    }
+    let file = PlanFile::new(plan);
+    context.emit(&file);
+    if let Some(folder) = out {
+        file.save(folder)?;
+        context.say(format!("\nthe plan is in {}", folder.display()));
     }
     Ok(say_memory(plan, context))
 }
@@ -48,8 +63,9 @@ fn row((index, dispatch): (usize, &Dispatch)) -> Vec<String> {
     vec![index.to_string(), kernel, dispatch.label.clone(), grid, short(dispatch.cost.flops)]
 }
 
-fn describe(dispatch: &Dispatch) -> Value {
+fn describe(phase: PhaseKind, dispatch: &Dispatch) -> Value {
     json!({
+        "phase": phase.name(),
         "kernel": dispatch.kernel.name,
         "label": dispatch.label,
         "grid": dispatch.grid,

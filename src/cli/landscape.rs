@@ -12,6 +12,7 @@ use gputrain::report::{save_drawing, save_svg_and_png};
 use gputrain::run::{RunFolder, Unwritten, write_report};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const RESOLUTION: u32 = 41;
 const SAMPLES: u32 = 2500;
@@ -87,7 +88,7 @@ pub fn run(args: &LandscapeArgs, context: &Context) -> Result<(), CliError> {
 pub(super) struct Recorded {
     saved: SavedModel,
     trajectory: Trajectory,
-    dataset: Dataset,
+    dataset: Arc<Dataset>,
 }
 
 /// The run in the folder of the arguments.

@@ -5,8 +5,8 @@ use super::train::{default_folder, score, stop_on_interrupt, streamed};
 use super::{CliError, Context, RecipeArgs};
 use clap::Args;
 use gputrain::backend::Backend;
+use gputrain::ir::SourceBuffers;
 use gputrain::model::Model;
-use gputrain::planner::SourceBuffers;
 use gputrain::sweep::{
     COLLAPSED, Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run as run_sweep,
 };
@@ -118,7 +118,7 @@ impl Watcher for Reporter<'_> {
         self.bar.suspend(|| new.for_each(|note| self.context.say(note)));
     }
 
-    fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[(&'static str, SourceBuffers)]) {
+    fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[SourceBuffers]) {
         let parameters = model.parameters_count();
         let line = format!("{} side by side, {parameters} parameters each", entries.len());
         self.bar.suspend(|| self.context.detail(line));

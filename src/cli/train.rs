@@ -6,9 +6,8 @@ use clap::Args;
 use gputrain::backend::Backend;
 use gputrain::export::{SavedModel, TrainedOn, load_parameters};
 use gputrain::file::FileError;
-use gputrain::ir::{Plan, Role};
+use gputrain::ir::{Plan, Role, SourceBuffers};
 use gputrain::job::Job;
-use gputrain::planner::SourceBuffers;
 use gputrain::recipe::RecipeText;
 use gputrain::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
 use gputrain::train::{
@@ -78,7 +77,7 @@ pub(super) fn train(
     introduce(&job, backend, context);
     let members = [Member::of(&job.recipe)];
     let (spec, fusion) = (job.spec(&members), args.fusion.fusion());
-    args.tune.tune(backend, context, spec, fusion)?;
+    args.tune.tune(backend, context, spec.clone(), fusion)?;
     let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
     context.say(memory(trainer.plan()));
     say_streamed(&trainer, context);
@@ -86,7 +85,7 @@ pub(super) fn train(
     let (folder, recorder) = match resumed {
         Some(Resumed { folder, checkpoint, notes }) => {
             trainer.restore(&checkpoint)?;
-            context.say(format!("going on after step {} of {}", trainer.step(), trainer.total_steps()));
+            context.say(format!("going on after step {} of {}", trainer.steps_taken(), trainer.total_steps()));
             notes.iter().for_each(|note| context.say(note));
             let recorder = Recorder::resume(&folder, &job.model, &job.recipe, &checkpoint);
             (folder, recorder)
@@ -119,7 +118,7 @@ pub(super) fn train(
             let at = folder.path().display();
             return Err(CliError::Interrupted(format!(
                 "interrupted at step {} of {}; go on with: gputrain train --resume {at}",
-                trainer.step(),
+                trainer.steps_taken(),
                 trainer.total_steps()
             )));
         }
@@ -222,8 +221,8 @@ fn detail_plan(trainer: &Trainer, backend: &dyn Backend, context: &Context) {
         None => context.detail("the training step is fused"),
         Some(reason) => context.detail(format!("the training step is not fused: {reason}")),
     }
-    context.detail(format!("a training step is {} launches:", step.dispatches.len()));
-    for dispatch in &step.dispatches {
+    context.detail(format!("a training step is {} launches:", step.len()));
+    for dispatch in step.dispatches() {
         context.detail(format!("  {}: {}, grid {:?}", dispatch.kernel.name, dispatch.label, dispatch.grid));
     }
     for buffer in &trainer.plan().buffers {
@@ -237,8 +236,9 @@ pub(super) fn say_streamed(trainer: &Trainer, context: &Context) {
 }
 
 /// A line for each set that is streamed.
-pub(super) fn streamed(sources: &[(&'static str, SourceBuffers)]) -> impl Iterator<Item = String> {
-    sources.iter().filter_map(|(name, source)| {
+pub(super) fn streamed(sources: &[SourceBuffers]) -> impl Iterator<Item = String> {
+    sources.iter().filter_map(|source| {
+        let name = &source.name;
         let batches = source.window?.rows / source.batches.size;
         let plural = if batches == 1 { "" } else { "es" };
         let [bytes, resident] = [source.bytes(), source.resident_bytes()].map(|bytes| ByteSize(bytes).display().iec());
@@ -323,7 +323,7 @@ struct Watcher<'a> {
 impl<'a> Watcher<'a> {
     fn new(recorder: Recorder, context: &'a Context, trainer: &Trainer, epochs: u32) -> Result<Watcher<'a>, CliError> {
         let bar = context.progress_bar(trainer.total_steps(), "{bar:30} {pos}/{len} steps  {per_sec}  {eta} left");
-        begin_at(&bar, u64::from(trainer.step()));
+        begin_at(&bar, u64::from(trainer.steps_taken()));
         Ok(Watcher { recorder, context, bar, epochs, stop: stop_on_interrupt()?, last: None })
     }
 

@@ -39,7 +39,7 @@ impl TuneArgs {
         };
         // A plain step has the products that a fused one does without.
         let products = if fusion == Fusion::Auto { Fusion::Never } else { fusion };
-        let draft = Draft::new(spec, products, backend.limits())?;
+        let draft = Draft::new(spec.clone(), products, backend.limits())?;
         let measured = measure(backend, draft.plan(), |measured| context.detail(describe(measured)))?;
         keep(tuning, &measured).map_err(gputrain::backend::BackendError::from)?;
         measured.iter().for_each(|measured| context.emit(&record(measured)));
@@ -52,11 +52,11 @@ impl TuneArgs {
 /// Tells how long a step takes fused and plain. The planner's choice stays: the two sum in different orders, and a
 /// measurement must not change the results of a recipe.
 fn compare_steps(backend: &dyn Backend, context: &Context, spec: TrainerSpec) -> Result<(), CliError> {
-    let fused = match Draft::new(spec, Fusion::Always, backend.limits()) {
+    let fused = match Draft::new(spec.clone(), Fusion::Always, backend.limits()) {
         Err(TrainError::Build(BuildError::NotFused(_))) => return Ok(()),
         draft => step_seconds(backend, draft?)?,
     };
-    let plain = step_seconds(backend, Draft::new(spec, Fusion::Never, backend.limits())?)?;
+    let plain = step_seconds(backend, Draft::new(spec.clone(), Fusion::Never, backend.limits())?)?;
     let chosen = Draft::new(spec, Fusion::Auto, backend.limits())?.is_fused();
     let (choice, other) = if chosen { ("fused", "--unfused") } else { ("plain", "--fused") };
     let slower = if chosen { fused > plain } else { plain > fused };

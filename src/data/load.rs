@@ -347,7 +347,7 @@ fn expected(input: Shape, found: &[usize]) -> String {
 }
 
 /// Files have the channels of a pixel side by side, memory has channel after channel.
-fn channels_first(storage: Storage, input: Shape) -> Storage {
+pub(super) fn channels_first(storage: Storage, input: Shape) -> Storage {
     let Shape::Image { channels, height, width } = input else { return storage };
     match storage {
         _ if channels == 1 => storage,
@@ -440,13 +440,14 @@ impl Examples {
             let shape = vec![self.features.count, found.len()];
             return Err(Problem::Shape { expected: expected(input, &shape), found: shape });
         }
+        if matches!(found, Shape::Features(_)) {
+            // Flat images lie as those of files do.
+            let storage = std::mem::replace(&mut self.features.storage, Storage::U8(Vec::new()));
+            self.features.storage = channels_first(storage, input);
+        }
         self.features.shape = input;
-        let Targets::Classes { labels, .. } = &self.targets else { return Ok(()) };
-        let outputs = match targets {
-            TargetKind::Classes { outputs }
-            | TargetKind::Values { outputs }
-            | TargetKind::Probabilities { outputs } => outputs,
-        };
+        let outputs = targets.outputs();
+        let Targets::Classes { labels, .. } = &self.targets else { return self.targets.check_shape(targets) };
         if let Some(index) = labels.iter().position(|&label| label as usize >= outputs) {
             return Err(Problem::Label { index, value: i128::from(labels[index]), outputs });
         }

@@ -21,6 +21,7 @@ mod inspect;
 mod load;
 #[cfg(feature = "hdf5")]
 mod lzf;
+mod memory;
 mod npy;
 mod npz;
 mod random;

@@ -35,17 +35,50 @@ impl TargetKind {
             Loss::Mse | Loss::HalfMse => TargetKind::Values { outputs },
         }
     }
+
+    /// Units of the last layer.
+    pub(super) fn outputs(self) -> usize {
+        match self {
+            TargetKind::Classes { outputs }
+            | TargetKind::Values { outputs }
+            | TargetKind::Probabilities { outputs } => outputs,
+        }
+    }
 }
 
 impl Targets {
-    /// Refuses targets that the losses of this kind mean nothing for: classes that the model does not have, values that are
-    /// not finite, and probabilities outside of 0 to 1.
+    /// Refuses classes where values are wanted, values where classes are, and rows of other widths.
+    pub(super) fn check_shape(&self, kind: TargetKind) -> Result<(), Problem> {
+        let outputs = kind.outputs();
+        let (found, expected) = match (self, kind) {
+            (Targets::Classes { .. }, TargetKind::Classes { .. }) => return Ok(()),
+            (Targets::Classes { labels, .. }, _) => {
+                (vec![labels.len()], format!("(N, {outputs}), a value for each output of the model"))
+            }
+            (Targets::Values { values, outputs: width }, TargetKind::Classes { .. }) => {
+                (vec![values.len() / width.max(&1), *width], "(N,), a class for each example".into())
+            }
+            (Targets::Values { outputs: width, .. }, _) if *width == outputs => return Ok(()),
+            (Targets::Values { values, outputs: width }, _) => (
+                vec![values.len() / width.max(&1), *width],
+                format!("(N, {outputs}), a value for each output of the model"),
+            ),
+        };
+        Err(Problem::Shape { found, expected })
+    }
+
+    /// Refuses targets that the losses of this kind mean nothing for: those of another shape, classes that the model does not
+    /// have, values that are not finite, and probabilities outside of 0 to 1.
     pub(crate) fn check(&self, kind: TargetKind) -> Result<(), Problem> {
+        self.check_shape(kind)?;
         match self {
-            Targets::Classes { labels, classes } => match labels.iter().position(|&label| label as usize >= *classes) {
-                Some(index) => Err(Problem::Label { index, value: labels[index].into(), outputs: *classes }),
-                None => Ok(()),
-            },
+            Targets::Classes { labels, classes } => {
+                let outputs = kind.outputs().min(*classes);
+                match labels.iter().position(|&label| label as usize >= outputs) {
+                    Some(index) => Err(Problem::Label { index, value: labels[index].into(), outputs }),
+                    None => Ok(()),
+                }
+            }
             Targets::Values { values, outputs } => {
                 if let Some(index) = values.iter().position(|value| !value.is_finite()) {
                     return Err(Problem::NotFinite { row: index / outputs, value: values[index].into() });
@@ -114,6 +147,12 @@ mod tests {
         let classes = Targets::Classes { labels: vec![0, 3, 1], classes: 3 };
         let problem = classes.check(TargetKind::Classes { outputs: 3 }).unwrap_err();
         assert!(matches!(problem, Problem::Label { index: 1, value: 3, outputs: 3 }), "{problem}");
+        let problem = classes.check(TargetKind::Classes { outputs: 1 }).unwrap_err();
+        assert!(matches!(problem, Problem::Label { index: 1, value: 3, outputs: 1 }), "{problem}");
+        assert!(
+            classes.check(TargetKind::Values { outputs: 3 }).is_err(),
+            "the loss would take the labels' bits for values"
+        );
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let values = Targets::Values { values: vec![0.0, 0.0, 0.0, odd], outputs: 2 };
             for kind in [TargetKind::Values { outputs: 2 }, TargetKind::Probabilities { outputs: 2 }] {

@@ -1,7 +1,7 @@
 //! What operations need to know to become launches.
 
-use super::{ParameterLayout, SourceBuffers};
-use crate::ir::{BufferId, Limits, Slice};
+use super::ParameterLayout;
+use crate::ir::{BufferId, Limits, Slice, SourceBuffers};
 use crate::kernel::dense::Tiling;
 use crate::kernel::dense::tiling::Tile;
 

@@ -16,7 +16,6 @@ pub use differentiate::Backward;
 pub use lowering::{Lowering, Scaling};
 pub use operation::Operation;
 pub use parameters::ParameterLayout;
-pub use sources::{Batches, DataLayout, SourceBuffers, TargetLayout, Window};
 
 use std::sync::Arc;
 

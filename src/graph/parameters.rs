@@ -66,19 +66,4 @@ impl ParameterLayout {
         }
         blocks
     }
-
-    /// One model's parameters as flat words, gaps zeroed.
-    pub fn pack(&self, parameters: &[Vec<f32>]) -> Vec<u32> {
-        let mut words = vec![0; self.stride];
-        for (values, offset) in parameters.iter().zip(&self.offsets) {
-            words[*offset..offset + values.len()].copy_from_slice(bytemuck::cast_slice(values));
-        }
-        words
-    }
-
-    /// One model's parameters from its flat words.
-    pub fn unpack(&self, words: &[u32]) -> Vec<Vec<f32>> {
-        let one = |(offset, len): (&usize, &usize)| bytemuck::cast_slice(&words[*offset..offset + len]).to_vec();
-        self.offsets.iter().zip(&self.lens).map(one).collect()
-    }
 }

@@ -40,6 +40,11 @@ pub enum PlanError {
         /// Allowed along one side.
         limit: u32,
     },
+    /// A plan of launches alone.
+    #[error(
+        "the plan says neither where its examples nor where its parameters are: it is none of training or evaluation"
+    )]
+    NoIo,
     /// The plan contradicts itself: a bug in the planner, never the user's doing.
     #[error("the plan is inconsistent (a bug in gputrain): {label} ({kernel}): {problem}")]
     Inconsistent {
@@ -63,7 +68,7 @@ impl Plan {
                 return Err(PlanError::TooLarge { tensor, needed, limit, what: "buffer", at: String::new() });
             }
         }
-        self.programs.iter().flat_map(|p| &p.dispatches).try_for_each(|d| self.check_dispatch(d, limits))
+        self.dispatches().try_for_each(|d| self.check_dispatch(d, limits))
     }
 
     fn check_dispatch(&self, dispatch: &Dispatch, limits: &Limits) -> Result<(), PlanError> {
@@ -86,7 +91,9 @@ impl Plan {
                     buffer.name, buffer.element, binding.name, binding.element
                 ));
             }
-            if slice.len == 0 || slice.offset + slice.len > buffer.len || !slice.offset.is_multiple_of(SLICE_ALIGNMENT)
+            if slice.len == 0
+                || slice.offset.checked_add(slice.len).is_none_or(|end| end > buffer.len)
+                || !slice.offset.is_multiple_of(SLICE_ALIGNMENT)
             {
                 return wrong(format!(
                     "slice {}+{} of {} ({} elements)",

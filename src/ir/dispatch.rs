@@ -1,13 +1,15 @@
 //! One launch of a kernel, ready for a backend.
 
 use super::{Kernel, MatrixUnits};
+use serde::{Deserialize, Serialize};
 
 /// Names one buffer of a [`Plan`](super::Plan).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BufferId(pub usize);
 
 /// A range of elements of a buffer, as one binding of a dispatch sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Slice {
     /// The buffer.
     pub buffer: BufferId,
@@ -22,7 +24,8 @@ pub struct Slice {
 pub const SLICE_ALIGNMENT: usize = 64;
 
 /// Work that a dispatch does, for rates and rooflines.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Cost {
     /// Floating point operations (a multiply-add counts two).
     pub flops: f64,
@@ -39,7 +42,8 @@ impl Cost {
 }
 
 /// What one workgroup takes of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Workgroup {
     /// Its threads.
     pub threads: u32,
@@ -48,7 +52,8 @@ pub struct Workgroup {
 }
 
 /// What a launch asks of a device beyond its kernel's [`Needs`](super::Needs): nothing by default, for what every device has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Demands {
     /// What a workgroup takes, where it may be more than a device has.
     pub workgroup: Workgroup,

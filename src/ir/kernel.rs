@@ -1,7 +1,10 @@
 //! A kernel's declaration: what a backend must know to bind and launch it.
 
+use serde::{Deserialize, Serialize};
+
 /// Element type of a buffer; every element takes four bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Element {
     /// 32-bit float.
     F32,
@@ -10,7 +13,8 @@ pub enum Element {
 }
 
 /// How a kernel uses a binding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Access {
     /// `var<storage, read>`.
     Read,
@@ -20,7 +24,7 @@ pub enum Access {
 
 /// One storage binding. In the shader, binding 0 of group 0 is the parameter struct (a uniform named `params`); the
 /// storage bindings follow from 1, in the order declared, under the same names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Binding {
     /// The variable's name in the shader.
     pub name: &'static str,
@@ -51,7 +55,7 @@ pub const fn write_u32(name: &'static str) -> Binding {
 }
 
 /// One field of a parameter struct.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Field {
     /// Name, the same in Rust and in WGSL.
     pub name: &'static str,

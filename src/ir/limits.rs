@@ -1,9 +1,11 @@
 //! What a device allows.
 
 use super::{Demands, Dispatch, Needs};
+use serde::{Deserialize, Serialize};
 
 /// Units that multiply square matrices of f16 into sums of f32, the threads of a subgroup together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MatrixUnits {
     /// Rows and columns of a matrix: 8 or 16.
     pub matrix: u32,

@@ -3,13 +3,18 @@
 
 mod check;
 mod dispatch;
+mod io;
 mod kernel;
 mod limits;
 mod plan;
 
 pub use check::PlanError;
 pub use dispatch::{BufferId, Cost, Demands, Dispatch, SLICE_ALIGNMENT, Slice, Workgroup, linear_grid};
+pub use io::{
+    Batches, DataLayout, Evaluation, Initial, Io, ParameterBuffers, SourceBuffers, TargetLayout, TensorPlace, Training,
+    Window,
+};
 pub(crate) use kernel::params;
 pub use kernel::{Access, Binding, Element, Field, Kernel, Needs, read, read_u32, write, write_u32};
 pub use limits::{Limits, MatrixUnits};
-pub use plan::{Buffer, Plan, Program, ProgramId, Role};
+pub use plan::{Buffer, Phase, PhaseKind, Plan, Program, ProgramId, Role};

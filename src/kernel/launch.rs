@@ -1,6 +1,8 @@
 //! A launch as the planner thinks of it.
 
-use crate::ir::{Buffer, BufferId, Dispatch, Element, Limits, Plan, Program, ProgramId, Role, Slice};
+use crate::ir::{
+    Buffer, BufferId, Dispatch, Element, Initial, Io, Limits, Phase, PhaseKind, Plan, Program, ProgramId, Role, Slice,
+};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -22,13 +24,85 @@ pub trait Launch: Debug + Send + Sync {
     }
 }
 
-/// A program whose launches may still be exchanged for others.
+/// A part of a [`LaunchProgram`].
+#[derive(Debug, Clone)]
+pub struct LaunchPhase {
+    /// What its launches are for.
+    pub kind: PhaseKind,
+    /// What it launches, in order.
+    pub launches: Vec<Arc<dyn Launch>>,
+}
+
+impl LaunchPhase {
+    /// A phase of these launches.
+    pub fn new(kind: PhaseKind, launches: Vec<Arc<dyn Launch>>) -> LaunchPhase {
+        LaunchPhase { kind, launches }
+    }
+}
+
+/// A program whose launches may still be exchanged for others. Its other forms are passes over its phases.
 #[derive(Debug, Clone)]
 pub struct LaunchProgram {
     /// Readable name, such as `train step`.
     pub name: String,
     /// What it launches, in order.
-    pub launches: Vec<Arc<dyn Launch>>,
+    pub phases: Vec<LaunchPhase>,
+}
+
+impl LaunchProgram {
+    /// A program of these phases.
+    pub fn new(name: impl Into<String>, phases: Vec<LaunchPhase>) -> LaunchProgram {
+        LaunchProgram { name: name.into(), phases }
+    }
+
+    /// The same under another name.
+    pub fn named(self, name: impl Into<String>) -> LaunchProgram {
+        LaunchProgram { name: name.into(), ..self }
+    }
+
+    /// The same without its phases of a kind.
+    pub fn without(mut self, kind: PhaseKind) -> LaunchProgram {
+        self.phases.retain(|phase| phase.kind != kind);
+        self
+    }
+
+    /// What comes before its phase of a kind, and the rest; nothing where it has no such phase.
+    pub fn split(mut self, kind: PhaseKind) -> Option<(LaunchProgram, LaunchProgram)> {
+        let at = self.phases.iter().position(|phase| phase.kind == kind)?;
+        let rest = LaunchProgram::new(self.name.clone(), self.phases.split_off(at));
+        Some((self, rest))
+    }
+
+    /// The same with more launches before the others of a phase that it has.
+    pub fn with_first(mut self, kind: PhaseKind, launches: Vec<Arc<dyn Launch>>) -> LaunchProgram {
+        if let Some(phase) = self.phases.iter_mut().find(|phase| phase.kind == kind) {
+            phase.launches.splice(0..0, launches);
+        }
+        self
+    }
+
+    /// The same with more launches after the others of a phase that it has.
+    pub fn with_last(mut self, kind: PhaseKind, launches: Vec<Arc<dyn Launch>>) -> LaunchProgram {
+        if let Some(phase) = self.phases.iter_mut().find(|phase| phase.kind == kind) {
+            phase.launches.extend(launches);
+        }
+        self
+    }
+
+    /// The same in mixed precision: each launch that has such a form is exchanged for it.
+    pub fn mixed(mut self, limits: &Limits) -> LaunchProgram {
+        for launch in self.phases.iter_mut().flat_map(|phase| &mut phase.launches) {
+            if let Some(mixed) = launch.mixed(limits) {
+                *launch = mixed;
+            }
+        }
+        self
+    }
+
+    /// The launches of all phases, in order.
+    pub fn launches(&self) -> impl Iterator<Item = &Arc<dyn Launch>> {
+        self.phases.iter().flat_map(|phase| &phase.launches)
+    }
 }
 
 /// A plan as the planner makes it: buffers, and programs of launches. Passes exchange launches; [`LaunchPlan::lower`] gives what
@@ -39,6 +113,10 @@ pub struct LaunchPlan {
     pub buffers: Vec<Buffer>,
     /// All programs; a [`ProgramId`] is an index.
     pub programs: Vec<LaunchProgram>,
+    /// What is written before the first step.
+    pub init: Vec<Initial>,
+    /// Where a host finds what; nothing of a plan of launches alone.
+    pub io: Option<Io>,
 }
 
 impl LaunchPlan {
@@ -54,23 +132,32 @@ impl LaunchPlan {
     }
 
     /// Adds a program.
-    pub fn program(&mut self, name: impl Into<String>, launches: Vec<Arc<dyn Launch>>) -> ProgramId {
-        self.programs.push(LaunchProgram { name: name.into(), launches });
+    pub fn program(&mut self, program: LaunchProgram) -> ProgramId {
+        self.programs.push(program);
         ProgramId(self.programs.len() - 1)
     }
 
     /// Every launch of every program.
     pub fn launches(&self) -> impl Iterator<Item = &Arc<dyn Launch>> {
-        self.programs.iter().flat_map(|program| &program.launches)
+        self.programs.iter().flat_map(LaunchProgram::launches)
     }
 
     /// The plan that backends run, with each launch exchanged for what `exchange` gives for it.
     pub fn lower_with(&self, exchange: impl Fn(&Arc<dyn Launch>) -> Dispatch) -> Plan {
+        let phase = |phase: &LaunchPhase| Phase {
+            kind: phase.kind,
+            dispatches: phase.launches.iter().map(&exchange).collect(),
+        };
         let program = |program: &LaunchProgram| Program {
             name: program.name.clone(),
-            dispatches: program.launches.iter().map(&exchange).collect(),
+            phases: program.phases.iter().map(phase).collect(),
         };
-        Plan { buffers: self.buffers.clone(), programs: self.programs.iter().map(program).collect() }
+        Plan {
+            buffers: self.buffers.clone(),
+            programs: self.programs.iter().map(program).collect(),
+            init: self.init.clone(),
+            io: self.io.clone(),
+        }
     }
 
     /// The plan that backends run.

@@ -25,10 +25,11 @@ mod text;
 pub use args::{Args, MAX_BINDINGS, Operand};
 pub use case::{Case, Contents};
 pub use formula::activation::Activation;
-pub use launch::{Launch, LaunchPlan, LaunchProgram};
+pub use launch::{Launch, LaunchPhase, LaunchPlan, LaunchProgram};
 pub use loss::Loss;
 pub use real::Real;
 pub use text::shader_source;
+pub(crate) use text::{constant_name, has_source};
 
 use crate::ir::Kernel;
 

@@ -52,28 +52,70 @@ const LIBRARY: &[(&str, &str)] = &[
 /// takes the place of both sizes in `alias … = coop_mat8x8<…>;` lines, and a constant WIDTH of 4 makes a vector of the type in
 /// `alias … = …; // WIDTH of them` lines. `enable` lines move to the top.
 pub fn shader_source(kernel: &Kernel, constants: &[(&str, u32)]) -> String {
+    source_within(kernel, constants, usize::MAX)
+}
+
+/// Whether a text is the complete WGSL of a kernel with these constants, whatever they are: no loop is written out longer than
+/// the text.
+pub(crate) fn has_source(kernel: &Kernel, constants: &[(&str, u32)], text: &str) -> bool {
+    source_within(kernel, constants, text.len()) == text
+}
+
+/// A constant's name as it stands in the text of a kernel; nothing where there is no such constant.
+pub(crate) fn constant_name(kernel: &Kernel, name: &str) -> Option<&'static str> {
+    let mut sources = vec![kernel.wgsl];
+    let mut next = 0;
+    while let Some(source) = sources.get(next).copied() {
+        for line in source.lines() {
+            match (line.strip_prefix("// include: "), declared(line)) {
+                (_, Some(found)) if found == name => return Some(found),
+                (Some(file), _) => {
+                    sources.extend(library(file).map(|(_, text)| text).filter(|text| !sources.contains(text)))
+                }
+                _ => {}
+            }
+        }
+        next += 1;
+    }
+    None
+}
+
+/// The name of the constant that a line declares.
+fn declared(line: &str) -> Option<&str> {
+    line.strip_prefix("const ")?.split([' ', ':', '=']).next()
+}
+
+/// A file of the library.
+fn library(name: &str) -> Option<(&'static str, &'static str)> {
+    LIBRARY.iter().copied().find(|(file, _)| *file == name.trim())
+}
+
+/// The complete WGSL; some of its beginning where it is longer than so many bytes.
+fn source_within(kernel: &Kernel, constants: &[(&str, u32)], most: usize) -> String {
     let mut text = String::new();
     expand(kernel.wgsl, constants, &mut Vec::new(), &mut text);
     let (enables, rest): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("enable "));
     if !enables.is_empty() {
         text = enables.iter().chain(&rest).flat_map(|line| [line, "\n"]).collect();
     }
-    if constants.contains(&("UNROLL", 1)) { Unroller::new(&text).unroll(&text) } else { text }
+    if constants.contains(&("UNROLL", 1)) { Unroller::new(&text, most).unroll(&text) } else { text }
 }
 
 /// Writes out loops.
 struct Unroller<'a> {
     /// The text's `const NAME = …u;` lines.
     constants: HashMap<&'a str, u32>,
+    /// Bytes after which it ends.
+    most: usize,
 }
 
 impl<'a> Unroller<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, most: usize) -> Self {
         let constant = |line: &'a str| {
             let (name, value) = line.strip_prefix("const ")?.split_once(" = ")?;
             Some((name, value.strip_suffix("u;")?.parse().ok()?))
         };
-        Unroller { constants: text.lines().filter_map(constant).collect() }
+        Unroller { constants: text.lines().filter_map(constant).collect(), most }
     }
 
     fn unroll(&self, text: &str) -> String {
@@ -87,11 +129,14 @@ impl<'a> Unroller<'a> {
     /// turn, in which the counter is a constant. Loops of another form stay loops.
     fn write(&self, lines: &[&str], text: &mut String) {
         let mut index = 0;
-        while index < lines.len() {
+        while index < lines.len() && text.len() <= self.most {
             let marked = lines[index].trim() == "// unroll";
             if let Some((counter, turns, end)) = marked.then(|| self.counted_loop(lines, index + 1)).flatten() {
                 let indent = &lines[index][..indentation(lines[index])];
                 for turn in 0..turns {
+                    if text.len() > self.most {
+                        return;
+                    }
                     text.push_str(&format!("{indent}{{\n{indent}    const {counter} = {turn}u;\n"));
                     self.write(&lines[index + 2..end], text);
                     text.push_str(&format!("{indent}}}\n"));
@@ -114,7 +159,8 @@ impl<'a> Unroller<'a> {
         if rest.strip_prefix(counter) != Some("++) {") {
             return None;
         }
-        let turns: Option<u32> = count.split(" * ").map(|name| self.constants.get(name).copied()).product();
+        let mut sizes = count.split(" * ").map(|name| self.constants.get(name).copied());
+        let turns = sizes.try_fold(1u32, |turns, size| turns.checked_mul(size?));
         let closes = |line: &&str| line.trim() == "}" && indentation(line) == indentation(header);
         let end = start + 1 + lines[start + 1..].iter().position(closes)?;
         Some((counter, turns?, end))
@@ -128,20 +174,15 @@ fn indentation(line: &str) -> usize {
 fn expand(source: &str, constants: &[(&str, u32)], included: &mut Vec<&'static str>, text: &mut String) {
     for line in source.lines() {
         if let Some(name) = line.strip_prefix("// include: ") {
-            let (file, content) = LIBRARY
-                .iter()
-                .find(|(file, _)| *file == name.trim())
-                .unwrap_or_else(|| unreachable!("shaders/lib/{name} is not listed in kernel/source.rs"));
-            if !included.contains(file) {
+            let (file, content) =
+                library(name).unwrap_or_else(|| unreachable!("shaders/lib/{name} is not listed in kernel/text.rs"));
+            if !included.contains(&file) {
                 included.push(file);
                 expand(content, constants, included, text);
             }
             continue;
         }
-        let constant = line.strip_prefix("const ").and_then(|rest| {
-            let name = rest.split([' ', ':', '=']).next()?;
-            constants.iter().find(|(n, _)| *n == name)
-        });
+        let constant = declared(line).and_then(|name| constants.iter().find(|(n, _)| *n == name));
         match constant {
             Some((name, value)) => text.push_str(&format!("const {name} = {value}u;")),
             None if line.starts_with("alias ") => text.push_str(&sized(line, constants)),
@@ -191,7 +232,7 @@ fn f() {
     }
 }
 ";
-        let unrolled = Unroller::new(text).unroll(text);
+        let unrolled = Unroller::new(text, usize::MAX).unroll(text);
         assert_eq!(unrolled.matches("const i = 0u;").count(), 1, "{unrolled}");
         assert_eq!(unrolled.matches("const i = 1u;").count(), 1, "{unrolled}");
         assert_eq!(unrolled.matches("x[i + j] = 0;").count(), 4, "{unrolled}");

@@ -14,19 +14,19 @@ pub(crate) struct Table<'a> {
 /// A value and its whole key.
 #[derive(Clone)]
 pub(crate) struct Item<'a> {
-    pub path: String,
-    pub node: &'a Node,
+    pub(crate) path: String,
+    pub(crate) node: &'a Node,
 }
 
 impl<'a> Table<'a> {
     /// The value of `key`.
-    pub fn get(&self, key: &str) -> Option<Item<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Item<'a>> {
         let node = self.entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)?;
         Some(Item { path: join(&self.path, key), node })
     }
 
     /// The table at `key`; an empty one if there is none.
-    pub fn section(&self, key: &str) -> Result<Table<'a>, KeyError> {
+    pub(crate) fn section(&self, key: &str) -> Result<Table<'a>, KeyError> {
         match self.get(key) {
             Some(item) => item.table(&format!("a table, such as [{key}]")),
             None => Ok(Table { path: join(&self.path, key), place: self.place, entries: &[] }),
@@ -34,22 +34,22 @@ impl<'a> Table<'a> {
     }
 
     /// The value of `key`, which must be there.
-    pub fn require(&self, key: &str, expected: &str) -> Result<Item<'a>, KeyError> {
+    pub(crate) fn require(&self, key: &str, expected: &str) -> Result<Item<'a>, KeyError> {
         self.get(key).ok_or_else(|| self.missing(key, expected))
     }
 
     /// The error for a key that must be there.
-    pub fn missing(&self, key: &str, expected: &str) -> KeyError {
+    pub(crate) fn missing(&self, key: &str, expected: &str) -> KeyError {
         KeyError::Missing { place: self.place.clone(), key: join(&self.path, key), expected: expected.into() }
     }
 
     /// Every key and value.
-    pub fn items(&self) -> impl Iterator<Item = (&'a str, Item<'a>)> + '_ {
+    pub(crate) fn items(&self) -> impl Iterator<Item = (&'a str, Item<'a>)> + '_ {
         self.entries.iter().map(|(key, node)| (key.as_str(), Item { path: join(&self.path, key), node }))
     }
 
     /// Refuses keys that are not in `known`.
-    pub fn only(self, known: &[&'static str]) -> Result<Table<'a>, KeyError> {
+    pub(crate) fn only(self, known: &[&'static str]) -> Result<Table<'a>, KeyError> {
         match self.entries.iter().find(|(key, _)| !known.contains(&key.as_str())) {
             None => Ok(self),
             Some((key, node)) => Err(KeyError::UnknownKey {
@@ -68,7 +68,7 @@ fn join(path: &str, key: &str) -> String {
 
 impl<'a> Item<'a> {
     /// The error for a value that is not what was expected.
-    pub fn wrong(&self, expected: impl Into<String>) -> KeyError {
+    pub(crate) fn wrong(&self, expected: impl Into<String>) -> KeyError {
         KeyError::Value {
             place: self.node.place.clone(),
             key: self.path.clone(),
@@ -78,12 +78,12 @@ impl<'a> Item<'a> {
     }
 
     /// The error for a value that contradicts another.
-    pub fn conflict(&self, problem: impl Into<String>) -> KeyError {
+    pub(crate) fn conflict(&self, problem: impl Into<String>) -> KeyError {
         KeyError::Conflict { place: self.node.place.clone(), key: self.path.clone(), problem: problem.into() }
     }
 
     /// The value as a table; `expected` says what the table would hold.
-    pub fn table(&self, expected: &str) -> Result<Table<'a>, KeyError> {
+    pub(crate) fn table(&self, expected: &str) -> Result<Table<'a>, KeyError> {
         match &self.node.value {
             Value::Table(entries) => Ok(Table { path: self.path.clone(), place: &self.node.place, entries }),
             _ => Err(self.wrong(expected)),
@@ -91,7 +91,7 @@ impl<'a> Item<'a> {
     }
 
     /// The value as a list.
-    pub fn list(&self, expected: &str) -> Result<Vec<Item<'a>>, KeyError> {
+    pub(crate) fn list(&self, expected: &str) -> Result<Vec<Item<'a>>, KeyError> {
         match &self.node.value {
             Value::Array(nodes) => {
                 let items = nodes.iter().enumerate();
@@ -102,7 +102,7 @@ impl<'a> Item<'a> {
     }
 
     /// The value as text.
-    pub fn text(&self, expected: &str) -> Result<&'a str, KeyError> {
+    pub(crate) fn text(&self, expected: &str) -> Result<&'a str, KeyError> {
         match &self.node.value {
             Value::String(text) => Ok(text),
             _ => Err(self.wrong(expected)),
@@ -110,7 +110,7 @@ impl<'a> Item<'a> {
     }
 
     /// One word of an enum.
-    pub fn word<T: Keyword>(&self) -> Result<T, KeyError> {
+    pub(crate) fn word<T: Keyword>(&self) -> Result<T, KeyError> {
         let expected = || {
             let words = T::WORDS.iter().map(|(word, _)| *word);
             let near = match &self.node.value {
@@ -127,7 +127,7 @@ impl<'a> Item<'a> {
     }
 
     /// true or false.
-    pub fn boolean(&self) -> Result<bool, KeyError> {
+    pub(crate) fn boolean(&self) -> Result<bool, KeyError> {
         match self.node.value {
             Value::Boolean(value) => Ok(value),
             _ => Err(self.wrong("true or false")),
@@ -135,7 +135,7 @@ impl<'a> Item<'a> {
     }
 
     /// A whole number of at least `least` that fits the type.
-    pub fn whole<T: TryFrom<i128>>(&self, least: i128) -> Result<T, KeyError> {
+    pub(crate) fn whole<T: TryFrom<i128>>(&self, least: i128) -> Result<T, KeyError> {
         let expected =
             if least == 0 { "a whole number, 0 or more".into() } else { format!("a whole number, {least} or more") };
         match self.node.value {
@@ -147,13 +147,13 @@ impl<'a> Item<'a> {
     }
 
     /// A finite number that `allowed` accepts, once rounded to f32 (so that 1e-60 does not pass as positive).
-    pub fn number(&self, expected: &str, allowed: impl Fn(f32) -> bool) -> Result<f32, KeyError> {
+    pub(crate) fn number(&self, expected: &str, allowed: impl Fn(f32) -> bool) -> Result<f32, KeyError> {
         let value = self.wide_number(expected, |_| true)? as f32;
         if value.is_finite() && allowed(value) { Ok(value) } else { Err(self.wrong(expected)) }
     }
 
     /// A finite number that `allowed` accepts; integers are numbers too.
-    pub fn wide_number(&self, expected: &str, allowed: impl Fn(f64) -> bool) -> Result<f64, KeyError> {
+    pub(crate) fn wide_number(&self, expected: &str, allowed: impl Fn(f64) -> bool) -> Result<f64, KeyError> {
         let value = match self.node.value {
             Value::Float(value) => value,
             Value::Integer(value) => value as f64,

@@ -14,8 +14,8 @@ pub(crate) const MAX_BYTES: u64 = 1 << 20;
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
-    pub value: Value,
-    pub place: Place,
+    pub(crate) value: Value,
+    pub(crate) place: Place,
 }
 
 /// A TOML value. Tables keep the order of the file.
@@ -33,7 +33,7 @@ pub(crate) enum Value {
 
 impl Node {
     /// Parses a whole recipe; `origin` names it in errors.
-    pub fn parse(text: &str, origin: &str) -> Result<Node, KeyError> {
+    pub(crate) fn parse(text: &str, origin: &str) -> Result<Node, KeyError> {
         let origin: Arc<str> = origin.into();
         let bytes = text.len() as u64;
         if bytes > MAX_BYTES {
@@ -51,7 +51,7 @@ impl Node {
     }
 
     /// Parses the value of an override: TOML if it is TOML, otherwise a plain string, so that quotes are not needed.
-    pub fn parse_setting(text: &str, place: &Place) -> Result<Node, KeyError> {
+    pub(crate) fn parse_setting(text: &str, place: &Place) -> Result<Node, KeyError> {
         match DeValue::parse(text).map(|value| node(&value, &|_| place.clone())) {
             // A name such as 2020-01-02 is not meant as a date: no key takes one.
             Ok(Ok(Node { value: Value::Datetime(_), .. })) | Err(_) => {
@@ -68,7 +68,7 @@ impl Node {
     }
 
     /// A tree from a plain value, all of it at one place.
-    pub fn from_toml(value: &toml::Value, place: &Place) -> Node {
+    pub(crate) fn from_toml(value: &toml::Value, place: &Place) -> Node {
         let value = match value {
             toml::Value::String(text) => Value::String(text.clone()),
             toml::Value::Integer(n) => Value::Integer((*n).into()),
@@ -84,7 +84,7 @@ impl Node {
     }
 
     /// The plain value. Integers beyond i64 and dates, which no recipe key takes, become text.
-    pub fn to_toml(&self) -> toml::Value {
+    pub(crate) fn to_toml(&self) -> toml::Value {
         match &self.value {
             Value::String(text) | Value::Datetime(text) => toml::Value::String(text.clone()),
             Value::Integer(n) => i64::try_from(*n).map_or_else(|_| toml::Value::String(n.to_string()), Into::into),
@@ -98,7 +98,7 @@ impl Node {
     }
 
     /// The value in a few words, for errors.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.value {
             Value::String(text) if text.chars().count() > 60 => {
                 format!("{:?}…", text.chars().take(60).collect::<String>())
@@ -116,7 +116,7 @@ impl Node {
 
     /// Applies an override: puts `new` at the dotted path. In the `[sweep]` table it replaces the values of a key however
     /// the file spells that key: quoted, dotted, or as a table.
-    pub fn replace(&mut self, path: &[String], new: Node) -> Result<(), String> {
+    pub(crate) fn replace(&mut self, path: &[String], new: Node) -> Result<(), String> {
         let [first, key @ ..] = path else { return self.set(path, new) };
         if first != "sweep" || key.is_empty() {
             return self.set(path, new);
@@ -135,7 +135,7 @@ impl Node {
     }
 
     /// Puts `new` at the dotted path, making tables on the way; numbers index lists.
-    pub fn set(&mut self, path: &[String], new: Node) -> Result<(), String> {
+    pub(crate) fn set(&mut self, path: &[String], new: Node) -> Result<(), String> {
         let Some((first, rest)) = path.split_first() else {
             *self = new;
             return Ok(());

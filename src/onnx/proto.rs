@@ -1,5 +1,7 @@
 //! The part of ONNX's protocol buffers that a trained network needs, by the field numbers of `onnx.proto`.
 
+#![allow(missing_docs, reason = "messages and fields are named as in onnx.proto")]
+
 /// `AttributeProto.AttributeType`.
 pub const FLOAT_ATTRIBUTE: i32 = 1;
 /// `AttributeProto.AttributeType`.

@@ -7,7 +7,7 @@ pub use report::{KernelRow, VerifyReport};
 
 use crate::backend::cpu::{Implementation, Machine, Scalar};
 use crate::backend::{Backend, BackendError};
-use crate::ir::{Access, Binding, BufferId, Element, Kernel, Needs, Plan};
+use crate::ir::{Access, Binding, BufferId, Element, Kernel, Needs, Plan, Program};
 use crate::kernel::{Case, Specification};
 use layout::{Layout, canary};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn verify_cases(backend: &dyn Backend, specification: &'static Specification, ca
 /// compilers get wrong most easily: what naga 30 writes for them says nothing of which accesses to workgroup memory threads
 /// see from each other (wgpu issue 8805). Nobody should train on it unseen.
 pub fn check_matrix_units(backend: &dyn Backend, plan: &Plan) -> Result<(), BackendError> {
-    let launches = plan.programs.iter().flat_map(|program| &program.dispatches);
+    let launches = plan.dispatches();
     let mut checked: Vec<&str> = Vec::new();
     for launch in launches.filter(|launch| launch.kernel.needs == Needs::MatrixUnits) {
         let kernel = launch.kernel;
@@ -152,7 +152,7 @@ fn run_on_device(
     layout: &Layout,
 ) -> Result<Vec<Vec<u32>>, BackendError> {
     let mut plan = layout.plan.clone();
-    plan.programs.iter_mut().flat_map(|p| &mut p.dispatches).for_each(|dispatch| dispatch.kernel = kernel);
+    plan.programs.iter_mut().flat_map(Program::dispatches_mut).for_each(|dispatch| dispatch.kernel = kernel);
     let plan = Arc::new(plan);
     let mut session = backend.prepare(plan.clone())?;
     for (index, words) in layout.words.iter().enumerate() {

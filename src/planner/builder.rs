@@ -2,11 +2,14 @@
 
 use super::fuse::{Fusion, NotFused, Request, StepBuffers};
 use crate::graph::memory::{self, Assignment};
-use crate::graph::{Batches, DataLayout, Lowering, ParameterLayout, Scaling, SourceBuffers, ValueId};
-use crate::ir::{BufferId, Element, Limits, PlanError, ProgramId, Role, Slice};
+use crate::graph::{Lowering, Node, ParameterLayout, Scaling, ValueId};
+use crate::ir::{
+    Batches, BufferId, DataLayout, Element, Evaluation, Io, Limits, ParameterBuffers, PhaseKind, PlanError, ProgramId,
+    Role, Slice, SourceBuffers, TensorPlace, Training,
+};
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
-use crate::kernel::{self, Launch, LaunchPlan};
+use crate::kernel::{self, Launch, LaunchPhase, LaunchPlan, LaunchProgram};
 use crate::layers::Parameter;
 use crate::model::{Model, Network};
 use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
@@ -28,56 +31,6 @@ pub enum BuildError {
     NotFused(#[from] NotFused),
 }
 
-/// Programs and buffers of the training loop.
-#[derive(Debug, Clone)]
-pub struct Training {
-    /// Resets the epoch's sums; run before the first batch of every epoch.
-    pub begin_epoch: ProgramId,
-    /// One step: batch, forward, backward, update, bookkeeping.
-    pub step: ProgramId,
-    /// The batch's loss and gradients without an update.
-    pub gradient: ProgramId,
-    /// A step that also takes the norms of every parameter and its gradient, before the update, where asked for.
-    pub recorded_step: Option<ProgramId>,
-    /// (models, parameters, 2): sums of squares of each gradient and each parameter.
-    pub norms: BufferId,
-    /// Batches in an epoch.
-    pub steps_per_epoch: usize,
-    /// Flat gradients, laid out like the parameters.
-    pub gradients: BufferId,
-    /// (models, COUNTERS).
-    pub counters: BufferId,
-    /// (models, SCALARS).
-    pub scalars: BufferId,
-    /// (models, log_steps, 2): loss and accuracy of the last steps.
-    pub log: BufferId,
-    /// Steps that `log` holds.
-    pub log_steps: usize,
-    /// Everything that a resumed run needs beside the parameters.
-    pub state: Vec<BufferId>,
-    /// (models, HISTORY) of loss scaling, in mixed precision.
-    pub loss_scaling: Option<BufferId>,
-    /// Why the step is not fused into two launches; nothing if it is.
-    pub not_fused: Option<NotFused>,
-}
-
-/// Programs and buffers of an evaluation over one set.
-#[derive(Debug, Clone)]
-pub struct Evaluation {
-    /// Resets the sums.
-    pub begin: ProgramId,
-    /// One batch.
-    pub step: ProgramId,
-    /// Batches in the set.
-    pub steps: usize,
-    /// (models, COUNTERS).
-    pub counters: BufferId,
-    /// (models, SCALARS).
-    pub scalars: BufferId,
-    /// The network's outputs for the last batch: (models, batch, outputs).
-    pub outputs: Slice,
-}
-
 /// A finished plan with what its parts are called.
 #[derive(Debug, Clone)]
 pub struct TrainingPlan {
@@ -93,6 +46,8 @@ pub struct TrainingPlan {
     pub hyper: BufferId,
     /// Subtracted from each feature, and divided by.
     pub scaling: [BufferId; 2],
+    /// Why the training step is not fused into two launches; nothing if it is, or if nothing is trained.
+    pub not_fused: Option<NotFused>,
 }
 
 /// Memory of one graph: a buffer per assigned slot.
@@ -121,6 +76,9 @@ pub struct PlanBuilder<'a> {
     /// Bytes left for the examples of further sets.
     data_room: u64,
     evaluation: Option<(GraphMemory, [BufferId; 3])>,
+    sources: Vec<SourceBuffers>,
+    training: Option<Training>,
+    evaluations: Vec<Evaluation>,
 }
 
 impl<'a> PlanBuilder<'a> {
@@ -136,7 +94,7 @@ impl<'a> PlanBuilder<'a> {
         let scaling =
             ["scaling.subtract", "scaling.divide"].map(|name| plan.buffer(name, Element::F32, scaling_len, Role::Data));
         let unused = plan.buffer("unused", Element::F32, 64, Role::Activations);
-        let out = TrainingPlan { plan, layout, parameters, weight_blocks, hyper, scaling };
+        let out = TrainingPlan { plan, layout, parameters, weight_blocks, hyper, scaling, not_fused: None };
         PlanBuilder {
             model,
             models,
@@ -149,6 +107,9 @@ impl<'a> PlanBuilder<'a> {
             precision: Precision::F32,
             data_room: limits.data_bytes,
             evaluation: None,
+            sources: Vec::new(),
+            training: None,
+            evaluations: Vec::new(),
         }
     }
 
@@ -173,6 +134,7 @@ impl<'a> PlanBuilder<'a> {
         let (plan, models, room) = (&mut self.out.plan, self.models, self.data_room);
         let source = SourceBuffers::declare(plan, name, layout, batches, models, room, &self.limits);
         self.data_room = room.saturating_sub(source.resident_bytes());
+        self.sources.push(source.clone());
         source
     }
 
@@ -182,7 +144,7 @@ impl<'a> PlanBuilder<'a> {
         source: &SourceBuffers,
         train: &TrainSpec,
         optimizer: &OptimizerSpec,
-    ) -> Result<Training, BuildError> {
+    ) -> Result<(), BuildError> {
         let (examples, batch) = (source.layout.examples, source.batches.size);
         let mut memory = self.allocate(self.model.network(true), batch, "train");
         let scratch = memory.network.graph.nodes.iter().map(|node| node.operation.scratch_len(batch, self.models));
@@ -199,43 +161,49 @@ impl<'a> PlanBuilder<'a> {
 
         let scaling = (self.precision == Precision::Mixed).then(|| self.loss_scaling(counters, scalars));
 
-        let mut step = self.lower(&memory, source, counters);
-        step.extend(scaling.iter().map(|scaling| scaling.unscale.clone()));
         let kind = if scaling.is_some() { Kind::ScaledStep } else { Kind::Step };
+        let mut phases = self.lower(&memory, source, counters, penalty);
+        let update = self.gradient_norm(norm, optimizer).into_iter();
+        let update = update.chain(self.update(optimizer, &moments, scalars, norm)).collect();
         let bookkeeping = self.finish(&memory, [counters, scalars, log], log_steps, examples, penalty, kind);
-        let mut gradient = step.clone();
-        gradient.extend(self.penalty(penalty));
-        gradient.push(bookkeeping.clone());
-        step.extend(self.penalty(penalty));
+        phases.extend([
+            LaunchPhase::new(PhaseKind::Exchange, Vec::new()),
+            LaunchPhase::new(PhaseKind::Update, update),
+            LaunchPhase::new(PhaseKind::Finish, vec![bookkeeping]),
+        ]);
+        let mut step = self.in_precision(LaunchProgram::new("train step", phases));
+        if let Some(scaling) = &scaling {
+            step = scaling.scaled(step);
+        }
+        let gradient = step.clone().without(PhaseKind::Update).named("gradient");
         let parameters = self.model.parameters.len();
         let norms = self.out.plan.buffer("train.norms", Element::F32, self.models * parameters * 2, Role::Metrics);
         let records = train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms));
-        let mut recorded = records.then(|| [step.clone(), self.norm_records(norms, optimizer)].concat());
+        let recorded = records.then(|| {
+            let recorded = step.clone().named("train step with norms");
+            recorded.with_first(PhaseKind::Update, self.norm_records(norms, optimizer))
+        });
         let request = Request { source, train, optimizer };
-        let fused = self.fusable(&memory.network, &request);
-        let mut update: Vec<Arc<dyn Launch>> = scaling.iter().map(|scaling| scaling.adjust.clone()).collect();
-        update.extend(self.gradient_norm(norm, optimizer));
-        update.extend(self.update(optimizer, &moments, scalars, norm));
-        update.push(bookkeeping);
-        for program in std::iter::once(&mut step).chain(&mut recorded) {
-            program.extend_from_slice(&update);
-        }
         let state = StepBuffers { counters, scalars, log, log_steps, moments: &moments };
-        let not_fused = match fused {
+        self.out.not_fused = match self.fusable(&memory.network, &request) {
             Ok(layers) => {
-                step = self.fused_step(&layers, &request, &state);
+                step = LaunchProgram::new("train step", self.fused_step(&layers, &request, &state));
                 None
             }
             Err(reason) if self.fusion == Fusion::Always => return Err(reason.into()),
             Err(reason) => Some(reason),
         };
-        let begin = self.begin("train begin epoch", counters, scalars);
+        let halves = step.clone().split(PhaseKind::Exchange);
+        let halves =
+            halves.map(|(before, after)| [before.named("gradients of a step"), after.named("update of a step")]);
+        let begin = vec![self.begin("train begin epoch", counters, scalars)];
         let steps_per_epoch = if train.drop_last { examples / batch } else { examples.div_ceil(batch) };
-        Ok(Training {
-            begin_epoch: self.out.plan.program("train begin epoch", vec![begin]),
-            step: self.out.plan.program("train step", step),
-            gradient: self.out.plan.program("gradient", gradient),
-            recorded_step: recorded.map(|launches| self.out.plan.program("train step with norms", launches)),
+        self.training = Some(Training {
+            begin_epoch: self.begin_program("train begin epoch", begin),
+            step: self.out.plan.program(step),
+            gradient: self.out.plan.program(gradient),
+            recorded_step: recorded.map(|program| self.out.plan.program(program)),
+            halves: halves.map(|halves| halves.map(|half| self.out.plan.program(half))),
             norms,
             steps_per_epoch,
             gradients: self.gradients,
@@ -245,13 +213,14 @@ impl<'a> PlanBuilder<'a> {
             log_steps,
             state: moments.into_iter().chain([counters, scalars]).chain(scaling.iter().map(|s| s.history)).collect(),
             loss_scaling: scaling.map(|scaling| scaling.history),
-            not_fused,
-        })
+        });
+        Ok(())
     }
 
     /// Adds the programs of an evaluation over `source`. All evaluations share their memory, so their batches must be of
     /// one size.
-    pub fn evaluation(&mut self, name: &str, source: &SourceBuffers, l2: f32) -> Evaluation {
+    pub fn evaluation(&mut self, source: &SourceBuffers, l2: f32) {
+        let name = &source.name;
         let (memory, [counters, scalars, log]) = self.evaluation.take().unwrap_or_else(|| {
             let memory = self.allocate(self.model.network(false), source.batches.size, "evaluation");
             let [counters, scalars] = self.step_state("evaluation");
@@ -262,22 +231,26 @@ impl<'a> PlanBuilder<'a> {
         let penalty = self.sums(&format!("{name}.penalty"), l2 != 0.0);
         let mut begin = vec![self.begin(&format!("{name} begin"), counters, scalars)];
         begin.extend(self.penalty(penalty));
-        let mut step = self.lower(&memory, source, counters);
-        step.push(self.finish(&memory, [counters, scalars, log], 1, examples, penalty, Kind::Evaluation));
+        // The penalty is that of the weights, which no batch changes: it is summed once.
+        let mut phases = self.lower(&memory, source, counters, None);
+        let bookkeeping = self.finish(&memory, [counters, scalars, log], 1, examples, penalty, Kind::Evaluation);
+        phases.push(LaunchPhase::new(PhaseKind::Finish, vec![bookkeeping]));
+        let step = self.in_precision(LaunchProgram::new(format!("{name} step"), phases));
         let evaluation = Evaluation {
-            begin: self.out.plan.program(format!("{name} begin"), begin),
-            step: self.out.plan.program(format!("{name} step"), step),
+            name: name.clone(),
+            begin: self.begin_program(&format!("{name} begin"), begin),
+            step: self.out.plan.program(step),
             steps: examples.div_ceil(memory.batch),
             counters,
             scalars,
             outputs: self.slice_of(&memory, memory.network.outputs),
         };
         self.evaluation = Some((memory, [counters, scalars, log]));
-        evaluation
+        self.evaluations.push(evaluation);
     }
 
     /// The plan, checked against the device's limits.
-    pub fn finish_plan(self) -> Result<TrainingPlan, BuildError> {
+    pub fn finish_plan(mut self) -> Result<TrainingPlan, BuildError> {
         let limit = self.limits.binding_bytes.min(self.limits.buffer_bytes);
         // Said in the model's words; the plan knows one buffer of all parameters.
         for parameter in &self.model.parameters {
@@ -287,8 +260,33 @@ impl<'a> PlanBuilder<'a> {
                 return Err(PlanError::TooLarge { tensor, needed, limit, what: "binding", at: String::new() }.into());
             }
         }
+        self.out.plan.io = Some(Io {
+            models: self.models,
+            parameters: self.parameter_buffers(),
+            hyper: self.out.hyper,
+            sources: std::mem::take(&mut self.sources),
+            training: self.training.take(),
+            evaluations: std::mem::take(&mut self.evaluations),
+        });
         self.out.plan.lower().check(&self.limits)?;
         Ok(self.out)
+    }
+
+    fn parameter_buffers(&self) -> ParameterBuffers {
+        let ParameterLayout { offsets, lens, stride, .. } = &self.out.layout;
+        let places = self.model.parameters.iter().zip(offsets.iter().zip(lens));
+        let place = |(parameter, (&offset, &len)): (&Parameter, (&usize, &usize))| TensorPlace {
+            name: parameter.name.clone(),
+            shape: parameter.shape.clone(),
+            offset,
+            len,
+        };
+        ParameterBuffers {
+            buffer: self.out.parameters,
+            weight_blocks: self.out.weight_blocks,
+            stride: *stride,
+            tensors: places.map(place).collect(),
+        }
     }
 
     fn allocate(&mut self, network: Network, batch: usize, prefix: &str) -> GraphMemory {
@@ -347,7 +345,18 @@ impl<'a> PlanBuilder<'a> {
         })
     }
 
-    fn lower(&self, memory: &GraphMemory, source: &SourceBuffers, counters: BufferId) -> Vec<Arc<dyn Launch>> {
+    fn begin_program(&mut self, name: &str, launches: Vec<Arc<dyn Launch>>) -> ProgramId {
+        self.out.plan.program(LaunchProgram::new(name, vec![LaunchPhase::new(PhaseKind::Begin, launches)]))
+    }
+
+    /// The phases of the graph's nodes. The penalty is a part of the loss: its sum belongs to the forward pass.
+    fn lower(
+        &self,
+        memory: &GraphMemory,
+        source: &SourceBuffers,
+        counters: BufferId,
+        penalty: Option<Slice>,
+    ) -> Vec<LaunchPhase> {
         let plan = &self.out.plan;
         let [subtract, divide] = self.out.scaling.map(|id| plan.whole(id));
         let lowering = Lowering {
@@ -368,15 +377,31 @@ impl<'a> PlanBuilder<'a> {
             unused: plan.whole(self.unused),
         };
         let slices = |values: &[ValueId]| values.iter().map(|value| self.slice_of(memory, *value)).collect::<Vec<_>>();
-        let launches = memory
-            .network
-            .graph
-            .nodes
-            .iter()
-            .flat_map(|node| node.operation.lower(&slices(&node.reads), &slices(&node.writes), &lowering));
+        let lowered = |nodes: &[Node]| -> Vec<Arc<dyn Launch>> {
+            let launches = nodes.iter().map(|node| (node, slices(&node.reads), slices(&node.writes)));
+            launches.flat_map(|(node, reads, writes)| node.operation.lower(&reads, &writes, &lowering)).collect()
+        };
+        // The first operation takes the batch out of the data; the loss ends the forward pass.
+        let (gather, others) = memory.network.graph.nodes.split_at(1);
+        let (forward, backward) = others.split_at(memory.network.before_loss);
+        let mut phases = vec![
+            LaunchPhase::new(PhaseKind::Gather, lowered(gather)),
+            LaunchPhase::new(
+                PhaseKind::Forward,
+                [lowered(forward), self.penalty(penalty).into_iter().collect()].concat(),
+            ),
+        ];
+        if !backward.is_empty() {
+            phases.push(LaunchPhase::new(PhaseKind::Backward, lowered(backward)));
+        }
+        phases
+    }
+
+    /// A program in the precision that was asked for.
+    fn in_precision(&self, program: LaunchProgram) -> LaunchProgram {
         match self.precision {
-            Precision::F32 => launches.collect(),
-            Precision::Mixed => launches.map(|launch| launch.mixed(&self.limits).unwrap_or(launch)).collect(),
+            Precision::F32 => program,
+            Precision::Mixed => program.mixed(&self.limits),
         }
     }
 

@@ -4,10 +4,9 @@
 //! fused and the memory of several does not fit a binding, the plan of the several is refused.
 
 use super::builder::PlanBuilder;
-use crate::graph::SourceBuffers;
-use crate::ir::{BufferId, Element, Role};
+use crate::ir::{BufferId, Element, PhaseKind, Role, SourceBuffers};
 use crate::kernel::fused::layers::DenseLayers;
-use crate::kernel::{self, Launch, fused};
+use crate::kernel::{self, Launch, LaunchPhase, fused};
 use crate::model::Network;
 use crate::recipe::{Loss, OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 use std::sync::Arc;
@@ -34,6 +33,9 @@ pub enum Fusion {
 /// Why a training step is not fused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFused {
+    /// The plan was read from a file.
+    #[error("the plan that was read is not fused")]
+    Read,
     /// Unfused steps were asked for.
     #[error("it was asked for")]
     Asked,
@@ -165,17 +167,21 @@ impl PlanBuilder<'_> {
         Ok(())
     }
 
-    /// The two launches of a fused step.
+    /// The two phases of a fused step, of a launch each.
     pub(super) fn fused_step(
         &mut self,
         layers: &DenseLayers,
         request: &Request,
         state: &StepBuffers,
-    ) -> Vec<Arc<dyn Launch>> {
+    ) -> Vec<LaunchPhase> {
         let trace_stride = layers.trace(request.source.batches.size).len;
         let trace = self.out.plan.buffer("train.trace", Element::F32, self.models * trace_stride, Role::Activations);
         let forward_backward = self.forward_backward(layers, request, state, trace);
-        vec![forward_backward, self.fused_update(layers, request, state, trace)]
+        let update = self.fused_update(layers, request, state, trace);
+        vec![
+            LaunchPhase::new(PhaseKind::Backward, vec![forward_backward]),
+            LaunchPhase::new(PhaseKind::Update, vec![update]),
+        ]
     }
 
     fn forward_backward(

@@ -3,20 +3,28 @@
 //! halves it (`torch.amp.GradScaler`). All of it stays on the device, for each model by itself.
 
 use super::builder::PlanBuilder;
-use crate::ir::{BufferId, Element, Role};
-use crate::kernel::Launch;
+use crate::ir::{BufferId, Element, PhaseKind, Role};
 use crate::kernel::optimizer::adjust_loss_scale::{self, AdjustLossScale};
 use crate::kernel::optimizer::unscale_gradients::{self, UnscaleGradients};
+use crate::kernel::{Launch, LaunchProgram};
 use std::sync::Arc;
 
 /// Launches and state of a scaled loss.
 pub(super) struct LossScaling {
     /// After the backward pass: the gradients of the loss itself.
-    pub(super) unscale: Arc<dyn Launch>,
+    unscale: Arc<dyn Launch>,
     /// Before the update: whether it is skipped, and the next step's scale.
-    pub(super) adjust: Arc<dyn Launch>,
+    adjust: Arc<dyn Launch>,
     /// (models, HISTORY).
     pub(super) history: BufferId,
+}
+
+impl LossScaling {
+    /// A step whose loss is scaled.
+    pub(super) fn scaled(&self, step: LaunchProgram) -> LaunchProgram {
+        step.with_last(PhaseKind::Backward, vec![self.unscale.clone()])
+            .with_first(PhaseKind::Update, vec![self.adjust.clone()])
+    }
 }
 
 impl PlanBuilder<'_> {

@@ -6,7 +6,7 @@ mod fuse;
 mod loss_scale;
 mod update;
 
-pub use crate::graph::{Batches, DataLayout, ParameterLayout, SourceBuffers, TargetLayout, Window};
-pub use builder::{BuildError, Evaluation, PlanBuilder, Training, TrainingPlan};
+pub use crate::graph::ParameterLayout;
+pub use builder::{BuildError, PlanBuilder, TrainingPlan};
 pub use fuse::{Fusion, NotFused};
 pub use update::hyper_words;

@@ -8,6 +8,7 @@ use crate::model::Model;
 use crate::planner::Fusion;
 use crate::recipe::{OptimizerSpec, Recipe, Schedule, ScheduleKind};
 use crate::train::{Draft, Member, TrainerSpec};
+use std::sync::Arc;
 
 /// Memory that the models of a group may take together, beside the data. More would not make the device busier.
 const MEMBERS_BYTES: u64 = 2 << 30;
@@ -104,7 +105,7 @@ fn targets(recipe: &Recipe) -> (crate::recipe::Loss, Option<usize>) {
 pub(super) fn members_that_fit(
     backend: &dyn Backend,
     model: &Model,
-    dataset: &Dataset,
+    dataset: &Arc<Dataset>,
     scaling: &Scaling,
     recipe: &Recipe,
     wanted: usize,
@@ -114,7 +115,8 @@ pub(super) fn members_that_fit(
     let train = &recipe.train;
     while count > 1 {
         let members = vec![member.clone(); count];
-        let spec = TrainerSpec { model, dataset, scaling, train, members: &members };
+        let (model, dataset, scaling, train) = (model.clone(), Arc::clone(dataset), scaling.clone(), train.clone());
+        let spec = TrainerSpec { model, dataset, scaling, train, members };
         if bytes(backend, spec).is_some_and(|bytes| bytes <= MEMBERS_BYTES) {
             break;
         }

@@ -9,6 +9,7 @@ use crate::job::{self, Job, JobError};
 use crate::recipe::{Holdout, Recipe, Record};
 use crate::run::Summary;
 use crate::train::TrainError;
+use std::sync::Arc;
 
 /// Trains the combination again, from the seed of its first trial, into `best/`; what is there already is taken. None if
 /// it was interrupted.
@@ -57,7 +58,7 @@ fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
     let mut job = Job::load(recipe.clone())?;
     if let Holdout::Files(source) = validation {
         let (more, _) = job::load(source, &recipe.data, (&job.model, &job.features)).map_err(JobError::Data)?;
-        append(&mut job.dataset.train, more);
+        append(&mut Arc::make_mut(&mut job.dataset).train, more);
         job.scaling = Scaling::fit(recipe.data.scale, &job.dataset.train.features);
     }
     Ok(job.into())

@@ -16,6 +16,7 @@ use crate::run::{Recorder, RunFolder, Summary};
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How a sweep runs.
@@ -29,7 +30,7 @@ pub struct Options {
 
 /// Data that several groups may share.
 pub(super) struct Loaded {
-    pub dataset: Dataset,
+    pub dataset: Arc<Dataset>,
     pub scaling: Scaling,
     pub trained_on: TrainedOn,
     /// What a person should know of them.
@@ -130,7 +131,9 @@ impl Runner<'_> {
         // What is under way is done again after an interruption: checkpoints would be of no use.
         let train = TrainSpec { checkpoint_every: 0, checkpoint_steps: 0, ..entries[0].recipe.train.clone() };
         let Loaded { dataset, scaling, .. } = data;
-        let spec = TrainerSpec { model: &models[0], dataset, scaling, train: &train, members: &members };
+        let epochs = u64::from(train.epochs);
+        let (dataset, scaling) = (Arc::clone(dataset), scaling.clone());
+        let spec = TrainerSpec { model: models[0].clone(), dataset, scaling, train, members };
         let mut trainer = Trainer::new(self.backend, spec)?;
         let mut folders = Vec::new();
         let mut tracks = Vec::new();
@@ -141,7 +144,6 @@ impl Runner<'_> {
             folders.push(folder);
         }
         self.watcher.group(entries, &models[0], trainer.sources());
-        let epochs = u64::from(train.epochs);
         let (before, total) = (self.before, self.total);
         let mut observer = GroupObserver { tracks, watcher: &mut *self.watcher, epochs, before, total };
         let result = trainer.train(&mut observer);

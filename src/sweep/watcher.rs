@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use super::results::Row;
-use crate::planner::SourceBuffers;
+use crate::ir::SourceBuffers;
 use crate::model::Model;
 
 /// Is told how a sweep gets on. Every method has a default that ignores it.
@@ -13,7 +13,7 @@ pub trait Watcher {
     }
 
     /// Runs of this model begin to train side by side, on these sets of examples.
-    fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[(&'static str, SourceBuffers)]) {
+    fn group(&mut self, entries: &[&Entry], model: &Model, sources: &[SourceBuffers]) {
         let _ = (entries, model, sources);
     }
 

@@ -1,7 +1,9 @@
 //! What can be told before anything is allocated.
 
-use super::{Score, TrainError, TrainerSpec};
+use super::spec::layout;
+use super::{Score, Set, TrainError, TrainerSpec};
 use crate::data::{Dataset, TargetKind};
+use crate::ir::Io;
 use crate::recipe::{Loss, Metric, ScheduleKind};
 
 /// Whether the answers to every set are right or wrong.
@@ -10,9 +12,37 @@ pub(crate) fn counts_answers(loss: Loss, data: &Dataset) -> bool {
     sets.all(|set| Score::counts_answers(loss, &set.targets))
 }
 
+/// Refuses a plan of another model or other data.
+pub(super) fn fits(spec: &TrainerSpec, io: &Io) -> Result<(), TrainError> {
+    let other = |problem: String| Err(TrainError::OtherPlan(problem));
+    if io.models != spec.members.len() {
+        return other(format!("it trains {} models side by side, not {}", io.models, spec.members.len()));
+    }
+    let planned = io.parameters.tensors.iter().map(|tensor| (&tensor.name, &tensor.shape));
+    let wanted = spec.model.parameters.iter().map(|parameter| (&parameter.name, &parameter.shape));
+    if !planned.clone().eq(wanted.clone()) {
+        let words = |tensors: Vec<(&String, &Vec<usize>)>| {
+            tensors.iter().map(|(name, shape)| format!("{name} {shape:?}")).collect::<Vec<_>>().join(", ")
+        };
+        return other(format!("it has the parameters {}, not {}", words(planned.collect()), words(wanted.collect())));
+    }
+    for set in Set::ALL {
+        let layout = set.of(&spec.dataset).map(layout);
+        let planned = io.source(set.name()).map(|source| io.sources[source].layout);
+        if planned != layout {
+            return other(format!("its {} set is {planned:?}, and that of the data is {layout:?}", set.name()));
+        }
+    }
+    let planned = io.source(Set::Train.name()).map(|source| io.sources[source].batches);
+    if planned != Some(spec.batches()) {
+        return other(format!("it takes {planned:?}, not {:?}", spec.batches()));
+    }
+    Ok(())
+}
+
 /// Refuses what could not train.
 pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
-    let data = spec.dataset;
+    let data = &spec.dataset;
     let examples = data.train.features.count;
     let count = |set: &Option<crate::data::Examples>| set.as_ref().map_or(0, |s| s.features.count);
     if spec.model.parameters.is_empty() {
@@ -27,7 +57,7 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     for (set, examples) in
         [("train", Some(&data.train)), ("validation", data.validation.as_ref()), ("test", data.test.as_ref())]
     {
-        let checked = examples.map_or(Ok(()), |examples| examples.targets.check(TargetKind::for_model(spec.model)));
+        let checked = examples.map_or(Ok(()), |examples| examples.targets.check(TargetKind::for_model(&spec.model)));
         checked.map_err(|problem| problem.at(format_args!("the {set} set")))?;
     }
     let plateau = match &spec.members[0].schedule.kind {

@@ -1,58 +1,130 @@
-//! Training as it is planned, before anything is allocated.
+//! Training and evaluation as they are planned, before anything is allocated.
 
-use super::{TrainError, TrainerSpec, check, spec};
-use crate::data::Examples;
-use crate::ir::Limits;
+use super::spec::{Set, SharedSet};
+use super::{Member, TrainError, TrainerSpec, check, spec};
+use crate::data::{Examples, Scaling};
+use crate::ir::{BufferId, Initial, Io, Limits};
 use crate::kernel::LaunchPlan;
-use crate::planner::{Evaluation, Fusion, PlanBuilder, SourceBuffers, Training, TrainingPlan};
+use crate::layers::TensorRole;
+use crate::model::Model;
+use crate::planner::{Fusion, NotFused, PlanBuilder, TrainingPlan, hyper_words};
+use crate::recipe::OptimizerSpec;
 
 /// What a [`Trainer`](super::Trainer) is prepared from.
-pub struct Draft<'a> {
-    pub(super) spec: TrainerSpec<'a>,
-    pub(super) names: TrainingPlan,
-    pub(super) training: Training,
-    pub(super) source: SourceBuffers,
-    /// The validation set and the test set.
-    pub(super) held_out: [Option<PlannedSet<'a>>; 2],
+pub struct Draft {
+    pub(super) spec: TrainerSpec,
+    pub(super) plan: LaunchPlan,
+    pub(super) not_fused: Option<NotFused>,
 }
 
-/// A set that is measured in training.
-pub(super) struct PlannedSet<'a> {
-    pub name: &'static str,
-    pub evaluation: Evaluation,
-    pub source: SourceBuffers,
-    pub examples: &'a Examples,
-}
-
-impl<'a> Draft<'a> {
+impl Draft {
     /// Plans for a device with these limits, training steps fused or not as `fusion` says.
-    pub fn new(spec: TrainerSpec<'a>, fusion: Fusion, limits: Limits) -> Result<Draft<'a>, TrainError> {
+    pub fn new(spec: TrainerSpec, fusion: Fusion, limits: Limits) -> Result<Draft, TrainError> {
         check::check(&spec)?;
-        let (data, optimizer) = (spec.dataset, &spec.members[0].optimizer);
-        let scaling = spec.scaling;
-        let builder = PlanBuilder::new(spec.model, spec.members.len(), scaling.subtract.len(), scaling.add, limits);
-        let mut builder = builder.fusion(fusion).precision(spec.members[0].precision)?;
-        let source = builder.source("train", spec::layout(&data.train), spec.batches());
-        let training = builder.training(&source, spec.train, optimizer)?;
-        let held_out = [("validation", &data.validation), ("test", &data.test)];
-        let largest = held_out.iter().filter_map(|(_, set)| Some(set.as_ref()?.features.count)).max().unwrap_or(0);
-        let batches = spec::evaluation_batches(spec.model, largest);
-        let held_out = held_out.map(|(name, set)| {
-            let examples = set.as_ref()?;
-            let source = builder.source(name, spec::layout(examples), batches);
-            let evaluation = builder.evaluation(name, &source, optimizer.l2);
-            Some(PlannedSet { name, evaluation, source, examples })
-        });
-        Ok(Draft { spec, names: builder.finish_plan()?, training, source, held_out })
+        Draft::with_held_out(spec, fusion, limits, &[Set::Validation, Set::Test])
+    }
+
+    /// The same without evaluations.
+    pub(crate) fn of_training(spec: TrainerSpec, limits: Limits) -> Result<Draft, TrainError> {
+        Draft::with_held_out(spec, Fusion::Auto, limits, &[])
+    }
+
+    fn with_held_out(spec: TrainerSpec, fusion: Fusion, limits: Limits, sets: &[Set]) -> Result<Draft, TrainError> {
+        let (data, scaling, first) = (&spec.dataset, &spec.scaling, &spec.members[0]);
+        let builder = PlanBuilder::new(&spec.model, spec.members.len(), scaling.subtract.len(), scaling.add, limits);
+        let mut builder = builder.fusion(fusion).precision(first.precision)?;
+        let source = builder.source(Set::Train.name(), spec::layout(&data.train), spec.batches());
+        builder.training(&source, &spec.train, &first.optimizer)?;
+        let held_out: Vec<(Set, &Examples)> = sets.iter().filter_map(|set| Some((*set, set.of(data)?))).collect();
+        let largest = held_out.iter().map(|(_, examples)| examples.count()).max().unwrap_or(0);
+        let batches = spec::evaluation_batches(&spec.model, largest);
+        for (set, examples) in held_out {
+            let source = builder.source(set.name(), spec::layout(examples), batches);
+            builder.evaluation(&source, first.optimizer.l2);
+        }
+        let mut names = builder.finish_plan()?;
+        let hyper = |member: &Member| {
+            let rate = member.schedule.learning_rate(member.optimizer.learning_rate, 0, spec.train.epochs);
+            hyper_words(&member.optimizer, rate, member.schedule.warmup_steps)
+        };
+        let hyper: Vec<f32> = spec.members.iter().flat_map(hyper).collect();
+        begin_with(&mut names, &spec.model, scaling, &hyper);
+        let TrainingPlan { mut plan, not_fused, .. } = names;
+        if let Some(Io { training: Some(training), .. }) = &plan.io {
+            let (counters, scalars): (Vec<_>, Vec<_>) = spec.members.iter().map(Member::initial_state).unzip();
+            let state = [
+                Initial { buffer: training.counters, words: counters.concat() },
+                Initial { buffer: training.scalars, words: bytemuck::cast_slice(&scalars.concat()).to_vec() },
+            ];
+            plan.init.extend(state);
+        }
+        Ok(Draft { spec, plan, not_fused })
+    }
+
+    /// The plan with initial weights: of each model a vector per parameter.
+    pub fn with_weights(mut self, models: &[Vec<Vec<f32>>]) -> Draft {
+        if let Some(Io { parameters, .. }) = &self.plan.io {
+            let words = models.iter().flat_map(|weights| parameters.pack(weights)).collect();
+            self.plan.init.push(Initial { buffer: parameters.buffer, words });
+        }
+        self
     }
 
     /// Whether training steps are fused into two launches.
     pub fn is_fused(&self) -> bool {
-        self.training.not_fused.is_none()
+        self.not_fused.is_none()
+    }
+
+    /// Why a training step is not fused into two launches; nothing if it is.
+    pub fn not_fused(&self) -> Option<&NotFused> {
+        self.not_fused.as_ref()
     }
 
     /// The plan, with the planner's variants of its launches.
     pub fn plan(&self) -> &LaunchPlan {
-        &self.names.plan
+        &self.plan
     }
+}
+
+/// The sets of a plan in its order, as the data set has them.
+pub(super) fn sets(spec: &TrainerSpec, io: &Io) -> Result<Vec<SharedSet>, TrainError> {
+    let known = |name: &str| Set::ALL.into_iter().find(|set| set.name() == name);
+    let set = |name: &str| SharedSet::of(&spec.dataset, known(name)?);
+    let sets = io.sources.iter().map(|source| {
+        set(&source.name)
+            .ok_or_else(|| TrainError::OtherPlan(format!("it has a set {}, and there is none", source.name)))
+    });
+    sets.collect()
+}
+
+/// The set of an evaluation outside of training.
+pub(super) const EXAMPLES: &str = "examples";
+
+/// The plan of an evaluation of so many models over a set of examples, the optimizer's L2 penalty a part of the loss.
+pub(super) fn evaluation(
+    (model, scaling, optimizer): (&Model, &Scaling, &OptimizerSpec),
+    examples: &Examples,
+    models: usize,
+    limits: Limits,
+) -> Result<LaunchPlan, TrainError> {
+    let mut builder = PlanBuilder::new(model, models, scaling.subtract.len(), scaling.add, limits);
+    let batches = spec::evaluation_batches(model, examples.count());
+    let source = builder.source(EXAMPLES, spec::layout(examples), batches);
+    builder.evaluation(&source, optimizer.l2);
+    let mut names = builder.finish_plan()?;
+    begin_with(&mut names, model, scaling, &vec![hyper_words(optimizer, 0.0, 0); models].concat());
+    Ok(names.plan)
+}
+
+/// Adds to a plan what it begins with whatever it does.
+fn begin_with(names: &mut TrainingPlan, model: &Model, scaling: &Scaling, hyper: &[f32]) {
+    let floats = |buffer: BufferId, values: &[f32]| Initial { buffer, words: bytemuck::cast_slice(values).to_vec() };
+    let weights = model.parameters.iter().map(|parameter| parameter.role == TensorRole::Weight);
+    let init = [
+        floats(names.scaling[0], &scaling.subtract),
+        floats(names.scaling[1], &scaling.divide),
+        Initial { buffer: names.weight_blocks, words: names.layout.weight_blocks(weights) },
+        floats(names.hyper, hyper),
+    ];
+    names.plan.init.extend(init);
 }

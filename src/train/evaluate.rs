@@ -1,15 +1,12 @@
 //! A trained model over a set of examples.
 
-use super::feed::Feed;
-use super::{Score, TrainError, spec, upload};
+use super::mounted::Mounted;
+use super::{Score, TrainError, draft};
 use crate::backend::Backend;
 use crate::data::{Examples, Scaling};
-use crate::ir::BufferId;
 use crate::kernel::step::state;
 use crate::model::Model;
-use crate::planner::{PlanBuilder, hyper_words};
 use crate::recipe::{Activation, OptimizerSpec};
-use std::sync::Arc;
 
 /// What a model makes of a set of examples.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,39 +31,17 @@ impl Predictions {
         examples: &Examples,
     ) -> Result<Predictions, TrainError> {
         let count = examples.features.count;
-        let mut builder = PlanBuilder::new(model, 1, scaling.subtract.len(), scaling.add, backend.limits());
-        let batches = spec::evaluation_batches(model, count);
-        let source = builder.source("examples", spec::layout(examples), batches);
-        let evaluation = builder.evaluation("evaluation", &source, optimizer.l2);
-        let names = builder.finish_plan()?;
-        let plan = Arc::new(backend.tuned(&names.plan));
-        let mut session = backend.prepare(Arc::clone(&plan))?;
-        let mut feed = Feed::new(&mut *session, &source, examples, evaluation.steps)?;
-        let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
-        upload::constants(&mut write, &names, model, scaling)?;
-        session.write(names.hyper, 0, bytemuck::cast_slice(&hyper_words(optimizer, 0.0, 0)))?;
-        session.write(names.parameters, 0, &names.layout.pack(parameters))?;
+        let planned = draft::evaluation((model, scaling, optimizer), examples, 1, backend.limits())?;
+        let mut mounted = Mounted::new(backend, backend.tuned(&planned), vec![examples])?;
+        mounted.set_parameters(0, parameters)?;
 
         let width = model.outputs();
         let mut outputs = Vec::with_capacity(count * width);
-        feed.begin(&mut *session, evaluation.begin)?;
-        // One batch ahead, so that a GPU works while the host copies.
-        let mut ahead = None;
-        for step in 0..=evaluation.steps {
-            let ticket = if step < evaluation.steps {
-                feed.run(&mut *session, evaluation.step, 1)?;
-                Some(session.snapshot(evaluation.outputs)?)
-            } else {
-                None
-            };
-            if let Some(ticket) = std::mem::replace(&mut ahead, ticket) {
-                let words: Vec<f32> = bytemuck::cast_vec(session.fetch(ticket)?);
-                let left = count * width - outputs.len();
-                outputs.extend_from_slice(&words[..left.min(words.len())]);
-            }
-        }
-        let counters = session.read(plan.whole(evaluation.counters))?;
-        let scalars: Vec<f32> = bytemuck::cast_vec(session.read(plan.whole(evaluation.scalars))?);
+        let state = mounted.evaluate_each(draft::EXAMPLES, |batch| {
+            let left = count * width - outputs.len();
+            outputs.extend_from_slice(&batch[..left.min(batch.len())]);
+        })?;
+        let (counters, scalars) = mounted.fetch_state(state)?;
         outputs.chunks_mut(width).for_each(|row| apply(model.output_activation, row));
         if let Some(place) = outputs.iter().position(|value| !value.is_finite()) {
             return Err(TrainError::NotFiniteOutput { example: place / width, value: outputs[place] });

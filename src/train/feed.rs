@@ -3,21 +3,21 @@
 
 use super::upload;
 use crate::backend::{BackendError, LaunchTime, Session};
-use crate::data::{Examples, Features};
-use crate::ir::{BufferId, ProgramId};
+use crate::data::Examples;
+use crate::ir::{BufferId, ProgramId, SourceBuffers, Window};
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;
-use crate::planner::{SourceBuffers, Window};
 use rayon::prelude::*;
+use std::borrow::Borrow;
 
 /// Runs the programs over one set. It follows the step state's place in the epoch, so all that moves it must be told here.
-pub(crate) struct Feed<'a> {
-    stream: Option<Stream<'a>>,
+pub(crate) struct Feed<E> {
+    stream: Option<Stream<E>>,
 }
 
 /// A set that is streamed.
-struct Stream<'a> {
-    orders: Orders<'a>,
+struct Stream<E> {
+    orders: Orders<E>,
     data: BufferId,
     /// The epoch under way, and batches taken in it.
     epoch: u32,
@@ -39,8 +39,8 @@ struct Place {
 }
 
 /// The orders in which the examples are taken.
-struct Orders<'a> {
-    features: &'a Features,
+struct Orders<E> {
+    examples: E,
     window: Window,
     row_words: usize,
     /// Batches in a window.
@@ -52,19 +52,13 @@ struct Orders<'a> {
     shuffle: bool,
 }
 
-impl<'a> Feed<'a> {
-    /// Writes what stays on the device of a set whose epochs take so many steps.
-    pub fn new(
-        session: &mut dyn Session,
-        source: &SourceBuffers,
-        examples: &'a Examples,
-        steps: usize,
-    ) -> Result<Feed<'a>, BackendError> {
-        upload::examples(&mut |buffer, words: &[u32]| session.write(buffer, 0, words), source, examples)?;
+impl<E: Borrow<Examples> + Sync> Feed<E> {
+    /// Of a set whose epochs take so many steps; what stays on the device has been written.
+    pub fn new(source: &SourceBuffers, examples: E, steps: usize) -> Feed<E> {
         let stream = source.window.map(|window| {
             let batches = (window.rows / source.batches.size) as u32;
             let orders = Orders {
-                features: &examples.features,
+                examples,
                 window,
                 row_words: source.layout.row_words(),
                 batches,
@@ -75,7 +69,7 @@ impl<'a> Feed<'a> {
             let (epoch, batch, words) = (0, 0, Vec::new());
             Stream { orders, data: source.data, epoch, batch, written: None, packed: None, words }
         });
-        Ok(Feed { stream })
+        Feed { stream }
     }
 
     /// Takes over the place in the epoch and the seeds from a step state that was written: (models, COUNTERS).
@@ -114,7 +108,7 @@ impl<'a> Feed<'a> {
     }
 }
 
-impl Stream<'_> {
+impl<E: Borrow<Examples> + Sync> Stream<E> {
     fn run(&mut self, session: &mut dyn Session, program: ProgramId, times: u32) -> Result<(), BackendError> {
         let mut left = times;
         while left > 0 {
@@ -154,7 +148,7 @@ impl Stream<'_> {
     }
 }
 
-impl Orders<'_> {
+impl<E: Borrow<Examples> + Sync> Orders<E> {
     /// The window that is read after another.
     fn after(&self, place: Place) -> Place {
         match (place.number + 1 < self.windows, self.shuffle) {
@@ -172,7 +166,8 @@ impl Orders<'_> {
     /// A window as words: (orders, rows, row_words). What lies behind the last example keeps what it held.
     fn pack(&self, place: Place, words: &mut Vec<u32>) {
         let Window { rows, orders } = self.window;
-        let (first, examples) = (place.number as usize * rows, self.features.count);
+        let features = &self.examples.borrow().features;
+        let (first, examples) = (place.number as usize * rows, features.count);
         let keys: Vec<u32> = self.seeds.iter().map(|seed| hash::epoch_key(*seed, place.epoch)).collect();
         // The last order's rows behind the last example are not sent at all.
         words.resize(((orders - 1) * rows + rows.min(examples - first)) * self.row_words, 0);
@@ -180,7 +175,7 @@ impl Orders<'_> {
             let position = first + index % rows;
             if position < examples {
                 let of_key = |key: &u32| hash::permute(position as u32, examples as u32, *key) as usize;
-                upload::pack(self.features, keys.get(index / rows).map_or(position, of_key), row);
+                upload::pack(features, keys.get(index / rows).map_or(position, of_key), row);
             }
         };
         if self.is_worth_threads() {

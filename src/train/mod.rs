@@ -5,13 +5,14 @@ mod checkpoint;
 mod draft;
 mod evaluate;
 mod feed;
-mod held_out;
 mod member;
 mod metrics;
 mod moment;
+pub(crate) mod mounted;
 mod population;
 mod results;
 pub(crate) mod spec;
+mod steps;
 mod tracker;
 mod trainer;
 pub(crate) mod upload;
@@ -22,12 +23,13 @@ pub use evaluate::Predictions;
 pub use member::Member;
 pub use metrics::{EpochMetrics, Norms, Observer, Score, Silent, StepMetrics};
 pub use population::Population;
-pub use spec::TrainerSpec;
+pub use spec::{Set, TrainerSpec};
 pub use tracker::Tracker;
 pub use trainer::{Outcome, Stop, Trainer};
 
 use crate::backend::BackendError;
 use crate::data::DataError;
+use crate::ir::PlanError;
 use crate::planner::BuildError;
 
 /// Why training could not begin or go on.
@@ -96,6 +98,24 @@ pub enum TrainError {
         /// The missing set.
         set: &'static str,
     },
+    /// A set to evaluate that does not exist.
+    #[error("there is no {set} set to evaluate; add data.{set}")]
+    NoSet {
+        /// Its name.
+        set: String,
+    },
+    /// A plan that was read is that of something else.
+    #[error("the plan is not that of this training: {0}; write it anew with gputrain inspect --plan --out")]
+    OtherPlan(String),
+    /// The gradients of a step and its update in two launches.
+    #[error("a fused step keeps no gradients: make the trainer with Fusion::Never to take a step in two halves")]
+    NoHalves,
+    /// Weights or gradients that are not those of the model.
+    #[error("{0}")]
+    NotOfModel(String),
+    /// An update without the gradients of a step, or a step between the two.
+    #[error("{0}")]
+    HalfStep(&'static str),
     /// A watched accuracy that means nothing.
     #[error(
         "{watcher} watches {metric}, but the targets are values, which are neither right nor wrong; watch {set}_loss"
@@ -120,6 +140,12 @@ pub enum TrainError {
     /// A checkpoint that is not this run's.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+}
+
+impl From<PlanError> for TrainError {
+    fn from(error: PlanError) -> TrainError {
+        TrainError::Build(error.into())
+    }
 }
 
 impl From<DataError> for TrainError {

@@ -8,24 +8,24 @@ use crate::kernel::step::state;
 use crate::layers::TensorRole;
 use std::time::Instant;
 
-impl Trainer<'_> {
+impl Trainer {
     /// Sets the weights of one model: a vector per parameter, in the model's order.
     pub fn set_parameters(&mut self, member: usize, parameters: &[Vec<f32>]) -> Result<(), TrainError> {
-        let words = self.names.layout.pack(parameters);
-        Ok(self.session.write(self.names.parameters, member * self.names.layout.stride, &words)?)
+        self.on.set_parameters(member, parameters)
     }
 
     /// The weights of one model.
     pub fn parameters(&mut self, member: usize) -> Result<Vec<Vec<f32>>, TrainError> {
-        self.read_flat(self.names.parameters, member)
+        Ok(self.on.read_model(self.on.io.parameters.buffer, member)?)
     }
 
     /// Loss and gradients of the coming batch at the weights as they are, without a step. The run's state is put back. In
     /// mixed precision the loss scale is halved until the gradients fit f16, as training does it from step to step.
     pub fn gradient(&mut self) -> Result<(f32, Vec<Vec<f32>>), TrainError> {
+        self.refuse_half("the gradients of a step were taken: apply them first")?;
         let state = self.capture()?;
         let place = Slice { buffer: self.training.counters, offset: state::LOSS_SCALE, len: 1 };
-        let mut scale = self.session.read(place)?[0];
+        let mut scale = self.on.session.read(place)?[0];
         loop {
             let (loss, gradients) = self.gradient_as_scaled()?;
             self.put_back(&state)?;
@@ -34,7 +34,7 @@ impl Trainer<'_> {
                 Some(half) => scale = half,
                 None => return Ok((loss, gradients)),
             }
-            self.session.write(place.buffer, place.offset, &[scale])?;
+            self.on.session.write(place.buffer, place.offset, &[scale])?;
         }
     }
 
@@ -42,11 +42,11 @@ impl Trainer<'_> {
     fn gradient_as_scaled(&mut self) -> Result<(f32, Vec<Vec<f32>>), TrainError> {
         if self.progress.step_in_epoch == 0 {
             self.write_hyper()?;
-            self.feed.begin(&mut *self.session, self.training.begin_epoch)?;
+            self.on.begin(self.training.begin_epoch)?;
         }
-        self.feed.run(&mut *self.session, self.training.gradient, 1)?;
-        let scalars = self.session.read(self.plan.whole(self.training.scalars))?;
-        let mut gradients = self.read_flat(self.training.gradients, 0)?;
+        self.on.run(self.training.gradient, 1)?;
+        let scalars = self.on.session.read(self.on.plan.whole(self.training.scalars))?;
+        let mut gradients = self.on.read_model(self.training.gradients, 0)?;
         let l2 = self.spec.members[0].optimizer.l2;
         for (index, weights) in self.parameters(0)?.iter().enumerate() {
             if self.spec.model.parameters[index].role == TensorRole::Weight {
@@ -58,11 +58,12 @@ impl Trainer<'_> {
 
     /// Everything needed to go on from here.
     pub fn capture(&mut self) -> Result<Checkpoint, TrainError> {
+        self.refuse_half("the gradients of a step were taken: apply them before its state is kept")?;
         self.progress.seconds = self.seconds();
-        let ids: Vec<BufferId> = self.training.state.iter().copied().chain([self.names.parameters]).collect();
+        let ids: Vec<BufferId> = self.training.state.iter().copied().chain([self.on.io.parameters.buffer]).collect();
         let mut buffers = Vec::new();
         for id in ids {
-            buffers.push((self.plan.buffers[id.0].name.clone(), self.session.read(self.plan.whole(id))?));
+            buffers.push((self.on.plan.buffers[id.0].name.clone(), self.on.session.read(self.on.plan.whole(id))?));
         }
         buffers.sort();
         Ok(Checkpoint { progress: self.progress.clone(), buffers, best: self.best.clone() })
@@ -84,15 +85,15 @@ impl Trainer<'_> {
             return None;
         }
         let of = |id: BufferId| {
-            let name = &self.plan.buffers[id.0].name;
+            let name = &self.on.plan.buffers[id.0].name;
             checkpoint.buffers.iter().find(|(known, _)| known == name).map_or(&[][..], |(_, words)| words)
         };
         let is_bad = |words: &[u32]| words.iter().any(|word| !f32::from_bits(*word).is_finite());
-        let mut numbers = self.training.state.iter().copied().chain([self.names.parameters]);
+        let mut numbers = self.training.state.iter().copied().chain([self.on.io.parameters.buffer]);
         let marked = of(self.training.counters).get(state::NOT_FINITE).copied().unwrap_or(0);
         match marked {
             0 => numbers
-                .any(|id| self.plan.buffers[id.0].element == Element::F32 && is_bad(of(id)))
+                .any(|id| self.on.plan.buffers[id.0].element == Element::F32 && is_bad(of(id)))
                 .then_some(checkpoint.progress.step),
             step => Some(step),
         }
@@ -110,12 +111,12 @@ impl Trainer<'_> {
 
     /// The same, finite or not.
     fn put_back(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
-        let ids: Vec<BufferId> = self.training.state.iter().copied().chain([self.names.parameters]).collect();
+        let ids: Vec<BufferId> = self.training.state.iter().copied().chain([self.on.io.parameters.buffer]).collect();
         let buffers = self.fitting(checkpoint, &ids).map_err(CheckpointError::Mismatch)?;
         for (id, words) in ids.into_iter().zip(buffers) {
-            self.session.write(id, 0, words)?;
+            self.on.session.write(id, 0, words)?;
             if id == self.training.counters {
-                self.feed.follow(words);
+                self.on.follow(words);
             }
         }
         let models = self.spec.members.len();
@@ -131,6 +132,7 @@ impl Trainer<'_> {
             self.progress.plateau = vec![(Tracker::default(), 1.0); models];
         }
         self.rates.clear();
+        self.half = false;
         self.logged = self.progress.step;
         self.begun = Instant::now();
         Ok(())
@@ -149,7 +151,7 @@ impl Trainer<'_> {
             let found = format!("{stops}, {slows} and {}", best.len());
             return Err(format!("its early_stop, plateau and best are of {found} models, not {models}"));
         }
-        let weights = self.names.layout.stride;
+        let weights = self.on.io.parameters.stride;
         if let Some(words) = best.iter().flatten().find(|words| words.len() != weights) {
             return Err(format!("its best weights have {} words, not {weights}", words.len()));
         }
@@ -169,7 +171,7 @@ impl Trainer<'_> {
             return Err(format!("it is {steps} steps into a run of {most}"));
         }
         let words = |id: &BufferId| {
-            let buffer = &self.plan.buffers[id.0];
+            let buffer = &self.on.plan.buffers[id.0];
             let found = buffers.iter().find(|(name, _)| *name == buffer.name);
             let (_, words) = found.ok_or_else(|| format!("it has no {}", buffer.name))?;
             match words.len() {
@@ -210,24 +212,6 @@ impl Trainer<'_> {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn reset_state(&mut self) -> Result<(), TrainError> {
-        let (mut counters, mut scalars) = (Vec::new(), Vec::new());
-        for member in self.spec.members {
-            let (c, s) = member.initial_state();
-            counters.extend(c);
-            scalars.extend(s.map(f32::to_bits));
-        }
-        self.session.write(self.training.counters, 0, &counters)?;
-        self.feed.follow(&counters);
-        Ok(self.session.write(self.training.scalars, 0, &scalars)?)
-    }
-
-    pub(super) fn read_flat(&mut self, buffer: BufferId, member: usize) -> Result<Vec<Vec<f32>>, TrainError> {
-        let stride = self.names.layout.stride;
-        let words = self.session.read(Slice { buffer, offset: member * stride, len: stride })?;
-        Ok(self.names.layout.unpack(&words))
     }
 }
 

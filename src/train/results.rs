@@ -1,9 +1,7 @@
 //! What comes back from the device: metrics of epochs and steps, and what training makes of them.
 
-use super::held_out::HeldOut;
-use super::{EpochMetrics, Norms, Observer, Score, StepMetrics, TrainError, Trainer};
+use super::{EpochMetrics, Norms, Observer, Score, Set, StepMetrics, TrainError, Trainer};
 use crate::backend::Ticket;
-use crate::ir::Slice;
 use crate::kernel::step::state;
 use crate::recipe::{Record, ScheduleKind};
 use std::collections::VecDeque;
@@ -33,7 +31,7 @@ pub(super) struct PendingSteps {
     pub(super) scalars: Option<Ticket>,
 }
 
-impl Trainer<'_> {
+impl Trainer {
     /// Every so many steps the log is read: at every logged step where more than loss and accuracy is recorded, else
     /// before the log wraps.
     pub(super) fn log_period(&self) -> Option<u32> {
@@ -66,16 +64,17 @@ impl Trainer<'_> {
         let logged = self.logs(last);
         let recorded = self.training.recorded_step.is_some() && logged;
         let scaled = self.training.loss_scaling.is_some();
-        let mut copy = |buffer| self.session.snapshot(self.plan.whole(buffer));
+        let on = &mut self.on;
+        let mut copy = |buffer| on.session.snapshot(on.plan.whole(buffer));
         let norms = recorded.then(|| copy(self.training.norms)).transpose()?;
         let scalars = (recorded && scaled).then(|| copy(self.training.scalars)).transpose()?;
         // A validate_every of 0 stands for every logged step.
         let validates = logged && last.is_multiple_of(self.spec.train.validate_every.max(1));
         let validation = match validates && self.records(Record::Validation) {
-            true => HeldOut::evaluate(&mut self.validation, &mut *self.session, &self.plan)?,
+            true => self.evaluate_where_there(Set::Validation)?,
             false => None,
         };
-        let log = self.session.snapshot(self.plan.whole(self.training.log))?;
+        let log = self.on.session.snapshot(self.on.plan.whole(self.training.log))?;
         steps.push_back(PendingSteps { last, count, log, validation, norms, scalars });
         Ok(())
     }
@@ -103,16 +102,16 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    pub(super) fn fetch_scores(&mut self, tickets: [Ticket; 2]) -> Result<Vec<Score>, TrainError> {
-        let (counters, scalars) = self.fetch_state(tickets)?;
-        let pairs = counters.chunks(state::COUNTERS).zip(scalars.chunks(state::SCALARS));
-        Ok(pairs.map(|(c, s)| Score::of(c, s, self.counts_answers)).collect())
+    /// Takes the models over a set that is held out, if there is one, and copies the results aside.
+    pub(super) fn evaluate_where_there(&mut self, set: Set) -> Result<Option<[Ticket; 2]>, TrainError> {
+        let there = self.on.io.evaluation(set.name()).is_some();
+        there.then(|| self.on.evaluate(set.name())).transpose()
     }
 
-    pub(super) fn fetch_state(&mut self, [counters, scalars]: [Ticket; 2]) -> Result<(Vec<u32>, Vec<f32>), TrainError> {
-        let counters = self.session.fetch(counters)?;
-        let scalars = self.session.fetch(scalars)?;
-        Ok((counters, bytemuck::cast_vec(scalars)))
+    pub(super) fn fetch_scores(&mut self, tickets: [Ticket; 2]) -> Result<Vec<Score>, TrainError> {
+        let (counters, scalars) = self.on.fetch_state(tickets)?;
+        let pairs = counters.chunks(state::COUNTERS).zip(scalars.chunks(state::SCALARS));
+        Ok(pairs.map(|(c, s)| Score::of(c, s, self.counts_answers)).collect())
     }
 
     /// Reports all but the last `lag` epochs.
@@ -135,7 +134,7 @@ impl Trainer<'_> {
         pending: &Pending,
         observer: &mut dyn Observer,
     ) -> Result<Vec<EpochMetrics>, TrainError> {
-        let (counters, scalars) = self.fetch_state(pending.train)?;
+        let (counters, scalars) = self.on.fetch_state(pending.train)?;
         let validation = pending.validation.map(|t| self.fetch_scores(t)).transpose()?;
         let test = pending.test.map(|t| self.fetch_scores(t)).transpose()?;
         let mut epochs = Vec::new();
@@ -172,9 +171,9 @@ impl Trainer<'_> {
             epochs.push(metrics);
         }
         if let Some(ticket) = pending.weights {
-            let words = self.session.fetch(ticket)?;
-            for (member, words) in words.chunks(self.names.layout.stride).enumerate() {
-                observer.weights(member, pending.epoch, self.names.layout.unpack(words));
+            let words = self.on.session.fetch(ticket)?;
+            for (member, words) in words.chunks(self.on.io.parameters.stride).enumerate() {
+                observer.weights(member, pending.epoch, self.on.io.parameters.unpack(words));
             }
         }
         Ok(epochs)
@@ -195,9 +194,9 @@ impl Trainer<'_> {
                 if !tracker.has_waited(&rule) {
                     let value = epoch.get(rule.metric).unwrap_or(f32::NAN);
                     if tracker.improves(rule.metric, value, epoch.epoch, rule.min_delta) {
-                        let stride = self.names.layout.stride;
-                        let slice = Slice { buffer: self.names.parameters, offset: member * stride, len: stride };
-                        self.best[member] = Some(self.session.read(slice)?);
+                        let place = &self.on.io.parameters;
+                        let slice = place.of_model(place.buffer, member);
+                        self.best[member] = Some(self.on.session.read(slice)?);
                     }
                 }
             }
@@ -220,9 +219,9 @@ impl Trainer<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         while let Some(pending) = steps.pop_front() {
-            let log: Vec<f32> = bytemuck::cast_vec(self.session.fetch(pending.log)?);
+            let log: Vec<f32> = bytemuck::cast_vec(self.on.session.fetch(pending.log)?);
             let validation = pending.validation.map(|t| self.fetch_scores(t)).transpose()?;
-            let mut fetch = |ticket: Option<Ticket>| ticket.map(|ticket| self.session.fetch(ticket)).transpose();
+            let mut fetch = |ticket: Option<Ticket>| ticket.map(|ticket| self.on.session.fetch(ticket)).transpose();
             let (norms, scalars) = (fetch(pending.norms)?, fetch(pending.scalars)?);
             let (every, capacity) = (self.spec.train.log_every, self.training.log_steps);
             let numbers = pending.last - pending.count + 1..=pending.last;

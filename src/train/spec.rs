@@ -2,26 +2,28 @@
 
 use super::Member;
 use crate::data::{Dataset, Examples, Scaling, Storage, Targets};
+use crate::ir::{Batches, DataLayout, TargetLayout};
 use crate::model::Model;
-use crate::planner::{Batches, DataLayout, TargetLayout};
 use crate::recipe::{Batch, TrainSpec};
+use std::borrow::Borrow;
+use std::sync::Arc;
 
 /// Everything a [`Trainer`](super::Trainer) works on.
-#[derive(Debug, Clone, Copy)]
-pub struct TrainerSpec<'a> {
+#[derive(Debug, Clone)]
+pub struct TrainerSpec {
     /// The network.
-    pub model: &'a Model,
+    pub model: Model,
     /// Training, validation and test examples.
-    pub dataset: &'a Dataset,
+    pub dataset: Arc<Dataset>,
     /// How features are scaled.
-    pub scaling: &'a Scaling,
+    pub scaling: Scaling,
     /// The loop.
-    pub train: &'a TrainSpec,
+    pub train: TrainSpec,
     /// The models that train side by side; usually one.
-    pub members: &'a [Member],
+    pub members: Vec<Member>,
 }
 
-impl TrainerSpec<'_> {
+impl TrainerSpec {
     /// How training steps take the examples.
     pub fn batches(&self) -> Batches {
         let examples = self.dataset.train.features.count;
@@ -31,6 +33,59 @@ impl TrainerSpec<'_> {
             Batch::Size(size) => size.min(examples),
         };
         Batches { size, shuffle: self.train.shuffle }
+    }
+}
+
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Set {
+    /// What is trained on.
+    Train,
+    /// What is watched while training.
+    Validation,
+    /// What is measured at the end.
+    Test,
+}
+
+impl Set {
+    /// All of them.
+    pub const ALL: [Set; 3] = [Set::Train, Set::Validation, Set::Test];
+
+    /// As plans, recipes and metrics call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Set::Train => "train",
+            Set::Validation => "validation",
+            Set::Test => "test",
+        }
+    }
+
+    /// Its examples, if there are any.
+    pub fn of(self, dataset: &Dataset) -> Option<&Examples> {
+        match self {
+            Set::Train => Some(&dataset.train),
+            Set::Validation => dataset.validation.as_ref(),
+            Set::Test => dataset.test.as_ref(),
+        }
+    }
+}
+
+/// One part of a data set that several own; it is there.
+pub(crate) struct SharedSet {
+    dataset: Arc<Dataset>,
+    set: Set,
+}
+
+impl SharedSet {
+    /// The part, if the data set has it.
+    pub(crate) fn of(dataset: &Arc<Dataset>, set: Set) -> Option<SharedSet> {
+        set.of(dataset).map(|_| SharedSet { dataset: Arc::clone(dataset), set })
+    }
+}
+
+impl Borrow<Examples> for SharedSet {
+    fn borrow(&self) -> &Examples {
+        self.set.of(&self.dataset).unwrap_or_else(|| unreachable!("the {} set was there before", self.set.name()))
     }
 }
 

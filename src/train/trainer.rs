@@ -1,18 +1,16 @@
 //! The loop.
 
 use super::checkpoint::Progress;
-use super::feed::Feed;
-use super::held_out::HeldOut;
+use super::mounted::Mounted;
 use super::results::{Pending, PendingSteps};
-use super::{Draft, Member, Observer, Score, Tracker, TrainError, TrainerSpec, check, upload};
-use crate::backend::{Backend, HostCounters, LaunchTime, Session, Ticket};
-use crate::ir::{BufferId, Plan, Program};
+use super::spec::SharedSet;
+use super::{Draft, Member, Observer, Score, Set, Tracker, TrainError, TrainerSpec, check, draft};
+use crate::backend::{Backend, HostCounters, LaunchTime, Ticket};
+use crate::ir::{Plan, Program, SourceBuffers, Training};
 use crate::kernel::optimizer::adjust_loss_scale;
-use crate::parity::check_matrix_units;
-use crate::planner::{Fusion, NotFused, SourceBuffers, Training, TrainingPlan, hyper_words};
+use crate::planner::{Fusion, NotFused, hyper_words};
 use crate::recipe::{Metric, Record, ScheduleKind};
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Trains one model, or several of one shape side by side, on a backend.
@@ -20,16 +18,14 @@ use std::time::{Duration, Instant};
 /// Between two epochs the host writes the learning rates if they changed; between two steps it writes nothing but the
 /// windows of sets that are streamed. Metrics are copied aside in the order of the launches and fetched an epoch later, unless something (early stopping, a
 /// plateau) needs them at once.
-pub struct Trainer<'a> {
-    pub(super) spec: TrainerSpec<'a>,
-    pub(super) plan: Arc<Plan>,
-    pub(super) names: TrainingPlan,
+///
+/// It owns all that it works on and can go to another thread. [`Trainer::train`] trains to the end, or until its observer
+/// interrupts, and goes on where it is called again; [`Trainer::step`] and [`Trainer::scores`] are for loops of one's own.
+pub struct Trainer {
+    pub(super) spec: TrainerSpec,
+    pub(super) on: Mounted<SharedSet>,
     pub(super) training: Training,
-    pub(super) feed: Feed<'a>,
-    pub(super) validation: Option<HeldOut<'a>>,
-    pub(super) test: Option<HeldOut<'a>>,
-    sources: Vec<(&'static str, SourceBuffers)>,
-    pub(super) session: Box<dyn Session>,
+    not_fused: Option<NotFused>,
     pub(super) progress: Progress,
     pub(super) best: Vec<Option<Vec<u32>>>,
     /// Whether answers are right or wrong, so that there is an accuracy.
@@ -42,6 +38,8 @@ pub struct Trainer<'a> {
     /// Steps a launch may take: grows until a launch takes long enough to be worth the call.
     pub(super) steps_per_launch: u32,
     pub(super) first_step_at: Option<Instant>,
+    /// Whether the gradients of a step were taken that has had no update yet.
+    pub(super) half: bool,
 }
 
 /// How training ended.
@@ -86,90 +84,95 @@ impl Outcome {
     }
 }
 
-impl<'a> Trainer<'a> {
+impl Trainer {
     /// Plans, allocates and uploads. The weights are zero until [`Trainer::set_parameters`].
-    pub fn new(backend: &dyn Backend, spec: TrainerSpec<'a>) -> Result<Self, TrainError> {
+    pub fn new(backend: &dyn Backend, spec: TrainerSpec) -> Result<Self, TrainError> {
         Trainer::with_fusion(backend, spec, Fusion::Auto)
     }
 
     /// The same, with training steps fused or not as `fusion` says.
-    pub fn with_fusion(backend: &dyn Backend, spec: TrainerSpec<'a>, fusion: Fusion) -> Result<Self, TrainError> {
+    pub fn with_fusion(backend: &dyn Backend, spec: TrainerSpec, fusion: Fusion) -> Result<Self, TrainError> {
         Trainer::prepare(backend, Draft::new(spec, fusion, backend.limits())?)
     }
 
     /// Allocates and uploads what was planned for this backend.
-    pub fn prepare(backend: &dyn Backend, draft: Draft<'a>) -> Result<Self, TrainError> {
-        let Draft { spec, names, training, source, held_out } = draft;
+    pub fn prepare(backend: &dyn Backend, draft: Draft) -> Result<Self, TrainError> {
+        let plan = backend.tuned(&draft.plan);
+        Trainer::mount(backend, draft.spec, plan, draft.not_fused)
+    }
+
+    /// Allocates and uploads a plan that was read: one of this training.
+    pub fn with_plan(backend: &dyn Backend, spec: TrainerSpec, plan: Plan) -> Result<Self, TrainError> {
+        check::check(&spec)?;
+        let io = plan.io()?;
+        check::fits(&spec, io)?;
+        let training = io.training.as_ref().map(|training| training.halves.is_some());
+        let not_fused = training.and_then(|plain| plain.then_some(NotFused::Read));
+        Trainer::mount(backend, spec, plan, not_fused)
+    }
+
+    fn mount(
+        backend: &dyn Backend,
+        spec: TrainerSpec,
+        plan: Plan,
+        not_fused: Option<NotFused>,
+    ) -> Result<Self, TrainError> {
+        let io = plan.io()?;
+        let training = io.training.clone().ok_or_else(|| TrainError::OtherPlan("it trains nothing".into()))?;
         let steps = u64::from(spec.train.epochs) * training.steps_per_epoch as u64;
         if steps > u64::from(u32::MAX) {
             return Err(TrainError::TooManySteps { steps });
         }
         let models = spec.members.len();
-        let plan = Arc::new(backend.tuned(&names.plan));
-        check_matrix_units(backend, &plan)?;
-        let mut session = backend.prepare(Arc::clone(&plan))?;
-        let feed = Feed::new(&mut *session, &source, &spec.dataset.train, training.steps_per_epoch)?;
-        let mut sources = vec![("train", source)];
-        let mut sets = [None, None];
-        for (set, planned) in sets.iter_mut().zip(held_out).filter_map(|(set, planned)| Some((set, planned?))) {
-            *set = Some(HeldOut::new(&mut *session, planned.evaluation, &planned.source, planned.examples)?);
-            sources.push((planned.name, planned.source));
-        }
-        let [validation, test] = sets;
-        let mut write = |buffer: BufferId, words: &[u32]| session.write(buffer, 0, words);
-        upload::constants(&mut write, &names, spec.model, spec.scaling)?;
+        let sets = draft::sets(&spec, io)?;
+        let counts_answers = check::counts_answers(spec.model.loss, &spec.dataset);
         let mut trainer = Trainer {
+            on: Mounted::new(backend, plan, sets)?,
             spec,
-            plan,
-            names,
             training,
-            feed,
-            validation,
-            test,
-            sources,
-            session,
+            not_fused,
             progress: Progress {
                 early_stop: vec![Tracker::default(); models],
                 plateau: vec![(Tracker::default(), 1.0); models],
                 ..Progress::default()
             },
             best: vec![None; models],
-            counts_answers: check::counts_answers(spec.model.loss, spec.dataset),
+            counts_answers,
             rates: Vec::new(),
             logged: 0,
             begun: Instant::now(),
             before: 0.0,
             steps_per_launch: 1,
             first_step_at: None,
+            half: false,
         };
         trainer.progress.watched = trainer.watched_words();
-        trainer.reset_state()?;
         Ok(trainer)
     }
 
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.on.plan
     }
 
-    /// The sets of examples by name, and how they lie on the device.
-    pub fn sources(&self) -> &[(&'static str, SourceBuffers)] {
-        &self.sources
+    /// The sets of examples, and how they lie on the device.
+    pub fn sources(&self) -> &[SourceBuffers] {
+        &self.on.io.sources
     }
 
     /// Why a training step is not fused into two launches; nothing if it is.
     pub fn not_fused(&self) -> Option<&NotFused> {
-        self.training.not_fused.as_ref()
+        self.not_fused.as_ref()
     }
 
     /// What one step runs.
     pub fn step_program(&self) -> &Program {
-        &self.plan.programs[self.training.step.0]
+        &self.on.plan.programs[self.training.step.0]
     }
 
     /// What the host did so far.
     pub fn host_counters(&self) -> HostCounters {
-        self.session.counters()
+        self.on.session.counters()
     }
 
     /// When the first step was handed to the device.
@@ -188,35 +191,36 @@ impl<'a> Trainer<'a> {
     }
 
     /// Steps taken so far.
-    pub fn step(&self) -> u32 {
+    pub fn steps_taken(&self) -> u32 {
         self.progress.step
     }
 
     /// Takes so many steps, epoch after epoch, without metrics, and waits for them: for benchmarks.
     pub fn time_steps(&mut self, steps: u32) -> Result<Duration, TrainError> {
         self.write_hyper()?;
-        self.session.wait()?;
+        self.on.session.wait()?;
         let start = Instant::now();
         let mut left = steps;
         while left > 0 {
             let count = left.min(self.training.steps_per_epoch as u32);
-            self.feed.begin(&mut *self.session, self.training.begin_epoch)?;
-            self.feed.run(&mut *self.session, self.training.step, count)?;
+            self.on.begin(self.training.begin_epoch)?;
+            self.on.run(self.training.step, count)?;
             left -= count;
         }
-        self.session.wait()?;
+        self.on.session.wait()?;
         Ok(start.elapsed())
     }
 
     /// Takes one step and says how long each of its launches took: for benchmarks.
     pub fn profile_step(&mut self) -> Result<Vec<LaunchTime>, TrainError> {
         self.write_hyper()?;
-        self.feed.begin(&mut *self.session, self.training.begin_epoch)?;
-        Ok(self.feed.profile(&mut *self.session, self.training.step)?)
+        self.on.begin(self.training.begin_epoch)?;
+        Ok(self.on.profile(self.training.step)?)
     }
 
     /// Trains to the end, or until the observer interrupts.
     pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Stop, TrainError> {
+        self.refuse_half("the gradients of a step were taken: apply them before training goes on")?;
         if self.progress.step == 0 && self.records(Record::Weights) {
             for member in 0..self.spec.members.len() {
                 observer.weights(member, 0, self.parameters(member)?);
@@ -234,7 +238,7 @@ impl<'a> Trainer<'a> {
             if self.progress.epoch >= self.spec.train.epochs {
                 break Stop::Finished;
             }
-            let whole = self.epoch(observer, &mut epochs, &mut steps)?;
+            let whole = self.train_epoch(observer, &mut epochs, &mut steps)?;
             if !whole {
                 break Stop::Interrupted;
             }
@@ -262,19 +266,19 @@ impl<'a> Trainer<'a> {
 
     /// Final weights and scores of every model: the best weights where early stopping was on. The device keeps them.
     pub fn finish(&mut self) -> Result<Vec<Outcome>, TrainError> {
-        let stride = self.names.layout.stride;
+        let (buffer, stride) = (self.on.io.parameters.buffer, self.on.io.parameters.stride);
         for (member, best) in self.best.iter().enumerate() {
             if let Some(words) = best {
-                self.session.write(self.names.parameters, member * stride, words)?;
+                self.on.session.write(buffer, member * stride, words)?;
             }
         }
         self.write_hyper()?;
-        let validation = HeldOut::evaluate(&mut self.validation, &mut *self.session, &self.plan)?;
-        let test = HeldOut::evaluate(&mut self.test, &mut *self.session, &self.plan)?;
+        let validation = self.evaluate_where_there(Set::Validation)?;
+        let test = self.evaluate_where_there(Set::Test)?;
         let mut score = |tickets: Option<[Ticket; 2]>| tickets.map(|t| self.fetch_scores(t)).transpose();
         let (validation, test) = (score(validation)?, score(test)?);
         let history = match self.training.loss_scaling {
-            Some(buffer) => Some(self.session.read(self.plan.whole(buffer))?),
+            Some(buffer) => Some(self.on.session.read(self.on.plan.whole(buffer))?),
             None => None,
         };
         let skips = |member: usize| history.as_ref().map(|words| words[member * adjust_loss_scale::HISTORY + 1]);
@@ -296,7 +300,8 @@ impl<'a> Trainer<'a> {
 
     /// Writes the members' numbers for the coming epoch, if their learning rates changed.
     pub(super) fn write_hyper(&mut self) -> Result<(), TrainError> {
-        let (epoch, epochs) = (self.progress.epoch, self.spec.train.epochs);
+        let epochs = self.spec.train.epochs;
+        let epoch = self.progress.epoch.min(epochs.saturating_sub(1));
         let rate = |(member, plateau): (&Member, &(Tracker, f32))| {
             member.schedule.scaled(member.optimizer.learning_rate, epoch, epochs, plateau.1)
         };
@@ -308,11 +313,11 @@ impl<'a> Trainer<'a> {
         let hyper: Vec<f32> =
             numbers.flat_map(|(m, rate)| hyper_words(&m.optimizer, *rate, m.schedule.warmup_steps)).collect();
         self.rates = rates;
-        Ok(self.session.write(self.names.hyper, 0, bytemuck::cast_slice(&hyper))?)
+        Ok(self.on.session.write(self.on.io.hyper, 0, bytemuck::cast_slice(&hyper))?)
     }
 
     /// Hands the rest of the current epoch to the device; false if the observer interrupted.
-    pub(super) fn epoch(
+    fn train_epoch(
         &mut self,
         observer: &mut dyn Observer,
         epochs: &mut VecDeque<Pending>,
@@ -329,7 +334,7 @@ impl<'a> Trainer<'a> {
             }
             // Only now: a checkpoint between two epochs must not hold an epoch that has begun.
             if self.progress.step_in_epoch == 0 {
-                self.feed.begin(&mut *self.session, self.training.begin_epoch)?;
+                self.on.begin(self.training.begin_epoch)?;
             }
             let count = self.next_launch(in_epoch - self.progress.step_in_epoch);
             self.launch(count)?;
@@ -363,10 +368,10 @@ impl<'a> Trainer<'a> {
         let last = self.progress.step + count;
         match self.training.recorded_step.filter(|_| self.logs(last)) {
             Some(recorded) => {
-                self.feed.run(&mut *self.session, self.training.step, count - 1)?;
-                self.feed.run(&mut *self.session, recorded, 1)?;
+                self.on.run(self.training.step, count - 1)?;
+                self.on.run(recorded, 1)?;
             }
-            None => self.feed.run(&mut *self.session, self.training.step, count)?,
+            None => self.on.run(self.training.step, count)?,
         }
         self.first_step_at.get_or_insert_with(Instant::now);
         self.progress.step += count;
@@ -407,15 +412,14 @@ impl<'a> Trainer<'a> {
     pub(super) fn end_epoch(&mut self) -> Result<Pending, TrainError> {
         self.progress.epoch += 1;
         self.progress.step_in_epoch = 0;
-        let train = [self.training.counters, self.training.scalars].map(|id| self.plan.whole(id));
-        let train = [self.session.snapshot(train[0])?, self.session.snapshot(train[1])?];
-        let validation = HeldOut::evaluate(&mut self.validation, &mut *self.session, &self.plan)?;
+        let train = self.on.copy_state(self.training.counters, self.training.scalars)?;
+        let validation = self.evaluate_where_there(Set::Validation)?;
         let test = match self.measures_test() {
-            true => HeldOut::evaluate(&mut self.test, &mut *self.session, &self.plan)?,
+            true => self.evaluate_where_there(Set::Test)?,
             false => None,
         };
         let weights = match self.records(Record::Weights) {
-            true => Some(self.session.snapshot(self.plan.whole(self.names.parameters))?),
+            true => Some(self.on.session.snapshot(self.on.plan.whole(self.on.io.parameters.buffer))?),
             false => None,
         };
         let (epoch, step, rates) = (self.progress.epoch, self.progress.step, self.rates.clone());

@@ -1,23 +1,7 @@
 //! Examples onto a device.
 
-use crate::data::{Examples, Features, Scaling, Storage, Targets};
-use crate::ir::BufferId;
-use crate::layers::TensorRole;
-use crate::model::Model;
-use crate::planner::{SourceBuffers, TrainingPlan};
-
-/// Writes what never changes beside the examples: the numbers of the scaling, and which parameters are weights.
-/// `write` puts words at the start of a buffer.
-pub(crate) fn constants<E>(
-    write: &mut impl FnMut(BufferId, &[u32]) -> Result<(), E>,
-    plan: &TrainingPlan,
-    model: &Model,
-    scaling: &Scaling,
-) -> Result<(), E> {
-    write(plan.scaling[0], bytemuck::cast_slice(&scaling.subtract))?;
-    write(plan.scaling[1], bytemuck::cast_slice(&scaling.divide))?;
-    write(plan.weight_blocks, &plan.layout.weight_blocks(model.parameters.iter().map(|p| p.role == TensorRole::Weight)))
-}
+use crate::data::{Examples, Features, Storage, Targets};
+use crate::ir::{BufferId, SourceBuffers};
 
 /// Writes a set into its buffers: its targets, and its examples unless they are streamed.
 pub(crate) fn examples<E>(

@@ -2,18 +2,21 @@ use super::*;
 use crate::backend::Backend;
 use crate::backend::gpu::GpuBackend;
 use crate::backend::tuning::Tuning;
-use crate::job::Job;
-use crate::planner::Fusion;
+use crate::ir::{Batches, DataLayout, TargetLayout};
+use crate::model::Model;
+use crate::planner::PlanBuilder;
 use crate::recipe::Recipe;
-use crate::train::{Draft, Member};
 
 /// The launches of the default recipe on a device that computes nothing.
 fn plan() -> LaunchPlan {
     let text = Recipe::builtin("digits").unwrap();
-    let job = Job::load(Recipe::parse(text, "digits", &[]).unwrap()).unwrap();
-    let members = [Member::of(&job.recipe)];
-    let limits = GpuBackend::noop().unwrap().limits();
-    Draft::new(job.spec(&members), Fusion::Auto, limits).unwrap().plan().clone()
+    let recipe = Recipe::parse(text, "digits", &[]).unwrap();
+    let model = Model::build(&recipe.model, None).unwrap();
+    let mut builder = PlanBuilder::new(&model, 1, 1, 0.0, GpuBackend::noop().unwrap().limits());
+    let layout = DataLayout { examples: 4000, features: 784, bytes: true, targets: TargetLayout::Classes };
+    let source = builder.source("train", layout, Batches { size: 128, shuffle: true });
+    builder.training(&source, &recipe.train, &recipe.optimizer).unwrap();
+    builder.finish_plan().unwrap().plan
 }
 
 /// Times as if the variants took these seconds, again and again; none is wrong but those of `f64::NAN`.

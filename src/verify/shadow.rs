@@ -64,9 +64,9 @@ impl Backend for Shadow {
         let mut launches = HashMap::new();
         for id in steps {
             let one = |launch: &Dispatch| apart.program(launch.label.clone(), vec![launch.clone()]);
-            launches.insert(id, plan.programs[id].dispatches.iter().map(one).collect());
+            launches.insert(id, plan.programs[id].dispatches().map(one).collect());
         }
-        let written = plan.programs.iter().flat_map(|program| &program.dispatches).flat_map(written);
+        let written = plan.dispatches().flat_map(written);
         let mut computed: Vec<BufferId> = written.map(|(_, slice)| slice.buffer).collect();
         computed.sort();
         computed.dedup();
@@ -118,16 +118,16 @@ impl ShadowSession {
         }
         let step = self.step();
         let plan = Arc::clone(&self.plan);
-        let launches = &plan.programs[program].dispatches;
+        let launches = plan.programs[program].dispatches();
         let singles = self.launches[&program].clone();
         let mut tickets = Vec::new();
-        for (launch, single) in launches.iter().zip(&singles) {
+        for (launch, single) in launches.clone().zip(&singles) {
             self.device.run(*single, 1)?;
             let copies = written(launch).map(|(_, slice)| self.device.snapshot(slice));
             tickets.push(copies.collect::<Result<Vec<_>, _>>()?);
         }
         let after = self.read_computed()?;
-        for ((launch, single), tickets) in launches.iter().zip(singles).zip(tickets) {
+        for ((launch, single), tickets) in launches.zip(singles).zip(tickets) {
             let found = tickets.into_iter().map(|ticket| self.device.fetch(ticket)).collect::<Result<Vec<_>, _>>()?;
             if let Some(found) = self.compare(launch, &found)? {
                 let again = self.again(launch, single)?;

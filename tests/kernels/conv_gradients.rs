@@ -3,6 +3,7 @@
 
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::{CpuBackend, Implementation, Machine};
+use gputrain::gradcheck::{Options, Tensor, check_gradients};
 use gputrain::ir::{BufferId, Dispatch, Element, Plan, Role, Slice};
 use gputrain::kernel::conv::backward_weight::Split;
 use gputrain::kernel::conv::{self, backward_input::BackwardInput, forward::Forward};
@@ -12,7 +13,6 @@ use gputrain::kernel::pool::average_forward::AverageForward;
 use gputrain::kernel::pool::max_backward::{self, MaxBackward};
 use gputrain::kernel::pool::max_forward::MaxForward;
 use gputrain::kernel::{Contents, Launch, pool};
-use gputrain::verify::gradient::{Options, Tensor, check_gradients};
 use std::sync::Arc;
 
 fn numbers(len: usize, seed: u32) -> Vec<f64> {

@@ -10,7 +10,7 @@ use gputrain::kernel::norm::row_forward::{self, RowForward};
 use gputrain::kernel::norm::{batch_moments, batch_statistics};
 use gputrain::kernel::step::state;
 use gputrain::kernel::{Case, Contents, Launch, Specification};
-use gputrain::verify::Prepared;
+use gputrain::parity::Prepared;
 
 /// What the norms launch for a batch whose last rows lie past the end of the epoch: (batch, channels, plane). A group has two
 /// channels.

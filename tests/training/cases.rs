@@ -71,21 +71,21 @@ impl GoldenCase {
         table().iter().map(|(name, _)| GoldenCase::load(name, &[])).collect()
     }
 
-    pub fn spec(&self) -> TrainerSpec<'_> {
+    pub fn spec(&self) -> TrainerSpec {
         spec(&self.job, &self.members)
     }
 }
 
 /// What a trainer of these members is made from.
-pub fn spec<'a>(job: &'a Job, members: &'a [Member]) -> TrainerSpec<'a> {
-    TrainerSpec { model: &job.model, dataset: &job.dataset, scaling: &job.scaling, train: &job.recipe.train, members }
+pub fn spec(job: &Job, members: &[Member]) -> TrainerSpec {
+    job.spec(members)
 }
 
 /// The job of a recipe, its model and examples in memory, none held out.
 pub fn trained_on(recipe: Recipe, model: Model, train: Examples) -> Job {
     let scaling = Scaling::fit(recipe.data.scale, &train.features);
     let dataset = Dataset { train, validation: None, test: None };
-    Job { recipe, model, dataset, scaling, features: Vec::new(), notes: Vec::new() }
+    Job { recipe, model, dataset: dataset.into(), scaling, features: Vec::new(), notes: Vec::new() }
 }
 
 fn tensors(model: &Model, key: impl Fn(&str) -> String) -> Vec<Vec<f64>> {

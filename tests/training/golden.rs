@@ -6,6 +6,7 @@ use crate::common;
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::{CpuBackend, Implementation, Machine};
 use gputrain::data::read_array;
+use gputrain::gradcheck::{DoublePrecision, Options};
 use gputrain::ir::{Dispatch, Element, Plan, Role, Slice};
 use gputrain::kernel::Launch;
 use gputrain::kernel::formula::activation;
@@ -19,7 +20,6 @@ use gputrain::kernel::pointwise::softmax_forward;
 use gputrain::kernel::pointwise::softmax_forward::SoftmaxForward;
 use gputrain::planner::{BuildError, Fusion};
 use gputrain::train::{Draft, EpochMetrics, Observer, StepMetrics, Stop, TrainError, Trainer};
-use gputrain::verify::{DoublePrecision, Options};
 use std::sync::Arc;
 
 /// Loss of each step and learning rate of each epoch.

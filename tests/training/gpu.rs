@@ -216,7 +216,7 @@ fn a_profile_times_every_launch() {
         return;
     }
     let (mut plan, [add, _]) = counter_plan();
-    let many = plan.programs[add.0].dispatches[0].clone();
+    let many = plan.programs[add.0].phases[0].dispatches[0].clone();
     let long = plan.program("long", vec![many; 2500]);
     let mut session = gpu.session(Arc::new(plan)).expect("a valid plan");
     let times = session.profile(long).expect("profiles");

@@ -39,7 +39,7 @@ fn every_kernel_and_variant_is_valid_with_default_limits() {
 #[test]
 fn a_grid_beyond_the_limit_is_refused() {
     let mut plan = counter_plan().0;
-    plan.programs[0].dispatches[0].grid = [65_536, 1, 1];
+    plan.programs[0].phases[0].dispatches[0].grid = [65_536, 1, 1];
     let error = refusal(plan);
     assert!(matches!(error, BackendError::Plan(PlanError::GridTooLarge { limit: 65_535, .. })), "{error}");
     assert!(error.to_string().contains("add one (add)"), "{error}");
@@ -109,7 +109,7 @@ fn alternating(launches: usize) -> Plan {
         dispatch
     };
     let dispatches: Vec<Dispatch> = (0..launches).map(one).collect();
-    plan.programs.push(Program { name: "alternating".into(), dispatches });
+    plan.programs.push(Program::new("alternating", dispatches));
     plan
 }
 
@@ -125,7 +125,7 @@ fn equal_pipelines_and_bind_groups_are_made_once() {
     let case = |case: &Case| case.dispatch.kernel.name == "dense_forward";
     let cases: Vec<Case> = REGISTRY.iter().flat_map(|k| (k.cases)()).filter(case).collect();
     let mut plan = gpu_support::case_plan(&cases[0]);
-    plan.programs[0].dispatches = vec![cases[0].dispatch.clone(); 3];
+    plan.programs[0].phases[0].dispatches = vec![cases[0].dispatch.clone(); 3];
     let session = gpu.session(Arc::new(plan)).expect("a valid plan");
     assert_eq!(session.shared_objects(), (1, 1));
     let words = cases[0].dispatch.params.len() as u64;

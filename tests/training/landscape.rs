@@ -119,7 +119,7 @@ fn cpu_and_vulkan_agree() {
 
 #[test]
 fn examples_are_spread_over_the_whole_set() {
-    let train = job().dataset.train;
+    let train = job().dataset.train.clone();
     assert_eq!(spread(&train, 5000), train);
     let some = spread(&train, 3);
     let expected = train.select(&[0, train.count() / 3, 2 * train.count() / 3]);

@@ -9,6 +9,7 @@ mod cli_tables;
 mod cli_values;
 #[path = "../common/mod.rs"]
 mod common;
+mod driver;
 mod folders;
 mod fused;
 mod gallery;
@@ -22,6 +23,7 @@ mod landscape;
 mod large;
 mod members;
 mod mixed;
+mod plans;
 mod resume;
 mod run_report;
 mod runs;

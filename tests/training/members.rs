@@ -7,12 +7,12 @@ use crate::story::{self, Story};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::{Backend, BackendError, DeviceInfo, Session};
 use gputrain::data::{Dataset, Examples, Features, Storage, Targets};
+use gputrain::gradcheck::DoublePrecision;
 use gputrain::ir::{Limits, Plan};
 use gputrain::job::Job;
 use gputrain::model::{Model, Shape};
 use gputrain::recipe::{Recipe, Schedule};
 use gputrain::train::{Checkpoint, Member, Stop, TrainError, Trainer};
-use gputrain::verify::DoublePrecision;
 use std::sync::Arc;
 
 pub fn backends() -> Vec<Box<dyn Backend>> {
@@ -84,8 +84,9 @@ fn small_models_side_by_side_train_as_each_alone() {
 #[test]
 fn larger_models_side_by_side_train_as_each_alone() {
     let mut job = digits(&[("train.epochs", "2"), ("train.log_every", "1")]);
-    job.dataset.train = job.dataset.train.select(&(0..500).collect::<Vec<_>>());
-    job.dataset.validation = Some(job.dataset.train.select(&(0..100).collect::<Vec<_>>()));
+    let dataset = Arc::make_mut(&mut job.dataset);
+    dataset.train = dataset.train.select(&(0..500).collect::<Vec<_>>());
+    dataset.validation = Some(dataset.train.select(&(0..100).collect::<Vec<_>>()));
     side_by_side(&job);
 }
 
@@ -98,7 +99,7 @@ fn interrupted(backend: &dyn Backend, job: &Job, steps: u64) -> (Story, Vec<Vec<
     let mut trainer = Trainer::new(backend, spec(job, &members)).unwrap();
     trainer.set_parameters(0, &job.model.initialise(job.recipe.seed)).unwrap();
     assert_eq!(trainer.train(&mut story).unwrap(), Stop::Interrupted);
-    assert_eq!(u64::from(trainer.step()), steps, "interrupted where it was asked to");
+    assert_eq!(u64::from(trainer.steps_taken()), steps, "interrupted where it was asked to");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.safetensors");
     story.1.checkpoint.take().unwrap().save(&file).unwrap();
@@ -138,7 +139,7 @@ fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
             let mut story = story::Stories::new(1);
             trainer.train(&mut story).unwrap();
             let whole = trainer.finish().unwrap().remove(0);
-            let last = u64::from(trainer.step());
+            let last = u64::from(trainer.steps_taken());
             let boundaries: Vec<u64> = (0..last).step_by(every).collect();
             assert!(boundaries.len() >= 3, "{boundaries:?}");
             for steps in boundaries {
@@ -185,7 +186,7 @@ pub fn noise(overrides: &[(&str, &str)], features: usize, [train, validation]: [
         },
         targets: Targets::Classes { labels: (0..count as u32).map(|i| i * 7 % 10).collect(), classes: 10 },
     };
-    job.dataset = Dataset { train: examples(train), validation: Some(examples(validation)), test: None };
+    job.dataset = Dataset { train: examples(train), validation: Some(examples(validation)), test: None }.into();
     job
 }
 
@@ -201,7 +202,7 @@ fn what_is_larger_than_a_binding_trains_all_the_same() {
         let trainer = Trainer::new(&limited, spec(&job, &members)).unwrap();
         let buffer = |name: &str| trainer.plan().buffers.iter().any(|b| b.name == name);
         assert!(buffer("train.window") && buffer("validation.examples"));
-        let updates = trainer.step_program().dispatches.iter().filter(|d| d.label.starts_with("update")).count();
+        let updates = trainer.step_program().dispatches().filter(|d| d.label.starts_with("update")).count();
         assert_eq!(updates, 2);
         drop(trainer);
         let parts = train(&limited, &job, &members);

@@ -7,13 +7,13 @@ use crate::story::{Stories, golden_job};
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Array, write_arrays};
+use gputrain::gradcheck::DoublePrecision;
 use gputrain::ir::{MatrixUnits, Needs};
 use gputrain::job::Job;
 use gputrain::kernel::step::state;
 use gputrain::planner::{BuildError, Fusion, NotFused};
 use gputrain::recipe::{Precision, Recipe, Source};
 use gputrain::train::{Checkpoint, Member, Silent, StepMetrics, Stop, TrainError, Trainer};
-use gputrain::verify::DoublePrecision;
 
 const MIXED: (&str, &str) = ("precision", "mixed");
 
@@ -91,7 +91,7 @@ fn scale(checkpoint: &mut Checkpoint, model: usize) -> f32 {
     f32::from_bits(words(checkpoint, "train.counters")[model * state::COUNTERS + state::LOSS_SCALE])
 }
 
-fn start<'a>(backend: &dyn Backend, job: &'a Job, members: &'a [Member]) -> Trainer<'a> {
+fn start(backend: &dyn Backend, job: &Job, members: &[Member]) -> Trainer {
     let mut trainer = Trainer::new(backend, spec(job, members)).unwrap();
     for (index, member) in members.iter().enumerate() {
         trainer.set_parameters(index, &job.model.initialise(member.seed)).unwrap();
@@ -193,7 +193,7 @@ fn a_resumed_mixed_run_takes_the_very_same_steps() {
 fn kernels(backend: &dyn Backend, job: &Job) -> Vec<&'static str> {
     let members = [Member::of(&job.recipe)];
     let trainer = Trainer::with_fusion(backend, spec(job, &members), Fusion::Never).unwrap();
-    trainer.step_program().dispatches.iter().map(|dispatch| dispatch.kernel.name).collect()
+    trainer.step_program().dispatches().map(|dispatch| dispatch.kernel.name).collect()
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_launch_never_takes_more_of_a_workgroup_than_the_device_has() {
                 (limits.workgroup_bytes, limits.workgroup_threads, limits.busy_workgroups) = (bytes, threads, 1);
             });
             let trainer = Trainer::with_fusion(&backend, spec(&job, &members), Fusion::Never).unwrap();
-            let launches = trainer.step_program().dispatches.iter();
+            let launches = trainer.step_program().dispatches();
             let products: Vec<_> = launches.filter(|d| d.kernel.name.starts_with("dense_")).collect();
             assert!(products.iter().all(|d| d.kernel.needs != Needs::Nothing));
             let on_units: Vec<_> = products.iter().filter(|d| d.kernel.needs == Needs::MatrixUnits).collect();

@@ -56,7 +56,7 @@ impl Backend for Faulty {
 impl FaultySession {
     /// Changes the first value that the launch wrote, or the last word of the parameters.
     fn strike(&mut self, program: ProgramId) -> Result<(), BackendError> {
-        let launch = &self.1.programs[program.0].dispatches[0];
+        let launch = &self.1.programs[program.0].phases[0].dispatches[0];
         let written = launch.kernel.bindings.iter().position(|binding| binding.access == Access::ReadWrite).unwrap();
         let slice = match self.2.stray {
             true => {
@@ -79,7 +79,7 @@ impl Session for FaultySession {
         self.0.run(program, times)?;
         // Launches by themselves lie behind the programs of the trainer, those of the step first.
         let step = self.1.programs.iter().position(|program| program.name == "train step").unwrap();
-        let apart = self.1.programs.iter().map(|program| program.dispatches.len()).collect::<Vec<_>>();
+        let apart = self.1.programs.iter().map(|program| program.len()).collect::<Vec<_>>();
         let own = self.1.programs.len() - apart[step];
         if program.0 == own + self.2.launch {
             let run = self.2.runs.fetch_add(1, Ordering::Relaxed);
@@ -204,7 +204,7 @@ fn a_wrong_value_in_any_launch_is_found_where_it_arises() {
         let members = members(&job, count);
         let device = || Box::new(Limited(Box::new(CpuBackend::new()), limits)) as Box<dyn Backend>;
         let trainer = Trainer::new(&*device(), spec(&job, &members)).unwrap();
-        let launches: Vec<_> = trainer.step_program().dispatches.clone();
+        let launches: Vec<_> = trainer.step_program().dispatches().cloned().collect();
         assert_eq!(launches.len() == 2, limits.costly_launches, "{}", job.recipe.name);
         for (index, launch) in launches.iter().enumerate() {
             // Every second step is checked; the third of those is struck, step 6.
@@ -236,7 +236,7 @@ fn a_fault_that_stays_and_a_stray_write_are_called_so() {
     assert!(stays.contains("layers.0 forward (dense_forward) at step 1") && stays.contains("does so again"), "{stays}");
     // While the loss is computed.
     let trainer = Trainer::with_fusion(&CpuBackend::new(), spec(&job, &members), Fusion::Never).unwrap();
-    let loss = trainer.step_program().dispatches.iter().position(|launch| launch.label == "loss").unwrap();
+    let loss = trainer.step_program().dispatches().position(|launch| launch.label == "loss").unwrap();
     let stray = error(Fault { stray: true, ..Fault::at(loss, 1) });
     assert!(stray.contains("at step 2") && stray.contains("parameters"), "{stray}");
 }

@@ -8,7 +8,7 @@ use gputrain::backend::{Backend, BackendError, DataMemory, DeviceInfo, Session};
 use gputrain::data::Storage;
 use gputrain::ir::{Limits, Plan};
 use gputrain::job::Job;
-use gputrain::train::{Checkpoint, Member, Population, Predictions, Stop, Trainer};
+use gputrain::train::{Checkpoint, Member, Population, Predictions, Set, Stop, Trainer};
 use std::sync::Arc;
 
 /// A backend with this much memory for examples.
@@ -55,8 +55,8 @@ type Trained = (Story, Vec<Vec<u32>>);
 /// Trains on a backend and says how many examples a window of the training set holds.
 fn trained(backend: &dyn Backend, job: &Job, members: &[Member]) -> (Option<usize>, Vec<Trained>) {
     let trainer = Trainer::new(backend, spec(job, members)).unwrap();
-    let window = trainer.sources()[0].1.window.map(|window| window.rows);
-    let held_out = trainer.sources().iter().skip(1).all(|(_, source)| source.window.is_some());
+    let window = trainer.sources()[0].window.map(|window| window.rows);
+    let held_out = trainer.sources().iter().skip(1).all(|source| source.window.is_some());
     assert_eq!(window.is_some(), held_out, "all sets or none");
     drop(trainer);
     let stories = train(backend, job, members).into_iter();
@@ -102,7 +102,8 @@ fn large_windows_of_floats_train_to_the_same_bits() {
     let layers = ("model.layers", "[{ dense = 9, activation = \"relu\" }, { dense = 10 }]");
     let set = [layers, ("train.batch", "7"), ("train.epochs", "2"), ("train.log_every", "1")];
     let mut job = noise(&set, 700, [853, 1100]);
-    for set in [&mut job.dataset.train].into_iter().chain(&mut job.dataset.validation) {
+    let dataset = Arc::make_mut(&mut job.dataset);
+    for set in [&mut dataset.train].into_iter().chain(&mut dataset.validation) {
         if let Storage::U8(bytes) = &set.features.storage {
             set.features.storage = Storage::F32(bytes.iter().map(|x| f32::from(*x) - 0.3).collect());
         }
@@ -133,7 +134,7 @@ fn a_run_goes_on_with_any_memory_for_examples() {
                 trainer.set_parameters(index, &job.model.initialise(member.seed)).unwrap();
             }
             assert_eq!(trainer.train(&mut stories).unwrap(), Stop::Interrupted);
-            assert_eq!(u64::from(trainer.step()), steps);
+            assert_eq!(u64::from(trainer.steps_taken()), steps);
             let checkpoint: Checkpoint = stories.1.checkpoint.take().unwrap();
             let mut trainer = Trainer::new(&rooms[then], spec(&job, &members)).unwrap();
             trainer.restore(&checkpoint).unwrap();
@@ -221,7 +222,8 @@ fn the_first_sets_take_the_memory_and_streaming_must_save_some() {
     let windows = |job: &Job, bytes: u64| {
         let backend = DataMemory { backend: Box::new(cpu.clone()), bytes };
         let trainer = Trainer::new(&backend, spec(job, &member)).unwrap();
-        let rows = trainer.sources().iter().map(|(name, source)| (*name, source.window.map(|window| window.rows)));
+        let name = |name: &str| Set::ALL.into_iter().map(Set::name).find(|known| *known == name).unwrap();
+        let rows = trainer.sources().iter().map(|source| (name(&source.name), source.window.map(|window| window.rows)));
         rows.collect::<Vec<_>>()
     };
     let (train, validation) = (510 * 24, 1100 * 24);
@@ -230,7 +232,7 @@ fn the_first_sets_take_the_memory_and_streaming_must_save_some() {
     // The window takes an eighth of the memory, and the validation set fits beside it.
     assert_eq!(windows(&job, train - 1), [("train", Some(63)), ("validation", Some(1024))]);
     let mut small = job.clone();
-    small.dataset.validation = Some(job.dataset.train.select(&(0..300).collect::<Vec<_>>()));
+    Arc::make_mut(&mut small.dataset).validation = Some(job.dataset.train.select(&(0..300).collect::<Vec<_>>()));
     assert_eq!(windows(&small, train - 1), [("train", Some(63)), ("validation", None)]);
     // A window of 300 examples would be the whole set.
     assert_eq!(windows(&small, 0), [("train", Some(7)), ("validation", None)]);

@@ -5,9 +5,9 @@ use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Array, write_array};
 use gputrain::export::parameter_hash;
+use gputrain::ir::SourceBuffers;
 use gputrain::job::Job;
 use gputrain::model::Model;
-use gputrain::planner::SourceBuffers;
 use gputrain::recipe::{Holdout, Recipe, RecipeText};
 use gputrain::sweep::{Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run};
 use gputrain::train::{Member, Silent, Trainer, TrainerSpec};
@@ -96,7 +96,7 @@ pub struct Counter {
 }
 
 impl Watcher for Counter {
-    fn group(&mut self, entries: &[&Entry], _: &Model, _: &[(&'static str, SourceBuffers)]) {
+    fn group(&mut self, entries: &[&Entry], _: &Model, _: &[SourceBuffers]) {
         self.groups.push(entries.len());
     }
 
@@ -152,8 +152,7 @@ fn trained_alone(backend: &dyn Backend, recipe: Recipe) -> String {
     let job = Job::load(recipe).unwrap();
     let members = [Member::of(&job.recipe)];
     let train = &job.recipe.train;
-    let spec =
-        TrainerSpec { model: &job.model, dataset: &job.dataset, scaling: &job.scaling, train, members: &members };
+    let spec = TrainerSpec { train: train.clone(), ..job.spec(&members) };
     let mut trainer = Trainer::new(backend, spec).unwrap();
     trainer.set_parameters(0, &job.model.initialise(job.recipe.seed)).unwrap();
     trainer.train(&mut Silent).unwrap();

@@ -33,10 +33,6 @@ fn trained(backend: &dyn Backend, (network, overrides): (&str, &[(&str, &str)]))
     (trainer.plan().clone(), trainer.finish().unwrap().remove(0).parameters)
 }
 
-fn dispatches(plan: &Plan) -> impl Iterator<Item = &Dispatch> {
-    plan.programs.iter().flat_map(|p| &p.dispatches)
-}
-
 /// The variants that the device can run.
 fn allowed(backend: &dyn Backend, launch: &dyn Launch) -> Vec<Dispatch> {
     let limits = backend.limits();
@@ -50,7 +46,7 @@ fn every_variant_trains_to_the_same_bits() {
         let drafted = drafted(&backend, network);
         let with_variants: Vec<_> = drafted.launches().filter(|launch| !launch.variants().is_empty()).collect();
         let (untuned, parameters) = trained(&backend, network);
-        assert_eq!(dispatches(&untuned).count(), drafted.launches().count(), "{network:?}");
+        assert_eq!(untuned.dispatches().count(), drafted.launches().count(), "{network:?}");
         let most = with_variants.iter().map(|launch| allowed(&backend, &***launch).len()).max().unwrap();
         for number in 0..most {
             // As if this one had been the fastest of each launch.
@@ -64,8 +60,8 @@ fn every_variant_trains_to_the_same_bits() {
             let backend = common::vulkan().unwrap();
             keep(backend.tuning().unwrap(), &with_variants.iter().map(favour).collect::<Vec<_>>()).unwrap();
             let (tuned, found) = trained(&backend, network);
-            assert_eq!(dispatches(&tuned).count(), drafted.launches().count(), "{network:?}");
-            for (launch, chosen) in drafted.launches().zip(dispatches(&tuned)) {
+            assert_eq!(tuned.dispatches().count(), drafted.launches().count(), "{network:?}");
+            for (launch, chosen) in drafted.launches().zip(tuned.dispatches()) {
                 let (planned, allowed) = (launch.lower(), allowed(&backend, &**launch));
                 let wanted = if allowed.is_empty() { &planned } else { &allowed[number % allowed.len()] };
                 let label = &planned.label;

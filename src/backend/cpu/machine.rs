@@ -161,7 +161,7 @@ impl<T: Scalar> Machine<T> {
         plan.check(&Limits::UNLIMITED)?;
         let memory = Memory::new(&plan)?;
         let code = |dispatch: &Dispatch| T::code(dispatch.kernel, implementation);
-        let codes = plan.programs.iter().map(|program| program.dispatches.iter().map(code).collect()).collect();
+        let codes = plan.programs.iter().map(|program| program.dispatches().map(code).collect()).collect();
         Ok(Machine { plan, memory, codes, implementation })
     }
 
@@ -173,7 +173,7 @@ impl<T: Scalar> Machine<T> {
     /// Runs a program `times` times.
     pub fn run(&mut self, program: ProgramId, times: u32) {
         for _ in 0..times {
-            for (dispatch, code) in self.plan.programs[program.0].dispatches.iter().zip(&self.codes[program.0]) {
+            for (dispatch, code) in self.plan.programs[program.0].dispatches().zip(&self.codes[program.0]) {
                 execute_with(dispatch, &mut self.memory, *code);
             }
         }
@@ -196,7 +196,7 @@ impl<T: Scalar> Machine<T> {
 
     /// Runs a program once and times every dispatch.
     pub fn profile(&mut self, program: ProgramId) -> Vec<LaunchTime> {
-        let dispatches = self.plan.programs[program.0].dispatches.iter().zip(&self.codes[program.0]);
+        let dispatches = self.plan.programs[program.0].dispatches().zip(&self.codes[program.0]);
         let timed = dispatches.map(|(dispatch, code)| {
             let start = Instant::now();
             execute_with(dispatch, &mut self.memory, *code);

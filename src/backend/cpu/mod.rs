@@ -74,7 +74,7 @@ impl Backend for CpuBackend {
 /// Whether a program has a dispatch large enough to be worth several threads: some microseconds of work.
 fn wants_threads(program: &Program) -> bool {
     let is_worth = |cost: Cost| cost.flops >= threads::WORTH_FLOPS || cost.bytes >= threads::WORTH_BYTES;
-    program.dispatches.iter().any(|dispatch| is_worth(dispatch.cost))
+    program.dispatches().any(|dispatch| is_worth(dispatch.cost))
 }
 
 struct CpuSession {
@@ -121,7 +121,7 @@ impl Session for CpuSession {
     fn run(&mut self, program: ProgramId, times: u32) -> Result<(), BackendError> {
         self.on_threads(program, |machine| machine.run(program, times))?;
         self.counters.submits += 1;
-        let dispatches = self.machine.plan().programs[program.0].dispatches.len();
+        let dispatches = self.machine.plan().programs[program.0].len();
         self.counters.dispatches += dispatches as u64 * u64::from(times);
         Ok(())
     }

@@ -25,7 +25,7 @@ impl GpuSession {
         }
         let period = f64::from(self.device.queue.get_timestamp_period());
         let Some(program) = self.plan.programs.get(program.0) else { return Ok(Vec::new()) };
-        let times = program.dispatches.iter().zip(ticks.chunks(2)).map(|(dispatch, pair)| LaunchTime {
+        let times = program.dispatches().zip(ticks.chunks(2)).map(|(dispatch, pair)| LaunchTime {
             label: dispatch.label.clone(),
             kernel: dispatch.kernel.name,
             nanoseconds: pair[1].saturating_sub(pair[0]) as f64 * period,

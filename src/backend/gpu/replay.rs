@@ -38,7 +38,7 @@ impl Replay {
         buffers: &[wgpu::Buffer],
         pipelines: &Pipelines,
     ) -> Result<Replay, BackendError> {
-        let dispatches: Vec<&Dispatch> = plan.programs.iter().flat_map(|p| &p.dispatches).collect();
+        let dispatches: Vec<&Dispatch> = plan.dispatches().collect();
         let (pipelines, choice) = pipelines.get(device, &dispatches)?;
         let (params, offsets) = upload_params(device, &dispatches)?;
         let mut replay = Replay { pipelines, bind_groups: Vec::new(), programs: Vec::new(), params };
@@ -56,7 +56,7 @@ impl Replay {
             steps.push(Step { pipeline: pipeline as u32, bind_group, grid: dispatch.grid, work: work(dispatch) });
         }
         let mut steps = steps.into_iter();
-        replay.programs = plan.programs.iter().map(|p| steps.by_ref().take(p.dispatches.len()).collect()).collect();
+        replay.programs = plan.programs.iter().map(|p| steps.by_ref().take(p.len()).collect()).collect();
         Ok(replay)
     }
 

@@ -99,16 +99,16 @@ impl Workload {
         let (Workload { name, recipe, model }, examples) = (self, self.examples());
         let dataset = Dataset { train: random_examples(model, examples), validation: None, test: None };
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
-        let mut members = [Member::of(recipe)];
+        let mut members = vec![Member::of(recipe)];
         let mut train = recipe.train.clone();
         // What watches and records has no part in a step, and may ask for examples that are held out.
         (train.early_stop, train.record) = (None, Vec::new());
         if matches!(recipe.schedule.kind, ScheduleKind::Plateau { .. }) {
             members[0].schedule.kind = ScheduleKind::Constant;
         }
-        let spec = TrainerSpec { model, dataset: &dataset, scaling: &scaling, train: &train, members: &members };
+        let spec = TrainerSpec { model: model.clone(), dataset: dataset.into(), scaling, train, members };
         let fusion = args.fusion.fusion();
-        args.tune.tune(backend, context, spec, fusion)?;
+        args.tune.tune(backend, context, spec.clone(), fusion)?;
         let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
         trainer.set_parameters(0, &model.initialise(recipe.seed))?;
         say_streamed(&trainer, context);
@@ -118,8 +118,8 @@ impl Workload {
         trainer.time_steps(steps)?;
         let after = trainer.host_counters();
         let program = trainer.step_program();
-        let flops: f64 = program.dispatches.iter().map(|dispatch| dispatch.cost.flops).sum();
-        let dispatches = program.dispatches.len();
+        let flops: f64 = program.dispatches().map(|dispatch| dispatch.cost.flops).sum();
+        let dispatches = program.len();
         let [fastest, median, slowest] = spread(&times);
         let encoded = (after.dispatches - before.dispatches).max(1) as f64;
         let time = WorkloadTime {
@@ -171,7 +171,7 @@ struct ProfiledLaunch<'a> {
 fn profile(workload: &str, trainer: &mut Trainer, context: &Context) -> Result<(), CliError> {
     const STEPS: usize = 21;
     let steps: Vec<Vec<LaunchTime>> = (0..STEPS).map(|_| trainer.profile_step()).collect::<Result<_, _>>()?;
-    let dispatches = &trainer.step_program().dispatches;
+    let dispatches: Vec<Dispatch> = trainer.step_program().dispatches().cloned().collect();
     let median = |launch: usize| spread(&steps.iter().map(|step| step[launch].nanoseconds).collect::<Vec<_>>())[1];
     let medians: Vec<f64> = (0..dispatches.len()).map(median).collect();
     let whole: f64 = medians.iter().sum();

@@ -4,10 +4,10 @@ use super::super::CliError;
 use super::super::grad::{Check, Measured};
 use super::list::Experiment;
 use gputrain::file::write_whole;
+use gputrain::gradcheck::rounding::largest;
 use gputrain::job::Job;
 use gputrain::recipe::Recipe;
 use gputrain::report::{Block, Page, Section, Table};
-use gputrain::verify::rounding::largest;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

@@ -56,8 +56,8 @@ pub fn case_plan(case: &Case) -> Plan {
         len: c.len(),
         role: Role::Data,
     };
-    let program = Program { name: case.name.clone(), dispatches: vec![case.dispatch.clone()] };
-    Plan { buffers: case.contents.iter().enumerate().map(buffer).collect(), programs: vec![program] }
+    let program = Program::new(&case.name, vec![case.dispatch.clone()]);
+    Plan { buffers: case.contents.iter().enumerate().map(buffer).collect(), programs: vec![program], ..Plan::default() }
 }
 
 /// Writes a case's contents into its plan's buffers.

@@ -47,7 +47,7 @@ pub(super) fn exp(x: f32) -> f32 {
 
 /// `exp(x) - 1` for `x <= 0`.
 #[inline(always)]
-pub fn expm1(x: f32) -> f32 {
+pub(super) fn expm1(x: f32) -> f32 {
     let (part, scale) = exp_parts(x, 0.0);
     part * scale + (scale - 1.0)
 }

@@ -1,19 +1,20 @@
 //! A whole model in f64: the specification's loss and gradients, to hold others against.
 
-use super::gradient::{Options, Tensor, TensorCheck, check_gradients};
+use super::differences::{Options, Tensor, TensorCheck, check_gradients};
 use crate::backend::cpu::{Implementation, Machine};
-use crate::ir::{Access, Binding, BufferId, Dispatch, Kernel, SLICE_ALIGNMENT, Slice};
+use crate::ir::{
+    Access, Binding, BufferId, Dispatch, Io, Kernel, Limits, SLICE_ALIGNMENT, Slice, TensorPlace, Training,
+};
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::kernel::step::state;
-use crate::planner::{PlanBuilder, Training, TrainingPlan, hyper_words};
 use crate::recipe::Precision;
-use crate::train::{TrainError, TrainerSpec, spec, upload};
+use crate::train::{Draft, Member, TrainError, TrainerSpec, mounted};
 use std::sync::Arc;
 
 /// The first member of a trainer's specification on the reference kernels, all floats in f64.
 pub struct DoublePrecision {
     machine: Machine<f64>,
-    names: TrainingPlan,
+    io: Io,
     training: Training,
     /// Step state before the first epoch.
     initial: (Vec<u32>, Vec<f64>),
@@ -27,32 +28,27 @@ impl DoublePrecision {
 
     /// The same, with those factors rounded to f16 that a device rounds in this precision.
     pub fn rounded(spec: TrainerSpec, precision: Precision) -> Result<DoublePrecision, TrainError> {
-        let member = &spec.members[0];
-        let limits = crate::ir::Limits::UNLIMITED;
-        let builder = PlanBuilder::new(spec.model, 1, spec.scaling.subtract.len(), spec.scaling.add, limits);
-        let mut builder = builder.precision(precision)?;
-        let source = builder.source("train", spec::layout(&spec.dataset.train), spec.batches());
-        let training = builder.training(&source, spec.train, &member.optimizer)?;
-        let names = builder.finish_plan()?;
-        let mut machine: Machine<f64> = Machine::new(Arc::new(names.plan.lower()), Implementation::Reference)?;
-        let mut write = |buffer: BufferId, words: &[u32]| -> Result<(), TrainError> {
+        let member = Member { precision, ..spec.members[0].clone() };
+        let spec = TrainerSpec { members: vec![member], ..spec };
+        let dataset = Arc::clone(&spec.dataset);
+        let draft = Draft::of_training(spec, Limits::UNLIMITED)?;
+        let plan = Arc::new(draft.plan().lower());
+        let io = plan.io()?.clone();
+        let training = io.training.clone().ok_or_else(|| TrainError::OtherPlan("it trains nothing".into()))?;
+        let mut machine: Machine<f64> = Machine::new(Arc::clone(&plan), Implementation::Reference)?;
+        let sets = [&dataset.train];
+        mounted::fill(&plan, &io, &sets, &mut |buffer, words: &[u32]| -> Result<(), TrainError> {
             fill(&mut machine, buffer, words);
             Ok(())
-        };
-        upload::examples(&mut write, &source, &spec.dataset.train)?;
-        upload::constants(&mut write, &names, spec.model, spec.scaling)?;
-        let rate = member.schedule.learning_rate(member.optimizer.learning_rate, 0, spec.train.epochs);
-        let hyper = hyper_words(&member.optimizer, rate, member.schedule.warmup_steps);
-        write(names.hyper, bytemuck::cast_slice(&hyper))?;
-        let (counters, scalars) = member.initial_state();
-        let initial = (counters.to_vec(), scalars.map(f64::from).to_vec());
-        Ok(DoublePrecision { machine, names, training, initial })
+        })?;
+        let initial = (machine.words(training.counters).to_vec(), machine.floats(training.scalars).to_vec());
+        Ok(DoublePrecision { machine, io, training, initial })
     }
 
     /// Sets the weights: a vector per parameter, in the model's order.
     pub fn set_parameters(&mut self, parameters: &[Vec<f64>]) {
-        let flat = self.machine.floats_mut(self.names.parameters);
-        for (values, offset) in parameters.iter().zip(&self.names.layout.offsets) {
+        let flat = self.machine.floats_mut(self.io.parameters.buffer);
+        for (values, TensorPlace { offset, .. }) in parameters.iter().zip(&self.io.parameters.tensors) {
             flat[*offset..offset + values.len()].copy_from_slice(values);
         }
     }
@@ -69,18 +65,17 @@ impl DoublePrecision {
                 None => break (loss, flat),
             }
         };
-        let layout = &self.names.layout;
-        let one = |(offset, len): (&usize, &usize)| flat[*offset..offset + len].to_vec();
-        (loss, layout.offsets.iter().zip(&layout.lens).map(one).collect())
+        let one = |tensor: &TensorPlace| flat[tensor.offset..tensor.offset + tensor.len].to_vec();
+        (loss, self.io.parameters.tensors.iter().map(one).collect())
     }
 
     /// The gradient laid out like the parameters, the L2 penalty's (which the optimizers add) included.
     fn flat_gradient(&mut self) -> (f64, Vec<f64>) {
         let loss = self.loss();
         let mut gradient = self.machine.floats(self.training.gradients).to_vec();
-        let weights = self.machine.floats(self.names.parameters);
-        let blocks = self.machine.words(self.names.weight_blocks);
-        let l2 = self.machine.floats(self.names.hyper)[state::L2];
+        let weights = self.machine.floats(self.io.parameters.buffer);
+        let blocks = self.machine.words(self.io.parameters.weight_blocks);
+        let l2 = self.machine.floats(self.io.hyper)[state::L2];
         for (i, (g, w)) in gradient.iter_mut().zip(weights).enumerate() {
             *g += 2.0 * l2 * w * f64::from(blocks[i / SLICE_ALIGNMENT]);
         }
@@ -95,7 +90,7 @@ impl DoublePrecision {
         let mut terms: Machine<f64> = Machine::new(plan.clone(), Implementation::Reference)?;
         let mut summed: Vec<BufferId> = Vec::new();
         self.begin();
-        for launch in &plan.programs[self.training.gradient.0].dispatches {
+        for launch in plan.programs[self.training.gradient.0].dispatches() {
             let (bindings, slices) = (launch.kernel.bindings, &launch.slices);
             if slices.iter().any(|slice| summed.contains(&slice.buffer)) {
                 for (binding, Slice { buffer, .. }) in bindings.iter().zip(slices) {
@@ -116,17 +111,12 @@ impl DoublePrecision {
                 summed.push(gradient);
             }
         }
-        let l2 = self.machine.floats(self.names.hyper)[state::L2];
-        let blocks = self.machine.words(self.names.weight_blocks);
-        let (weights, sums) = (self.machine.floats(self.names.parameters), terms.floats(self.training.gradients));
+        let l2 = self.machine.floats(self.io.hyper)[state::L2];
+        let blocks = self.machine.words(self.io.parameters.weight_blocks);
+        let (weights, sums) = (self.machine.floats(self.io.parameters.buffer), terms.floats(self.training.gradients));
         let one = |i: usize| sums[i].abs() + 2.0 * l2 * weights[i].abs() * f64::from(blocks[i / SLICE_ALIGNMENT]);
-        let layout = &self.names.layout;
-        Ok(layout
-            .offsets
-            .iter()
-            .zip(&layout.lens)
-            .map(|(start, len)| (*start..start + len).map(one).collect())
-            .collect())
+        let tensors = self.io.parameters.tensors.iter();
+        Ok(tensors.map(|tensor| (tensor.offset..tensor.offset + tensor.len).map(one).collect()).collect())
     }
 
     /// Puts the state before the first batch.
@@ -145,15 +135,15 @@ impl DoublePrecision {
     /// Holds the analytic gradient of each parameter against 4-point differences of the loss.
     pub fn check(&mut self, names: &[String], options: Options) -> Vec<TensorCheck> {
         let (_, analytic) = self.flat_gradient();
-        let layout = self.names.layout.clone();
-        let mut parameters = self.machine.floats(self.names.parameters).to_vec();
+        let places = self.io.parameters.tensors.clone();
+        let mut parameters = self.machine.floats(self.io.parameters.buffer).to_vec();
         let tensors: Vec<Tensor> = names
             .iter()
-            .zip(layout.offsets.iter().zip(&layout.lens))
-            .map(|(name, (offset, len))| Tensor { name: name.clone(), offset: *offset, len: *len })
+            .zip(&places)
+            .map(|(name, place)| Tensor { name: name.clone(), offset: place.offset, len: place.len })
             .collect();
         check_gradients(&mut parameters, &analytic, &tensors, options, |at| {
-            self.machine.floats_mut(self.names.parameters).copy_from_slice(at);
+            self.machine.floats_mut(self.io.parameters.buffer).copy_from_slice(at);
             self.loss()
         })
     }

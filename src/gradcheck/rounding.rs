@@ -52,10 +52,10 @@ mod tests {
     use super::*;
     use crate::backend::cpu::CpuBackend;
     use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
+    use crate::gradcheck::DoublePrecision;
     use crate::kernel::formula::hash;
     use crate::recipe::Recipe;
     use crate::train::{Member, Trainer, TrainerSpec};
-    use crate::verify::DoublePrecision;
 
     #[test]
     fn the_bound_grows_with_the_root_of_the_roundings() {
@@ -86,12 +86,12 @@ mod tests {
         let features = Features { storage: Storage::F32(values), count: 64, shape: Shape::Features(INPUTS) };
         let scaling = Scaling::fit(recipe.data.scale, &features);
         let dataset = Dataset { train: Examples { features, targets }, validation: None, test: None };
-        let members = [Member::of(&recipe)];
-        let (model, dataset, scaling) = (&model, &dataset, &scaling);
-        let spec = TrainerSpec { model, dataset, scaling, train: &recipe.train, members: &members };
+        let members = vec![Member::of(&recipe)];
+        let train = recipe.train.clone();
+        let spec = TrainerSpec { model: model.clone(), dataset: dataset.into(), scaling, train, members };
         let parameters = [weights.clone(), vec![0.0]];
 
-        let mut trainer = Trainer::new(&CpuBackend::new(), spec).unwrap();
+        let mut trainer = Trainer::new(&CpuBackend::new(), spec.clone()).unwrap();
         trainer.set_parameters(0, &parameters).unwrap();
         let (_, mut ours) = trainer.gradient().unwrap();
         let mut double = DoublePrecision::new(spec).unwrap();
@@ -100,7 +100,7 @@ mod tests {
         let terms = double.absolute_terms().unwrap();
         // Twice the mean of residuals of 1, whatever their signs.
         assert!((terms[1][0] - 2.0).abs() < 1e-5, "{terms:?}");
-        let bound = gradient_bounds(model, 64)[1];
+        let bound = gradient_bounds(&model, 64)[1];
         let error = |ours: &[Vec<f32>]| relative_to_terms(&ours[1], &exact[1], &terms[1]);
         let of_itself = (f64::from(ours[1][0]) - exact[1][0]).abs() / exact[1][0].abs();
         assert!(of_itself > 1e-3, "the sum cancels: {of_itself:e}");

@@ -1,0 +1,244 @@
+//! Where a host finds what in a plan: pure data, so that a plan says all that its replay needs to know.
+
+use super::{BufferId, ProgramId, Slice};
+use serde::{Deserialize, Serialize};
+
+/// What a host reads and writes of a plan that trains or evaluates, and which program is what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Io {
+    /// Models side by side.
+    pub models: usize,
+    /// Trained weights and biases.
+    pub parameters: ParameterBuffers,
+    /// (models, HYPER): what the host may write between epochs.
+    pub hyper: BufferId,
+    /// Sets of examples. Each is filled by the host before the first step.
+    pub sources: Vec<SourceBuffers>,
+    /// The training loop over the set `train`.
+    pub training: Option<Training>,
+    /// Evaluations, each over the set of its name.
+    pub evaluations: Vec<Evaluation>,
+}
+
+impl Io {
+    /// The place in [`Io::sources`] of the set of this name.
+    pub fn source(&self, name: &str) -> Option<usize> {
+        self.sources.iter().position(|source| source.name == name)
+    }
+
+    /// The evaluation over the set of this name.
+    pub fn evaluation(&self, name: &str) -> Option<&Evaluation> {
+        self.evaluations.iter().find(|evaluation| evaluation.name == name)
+    }
+}
+
+/// Where parameters are: model after model, `stride` elements each, in a model each tensor from its offset on, gaps zeroed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterBuffers {
+    /// Their buffer.
+    pub buffer: BufferId,
+    /// A word per 64 elements of a model: 1 where they are weights, which decay, 0 where they do not.
+    pub weight_blocks: BufferId,
+    /// Elements from one model to the next.
+    pub stride: usize,
+    /// The tensors of a model, in its order.
+    pub tensors: Vec<TensorPlace>,
+}
+
+/// A parameter's place in its model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorPlace {
+    /// Such as `layers.0.weight`.
+    pub name: String,
+    /// Its shape, as it is saved.
+    pub shape: Vec<usize>,
+    /// First element.
+    pub offset: usize,
+    /// Elements.
+    pub len: usize,
+}
+
+impl ParameterBuffers {
+    /// One model in a buffer that is laid out like the parameters'.
+    pub fn of_model(&self, buffer: BufferId, model: usize) -> Slice {
+        Slice { buffer, offset: model * self.stride, len: self.stride }
+    }
+
+    /// What is wrong with values that are to be a model's parameters; nothing where they are as many as those.
+    pub fn misfit(&self, parameters: &[Vec<f32>]) -> Option<String> {
+        if parameters.len() != self.tensors.len() {
+            return Some(format!("there are {} tensors, and the model has {}", parameters.len(), self.tensors.len()));
+        }
+        let mut pairs = parameters.iter().zip(&self.tensors);
+        let (values, tensor) = pairs.find(|(values, tensor)| values.len() != tensor.len)?;
+        Some(format!("{} has {} values, not the {} of {:?}", tensor.name, values.len(), tensor.len, tensor.shape))
+    }
+
+    /// One model's parameters as flat words, gaps zeroed.
+    pub fn pack(&self, parameters: &[Vec<f32>]) -> Vec<u32> {
+        let mut words = vec![0; self.stride];
+        for (values, TensorPlace { offset, .. }) in parameters.iter().zip(&self.tensors) {
+            words[*offset..offset + values.len()].copy_from_slice(bytemuck::cast_slice(values));
+        }
+        words
+    }
+
+    /// One model's parameters from its flat words.
+    pub fn unpack(&self, words: &[u32]) -> Vec<Vec<f32>> {
+        let one =
+            |tensor: &TensorPlace| bytemuck::cast_slice(&words[tensor.offset..tensor.offset + tensor.len]).to_vec();
+        self.tensors.iter().map(one).collect()
+    }
+}
+
+/// How the targets of a set are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetLayout {
+    /// One class per example.
+    Classes,
+    /// So many floats per example.
+    Values(usize),
+}
+
+/// What a plan knows of a set of examples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataLayout {
+    /// Number of examples.
+    pub examples: usize,
+    /// Scalars per example.
+    pub features: usize,
+    /// Stored as bytes, four to a word; otherwise as floats.
+    pub bytes: bool,
+    /// The targets.
+    pub targets: TargetLayout,
+}
+
+impl DataLayout {
+    /// Words per example.
+    pub fn row_words(&self) -> usize {
+        if self.bytes { self.features.div_ceil(4) } else { self.features }
+    }
+
+    /// Bytes of so many examples on a device.
+    pub fn bytes_of(&self, rows: usize) -> u64 {
+        rows as u64 * self.row_words() as u64 * 4
+    }
+}
+
+/// How the steps over a set take its examples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batches {
+    /// Examples in a batch.
+    pub size: usize,
+    /// Whether each model takes them in an order of its own, another in every epoch; otherwise all take the files' order.
+    pub shuffle: bool,
+}
+
+/// The part of a streamed set that is on the device: whole batches that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Examples of one order.
+    pub rows: usize,
+    /// Orders side by side: one for each model where batches are shuffled, else one for all.
+    pub orders: usize,
+}
+
+/// The buffers of a set of examples.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceBuffers {
+    /// What the set is called: `train`, `validation`, `test`.
+    pub name: String,
+    /// What the set holds.
+    pub layout: DataLayout,
+    /// How steps take it.
+    pub batches: Batches,
+    /// The rows that `data` holds of a streamed set; nothing where it holds all of the set.
+    pub window: Option<Window>,
+    /// The examples, or a window of them: (orders, rows, row_words).
+    pub data: BufferId,
+    /// The classes (integers) or values (floats) of all examples.
+    pub targets: BufferId,
+}
+
+impl SourceBuffers {
+    /// Bytes of the set's examples: on the device where it holds them all, else in the host's memory.
+    pub fn bytes(&self) -> u64 {
+        self.layout.bytes_of(self.layout.examples)
+    }
+
+    /// Bytes that the examples take on the device.
+    pub fn resident_bytes(&self) -> u64 {
+        self.window.map_or(self.bytes(), |window| self.layout.bytes_of(window.orders * window.rows))
+    }
+}
+
+/// Programs and buffers of the training loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Resets the epoch's sums; run before the first batch of every epoch.
+    pub begin_epoch: ProgramId,
+    /// One step: batch, forward, backward, update, bookkeeping.
+    pub step: ProgramId,
+    /// The batch's loss and gradients without an update.
+    pub gradient: ProgramId,
+    /// A step that also takes the norms of every parameter and its gradient, before the update, where asked for.
+    pub recorded_step: Option<ProgramId>,
+    /// A step up to the exchange of gradients, and the rest of it; nothing where it is fused.
+    pub halves: Option<[ProgramId; 2]>,
+    /// (models, parameters, 2): sums of squares of each gradient and each parameter.
+    pub norms: BufferId,
+    /// Batches in an epoch.
+    pub steps_per_epoch: usize,
+    /// Flat gradients, laid out like the parameters.
+    pub gradients: BufferId,
+    /// (models, COUNTERS).
+    pub counters: BufferId,
+    /// (models, SCALARS).
+    pub scalars: BufferId,
+    /// (models, log_steps, 2): loss and accuracy of the last steps.
+    pub log: BufferId,
+    /// Steps that `log` holds.
+    pub log_steps: usize,
+    /// Everything that a resumed run needs beside the parameters.
+    pub state: Vec<BufferId>,
+    /// (models, HISTORY) of loss scaling, in mixed precision.
+    pub loss_scaling: Option<BufferId>,
+}
+
+/// Programs and buffers of an evaluation over one set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// The set's name.
+    pub name: String,
+    /// Resets the sums.
+    pub begin: ProgramId,
+    /// One batch.
+    pub step: ProgramId,
+    /// Batches in the set.
+    pub steps: usize,
+    /// (models, COUNTERS).
+    pub counters: BufferId,
+    /// (models, SCALARS).
+    pub scalars: BufferId,
+    /// The network's outputs for the last batch: (models, batch, outputs).
+    pub outputs: Slice,
+}
+
+/// What is written before the first step: words from the start of a buffer on, floats as their bits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Initial {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// Its first words.
+    pub words: Vec<u32>,
+}

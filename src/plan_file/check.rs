@@ -1,0 +1,141 @@
+//! Whether what a plan says of its data, parameters and scores goes together with its buffers and programs.
+
+use crate::ir::{
+    Buffer, BufferId, Element, Evaluation, Io, Plan, ProgramId, SLICE_ALIGNMENT, SourceBuffers, TargetLayout, Training,
+};
+use crate::kernel::optimizer::adjust_loss_scale;
+use crate::kernel::step::state;
+
+/// What is wrong, if anything is.
+pub(super) fn check(plan: &Plan) -> Result<(), String> {
+    let Some(io) = &plan.io else { return Ok(()) };
+    let at = Checked { plan, models: io.models };
+    at.parameters(io)?;
+    io.sources.iter().try_for_each(|source| at.source(source))?;
+    if let Some(training) = &io.training {
+        at.training(training, io)?;
+    }
+    io.evaluations.iter().try_for_each(|evaluation| at.evaluation(evaluation, io))
+}
+
+struct Checked<'a> {
+    plan: &'a Plan,
+    models: usize,
+}
+
+impl Checked<'_> {
+    /// A buffer must be there, of this type, and hold the product of these sides.
+    fn buffer(&self, what: &str, id: BufferId, element: Element, sides: &[usize]) -> Result<&Buffer, String> {
+        let buffer =
+            self.plan.buffers.get(id.0).ok_or_else(|| format!("io: there is no buffer {} for {what}", id.0))?;
+        let len = sides.iter().try_fold(1, |product: usize, side| product.checked_mul(*side)).map(|len| len.max(1));
+        if (buffer.element, Some(buffer.len)) != (element, len) {
+            let (name, found) = (&buffer.name, buffer.len);
+            return Err(format!(
+                "io: {what} is {name}, {found} of {:?}, and {sides:?} of {element:?} are wanted",
+                buffer.element
+            ));
+        }
+        Ok(buffer)
+    }
+
+    fn program(&self, what: &str, id: ProgramId) -> Result<(), String> {
+        let found = self.plan.programs.get(id.0);
+        found.map(|_| ()).ok_or_else(|| format!("io: there is no program {} for {what}", id.0))
+    }
+
+    fn parameters(&self, io: &Io) -> Result<(), String> {
+        let place = &io.parameters;
+        if self.models == 0 || place.stride == 0 || !place.stride.is_multiple_of(SLICE_ALIGNMENT) {
+            return Err(format!("io: there are {} models of {} elements", self.models, place.stride));
+        }
+        self.buffer("the parameters", place.buffer, Element::F32, &[self.models, place.stride])?;
+        self.buffer("weight_blocks", place.weight_blocks, Element::U32, &[place.stride / SLICE_ALIGNMENT])?;
+        self.buffer("hyper", io.hyper, Element::F32, &[self.models, state::HYPER])?;
+        let mut end = 0;
+        for tensor in &place.tensors {
+            let len = tensor.shape.iter().try_fold(1, |product: usize, side| product.checked_mul(*side));
+            let last = tensor.offset.checked_add(tensor.len).filter(|last| *last <= place.stride);
+            match last {
+                Some(last) if tensor.offset >= end && len == Some(tensor.len) => end = last,
+                _ => return Err(format!("io: {} {:?} has no place of its own", tensor.name, tensor.shape)),
+            }
+        }
+        Ok(())
+    }
+
+    fn source(&self, source: &SourceBuffers) -> Result<(), String> {
+        let SourceBuffers { name, layout, batches, window, .. } = source;
+        let orders = if batches.shuffle { self.models } else { 1 };
+        let fits = window.is_none_or(|window| {
+            window.orders == orders && window.rows > 0 && batches.size > 0 && window.rows.is_multiple_of(batches.size)
+        });
+        if layout.examples == 0
+            || u32::try_from(layout.examples).is_err()
+            || layout.features == 0
+            || batches.size == 0
+            || !fits
+        {
+            return Err(format!("io: the set {name} has {layout:?}, {batches:?} and {window:?}"));
+        }
+        let [orders, rows] = window.map_or([1, layout.examples], |window| [window.orders, window.rows]);
+        self.buffer(&format!("the set {name}"), source.data, Element::U32, &[orders, rows, layout.row_words()])?;
+        let (element, width) = match layout.targets {
+            TargetLayout::Classes => (Element::U32, 1),
+            TargetLayout::Values(width) => (Element::F32, width),
+        };
+        self.buffer(&format!("the targets of {name}"), source.targets, element, &[layout.examples, width]).map(|_| ())
+    }
+
+    fn state(&self, what: &str, counters: BufferId, scalars: BufferId) -> Result<(), String> {
+        self.buffer(&format!("the counters of {what}"), counters, Element::U32, &[self.models, state::COUNTERS])?;
+        self.buffer(&format!("the scalars of {what}"), scalars, Element::F32, &[self.models, state::SCALARS])?;
+        Ok(())
+    }
+
+    fn training(&self, training: &Training, io: &Io) -> Result<(), String> {
+        let programs =
+            [("begin_epoch", training.begin_epoch), ("step", training.step), ("gradient", training.gradient)];
+        programs.into_iter().try_for_each(|(what, id)| self.program(what, id))?;
+        let more = training.recorded_step.into_iter().chain(training.halves.into_iter().flatten());
+        more.into_iter().try_for_each(|id| self.program("a step", id))?;
+        self.state("training", training.counters, training.scalars)?;
+        let stride = io.parameters.stride;
+        self.buffer("the gradients", training.gradients, Element::F32, &[self.models, stride])?;
+        self.buffer("the norms", training.norms, Element::F32, &[self.models, io.parameters.tensors.len(), 2])?;
+        self.buffer("the log", training.log, Element::F32, &[self.models, training.log_steps, 2])?;
+        if let Some(history) = training.loss_scaling {
+            self.buffer("loss_scaling", history, Element::U32, &[self.models, adjust_loss_scale::HISTORY])?;
+        }
+        if let Some(id) = training.state.iter().find(|id| id.0 >= self.plan.buffers.len()) {
+            return Err(format!("io: there is no buffer {} for the state", id.0));
+        }
+        // The set of training comes first.
+        let Some(source) = io.sources.first() else { return Err("io: it trains on no set".into()) };
+        let (examples, batch) = (source.layout.examples, source.batches.size);
+        let steps = [examples / batch, examples.div_ceil(batch)];
+        if training.log_steps == 0 || training.steps_per_epoch == 0 || !steps.contains(&training.steps_per_epoch) {
+            let found = training.steps_per_epoch;
+            return Err(format!("io: an epoch of {examples} examples in batches of {batch} takes {found} steps"));
+        }
+        Ok(())
+    }
+
+    fn evaluation(&self, evaluation: &Evaluation, io: &Io) -> Result<(), String> {
+        let name = &evaluation.name;
+        self.program(name, evaluation.begin)?;
+        self.program(name, evaluation.step)?;
+        self.state(name, evaluation.counters, evaluation.scalars)?;
+        let Some(source) = io.source(name) else { return Err(format!("io: there is no set {name} to evaluate")) };
+        let source = &io.sources[source];
+        let (examples, batch) = (source.layout.examples, source.batches.size);
+        let outputs = evaluation.outputs;
+        let buffer = self.plan.buffers.get(outputs.buffer.0);
+        let lies =
+            buffer.is_some_and(|buffer| outputs.offset.checked_add(outputs.len).is_some_and(|end| end <= buffer.len));
+        if evaluation.steps != examples.div_ceil(batch) || !lies {
+            return Err(format!("io: the evaluation of {name} has {} steps and {outputs:?}", evaluation.steps));
+        }
+        Ok(())
+    }
+}

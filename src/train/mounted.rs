@@ -1,0 +1,144 @@
+//! A plan in memory on a device: with all that is written before its first step, and the examples that its steps take.
+
+use super::TrainError;
+use super::feed::Feed;
+use super::upload;
+use crate::backend::{Backend, BackendError, LaunchTime, Session, Ticket};
+use crate::data::Examples;
+use crate::ir::{BufferId, Evaluation, Io, Plan, ProgramId};
+use crate::parity::check_matrix_units;
+use std::borrow::Borrow;
+use std::sync::Arc;
+
+/// A session of a plan, and the feeds of its sets of examples.
+pub(crate) struct Mounted<E> {
+    pub session: Box<dyn Session>,
+    pub plan: Arc<Plan>,
+    pub io: Io,
+    /// Of each of [`Io::sources`].
+    feeds: Vec<Feed<E>>,
+}
+
+impl<E: Borrow<Examples> + Sync> Mounted<E> {
+    /// Allocates the plan and writes what its buffers hold before the first step. The sets are those of [`Io::sources`], in
+    /// their order.
+    pub fn new(backend: &dyn Backend, plan: Plan, sets: Vec<E>) -> Result<Mounted<E>, TrainError> {
+        let io = plan.io()?.clone();
+        check_matrix_units(backend, &plan)?;
+        let plan = Arc::new(plan);
+        let mut session = backend.prepare(Arc::clone(&plan))?;
+        fill(&plan, &io, &sets, &mut |buffer, words: &[u32]| session.write(buffer, 0, words))?;
+        let feeds = io.sources.iter().zip(sets).map(|(source, set)| Feed::new(source, set, steps(&io, &source.name)));
+        let mut mounted = Mounted { session, feeds: feeds.collect(), plan, io };
+        let training = mounted.io.training.as_ref();
+        if let Some(counters) = training.and_then(|training| mounted.plan.initial(training.counters)) {
+            mounted.feeds[0].follow(counters);
+        }
+        Ok(mounted)
+    }
+
+    /// Follows a step state that was written: (models, COUNTERS). See [`Feed::follow`].
+    pub fn follow(&mut self, counters: &[u32]) {
+        self.feeds[0].follow(counters);
+    }
+
+    /// Runs the program that begins an epoch of training.
+    pub fn begin(&mut self, program: ProgramId) -> Result<(), BackendError> {
+        self.feeds[0].begin(&mut *self.session, program)
+    }
+
+    /// Runs a program of one step of training so many times.
+    pub fn run(&mut self, program: ProgramId, times: u32) -> Result<(), BackendError> {
+        self.feeds[0].run(&mut *self.session, program, times)
+    }
+
+    /// Runs a program of one step of training, timing its launches.
+    pub fn profile(&mut self, program: ProgramId) -> Result<Vec<LaunchTime>, BackendError> {
+        self.feeds[0].profile(&mut *self.session, program)
+    }
+
+    /// Takes the models over the set of this name and copies counters and scalars aside.
+    pub fn evaluate(&mut self, name: &str) -> Result<[Ticket; 2], TrainError> {
+        let (source, evaluation) = self.evaluation(name)?;
+        let (feed, session) = (&mut self.feeds[source], &mut *self.session);
+        feed.begin(session, evaluation.begin)?;
+        feed.run(session, evaluation.step, evaluation.steps as u32)?;
+        Ok(self.copy_state(evaluation.counters, evaluation.scalars)?)
+    }
+
+    /// The same, and hands over the outputs of each batch: (models, batch, outputs).
+    pub fn evaluate_each(&mut self, name: &str, mut take: impl FnMut(&[f32])) -> Result<[Ticket; 2], TrainError> {
+        let (source, evaluation) = self.evaluation(name)?;
+        let (feed, session) = (&mut self.feeds[source], &mut *self.session);
+        feed.begin(session, evaluation.begin)?;
+        // One batch ahead, so that a GPU works while the host copies.
+        let mut ahead = None;
+        for step in 0..=evaluation.steps {
+            let ticket = if step < evaluation.steps {
+                feed.run(session, evaluation.step, 1)?;
+                Some(session.snapshot(evaluation.outputs)?)
+            } else {
+                None
+            };
+            if let Some(ticket) = std::mem::replace(&mut ahead, ticket) {
+                take(bytemuck::cast_slice(&session.fetch(ticket)?));
+            }
+        }
+        Ok(self.copy_state(evaluation.counters, evaluation.scalars)?)
+    }
+
+    fn evaluation(&self, name: &str) -> Result<(usize, Evaluation), TrainError> {
+        let found = self.io.source(name).zip(self.io.evaluation(name).cloned());
+        found.ok_or_else(|| TrainError::NoSet { set: name.into() })
+    }
+
+    /// Copies counters and scalars aside.
+    pub fn copy_state(&mut self, counters: BufferId, scalars: BufferId) -> Result<[Ticket; 2], BackendError> {
+        Ok([self.session.snapshot(self.plan.whole(counters))?, self.session.snapshot(self.plan.whole(scalars))?])
+    }
+
+    /// Sets the weights of one model: a vector per parameter, in the model's order.
+    pub fn set_parameters(&mut self, model: usize, parameters: &[Vec<f32>]) -> Result<(), TrainError> {
+        self.write_model(self.io.parameters.buffer, model, parameters)
+    }
+
+    /// Writes one model's part of a buffer that is laid out like the parameters.
+    pub fn write_model(&mut self, buffer: BufferId, model: usize, values: &[Vec<f32>]) -> Result<(), TrainError> {
+        let place = &self.io.parameters;
+        match place.misfit(values) {
+            Some(problem) => Err(TrainError::NotOfModel(problem)),
+            None => Ok(self.session.write(buffer, model * place.stride, &place.pack(values))?),
+        }
+    }
+
+    /// One model's part of a buffer that is laid out like the parameters.
+    pub fn read_model(&mut self, buffer: BufferId, model: usize) -> Result<Vec<Vec<f32>>, BackendError> {
+        let words = self.session.read(self.io.parameters.of_model(buffer, model))?;
+        Ok(self.io.parameters.unpack(&words))
+    }
+
+    /// The counters and scalars of an evaluation or of training that were copied aside.
+    pub fn fetch_state(&mut self, [counters, scalars]: [Ticket; 2]) -> Result<(Vec<u32>, Vec<f32>), BackendError> {
+        let counters = self.session.fetch(counters)?;
+        let scalars = self.session.fetch(scalars)?;
+        Ok((counters, bytemuck::cast_vec(scalars)))
+    }
+}
+
+/// Steps of an epoch over the set of this name.
+fn steps(io: &Io, name: &str) -> usize {
+    let evaluation = io.evaluation(name).map(|evaluation| evaluation.steps);
+    evaluation.or(io.training.as_ref().map(|training| training.steps_per_epoch)).unwrap_or(0)
+}
+
+/// Writes what a plan's buffers hold before the first step: what it says itself, and the sets, but examples that are streamed.
+/// `write` puts words at the start of a buffer.
+pub(crate) fn fill<S: Borrow<Examples>, E>(
+    plan: &Plan,
+    io: &Io,
+    sets: &[S],
+    write: &mut impl FnMut(BufferId, &[u32]) -> Result<(), E>,
+) -> Result<(), E> {
+    plan.init.iter().try_for_each(|initial| write(initial.buffer, &initial.words))?;
+    io.sources.iter().zip(sets).try_for_each(|(source, set)| upload::examples(write, source, set.borrow()))
+}
