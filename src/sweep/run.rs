@@ -15,7 +15,7 @@ use crate::job::{Job, JobError};
 use crate::lock::FolderLock;
 use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
-use crate::run::{Recorder, RunError, RunFolder, Summary, refuse_foreign};
+use crate::run::{Recorder, RunError, RunFolder, SWEEP_FILE, Summary, refuse_foreign};
 use crate::train::check::counts_answers;
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
 use std::collections::VecDeque;
@@ -122,9 +122,6 @@ pub fn run(
     write_whole(&path, text.as_bytes())?;
     Ok(summary)
 }
-
-/// The sweep's recipe, in its folder.
-const SWEEP_FILE: &str = "sweep.toml";
 
 /// Refuses an accuracy where answers are neither right nor wrong: for squared losses the data tells.
 fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
