@@ -1,9 +1,9 @@
 //! `grad`: the loss and the gradients of one batch.
 
+use super::train::initial;
 use super::{CliError, Context, RecipeArgs};
 use crate::backend::Backend;
 use crate::data::{Array, write_arrays};
-use crate::export::load_parameters;
 use crate::job::Job;
 use crate::model::Model;
 use crate::recipe::Precision;
@@ -52,10 +52,7 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
     args.recipe.check_folder(false)?;
     let job = args.recipe.job()?;
     job.described().iter().for_each(|note| context.say(note));
-    let parameters = match &args.init {
-        Some(file) => load_parameters(file, &job.model)?,
-        None => job.model.initialise(job.recipe.seed),
-    };
+    let parameters = initial(args.init.as_deref(), &job, context)?;
     let backend = context.open_backend()?;
     let at_most = args.check.then_some(args.at_most as usize);
     let Measured { loss, double_loss, gradients, checks } = measure(&job, &parameters, at_most, &*backend)?;

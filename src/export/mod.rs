@@ -11,7 +11,7 @@ mod saved;
 mod tensors;
 
 pub use error::ExportError;
-pub use parameters::{load_parameters, save_parameters};
+pub use parameters::{load_initial, load_parameters, save_parameters};
 pub use saved::{SavedModel, TrainedOn};
 
 use std::path::Path;

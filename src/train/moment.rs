@@ -1,6 +1,6 @@
 //! A trainer's state as a whole: weights, checkpoints, and the gradients at a moment.
 
-use super::checkpoint::{Checkpoint, CheckpointError, Progress};
+use super::checkpoint::{Checkpoint, CheckpointError, DataSeen, Progress};
 use super::{Tracker, TrainError, Trainer};
 use crate::kernel::{Element, adjust_loss_scale, state};
 use crate::model::ParameterKind;
@@ -12,6 +12,11 @@ impl Trainer<'_> {
     pub fn set_parameters(&mut self, member: usize, parameters: &[Vec<f32>]) -> Result<(), TrainError> {
         let words = self.names.layout.pack(parameters);
         Ok(self.session.write(self.names.parameters, member * self.names.layout.stride, &words)?)
+    }
+
+    /// Says what the run is trained on: its checkpoints keep it.
+    pub fn trains_on(&mut self, data: DataSeen) {
+        self.progress.data = Some(data);
     }
 
     /// The weights of one model.
@@ -118,7 +123,8 @@ impl Trainer<'_> {
             }
         }
         let models = self.spec.members.len();
-        self.progress = Progress { watched: self.watched_words(), ..checkpoint.progress.clone() };
+        let data = self.progress.data.take().or_else(|| checkpoint.progress.data.clone());
+        self.progress = Progress { watched: self.watched_words(), data, ..checkpoint.progress.clone() };
         self.before = self.progress.seconds;
         self.best = checkpoint.best.clone();
         let [stops, slows] = [0, 1].map(|which| self.progress.watched[which] == checkpoint.progress.watched[which]);
