@@ -8,7 +8,12 @@
 //!
 //! The terms of a gradient carry the roundings before them too: of the sums of the forward and of the backward pass. n is the
 //! number of roundings on the longest way from the examples to the gradient.
+//!
+//! The forward pass may cancel as well, and a ReLU whose input is next to nothing is open in f64 and shut in f32: a whole term
+//! is there or not. A rounded sum of products is the exact sum of products whose factors are off by that much (Higham, section
+//! 3.1): what becomes of the gradient in f64 with such [weights](as_rounded) is within what rounding can make of it.
 
+use crate::kernel::hash;
 use crate::model::{Layer, Model, ParameterKind, Shape};
 use crate::recipe::LayerSpec;
 
@@ -33,6 +38,25 @@ pub fn gradient_bounds(model: &Model, rows: usize) -> Vec<f64> {
         }
     }
     bounds
+}
+
+/// As many times the forward pass is rounded another way: one that shuts a ReLU or opens it is among them but once in 2^16.
+pub const SAMPLES: u32 = 16;
+
+/// Weights that are off by what roundings of the forward pass's sums come to, up or down, differently in each sample.
+pub fn as_rounded(model: &Model, parameters: &[Vec<f64>], sample: u32) -> Vec<Vec<f64>> {
+    let mut rounded = parameters.to_vec();
+    for layer in &model.layers {
+        let roundings = ELEMENTWISE + layer.weight.map_or(0, |index| model.parameters[index].fan_in);
+        let off = CONFIDENCE * (roundings as f64).sqrt() * UNIT_ROUNDOFF;
+        for index in [layer.weight, layer.bias].into_iter().flatten() {
+            let stream = hash::mix(hash::mix(sample) ^ index as u32);
+            for (i, value) in rounded[index].iter_mut().enumerate() {
+                *value *= if hash::mix(stream ^ i as u32) & 1 == 0 { 1.0 + off } else { 1.0 - off };
+            }
+        }
+    }
+    rounded
 }
 
 /// Terms of a layer's sums, forward and backward.
@@ -61,7 +85,6 @@ mod tests {
     use super::*;
     use crate::backend::cpu::CpuBackend;
     use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
-    use crate::kernel::hash;
     use crate::recipe::Recipe;
     use crate::train::{Member, Trainer, TrainerSpec};
     use crate::verify::DoublePrecision;
