@@ -51,12 +51,14 @@ pub fn open(path: &Path) -> io::Result<fs::File> {
 
 /// Opens a file to write at its end, and makes it where there is none.
 pub(crate) fn append(path: &Path) -> io::Result<fs::File> {
-    match fs::metadata(path) {
-        Ok(found) => refuse_irregular(&found)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
+    refuse_irregular_there(path)?;
     fs::OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Opens a file to lock it, and makes it where there is none.
+pub(crate) fn open_lock(path: &Path) -> io::Result<fs::File> {
+    refuse_irregular_there(path)?;
+    fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
 /// All bytes of a file; see [`open`].
@@ -71,6 +73,15 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     open(path)?.read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// The same of a file that need not be there.
+fn refuse_irregular_there(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) => refuse_irregular(&found),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn refuse_irregular(found: &fs::Metadata) -> io::Result<()> {
@@ -169,7 +180,8 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         std::os::unix::fs::symlink("/dev/zero", &zero).unwrap();
         for path in [&pipe, &zero] {
-            for result in [read(path).map(|_| ()), read_text(path).map(|_| ()), append(path).map(|_| ())] {
+            let opened = [append(path).map(|_| ()), open_lock(path).map(|_| ())];
+            for result in [read(path).map(|_| ()), read_text(path).map(|_| ())].into_iter().chain(opened) {
                 assert!(result.unwrap_err().to_string().contains("not a file"), "{}", path.display());
             }
         }

@@ -2,13 +2,13 @@
 
 use crate::backend::Backend;
 use crate::data::{
-    self, DataError, Dataset, Examples, PartSize, Problem, RawExamples, Scaling, SourceRef, TableOptions, TargetKind,
-    remarks,
+    self, DataError, Dataset, Examples, PartSize, Problem, RawExamples, Scaling, SourceRef, Storage, TableOptions,
+    TargetKind, Targets, remarks,
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
 use crate::recipe::{DataSpec, Holdout, Recipe, Source};
-use crate::train::{Member, Score, TrainError, Trainer, TrainerSpec};
+use crate::train::{DataSeen, Member, Score, TrainError, Trainer, TrainerSpec};
 use std::sync::Arc;
 
 /// Why a recipe could not be made ready.
@@ -121,6 +121,8 @@ impl Job {
         let mut lines = self.notes.clone();
         lines.push(format!("scale {kind}: {}", scaling.in_words(kind)));
         lines.extend(remarks::no_pixels(kind, scaling, &train.features));
+        let last = self.model.layers.last().and_then(|layer| layer.kind.activation());
+        lines.extend(remarks::out_of_reach(last, &train.targets));
         let (validation, test) = (self.dataset.validation.as_ref(), self.dataset.test.as_ref());
         let sets = [("training", Some(train)), ("validation", validation), ("test", test)];
         lines.extend(sets.iter().filter_map(|(set, examples)| remarks::absent_classes(set, &(*examples)?.targets)));
@@ -138,6 +140,25 @@ impl Job {
         let mut trainer = Trainer::new(backend, self.spec(&[Member::of(&self.recipe)]))?;
         trainer.set_parameters(0, &self.model.initialise(self.recipe.seed))?;
         Ok(trainer)
+    }
+
+    /// What tells the training examples from others: a run that goes on expects the same.
+    pub fn seen(&self) -> DataSeen {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        };
+        match &self.dataset.train.features.storage {
+            Storage::U8(values) => add(values),
+            Storage::F32(values) => add(bytemuck::cast_slice(values)),
+        }
+        match &self.dataset.train.targets {
+            Targets::Classes { labels, .. } => add(bytemuck::cast_slice(labels)),
+            Targets::Values { values, .. } => add(bytemuck::cast_slice(values)),
+        }
+        let Scaling { subtract, divide, add: last } = &self.scaling;
+        [subtract, divide, &vec![*last]].iter().for_each(|numbers| add(bytemuck::cast_slice(numbers)));
+        DataSeen { features: self.features.clone(), hash: hasher.finalize().to_hex().to_string() }
     }
 
     /// What a trainer of these members is made from.

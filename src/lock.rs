@@ -37,8 +37,7 @@ impl FolderLock {
     /// Locks a folder that is there, and removes what killed processes left half-written in it.
     pub fn take(folder: &Path) -> Result<FolderLock, LockError> {
         let path = folder.join(LOCK);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(FileError::at(&path))?;
+        let file = file::open_lock(&path).map_err(FileError::at(&path))?;
         let problem = match file.try_lock() {
             Ok(()) => None,
             Err(TryLockError::WouldBlock) => return Err(LockError::InUse(folder.into())),

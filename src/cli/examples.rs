@@ -93,17 +93,20 @@ impl ExamplesArgs {
             _ => {}
         }
         find_data(&mut recipe, &self.model, self.data.as_deref())?;
+        let elsewhere = found_elsewhere(&recipe, self.data.as_deref());
         let files = match (self.split, &recipe.data) {
             (Split::Test, DataSpec { test: Holdout::Files(source), .. }) => Some(source),
             (Split::Validation, DataSpec { validation: Holdout::Files(source), .. }) => Some(source),
             _ => None,
         };
         if let Some(source) = files {
-            let (examples, notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on.features))?;
+            let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on.features))?;
+            notes.extend(elsewhere);
             return Ok(Shown { examples, name: source.images.clone(), labelled: true, notes });
         }
         let origin = recipe.data.train.as_ref().map_or("the generated digits".to_string(), |s| s.images.clone());
-        let Job { dataset, notes, .. } = Job::load_for(recipe, &saved.trained_on.features)?;
+        let Job { dataset, mut notes, .. } = Job::load_for(recipe, &saved.trained_on.features)?;
+        notes.extend(elsewhere);
         let dataset = Arc::unwrap_or_clone(dataset);
         let (examples, split) = match self.split {
             Split::Train => (Some(dataset.train), "train"),
@@ -129,13 +132,30 @@ fn unlabelled(features: Features, saved: &SavedModel) -> Examples {
 /// Finds the data of a run's recipe, also where it was trained from another folder; in a folder that is given, by the ends of
 /// the paths alone.
 pub(super) fn find_data(recipe: &mut Recipe, run: &Path, folder: Option<&Path>) -> Result<(), CliError> {
-    match folder {
-        Some(_) => {
-            look_for_names(&mut recipe.data);
-            Ok(recipe.resolve_data(folder)?)
-        }
-        None => Ok(recipe.resolve_data_of_run(run)?),
+    let Some(folder) = folder else { return Ok(recipe.resolve_data_of_run(run)?) };
+    if !folder.is_dir() {
+        return Err(CliError::Usage(format!("--data {}: there is no such folder", folder.display())));
     }
+    look_for_names(&mut recipe.data);
+    Ok(recipe.resolve_data(Some(folder))?)
+}
+
+/// What is to be said of files that are not in the folder that was given for them.
+pub(super) fn found_elsewhere(recipe: &Recipe, folder: Option<&Path>) -> Option<String> {
+    let folder = folder?;
+    let held_out = [&recipe.data.test, &recipe.data.validation].into_iter().filter_map(|holdout| match holdout {
+        Holdout::Files(source) => Some(source),
+        _ => None,
+    });
+    let files = recipe.data.train.iter().chain(held_out).flat_map(|source| [&source.images, &source.labels]);
+    let mut elsewhere: Vec<&str> = files
+        .filter(|file| !Path::new(file).starts_with(folder) && !place::is_bundled(Path::new(file)))
+        .map(String::as_str)
+        .collect();
+    elsewhere.dedup();
+    let folder = folder.display();
+    let taken = elsewhere.join(", ");
+    (!elsewhere.is_empty()).then(|| format!("note: --data {folder} does not hold all of the data: {taken} was taken"))
 }
 
 /// Lets data be found in another folder than the one it was trained from: `far/away/x.npz` also as `away/x.npz` and as
@@ -151,12 +171,17 @@ fn look_for_names(spec: &mut DataSpec) {
     }
 }
 
-/// The path and each of its endings, as the alternatives of a recipe.
+/// The path and each of its endings, as the alternatives of a recipe. One that starts at the root comes last: it would be
+/// found whatever the folder.
 fn endings(path: &str) -> String {
     let (file, key) = place::split_key(path, |file| place::is_file(Path::new(file)));
     let key = key.map_or(String::new(), |key| format!("#{key}"));
     let later = file.match_indices(['/', '\\']).map(|(at, _)| &file[at + 1..]);
-    std::iter::once(file).chain(later).map(|ending| format!("{ending}{key}")).collect::<Vec<_>>().join(" | ")
+    let mut all: Vec<String> = std::iter::once(file).chain(later).map(|ending| format!("{ending}{key}")).collect();
+    if Path::new(file).has_root() {
+        all.rotate_left(1);
+    }
+    all.join(" | ")
 }
 
 /// Runs the model over the examples, saying what and where.
@@ -200,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_path_is_also_looked_for_by_its_endings() {
-        assert_eq!(endings("/a/b/x.npz#k"), "/a/b/x.npz#k | a/b/x.npz#k | b/x.npz#k | x.npz#k");
+        assert_eq!(endings("/a/b/x.npz#k"), "a/b/x.npz#k | b/x.npz#k | x.npz#k | /a/b/x.npz#k");
         assert_eq!(endings("x.h5#group/images"), "x.h5#group/images");
         assert_eq!(endings("a/x.h5#b#c/d"), "a/x.h5#b#c/d | x.h5#b#c/d");
         assert_eq!(endings("x.npy"), "x.npy");

@@ -84,7 +84,8 @@ fn inspect_model(args: &InspectArgs, path: &Path, context: &Context) -> Result<(
 fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
     let text = RecipeText::find(&args.file)?;
     let overrides = overrides(args)?;
-    let recipe = text.parse(&overrides)?;
+    let mut recipe = text.parse(&overrides)?;
+    recipe.prefer_data(args.data.as_deref(), text.path.as_deref());
     let variations = match &recipe.sweep {
         Some(sweep) => sweep.expand(&text, &overrides)?,
         None => vec![(Vec::new(), recipe.clone())],

@@ -1,6 +1,7 @@
 //! The recipe and its overrides, as several commands take them.
 
 use super::CliError;
+use super::examples::found_elsewhere;
 use clap::Args;
 use gputrain::data;
 use gputrain::job::{Job, source_ref};
@@ -86,16 +87,20 @@ impl RecipeArgs {
 
     /// The recipe with overrides applied; its data paths are not resolved yet.
     pub fn recipe(&self) -> Result<Recipe, CliError> {
-        Ok(self.text()?.parse(&self.overrides()?)?)
+        let text = self.text()?;
+        let mut recipe = text.parse(&self.overrides()?)?;
+        recipe.prefer_data(self.data.as_deref(), text.path.as_deref());
+        Ok(recipe)
     }
 
     /// The recipe made ready: data found, loaded, split and scaled.
     pub fn job(&self) -> Result<Job, CliError> {
         let mut recipe = self.recipe()?;
         recipe.resolve_data(self.data.as_deref())?;
+        let elsewhere = found_elsewhere(&recipe, self.data.as_deref());
         let network = self.default_network(&mut recipe)?;
         let mut job = Job::load(recipe)?;
-        job.notes.extend(network);
+        job.notes.extend(elsewhere.into_iter().chain(network));
         Ok(job)
     }
 

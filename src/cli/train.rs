@@ -4,7 +4,8 @@ use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs, print};
 use bytesize::ByteSize;
 use clap::Args;
 use gputrain::backend::Backend;
-use gputrain::export::{SavedModel, TrainedOn, load_parameters};
+use gputrain::data::other_features;
+use gputrain::export::{SavedModel, TrainedOn, load_initial};
 use gputrain::file::FileError;
 use gputrain::ir::{Plan, Role, SourceBuffers};
 use gputrain::job::Job;
@@ -14,7 +15,7 @@ use gputrain::train::{
     Checkpoint, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
 };
 use gputrain::verify::Shadow;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,8 @@ pub(super) fn train(
     let (spec, fusion) = (job.spec(&members), args.fusion.fusion());
     args.tune.tune(backend, context, spec.clone(), fusion)?;
     let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
+    let seen = job.seen();
+    trainer.trains_on(seen.clone());
     context.say(memory(trainer.plan()));
     say_streamed(&trainer, context);
     detail_plan(&trainer, backend, context);
@@ -87,14 +90,14 @@ pub(super) fn train(
             trainer.restore(&checkpoint)?;
             context.say(format!("going on after step {} of {}", trainer.steps_taken(), trainer.total_steps()));
             notes.iter().for_each(|note| context.say(note));
+            if checkpoint.progress.data.as_ref().is_some_and(|data| data.hash != seen.hash) {
+                context.say(OTHER_DATA);
+            }
             let recorder = Recorder::resume(&folder, &job.model, &job.recipe, &checkpoint);
             (folder, recorder)
         }
         None => {
-            let initial = match &args.init {
-                Some(file) => load_parameters(file, &job.model)?,
-                None => job.model.initialise(job.recipe.seed),
-            };
+            let initial = initial(args.init.as_deref(), &job, context)?;
             trainer.set_parameters(0, &initial)?;
             let path = args.out.clone().map_or_else(|| default_folder(&job.recipe.name), Ok)?;
             let folder = RunFolder::create(&path, &job.recipe)?;
@@ -138,6 +141,10 @@ pub(super) fn train(
     end.map_or(Ok(()), |end| end.save(&folder.checkpoint()).map_err(CliError::from))
 }
 
+/// What is to be said where a run goes on with other data.
+const OTHER_DATA: &str = "warning: the training examples or their scaling are not those that the run was trained on so far: the \
+    files were changed, and it will not end with the weights of a run on either";
+
 /// What is to be trained.
 pub(super) struct Loaded {
     job: Job,
@@ -168,7 +175,9 @@ pub(super) fn load(args: &TrainArgs) -> Result<Loaded, CliError> {
         );
     }
     super::examples::find_data(&mut recipe, path, args.recipe.data.as_deref())?;
-    Ok(Loaded { job: Job::load(recipe)?, resumed: Some(Resumed { folder, checkpoint, notes }) })
+    // Tables may hold the columns in another order by now.
+    let features = checkpoint.progress.data.as_ref().map_or(&[][..], |data| &data.features);
+    Ok(Loaded { job: Job::load_for(recipe, features)?, resumed: Some(Resumed { folder, checkpoint, notes }) })
 }
 
 /// What a training came to that was not interrupted: its last checkpoint, where it keeps any, and its outcome, all of it
@@ -181,6 +190,16 @@ fn ending(trainer: &mut Trainer, stop: Stop, job: &Job) -> Result<Option<(Option
     let outcome = trainer.finish()?.remove(0);
     outcome.check()?;
     Ok(Some((end, outcome)))
+}
+
+/// The weights of a file, or those that the recipe draws. Says where the file's met other features.
+pub(super) fn initial(file: Option<&Path>, job: &Job, context: &Context) -> Result<Vec<Vec<f32>>, CliError> {
+    let Some(file) = file else { return Ok(job.model.initialise(job.recipe.seed)) };
+    let (parameters, features) = load_initial(file, &job.model)?;
+    if let Some(warning) = other_features(&features, &job.features) {
+        context.say(warning);
+    }
+    Ok(parameters)
 }
 
 fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
@@ -335,8 +354,14 @@ impl<'a> Watcher<'a> {
 
 /// Puts a bar where a run goes on: what was done before says nothing of its speed.
 fn begin_at(bar: &ProgressBar, done: u64) {
+    // Not drawn before its speed is that of now.
+    let shown = !bar.is_hidden();
+    bar.set_draw_target(ProgressDrawTarget::hidden());
     bar.update(|state| state.set_pos(done));
     bar.reset_eta();
+    if shown {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+    }
 }
 
 /// A flag that Ctrl-C raises; a second Ctrl-C ends the process. There is one for the whole process.

@@ -82,7 +82,7 @@ pub enum Problem {
     },
     /// The table has no such column.
     #[error(
-        "has no column {key:?}; it has {} (a column is picked by its name or its number from 0, several by a range              such as 1..5 or a list such as a,b)",
+        "has no column {key:?}; it has {} (a column is picked by its name or its number from 0, several by a range such as 1..5 or a list such as a,b)",
         list(columns)
     )]
     ColumnMissing {

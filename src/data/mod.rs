@@ -43,6 +43,7 @@ pub use inspect::{ArrayInfo, Described, describe};
 pub use load::{
     RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, outputs, reading_notes,
 };
+pub use remarks::other_features;
 pub use scale::Scaling;
 pub use source::{NamedArrays, read_array, read_arrays};
 pub use split::PartSize;

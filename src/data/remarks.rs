@@ -2,7 +2,8 @@
 
 use super::{Examples, Features, Scaling, Storage, Targets};
 use crate::model::Shape;
-use crate::recipe::Scale;
+use crate::recipe::{Activation, Scale};
+use std::collections::BTreeSet;
 
 /// Names of columns for people: of many the first and the last.
 pub(super) fn columns(names: &[String]) -> String {
@@ -56,9 +57,33 @@ pub(crate) fn indices(features: &Features, names: &[String]) -> Vec<String> {
 /// label's class alone. `names` are those of the features, if they have any.
 pub(crate) fn leaks(examples: &Examples, names: &[String]) -> Vec<String> {
     let (features, width) = (&examples.features, examples.features.shape.len());
+    let name = |feature: usize| {
+        names.get(feature).map_or_else(|| format!("number {feature} (from 0)"), |name| format!("{name:?}"))
+    };
     let tells: Vec<usize> = match &examples.targets {
         Targets::Classes { labels, classes } => {
-            (0..width).filter(|feature| tells_class(features, *feature, labels, *classes)).collect()
+            let values = |feature: usize| values_of_classes(features, feature, labels, *classes);
+            let told: Vec<(usize, Vec<f32>)> = (0..width).filter_map(|f| Some((f, values(f)?))).collect();
+            // With few examples of each class features may tell them by chance.
+            let present = told.first().map_or(0, |(_, values)| values.len());
+            if present < 2 || labels.len() < 4 * present {
+                return Vec::new();
+            }
+            let alone = told.iter().filter(|(_, values)| distinct(values.iter().map(|value| vec![*value])) == present);
+            let alone: Vec<usize> = alone.map(|(feature, _)| *feature).collect();
+            let varying: Vec<&(usize, Vec<f32>)> =
+                told.iter().filter(|(_, values)| values.iter().any(|value| *value != values[0])).collect();
+            let of_class = |class: usize| varying.iter().map(|(_, values)| values[class]).collect();
+            if alone.is_empty() && distinct((0..present).map(of_class)) == present {
+                let all: Vec<String> = varying.iter().map(|(feature, _)| name(*feature)).collect();
+                return vec![format!(
+                    "warning: the features {} together tell the label of all {} examples; if they are the label itself, as \
+                     columns of 0 and 1, leave them out: the results would mean nothing",
+                    columns(&all),
+                    examples.count()
+                )];
+            }
+            alone
         }
         Targets::Values { values, outputs } => {
             let equal =
@@ -69,32 +94,33 @@ pub(crate) fn leaks(examples: &Examples, names: &[String]) -> Vec<String> {
         }
     };
     let warn = |feature: usize| {
-        let name = names.get(feature).map_or_else(|| format!("number {feature} (from 0)"), |name| format!("{name:?}"));
         format!(
-            "warning: the feature {name} tells the label of all {} examples; if it is the label itself, leave it out: the \
+            "warning: the feature {} tells the label of all {} examples; if it is the label itself, leave it out: the \
              results would mean nothing",
+            name(feature),
             examples.count()
         )
     };
     tells.into_iter().map(warn).collect()
 }
 
-/// Whether each class has a value of the feature of its own.
-fn tells_class(features: &Features, feature: usize, labels: &[u32], classes: usize) -> bool {
+/// The feature's value in each class that has examples, if it is the same in all examples of the class.
+fn values_of_classes(features: &Features, feature: usize, labels: &[u32], classes: usize) -> Option<Vec<f32>> {
     let width = features.shape.len();
     let mut value_of = vec![None; classes];
     for (row, &label) in labels.iter().enumerate() {
         let value = features.storage.get(row * width + feature);
         if *value_of[label as usize].get_or_insert(value) != value {
-            return false;
+            return None;
         }
     }
-    let mut values: Vec<f32> = value_of.into_iter().flatten().collect();
-    let classes = values.len();
-    values.sort_by(f32::total_cmp);
-    values.dedup();
-    // With few examples of each class a feature may tell them by chance.
-    values.len() == classes && classes > 1 && labels.len() >= 4 * classes
+    Some(value_of.into_iter().flatten().collect())
+}
+
+/// How many of these are different.
+fn distinct(values: impl Iterator<Item = Vec<f32>>) -> usize {
+    let bits = |values: Vec<f32>| values.into_iter().map(|value| (value + 0.0).to_bits()).collect::<Vec<u32>>();
+    values.map(bits).collect::<BTreeSet<_>>().len()
 }
 
 fn equals(features: &Features, feature: usize, values: &[f32], output: usize, outputs: usize) -> bool {
@@ -116,6 +142,39 @@ pub(crate) fn absent_classes(set: &str, targets: &Targets) -> Option<String> {
     let plural = if absent.len() == 1 { "" } else { "es" };
     let names = columns(&absent).replace(" columns", "");
     (!absent.is_empty()).then(|| format!("the {set} set has no example of class{plural} {names} (of {classes})"))
+}
+
+/// A warning where values are to be learned that the network's last activation never gives.
+pub(crate) fn out_of_reach(last: Option<Activation>, targets: &Targets) -> Option<String> {
+    let Targets::Values { values, .. } = targets else { return None };
+    let (low, high) = match last? {
+        Activation::Sigmoid | Activation::Softmax => (0.0, 1.0),
+        Activation::Tanh => (-1.0, 1.0),
+        Activation::Relu | Activation::Softplus => (0.0, f32::INFINITY),
+        Activation::Elu => (-1.0, f32::INFINITY),
+        Activation::Relu6 => (0.0, 6.0),
+        _ => return None,
+    };
+    let value = values.iter().find(|value| !(low..=high).contains(*value))?;
+    let range = if high.is_finite() { format!("from {low} to {high}") } else { format!("from {low} on") };
+    Some(format!(
+        "warning: the target {value} is out of reach: the last layer's {} gives values {range}; bring the targets there, or \
+         make the last layer linear",
+        last?
+    ))
+}
+
+/// A warning where initial weights were trained on features of other names than they are to meet, or in another order.
+pub fn other_features(trained: &[String], features: &[String]) -> Option<String> {
+    let differ = !trained.is_empty() && !features.is_empty() && trained != features;
+    differ.then(|| {
+        format!(
+            "warning: the initial weights were trained on the features {}, and each is to meet another here: {}; name the \
+             columns in that order, FILE#NAME,NAME, if they are the same",
+            columns(trained),
+            columns(features)
+        )
+    })
 }
 
 /// A warning where features are scaled as pixels, but can be none.
@@ -177,6 +236,46 @@ mod tests {
         let back = Targets::Values { values: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0].to_vec(), outputs: 2 };
         assert!(leaks(&examples(&[&[1.0, 3.0, 5.0, 7.0], &[2.0, 4.0, 6.0, 8.0]], back), &[]).is_empty());
         assert!(leaks(&examples(&[&[0.0, 1.0]], classes(&[0, 1], 2)), &[]).is_empty());
+    }
+
+    #[test]
+    fn features_that_tell_the_label_together_are_named() {
+        let labels = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2];
+        let one_hot = |class: u32| labels.map(|label| f32::from(u8::from(label == class)));
+        let (honest, constant) = ([0.0, 1.0, 0.0, 2.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.5, 0.0], [3.0; 12]);
+        let [zero, one, two] = [0, 1, 2].map(one_hot);
+        let names = ["a", "is 0", "b", "is 1", "is 2"].map(str::to_owned);
+        let all: [&[f32]; 5] = [&honest, &zero, &constant, &one, &two];
+        let found = leaks(&examples(&all, classes(&labels, 3)), &names);
+        assert!(
+            found.len() == 1
+                && found[0].contains("the features \"is 0\", \"is 1\", \"is 2\" together tell the label of all 12"),
+            "{found:?}"
+        );
+        // The last class is what is none of the others; one column alone does not tell three classes.
+        assert_eq!(leaks(&examples(&all[..4], classes(&labels, 3)), &names).len(), 1);
+        assert!(leaks(&examples(&all[..3], classes(&labels, 3)), &names).is_empty());
+    }
+
+    #[test]
+    fn targets_that_no_output_reaches_are_named() {
+        let said = |activation, values: &[f32]| {
+            out_of_reach(Some(activation), &Targets::Values { values: values.to_vec(), outputs: 1 })
+        };
+        let warning = said(Activation::Sigmoid, &[0.0, 1.0, -1.0]).unwrap();
+        assert!(
+            warning.contains("the target -1 is out of reach: the last layer's sigmoid gives values from 0 to 1"),
+            "{warning}"
+        );
+        assert!(said(Activation::Tanh, &[0.0, 255.0]).is_some() && said(Activation::Relu, &[3.0, -0.5]).is_some());
+        for (activation, values) in [
+            (Activation::Sigmoid, [0.0, 1.0]),
+            (Activation::Tanh, [-1.0, 1.0]),
+            (Activation::Relu, [0.0, 1e9]),
+            (Activation::Linear, [-5.0, 255.0]),
+        ] {
+            assert_eq!(said(activation, &values), None, "{activation}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod tensors;
 
 pub use error::ExportError;
 pub use format::Format;
-pub use parameters::{load_parameters, save_parameters};
+pub use parameters::{load_initial, load_parameters, save_parameters};
 pub use saved::{SavedModel, TrainedOn};
 pub use tensors::parameter_hash;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::format::Format;
 use super::matching::matching;
-use super::{ExportError, tensors};
+use super::{ExportError, saved, tensors};
 use crate::data::read_arrays;
 use crate::file::{FileError, write_whole};
 use crate::model::{Model, Parameter};
@@ -14,10 +14,19 @@ use crate::model::{Model, Parameter};
 /// order. The file must hold exactly the model's tensors, by their names (`layers.N.weight`, `layers.N.bias`) and in
 /// PyTorch's shapes; doubles are rounded to single precision.
 pub fn load_parameters(path: &Path, model: &Model) -> Result<Vec<Vec<f32>>, ExportError> {
+    Ok(load_initial(path, model)?.0)
+}
+
+/// The same, and the names of the features that the weights were trained on, where the file tells them.
+pub fn load_initial(path: &Path, model: &Model) -> Result<(Vec<Vec<f32>>, Vec<String>), ExportError> {
     let path = &tensors::model_file(path)?;
-    let tensors = match Format::from_path(path) {
-        Some(Format::Safetensors) => tensors::read(path)?.tensors,
-        Some(Format::Npz) => read_arrays(&path.to_string_lossy())?,
+    let (tensors, features) = match Format::from_path(path) {
+        Some(Format::Safetensors) => {
+            let contents = tensors::read(path)?;
+            let features = saved::features(&contents.metadata);
+            (contents.tensors, features)
+        }
+        Some(Format::Npz) => (read_arrays(&path.to_string_lossy())?, Vec::new()),
         Some(Format::Onnx) | None => return Err(ExportError::UnknownFormat { path: path.into() }),
     };
     let parameters = matching(path, model, tensors)?;
@@ -27,7 +36,7 @@ pub fn load_parameters(path: &Path, model: &Model) -> Result<Vec<Vec<f32>>, Expo
             return Err(ExportError::NotFinite { path: path.into(), tensor, index, value: values[index] });
         }
     }
-    Ok(parameters)
+    Ok((parameters, features))
 }
 
 /// Writes weights, a vector per parameter, to a .safetensors file that [`load_parameters`] reads: whole or not at all, and

@@ -61,6 +61,12 @@ impl TrainedOn {
     }
 }
 
+/// The names of the features that a file's weights were trained on, where its metadata tell them.
+pub(super) fn features(metadata: &BTreeMap<String, String>) -> Vec<String> {
+    let stored = metadata.get(DATA).and_then(|text| serde_json::from_str::<TrainedOn>(text).ok());
+    stored.unwrap_or_default().features
+}
+
 /// A [`Scaling`] in the metadata. Doubles, because their shortest decimals name every single-precision number exactly,
 /// however a reader rounds.
 #[derive(Serialize, Deserialize)]

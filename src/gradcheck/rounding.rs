@@ -8,7 +8,12 @@
 //!
 //! The terms of a gradient carry the roundings before them too: of the sums of the forward and of the backward pass. n is the
 //! number of roundings on the longest way from the examples to the gradient.
+//!
+//! The forward pass may cancel as well, and a ReLU whose input is next to nothing is open in f64 and shut in f32: a whole term
+//! is there or not. A rounded sum of products is the exact sum of products whose factors are off by that much (Higham, section
+//! 3.1): what becomes of the gradient in f64 with such [weights](as_rounded) is within what rounding can make of it.
 
+use crate::kernel::formula::hash;
 use crate::model::{Model, Shape};
 
 /// λ: a right element of a gradient of a thousand roundings is out of bounds once in 10^10.
@@ -35,6 +40,25 @@ pub fn gradient_bounds(model: &Model, rows: usize) -> Vec<f64> {
     bounds
 }
 
+/// As many times the forward pass is rounded another way: one that shuts a ReLU or opens it is among them but once in 2^16.
+pub const SAMPLES: u32 = 16;
+
+/// Weights that are off by what roundings of the forward pass's sums come to, up or down, differently in each sample.
+pub fn as_rounded(model: &Model, parameters: &[Vec<f64>], sample: u32) -> Vec<Vec<f64>> {
+    let mut rounded = parameters.to_vec();
+    for layer in &model.layers {
+        let roundings = ELEMENTWISE + layer.weight().map_or(0, |index| model.parameters[index].fan_in);
+        let off = CONFIDENCE * (roundings as f64).sqrt() * UNIT_ROUNDOFF;
+        for (_, index) in &layer.tensors {
+            let stream = hash::mix(hash::mix(sample) ^ *index as u32);
+            for (i, value) in rounded[*index].iter_mut().enumerate() {
+                *value *= if hash::mix(stream ^ i as u32) & 1 == 0 { 1.0 + off } else { 1.0 - off };
+            }
+        }
+    }
+    rounded
+}
+
 /// The largest error of a tensor's elements, relative to the sums of their absolute terms. NaN is the largest.
 pub fn relative_to_terms(ours: &[f32], exact: &[f64], terms: &[f64]) -> f64 {
     // Devices flush what is smaller to zero, in each term.
@@ -53,7 +77,6 @@ mod tests {
     use crate::backend::cpu::CpuBackend;
     use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
     use crate::gradcheck::DoublePrecision;
-    use crate::kernel::formula::hash;
     use crate::recipe::Recipe;
     use crate::train::{Member, Trainer, TrainerSpec};
 

@@ -42,6 +42,19 @@ impl Recipe {
         Ok(())
     }
 
+    /// Takes files of `data_dir` in place of those of the same paths that lie beside the recipe.
+    pub fn prefer_data(&mut self, data_dir: Option<&Path>, recipe: Option<&Path>) {
+        let (Some(data_dir), Some(beside)) = (data_dir, recipe.and_then(Path::parent)) else { return };
+        let inside =
+            |path: &str| Path::new(path).strip_prefix(beside).ok().map(|path| path.to_string_lossy().into_owned());
+        for (_, source) in self.sources_mut() {
+            let (Some(images), Some(labels)) = (inside(&source.images), inside(&source.labels)) else { continue };
+            if let Some(found) = locate(&Source { images, labels }, &[data_dir.to_path_buf()]) {
+                *source = found;
+            }
+        }
+    }
+
     /// Replaces data paths that lie in the recipe's folder.
     pub(super) fn find_beside(&mut self, recipe: &Path) {
         let folder = recipe.parent().unwrap_or(Path::new("")).to_path_buf();

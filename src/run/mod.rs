@@ -35,6 +35,9 @@ pub enum RunError {
     /// A new run would overwrite an old one.
     #[error("{0} already holds a run; choose another --out, or go on with it by --resume {0}")]
     Occupied(PathBuf),
+    /// A new run would overwrite a sweep's report.
+    #[error("{0} holds a sweep; choose another --out")]
+    Sweep(PathBuf),
     /// A new run would overwrite what is not a run's.
     #[error(
         "{} is not a run's folder, but holds {name}, which a run would overwrite; choose another --out, or move {name} away",
@@ -154,6 +157,8 @@ const FILES: [&str; 8] = [
 /// Folders inside a run's.
 const FOLDERS: [&str; 2] = ["checkpoint", "weights"];
 const RECIPE: &str = "recipe.toml";
+/// The recipe of a sweep, in its folder.
+pub(crate) const SWEEP_FILE: &str = "sweep.toml";
 
 impl RunFolder {
     /// Makes the folder of a new run and writes its recipe as it was resolved. Refuses a folder with files that the run
@@ -166,6 +171,9 @@ impl RunFolder {
         let folder = RunFolder::enter(path)?;
         if path.join(RECIPE).exists() {
             return Err(RunError::Occupied(path.into()));
+        }
+        if path.join(SWEEP_FILE).exists() {
+            return Err(RunError::Sweep(path.into()));
         }
         folder.write(RECIPE, recipe.to_toml().as_bytes())?;
         Ok(folder)

@@ -37,9 +37,11 @@ impl Sweep {
         let spec = recipe.sweep.clone().ok_or_else(|| SweepError::NoSweep(text.origin.clone()))?;
         let mut variations = spec.expand(text, overrides)?;
         for (_, recipe) in &mut variations {
+            recipe.prefer_data(data, text.path.as_deref());
             recipe.resolve_data(data)?;
         }
         if spec.recipes.is_empty() {
+            recipe.prefer_data(data, text.path.as_deref());
             recipe.resolve_data(data)?;
         }
         let trials = spec.trials.max(1) as usize;

@@ -12,7 +12,7 @@ use crate::file::{FileError, write_whole};
 use crate::job::Job;
 use crate::lock::FolderLock;
 use crate::recipe::Loss;
-use crate::run::{RunError, refuse_foreign};
+use crate::run::{RunError, SWEEP_FILE, refuse_foreign};
 use crate::train::check::counts_answers;
 use std::path::Path;
 
@@ -74,9 +74,6 @@ pub fn run(
     write_whole(&path, text.as_bytes())?;
     Ok(summary)
 }
-
-/// The sweep's recipe, in its folder.
-const SWEEP_FILE: &str = "sweep.toml";
 
 /// Refuses an accuracy where answers are neither right nor wrong: for squared losses the data tells.
 fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {

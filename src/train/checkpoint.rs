@@ -41,6 +41,18 @@ pub struct Progress {
     pub began_at: Vec<f32>,
     /// The metrics that early stopping and the plateau schedule watch: their trackers tell nothing of another one.
     pub watched: [Option<String>; 2],
+    /// What the run is trained on. Earlier versions did not keep it.
+    #[serde(default)]
+    pub data: Option<DataSeen>,
+}
+
+/// What tells the training examples of a run from others.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DataSeen {
+    /// The names of the features, in the model's order; none where the training file had no names.
+    pub features: Vec<String>,
+    /// The hash of the examples, their targets and their scaling.
+    pub hash: String,
 }
 
 /// Why a checkpoint could not be written or used.
@@ -179,6 +191,7 @@ mod tests {
                 plateau: vec![(Tracker::default(), 0.5); 2],
                 began_at: vec![0.5; 2],
                 watched: [Some("validation_loss".into()), None],
+                data: Some(DataSeen { features: vec!["a".into()], hash: "00ff".into() }),
             },
             buffers: vec![("mean".into(), vec![1, 2, u32::MAX]), ("parameters".into(), vec![0x7fc0_0001])],
             best: vec![None, Some(vec![9, 8])],

@@ -17,7 +17,7 @@ mod tracker;
 mod trainer;
 pub(crate) mod upload;
 
-pub use checkpoint::{Checkpoint, CheckpointError, Progress};
+pub use checkpoint::{Checkpoint, CheckpointError, DataSeen, Progress};
 pub use draft::Draft;
 pub use evaluate::Predictions;
 pub use member::Member;

@@ -1,6 +1,6 @@
 //! A trainer's state as a whole: weights, checkpoints, and the gradients at a moment.
 
-use super::checkpoint::{Checkpoint, CheckpointError, Progress};
+use super::checkpoint::{Checkpoint, CheckpointError, DataSeen, Progress};
 use super::{Tracker, TrainError, Trainer};
 use crate::ir::{BufferId, Element, Slice};
 use crate::kernel::optimizer::adjust_loss_scale;
@@ -12,6 +12,11 @@ impl Trainer {
     /// Sets the weights of one model: a vector per parameter, in the model's order.
     pub fn set_parameters(&mut self, member: usize, parameters: &[Vec<f32>]) -> Result<(), TrainError> {
         self.on.set_parameters(member, parameters)
+    }
+
+    /// Says what the run is trained on: its checkpoints keep it.
+    pub fn trains_on(&mut self, data: DataSeen) {
+        self.progress.data = Some(data);
     }
 
     /// The weights of one model.
@@ -120,7 +125,8 @@ impl Trainer {
             }
         }
         let models = self.spec.members.len();
-        self.progress = Progress { watched: self.watched_words(), ..checkpoint.progress.clone() };
+        let data = self.progress.data.take().or_else(|| checkpoint.progress.data.clone());
+        self.progress = Progress { watched: self.watched_words(), data, ..checkpoint.progress.clone() };
         self.before = self.progress.seconds;
         self.best = checkpoint.best.clone();
         let [stops, slows] = [0, 1].map(|which| self.progress.watched[which] == checkpoint.progress.watched[which]);

@@ -3,6 +3,7 @@
 use std::fs;
 
 use gputrain::recipe::*;
+use gputrain::run::RunFolder;
 
 const BASE: &str = "seed = 7\n[data]\nvalidation = 0.1\n[model]\ninput = [784]\nlayers = \"16:relu,10\"\n";
 
@@ -155,4 +156,17 @@ fn data_beside_the_base_is_found_for_every_run() {
     for (_, recipe) in base.parse(&[]).unwrap().sweep.unwrap().expand(&base, &[]).unwrap() {
         assert_eq!(recipe.data.train.unwrap().labels, folder.path().join("y.npy").display().to_string());
     }
+}
+
+#[test]
+fn a_sweeps_folder_is_no_place_for_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    // As a sweep leaves it: with the lock's file.
+    for (name, text) in [(".gputrain.lock", ""), ("sweep.toml", BASE), ("report.html", "the sweep's")] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let recipe = Recipe::parse(BASE, "base.toml", &[]).unwrap();
+    let error = RunFolder::create(folder.path(), &recipe).unwrap_err().to_string();
+    assert!(error.contains("holds a sweep; choose another --out"), "{error}");
+    assert!(!folder.path().join("recipe.toml").exists());
 }

@@ -61,6 +61,85 @@ fn predict_and_eval_take_columns_by_name() {
 }
 
 #[test]
+fn a_run_goes_on_with_its_columns_whatever_their_order() {
+    let [straight, turned] = [trained(), trained()];
+    let hash = |place: &Workplace| {
+        let output = succeed(&["--backend", "cpu", "--json", "train", "--resume", &place.text("run"), "--epochs", "5"]);
+        (last_line(&output)["parameter_hash"].clone(), said(&output))
+    };
+    std::fs::write(turned.path("t.csv"), csv("label,c,b,a", [3, 2, 1, 0])).unwrap();
+    let (expected, _) = hash(&straight);
+    let (found, words) = hash(&turned);
+    assert!(
+        found == expected && words.contains("features: a, b, c") && !words.contains("warning: the training"),
+        "{words}"
+    );
+    std::fs::write(turned.path("t.csv"), csv("label,c,b,other", [3, 2, 1, 0])).unwrap();
+    let (code, error) = fail(&["--backend", "cpu", "train", "--resume", &turned.text("run"), "--epochs", "6"]);
+    assert!(code == 2 && error.contains("has no column \"a\", which the model was trained on"), "{error}");
+    // Other values than it was trained on so far.
+    std::fs::write(turned.path("t.csv"), csv("a,b,c,label", [0, 1, 2, 3]).replacen("4,0.5,", "5,0.5,", 1)).unwrap();
+    let output = succeed(&["--backend", "cpu", "train", "--resume", &turned.text("run"), "--epochs", "6"]);
+    assert!(
+        said(&output).contains("warning: the training examples or their scaling are not those"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn initial_weights_of_other_features_are_named() {
+    let place = trained();
+    std::fs::write(place.path("turned.csv"), csv("label,c,b,a", [3, 2, 1, 0])).unwrap();
+    let init = place.text("run/model.safetensors");
+    let words = |table: &str, out: &str| {
+        let [table, label, out] =
+            [table.to_owned(), format!("{table}#label"), out.to_owned()].map(|name| place.text(&name));
+        let data = ["--train-images", &table, "--train-labels", &label, "--layers", "6:relu,2", "--init", &init];
+        said(&succeed(&[&["--backend", "cpu", "train", "--epochs", "1", "--out", &out], &data[..]].concat()))
+    };
+    assert!(!words("t.csv", "same").contains("initial weights"));
+    let words = words("turned.csv", "other");
+    assert!(
+        words.contains("warning: the initial weights were trained on the features a, b, c")
+            && words.contains("c, b, a"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_folder_of_data_is_looked_in_first_and_what_is_elsewhere_is_said() {
+    let place = trained();
+    for folder in ["recipes", "other", "empty"] {
+        std::fs::create_dir(place.path(folder)).unwrap();
+    }
+    std::fs::copy(place.path("t.csv"), place.path("recipes/t.csv")).unwrap();
+    std::fs::write(place.path("other/t.csv"), csv("label,c,b,a", [3, 2, 1, 0])).unwrap();
+    std::fs::write(
+        place.path("recipes/r.toml"),
+        "[data]\ntrain = { images = \"t.csv\", labels = \"t.csv#label\" }\n[model]\nlayers = \"2\"\n[optimizer]\nkind = \"adam\"\n",
+    )
+    .unwrap();
+    let [recipe, other, empty, none, run] =
+        ["recipes/r.toml", "other", "empty", "none", "run"].map(|name| place.text(name));
+    let grad = |data: &str| said(&succeed(&["--backend", "cpu", "grad", &recipe, "--data", data]));
+    assert!(grad(&other).contains("features: c, b, a"), "{}", grad(&other));
+    assert!(grad(&empty).contains("note: --data") && grad(&empty).contains("does not hold all of the data"));
+    // The model was trained on a path from the root.
+    let eval = |data: &str| said(&succeed(&["--backend", "cpu", "eval", &run, "--split", "train", "--data", data]));
+    assert!(
+        eval(&other).contains("train set of ")
+            && eval(&other).contains("other")
+            && !eval(&other).contains("note: --data")
+    );
+    assert!(eval(&empty).contains("note: --data"));
+    for command in ["eval", "predict", "landscape"] {
+        let (code, error) = fail(&["--backend", "cpu", command, &run, "--data", &none]);
+        assert!(code == 2 && (command == "landscape" || error.contains("there is no such folder")), "{error}");
+    }
+}
+
+#[test]
 fn a_runs_data_is_found_from_another_folder() {
     let place = Workplace::new("");
     std::fs::create_dir_all(place.path("inner/deep")).unwrap();
