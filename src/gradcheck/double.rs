@@ -1,5 +1,6 @@
 //! A whole model in f64: the specification's loss and gradients, to hold others against.
 
+use super::absolute;
 use super::differences::{Options, Tensor, TensorCheck, check_gradients};
 use crate::backend::cpu::{Implementation, Machine};
 use crate::ir::{
@@ -91,17 +92,20 @@ impl DoublePrecision {
         let mut summed: Vec<BufferId> = Vec::new();
         self.begin();
         for launch in plan.programs[self.training.gradient.0].dispatches() {
-            let (bindings, slices) = (launch.kernel.bindings, &launch.slices);
+            let (bindings, slices, code) = (launch.kernel.bindings, &launch.slices, absolute::code(launch.kernel));
             if slices.iter().any(|slice| summed.contains(&slice.buffer)) {
                 for (binding, Slice { buffer, .. }) in bindings.iter().zip(slices) {
                     if !summed.contains(buffer) {
                         *terms.data_mut(*buffer) = self.machine.data(*buffer).clone();
                     }
-                    if summed.contains(buffer) || is_factor(launch.kernel, binding) {
+                    if summed.contains(buffer) || is_factor(launch.kernel, binding) && code.is_none() {
                         terms.floats_mut(*buffer).iter_mut().for_each(|x| *x = x.abs());
                     }
                 }
-                terms.launch(launch);
+                match code {
+                    Some(code) => terms.launch_as(launch, code),
+                    None => terms.launch(launch),
+                }
                 let written = bindings.iter().zip(slices).filter(|(binding, _)| binding.access == Access::ReadWrite);
                 summed.extend(written.map(|(_, slice)| slice.buffer));
             }

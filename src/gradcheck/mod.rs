@@ -1,5 +1,6 @@
 //! Checks the gradients of a whole model: in f64 against finite differences, and those of a device against f64.
 
+mod absolute;
 mod differences;
 mod double;
 pub mod rounding;

@@ -184,6 +184,11 @@ impl<T: Scalar> Machine<T> {
         execute(dispatch, &mut self.memory, self.implementation);
     }
 
+    /// Runs one launch with this code in the place of the kernel's own.
+    pub fn launch_as(&mut self, dispatch: &Dispatch, code: fn(&mut Args<T>)) {
+        execute_with(dispatch, &mut self.memory, code);
+    }
+
     /// A buffer's elements.
     pub fn data(&self, buffer: BufferId) -> &Data<T> {
         self.memory.data(buffer)

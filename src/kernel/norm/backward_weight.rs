@@ -186,6 +186,11 @@ impl Params {
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
+    sums(args, |gradient, x| gradient * x);
+}
+
+/// The sums with `product` of the output's gradient and the normalised input as the weight's terms.
+pub(crate) fn sums<T: Real>(args: &mut Args<T>, product: impl Fn(f64, f64) -> f64) {
     let p: Params = args.params();
     let models = args.models();
     let [output_gradient, input, statistics, gradient] = args.operands();
@@ -203,7 +208,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
                     let s = item / plane * p.example_step as usize + channel / p.channels_per_statistic as usize;
                     let statistics = &statistics[model * 2 * len..];
                     let x = (input[at].to_f64() - statistics[s].to_f64()) * statistics[s + len].to_f64();
-                    weight_sum += output_gradient[at].to_f64() * x;
+                    weight_sum += product(output_gradient[at].to_f64(), x);
                     bias_sum += output_gradient[at].to_f64();
                 }
                 gradient[result + channel] = T::from_f64(weight_sum);

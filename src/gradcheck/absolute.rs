@@ -1,0 +1,62 @@
+//! Backward passes that subtract, as sums of the absolute values of their terms. The other kernels add up products, and absolute
+//! factors are enough.
+
+use crate::ir::Kernel;
+use crate::kernel::Args;
+use crate::kernel::formula::activation;
+use crate::kernel::norm::{backward_weight, row_backward_input};
+use crate::kernel::pointwise::softmax_backward;
+
+/// What computes the sums of a kernel's absolute terms; `None` for one that subtracts nothing.
+pub(super) fn code(kernel: &Kernel) -> Option<fn(&mut Args<f64>)> {
+    let table: [(&Kernel, fn(&mut Args<f64>)); 3] = [
+        (&softmax_backward::KERNEL, softmax),
+        (&row_backward_input::KERNEL, row_norm_input),
+        (&backward_weight::KERNEL, norm_weight),
+    ];
+    table.into_iter().find(|(known, _)| *known == kernel).map(|(_, code)| code)
+}
+
+fn softmax(args: &mut Args<f64>) {
+    let p: softmax_backward::Params = args.params();
+    let (rows, classes) = (args.models() * p.rows as usize, p.classes as usize);
+    let [output_gradient, output, input_gradient] = args.operands();
+    let (output_gradient, output, input_gradient) = (output_gradient.read(), output.read(), input_gradient.write());
+    for row in (0..rows).map(|row| row * classes..(row + 1) * classes) {
+        let terms = output[row.clone()].iter().zip(&output_gradient[row.clone()]);
+        let mean: f64 = terms.map(|(y, gradient)| y * gradient.abs()).sum();
+        for i in row {
+            input_gradient[i] = output[i] * (output_gradient[i].abs() + mean);
+        }
+    }
+}
+
+fn row_norm_input(args: &mut Args<f64>) {
+    let p: row_backward_input::Params = args.params();
+    let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
+    let [output_gradient, input, weight, statistics, saved, input_gradient] = args.operands();
+    let (output_gradient, input, weight) = (output_gradient.read(), input.read(), weight.read());
+    let (statistics, saved, input_gradient) = (statistics.read(), saved.read(), input_gradient.write());
+    let (rows, len) = (p.rows as usize, p.row_len());
+    for row in 0..models * rows {
+        let (model, place) = (row / rows, row / rows * 2 * rows + row % rows);
+        let (mean, inverse) = (statistics[place], statistics[place + rows]);
+        let first = model * p.parameter_stride as usize + p.first_channel(row);
+        let at = |i: usize| {
+            let gradient = output_gradient[row * len + i] * weight[first + i / p.plane as usize];
+            (gradient.abs(), ((input[row * len + i] - mean) * inverse).abs())
+        };
+        let mean_gradient = (0..len).map(|i| at(i).0).sum::<f64>() / len as f64;
+        let mean_product = (0..len).map(|i| at(i).0 * at(i).1).sum::<f64>() / len as f64;
+        for i in 0..len {
+            let (gradient, x) = at(i);
+            let linear = kind == activation::LINEAR;
+            let derivative = if linear { 1.0 } else { activation::gradient(saved[row * len + i], kind) };
+            input_gradient[row * len + i] = inverse * (gradient + mean_gradient + x * mean_product) * derivative.abs();
+        }
+    }
+}
+
+fn norm_weight(args: &mut Args<f64>) {
+    backward_weight::sums(args, |gradient, x| (gradient * x).abs());
+}
