@@ -79,7 +79,7 @@ type Groups = BTreeMap<&'static str, Vec<Prepared>>;
 fn is_noticed(backend: &dyn Backend, job: &Job, groups: &Groups) -> bool {
     let broken: Vec<_> = job.broken.iter().map(|(kernel, mutant)| with_shader(kernel, mutant.text.clone())).collect();
     let most = broken.iter().map(|kernel| groups[kernel.name].len()).max().unwrap_or(0);
-    const FIRST: usize = 9;
+    const FIRST: usize = 12;
     let rounds = [0..FIRST, FIRST..most.max(FIRST)];
     rounds.into_iter().any(|round| {
         broken.iter().any(|kernel| {

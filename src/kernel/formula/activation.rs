@@ -54,17 +54,6 @@ fn phi(x: f64) -> f64 {
     0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
 }
 
-/// `min(max(x, 0), 6)`, but NaN for NaN.
-fn clamp(x: f64) -> f64 {
-    if x <= 0.0 {
-        0.0
-    } else if x >= 6.0 {
-        6.0
-    } else {
-        x
-    }
-}
-
 /// The activation with the given code.
 pub fn activate(x: f64, kind: u32) -> f64 {
     match kind {
@@ -95,9 +84,10 @@ pub fn activate(x: f64, kind: u32) -> f64 {
             }
         }
         SOFTPLUS => softplus(x),
-        HARD_SWISH => x * clamp(x + 3.0) / 6.0,
+        HARD_SWISH => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
         MISH => x * libm::tanh(softplus(x)),
-        RELU6 => clamp(x),
+        // NaN stays NaN.
+        RELU6 => x.clamp(0.0, 6.0),
         _ => x,
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn statistics(models: usize, len: usize, index: usize, seed: u32) -> 
         unreachable!("random is floats")
     };
     for (place, value) in values.iter_mut().enumerate() {
-        let is_mean = place / len % 2 == 0;
+        let is_mean = (place / len).is_multiple_of(2);
         *value = if is_mean { center + spread * *value } else { inverse * (1.5 + *value) };
     }
     Contents::F32(values)
