@@ -23,7 +23,6 @@
 
 pub mod backend;
 pub mod data;
-#[allow(unreachable_pub, reason = "not gone through yet")]
 pub mod export;
 pub mod file;
 pub mod gradcheck;

@@ -32,11 +32,24 @@ pub fn repeat<E>(effort: Effort, mut time: impl FnMut(u32) -> Result<Duration, E
     Ok((steps, times?))
 }
 
-/// Smallest, median and largest.
-pub fn spread(times: &[f64]) -> [f64; 3] {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    [sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]]
+/// How far repeated times lie apart, in the times' unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// The shortest.
+    pub fastest: f64,
+    /// The one in the middle.
+    pub median: f64,
+    /// The longest.
+    pub slowest: f64,
+}
+
+impl Spread {
+    /// The spread of some times, at least one.
+    pub fn new(times: &[f64]) -> Spread {
+        let mut sorted = times.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        Spread { fastest: sorted[0], median: sorted[sorted.len() / 2], slowest: sorted[sorted.len() - 1] }
+    }
 }
 
 /// One case in memory on a device, to be launched again and again.

@@ -66,7 +66,7 @@ impl ExamplesArgs {
     pub fn load(&self, saved: &SavedModel) -> Result<Shown, CliError> {
         let images = self.images.as_ref().or(self.files.first());
         let labels = self.labels.as_ref().or(self.files.get(1));
-        let Some(images) = images else { return self.from_recipe(saved) };
+        let Some(images) = images else { return self.recipe_examples(saved) };
         let name = images.clone();
         let trained = (&saved.model, &saved.trained_on.features[..]);
         let spec = DataSpec { header: self.header.or(saved.recipe.data.header), ..saved.recipe.data.clone() };
@@ -82,7 +82,7 @@ impl ExamplesArgs {
         Ok(Shown { examples, name, labelled: true, notes })
     }
 
-    fn from_recipe(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+    fn recipe_examples(&self, saved: &SavedModel) -> Result<Shown, CliError> {
         let mut recipe = saved.recipe.clone();
         let spec = &mut recipe.data;
         let is_file = |holdout: &Holdout| matches!(holdout, Holdout::Files(_));

@@ -4,7 +4,7 @@ use super::table::table;
 use super::{CliError, Context};
 use clap::Args;
 use gputrain::backend::Backend;
-use gputrain::backend::timing::{Effort, repeat, spread};
+use gputrain::backend::timing::{Effort, Spread, repeat};
 use gputrain::ir::Dispatch;
 use gputrain::planner::{BuildError, Fusion};
 use gputrain::train::{Draft, TrainError, Trainer, TrainerSpec};
@@ -73,7 +73,7 @@ fn compare_steps(backend: &dyn Backend, context: &Context, spec: TrainerSpec) ->
 fn step_seconds(backend: &dyn Backend, draft: Draft) -> Result<f64, CliError> {
     const EFFORT: Effort = Effort { seconds: 0.1, repeat: 5 };
     let mut trainer = Trainer::prepare(backend, draft)?;
-    Ok(spread(&repeat(EFFORT, |steps| trainer.time_steps(steps))?.1)[1])
+    Ok(Spread::new(&repeat(EFFORT, |steps| trainer.time_steps(steps))?.1).median)
 }
 
 /// The constants that tell variants apart.

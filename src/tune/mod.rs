@@ -4,7 +4,7 @@
 //! times every variant of a launch at its own shape, leaves out those that do not compute what the CPU computes, and
 //! [`keep`] remembers the winners. A plan is planned as ever; [`Backend::tuned`] then exchanges its launches.
 
-use crate::backend::timing::{Effort, TimedCase, repeat, spread};
+use crate::backend::timing::{Effort, Spread, TimedCase, repeat};
 use crate::backend::tuning::{TuningFileError, TuningStore};
 use crate::backend::{Backend, BackendError};
 use crate::ir::Dispatch;
@@ -94,7 +94,7 @@ fn measure_variant(backend: &dyn Backend, variant: &Dispatch) -> Result<Result<f
         return Ok(Err(wrong));
     }
     let mut case = TimedCase::new(backend, &case)?;
-    Ok(Ok(spread(&repeat(EFFORT, |launches| case.time(launches))?.1)[1]))
+    Ok(Ok(Spread::new(&repeat(EFFORT, |launches| case.time(launches))?.1).median))
 }
 
 /// Whether the device computes the case as the CPU does, and nothing else changes.

@@ -3,7 +3,7 @@
 use super::BenchArgs;
 use crate::cli::{CliError, Context};
 use gputrain::backend::Backend;
-use gputrain::backend::timing::{Effort, TimedCase, repeat, spread};
+use gputrain::backend::timing::{Effort, Spread, TimedCase, repeat};
 use gputrain::kernel::dense::tiling::{TILES, Tiling};
 use gputrain::kernel::formula::activation;
 use gputrain::kernel::{Case, Contents, Launch, Specification, dense};
@@ -26,7 +26,7 @@ pub(super) fn measure_peak(backend: &dyn Backend, context: &Context) -> Result<f
             operands: dense::forward::Operands { input: s[0], weight: s[1], bias: None, output: s[2] },
         };
         let case = Case { name: "peak".into(), dispatch: product.lower(), contents: contents.clone() };
-        let seconds = time_case(&case, backend, Effort { seconds: 0.2, repeat: 3 })?[0];
+        let seconds = time_case(&case, backend, Effort { seconds: 0.2, repeat: 3 })?.fastest;
         let rate = 2.0 * (side as f64).powi(3) / seconds / 1e12;
         context.detail(format!("{tile:?}: {rate:.4} TFLOP/s in a product of {side} x {side} matrices"));
         best = best.max(rate);
@@ -34,10 +34,10 @@ pub(super) fn measure_peak(backend: &dyn Backend, context: &Context) -> Result<f
     Ok(best)
 }
 
-/// Seconds per launch of one case: fastest, median and slowest.
-fn time_case(case: &Case, backend: &dyn Backend, effort: Effort) -> Result<[f64; 3], CliError> {
+/// Seconds per launch of one case.
+fn time_case(case: &Case, backend: &dyn Backend, effort: Effort) -> Result<Spread, CliError> {
     let mut case = TimedCase::new(backend, case)?;
-    Ok(spread(&repeat(effort, |launches| case.time(launches))?.1))
+    Ok(Spread::new(&repeat(effort, |launches| case.time(launches))?.1))
 }
 
 /// Times the case of a kernel that has the most work.
@@ -53,7 +53,7 @@ pub(super) fn time(
     let Some(case) = cases.iter().max_by(|a, b| work(a).total_cmp(&work(b))) else {
         return Err(CliError::Failed(format!("{name} has no cases")));
     };
-    let [fastest, median, slowest] = time_case(case, backend, args.effort())?;
+    let Spread { fastest, median, slowest } = time_case(case, backend, args.effort())?;
     let cost = case.dispatch.cost;
     let (gflops, gbytes) = (cost.flops / median / 1e9, cost.bytes / median / 1e9);
     let shape = &case.name;

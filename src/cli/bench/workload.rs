@@ -4,7 +4,7 @@ use super::BenchArgs;
 use crate::cli::table::table;
 use crate::cli::train::say_streamed;
 use crate::cli::{CliError, Context};
-use gputrain::backend::timing::{repeat, spread};
+use gputrain::backend::timing::{Spread, repeat};
 use gputrain::backend::{Backend, LaunchTime};
 use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
 use gputrain::ir::Dispatch;
@@ -120,7 +120,7 @@ impl Workload {
         let program = trainer.step_program();
         let flops: f64 = program.dispatches().map(|dispatch| dispatch.cost.flops).sum();
         let dispatches = program.len();
-        let [fastest, median, slowest] = spread(&times);
+        let Spread { fastest, median, slowest } = Spread::new(&times);
         let encoded = (after.dispatches - before.dispatches).max(1) as f64;
         let time = WorkloadTime {
             workload: name.clone(),
@@ -172,7 +172,8 @@ fn profile(workload: &str, trainer: &mut Trainer, context: &Context) -> Result<(
     const STEPS: usize = 21;
     let steps: Vec<Vec<LaunchTime>> = (0..STEPS).map(|_| trainer.profile_step()).collect::<Result<_, _>>()?;
     let dispatches: Vec<Dispatch> = trainer.step_program().dispatches().cloned().collect();
-    let median = |launch: usize| spread(&steps.iter().map(|step| step[launch].nanoseconds).collect::<Vec<_>>())[1];
+    let median =
+        |launch: usize| Spread::new(&steps.iter().map(|step| step[launch].nanoseconds).collect::<Vec<_>>()).median;
     let medians: Vec<f64> = (0..dispatches.len()).map(median).collect();
     let whole: f64 = medians.iter().sum();
     let profiled = |(dispatch, nanoseconds): (&Dispatch, &f64)| {
