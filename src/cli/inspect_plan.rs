@@ -23,7 +23,7 @@ pub fn say_plan(
     context: &Context,
 ) -> Result<Value, CliError> {
     let backend = context.open_backend()?;
-    let draft = Draft::new(job.spec(&[Member::of(&job.recipe)]), fusion, backend.limits())?.with_weights(&[weights]);
+    let draft = Draft::new(job.spec(&[Member::of(&job.recipe)]), fusion, backend.limits())?.with_weights(&[weights])?;
     let plan = &backend.tuned(draft.plan());
     plan.io.iter().flat_map(|io| streamed(&io.sources)).for_each(|line| context.say(line));
     let reason = draft.not_fused().map(ToString::to_string);

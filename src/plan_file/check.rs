@@ -111,7 +111,9 @@ impl Checked<'_> {
             return Err(format!("io: there is no buffer {} for the state", id.0));
         }
         // The set of training comes first.
-        let Some(source) = io.sources.first() else { return Err("io: it trains on no set".into()) };
+        let Some(source) = io.sources.first().filter(|source| source.name == "train") else {
+            return Err("io: its first set is not the one that it trains on".into());
+        };
         let (examples, batch) = (source.layout.examples, source.batches.size);
         let steps = [examples / batch, examples.div_ceil(batch)];
         if training.log_steps == 0 || training.steps_per_epoch == 0 || !steps.contains(&training.steps_per_epoch) {

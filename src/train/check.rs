@@ -1,9 +1,10 @@
 //! What can be told before anything is allocated.
 
 use super::spec::layout;
-use super::{Score, Set, TrainError, TrainerSpec};
+use super::{Draft, Score, Set, TrainError, TrainerSpec};
 use crate::data::{Dataset, TargetKind};
-use crate::ir::Io;
+use crate::ir::{Dispatch, Io, Plan};
+use crate::kernel::Launch;
 use crate::recipe::{Loss, Metric, ScheduleKind};
 
 /// Whether the answers to every set are right or wrong.
@@ -38,6 +39,49 @@ pub(super) fn fits(spec: &TrainerSpec, io: &Io) -> Result<(), TrainError> {
         return other(format!("it takes {planned:?}, not {:?}", spec.batches()));
     }
     Ok(())
+}
+
+/// Refuses a plan that is not what is drafted, whichever variants its launches have.
+pub(super) fn is_drafted(draft: &Draft, plan: &Plan) -> Result<(), TrainError> {
+    let other = |what: &str| Err(TrainError::OtherPlan(format!("its {what} are not those that are planned here")));
+    let drafted = &draft.plan;
+    let weights = drafted.io.as_ref().map(|io| io.parameters.buffer);
+    let init = plan.init.iter().filter(|initial| Some(initial.buffer) != weights);
+    if drafted.buffers != plan.buffers {
+        return other("buffers");
+    }
+    if drafted.io != plan.io {
+        return other("places of data, parameters and scores");
+    }
+    if !init.eq(&drafted.init) {
+        return other("initial numbers");
+    }
+    let ours = drafted.programs.iter().map(|program| {
+        let phases = program.phases.iter().map(|phase| (phase.kind, phase.launches.len()));
+        (&program.name, phases.collect::<Vec<_>>())
+    });
+    let theirs = plan.programs.iter().map(|program| {
+        let phases = program.phases.iter().map(|phase| (phase.kind, phase.dispatches.len()));
+        (&program.name, phases.collect::<Vec<_>>())
+    });
+    if !ours.eq(theirs) {
+        return other("programs");
+    }
+    match drafted.launches().zip(plan.dispatches()).find(|(launch, dispatch)| !is_variant(&***launch, dispatch)) {
+        Some((_, dispatch)) => other(&format!("launches of {} ({})", dispatch.label, dispatch.kernel.name)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a dispatch is a launch, in whichever variant.
+fn is_variant(launch: &dyn Launch, dispatch: &Dispatch) -> bool {
+    let is = |ours: &Dispatch| {
+        let places = (&ours.slices, ours.grid, &ours.demands) == (&dispatch.slices, dispatch.grid, &dispatch.demands);
+        let text =
+            (ours.kernel, &ours.constants, &ours.params) == (dispatch.kernel, &dispatch.constants, &dispatch.params);
+        places && text && ours.label == dispatch.label
+    };
+    is(&launch.lower()) || launch.variants().iter().any(|variant| is(&variant.lower()))
 }
 
 /// Refuses what could not train.

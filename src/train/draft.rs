@@ -3,7 +3,7 @@
 use super::spec::{Set, SharedSet};
 use super::{Member, TrainError, TrainerSpec, check, spec};
 use crate::data::{Examples, Scaling};
-use crate::ir::{BufferId, Initial, Io, Limits};
+use crate::ir::{BufferId, Initial, Io, Limits, PlanError};
 use crate::kernel::LaunchPlan;
 use crate::layers::TensorRole;
 use crate::model::Model;
@@ -62,12 +62,18 @@ impl Draft {
     }
 
     /// The plan with initial weights: of each model a vector per parameter.
-    pub fn with_weights(mut self, models: &[Vec<Vec<f32>>]) -> Draft {
-        if let Some(Io { parameters, .. }) = &self.plan.io {
-            let words = models.iter().flat_map(|weights| parameters.pack(weights)).collect();
-            self.plan.init.push(Initial { buffer: parameters.buffer, words });
+    pub fn with_weights(mut self, models: &[Vec<Vec<f32>>]) -> Result<Draft, TrainError> {
+        let Some(Io { parameters, .. }) = &self.plan.io else { return Err(PlanError::NoIo.into()) };
+        if models.len() != self.spec.members.len() {
+            let (found, wanted) = (models.len(), self.spec.members.len());
+            return Err(TrainError::NotOfModel(format!("there are weights of {found} models, not of {wanted}")));
         }
-        self
+        if let Some(problem) = models.iter().find_map(|weights| parameters.misfit(weights)) {
+            return Err(TrainError::NotOfModel(problem));
+        }
+        let words = models.iter().flat_map(|weights| parameters.pack(weights)).collect();
+        self.plan.init.push(Initial { buffer: parameters.buffer, words });
+        Ok(self)
     }
 
     /// Whether training steps are fused into two launches.

@@ -98,6 +98,8 @@ impl Trainer {
     fn advance(&mut self, steps: u32) {
         self.progress.step += steps;
         self.progress.step_in_epoch += steps;
+        // Nobody is told of these steps: a loop that goes on from here reports those after them.
+        self.logged = self.progress.step;
         if self.progress.step_in_epoch as usize == self.training.steps_per_epoch {
             (self.progress.epoch, self.progress.step_in_epoch) = (self.progress.epoch + 1, 0);
         }

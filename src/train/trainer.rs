@@ -101,14 +101,16 @@ impl Trainer {
         Trainer::mount(backend, draft.spec, plan, draft.not_fused)
     }
 
-    /// Allocates and uploads a plan that was read: one of this training.
+    /// Allocates and uploads a plan that was read, its weights too if it has any. It must be what would be planned here, on a
+    /// device with the limits of this one, but that its launches may be of other variants.
     pub fn with_plan(backend: &dyn Backend, spec: TrainerSpec, plan: Plan) -> Result<Self, TrainError> {
-        check::check(&spec)?;
         let io = plan.io()?;
         check::fits(&spec, io)?;
-        let training = io.training.as_ref().map(|training| training.halves.is_some());
-        let not_fused = training.and_then(|plain| plain.then_some(NotFused::Read));
-        Trainer::mount(backend, spec, plan, not_fused)
+        let is_plain = io.training.as_ref().is_some_and(|training| training.halves.is_some());
+        let fusion = if is_plain { Fusion::Never } else { Fusion::Always };
+        let draft = Draft::new(spec, fusion, backend.limits())?;
+        check::is_drafted(&draft, &plan)?;
+        Trainer::mount(backend, draft.spec, plan, is_plain.then_some(NotFused::Read))
     }
 
     fn mount(

@@ -3,7 +3,7 @@ use crate::backend::Backend;
 use crate::backend::gpu::GpuBackend;
 use crate::backend::tuning::Tuning;
 use crate::ir::{Batches, DataLayout, TargetLayout};
-use crate::model::Model;
+use crate::model::{Model, Shape};
 use crate::planner::PlanBuilder;
 use crate::recipe::Recipe;
 
@@ -11,7 +11,7 @@ use crate::recipe::Recipe;
 fn plan() -> LaunchPlan {
     let text = Recipe::builtin("digits").unwrap();
     let recipe = Recipe::parse(text, "digits", &[]).unwrap();
-    let model = Model::build(&recipe.model, None).unwrap();
+    let model = Model::build(&recipe.model, Some(Shape::Features(784))).unwrap();
     let mut builder = PlanBuilder::new(&model, 1, 1, 0.0, GpuBackend::noop().unwrap().limits());
     let layout = DataLayout { examples: 4000, features: 784, bytes: true, targets: TargetLayout::Classes };
     let source = builder.source("train", layout, Batches { size: 128, shuffle: true });

@@ -1,6 +1,7 @@
 //! The trainer as a library's user has it: owned, sent to other threads, step by step, on examples in memory.
 
 use crate::members::{backends, bits, noise, train};
+use crate::story::Stories;
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::Examples;
 use gputrain::job::{Job, JobError};
@@ -158,6 +159,18 @@ fn a_paused_loop_goes_on_and_scores_are_those_it_reports() {
         );
         assert!(matches!(paused.scores(Set::Test), Err(TrainError::NoSet { set }) if set == "test"));
     }
+}
+
+#[test]
+fn a_loop_after_single_steps_reports_the_steps_that_it_takes() {
+    let job = job(&[("train.log_every", "1")]);
+    let whole = &train(&CpuBackend::new(), &job, &[Member::of(&job.recipe)])[0].0;
+    let mut trainer = job.trainer(&CpuBackend::new()).unwrap();
+    trainer.step(15).unwrap();
+    let mut stories = Stories::new(1);
+    assert_eq!(trainer.train(&mut stories).unwrap(), Stop::Finished);
+    assert_eq!(stories.0[0].steps, whole.steps[15..]);
+    assert_eq!(stories.0[0].epochs, whole.epochs[1..]);
 }
 
 fn recipe(text: &str) -> Recipe {
