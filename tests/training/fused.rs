@@ -107,7 +107,7 @@ fn what_is_not_fused_has_a_reason() {
     assert_eq!(changed(&[("train.record", "[\"weight_norms\"]"), ("train.log_every", "1")]), NotFused::Norms);
     let layers = |layers: &str| changed(&[("model.layers", layers)]);
     let dropout = layers("[{ dense = 9, activation = \"relu\" }, { dropout = 0.5 }, { dense = 5 }]");
-    assert_eq!(dropout, NotFused::Operation("the dropout at layer 1".into()));
+    assert_eq!(dropout, NotFused::Operation("the dropout layers.1".into()));
     let gelu = layers("[{ dense = 9, activation = \"gelu\" }, { dense = 5 }]");
     assert_eq!(gelu, NotFused::Operation("the activation gelu".into()));
     assert_eq!(layers(&format!("[{}{{ dense = 5 }}]", "{ dense = 9 }, ".repeat(8))), NotFused::Layers(9));
