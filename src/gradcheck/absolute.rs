@@ -8,14 +8,20 @@ use crate::kernel::norm::{backward_weight, row_backward_input};
 use crate::kernel::pointwise::softmax_backward;
 
 /// What computes the sums of a kernel's absolute terms; `None` for one that subtracts nothing.
-pub(super) fn code(kernel: &Kernel) -> Option<fn(&mut Args<f64>)> {
-    let table: [(&Kernel, fn(&mut Args<f64>)); 3] = [
-        (&softmax_backward::KERNEL, softmax),
-        (&row_backward_input::KERNEL, row_norm_input),
-        (&backward_weight::KERNEL, norm_weight),
-    ];
-    table.into_iter().find(|(known, _)| *known == kernel).map(|(_, code)| code)
+pub(super) fn code(kernel: &Kernel) -> Option<Code> {
+    if *kernel == softmax_backward::KERNEL {
+        Some(softmax)
+    } else if *kernel == row_backward_input::KERNEL {
+        Some(row_norm_input)
+    } else if *kernel == backward_weight::KERNEL {
+        Some(norm_weight)
+    } else {
+        None
+    }
 }
+
+/// What runs in the place of a kernel.
+type Code = fn(&mut Args<f64>);
 
 fn softmax(args: &mut Args<f64>) {
     let p: softmax_backward::Params = args.params();
