@@ -1,5 +1,5 @@
 //! The kinds of layers. Each has one file: the keys of a recipe, the shape, the tensors, what it computes forward and backward, its
-//! ONNX form and its words in the summary; and one line in [`KINDS`].
+//! ONNX form and its words in the summary; and one line in `KINDS`.
 
 mod activation;
 mod add;

@@ -7,15 +7,15 @@ use super::ReportError;
 pub(crate) enum Pixmap {}
 
 impl Pixmap {
-    pub fn width(&self) -> u32 {
+    pub(super) fn width(&self) -> u32 {
         match *self {}
     }
 
-    pub fn height(&self) -> u32 {
+    pub(super) fn height(&self) -> u32 {
         match *self {}
     }
 
-    pub fn data_mut(&mut self) -> &mut [u8] {
+    pub(super) fn data_mut(&mut self) -> &mut [u8] {
         match *self {}
     }
 }
