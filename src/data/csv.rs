@@ -29,6 +29,34 @@ pub(crate) struct Columns {
     pub(crate) single: bool,
 }
 
+/// The most bytes of a line, and the most fields: far above any example, so that a small compressed file of one endless line does
+/// not exhaust memory.
+const MAX_LINE_BYTES: usize = 16 << 20;
+const MAX_FIELDS: usize = 1 << 20;
+
+/// Text whose lines are short enough.
+struct Lines<R> {
+    inner: R,
+    /// Bytes of the last line so far.
+    last: usize,
+}
+
+impl<R: Read> Read for Lines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        for (index, line) in buffer[..count].split(|&byte| byte == b'\n').enumerate() {
+            self.last = if index == 0 { self.last + line.len() } else { line.len() };
+            if self.last > MAX_LINE_BYTES {
+                let limit = MAX_LINE_BYTES >> 20;
+                return Err(std::io::Error::other(format!(
+                    "a line is longer than {limit} MiB; give each example a line of its own"
+                )));
+            }
+        }
+        Ok(count)
+    }
+}
+
 /// A table in memory.
 pub(crate) struct Table {
     /// The names of the columns, where the first line holds them.
@@ -51,7 +79,7 @@ impl Table {
 
     /// Reads a table. Whether the first line names the columns is told from it, unless `header` says so.
     pub(crate) fn read(reader: impl Read, header: Option<bool>) -> Result<Table, Problem> {
-        let mut reader = BufReader::with_capacity(1 << 16, reader);
+        let mut reader = BufReader::with_capacity(1 << 16, Lines { inner: reader, last: 0 });
         let start = reader.fill_buf().map_err(|e| read_error("CSV", e))?;
         if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
             return Err(Problem::Table { line: 1, cause: "this is UTF-16 text; save it as UTF-8".into() });
@@ -249,6 +277,11 @@ impl Draft {
     }
 
     fn line(&mut self, line: u64, fields: &StringRecord) -> Result<(), Problem> {
+        if fields.len() > MAX_FIELDS {
+            let cause =
+                format!("it has {} fields, more than {MAX_FIELDS}; give each example a line of its own", fields.len());
+            return Err(Problem::Table { line, cause });
+        }
         if self.table.width == 0 {
             (self.table.width, self.first_line) = (fields.len(), line);
             let names = || Some(fields.iter().map(str::to_owned).collect());
@@ -364,6 +397,17 @@ fn problem(error: csv::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn endless_lines_are_refused() {
+        let message = |text: String| read(text.as_bytes(), None).unwrap_err().to_string();
+        let fields = message("1,".repeat(MAX_FIELDS) + "1\n");
+        assert!(fields.contains("it has 1048577 fields"), "{fields}");
+        let line = message("1\n2\n".to_string() + &"1".repeat(MAX_LINE_BYTES + 1));
+        assert!(line.contains("a line is longer than 16 MiB"), "{line}");
+        let long = "1".repeat(1 << 12) + "\n";
+        assert_eq!(read(long.repeat(3).as_bytes(), None).unwrap().shape(), [3, 1]);
+    }
 
     fn values(text: &str, key: Option<&str>) -> (Vec<usize>, Vec<f64>) {
         let array = read(text.as_bytes(), key).unwrap();
