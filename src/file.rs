@@ -22,6 +22,13 @@ impl FileError {
     }
 }
 
+/// The bytes of numbers as files have them, least significant first, in a vector that is no longer than they are.
+pub(crate) fn little_endian<const SIZE: usize>(values: impl ExactSizeIterator<Item = [u8; SIZE]>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(values.len() * SIZE);
+    values.for_each(|value| bytes.extend_from_slice(&value));
+    bytes
+}
+
 /// What may help, to follow what the system says.
 fn remedy(kind: io::ErrorKind) -> &'static str {
     match kind {

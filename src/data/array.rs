@@ -4,6 +4,7 @@ use half::f16;
 
 use super::Storage;
 use super::error::Problem;
+use crate::file::little_endian;
 
 /// The type of an array's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -303,13 +304,6 @@ impl Array {
         }
         Array { bytes: ordered, ..self }
     }
-}
-
-/// The values' bytes, in a vector that is no longer than they are.
-fn little_endian<const SIZE: usize>(values: impl ExactSizeIterator<Item = [u8; SIZE]>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(values.len() * SIZE);
-    values.for_each(|value| bytes.extend_from_slice(&value));
-    bytes
 }
 
 /// Bytes of an array, or `None` when that number overflows.

@@ -7,6 +7,7 @@ use safetensors::tensor::Dtype as StoredType;
 
 use super::ExportError;
 use crate::data::{Array, Dtype};
+use crate::file::little_endian;
 use crate::sealed;
 
 /// A tensor's name, shape and values.
@@ -14,16 +15,12 @@ pub(super) type Tensor<'a> = (&'a str, &'a [usize], &'a [f32]);
 
 /// The bytes of a file with these tensors, one after the other, and this metadata.
 pub(super) fn encode(metadata: BTreeMap<&str, String>, tensors: &[Tensor<'_>]) -> Vec<u8> {
-    let values: Vec<Vec<u8>> = tensors.iter().map(|(_, _, values)| little_endian(values)).collect();
+    let values: Vec<Vec<u8>> =
+        tensors.iter().map(|(_, _, values)| little_endian(values.iter().map(|value| value.to_le_bytes()))).collect();
     let tensors = tensors.iter().zip(&values);
     let tensors =
         tensors.map(|((name, shape, _), bytes)| sealed::Tensor { name, dtype: StoredType::F32, shape, bytes });
     sealed::encode(metadata, &tensors.collect::<Vec<_>>())
-}
-
-/// The values' bytes, least significant first.
-pub(super) fn little_endian(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// What a file holds.
@@ -73,7 +70,7 @@ fn number_type(stored: StoredType) -> Option<Dtype> {
 pub fn parameter_hash(parameters: &[Vec<f32>]) -> String {
     let mut hasher = blake3::Hasher::new();
     for values in parameters {
-        hasher.update(&little_endian(values));
+        hasher.update(&little_endian(values.iter().map(|value| value.to_le_bytes())));
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -126,3 +126,13 @@ pub enum LayerProblem {
         limit: u64,
     },
 }
+
+impl Shape {
+    /// Channels, and height and width, of what must be an image.
+    pub(crate) fn image(&self) -> Result<(usize, [usize; 2]), LayerProblem> {
+        match *self {
+            Shape::Image { channels, height, width } => Ok((channels, [height, width])),
+            Shape::Features(got) => Err(LayerProblem::NeedsImage { got }),
+        }
+    }
+}

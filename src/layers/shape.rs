@@ -1,6 +1,5 @@
 //! The shape of one example as it flows from layer to layer.
 
-use super::LayerProblem;
 use std::fmt;
 
 /// The shape of one example (without the batch axis). Everything in memory is channels first, as in PyTorch, so that
@@ -29,14 +28,6 @@ impl Shape {
     /// Whether it has rows and columns.
     pub fn is_image(&self) -> bool {
         matches!(self, Shape::Image { .. })
-    }
-
-    /// Channels, and height and width, of what must be an image.
-    pub(crate) fn image(&self) -> Result<(usize, [usize; 2]), LayerProblem> {
-        match *self {
-            Shape::Image { channels, height, width } => Ok((channels, [height, width])),
-            Shape::Features(got) => Err(LayerProblem::NeedsImage { got }),
-        }
     }
 
     /// Number of scalars in one example.

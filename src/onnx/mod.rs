@@ -2,6 +2,7 @@
 
 pub mod proto;
 
+use crate::file::little_endian;
 use crate::kernel::Activation;
 use proto::*;
 
@@ -27,11 +28,6 @@ pub fn text(name: &str, value: &str) -> AttributeProto {
     AttributeProto { name: name.to_string(), s, r#type: STRING_ATTRIBUTE, ..Default::default() }
 }
 
-/// The values' bytes, least significant first.
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
 /// Nodes as they are added: each takes the current value and gives the next.
 pub struct Builder {
     /// Its nodes so far.
@@ -46,7 +42,7 @@ impl Builder {
     /// Adds a constant.
     pub fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         let dims = shape.iter().map(|n| *n as i64).collect();
-        let raw_data = little_endian(values);
+        let raw_data = little_endian(values.iter().map(|value| value.to_le_bytes()));
         self.constants.push(TensorProto { dims, data_type: FLOAT_TENSOR, name: name.to_string(), raw_data });
     }
 
@@ -60,7 +56,7 @@ impl Builder {
     /// Adds integers for the next node; their name.
     pub fn own_integers(&mut self, what: &str, values: &[i64]) -> String {
         let name = format!("{}_{what}", self.nodes.len());
-        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let raw_data = little_endian(values.iter().map(|value| value.to_le_bytes()));
         let dims = vec![values.len() as i64];
         self.constants.push(TensorProto { dims, data_type: INT64_TENSOR, name: name.clone(), raw_data });
         name

@@ -1,6 +1,6 @@
 //! Builds the plan of a training run or an evaluation: buffers, programs, and the names the trainer knows them by.
 
-use super::fuse::{Fusion, NotFused, Request, StepBuffers};
+use super::fusion::{Fusion, NotFused, Request, StepBuffers};
 use crate::graph::memory::{self, Assignment};
 use crate::graph::{Lowering, Node, ParameterLayout, Scaling, ValueId};
 use crate::ir::{

@@ -3,10 +3,10 @@
 
 mod builder;
 mod fuse;
+mod fusion;
 mod loss_scale;
 mod update;
 
-pub use crate::graph::ParameterLayout;
 pub use builder::{BuildError, PlanBuilder, TrainingPlan};
-pub use fuse::{Fusion, NotFused};
+pub use fusion::{Fusion, NotFused};
 pub use update::hyper_words;

@@ -17,7 +17,7 @@ const FLOORS: &[Floor] = &[
     ("backend", &["file", "lock", "ir", "kernel"]),
     ("parity", &["ir", "kernel", "backend"]),
     ("tune", &["ir", "kernel", "backend", "parity"]),
-    ("onnx", &["kernel"]),
+    ("onnx", &["file", "kernel"]),
     ("graph", &["ir", "kernel"]),
     ("layers", &["ir", "keys", "kernel", "onnx", "graph"]),
     ("recipe", &["file", "place", "keys", "kernel", "layers"]),

@@ -235,7 +235,7 @@ fn every_excuse_is_for_a_line_that_exists() {
 }
 
 #[test]
-#[ignore = "takes minutes; for when tests/mutation/unnoticed.rs has changed"]
+#[ignore = "takes minutes; for when tests/kernels/mutation/unnoticed.rs has changed"]
 fn nothing_excused_is_noticed() {
     if common::checked_vulkan().is_none() {
         return;
