@@ -7,7 +7,7 @@ use crate::data::{
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
-use crate::recipe::{DataSpec, Holdout, Recipe, Source};
+use crate::recipe::{DataSpec, Holdout, Keyword, Recipe, Record, Source, TrainSpec};
 use crate::train::{DataSeen, Member, Score, TrainError, Trainer, TrainerSpec};
 use std::sync::Arc;
 
@@ -121,6 +121,7 @@ impl Job {
         let mut lines = self.notes.clone();
         lines.push(format!("scale {kind}: {}", scaling.in_words(kind)));
         lines.extend(remarks::no_pixels(kind, scaling, &train.features));
+        lines.extend(unrecorded(&self.recipe.train));
         let last = self.model.layers.last().and_then(|layer| layer.kind.activation());
         lines.extend(remarks::out_of_reach(last, &train.targets));
         let (validation, test) = (self.dataset.validation.as_ref(), self.dataset.test.as_ref());
@@ -205,6 +206,16 @@ fn fit(examples: &mut Examples, recipe: &Recipe, model: &Model) -> Result<(), Pr
         examples.keep_first_classes(classes);
     }
     examples.fit(model.input, TargetKind::for_model(model))
+}
+
+/// What is asked to be recorded of logged steps, where no step is logged.
+fn unrecorded(train: &TrainSpec) -> Option<String> {
+    let of_steps = |record: &&Record| !matches!(record, Record::Weights | Record::Test);
+    let record = train.record.iter().find(of_steps).filter(|_| train.log_every == 0)?;
+    let word = record.word();
+    Some(format!(
+        "warning: train.record = [\"{word}\"] records nothing: it belongs to logged steps; set train.log_every"
+    ))
 }
 
 /// A set that is not trained on, if the recipe asks for one.

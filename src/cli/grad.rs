@@ -10,6 +10,7 @@ use gputrain::job::Job;
 use gputrain::model::Model;
 use gputrain::recipe::Precision;
 use gputrain::train::{Member, Trainer, TrainerSpec};
+use indicatif::ProgressBar;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -55,7 +56,8 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
     let parameters = initial(args.init.as_deref(), &job, context)?;
     let backend = context.open_backend()?;
     let at_most = args.check.then_some(args.at_most as usize);
-    let Measured { loss, double_loss, gradients, checks } = measure(&job, &parameters, at_most, &*backend)?;
+    let bar = context.progress_bar(0, "{bar:30} {pos}/{len} elements and roundings  {eta} left");
+    let Measured { loss, double_loss, gradients, checks } = measure(&job, &parameters, at_most, &*backend, &bar)?;
     context.say(format!("{} ({})", backend.info().device, backend.info().backend));
     let in_f64 = double_loss.map_or(String::new(), |loss| format!(", in f64 {loss}"));
     context.say(format!("loss {loss}{in_f64}"));
@@ -96,13 +98,14 @@ pub(super) fn measure(
     parameters: &[Vec<f32>],
     at_most: Option<usize>,
     backend: &dyn Backend,
+    bar: &ProgressBar,
 ) -> Result<Measured, CliError> {
     let members = [Member::of(&job.recipe)];
     let spec = job.spec(&members);
     let mut trainer = Trainer::new(backend, spec.clone())?;
     trainer.set_parameters(0, parameters)?;
     let (loss, gradients) = trainer.gradient()?;
-    let checked = at_most.map(|at_most| check(at_most, spec, parameters, &gradients)).transpose()?;
+    let checked = at_most.map(|at_most| check(at_most, spec, parameters, &gradients, bar)).transpose()?;
     let (double_loss, checks) = checked.unzip();
     Ok(Measured { loss, double_loss, gradients, checks })
 }
@@ -149,6 +152,7 @@ fn check(
     spec: TrainerSpec,
     parameters: &[Vec<f32>],
     gradients: &[Vec<f32>],
+    bar: &ProgressBar,
 ) -> Result<(f64, Vec<Check>), CliError> {
     let widen = |values: &Vec<f32>| values.iter().map(|x| f64::from(*x)).collect();
     let parameters = parameters.iter().map(widen).collect::<Vec<_>>();
@@ -156,7 +160,11 @@ fn check(
     double.set_parameters(&parameters);
     let (loss, mut exact) = double.gradient();
     let names: Vec<String> = spec.model.parameters.iter().map(|p| p.name.clone()).collect();
-    let numeric = double.check(&names, Options { at_most: Some(at_most) });
+    let compared: &dyn Fn() = &|| bar.inc(1);
+    let options = Options { at_most: Some(at_most), compared: Some(compared) };
+    let elements: usize = spec.model.parameters.iter().map(|p| options.count(p.len())).sum();
+    bar.set_length(elements as u64 + u64::from(rounding::SAMPLES));
+    let numeric = double.check(&names, options);
     double.set_parameters(&parameters);
     let precision = spec.members[0].precision;
     if precision == Precision::Mixed {
@@ -170,7 +178,9 @@ fn check(
         double.set_parameters(&rounding::as_rounded(&spec.model, &parameters, sample));
         let (_, rounded) = double.gradient();
         allow(&mut terms, &rounded, &exact, &bounds);
+        compared();
     }
+    bar.finish_and_clear();
     let device = gradients.iter().zip(&exact).zip(&terms);
     let device = device.map(|((ours, exact), terms)| rounding::relative_to_terms(ours, exact, terms));
     let checks = numeric.into_iter().zip(device).zip(bounds);
@@ -231,7 +241,7 @@ mod tests {
         let train = Examples { features, targets: Targets::Values { values: vec![1.0], outputs: 1 } };
         let dataset = Arc::new(Dataset { train, validation: None, test: None });
         let job = Job { recipe, model, dataset, scaling, features: Vec::new(), notes: Vec::new() };
-        let measured = measure(&job, &parameters, Some(1), &CpuBackend::new()).unwrap();
+        let measured = measure(&job, &parameters, Some(1), &CpuBackend::new(), &ProgressBar::hidden()).unwrap();
         let open = |gradients: &[f32]| gradients.iter().filter(|gradient| **gradient != 0.0).count();
         assert!(open(&measured.gradients[0]) < 3 * 20, "the units are shut in f32: {:?}", measured.gradients[0]);
         let errors = |checks: &[Check]| checks.iter().all(|check| check.device_error <= check.device_bound);
@@ -240,7 +250,7 @@ mod tests {
         let members = [Member::of(&job.recipe)];
         let mut wrong = measured.gradients.clone();
         wrong[2][0] *= 1.001;
-        let (_, checks) = check(1, job.spec(&members), &parameters, &wrong).unwrap();
+        let (_, checks) = check(1, job.spec(&members), &parameters, &wrong, &ProgressBar::hidden()).unwrap();
         assert!(checks[2].device_error > checks[2].device_bound, "{checks:?}");
     }
 

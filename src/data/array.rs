@@ -235,6 +235,16 @@ impl Array {
         })
     }
 
+    /// Calls `visit` with each value as an integer, `None` where it is none, until one is refused.
+    pub(crate) fn try_for_each_integer(&self, mut visit: impl FnMut(Option<i128>) -> Option<()>) -> Option<()> {
+        with_values!(self, |values| {
+            for value in values {
+                visit(value.to_integer())?;
+            }
+            Some(())
+        })
+    }
+
     /// The values as integers, exactly; an error in place of one that is none.
     pub(crate) fn integers(&self) -> Box<dyn Iterator<Item = Result<i128, Problem>> + '_> {
         with_values!(self, |values| Box::new(

@@ -54,37 +54,33 @@ fn summary(name: String, array: &Array) -> ArrayInfo {
         not_finite: 0,
         classes: classes(array),
     };
+    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
     let all = array.try_for_each(|_, value| {
         if value.is_finite() {
-            info.min = Some(info.min.map_or(value, |min| min.min(value)));
-            info.max = Some(info.max.map_or(value, |max| max.max(value)));
+            (min, max) = (min.min(value), max.max(value));
         } else {
             info.not_finite += 1;
         }
         Ok::<(), std::convert::Infallible>(())
     });
     let Ok(()) = all;
+    if min <= max {
+        (info.min, info.max) = (Some(min), Some(max));
+    }
     info
 }
 
 /// The classes of an array of labels; `None` when it does not look like one.
 fn classes(array: &Array) -> Option<Vec<(i64, usize)>> {
-    let mut counts = BTreeMap::new();
+    let mut counts = Counts::default();
     match *array.shape() {
-        [_] | [_, 1] => {
-            for value in array.integers() {
-                *counts.entry(i64::try_from(value.ok()?).ok()?).or_insert(0) += 1;
-                if counts.len() > MAX_CLASSES {
-                    return None;
-                }
-            }
-        }
+        [_] | [_, 1] => array.try_for_each_integer(|value| counts.add(i64::try_from(value?).ok()?))?,
         [_, columns @ 2..=MAX_CLASSES] => {
             let mut row = Vec::with_capacity(columns);
             let each_row = array.try_for_each(|_, value| {
                 row.push(value as f32);
                 if row.len() == columns {
-                    *counts.entry(hot_column(&row).ok_or(())? as i64).or_insert(0) += 1;
+                    hot_column(&row).and_then(|column| counts.add(column as i64)).ok_or(())?;
                     row.clear();
                 }
                 Ok::<(), ()>(())
@@ -93,7 +89,41 @@ fn classes(array: &Array) -> Option<Vec<(i64, usize)>> {
         }
         _ => return None,
     }
-    (!counts.is_empty()).then(|| counts.into_iter().collect())
+    let counts = counts.finished();
+    (1..=MAX_CLASSES).contains(&counts.len()).then(|| counts.into_iter().collect())
+}
+
+/// How often each value comes; equal neighbours, which labels often are, are looked up once.
+#[derive(Default)]
+struct Counts {
+    before: BTreeMap<i64, usize>,
+    last: i64,
+    /// So often `last` has come since.
+    run: usize,
+}
+
+impl Counts {
+    /// None once there are too many different values.
+    fn add(&mut self, value: i64) -> Option<()> {
+        if value != self.last {
+            self.settle();
+            self.last = value;
+        }
+        self.run += 1;
+        (self.before.len() <= MAX_CLASSES).then_some(())
+    }
+
+    fn settle(&mut self) {
+        if self.run > 0 {
+            *self.before.entry(self.last).or_insert(0) += self.run;
+            self.run = 0;
+        }
+    }
+
+    fn finished(mut self) -> BTreeMap<i64, usize> {
+        self.settle();
+        self.before
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +137,9 @@ mod tests {
         let one_hot = Array::from_f32(&[2, 3], &[0.0, 1.0, 0.0, 1.0, 0.0, 0.0]).unwrap();
         assert_eq!(classes(&one_hot), Some(vec![(0, 1), (1, 1)]));
         assert_eq!(classes(&Array::from_f32(&[2], &[0.5, 1.0]).unwrap()), None);
+        let up_to = |count: u32| classes(&Array::from_u32(&[count as usize], &(0..count).collect::<Vec<_>>()).unwrap());
+        assert_eq!(up_to(1000).map(|classes| classes.len()), Some(1000));
+        assert_eq!((up_to(1001), up_to(0)), (None, None));
         assert_eq!(classes(&Array::from_f32(&[1, 2], &[0.5, 0.5]).unwrap()), None);
     }
 

@@ -45,10 +45,19 @@ impl fmt::Display for TensorCheck {
 }
 
 /// What to compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Options {
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
     /// At most this many elements of each tensor, spread evenly; all when `None`.
     pub at_most: Option<usize>,
+    /// Called after each element.
+    pub compared: Option<&'a dyn Fn()>,
+}
+
+impl Options<'_> {
+    /// So many elements of a tensor of `len` are compared.
+    pub fn count(&self, len: usize) -> usize {
+        self.at_most.unwrap_or(len).min(len)
+    }
 }
 
 /// Steps tried in turn, relative to `max(|parameter|, 1)`. The first has the smallest error on a smooth loss; the others
@@ -68,7 +77,7 @@ pub fn check_gradients(
     parameters: &mut [f64],
     analytic: &[f64],
     tensors: &[Tensor],
-    options: Options,
+    options: Options<'_>,
     mut loss: impl FnMut(&[f64]) -> f64,
 ) -> Vec<TensorCheck> {
     tensors.iter().map(|tensor| check_tensor(parameters, analytic, tensor, options, &mut loss)).collect()
@@ -78,7 +87,7 @@ fn check_tensor(
     parameters: &mut [f64],
     analytic: &[f64],
     tensor: &Tensor,
-    options: Options,
+    options: Options<'_>,
     loss: &mut impl FnMut(&[f64]) -> f64,
 ) -> TensorCheck {
     let gradient = &analytic[tensor.offset..][..tensor.len];
@@ -92,9 +101,11 @@ fn check_tensor(
         analytic: 0.0,
         numeric: 0.0,
     };
-    let count = options.at_most.unwrap_or(tensor.len).min(tensor.len);
+    let count = options.count(tensor.len);
     for element in (0..count).map(|i| i * tensor.len / count) {
-        let Some(numeric) = differentiate(parameters, tensor.offset + element, 1e-3 * rms, loss) else {
+        let numeric = differentiate(parameters, tensor.offset + element, 1e-3 * rms, loss);
+        options.compared.inspect(|compared| compared());
+        let Some(numeric) = numeric else {
             check.skipped += 1;
             continue;
         };
@@ -210,7 +221,7 @@ mod tests {
         let mut p = vec![0.5; 8];
         let loss = |p: &[f64]| p.iter().map(|x| x * x).sum::<f64>();
         let gradient = vec![-1.0; 8];
-        let options = Options { at_most: Some(3) };
+        let options = Options { at_most: Some(3), ..Default::default() };
         let checks = check_gradients(&mut p, &gradient, &[tensor("w", 0, 8)], options, loss);
         assert_eq!((checks[0].checked, checks[0].skipped), (3, 0));
         assert!((checks[0].worst_error - 2.0).abs() < 1e-6, "{}", checks[0]);

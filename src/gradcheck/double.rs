@@ -144,7 +144,7 @@ impl DoublePrecision {
     }
 
     /// Holds the analytic gradient of each parameter against 4-point differences of the loss.
-    pub fn check(&mut self, names: &[String], options: Options) -> Vec<TensorCheck> {
+    pub fn check(&mut self, names: &[String], options: Options<'_>) -> Vec<TensorCheck> {
         let (_, analytic) = self.flat_gradient();
         let places = self.io.parameters.tensors.clone();
         let mut parameters = self.machine.floats(self.io.parameters.buffer).to_vec();

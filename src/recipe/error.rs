@@ -60,6 +60,16 @@ pub enum RecipeError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Something else than a file or a folder where a data file is expected.
+    #[error("{key} = \"{path}\": {} is a pipe, a device or a socket, not a file; write what it gives to a file, and name that", found.display())]
+    DataNoFile {
+        /// The key that names it.
+        key: &'static str,
+        /// What it says.
+        path: String,
+        /// What was found.
+        found: PathBuf,
+    },
     /// A run's data file that might be one of two.
     #[error(
         "{key} = \"{path}\" might be {} or, beside the run, {}; say which with --data DIR",

@@ -86,8 +86,9 @@ fn not_found(keys: [&'static str; 2], source: &Source, folders: &[PathBuf]) -> R
     let (key, path, looked) =
         if labels_only { (keys[1], &source.labels, labels) } else { (keys[0], &source.images, images) };
     let path = path.clone();
-    match looked.iter().find(|looked| looked.is_dir()).cloned() {
-        Some(folder) => RecipeError::DataFolder { key, path, folder },
+    match looked.iter().find(|looked| looked.exists()).cloned() {
+        Some(folder) if folder.is_dir() => RecipeError::DataFolder { key, path, folder },
+        Some(found) => RecipeError::DataNoFile { key, path, found },
         None => RecipeError::DataNotFound { key, path, looked },
     }
 }

@@ -48,6 +48,17 @@ fn width(job: &Job) -> usize {
 }
 
 #[test]
+fn what_would_be_recorded_of_no_step_is_said() {
+    let folder = folder(&[("t.csv", &named())]);
+    let said = |settings: &[(&str, &str)]| said(&job(folder.path(), "t.csv", "t.csv#label", settings).unwrap());
+    let norms = ("train.record", "[\"weights\", \"gradient_norms\"]");
+    assert!(said(&[norms]).contains("train.record = [\"gradient_norms\"] records nothing"), "{}", said(&[norms]));
+    for settings in [&[norms, ("train.log_every", "2")][..], &[("train.record", "[\"weights\", \"test\"]")]] {
+        assert!(!said(settings).contains("records nothing"), "{}", said(settings));
+    }
+}
+
+#[test]
 fn the_label_is_no_feature_however_the_table_is_spelled() {
     let folder = folder(&[("t.csv", &named()), ("copy.csv", &named())]);
     fs::create_dir(folder.path().join("sub")).unwrap();

@@ -242,6 +242,12 @@ fn a_folder_is_no_data_file() {
         error.starts_with("data.train.images = ") && error.contains("is a folder; give a file of examples"),
         "{error}"
     );
+    // Nor is what is neither the one nor the other.
+    if cfg!(unix) {
+        let mut recipe = with(&[("data.train", "{ images = \"/dev/null\", labels = \"/dev/null\" }")]).unwrap();
+        let error = message(recipe.resolve_data(None));
+        assert!(error.contains("/dev/null is a pipe, a device or a socket, not a file"), "{error}");
+    }
 }
 
 #[test]

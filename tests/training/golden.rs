@@ -133,7 +133,7 @@ fn gradients_in_double_precision_are_the_slopes_of_the_loss() {
     for name in names {
         let case = GoldenCase::load(name, &[]);
         let parameters: Vec<String> = case.job.model.parameters.iter().map(|p| p.name.clone()).collect();
-        for check in double(&case).check(&parameters, Options { at_most: Some(20) }) {
+        for check in double(&case).check(&parameters, Options { at_most: Some(20), ..Default::default() }) {
             println!("{name}: {check}");
             assert!(check.worst_error < 1e-6, "{name}: {check}");
             assert!(check.skipped <= check.checked, "{name}: {check}");

@@ -15,6 +15,7 @@ use gputrain::place;
 use gputrain::recipe::RecipeError;
 use gputrain::run::{RunError, RunFolder};
 use gputrain::sweep::{Sweep, SweepError};
+use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
 
 /// How an experiment ended.
@@ -193,7 +194,8 @@ impl Studio<'_> {
         };
         /// Elements of each parameter that are compared with central differences.
         const MAX_ELEMENTS: usize = 200;
-        let measured: Measured = measure(&job, &parameters, experiment.check.then_some(MAX_ELEMENTS), self.backend)?;
+        let measured: Measured =
+            measure(&job, &parameters, experiment.check.then_some(MAX_ELEMENTS), self.backend, &ProgressBar::hidden())?;
         std::fs::create_dir_all(folder).map_err(FileError::at(folder))?;
         let lock = FolderLock::take(folder)?;
         let found = write(experiment, &job, measured, folder)?;
