@@ -1,5 +1,6 @@
 //! Writes every shader that the cases of `verify` and the plans of the bundled recipes launch, with an index, for compilers
-//! other than the one in the program: `cargo run --release --example write_shaders -- FOLDER`.
+//! other than the one in the program: `cargo run --release --example write_shaders -- FOLDER [--spirv]`. With `--spirv` also what
+//! Vulkan drivers are given of those that are planned or tuned for: `FILE.spv`.
 //!
 //! `index.json` lists them: the file; the kernel and what it `needs` of a device; `constants`; for each storage binding
 //! from 1 on whether it is `read_only`; the words of the uniform at binding 0 (`params`, 0: there is none); `workgroup`, the
@@ -94,19 +95,46 @@ impl Shaders {
     }
 
     /// Writes the files and their index.
-    fn write(&self, folder: &Path) -> Result<(), Box<dyn Error>> {
+    fn write(&self, folder: &Path, spirv: bool) -> Result<(), Box<dyn Error>> {
         std::fs::create_dir_all(folder)?;
         let mut index = Vec::new();
         for (number, shader) in self.0.values().enumerate() {
             let Dispatch { kernel, constants, .. } = &shader.launch;
             let file = format!("{number:04}.{}.wgsl", kernel.name);
-            std::fs::write(folder.join(&file), shader_source(kernel, constants))?;
+            let text = shader_source(kernel, constants);
+            if spirv && (!shader.case || !shader.planned.is_empty()) {
+                let words = to_spirv(&text).map_err(|e| format!("{file}: {e}"))?;
+                std::fs::write(folder.join(format!("{file}.spv")), bytemuck::cast_slice(&words))?;
+            }
+            std::fs::write(folder.join(&file), text)?;
             index.push(describe(&file, shader));
         }
         std::fs::write(folder.join("index.json"), serde_json::to_string_pretty(&index)?)?;
         println!("{} shaders in {}", index.len(), folder.display());
         Ok(())
     }
+}
+
+/// As the program has it made for a device: without checks, since every kernel guards its own accesses.
+fn to_spirv(text: &str) -> Result<Vec<u32>, Box<dyn Error>> {
+    use naga::back::spv;
+    use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    let module = naga::front::wgsl::parse_str(text)?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module)?;
+    let unchecked = BoundsCheckPolicy::Unchecked;
+    let bounds_check_policies =
+        BoundsCheckPolicies { index: unchecked, buffer: unchecked, image_load: unchecked, binding_array: unchecked };
+    let options = spv::Options {
+        lang_version: (1, 6),
+        bounds_check_policies,
+        force_loop_bounding: false,
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        emit_int_div_checks: false,
+        ..Default::default()
+    };
+    let pipeline = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
+    Ok(spv::write_vec(&module, &info, &options, Some(&pipeline))?)
 }
 
 fn describe(file: &str, shader: &Shader) -> Value {
@@ -159,7 +187,9 @@ fn recipes(name: &str) -> Result<Vec<Recipe>, Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args().nth(1).ok_or("usage: write_shaders FOLDER")?;
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or("usage: write_shaders FOLDER [--spirv]")?;
+    let spirv = arguments.next().is_some_and(|argument| argument == "--spirv");
     let mut shaders = Shaders::default();
     for launch in REGISTRY.iter().flat_map(|specification| (specification.cases)()).map(|case| case.dispatch) {
         shaders.add(&launch).case = true;
@@ -175,5 +205,5 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    shaders.write(Path::new(&folder))
+    shaders.write(Path::new(&folder), spirv)
 }

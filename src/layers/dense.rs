@@ -4,6 +4,7 @@ use super::tensor::{positive, weight_and_bias};
 use super::{Entries, Forward, Init, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, TensorSpec, within_limit};
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
+use crate::kernel::dense::tiling::Product as _;
 use crate::kernel::dense::{self, backward_input, backward_weight, forward};
 use crate::kernel::fused::layers::DenseLayer;
 use crate::kernel::{Activation, Launch};
@@ -153,14 +154,15 @@ impl Operation for DenseForward {
         };
         let bias = bias.map(|bias| at.parameter(bias));
         let operands = forward::Operands { input: reads[0], weight: at.parameter(weight), bias, output: writes[0] };
-        vec![Arc::new(dense::Forward {
+        let launch = dense::Forward {
             label: format!("{name} forward"),
             shape,
             models: at.models,
             activation: self.activation.code(),
             tiling: at.tiling([at.rows, outputs]),
             operands,
-        })]
+        };
+        vec![Arc::new(launch.planned())]
     }
 
     fn activation(&self) -> Activation {
@@ -242,14 +244,15 @@ impl Operation for DenseBackwardInput {
             saved: reads[1],
             input_gradient: writes[0],
         };
-        vec![Arc::new(dense::BackwardInput {
+        let launch = dense::BackwardInput {
             label: format!("{name} backward input"),
             shape,
             models: at.models,
             activation: self.activation.code(),
             tiling: at.tiling([at.rows, inputs]),
             operands,
-        })]
+        };
+        vec![Arc::new(launch.planned())]
     }
 
     fn describe(&self) -> String {

@@ -146,7 +146,7 @@ pub struct Operands {
 pub fn launches(label: &str, layer: Layer, models: usize, tiling: Tiling, operands: Operands) -> Vec<Arc<dyn Launch>> {
     let Some(scratch) = operands.scratch.filter(|_| layer.splits() > 1) else {
         let layer = Layer { split_rows: layer.rows, ..layer };
-        return vec![Arc::new(BackwardWeight { label: label.into(), layer, models, tiling, operands })];
+        return vec![Arc::new(BackwardWeight { label: label.into(), layer, models, tiling, operands }.planned())];
     };
     let (weights, len) = (layer.outputs * layer.inputs, layer.sums_len());
     let parameter_stride = layer.splits() * len;
@@ -160,7 +160,7 @@ pub fn launches(label: &str, layer: Layer, models: usize, tiling: Tiling, operan
     };
     let label_of_sum = format!("{label}, sum of splits");
     vec![
-        Arc::new(BackwardWeight { label: label.into(), layer, models, tiling, operands: partial }),
+        Arc::new(BackwardWeight { label: label.into(), layer, models, tiling, operands: partial }.planned()),
         Arc::new(SumPartials { label: label_of_sum, shape, models, partials: scratch, output: operands.gradient }),
     ]
 }

@@ -19,17 +19,19 @@ const fn tile(subgroups: u32, fragments: [u32; 2], steps: u32, stages: u32) -> M
     MatrixTile { subgroups, fragments, steps, stages }
 }
 
-/// The tiles among which the planner chooses, the smallest first.
-const PLANNED: [MatrixTile; 3] = [tile(4, [1, 1], 2, 1), tile(4, [2, 2], 2, 1), tile(4, [4, 4], 2, 1)];
+/// The small tiles among which the planner chooses.
+const SMALL: [MatrixTile; 2] = [tile(4, [1, 1], 2, 1), tile(4, [2, 2], 2, 1)];
+
+/// The large one, shared by fewer subgroups or by more.
+const LARGE: [MatrixTile; 2] = [tile(4, [4, 4], 2, 1), tile(8, [2, 4], 2, 1)];
 
 /// Those that only the tuner tries.
-const TUNED: [MatrixTile; 9] = [
+const TUNED: [MatrixTile; 8] = [
     tile(4, [2, 2], 4, 1),
     tile(4, [2, 2], 2, 2),
     tile(4, [4, 4], 1, 2),
     tile(4, [4, 4], 2, 2),
     tile(4, [4, 4], 4, 1),
-    tile(8, [2, 4], 2, 1),
     tile(8, [2, 4], 2, 2),
     tile(8, [4, 4], 2, 1),
     tile(8, [4, 4], 1, 2),
@@ -55,17 +57,25 @@ pub(super) fn takes_vectors(units: MatrixUnits) -> bool {
     units != MatrixUnits { matrix: 8, subgroup: 32 }
 }
 
-/// The tiles among which the planner chooses, the smallest first.
-pub(super) fn planned(units: MatrixUnits) -> impl Iterator<Item = MatrixTile> {
-    PLANNED.into_iter().filter(move |tile| tile.sums_rows(units))
+/// The tiles among which the planner chooses for threads that load so many factors at a time, the smallest first.
+pub(super) fn planned(units: MatrixUnits, width: u32) -> impl Iterator<Item = MatrixTile> {
+    // With more sums in a thread's registers drivers for AMD and NVIDIA spill (benches/COMPILERS.md).
+    let most = if width > 1 { 64 } else { 32 };
+    let large = LARGE.into_iter().find(|tile| tile.sums(units) <= most);
+    SMALL.into_iter().chain(large).filter(move |tile| tile.sums_rows(units))
 }
 
 /// Every tile that units can work on.
 pub(super) fn tiles_of(units: MatrixUnits) -> impl Iterator<Item = MatrixTile> {
-    planned(units).chain(TUNED.into_iter().filter(move |tile| tile.sums_rows(units)))
+    SMALL.into_iter().chain(LARGE).chain(TUNED).filter(move |tile| tile.sums_rows(units))
 }
 
 impl MatrixTile {
+    /// Sums that a thread keeps.
+    fn sums(&self, units: MatrixUnits) -> u32 {
+        self.fragments[0] * self.fragments[1] * units.matrix * units.matrix / units.subgroup
+    }
+
     /// Whether every row of the tile has a thread, to sum it.
     fn sums_rows(&self, units: MatrixUnits) -> bool {
         self.sides(units)[0] <= self.threads(units)
@@ -117,7 +127,7 @@ mod tests {
     #[test]
     fn tiles_are_loaded_in_whole_rounds() {
         for units in KNOWN {
-            assert!(planned(units).count() >= 2, "{units:?}");
+            assert!(planned(units, 1).count() >= 2 && planned(units, 4).count() >= 2, "{units:?}");
             for tile in tiles_of(units) {
                 let ([m, n], k) = (tile.sides(units), tile.depth(units));
                 let threads = tile.threads(units);

@@ -108,7 +108,7 @@ const PAD: u32 = 4;
 const UNIT_PAD: u32 = 8;
 
 impl Tiling {
-    /// A tile of f32 factors in registers, loaded one at a time: the planner's choice.
+    /// A tile of f32 factors in registers, loaded one at a time.
     pub fn plain(tile: Tile) -> Tiling {
         Tiling::Registers { tile, half: false, stages: 1, width: 1 }
     }
@@ -196,7 +196,7 @@ pub fn grid([height, width]: [u32; 2], [m, n, splits]: [usize; 3], models: usize
 }
 
 /// A product of a dense layer.
-pub(super) trait Product: Launch + Clone + 'static {
+pub(crate) trait Product: Launch + Clone + 'static {
     /// Its kernels: in f32, with f16 factors in registers, and on matrix units.
     const KERNELS: [&'static Kernel; 3];
 
@@ -226,10 +226,25 @@ pub(super) trait Product: Launch + Clone + 'static {
         }
     }
 
+    /// Factors that matrix units load at a time.
+    fn width_on(&self, units: MatrixUnits) -> u32 {
+        if takes_vectors(units) && self.comes_in_fours() { 4 } else { 1 }
+    }
+
     /// The same product on a tile of matrix units.
     fn on_units(&self, units: MatrixUnits, tile: MatrixTile) -> Self {
-        let width = if takes_vectors(units) && self.comes_in_fours() { 4 } else { 1 };
-        self.tiled(Tiling::Units { units, tile, width })
+        self.tiled(Tiling::Units { units, tile, width: self.width_on(units) })
+    }
+
+    /// The same product as it is planned: on a large tile with factors in fours, if they come so. That takes fewer registers and
+    /// instructions of every compiler that was asked (benches/COMPILERS.md).
+    fn planned(self) -> Self {
+        match self.tiling() {
+            Tiling::Registers { tile, half, stages, width: 1 } if tile.is_unrolled() && self.comes_in_fours() => {
+                self.tiled(Tiling::Registers { tile, half, stages, width: 4 })
+            }
+            _ => self,
+        }
     }
 }
 
@@ -263,7 +278,7 @@ pub(super) fn mixed<P: Product>(product: &P, limits: &Limits) -> Arc<dyn Launch>
 fn planned_on_units<P: Product>(product: &P, limits: &Limits) -> Option<P> {
     let units = limits.matrix_units?;
     let on_tile = |tile| (tile, product.on_units(units, tile));
-    let mut tiles: Vec<_> = super::matrix_units::planned(units).map(on_tile).collect();
+    let mut tiles: Vec<_> = super::matrix_units::planned(units, product.width_on(units)).map(on_tile).collect();
     tiles.retain(|(_, product)| limits.allow(&product.lower()));
     let [m, n, _] = product.results();
     let keeps_busy =
