@@ -42,7 +42,7 @@ fn model(saved: &SavedModel) -> ModelProto {
 fn graph(saved: &SavedModel) -> GraphProto {
     let model = &saved.model;
     let mut graph = Builder { nodes: Vec::new(), constants: Vec::new(), current: INPUT.to_string() };
-    for (parameter, values) in model.parameters.iter().zip(&saved.parameters) {
+    for (parameter, values) in model.tensors().zip(&saved.parameters) {
         graph.constant(&parameter.name, &parameter.shape, values);
     }
     scale(&mut graph, saved);
@@ -55,7 +55,9 @@ fn graph(saved: &SavedModel) -> GraphProto {
         });
         let inputs: Vec<&str> = inputs.collect();
         graph.current = inputs[0].to_string();
-        let parameters: Vec<&str> = layer.tensors.iter().map(|(_, index)| &*model.parameters[*index].name).collect();
+        let trained = layer.tensors.iter().map(|(_, index)| &*model.parameters[*index].name);
+        let measured = layer.statistics.iter().map(|index| &*model.statistics[*index].name);
+        let parameters: Vec<&str> = trained.chain(measured).collect();
         layer.kind.onnx(layer, &inputs, &parameters, &mut graph);
         graph.activation(layer.kind.activation().unwrap_or_default());
         values.push(graph.current.clone());
