@@ -5,7 +5,7 @@ use crate::ir::Kernel;
 use crate::kernel::Args;
 use crate::kernel::formula::activation;
 use crate::kernel::loss::rows::batch_rows;
-use crate::kernel::norm::{backward_weight, batch_backward_input, row_backward_input};
+use crate::kernel::norm::{RowShape, backward_weight, batch_backward_input, row_backward_input};
 use crate::kernel::pointwise::softmax_backward;
 
 /// What computes the sums of a kernel's absolute terms; `None` for one that subtracts nothing.

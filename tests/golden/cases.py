@@ -375,8 +375,8 @@ def batch_norm_cases():
                  "shortcut": [plain(7, 1, stride=2), norm()], "activation": "silu"},
                 {"global_average_pool": True}, *head], count=65, batch=17, epochs=50, optimizer=sgd(0.05, momentum=0.9, l2=0.0009765625))
     yield Case("optimizer-sgd-decay-weights", "Weight decay that leaves out biases and the scales of norms.", F14,
-               [dense(17), {"layer_norm": True, "activation": "tanh"}, dense(11, "silu"), *head],
-               optimizer=sgd(0.05, momentum=0.9, weight_decay=0.02, decay_bias=False))
+               [dense(17), {"layer_norm": True, "activation": "tanh"}, dense(11, "tanh"), *head],
+               optimizer=sgd(0.05, weight_decay=0.02, decay_bias=False))
     yield Case("optimizer-adamw-decay-weights", "AdamW's decay, which leaves out biases.", F14, mlp(),
                optimizer=adamw(0.003, weight_decay=0.5, decay_bias=False))
 

@@ -158,6 +158,20 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_norm_takes_its_running_statistics() {
+        let unit = Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 };
+        let layers =
+            "{ conv2d = 3, kernel = 3 }, { batch_norm = true, activation = \"relu\", epsilon = 0.25 }, { dense = 3 }";
+        let graph = sample(layers, unit).graph.unwrap();
+        let node = graph.node.iter().find(|node| node.op_type == "BatchNormalization").unwrap();
+        let expected = ["weight", "bias", "running_mean", "running_var"].map(|name| format!("layers.1.{name}"));
+        assert_eq!(node.input[1..], expected);
+        assert_eq!((node.output.len(), node.attribute.len()), (1, 1), "the form of inference");
+        assert_eq!((&*node.attribute[0].name, node.attribute[0].f), ("epsilon", Some(0.25)));
+        assert!(expected.iter().all(|name| graph.initializer.iter().any(|tensor| tensor.name == *name)));
+    }
+
+    #[test]
     fn activations_become_what_operator_set_17_has() {
         for (word, expected) in [
             ("elu", &["Elu"][..]),
