@@ -38,7 +38,8 @@ fn main(
     let s = model * SCALARS;
     let corrections = vec2(scalars[s + BETA1_CORRECTION], scalars[s + BETA2_CORRECTION]);
     let old = AdamElement(parameters[i], mean[i], variance[i]);
-    let next = adam_step(old, loss_gradient(i, model, old.parameter), learning_rate(model), corrections, model);
+    let slope = loss_gradient(i, model, old.parameter);
+    let next = adam_step(old, slope, weight_decay(i, model), learning_rate(model), corrections, model);
     parameters[i] = next.parameter;
     mean[i] = next.mean;
     variance[i] = next.variance;

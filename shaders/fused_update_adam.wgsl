@@ -29,10 +29,11 @@ fn load_state(at: vec4<u32>, model: u32) {
 }
 
 fn update(at: vec4<u32>, parameter: vec4<f32>, gradient: vec4<f32>, model: u32) {
+    let decay = hyper[model * HYPER + WEIGHT_DECAY];
     for (var i = 0u; i < 4u; i++) {
         if at[i] != NONE {
             let old = AdamElement(parameter[i], old_mean[i], old_variance[i]);
-            let next = adam_step(old, gradient[i], rate, corrections, model);
+            let next = adam_step(old, gradient[i], decay, rate, corrections, model);
             parameters[at[i]] = next.parameter;
             mean[at[i]] = next.mean;
             variance[at[i]] = next.variance;

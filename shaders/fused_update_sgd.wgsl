@@ -26,9 +26,10 @@ fn load_state(at: vec4<u32>, model: u32) {
 }
 
 fn update(at: vec4<u32>, parameter: vec4<f32>, gradient: vec4<f32>, model: u32) {
+    let decay = hyper[model * HYPER + WEIGHT_DECAY];
     for (var i = 0u; i < 4u; i++) {
         if at[i] != NONE {
-            let next = sgd_step(SgdElement(parameter[i], old_velocity[i]), gradient[i], rate, model);
+            let next = sgd_step(SgdElement(parameter[i], old_velocity[i]), gradient[i], decay, rate, model);
             parameters[at[i]] = next.parameter;
             if WITH_MOMENTUM == 1u {
                 velocity[at[i]] = next.velocity;

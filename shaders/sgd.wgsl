@@ -38,7 +38,8 @@ fn main(
     if WITH_MOMENTUM == 1u {
         old.velocity = velocity[i];
     }
-    let next = sgd_step(old, loss_gradient(i, model, old.parameter), learning_rate(model), model);
+    let slope = loss_gradient(i, model, old.parameter);
+    let next = sgd_step(old, slope, weight_decay(i, model), learning_rate(model), model);
     parameters[i] = next.parameter;
     if WITH_MOMENTUM == 1u {
         velocity[i] = next.velocity;

@@ -14,9 +14,15 @@ struct AdamElement {
 }
 
 // One element after a step. `corrections`: 1 - beta1^t and 1 - beta2^t.
-fn adam_step(old: AdamElement, loss_slope: f32, rate: f32, corrections: vec2<f32>, model: u32) -> AdamElement {
+fn adam_step(
+    old: AdamElement,
+    loss_slope: f32,
+    decay: f32,
+    rate: f32,
+    corrections: vec2<f32>,
+    model: u32,
+) -> AdamElement {
     let h = model * HYPER;
-    let decay = hyper[h + WEIGHT_DECAY];
     var parameter = old.parameter;
     var gradient = loss_slope;
     if DECOUPLED == 1u {

@@ -12,12 +12,11 @@ struct SgdElement {
 }
 
 // One element after a step; without momentum the velocity is not used.
-fn sgd_step(old: SgdElement, loss_slope: f32, rate: f32, model: u32) -> SgdElement {
-    let h = model * HYPER;
-    var step = loss_slope + hyper[h + WEIGHT_DECAY] * old.parameter;
+fn sgd_step(old: SgdElement, loss_slope: f32, decay: f32, rate: f32, model: u32) -> SgdElement {
+    var step = loss_slope + decay * old.parameter;
     var velocity = old.velocity;
     if WITH_MOMENTUM == 1u {
-        let momentum = hyper[h + MOMENTUM];
+        let momentum = hyper[model * HYPER + MOMENTUM];
         velocity = momentum * velocity + step;
         step = select(velocity, step + momentum * velocity, NESTEROV == 1u);
     }

@@ -47,7 +47,7 @@ pub fn run(args: &ExportArgs, context: &Context) -> Result<(), CliError> {
         FormatArg::Onnx => Format::Onnx,
     };
     write(&saved, format, &args.file)?;
-    let tensors = saved.model.parameters.len();
+    let tensors = saved.model.tensors().count();
     let count = saved.model.parameters_count();
     context.say(format!("wrote {}: {tensors} tensors, {count} parameters", args.file.display()));
     if format == Format::Onnx {

@@ -175,6 +175,18 @@ pub enum ExportError {
         /// What is there.
         value: f32,
     },
+    /// A variance that is none.
+    #[error("{}: {tensor} holds {value} at place {index}; a variance is 0 or more", path.display())]
+    NegativeVariance {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The place in it, counted in its flat order from 0.
+        index: usize,
+        /// What is there.
+        value: f32,
+    },
     /// A name that does not tell how the weights are stored.
     #[error("{}: the name does not tell the format; expected .safetensors or .npz", path.display())]
     UnknownFormat {

@@ -1,4 +1,4 @@
-//! Tensors of a file as the parameters of a model.
+//! Tensors of a file as those of a model.
 
 use std::path::Path;
 
@@ -6,26 +6,31 @@ use super::ExportError;
 use crate::data::Array;
 use crate::model::{Model, Parameter};
 
-/// The values of every parameter of the model, if the tensors are exactly those.
+/// The values of every tensor of the model, if the file has exactly those. What PyTorch counts beside running statistics
+/// (`num_batches_tracked`) is of no use here and may be there.
 pub(super) fn matching(
     path: &Path,
     model: &Model,
     tensors: Vec<(String, Array)>,
 ) -> Result<Vec<Vec<f32>>, ExportError> {
-    let expected = || model.parameters.iter().map(|p| format!("{} {}", p.name, tuple(&p.shape))).collect();
+    let expected = || model.tensors().map(|p| format!("{} {}", p.name, tuple(&p.shape))).collect();
     let find = |parameter: &Parameter| tensors.iter().find(|(name, _)| *name == parameter.name);
-    let missing = model.parameters.iter().filter(|p| find(p).is_none());
+    let missing = model.tensors().filter(|p| find(p).is_none());
     let missing: Vec<String> = missing.map(|p| p.name.clone()).collect();
     if !missing.is_empty() {
         return Err(ExportError::Missing { path: path.into(), missing, expected: expected() });
     }
-    let known = |name: &str| model.parameters.iter().any(|p| p.name == name);
+    let counted = |name: &str| {
+        let layer = name.strip_suffix(".num_batches_tracked");
+        layer.is_some_and(|layer| model.statistics.iter().any(|p| p.name.strip_suffix(".running_mean") == Some(layer)))
+    };
+    let known = |name: &str| model.tensors().any(|p| p.name == name) || counted(name);
     let unknown = tensors.iter().filter(|(name, _)| !known(name));
     let unknown: Vec<String> = unknown.map(|(name, array)| format!("{name} {}", tuple(array.shape()))).collect();
     if !unknown.is_empty() {
         return Err(ExportError::Unknown { path: path.into(), unknown, expected: expected() });
     }
-    let found = model.parameters.iter().filter_map(|parameter| Some((parameter, &find(parameter)?.1)));
+    let found = model.tensors().filter_map(|parameter| Some((parameter, &find(parameter)?.1)));
     found.map(|(parameter, array)| values(path, parameter, array)).collect()
 }
 
@@ -47,7 +52,14 @@ fn values(path: &Path, parameter: &Parameter, array: &Array) -> Result<Vec<f32>,
         let found = array.dtype().name().to_string();
         return Err(ExportError::Type { path: path.into(), tensor: parameter.name.clone(), found });
     }
-    Ok(array.to_f32())
+    let values = array.to_f32();
+    match values.iter().position(|value| parameter.is_variance() && *value < 0.0) {
+        Some(index) => {
+            let tensor = parameter.name.clone();
+            Err(ExportError::NegativeVariance { path: path.into(), tensor, index, value: values[index] })
+        }
+        None => Ok(values),
+    }
 }
 
 /// A shape as Python writes it.

@@ -1,7 +1,8 @@
 //! Trained models as files: what `train` saves, `--init` reads and `export` writes.
 //!
 //! A saved model is a `.safetensors` file that any reader of that format opens: the tensors are called
-//! `layers.N.weight` and `layers.N.bias` and lie as PyTorch has them. Its metadata holds all that is needed to use it:
+//! `layers.N.weight`, `layers.N.bias`, and of a batch norm `layers.N.running_mean` and `layers.N.running_var`, and lie as
+//! PyTorch has them. Its metadata holds all that is needed to use it:
 //! the recipe, and the scaling fitted to the training data.
 
 mod error;
@@ -49,8 +50,7 @@ fn write_npz(model: &SavedModel, path: &Path) -> Result<(), ExportError> {
     model.check(path)?;
     let arrays: Vec<(&str, Array)> = model
         .model
-        .parameters
-        .iter()
+        .tensors()
         .zip(&model.parameters)
         // None is left out: check has compared the numbers of values.
         .filter_map(|(parameter, values)| Some((&*parameter.name, Array::from_f32(&parameter.shape, values)?)))

@@ -10,8 +10,8 @@ use crate::data::read_arrays;
 use crate::file::{FileError, write_whole};
 use crate::model::{Model, Parameter};
 
-/// Reads a model's weights from a .safetensors file, a run folder or a .npz file: a vector per parameter, in the model's
-/// order. The file must hold exactly the model's tensors, by their names (`layers.N.weight`, `layers.N.bias`) and in
+/// Reads a model's weights, and its running statistics if it has any, from a .safetensors file, a run folder or a .npz file: a
+/// vector per tensor, in the model's order. The file must hold exactly the model's tensors, by their names (`layers.N.weight`, `layers.N.bias`) and in
 /// PyTorch's shapes; doubles are rounded to single precision.
 pub fn load_parameters(path: &Path, model: &Model) -> Result<Vec<Vec<f32>>, ExportError> {
     Ok(load_initial(path, model)?.0)
@@ -30,7 +30,7 @@ pub fn load_initial(path: &Path, model: &Model) -> Result<(Vec<Vec<f32>>, Vec<St
         Some(Format::Onnx) | None => return Err(ExportError::UnknownFormat { path: path.into() }),
     };
     let parameters = matching(path, model, tensors)?;
-    for (parameter, values) in model.parameters.iter().zip(&parameters) {
+    for (parameter, values) in model.tensors().zip(&parameters) {
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             let tensor = parameter.name.clone();
             return Err(ExportError::NotFinite { path: path.into(), tensor, index, value: values[index] });

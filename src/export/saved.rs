@@ -10,7 +10,7 @@ use super::tensors::{model_file, parameter_hash};
 use super::{ExportError, tensors};
 use crate::data::{Examples, Scaling};
 use crate::file::{FileError, write_whole};
-use crate::model::{Model, Shape};
+use crate::model::{Model, Parameter, Shape};
 use crate::recipe::Recipe;
 
 /// Keys of the metadata.
@@ -31,7 +31,7 @@ pub struct SavedModel {
     pub scaling: Scaling,
     /// What it was trained on.
     pub trained_on: TrainedOn,
-    /// Its weights: a vector per parameter, in the model's order.
+    /// Its weights and running statistics: a vector per tensor, in the model's order.
     pub parameters: Vec<Vec<f32>>,
 }
 
@@ -96,7 +96,7 @@ impl SavedModel {
             (VERSION, env!("CARGO_PKG_VERSION").to_string()),
             (HASH, parameter_hash(&self.parameters)),
         ]);
-        let named = self.model.parameters.iter().zip(&self.parameters);
+        let named = self.model.tensors().zip(&self.parameters);
         let named: Vec<tensors::Tensor<'_>> = named.map(|(p, values)| (&*p.name, &*p.shape, &**values)).collect();
         let bytes = tensors::encode(metadata, &named);
         Ok(write_whole(path, &bytes)?)
@@ -133,7 +133,7 @@ impl SavedModel {
 
     /// Refuses a model put together by hand whose weights do not fit it.
     pub(super) fn check(&self, path: &Path) -> Result<(), ExportError> {
-        let expected = &self.model.parameters;
+        let expected: Vec<&Parameter> = self.model.tensors().collect();
         if self.parameters.len() < expected.len() {
             let missing = expected[self.parameters.len()..].iter().map(|p| p.name.clone()).collect();
             let expected = expected.iter().map(|p| p.name.clone()).collect();

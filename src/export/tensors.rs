@@ -61,6 +61,8 @@ fn number_type(stored: StoredType) -> Option<Dtype> {
         StoredType::F16 => Some(Dtype::F16),
         StoredType::F32 => Some(Dtype::F32),
         StoredType::F64 => Some(Dtype::F64),
+        // PyTorch's counts; no model has weights of them.
+        StoredType::I64 => Some(Dtype::I64),
         _ => None,
     }
 }

@@ -4,7 +4,8 @@
 use crate::ir::Kernel;
 use crate::kernel::Args;
 use crate::kernel::formula::activation;
-use crate::kernel::norm::{backward_weight, row_backward_input};
+use crate::kernel::loss::rows::batch_rows;
+use crate::kernel::norm::{RowShape, backward_weight, batch_backward_input, row_backward_input};
 use crate::kernel::pointwise::softmax_backward;
 
 /// What computes the sums of a kernel's absolute terms; `None` for one that subtracts nothing.
@@ -13,6 +14,8 @@ pub(super) fn code(kernel: &Kernel) -> Option<Code> {
         Some(softmax)
     } else if *kernel == row_backward_input::KERNEL {
         Some(row_norm_input)
+    } else if *kernel == batch_backward_input::KERNEL {
+        Some(batch_norm_input)
     } else if *kernel == backward_weight::KERNEL {
         Some(norm_weight)
     } else {
@@ -60,6 +63,34 @@ fn row_norm_input(args: &mut Args<f64>) {
             let derivative = if linear { 1.0 } else { activation::gradient(saved[row * len + i], kind) };
             input_gradient[row * len + i] = inverse * (gradient + mean_gradient + x * mean_product) * derivative.abs();
         }
+    }
+}
+
+/// `sums` are those of the absolute terms of the weight's and the bias's gradient.
+fn batch_norm_input(args: &mut Args<f64>) {
+    let p: batch_backward_input::Params = args.params();
+    let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
+    let [output_gradient, input, weight, statistics, sums, saved, counters, input_gradient] = args.operands();
+    let (output_gradient, input, weight) = (output_gradient.read(), input.read(), weight.read());
+    let (statistics, sums, saved) = (statistics.read(), sums.read(), saved.read());
+    let (counters, input_gradient) = (counters.read_u32(), input_gradient.write());
+    let (channels, plane) = (p.channels as usize, p.plane as usize);
+    let len = p.batch as usize * channels * plane;
+    for i in 0..models * len {
+        let (model, channel) = (i / len, i % len / plane % channels);
+        let rows = batch_rows(p.batch, p.examples, counters, model);
+        if i % len >= rows * channels * plane {
+            input_gradient[i] = 0.0;
+            continue;
+        }
+        let place = model * 2 * channels + channel;
+        let (mean, inverse) = (statistics[place], statistics[place + channels]);
+        let sum = model * p.sums_stride as usize + channel;
+        let x = ((input[i] - mean) * inverse).abs();
+        let means = (sums[sum + p.bias_offset as usize].abs() + x * sums[sum].abs()) / (rows * plane) as f64;
+        let derivative = if kind == activation::LINEAR { 1.0 } else { activation::gradient(saved[i], kind) };
+        let weight = weight[model * p.parameter_stride as usize + channel].abs();
+        input_gradient[i] = weight * inverse * (output_gradient[i].abs() + means) * derivative.abs();
     }
 }
 

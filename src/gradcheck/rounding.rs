@@ -14,7 +14,7 @@
 //! 3.1): what becomes of the gradient in f64 with such [weights](as_rounded) is within what rounding can make of it.
 
 use crate::kernel::formula::hash;
-use crate::model::{Model, Shape};
+use crate::model::{Layer, Model, Shape};
 
 /// λ: a right element of a gradient of a thousand roundings is out of bounds once in 10^10.
 const CONFIDENCE: f64 = 8.0;
@@ -25,7 +25,8 @@ const ELEMENTWISE: usize = 16;
 
 /// The bound of each parameter's gradient over a batch of `rows` examples, relative to the sums of absolute terms.
 pub fn gradient_bounds(model: &Model, rows: usize) -> Vec<f64> {
-    let through: usize = model.layers.iter().map(|layer| ELEMENTWISE + layer.kind.terms(layer)).sum();
+    let of = |layer: &Layer| ELEMENTWISE + layer.kind.terms(layer) + rows * layer.kind.terms_per_example(layer);
+    let through: usize = model.layers.iter().map(of).sum();
     let mut bounds = vec![0.0; model.parameters.len()];
     for layer in &model.layers {
         // Each place of an image adds its term to the gradients of what all share.

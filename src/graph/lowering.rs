@@ -20,6 +20,10 @@ pub struct Lowering<'a> {
     pub parameters: BufferId,
     /// Their gradients.
     pub gradients: BufferId,
+    /// Where each statistic lives in its buffer.
+    pub statistics_layout: &'a ParameterLayout,
+    /// Flat statistics of all models, where there are any.
+    pub statistics: Option<BufferId>,
     /// For sums that are split over workgroups.
     pub scratch: Option<BufferId>,
     /// The step state.
@@ -60,6 +64,15 @@ impl Lowering<'_> {
     /// A parameter.
     pub fn parameter(&self, index: usize) -> Slice {
         self.layout.slice(self.parameters, index, index)
+    }
+
+    /// Statistics from one to another, and the elements from the start of the one to that of the other.
+    pub fn statistics_between(&self, first: usize, last: usize) -> (Slice, usize) {
+        let Some(buffer) = self.statistics else {
+            unreachable!("a model whose layers have statistics has a buffer of them")
+        };
+        let layout = self.statistics_layout;
+        (layout.slice(buffer, first, last), layout.offsets[last] - layout.offsets[first])
     }
 
     /// The gradients of a layer's weight and, if it has one, its bias behind it.

@@ -7,15 +7,15 @@ use super::{Graph, ValueId};
 pub struct Assignment {
     /// Buffer of each value, by its index.
     pub buffer_of: Vec<usize>,
-    /// Scalars per example that each buffer must hold.
+    /// Scalars that each buffer must hold for one model.
     pub lens: Vec<usize>,
 }
 
-/// Assigns buffers greedily in the order of the values' first use: the smallest free buffer that is large enough, else the
+/// Assigns buffers for batches of so many rows, greedily in the order of the values' first use: the smallest free buffer that is large enough, else the
 /// largest free one, grown, else a new one. Values in `kept` have a buffer of their own, so that they can be read after
 /// the program. A value is alive from the node that writes it to the last that reads it, both included, so that no node
 /// reads and writes one buffer.
-pub fn assign(graph: &Graph, kept: &[ValueId]) -> Assignment {
+pub fn assign(graph: &Graph, kept: &[ValueId], rows: usize) -> Assignment {
     let lifetimes = lifetimes(graph);
     let mut order: Vec<usize> = (0..graph.values.len()).collect();
     order.sort_by_key(|&v| lifetimes[v].0);
@@ -23,7 +23,7 @@ pub fn assign(graph: &Graph, kept: &[ValueId]) -> Assignment {
     let mut free_after: Vec<usize> = Vec::new();
     for value in order {
         let (first, last) = lifetimes[value];
-        let len = graph.values[value].len;
+        let len = graph.values[value].elements(rows);
         let own = kept.contains(&ValueId(value));
         let free = (0..free_after.len()).filter(|&b| free_after[b] < first && !own);
         let best = free.min_by_key(|&b| {

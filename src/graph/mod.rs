@@ -23,13 +23,22 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(pub usize);
 
-/// One tensor of a batch: `len` scalars per example.
+/// One tensor of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value {
     /// Readable name, such as `layers.0.output`.
     pub name: String,
-    /// Scalars per example.
+    /// Scalars per example, or of the batch as a whole.
     pub len: usize,
+    /// Whether the batch has `len` scalars, however many examples it has.
+    pub of_batch: bool,
+}
+
+impl Value {
+    /// Scalars for a batch of so many rows.
+    pub fn elements(&self, rows: usize) -> usize {
+        if self.of_batch { self.len } else { rows * self.len }
+    }
 }
 
 /// One operation with its operands.
@@ -55,7 +64,13 @@ pub struct Graph {
 impl Graph {
     /// Adds a value of so many scalars per example.
     pub fn value(&mut self, name: impl Into<String>, len: usize) -> ValueId {
-        self.values.push(Value { name: name.into(), len });
+        self.values.push(Value { name: name.into(), len, of_batch: false });
+        ValueId(self.values.len() - 1)
+    }
+
+    /// Adds a value of so many scalars, however many examples the batch has.
+    pub fn value_of_batch(&mut self, name: impl Into<String>, len: usize) -> ValueId {
+        self.values.push(Value { name: name.into(), len, of_batch: true });
         ValueId(self.values.len() - 1)
     }
 

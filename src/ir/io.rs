@@ -11,6 +11,9 @@ pub struct Io {
     pub models: usize,
     /// Trained weights and biases.
     pub parameters: ParameterBuffers,
+    /// What is measured while training, of a model that has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<StatisticBuffers>,
     /// (models, HYPER): what the host may write between epochs.
     pub hyper: BufferId,
     /// Sets of examples. Each is filled by the host before the first step.
@@ -31,6 +34,75 @@ impl Io {
     pub fn evaluation(&self, name: &str) -> Option<&Evaluation> {
         self.evaluations.iter().find(|evaluation| evaluation.name == name)
     }
+
+    /// The places of a model's tensors, the parameters before the statistics.
+    pub fn tensors(&self) -> impl Iterator<Item = &TensorPlace> + Clone {
+        self.parameters.tensors.iter().chain(self.statistics.iter().flat_map(|statistics| &statistics.tensors))
+    }
+
+    /// The buffers of a model's tensors, and elements from one model to the next in each.
+    pub fn buffers(&self) -> impl Iterator<Item = (BufferId, usize)> {
+        let statistics = self.statistics.iter().map(|statistics| (statistics.buffer, statistics.stride));
+        std::iter::once((self.parameters.buffer, self.parameters.stride)).chain(statistics)
+    }
+
+    /// One model's part of each buffer of its tensors.
+    pub fn of_model(&self, model: usize) -> impl Iterator<Item = Slice> {
+        self.buffers().map(move |(buffer, stride)| Slice { buffer, offset: model * stride, len: stride })
+    }
+
+    /// What is wrong with values that are to be a model's tensors; nothing where they are as many as those.
+    pub fn misfit(&self, values: &[Vec<f32>]) -> Option<String> {
+        misfit(self.tensors(), values)
+    }
+
+    /// One model's tensors as the flat words of each buffer, gaps zeroed.
+    pub fn pack(&self, values: &[Vec<f32>]) -> Vec<Vec<u32>> {
+        let (parameters, others) = values.split_at(self.parameters.tensors.len());
+        let statistics = self.statistics.iter().map(|place| pack(place.stride, &place.tensors, others));
+        std::iter::once(self.parameters.pack(parameters)).chain(statistics).collect()
+    }
+
+    /// One model's tensors from the flat words of each buffer.
+    pub fn unpack(&self, words: &[&[u32]]) -> Vec<Vec<f32>> {
+        let statistics =
+            self.statistics.iter().zip(&words[1..]).flat_map(|(place, words)| unpack(&place.tensors, words));
+        self.parameters.unpack(words[0]).into_iter().chain(statistics).collect()
+    }
+}
+
+/// Where statistics are: as the parameters, model after model, `stride` elements each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatisticBuffers {
+    /// Their buffer.
+    pub buffer: BufferId,
+    /// Elements from one model to the next.
+    pub stride: usize,
+    /// The statistics of a model, in its order.
+    pub tensors: Vec<TensorPlace>,
+}
+
+fn misfit<'a>(tensors: impl Iterator<Item = &'a TensorPlace> + Clone, found: &[Vec<f32>]) -> Option<String> {
+    let count = tensors.clone().count();
+    if found.len() != count {
+        return Some(format!("there are {} tensors, and the model has {count}", found.len()));
+    }
+    let (values, tensor) = found.iter().zip(tensors).find(|(values, tensor)| values.len() != tensor.len)?;
+    Some(format!("{} has {} values, not the {} of {:?}", tensor.name, values.len(), tensor.len, tensor.shape))
+}
+
+fn pack(stride: usize, tensors: &[TensorPlace], values: &[Vec<f32>]) -> Vec<u32> {
+    let mut words = vec![0; stride];
+    for (values, TensorPlace { offset, .. }) in values.iter().zip(tensors) {
+        words[*offset..offset + values.len()].copy_from_slice(bytemuck::cast_slice(values));
+    }
+    words
+}
+
+fn unpack(tensors: &[TensorPlace], words: &[u32]) -> Vec<Vec<f32>> {
+    let one = |tensor: &TensorPlace| bytemuck::cast_slice(&words[tensor.offset..tensor.offset + tensor.len]).to_vec();
+    tensors.iter().map(one).collect()
 }
 
 /// Where parameters are: model after model, `stride` elements each, in a model each tensor from its offset on, gaps zeroed.
@@ -69,28 +141,17 @@ impl ParameterBuffers {
 
     /// What is wrong with values that are to be a model's parameters; nothing where they are as many as those.
     pub fn misfit(&self, parameters: &[Vec<f32>]) -> Option<String> {
-        if parameters.len() != self.tensors.len() {
-            return Some(format!("there are {} tensors, and the model has {}", parameters.len(), self.tensors.len()));
-        }
-        let mut pairs = parameters.iter().zip(&self.tensors);
-        let (values, tensor) = pairs.find(|(values, tensor)| values.len() != tensor.len)?;
-        Some(format!("{} has {} values, not the {} of {:?}", tensor.name, values.len(), tensor.len, tensor.shape))
+        misfit(self.tensors.iter(), parameters)
     }
 
     /// One model's parameters as flat words, gaps zeroed.
     pub fn pack(&self, parameters: &[Vec<f32>]) -> Vec<u32> {
-        let mut words = vec![0; self.stride];
-        for (values, TensorPlace { offset, .. }) in parameters.iter().zip(&self.tensors) {
-            words[*offset..offset + values.len()].copy_from_slice(bytemuck::cast_slice(values));
-        }
-        words
+        pack(self.stride, &self.tensors, parameters)
     }
 
     /// One model's parameters from its flat words.
     pub fn unpack(&self, words: &[u32]) -> Vec<Vec<f32>> {
-        let one =
-            |tensor: &TensorPlace| bytemuck::cast_slice(&words[tensor.offset..tensor.offset + tensor.len]).to_vec();
-        self.tensors.iter().map(one).collect()
+        unpack(&self.tensors, words)
     }
 }
 

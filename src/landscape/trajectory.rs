@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 pub struct Trajectory {
     /// The epochs, rising: 0 for the initial weights, which runs of earlier versions did not record.
     pub epochs: Vec<u32>,
-    /// All weights after each of them: the parameters one after the other, in the model's order.
+    /// All weights after each of them: the parameters one after the other, in the model's order. The running statistics of layers
+    /// that normalise over the batch are no weights, and play no part.
     pub points: Vec<Vec<f32>>,
 }
 
@@ -28,7 +29,7 @@ impl Trajectory {
             _ => {}
         }
         let read = |(_, file): &(u32, PathBuf)| match load_parameters(file, model) {
-            Ok(parameters) => Ok(parameters.concat()),
+            Ok(tensors) => Ok(tensors[..model.parameters.len()].concat()),
             Err(problem) => Err(LandscapeError::Weights(Box::new(problem))),
         };
         let points = files.iter().map(read).collect::<Result<_, _>>()?;

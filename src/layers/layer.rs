@@ -29,6 +29,8 @@ pub struct Layer {
     pub output: Shape,
     /// Its tensors among the model's parameters, each with its role.
     pub tensors: Vec<(TensorRole, usize)>,
+    /// Its tensors among the model's statistics.
+    pub statistics: Vec<usize>,
 }
 
 impl PartialEq for Layer {
@@ -43,6 +45,7 @@ impl PartialEq for Layer {
                 layer.input,
                 layer.output,
                 layer.tensors.clone(),
+                layer.statistics.clone(),
             )
         };
         key(self) == key(other)

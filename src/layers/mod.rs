@@ -3,6 +3,7 @@
 
 mod activation;
 mod add;
+mod batch_norm;
 mod concat;
 mod conv2d;
 mod dense;
@@ -23,6 +24,7 @@ mod write;
 
 pub use activation::ActivationLayer;
 pub use add::Add;
+pub use batch_norm::BatchNorm;
 pub use concat::Concat;
 pub use conv2d::Conv2d;
 pub use dense::Dense;
@@ -63,6 +65,7 @@ static KINDS: &[&Reader] = &[
     &global_pool::MAX,
     &flatten::READER,
     &dropout::READER,
+    &batch_norm::READER,
     &norm::LAYER,
     &norm::GROUP,
     &upsample::READER,
@@ -149,7 +152,7 @@ pub trait LayerKind: Debug + Send + Sync {
     /// Shape of one example coming out.
     fn output(&self, inputs: &[Shape]) -> Result<Shape, LayerProblem>;
 
-    /// What is trained.
+    /// What is trained, and what is measured for evaluations.
     fn tensors(&self, _input: Shape) -> Result<Vec<TensorSpec>, LayerProblem> {
         Ok(Vec::new())
     }
@@ -157,6 +160,16 @@ pub trait LayerKind: Debug + Send + Sync {
     /// Terms of the longest sums that the layer takes, forward and backward together: rounding errors grow with them.
     fn terms(&self, layer: &Layer) -> usize {
         layer.input.len().div_ceil(layer.output.len())
+    }
+
+    /// Terms that each example of a batch adds to those sums, where the layer sums over the batch.
+    fn terms_per_example(&self, _layer: &Layer) -> usize {
+        0
+    }
+
+    /// The fewest examples of a training batch with which the layer computes anything.
+    fn least_rows(&self, _layer: &Layer) -> usize {
+        1
     }
 
     /// Adds the layer's operations to the graph.
@@ -174,6 +187,8 @@ pub struct Forward<'a> {
     pub layer: &'a Layer,
     /// Whether the graph is for training.
     pub training: bool,
+    /// Whether batches are normalised by their own statistics: in training, or where an evaluation asks for it.
+    pub own_statistics: bool,
 }
 
 impl Forward<'_> {

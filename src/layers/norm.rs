@@ -138,7 +138,8 @@ impl LayerKind for Norm {
     }
 }
 
-fn channels(shape: Shape) -> usize {
+/// Channels of images, features of vectors.
+pub(super) fn channels(shape: Shape) -> usize {
     match shape {
         Shape::Features(features) => features,
         Shape::Image { channels, .. } => channels,

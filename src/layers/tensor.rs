@@ -1,4 +1,4 @@
-//! What a layer trains.
+//! What a layer trains, and what it measures while it does.
 
 use super::{Init, LayerProblem};
 
@@ -14,6 +14,9 @@ pub enum TensorRole {
     Bias,
     /// Multiplies what was normalised, value by value; the L2 penalty does not apply.
     Scale,
+    /// Is measured while training, not trained: no optimizer, gradient, norm or penalty knows of it. It is saved, and evaluations
+    /// read it.
+    Statistic,
 }
 
 /// A tensor that a layer asks for.
@@ -33,7 +36,7 @@ pub struct TensorSpec {
     pub init: Option<Init>,
 }
 
-/// One trained tensor of a model.
+/// One tensor of a model: trained, or a [`TensorRole::Statistic`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
     /// The layer's name and the tensor's, such as `layers.0.weight`.
@@ -54,6 +57,11 @@ impl Parameter {
     /// Number of scalars.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Whether values below 0 mean nothing.
+    pub fn is_variance(&self) -> bool {
+        self.role == TensorRole::Statistic && self.name.ends_with(".running_var")
     }
 
     /// True when there is no scalar; `Model::build` makes no such parameter.

@@ -29,6 +29,7 @@ impl Model {
             input,
             layers: Vec::new(),
             parameters: Vec::new(),
+            statistics: Vec::new(),
             counted: 0,
             current: Input::Data,
             named: HashMap::new(),
@@ -55,6 +56,7 @@ impl Model {
             loss: spec.loss,
             output_activation: spec.loss.output_activation(),
             parameters: builder.parameters,
+            statistics: builder.statistics,
         })
     }
 }
@@ -105,6 +107,7 @@ struct Builder<'a> {
     input: Shape,
     layers: Vec<Layer>,
     parameters: Vec<Parameter>,
+    statistics: Vec<Parameter>,
     /// Layers with parameters so far.
     counted: usize,
     /// What the next layer takes.
@@ -179,7 +182,9 @@ impl Builder<'_> {
             return Err(LayerProblem::SoftmaxOverImage { output });
         }
         let tensors = kind.tensors(shapes[0])?;
-        let tensors = self.add_parameters(name, tensors);
+        let (statistics, tensors): (Vec<_>, Vec<_>) =
+            self.add_tensors(name, tensors).into_iter().partition(|(role, _)| *role == TensorRole::Statistic);
+        let statistics = statistics.into_iter().map(|(_, index)| index).collect();
         self.current = Input::Layer(index);
         if let Some(name) = name
             && self.named.insert(name.clone(), self.current).is_some()
@@ -188,7 +193,7 @@ impl Builder<'_> {
         }
         let name = name.clone().unwrap_or_else(|| format!("layers.{index}"));
         self.places.push(place.to_string());
-        self.layers.push(Layer { index, name, kind, inputs, input: shapes[0], output, tensors });
+        self.layers.push(Layer { index, name, kind, inputs, input: shapes[0], output, tensors, statistics });
         Ok(())
     }
 
@@ -211,8 +216,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Adds a layer's tensors to the parameters; returns their roles and indices.
-    fn add_parameters(&mut self, name: &Option<String>, tensors: Vec<TensorSpec>) -> Vec<(TensorRole, usize)> {
+    /// Adds a layer's tensors to the parameters or the statistics; returns their roles and indices there.
+    fn add_tensors(&mut self, name: &Option<String>, tensors: Vec<TensorSpec>) -> Vec<(TensorRole, usize)> {
         let layer = name.clone().unwrap_or_else(|| format!("layers.{}", self.counted));
         self.counted += usize::from(!tensors.is_empty());
         let mut add = |tensor: TensorSpec| {
@@ -221,10 +226,12 @@ impl Builder<'_> {
                 TensorRole::Weight => self.spec.init,
                 TensorRole::Scale => Init::Constant(1.0),
                 TensorRole::Bias => self.spec.bias_init.unwrap_or(Init::Zeros),
+                TensorRole::Statistic => Init::Zeros,
             });
             let name = format!("{layer}.{suffix}");
-            self.parameters.push(Parameter { name, shape, role, fan_in, fan_out, init });
-            (role, self.parameters.len() - 1)
+            let list = if role == TensorRole::Statistic { &mut self.statistics } else { &mut self.parameters };
+            list.push(Parameter { name, shape, role, fan_in, fan_out, init });
+            (role, list.len() - 1)
         };
         tensors.into_iter().map(&mut add).collect()
     }

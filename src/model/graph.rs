@@ -23,8 +23,18 @@ pub struct Network {
 }
 
 impl Model {
-    /// The batch, the layers, the loss. With `training` dropout is in place, and the backward pass follows.
+    /// The batch, the layers, the loss. With `training` dropout is in place, batches are normalised by their own statistics, and
+    /// the backward pass follows.
     pub fn network(&self, training: bool) -> Network {
+        self.graph(training, training)
+    }
+
+    /// The same as for evaluation, but that batches are normalised by their own statistics.
+    pub fn network_by_batch(&self) -> Network {
+        self.graph(false, true)
+    }
+
+    fn graph(&self, training: bool, own_statistics: bool) -> Network {
         let mut graph = Graph::default();
         let input = graph.value("input", self.input.len());
         graph.node(Arc::new(Gather), &[], &[input]);
@@ -35,7 +45,8 @@ impl Model {
                 Input::Layer(index) => values[*index],
             });
             let inputs: Vec<ValueId> = inputs.collect();
-            values.push(layer.kind.forward(&mut Forward { graph: &mut graph, layer, training }, &inputs));
+            let mut pass = Forward { graph: &mut graph, layer, training, own_statistics };
+            values.push(layer.kind.forward(&mut pass, &inputs));
         }
         let outputs = values.last().copied().unwrap_or(input);
         let before_loss = graph.nodes.len();

@@ -12,10 +12,10 @@ use crate::layers::{Init, Parameter};
 const DOMAIN: &[u8; 24] = b"gputrain initial weights";
 
 impl Model {
-    /// Initial values, one vector per parameter in the order of [`Model::parameters`]. A parameter's values depend
-    /// only on the seed, its own index, size and initialiser, so that changing one layer leaves the others alone.
+    /// Initial values, one vector per tensor in the order of [`Model::tensors`]. A tensor's values depend only on the seed, its
+    /// own index, size and initialiser, so that changing one layer leaves the others alone.
     pub fn initialise(&self, seed: u64) -> Vec<Vec<f32>> {
-        let parameters = self.parameters.iter().enumerate();
+        let parameters = self.tensors().enumerate();
         parameters.map(|(index, parameter)| initialise(parameter, &stream(seed, index as u64))).collect()
     }
 }

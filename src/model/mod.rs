@@ -9,6 +9,7 @@ mod summary;
 pub use crate::layers::{Input, Layer, LayerProblem, Parameter, Shape, TensorRole, Window};
 pub use error::ModelError;
 pub use graph::Network;
+pub(crate) use summary::STATISTICS;
 pub use summary::{Summary, SummaryRow};
 
 use crate::kernel::{Activation, Loss};
@@ -26,6 +27,8 @@ pub struct Model {
     pub output_activation: Activation,
     /// What is trained, in the order of the layers, a layer's weight before its bias.
     pub parameters: Vec<Parameter>,
+    /// What is measured while training, not trained, and read by evaluations: a layer's mean before its variance.
+    pub statistics: Vec<Parameter>,
 }
 
 impl Model {
@@ -37,6 +40,16 @@ impl Model {
     /// Number of outputs of one example; the number of classes when the loss is over classes.
     pub fn outputs(&self) -> usize {
         self.output().len()
+    }
+
+    /// All tensors in the order in which values are given for them, saved and hashed: the parameters, then the statistics.
+    pub fn tensors(&self) -> impl Iterator<Item = &Parameter> + Clone {
+        self.parameters.iter().chain(&self.statistics)
+    }
+
+    /// Number of scalars that are measured, not trained.
+    pub fn statistics_count(&self) -> usize {
+        self.statistics.iter().map(Parameter::len).sum()
     }
 
     /// Number of trained scalars.

@@ -17,6 +17,8 @@ pub struct Summary {
     pub layers: Vec<SummaryRow>,
     /// Trained scalars of all layers.
     pub parameters: usize,
+    /// Scalars of all layers that are measured while training, not trained.
+    pub statistics: usize,
 }
 
 /// One layer.
@@ -34,6 +36,9 @@ pub struct SummaryRow {
     pub parameters: usize,
 }
 
+/// What the row below the total says.
+pub(crate) const STATISTICS: &str = "running statistics, not trained";
+
 impl Model {
     /// The table of layers with output shapes and parameter counts.
     pub fn summary(&self) -> Summary {
@@ -45,7 +50,8 @@ impl Model {
             output: sizes(layer.output),
             parameters: self.layer_parameters(layer),
         });
-        Summary { input: sizes(self.input), layers: rows.collect(), parameters: self.parameters_count() }
+        let (parameters, statistics) = (self.parameters_count(), self.statistics_count());
+        Summary { input: sizes(self.input), layers: rows.collect(), parameters, statistics }
     }
 }
 
@@ -86,12 +92,15 @@ impl fmt::Display for Summary {
             [row.index.to_string(), row.description.clone(), shape(&row.output), row.parameters.to_string()]
         }));
         rows.push(["".into(), "total".into(), "".into(), self.parameters.to_string()]);
+        let total = rows.len() - 1;
+        if self.statistics > 0 {
+            rows.push(["".into(), STATISTICS.into(), "".into(), self.statistics.to_string()]);
+        }
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let [index, layer, output, parameters] = [width(0), width(1), width(2), width(3)];
         let rule = "-".repeat(index + layer + output + parameters + 6);
-        let last = rows.len() - 1;
         for (number, row) in rows.iter().enumerate() {
-            if number == 1 || number == last {
+            if number == 1 || number == total {
                 writeln!(f, "{rule}")?;
             }
             let [a, b, c, d] = row;

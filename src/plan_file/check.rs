@@ -1,7 +1,8 @@
 //! Whether what a plan says of its data, parameters and scores goes together with its buffers and programs.
 
 use crate::ir::{
-    Buffer, BufferId, Element, Evaluation, Io, Plan, ProgramId, SLICE_ALIGNMENT, SourceBuffers, TargetLayout, Training,
+    Buffer, BufferId, Element, Evaluation, Io, Plan, ProgramId, SLICE_ALIGNMENT, SourceBuffers, TargetLayout,
+    TensorPlace, Training,
 };
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::kernel::step::state;
@@ -11,6 +12,7 @@ pub(super) fn check(plan: &Plan) -> Result<(), String> {
     let Some(io) = &plan.io else { return Ok(()) };
     let at = Checked { plan, models: io.models };
     at.parameters(io)?;
+    at.statistics(io)?;
     io.sources.iter().try_for_each(|source| at.source(source))?;
     if let Some(training) = &io.training {
         at.training(training, io)?;
@@ -52,16 +54,16 @@ impl Checked<'_> {
         self.buffer("the parameters", place.buffer, Element::F32, &[self.models, place.stride])?;
         self.buffer("weight_blocks", place.weight_blocks, Element::U32, &[place.stride / SLICE_ALIGNMENT])?;
         self.buffer("hyper", io.hyper, Element::F32, &[self.models, state::HYPER])?;
-        let mut end = 0;
-        for tensor in &place.tensors {
-            let len = tensor.shape.iter().try_fold(1, |product: usize, side| product.checked_mul(*side));
-            let last = tensor.offset.checked_add(tensor.len).filter(|last| *last <= place.stride);
-            match last {
-                Some(last) if tensor.offset >= end && len == Some(tensor.len) => end = last,
-                _ => return Err(format!("io: {} {:?} has no place of its own", tensor.name, tensor.shape)),
-            }
+        places(&place.tensors, place.stride)
+    }
+
+    fn statistics(&self, io: &Io) -> Result<(), String> {
+        let Some(place) = &io.statistics else { return Ok(()) };
+        if place.stride == 0 || !place.stride.is_multiple_of(SLICE_ALIGNMENT) || place.buffer == io.parameters.buffer {
+            return Err(format!("io: there are statistics of {} elements", place.stride));
         }
-        Ok(())
+        self.buffer("the statistics", place.buffer, Element::F32, &[self.models, place.stride])?;
+        places(&place.tensors, place.stride)
     }
 
     fn source(&self, source: &SourceBuffers) -> Result<(), String> {
@@ -140,4 +142,18 @@ impl Checked<'_> {
         }
         Ok(())
     }
+}
+
+/// Each tensor must have a place of its own within a model's elements.
+fn places(tensors: &[TensorPlace], stride: usize) -> Result<(), String> {
+    let mut end = 0;
+    for tensor in tensors {
+        let len = tensor.shape.iter().try_fold(1, |product: usize, side| product.checked_mul(*side));
+        let last = tensor.offset.checked_add(tensor.len).filter(|last| *last <= stride);
+        match last {
+            Some(last) if tensor.offset >= end && len == Some(tensor.len) => end = last,
+            _ => return Err(format!("io: {} {:?} has no place of its own", tensor.name, tensor.shape)),
+        }
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use crate::graph::memory::{self, Assignment};
 use crate::graph::{Lowering, Node, ParameterLayout, Scaling, ValueId};
 use crate::ir::{
     Batches, BufferId, DataLayout, Element, Evaluation, Io, Limits, ParameterBuffers, PhaseKind, PlanError, ProgramId,
-    Role, Slice, SourceBuffers, TensorPlace, Training,
+    Role, Slice, SourceBuffers, StatisticBuffers, TensorPlace, Training,
 };
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
@@ -40,6 +40,10 @@ pub struct TrainingPlan {
     pub layout: ParameterLayout,
     /// Flat parameters of all models.
     pub parameters: BufferId,
+    /// Where each statistic lives in `statistics`.
+    pub statistics_layout: ParameterLayout,
+    /// Flat statistics of all models, where there are any.
+    pub statistics: Option<BufferId>,
     /// One word per 64 elements of a model: 1 where they are weights.
     pub weight_blocks: BufferId,
     /// (models, HYPER).
@@ -56,7 +60,7 @@ pub(super) struct GraphMemory {
     pub(super) assignment: Assignment,
     pub(super) buffers: Vec<BufferId>,
     pub(super) indices: BufferId,
-    /// For sums that are split over workgroups; only training has such.
+    /// For sums that are split over workgroups, where there are any.
     pub(super) scratch: Option<BufferId>,
     pub(super) batch: usize,
 }
@@ -75,6 +79,8 @@ pub struct PlanBuilder<'a> {
     pub(super) precision: Precision,
     /// Bytes left for the examples of further sets.
     data_room: u64,
+    /// Whether evaluations normalise batches by their own statistics.
+    own_statistics: bool,
     evaluation: Option<(GraphMemory, [BufferId; 3])>,
     sources: Vec<SourceBuffers>,
     training: Option<Training>,
@@ -94,7 +100,20 @@ impl<'a> PlanBuilder<'a> {
         let scaling =
             ["scaling.subtract", "scaling.divide"].map(|name| plan.buffer(name, Element::F32, scaling_len, Role::Data));
         let unused = plan.buffer("unused", Element::F32, 64, Role::Activations);
-        let out = TrainingPlan { plan, layout, parameters, weight_blocks, hyper, scaling, not_fused: None };
+        let statistics_layout = ParameterLayout::new(model.statistics.iter().map(Parameter::len).collect(), models);
+        let statistics = (!statistics_layout.is_empty())
+            .then(|| plan.buffer("statistics", Element::F32, statistics_layout.len(), Role::State));
+        let out = TrainingPlan {
+            plan,
+            layout,
+            parameters,
+            statistics_layout,
+            statistics,
+            weight_blocks,
+            hyper,
+            scaling,
+            not_fused: None,
+        };
         PlanBuilder {
             model,
             models,
@@ -106,6 +125,7 @@ impl<'a> PlanBuilder<'a> {
             fusion: Fusion::Auto,
             precision: Precision::F32,
             data_room: limits.data_bytes,
+            own_statistics: false,
             evaluation: None,
             sources: Vec::new(),
             training: None,
@@ -128,6 +148,12 @@ impl<'a> PlanBuilder<'a> {
         Ok(self)
     }
 
+    /// Lets evaluations normalise batches by their own statistics, as training does, not by the running ones.
+    pub fn by_batch(mut self) -> Self {
+        self.own_statistics = true;
+        self
+    }
+
     /// Declares the buffers of a set of examples. The first sets take the device's memory for examples; a set that finds
     /// too little left, or does not fit one binding, is streamed if that takes less.
     pub fn source(&mut self, name: &str, layout: DataLayout, batches: Batches) -> SourceBuffers {
@@ -146,12 +172,7 @@ impl<'a> PlanBuilder<'a> {
         optimizer: &OptimizerSpec,
     ) -> Result<(), BuildError> {
         let (examples, batch) = (source.layout.examples, source.batches.size);
-        let mut memory = self.allocate(self.model.network(true), batch, "train");
-        let scratch = memory.network.graph.nodes.iter().map(|node| node.operation.scratch_len(batch, self.models));
-        let scratch = scratch.max().unwrap_or(0);
-        if scratch > 0 {
-            memory.scratch = Some(self.out.plan.buffer("train.scratch", Element::F32, scratch, Role::Activations));
-        }
+        let memory = self.allocate(self.model.network(true), batch, "train");
         let [counters, scalars] = self.step_state("train");
         let log_steps = 4096;
         let log = self.out.plan.buffer("train.log", Element::F32, self.models * log_steps * 2, Role::Metrics);
@@ -211,7 +232,12 @@ impl<'a> PlanBuilder<'a> {
             scalars,
             log,
             log_steps,
-            state: moments.into_iter().chain([counters, scalars]).chain(scaling.iter().map(|s| s.history)).collect(),
+            state: moments
+                .into_iter()
+                .chain([counters, scalars])
+                .chain(scaling.iter().map(|s| s.history))
+                .chain(self.out.statistics)
+                .collect(),
             loss_scaling: scaling.map(|scaling| scaling.history),
         });
         Ok(())
@@ -222,7 +248,8 @@ impl<'a> PlanBuilder<'a> {
     pub fn evaluation(&mut self, source: &SourceBuffers, l2: f32) {
         let name = &source.name;
         let (memory, [counters, scalars, log]) = self.evaluation.take().unwrap_or_else(|| {
-            let memory = self.allocate(self.model.network(false), source.batches.size, "evaluation");
+            let network = if self.own_statistics { self.model.network_by_batch() } else { self.model.network(false) };
+            let memory = self.allocate(network, source.batches.size, "evaluation");
             let [counters, scalars] = self.step_state("evaluation");
             let log = self.out.plan.buffer("evaluation.log", Element::F32, 2 * self.models, Role::Metrics);
             (memory, [counters, scalars, log])
@@ -263,6 +290,7 @@ impl<'a> PlanBuilder<'a> {
         self.out.plan.io = Some(Io {
             models: self.models,
             parameters: self.parameter_buffers(),
+            statistics: self.statistic_buffers(),
             hyper: self.out.hyper,
             sources: std::mem::take(&mut self.sources),
             training: self.training.take(),
@@ -273,37 +301,41 @@ impl<'a> PlanBuilder<'a> {
     }
 
     fn parameter_buffers(&self) -> ParameterBuffers {
-        let ParameterLayout { offsets, lens, stride, .. } = &self.out.layout;
-        let places = self.model.parameters.iter().zip(offsets.iter().zip(lens));
-        let place = |(parameter, (&offset, &len)): (&Parameter, (&usize, &usize))| TensorPlace {
-            name: parameter.name.clone(),
-            shape: parameter.shape.clone(),
-            offset,
-            len,
-        };
         ParameterBuffers {
             buffer: self.out.parameters,
             weight_blocks: self.out.weight_blocks,
-            stride: *stride,
-            tensors: places.map(place).collect(),
+            stride: self.out.layout.stride,
+            tensors: places(&self.model.parameters, &self.out.layout),
         }
+    }
+
+    fn statistic_buffers(&self) -> Option<StatisticBuffers> {
+        let layout = &self.out.statistics_layout;
+        self.out.statistics.map(|buffer| StatisticBuffers {
+            buffer,
+            stride: layout.stride,
+            tensors: places(&self.model.statistics, layout),
+        })
     }
 
     fn allocate(&mut self, network: Network, batch: usize, prefix: &str) -> GraphMemory {
         let graph = &network.graph;
         let kept = [network.row_loss, network.row_correct, network.outputs];
-        let assignment = memory::assign(graph, &kept);
+        let assignment = memory::assign(graph, &kept, batch);
         let buffers = assignment.lens.iter().enumerate().map(|(slot, len)| {
             // Several values may share the memory: it is called by the largest, which errors of size are about.
             let held = (0..graph.values.len()).rev().filter(|v| assignment.buffer_of[*v] == slot);
-            let largest = held.max_by_key(|v| graph.values[*v].len).unwrap_or(0);
+            let largest = held.max_by_key(|v| graph.values[*v].elements(batch)).unwrap_or(0);
             let name = format!("{prefix}.{}", graph.values[largest].name);
-            self.out.plan.buffer(name, Element::F32, self.models * batch * len, Role::Activations)
+            self.out.plan.buffer(name, Element::F32, self.models * len, Role::Activations)
         });
         let buffers = buffers.collect();
         let indices =
             self.out.plan.buffer(format!("{prefix}.indices"), Element::U32, self.models * batch, Role::Activations);
-        GraphMemory { network, assignment, buffers, indices, scratch: None, batch }
+        let scratch = graph.nodes.iter().map(|node| node.operation.scratch_len(batch, self.models)).max().unwrap_or(0);
+        let scratch = (scratch > 0)
+            .then(|| self.out.plan.buffer(format!("{prefix}.scratch"), Element::F32, scratch, Role::Activations));
+        GraphMemory { network, assignment, buffers, indices, scratch, batch }
     }
 
     fn step_state(&mut self, prefix: &str) -> [BufferId; 2] {
@@ -366,6 +398,8 @@ impl<'a> PlanBuilder<'a> {
             layout: &self.out.layout,
             parameters: self.out.parameters,
             gradients: self.gradients,
+            statistics_layout: &self.out.statistics_layout,
+            statistics: self.out.statistics,
             scratch: memory.scratch,
             counters: plan.whole(counters),
             indices: plan.whole(memory.indices),
@@ -442,9 +476,20 @@ impl<'a> PlanBuilder<'a> {
         })
     }
 
-    /// The memory of a value: (models, batch, len) floats.
+    /// The memory of a value: (models, batch, len) floats, or (models, len) of one of the batch.
     fn slice_of(&self, memory: &GraphMemory, value: ValueId) -> Slice {
         let buffer = memory.buffers[memory.assignment.buffer_of[value.0]];
-        Slice { buffer, offset: 0, len: self.models * memory.batch * memory.network.graph.values[value.0].len }
+        let elements = memory.network.graph.values[value.0].elements(memory.batch);
+        Slice { buffer, offset: 0, len: self.models * elements }
     }
+}
+
+/// The place of each tensor in its model.
+fn places(tensors: &[Parameter], layout: &ParameterLayout) -> Vec<TensorPlace> {
+    let places = tensors.iter().zip(layout.offsets.iter().zip(&layout.lens));
+    let place = |(tensor, (&offset, &len)): (&Parameter, (&usize, &usize))| {
+        let (name, shape) = (tensor.name.clone(), tensor.shape.clone());
+        TensorPlace { name, shape, offset, len }
+    };
+    places.map(place).collect()
 }

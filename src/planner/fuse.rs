@@ -34,6 +34,9 @@ impl PlanBuilder<'_> {
         if request.optimizer.clip_norm.is_some() {
             return Err(NotFused::ClipNorm);
         }
+        if !request.optimizer.decay_bias {
+            return Err(NotFused::DecayBias);
+        }
         if request.train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms)) {
             return Err(NotFused::Norms);
         }
@@ -158,7 +161,8 @@ impl PlanBuilder<'_> {
         if optimizer.kind == OptimizerKind::Sgd {
             let velocity = state.moments.first().map_or(whole(self.unused), |id| whole(*id));
             let (momentum, nesterov) = (optimizer.momentum != 0.0, optimizer.nesterov);
-            let terms = kernel::optimizer::sgd::Terms { momentum, nesterov, clip, penalty, skips: false };
+            let terms =
+                kernel::optimizer::sgd::Terms { momentum, nesterov, clip, penalty, skips: false, spares_biases: false };
             Arc::new(fused::update_sgd::UpdateSgd {
                 label: label.into(),
                 shape,
@@ -170,7 +174,7 @@ impl PlanBuilder<'_> {
             })
         } else {
             let decoupled = optimizer.kind == OptimizerKind::AdamW;
-            let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips: false };
+            let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips: false, spares_biases: false };
             let moments = [whole(state.moments[0]), whole(state.moments[1])];
             Arc::new(fused::update_adam::UpdateAdam {
                 label: label.into(),

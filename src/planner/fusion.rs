@@ -43,6 +43,9 @@ pub enum NotFused {
     /// The gradient's norm must be known before the update.
     #[error("optimizer.clip_norm needs all gradients before the first weight changes")]
     ClipNorm,
+    /// Weight decay leaves out the biases.
+    #[error("optimizer.decay_bias is false, and a fused step's weight decay knows no biases")]
+    DecayBias,
     /// Gradients are recorded.
     #[error("train.record asks for norms, and a fused step keeps no gradients")]
     Norms,

@@ -113,15 +113,15 @@ impl PlanBuilder<'_> {
             };
             let label = format!("update from {first}");
             let (clip, penalty) = (norm.is_some(), optimizer.l2 != 0.0);
-            let skips = self.precision == Precision::Mixed;
+            let (skips, spares_biases) = (self.precision == Precision::Mixed, !optimizer.decay_bias);
             let [weight_blocks, hyper, scalars] = [self.out.weight_blocks, self.out.hyper, scalars].map(whole);
             let (parameters, gradients) = (part(self.out.parameters), part(self.gradients));
             let norm_parts = norm.unwrap_or(scalars);
             if optimizer.kind == OptimizerKind::Sgd {
                 let momentum = optimizer.momentum != 0.0;
                 let velocity = moments.first().map_or(whole(self.unused), |id| part(*id));
-                let terms =
-                    kernel::optimizer::sgd::Terms { momentum, nesterov: optimizer.nesterov, clip, penalty, skips };
+                let nesterov = optimizer.nesterov;
+                let terms = kernel::optimizer::sgd::Terms { momentum, nesterov, clip, penalty, skips, spares_biases };
                 let operands = kernel::optimizer::sgd::Operands {
                     parameters,
                     gradients,
@@ -134,7 +134,7 @@ impl PlanBuilder<'_> {
                 Arc::new(kernel::optimizer::sgd::Sgd { label, shape, terms, operands })
             } else {
                 let decoupled = optimizer.kind == OptimizerKind::AdamW;
-                let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips };
+                let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips, spares_biases };
                 let (mean, variance) = (part(moments[0]), part(moments[1]));
                 let operands = kernel::optimizer::adam::Operands {
                     parameters,

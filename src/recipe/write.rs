@@ -116,6 +116,9 @@ fn optimizer(out: &mut Out, spec: &OptimizerSpec) {
     }
     out.number("l2", spec.l2);
     out.number("weight_decay", spec.weight_decay);
+    if !spec.decay_bias {
+        out.line("decay_bias", false);
+    }
     if let Some(norm) = spec.clip_norm {
         out.number("clip_norm", norm);
     }

@@ -69,7 +69,7 @@ impl Recorder {
     }
 
     fn with(folder: &RunFolder, model: &Model, records: Records) -> Recorder {
-        let (folder, parameters) = (folder.clone(), model.parameters.clone());
+        let (folder, parameters) = (folder.clone(), model.tensors().cloned().collect());
         let checkpoints = Checkpoints::to(folder.checkpoint());
         Recorder { folder, records, checkpoints, parameters, error: None, seen: Instant::now() }
     }

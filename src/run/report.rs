@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::data::{Dataset, Examples};
 use crate::export::SavedModel;
 use crate::landscape::{LANDSCAPE_SIZE, Relief};
-use crate::model::{Layer, Model, Shape};
+use crate::model::{Layer, Model, STATISTICS, Shape};
 use crate::report::{Block, ImageGrid, ReportError, Section, Table, Tile, weight_grid, write_run_report};
 use crate::train::Predictions;
 use std::path::Path;
@@ -90,6 +90,9 @@ fn layers(model: &Model) -> Section {
         vec![row.index.to_string(), row.description.clone(), sizes(&row.output), parameters]
     }));
     rows.push(vec![String::new(), "total".to_string(), String::new(), summary.parameters.to_string()]);
+    if summary.statistics > 0 {
+        rows.push(vec![String::new(), STATISTICS.to_string(), String::new(), summary.statistics.to_string()]);
+    }
     let highlight = Some(rows.len() - 1);
     let header = ["", "layer", "output", "parameters"].map(str::to_string).to_vec();
     let loss = format!("The loss is {}.", model.loss);

@@ -61,6 +61,7 @@ fn shared(recipe: &Recipe) -> Recipe {
         nesterov: given.nesterov,
         l2: one_if(given.l2 != 0.0),
         weight_decay: 0.0,
+        decay_bias: given.decay_bias,
         clip_norm: given.clip_norm.map(|_| 1.0),
         ..OptimizerSpec::new(given.kind)
     };

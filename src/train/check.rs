@@ -5,6 +5,7 @@ use super::{Draft, Score, Set, TrainError, TrainerSpec};
 use crate::data::{Dataset, TargetKind};
 use crate::ir::{Dispatch, Io, Plan};
 use crate::kernel::Launch;
+use crate::model::Model;
 use crate::recipe::{Loss, Metric, ScheduleKind};
 
 /// Whether the answers to every set are right or wrong.
@@ -19,8 +20,8 @@ pub(super) fn fits(spec: &TrainerSpec, io: &Io) -> Result<(), TrainError> {
     if io.models != spec.members.len() {
         return other(format!("it trains {} models side by side, not {}", io.models, spec.members.len()));
     }
-    let planned = io.parameters.tensors.iter().map(|tensor| (&tensor.name, &tensor.shape));
-    let wanted = spec.model.parameters.iter().map(|parameter| (&parameter.name, &parameter.shape));
+    let planned = io.tensors().map(|tensor| (&tensor.name, &tensor.shape));
+    let wanted = spec.model.tensors().map(|tensor| (&tensor.name, &tensor.shape));
     if !planned.clone().eq(wanted.clone()) {
         let words = |tensors: Vec<(&String, &Vec<usize>)>| {
             tensors.iter().map(|(name, shape)| format!("{name} {shape:?}")).collect::<Vec<_>>().join(", ")
@@ -45,8 +46,8 @@ pub(super) fn fits(spec: &TrainerSpec, io: &Io) -> Result<(), TrainError> {
 pub(super) fn is_drafted(draft: &Draft, plan: &Plan) -> Result<(), TrainError> {
     let other = |what: &str| Err(TrainError::OtherPlan(format!("its {what} are not those that are planned here")));
     let drafted = &draft.plan;
-    let weights = drafted.io.as_ref().map(|io| io.parameters.buffer);
-    let init = plan.init.iter().filter(|initial| Some(initial.buffer) != weights);
+    let weights: Vec<_> = drafted.io.iter().flat_map(|io| io.buffers().map(|(buffer, _)| buffer)).collect();
+    let init = plan.init.iter().filter(|initial| !weights.contains(&initial.buffer));
     if drafted.buffers != plan.buffers {
         return other("buffers");
     }
@@ -84,6 +85,20 @@ fn is_variant(launch: &dyn Launch, dispatch: &Dispatch) -> bool {
     is(&launch.lower()) || launch.variants().iter().any(|variant| is(&variant.lower()))
 }
 
+/// Refuses batches, the last short one among them, in which a layer that normalises over the batch would find channels of one
+/// value, which have no variance.
+pub(super) fn has_variance(model: &Model, batch: usize, examples: usize, drop_last: bool) -> Result<(), TrainError> {
+    let rows = match examples % batch {
+        0 => batch,
+        _ if drop_last => batch,
+        rest => rest,
+    };
+    match model.layers.iter().find(|layer| layer.kind.least_rows(layer) > rows) {
+        Some(layer) => Err(TrainError::OneValue { layer: layer.name.clone(), batch, examples, last: rows < batch }),
+        None => Ok(()),
+    }
+}
+
 /// Refuses what could not train.
 pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     let data = &spec.dataset;
@@ -98,6 +113,7 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     if spec.train.drop_last && spec.batches().size > examples {
         return Err(TrainError::NoBatch { batch: spec.batches().size, examples });
     }
+    has_variance(&spec.model, spec.batches().size, examples, spec.train.drop_last)?;
     for (set, examples) in
         [("train", Some(&data.train)), ("validation", data.validation.as_ref()), ("test", data.test.as_ref())]
     {

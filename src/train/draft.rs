@@ -61,18 +61,20 @@ impl Draft {
         Ok(Draft { spec, plan, not_fused })
     }
 
-    /// The plan with initial weights: of each model a vector per parameter.
+    /// The plan with initial weights: of each model a vector per tensor.
     pub fn with_weights(mut self, models: &[Vec<Vec<f32>>]) -> Result<Draft, TrainError> {
-        let Some(Io { parameters, .. }) = &self.plan.io else { return Err(PlanError::NoIo.into()) };
+        let Some(io) = &self.plan.io else { return Err(PlanError::NoIo.into()) };
         if models.len() != self.spec.members.len() {
             let (found, wanted) = (models.len(), self.spec.members.len());
             return Err(TrainError::NotOfModel(format!("there are weights of {found} models, not of {wanted}")));
         }
-        if let Some(problem) = models.iter().find_map(|weights| parameters.misfit(weights)) {
+        if let Some(problem) = models.iter().find_map(|weights| io.misfit(weights)) {
             return Err(TrainError::NotOfModel(problem));
         }
-        let words = models.iter().flat_map(|weights| parameters.pack(weights)).collect();
-        self.plan.init.push(Initial { buffer: parameters.buffer, words });
+        let packed: Vec<Vec<Vec<u32>>> = models.iter().map(|weights| io.pack(weights)).collect();
+        let of_all = |part: usize| packed.iter().flat_map(|parts| &parts[part]).copied().collect();
+        let initial = io.buffers().enumerate().map(|(part, (buffer, _))| Initial { buffer, words: of_all(part) });
+        self.plan.init.extend(initial);
         Ok(self)
     }
 
@@ -106,15 +108,32 @@ pub(super) fn sets(spec: &TrainerSpec, io: &Io) -> Result<Vec<SharedSet>, TrainE
 /// The set of an evaluation outside of training.
 pub(super) const EXAMPLES: &str = "examples";
 
+/// By what an evaluation normalises where the model normalises over batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NormalisedBy {
+    /// The running statistics.
+    Running,
+    /// Each batch's own, as in training.
+    Batch,
+}
+
 /// The plan of an evaluation of so many models over a set of examples, the optimizer's L2 penalty a part of the loss.
 pub(super) fn evaluation(
     (model, scaling, optimizer): (&Model, &Scaling, &OptimizerSpec),
     examples: &Examples,
     models: usize,
+    by: NormalisedBy,
     limits: Limits,
 ) -> Result<LaunchPlan, TrainError> {
     let mut builder = PlanBuilder::new(model, models, scaling.subtract.len(), scaling.add, limits);
-    let batches = spec::evaluation_batches(model, examples.count());
+    let mut batches = spec::evaluation_batches(model, examples.count());
+    if by == NormalisedBy::Batch && !model.statistics.is_empty() {
+        builder = builder.by_batch();
+        // Batches of about one size: the statistics of a short last one would tell little.
+        let count = examples.count();
+        batches.size = count.div_ceil(count.div_ceil(batches.size));
+        check::has_variance(model, batches.size, count, false)?;
+    }
     let source = builder.source(EXAMPLES, spec::layout(examples), batches);
     builder.evaluation(&source, optimizer.l2);
     let mut names = builder.finish_plan()?;

@@ -1,5 +1,6 @@
 //! A trained model over a set of examples.
 
+use super::draft::NormalisedBy;
 use super::mounted::Mounted;
 use super::{Score, TrainError, draft};
 use crate::backend::Backend;
@@ -31,9 +32,10 @@ impl Predictions {
         examples: &Examples,
     ) -> Result<Predictions, TrainError> {
         let count = examples.features.count;
-        let planned = draft::evaluation((model, scaling, optimizer), examples, 1, backend.limits())?;
+        let planned =
+            draft::evaluation((model, scaling, optimizer), examples, 1, NormalisedBy::Running, backend.limits())?;
         let mut mounted = Mounted::new(backend, backend.tuned(&planned), vec![examples])?;
-        mounted.set_parameters(0, parameters)?;
+        mounted.set_tensors(0, parameters)?;
 
         let width = model.outputs();
         let mut outputs = Vec::with_capacity(count * width);

@@ -60,6 +60,26 @@ pub enum TrainError {
         /// Examples in the training set.
         examples: usize,
     },
+    /// A batch norm over single values.
+    #[error(
+        "{layer} normalises over the batch, and {what} has one value of each of its features, which has no variance; {remedy}",
+        what = if *last {
+            format!("the last batch of {examples} examples in batches of {batch}")
+        } else {
+            format!("a batch of {batch}")
+        },
+        remedy = if *last { "set train.drop_last = true, or another train.batch" } else { "raise train.batch" }
+    )]
+    OneValue {
+        /// The layer.
+        layer: String,
+        /// Examples in a batch.
+        batch: usize,
+        /// Examples in the set.
+        examples: usize,
+        /// Whether it is the last, short batch that is too small.
+        last: bool,
+    },
     /// The loss left the finite numbers.
     #[error(
         "the loss was not finite at step {step} (epoch {epoch}); lower optimizer.learning_rate or optimizer.l2, set optimizer.clip_norm, or check the data's scale (data.scale)"

@@ -9,9 +9,9 @@ use crate::layers::TensorRole;
 use std::time::Instant;
 
 impl Trainer {
-    /// Sets the weights of one model: a vector per parameter, in the model's order.
+    /// Sets the weights of one model, and its running statistics if it has any: a vector per tensor, in the model's order.
     pub fn set_parameters(&mut self, member: usize, parameters: &[Vec<f32>]) -> Result<(), TrainError> {
-        self.on.set_parameters(member, parameters)
+        self.on.set_tensors(member, parameters)
     }
 
     /// Says what the run is trained on: its checkpoints keep it.
@@ -19,9 +19,9 @@ impl Trainer {
         self.progress.data = Some(data);
     }
 
-    /// The weights of one model.
+    /// The weights of one model, and its running statistics if it has any: a vector per tensor, in the model's order.
     pub fn parameters(&mut self, member: usize) -> Result<Vec<Vec<f32>>, TrainError> {
-        Ok(self.on.read_model(self.on.io.parameters.buffer, member)?)
+        Ok(self.on.tensors(member)?)
     }
 
     /// Loss and gradients of the coming batch at the weights as they are, without a step. The run's state is put back. In
@@ -53,9 +53,10 @@ impl Trainer {
         let scalars = self.on.session.read(self.on.plan.whole(self.training.scalars))?;
         let mut gradients = self.on.read_model(self.training.gradients, 0)?;
         let l2 = self.spec.members[0].optimizer.l2;
-        for (index, weights) in self.parameters(0)?.iter().enumerate() {
-            if self.spec.model.parameters[index].role == TensorRole::Weight {
-                gradients[index].iter_mut().zip(weights).for_each(|(g, w)| *g += 2.0 * l2 * w);
+        let weights = self.parameters(0)?;
+        for ((gradients, weights), parameter) in gradients.iter_mut().zip(&weights).zip(&self.spec.model.parameters) {
+            if parameter.role == TensorRole::Weight {
+                gradients.iter_mut().zip(weights).for_each(|(g, w)| *g += 2.0 * l2 * w);
             }
         }
         Ok((f32::from_bits(scalars[state::STEP_LOSS]), gradients))
@@ -157,7 +158,7 @@ impl Trainer {
             let found = format!("{stops}, {slows} and {}", best.len());
             return Err(format!("its early_stop, plateau and best are of {found} models, not {models}"));
         }
-        let weights = self.on.io.parameters.stride;
+        let weights = self.on.words_per_model();
         if let Some(words) = best.iter().flatten().find(|words| words.len() != weights) {
             return Err(format!("its best weights have {} words, not {weights}", words.len()));
         }

@@ -97,9 +97,65 @@ impl<E: Borrow<Examples> + Sync> Mounted<E> {
         Ok([self.session.snapshot(self.plan.whole(counters))?, self.session.snapshot(self.plan.whole(scalars))?])
     }
 
-    /// Sets the weights of one model: a vector per parameter, in the model's order.
-    pub fn set_parameters(&mut self, model: usize, parameters: &[Vec<f32>]) -> Result<(), TrainError> {
-        self.write_model(self.io.parameters.buffer, model, parameters)
+    /// Sets the tensors of one model: a vector for each, in the model's order.
+    pub fn set_tensors(&mut self, model: usize, values: &[Vec<f32>]) -> Result<(), TrainError> {
+        if let Some(problem) = self.io.misfit(values) {
+            return Err(TrainError::NotOfModel(problem));
+        }
+        self.set_words(model, &self.io.pack(values).concat())
+    }
+
+    /// The tensors of one model.
+    pub fn tensors(&mut self, model: usize) -> Result<Vec<Vec<f32>>, BackendError> {
+        let words = self.words(model)?;
+        Ok(self.io.unpack(&self.parts(&words)))
+    }
+
+    /// Writes all words of one model's tensors, as [`Mounted::words`] gives them.
+    pub fn set_words(&mut self, model: usize, words: &[u32]) -> Result<(), TrainError> {
+        let places = self.io.of_model(model).collect::<Vec<_>>();
+        for (place, words) in places.into_iter().zip(self.parts(words)) {
+            self.session.write(place.buffer, place.offset, words)?;
+        }
+        Ok(())
+    }
+
+    /// All words of one model's tensors: its parameters, then its statistics.
+    pub fn words(&mut self, model: usize) -> Result<Vec<u32>, BackendError> {
+        let mut words = Vec::with_capacity(self.words_per_model());
+        for place in self.io.of_model(model).collect::<Vec<_>>() {
+            words.extend(self.session.read(place)?);
+        }
+        Ok(words)
+    }
+
+    /// Words of one model's tensors.
+    pub fn words_per_model(&self) -> usize {
+        self.io.buffers().map(|(_, stride)| stride).sum()
+    }
+
+    /// The words of one model's tensors, those of each buffer apart.
+    fn parts<'w>(&self, words: &'w [u32]) -> Vec<&'w [u32]> {
+        let mut rest = words;
+        let strides = self.io.buffers().map(|(_, stride)| stride);
+        strides.map(|stride| rest.split_off(..stride).unwrap_or(&[])).collect()
+    }
+
+    /// Copies all models' tensors aside.
+    pub fn snapshot_tensors(&mut self) -> Result<Vec<Ticket>, BackendError> {
+        let buffers: Vec<BufferId> = self.io.buffers().map(|(buffer, _)| buffer).collect();
+        buffers.into_iter().map(|buffer| self.session.snapshot(self.plan.whole(buffer))).collect()
+    }
+
+    /// The tensors of each model that were copied aside.
+    pub fn fetch_tensors(&mut self, tickets: Vec<Ticket>) -> Result<Vec<Vec<Vec<f32>>>, BackendError> {
+        let words = tickets.into_iter().map(|ticket| self.session.fetch(ticket)).collect::<Result<Vec<_>, _>>()?;
+        let of_model = |model: usize| {
+            let parts = words.iter().zip(self.io.buffers());
+            let parts: Vec<&[u32]> = parts.map(|(words, (_, stride))| &words[model * stride..][..stride]).collect();
+            self.io.unpack(&parts)
+        };
+        Ok((0..self.io.models).map(of_model).collect())
     }
 
     /// Writes one model's part of a buffer that is laid out like the parameters.

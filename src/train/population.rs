@@ -1,5 +1,6 @@
 //! Many weights of one model over one set of examples, side by side.
 
+use super::draft::NormalisedBy;
 use super::mounted::Mounted;
 use super::{Score, TrainError, draft};
 use crate::backend::{Backend, BackendError};
@@ -21,7 +22,8 @@ pub struct Population<'a> {
 
 impl<'a> Population<'a> {
     /// Makes ready for as many members as fit the device, `wanted` at most. The loss is the mean over the examples with
-    /// the optimizer's L2 penalty, as it is in training.
+    /// the optimizer's L2 penalty, as it is in training; and as there, layers that normalise over the batch take each batch's
+    /// own mean and variance: nobody knows the running ones of weights that no training has gone through.
     pub fn new(
         backend: &dyn Backend,
         model: &Model,
@@ -55,7 +57,8 @@ impl<'a> Population<'a> {
         examples: &'a Examples,
         members: usize,
     ) -> Result<Option<Population<'a>>, TrainError> {
-        let planned = draft::evaluation((model, scaling, optimizer), examples, members, backend.limits())?;
+        let planned =
+            draft::evaluation((model, scaling, optimizer), examples, members, NormalisedBy::Batch, backend.limits())?;
         let beside_data = planned.buffers.iter().filter(|buffer| buffer.role != Role::Data);
         if members > 1 && beside_data.map(|buffer| buffer.bytes()).sum::<u64>() > MEMBERS_BYTES {
             return Ok(None);
@@ -81,7 +84,7 @@ impl<'a> Population<'a> {
                 parameter.to_vec()
             });
             let parameters: Vec<Vec<f32>> = parameters.collect();
-            self.mounted.set_parameters(member, &parameters)?;
+            self.mounted.write_model(self.mounted.io.parameters.buffer, member, &parameters)?;
         }
         let state = self.mounted.evaluate(draft::EXAMPLES)?;
         let (counters, scalars) = self.mounted.fetch_state(state)?;

@@ -16,7 +16,7 @@ pub(super) struct Pending {
     pub(super) train: [Ticket; 2],
     pub(super) validation: Option<[Ticket; 2]>,
     pub(super) test: Option<[Ticket; 2]>,
-    pub(super) weights: Option<Ticket>,
+    pub(super) weights: Option<Vec<Ticket>>,
     pub(super) seconds: f64,
 }
 
@@ -123,7 +123,7 @@ impl Trainer {
     ) -> Result<(), TrainError> {
         while epochs.len() > lag {
             let Some(pending) = epochs.pop_front() else { break };
-            let metrics = self.fetch_epoch(&pending, observer)?;
+            let metrics = self.fetch_epoch(pending, observer)?;
             self.react(&metrics)?;
         }
         Ok(())
@@ -131,7 +131,7 @@ impl Trainer {
 
     pub(super) fn fetch_epoch(
         &mut self,
-        pending: &Pending,
+        pending: Pending,
         observer: &mut dyn Observer,
     ) -> Result<Vec<EpochMetrics>, TrainError> {
         let (counters, scalars) = self.on.fetch_state(pending.train)?;
@@ -170,10 +170,9 @@ impl Trainer {
             }
             epochs.push(metrics);
         }
-        if let Some(ticket) = pending.weights {
-            let words = self.on.session.fetch(ticket)?;
-            for (member, words) in words.chunks(self.on.io.parameters.stride).enumerate() {
-                observer.weights(member, pending.epoch, self.on.io.parameters.unpack(words));
+        if let Some(tickets) = pending.weights {
+            for (member, tensors) in self.on.fetch_tensors(tickets)?.into_iter().enumerate() {
+                observer.weights(member, pending.epoch, tensors);
             }
         }
         Ok(epochs)
@@ -194,9 +193,7 @@ impl Trainer {
                 if !tracker.has_waited(&rule) {
                     let value = epoch.get(rule.metric).unwrap_or(f32::NAN);
                     if tracker.improves(rule.metric, value, epoch.epoch, rule.min_delta) {
-                        let place = &self.on.io.parameters;
-                        let slice = place.of_model(place.buffer, member);
-                        self.best[member] = Some(self.on.session.read(slice)?);
+                        self.best[member] = Some(self.on.words(member)?);
                     }
                 }
             }

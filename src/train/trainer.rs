@@ -56,7 +56,7 @@ pub enum Stop {
 /// What came out for one model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Final weights, one vector per parameter of the model: the best ones where early stopping was on.
+    /// Final weights and running statistics, one vector per tensor of the model: the best ones where early stopping was on.
     pub parameters: Vec<Vec<f32>>,
     /// On the validation set, with the final weights.
     pub validation: Option<Score>,
@@ -73,7 +73,7 @@ impl Outcome {
     pub fn check(&self) -> Result<(), TrainError> {
         let loss = |score: Option<Score>| score.is_none_or(|score| score.loss.is_finite());
         let finite = [
-            ("weights", self.parameters.iter().flatten().all(|value| value.is_finite())),
+            ("weights or running statistics", self.parameters.iter().flatten().all(|value| value.is_finite())),
             ("a validation loss", loss(self.validation)),
             ("a test loss", loss(self.test)),
         ];
@@ -268,10 +268,9 @@ impl Trainer {
 
     /// Final weights and scores of every model: the best weights where early stopping was on. The device keeps them.
     pub fn finish(&mut self) -> Result<Vec<Outcome>, TrainError> {
-        let (buffer, stride) = (self.on.io.parameters.buffer, self.on.io.parameters.stride);
         for (member, best) in self.best.iter().enumerate() {
             if let Some(words) = best {
-                self.on.session.write(buffer, member * stride, words)?;
+                self.on.set_words(member, words)?;
             }
         }
         self.write_hyper()?;
@@ -421,7 +420,7 @@ impl Trainer {
             false => None,
         };
         let weights = match self.records(Record::Weights) {
-            true => Some(self.on.session.snapshot(self.on.plan.whole(self.on.io.parameters.buffer))?),
+            true => Some(self.on.snapshot_tensors()?),
             false => None,
         };
         let (epoch, step, rates) = (self.progress.epoch, self.progress.step, self.rates.clone());

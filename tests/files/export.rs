@@ -295,3 +295,80 @@ fn numpy_reads_the_export() {
     }
     assert_eq!(output.trim(), "5 (3, 2, 3, 3) float32");
 }
+
+const NORM: &str = "[model]\ninput = [6, 6, 2]\nlayers = [{ conv2d = 3, kernel = 3, bias = false }, \
+                    { name = \"bn\", batch_norm = true }, { dense = 4, bias = false }, { batch_norm = true }, { dense = 3 }]";
+
+fn with_statistics() -> SavedModel {
+    let recipe = Recipe::parse(NORM, "norm.toml", &[]).unwrap();
+    let model = Model::build(&recipe.model, None).unwrap();
+    let mut parameters = model.initialise(7);
+    let trained = model.parameters.len();
+    parameters[trained..].iter_mut().flatten().for_each(|value| *value += 0.25);
+    let scaling = Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 };
+    SavedModel { recipe, model, scaling, trained_on: Default::default(), parameters }
+}
+
+#[test]
+fn running_statistics_are_saved_by_pytorchs_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let saved = with_statistics();
+    saved.save(&path).unwrap();
+    assert_eq!(SavedModel::load(&path).unwrap(), saved);
+    let bytes = std::fs::read(&path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut names = file.names();
+    names.sort();
+    let expected = [
+        "bn.bias",
+        "bn.running_mean",
+        "bn.running_var",
+        "bn.weight",
+        "layers.0.weight",
+        "layers.2.weight",
+        "layers.3.bias",
+        "layers.3.running_mean",
+        "layers.3.running_var",
+        "layers.3.weight",
+        "layers.4.bias",
+        "layers.4.weight",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(file.tensor("bn.running_var").unwrap().data(), [1.25f32; 3].map(f32::to_le_bytes).concat());
+    let mut other = saved.clone();
+    other.parameters.last_mut().unwrap()[0] += 1.0;
+    assert_ne!(parameter_hash(&other.parameters), parameter_hash(&saved.parameters), "the hash covers them");
+}
+
+#[test]
+fn pytorchs_counts_of_batches_are_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.safetensors");
+    let saved = with_statistics();
+    saved.save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let count = 7i64.to_le_bytes();
+    let write = |name: &str| {
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let counts = safetensors::tensor::TensorView::new(safetensors::Dtype::I64, vec![], &count).unwrap();
+        let tensors = file.tensors().into_iter().chain([(name.to_string(), counts)]);
+        std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+        load_parameters(&path, &saved.model)
+    };
+    assert_eq!(write("bn.num_batches_tracked").unwrap(), saved.parameters);
+    assert_eq!(write("layers.3.num_batches_tracked").unwrap(), saved.parameters);
+    let error = write("layers.0.num_batches_tracked").unwrap_err().to_string();
+    assert!(error.contains("unknown layers.0.num_batches_tracked"), "{error}");
+}
+
+#[test]
+fn a_variance_below_zero_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut saved = with_statistics();
+    saved.parameters.last_mut().unwrap()[2] = -0.5;
+    saved.save(&path).unwrap();
+    let error = load_parameters(&path, &saved.model).unwrap_err().to_string();
+    assert!(error.contains("layers.3.running_var holds -0.5 at place 2; a variance is 0 or more"), "{error}");
+}

@@ -73,6 +73,7 @@ fn defaults_are_those_of_pytorch_and_the_contract() {
             epsilon: 1e-8,
             l2: 0.0,
             weight_decay: 0.0,
+            decay_bias: true,
             clip_norm: None,
         },
         schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps: 0 },
@@ -187,7 +188,7 @@ fn unknown_keys_name_line_path_and_the_nearest_key() {
     assert_eq!(
         message(parse(&text)),
         "r.toml:13: unknown key \"optimizer.learnig_rate\"; did you mean \"learning_rate\"?; known here: kind, \
-         learning_rate, momentum, nesterov, beta1, beta2, epsilon, l2, weight_decay, clip_norm"
+         learning_rate, momentum, nesterov, beta1, beta2, epsilon, l2, weight_decay, decay_bias, clip_norm"
     );
     let text = BASE.replace("activation = \"relu\"", "activaton = \"relu\"");
     let error = message(parse(&text));

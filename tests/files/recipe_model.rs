@@ -203,3 +203,48 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn statistics_are_tensors_but_no_parameters() {
+    let model =
+        build(&[9, 7, 2], "{ conv2d = 3, kernel = 3 }, { batch_norm = true, momentum = 0.25 }, { dense = 5 }").unwrap();
+    assert_eq!(model.parameters_count(), 3 * 18 + 3 + 6 + 5 * 105 + 5);
+    assert_eq!(model.statistics_count(), 6);
+    let names: Vec<&str> = model.tensors().skip(model.parameters.len()).map(|tensor| &*tensor.name).collect();
+    assert_eq!(names, ["layers.1.running_mean", "layers.1.running_var"]);
+    assert!(model.statistics.iter().all(|tensor| tensor.role == TensorRole::Statistic && tensor.shape == [3]));
+    let initial = model.initialise(0);
+    assert_eq!(initial[model.parameters.len()..], [vec![0.0; 3], vec![1.0; 3]]);
+    let table = model.summary().to_string();
+    let last: Vec<&str> = table.lines().rev().take(2).collect();
+    assert!(last[1].contains("total") && last[1].ends_with("593"), "{table}");
+    assert!(last[0].contains("running statistics, not trained") && last[0].ends_with('6'), "{table}");
+}
+
+#[test]
+fn batch_norm_is_written_as_it_was_read() {
+    let text = |layer: &str| format!("[model]\ninput = [4]\nlayers = [{layer}, {{ dense = 2 }}]");
+    let parse = |layer: &str| Recipe::parse(&text(layer), "r.toml", &[]);
+    let recipe = parse("{ batch_norm = true, momentum = 0.3, epsilon = 0.01, activation = \"silu\" }").unwrap();
+    assert_eq!(Recipe::parse(&recipe.to_toml(), "r.toml", &[]).unwrap().model, recipe.model);
+    let plain = parse("{ batch_norm = true }").unwrap();
+    assert_eq!(plain, parse("{ batch_norm = true, momentum = 0.1, epsilon = 1e-5, activation = \"linear\" }").unwrap());
+    for (layer, said) in [
+        ("{ batch_norm = false }", "true; to go without the layer, remove it"),
+        ("{ batch_norm = true, momentum = 1.5 }", "a number from 0 to 1"),
+        ("{ batch_norm = true, epsilon = 0 }", "a number above 0"),
+        ("{ batch_norm = true, momentun = 0.5 }", "did you mean \"momentum\"?"),
+    ] {
+        let error = parse(layer).unwrap_err().to_string();
+        assert!(error.contains(said), "{layer}: {error}");
+    }
+}
+
+#[test]
+fn decay_of_biases_can_be_left_out() {
+    let parse = |line: &str| Recipe::parse(&format!("[optimizer]\nkind = \"adamw\"\n{line}"), "r.toml", &[]).unwrap();
+    let spares = parse("decay_bias = false");
+    assert!(!spares.optimizer.decay_bias && parse("").optimizer.decay_bias);
+    assert_eq!(Recipe::parse(&spares.to_toml(), "r.toml", &[]).unwrap().optimizer, spares.optimizer);
+    assert!(!parse("decay_bias = true").to_toml().contains("decay_bias"), "recipes of before are written as before");
+}

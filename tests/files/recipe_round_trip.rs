@@ -86,8 +86,14 @@ fn optimizer() -> impl Strategy<Value = OptimizerSpec> {
         any::<bool>(),
     )
         .prop_map(|(kind, x, [a, b, c], epsilon, clip_norm, nesterov)| {
-            let spec =
-                OptimizerSpec { learning_rate: x, l2: a, weight_decay: b, clip_norm, ..OptimizerSpec::new(kind) };
+            let spec = OptimizerSpec {
+                learning_rate: x,
+                l2: a,
+                weight_decay: b,
+                decay_bias: a < b,
+                clip_norm,
+                ..OptimizerSpec::new(kind)
+            };
             match kind {
                 OptimizerKind::Sgd => OptimizerSpec { momentum: c, nesterov: nesterov && c > 0.0, ..spec },
                 _ => OptimizerSpec { beta1: b, beta2: c, epsilon, ..spec },

@@ -85,6 +85,15 @@ def initial_parameters(case, shapes):
     return parameters
 
 
+def initial_statistics(case, shapes):
+    """Running statistics as another training might have left them."""
+    random = random_for(case, "initial statistics")
+    return [
+        [random.uniform(-0.3, 0.3, shape).astype(np.float32), random.uniform(0.6, 1.5, shape).astype(np.float32)]
+        for _, shape in shapes
+    ]
+
+
 # --- recipes ----------------------------------------------------------------------------------------------------------------
 
 
@@ -343,7 +352,36 @@ def graph_cases():
                [conv(7, 3, "tanh"), {"global_max_pool": True}, *head], sgd(0.1))
 
 
+def batch_norm_cases():
+    def norm(activation=None, **more):
+        return {"batch_norm": True, **({"activation": activation} if activation else {}), **more}
+
+    def plain(filters, kernel, **more):
+        return conv(filters, kernel, bias=False, **more)  # the norm takes away what a bias adds
+
+    head = [dense(5)]
+    yield Case("batch-norm-features", "Batch normalisation of vectors; the last batch has 25 rows instead of 31.", F14,
+               [dense(17, bias=False), norm("tanh"), dense(11, "silu"), norm(momentum=0.3, epsilon=0.01), *head], count=149,
+               optimizer=sgd(0.05))
+    yield Case("batch-norm-first", "A norm before all weights; the running statistics are the last batch's alone, which is the whole of the data.", F14,
+               [norm(momentum=1.0), dense(9, "tanh"), *head], count=40, batch="full", epochs=200, optimizer=adam(0.003), draw=1)
+    yield Case("batch-norm-images", "Batch normalisation of channels, ReLU after the norm; the last batch has 14 images instead of 17.",
+               [9, 7, 2], [plain(5, 3), norm("silu"), {"max_pool": 2}, plain(7, 2), norm("tanh"), *head], count=65, batch=17, epochs=50,
+               optimizer=adam(0.003))
+    yield Case("batch-norm-residual", "Residual blocks with norms, the second with a norm in its shortcut, as in a ResNet.", [8, 6, 2],
+               [plain(5, 3, padding="same"), norm("silu"),
+                {"residual": [plain(5, 3, padding="same"), norm("silu"), plain(5, 3, padding="same"), norm()], "activation": "silu"},
+                {"residual": [plain(7, 3, padding="same", stride=2), norm("silu"), plain(7, 3, padding="same"), norm()],
+                 "shortcut": [plain(7, 1, stride=2), norm()], "activation": "silu"},
+                {"global_average_pool": True}, *head], count=65, batch=17, epochs=50, optimizer=sgd(0.05, momentum=0.9, l2=0.0009765625))
+    yield Case("optimizer-sgd-decay-weights", "Weight decay that leaves out biases and the scales of norms.", F14,
+               [dense(17), {"layer_norm": True, "activation": "tanh"}, dense(11, "tanh"), *head],
+               optimizer=sgd(0.05, weight_decay=0.02, decay_bias=False))
+    yield Case("optimizer-adamw-decay-weights", "AdamW's decay, which leaves out biases.", F14, mlp(),
+               optimizer=adamw(0.003, weight_decay=0.5, decay_bias=False))
+
+
 CASES = [
     *activation_cases(), *loss_cases(), *optimizer_cases(), *schedule_cases(), *batch_cases(), *shape_cases(), *convolution_cases(),
-    *graph_cases(),
+    *graph_cases(), *batch_norm_cases(),
 ]

@@ -20,13 +20,14 @@ import numpy as np
 import torch
 
 import tables
-from cases import CASES, initial_parameters, make_data, recipe_text
+from cases import CASES, initial_parameters, initial_statistics, make_data, recipe_text
 from reference import (
     batches,
     central_difference_error,
     first_gradient,
     flat,
     parameter_shapes,
+    statistic_shapes,
     torch_schedule_rates,
     train,
 )
@@ -50,6 +51,15 @@ def named(prefix, recipe, parameters):
     }
 
 
+def named_statistics(prefix, recipe, statistics):
+    """The same of running statistics."""
+    return {
+        f"{prefix}.{name}.{kind}": array
+        for (name, _), pair in zip(statistic_shapes(recipe), statistics, strict=True)
+        for kind, array in zip(("running_mean", "running_var"), pair, strict=True)
+    }
+
+
 def nudged(parameters, seed):
     """The parameters with every element moved by up to two roundings of float32, as another order of summation might."""
     random = np.random.RandomState(seed)
@@ -61,8 +71,8 @@ def relative(found, truth):
     return max(np.abs(a - b).max() / np.abs(b).max() for a, b in zip(found, truth))
 
 
-def float32_deviation(recipe, initial, x, y, losses, final):
-    """How far float32 runs stray from the float64 one: worst loss, worst parameter.
+def float32_deviation(recipe, initial, running, x, y, losses, final):
+    """How far float32 runs stray from the float64 one: worst loss, worst parameter or statistic.
 
     The first run starts at the initial weights, the others next to them: a case passes when no rounding tips a ReLU or a pool
     over to where the training goes another way, on this machine or on another.
@@ -70,9 +80,9 @@ def float32_deviation(recipe, initial, x, y, losses, final):
     loss_error = final_error = 0.0
     for seed in range(FLOAT32_RUNS):
         start = nudged(initial, seed) if seed else initial
-        losses32, final32, _, _ = train(recipe, start, x, y, torch.float32)
+        losses32, final32, _, _, measured32, _ = train(recipe, start, x, y, torch.float32, running)
         loss_error = max(loss_error, float((np.abs(losses32 - losses) / np.abs(losses)).max()))
-        final_error = max(final_error, relative(flat(final32), flat(final)))
+        final_error = max(final_error, relative(flat([*final32, *measured32]), final))
     return loss_error, final_error
 
 
@@ -84,13 +94,13 @@ def check_schedule(recipe, rates, per_epoch):
         np.testing.assert_allclose(rates[warmup:], np.repeat(theirs, per_epoch)[warmup:], rtol=1e-12, atol=1e-15)
 
 
-def build(recipe, x, y, initial):
+def build(recipe, x, y, initial, running=()):
     """Trains one case and checks it. Returns its arrays and its row of the table."""
     name = recipe["name"]
-    losses, final, rates, norms = train(recipe, initial, x, y, torch.float64)
+    losses, final, rates, norms, measured, evaluation = train(recipe, initial, x, y, torch.float64, running)
     loss, gradients = first_gradient(recipe, initial, x, y, torch.float64)
     difference = central_difference_error(recipe, initial, x, y, gradients)
-    deviation, final_deviation = float32_deviation(recipe, initial, x, y, losses, final)
+    deviation, final_deviation = float32_deviation(recipe, initial, running, x, y, losses, flat([*final, *measured]))
     clip = recipe["optimizer"].get("clip_norm")
 
     check_schedule(recipe, rates, len(batches(recipe, len(x))))
@@ -103,6 +113,9 @@ def build(recipe, x, y, initial):
 
     arrays = {"x": x, "y": y, **named("init", recipe, initial), "losses": losses, "learning_rates": rates}
     arrays |= {**named("grad", recipe, gradients), **named("final", recipe, final)}
+    if running:
+        arrays |= {**named_statistics("init", recipe, running), **named_statistics("final", recipe, measured)}
+        arrays["evaluation"] = np.array([evaluation])
     parameters = sum(a.size for a in flat(initial))
     row = [name, parameters, f"{losses[0]:.6f}", f"{losses[-1]:.6f}", deviation, final_deviation, difference]
     return arrays, row
@@ -112,7 +125,7 @@ def build_case(case, text):
     recipe = tomllib.loads(text)
     shapes = parameter_shapes(recipe)
     x, y = make_data(case, outputs=shapes[-1][1][0])
-    return build(recipe, x, y, initial_parameters(case, shapes))
+    return build(recipe, x, y, initial_parameters(case, shapes), initial_statistics(case, statistic_shapes(recipe)))
 
 
 def store(path, arrays, check):

@@ -2,7 +2,8 @@
 
 Everything here follows the recipe's words and nothing else, so that it can be read as the definition the Rust code is held to.
 A recipe is the dictionary `tomllib` makes of the TOML text; parameters are a list of [weight, bias or None], one entry per layer
-that has parameters, in PyTorch's layout. A residual block's layers come in the order residual, shortcut.
+that has parameters, in PyTorch's layout. A residual block's layers come in the order residual, shortcut. Statistics are a list of
+[running mean, running variance], one entry per batch norm, which training changes in place.
 """
 
 import math
@@ -44,10 +45,15 @@ def pad_same(images, kernel, stride):
 
 
 class Network:
-    """The layers of a recipe, applied to a batch. `take(layer, weight shape, bias shape or None)` gives a layer's parameters."""
+    """The layers of a recipe, applied to a batch. `take(layer, weight shape, bias shape or None)` gives a layer's parameters.
 
-    def __init__(self, recipe, take):
-        self.layers, self.take = recipe["model"]["layers"], take
+    Batch norms take the batch's own mean and variance with `training`, and move `statistics` on where there are any; without they
+    take those.
+    """
+
+    def __init__(self, recipe, take, statistics=None, training=True):
+        self.layers, self.take, self.training = recipe["model"]["layers"], take, training
+        self.statistics = iter(statistics) if statistics is not None else None
 
     def __call__(self, x):
         """The outputs of the last layer; images arrive as in the file, (N, height, width, channels)."""
@@ -74,6 +80,11 @@ class Network:
             if layer.get("padding", "valid") == "same":
                 x = pad_same(x, kernel, stride)
             return F.conv2d(x, weight, bias, stride=stride)
+        if "batch_norm" in layer:
+            weight, bias = self.take(layer, (x.shape[1],), (x.shape[1],))
+            mean, variance = next(self.statistics) if self.statistics is not None else (None, None)
+            momentum, epsilon = (float(np.float32(layer.get(key, default))) for key, default in (("momentum", 0.1), ("epsilon", 1e-5)))
+            return F.batch_norm(x, mean, variance, weight, bias, self.training, momentum, epsilon)
         if "layer_norm" in layer:
             weight, bias = self.take(layer, tuple(x.shape[1:]), tuple(x.shape[1:]))
             return F.layer_norm(x, x.shape[1:], weight, bias, float(np.float32(layer.get("epsilon", 1e-5))))
@@ -111,17 +122,32 @@ def parameter_shapes(recipe):
     shapes = []
 
     def take(layer, weight, bias):
-        shapes.append((layer.get("name", f"layers.{len(shapes)}"), weight, bias, "layer_norm" in layer or "group_norm" in layer))
+        scales = any(norm in layer for norm in ("layer_norm", "group_norm", "batch_norm"))
+        shapes.append((layer.get("name", f"layers.{len(shapes)}"), weight, bias, scales))
         return torch.zeros(weight), None if bias is None else torch.zeros(bias)
 
-    Network(recipe, take)(torch.zeros(1, *recipe["model"]["input"]))
+    Network(recipe, take)(torch.zeros(2, *recipe["model"]["input"]))
     return shapes
 
 
-def forward(recipe, parameters, x):
+def statistic_shapes(recipe):
+    """(name, shape) of every batch norm, from the recipe alone."""
+    found, names = [], iter(parameter_shapes(recipe))
+
+    def take(layer, weight, bias):
+        name = next(names)[0]
+        if "batch_norm" in layer:
+            found.append((name, weight))
+        return torch.zeros(weight), None if bias is None else torch.zeros(bias)
+
+    Network(recipe, take)(torch.zeros(2, *recipe["model"]["input"]))
+    return found
+
+
+def forward(recipe, parameters, x, statistics=None, training=True):
     """The outputs of the last layer for a batch."""
     remaining = iter(parameters)
-    return Network(recipe, lambda *_: next(remaining))(x)
+    return Network(recipe, lambda *_: next(remaining), statistics, training)(x)
 
 
 def targets_for(loss, outputs, y):
@@ -133,9 +159,9 @@ def targets_for(loss, outputs, y):
     return F.one_hot(y, outputs.shape[1]).to(outputs.dtype)
 
 
-def loss_of(recipe, parameters, x, y):
+def loss_of(recipe, parameters, x, y, statistics=None, training=True):
     """The loss of one batch: the mean over its examples (and outputs), plus l2 * sum(w^2) over all weights, never biases."""
-    outputs = forward(recipe, parameters, x)
+    outputs = forward(recipe, parameters, x, statistics, training)
     kind = recipe["model"]["loss"]
     targets = targets_for(kind, outputs, y)
     if kind == "softmax_cross_entropy":
@@ -149,7 +175,12 @@ def loss_of(recipe, parameters, x, y):
     else:
         raise ValueError(f"unknown loss {kind}")
     l2 = recipe["optimizer"].get("l2", 0.0)
-    return loss + l2 * sum((weight**2).sum() for weight, _ in parameters) if l2 else loss
+    return loss + l2 * sum((weight**2).sum() for weight in weights(recipe, parameters)) if l2 else loss
+
+
+def weights(recipe, parameters):
+    """The tensors that multiply inputs and add them up: neither biases nor the scales of norms."""
+    return [weight for (*_, scales), (weight, _) in zip(parameter_shapes(recipe), parameters, strict=True) if not scales]
 
 
 def tensors(parameters, dtype):
@@ -171,16 +202,21 @@ def make_optimizer(recipe, parameters, dtype):
     """PyTorch's own optimizer for the recipe's [optimizer]; keys left out have PyTorch's defaults."""
     spec = {k: rounded(v, dtype) if isinstance(v, float) else v for k, v in recipe["optimizer"].items()}
     kind, rate, decay = spec["kind"], spec["learning_rate"], spec.get("weight_decay")
+    taken = flat(parameters)
+    if not spec.get("decay_bias", True):
+        decaying = weights(recipe, parameters)
+        others = [a for a in taken if not any(a is weight for weight in decaying)]
+        taken = [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
     if kind == "sgd":
         return torch.optim.SGD(
-            flat(parameters), lr=rate, momentum=spec.get("momentum", 0.0), nesterov=spec.get("nesterov", False), weight_decay=decay or 0.0
+            taken, lr=rate, momentum=spec.get("momentum", 0.0), nesterov=spec.get("nesterov", False), weight_decay=decay or 0.0
         )
     betas = (spec.get("beta1", rounded(0.9, dtype)), spec.get("beta2", rounded(0.999, dtype)))
     epsilon = spec.get("epsilon", rounded(1e-8, dtype))
     if kind == "adam":
-        return torch.optim.Adam(flat(parameters), lr=rate, betas=betas, eps=epsilon, weight_decay=decay or 0.0)
+        return torch.optim.Adam(taken, lr=rate, betas=betas, eps=epsilon, weight_decay=decay or 0.0)
     if kind == "adamw":
-        return torch.optim.AdamW(flat(parameters), lr=rate, betas=betas, eps=epsilon, weight_decay=0.01 if decay is None else decay)
+        return torch.optim.AdamW(taken, lr=rate, betas=betas, eps=epsilon, weight_decay=0.01 if decay is None else decay)
     raise ValueError(f"unknown optimizer {kind}")
 
 
@@ -234,9 +270,12 @@ def batches(recipe, count):
     return [b for b in ends if b[1] - b[0] == size] if recipe["train"]["drop_last"] else ends
 
 
-def train(recipe, initial, x, y, dtype):
-    """The whole job. Returns the loss of every step (before its update), the final parameters, the rates, the gradient norms."""
+def train(recipe, initial, x, y, dtype, running=()):
+    """The whole job. Returns the loss of every step (before its update), the final parameters, the rates, the gradient norms, and
+    with batch norms the final statistics and the loss of all examples with those. `running` are the statistics at the start.
+    """
     parameters = tensors(initial, dtype)
+    statistics = [[torch.tensor(a, dtype=dtype) for a in pair] for pair in running]
     optimizer = make_optimizer(recipe, parameters, dtype)
     x, y = torch.tensor(x, dtype=dtype), torch.tensor(y)
     clip = recipe["optimizer"].get("clip_norm")
@@ -244,16 +283,20 @@ def train(recipe, initial, x, y, dtype):
     for epoch in range(recipe["train"]["epochs"]):
         for first, end in batches(recipe, len(x)):
             rates.append(rounded(learning_rate(recipe, epoch, len(losses)), dtype))
-            optimizer.param_groups[0]["lr"] = rates[-1]
+            for group in optimizer.param_groups:
+                group["lr"] = rates[-1]
             optimizer.zero_grad()
-            loss = loss_of(recipe, parameters, x[first:end], y[first:end])
+            loss = loss_of(recipe, parameters, x[first:end], y[first:end], statistics)
             loss.backward()
             limit = math.inf if clip is None else rounded(clip, dtype)
             norms.append(float(torch.nn.utils.clip_grad_norm_(flat(parameters), limit)) if clip else math.nan)
             optimizer.step()
             losses.append(float(loss.detach()))
     final = [[None if a is None else a.detach().numpy() for a in layer] for layer in parameters]
-    return np.array(losses), final, np.array(rates), np.array(norms)
+    with torch.no_grad():
+        evaluation = float(loss_of(recipe, parameters, x, y, statistics, training=False))
+    measured = [[a.numpy() for a in pair] for pair in statistics]
+    return np.array(losses), final, np.array(rates), np.array(norms), measured, evaluation
 
 
 def first_gradient(recipe, initial, x, y, dtype):

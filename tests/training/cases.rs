@@ -4,7 +4,7 @@
 
 use gputrain::data::{Dataset, Examples, Scaling, read_array};
 use gputrain::job::Job;
-use gputrain::model::Model;
+use gputrain::model::{Model, Parameter};
 use gputrain::recipe::{Recipe, Source};
 use gputrain::train::{Member, TrainerSpec};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,10 @@ pub struct GoldenCase {
     pub gradient: Vec<Vec<f64>>,
     pub losses: Vec<f64>,
     pub rates: Vec<f64>,
+    /// Final weights and running statistics.
     pub last: Vec<Vec<f64>>,
+    /// The loss of all examples with those, of a model with running statistics.
+    pub evaluation: Option<f64>,
     /// By how much correct float32 runs differ in their final parameters, from the README's table.
     pub last_spread: f64,
 }
@@ -50,17 +53,20 @@ impl GoldenCase {
         recipe.data.train = Some(Source { images: key("x"), labels: key("y") });
         let job = Job::load(recipe).unwrap_or_else(|error| panic!("{name}: {error}"));
         let array = |what: &str| read_array(&key(what)).unwrap().to_f64();
-        let group = |prefix: &str| tensors(&job.model, |name| key(&format!("{prefix}.{name}")));
-        let initial_f64 = group("init");
+        let group = |prefix: &str, tensors: &mut dyn Iterator<Item = &Parameter>| {
+            tensors.map(|tensor| read(tensor, &key(&format!("{prefix}.{}", tensor.name)))).collect::<Vec<Vec<f64>>>()
+        };
         let narrow = |values: &Vec<f64>| values.iter().map(|x| *x as f32).collect();
+        let (initial_f64, last) = (group("init", &mut job.model.tensors()), group("final", &mut job.model.tensors()));
         GoldenCase {
             members: [Member::of(&job.recipe)],
             initial: initial_f64.iter().map(narrow).collect(),
             initial_f64,
-            gradient: group("grad"),
+            gradient: group("grad", &mut job.model.parameters.iter()),
             losses: array("losses"),
             rates: array("learning_rates"),
-            last: group("final"),
+            last,
+            evaluation: (!job.model.statistics.is_empty()).then(|| array("evaluation")[0]),
             last_spread: table().into_iter().find(|(known, _)| known == name).unwrap().1,
             name: name.into(),
             job,
@@ -88,13 +94,10 @@ pub fn trained_on(recipe: Recipe, model: Model, train: Examples) -> Job {
     Job { recipe, model, dataset: dataset.into(), scaling, features: Vec::new(), notes: Vec::new() }
 }
 
-fn tensors(model: &Model, key: impl Fn(&str) -> String) -> Vec<Vec<f64>> {
-    let one = |parameter: &gputrain::model::Parameter| {
-        let array = read_array(&key(&parameter.name)).unwrap();
-        assert_eq!(array.shape(), parameter.shape, "{}", parameter.name);
-        array.to_f64()
-    };
-    model.parameters.iter().map(one).collect()
+fn read(tensor: &Parameter, key: &str) -> Vec<f64> {
+    let array = read_array(key).unwrap();
+    assert_eq!(array.shape(), tensor.shape, "{}", tensor.name);
+    array.to_f64()
 }
 
 /// The largest difference, relative to the largest element of `exact`; NaN is the largest of all.

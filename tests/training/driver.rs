@@ -24,6 +24,10 @@ fn job(changes: &[(&str, &str)]) -> Job {
 
 const PLAIN: &[(&str, &str)] = &[];
 const MIXED: &[(&str, &str)] = &[("precision", "\"mixed\"")];
+const BATCH_NORM: &[(&str, &str)] = &[
+    ("precision", "\"mixed\""),
+    ("model.layers", "[{ dense = 9 }, { batch_norm = true, activation = \"relu\" }, { dense = 10 }]"),
+];
 
 #[test]
 fn a_trainer_is_owned_and_can_be_sent() {
@@ -42,7 +46,7 @@ fn a_trainer_is_owned_and_can_be_sent() {
 
 #[test]
 fn steps_of_any_number_end_where_the_loop_ends() {
-    for changes in [PLAIN, MIXED] {
+    for changes in [PLAIN, MIXED, BATCH_NORM] {
         let job = job(changes);
         for backend in backends() {
             let whole = &train(&*backend, &job, &[Member::of(&job.recipe)])[0].1;
@@ -58,7 +62,7 @@ fn steps_of_any_number_end_where_the_loop_ends() {
 
 #[test]
 fn a_step_in_two_halves_is_a_step() {
-    for changes in [PLAIN, MIXED, &[("optimizer.clip_norm", "0.5"), ("optimizer.l2", "0.01")]] {
+    for changes in [PLAIN, MIXED, BATCH_NORM, &[("optimizer.clip_norm", "0.5"), ("optimizer.l2", "0.01")]] {
         let job = job(changes);
         for backend in backends() {
             let member = [Member::of(&job.recipe), Member { seed: 9, ..Member::of(&job.recipe) }];

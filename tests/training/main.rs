@@ -1,6 +1,7 @@
 //! Training on every backend, and the program as a user runs it.
 
 mod anywhere;
+mod batch_norm;
 mod bench;
 mod binary;
 mod cases;

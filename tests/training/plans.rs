@@ -60,6 +60,8 @@ fn a_plan_that_was_written_and_read_trains_to_the_same_bits() {
     let cpu = CpuBackend::new();
     same_after_reading(&cpu, &job(&[("model.layers", DROPOUT)]), Fusion::Never);
     same_after_reading(&cpu, &job(&[]), Fusion::Always);
+    let norm = "[{ dense = 9 }, { batch_norm = true, activation = \"relu\" }, { dense = 10 }]";
+    same_after_reading(&cpu, &job(&[("model.layers", norm)]), Fusion::Never);
     same_after_reading(&cpu, &job(&[("precision", "\"mixed\"")]), Fusion::Never);
     same_after_reading(&cpu, &job(&[("train.record", "[\"gradient_norms\", \"weight_norms\"]")]), Fusion::Never);
     let little = DataMemory { backend: Box::new(cpu), bytes: 0 };

@@ -147,6 +147,7 @@ fn trainings() -> Vec<(Job, Limits, u64)> {
         (golden_job("optimizer-adam", &[short, ("train.shuffle", "true")]), fusing, 3),
         (golden_job("optimizer-adam", &[short, mixed]), wide, 1),
         (golden_job("conv-l2-momentum", &[short]), tight, 2),
+        (golden_job("batch-norm-images", &[short, mixed]), wide, 2),
     ]
 }
 

@@ -42,7 +42,7 @@ fn model(saved: &SavedModel) -> ModelProto {
 fn graph(saved: &SavedModel) -> GraphProto {
     let model = &saved.model;
     let mut graph = Builder { nodes: Vec::new(), constants: Vec::new(), current: INPUT.to_string() };
-    for (parameter, values) in model.parameters.iter().zip(&saved.parameters) {
+    for (parameter, values) in model.tensors().zip(&saved.parameters) {
         graph.constant(&parameter.name, &parameter.shape, values);
     }
     scale(&mut graph, saved);
@@ -55,7 +55,9 @@ fn graph(saved: &SavedModel) -> GraphProto {
         });
         let inputs: Vec<&str> = inputs.collect();
         graph.current = inputs[0].to_string();
-        let parameters: Vec<&str> = layer.tensors.iter().map(|(_, index)| &*model.parameters[*index].name).collect();
+        let trained = layer.tensors.iter().map(|(_, index)| &*model.parameters[*index].name);
+        let measured = layer.statistics.iter().map(|index| &*model.statistics[*index].name);
+        let parameters: Vec<&str> = trained.chain(measured).collect();
         layer.kind.onnx(layer, &inputs, &parameters, &mut graph);
         graph.activation(layer.kind.activation().unwrap_or_default());
         values.push(graph.current.clone());
@@ -153,6 +155,20 @@ mod tests {
         assert_eq!(graph.node.last().unwrap().output, [&*graph.output[0].name]);
         assert_eq!(graph.node[1].input[1..], ["layers.0.weight", "layers.0.bias"]);
         assert_eq!(graph.node[6].input.len(), 2);
+    }
+
+    #[test]
+    fn a_batch_norm_takes_its_running_statistics() {
+        let unit = Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 };
+        let layers =
+            "{ conv2d = 3, kernel = 3 }, { batch_norm = true, activation = \"relu\", epsilon = 0.25 }, { dense = 3 }";
+        let graph = sample(layers, unit).graph.unwrap();
+        let node = graph.node.iter().find(|node| node.op_type == "BatchNormalization").unwrap();
+        let expected = ["weight", "bias", "running_mean", "running_var"].map(|name| format!("layers.1.{name}"));
+        assert_eq!(node.input[1..], expected);
+        assert_eq!((node.output.len(), node.attribute.len()), (1, 1), "the form of inference");
+        assert_eq!((&*node.attribute[0].name, node.attribute[0].f), ("epsilon", Some(0.25)));
+        assert!(expected.iter().all(|name| graph.initializer.iter().any(|tensor| tensor.name == *name)));
     }
 
     #[test]

@@ -83,7 +83,13 @@ fn reference<T: Real>(args: &mut Args<T>) {
 
 fn cases() -> Vec<Case> {
     let with_terms = |(index, mut parts): (usize, update::CaseParts)| {
-        let terms = adam::Terms { decoupled: index / 2 % 3 == 1, clip: false, penalty: parts.penalty, skips: false };
+        let terms = adam::Terms {
+            decoupled: index / 2 % 3 == 1,
+            clip: false,
+            penalty: parts.penalty,
+            skips: false,
+            spares_biases: false,
+        };
         let len = parts.contents[5].len();
         let Contents::F32(variance) = Contents::random(len, 1.0, 9) else { unreachable!("random numbers are floats") };
         parts.contents.push(Contents::random(len, 1.0, 8));

@@ -85,6 +85,7 @@ fn cases() -> Vec<Case> {
             clip: false,
             penalty: parts.penalty,
             skips: false,
+            spares_biases: false,
         };
         let len = if terms.momentum { parts.contents[5].len() } else { 1 };
         parts.contents.push(Contents::random(len, 1.0, 8));

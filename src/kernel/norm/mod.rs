@@ -7,6 +7,10 @@
 //! [`backward_weight::launches`] and [`BatchBackwardInput`](batch_backward_input::BatchBackwardInput); in evaluation
 //! [`BatchForward`](batch_forward::BatchForward) alone, with the running statistics.
 
+mod row_shape;
+
+pub use row_shape::RowShape;
+
 pub mod backward_weight;
 pub mod batch_backward_input;
 pub mod batch_forward;

@@ -3,6 +3,7 @@
 
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, params, read, write};
 use crate::kernel::formula::{activation, rows};
+use crate::kernel::norm::RowShape;
 use crate::kernel::norm::channel_sums::values;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
@@ -24,15 +25,9 @@ params! {
     }
 }
 
-impl Params {
-    /// Elements of a row.
-    pub fn row_len(&self) -> usize {
-        self.channels_per_group as usize * self.plane as usize
-    }
-
-    /// The first channel of a row of any model, among its model's.
-    pub(crate) fn first_channel(&self, row: usize) -> usize {
-        row % self.rows as usize % self.groups as usize * self.channels_per_group as usize
+impl RowShape for Params {
+    fn numbers(&self) -> [usize; 4] {
+        [self.rows, self.groups, self.channels_per_group, self.plane].map(|n| n as usize)
     }
 }
 

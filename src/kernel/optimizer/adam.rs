@@ -64,6 +64,8 @@ pub struct Terms {
     pub penalty: bool,
     /// Models whose gradients are not all finite are left alone.
     pub skips: bool,
+    /// Weight decay leaves out biases and the scales of norms.
+    pub spares_biases: bool,
 }
 
 /// A launch over one range.
@@ -91,6 +93,7 @@ impl Launch for Adam {
                 ("CLIP", terms.clip.into()),
                 ("PENALTY", terms.penalty.into()),
                 ("SKIPS", terms.skips.into()),
+                ("SPARES_BIASES", terms.spares_biases.into()),
             ],
             cost: cost(&shape.words()).times(1),
             params: shape.words(),
@@ -113,13 +116,13 @@ impl Launch for Adam {
 pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let [decoupled, clip, penalty] = ["DECOUPLED", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let skips = args.constant("SKIPS", 0) == 1;
+    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
     let [parameters, gradients, mean, variance, weight_blocks, hyper, scalars, norm_parts] = args.operands();
     let (parameters, gradients) = (parameters.write(), gradients.read());
     let (mean, variance) = (mean.write(), variance.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
     for (model, first, len) in rules::pieces(&p, None) {
-        let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
+        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
         if rules.is_skipped(skips) {
             continue;
         }
@@ -130,10 +133,11 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
         for i in first..first + len {
             let mut parameter = parameters[i].to_f64();
             let mut gradient = rules.gradient(p.first as usize + i, gradients[i], parameters[i]);
+            let decay = rules.decay(p.first as usize + i).to_f64();
             if decoupled {
-                parameter *= 1.0 - rate * h(state::WEIGHT_DECAY);
+                parameter *= 1.0 - rate * decay;
             } else {
-                gradient += h(state::WEIGHT_DECAY) * parameter;
+                gradient += decay * parameter;
             }
             let m = h(state::BETA1) * mean[i].to_f64() + h(state::ONE_MINUS_BETA1) * gradient;
             let v = h(state::BETA2) * variance[i].to_f64() + h(state::ONE_MINUS_BETA2) * gradient * gradient;
@@ -153,9 +157,14 @@ fn cost(params: &[u32]) -> Cost {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for [models, stride, first, len] in rules::CASE_RANGES {
-        for variant in 0..5 {
-            let terms =
-                Terms { decoupled: variant % 2 == 1, clip: variant > 1, penalty: variant > 0, skips: variant == 4 };
+        for variant in 0..7 {
+            let terms = Terms {
+                decoupled: variant % 2 == 1,
+                clip: (2..5).contains(&variant),
+                penalty: (1..6).contains(&variant),
+                skips: variant == 4,
+                spares_biases: variant > 4,
+            };
             let norm_parts = 3;
             let [blocks, hyper, scalars, norms] = rules::case_state(models, stride, norm_parts);
             let Contents::F32(variance) = Contents::random(len, 1.0, 4) else { continue };

@@ -24,6 +24,7 @@ pub(crate) struct Rules<'a, T> {
     pub(crate) scalars: &'a [T],
     clip_factor: f64,
     l2: f64,
+    spares_biases: bool,
     weight_blocks: &'a [u32],
     stride: usize,
 }
@@ -32,7 +33,7 @@ impl<'a, T: Real> Rules<'a, T> {
     pub(crate) fn of_model(
         model: usize,
         p: &Params,
-        [clip, penalty]: [bool; 2],
+        [clip, penalty, spares_biases]: [bool; 3],
         [hyper, scalars, norm_parts]: [&'a [T]; 3],
         weight_blocks: &'a [u32],
     ) -> Self {
@@ -46,7 +47,7 @@ impl<'a, T: Real> Rules<'a, T> {
             1.0
         };
         let l2 = if penalty { hyper[state::L2].to_f64() } else { 0.0 };
-        Rules { hyper, scalars, clip_factor, l2, weight_blocks, stride: p.parameter_stride as usize }
+        Rules { hyper, scalars, clip_factor, l2, spares_biases, weight_blocks, stride: p.parameter_stride as usize }
     }
 
     pub(crate) fn learning_rate(&self) -> f64 {
@@ -55,8 +56,16 @@ impl<'a, T: Real> Rules<'a, T> {
 
     /// 2 * l2 where `element` (counted over all models) is a weight.
     pub(crate) fn l2_slope(&self, element: usize) -> f64 {
-        let is_weight = self.l2 != 0.0 && self.weight_blocks[element % self.stride / 64] == 1;
-        if is_weight { 2.0 * self.l2 } else { 0.0 }
+        if self.l2 != 0.0 && self.is_weight(element) { 2.0 * self.l2 } else { 0.0 }
+    }
+
+    /// The weight decay of `element` (counted over all models).
+    pub(crate) fn decay(&self, element: usize) -> T {
+        if self.spares_biases && !self.is_weight(element) { T::default() } else { self.hyper[state::WEIGHT_DECAY] }
+    }
+
+    fn is_weight(&self, element: usize) -> bool {
+        self.weight_blocks[element % self.stride / 64] == 1
     }
 
     /// Whether the step is left out, since a gradient is not finite.

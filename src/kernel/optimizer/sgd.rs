@@ -63,6 +63,8 @@ pub struct Terms {
     pub penalty: bool,
     /// Models whose gradients are not all finite are left alone.
     pub skips: bool,
+    /// Weight decay leaves out biases and the scales of norms.
+    pub spares_biases: bool,
 }
 
 /// A launch over one range.
@@ -91,6 +93,7 @@ impl Launch for Sgd {
                 ("CLIP", terms.clip.into()),
                 ("PENALTY", terms.penalty.into()),
                 ("SKIPS", terms.skips.into()),
+                ("SPARES_BIASES", terms.spares_biases.into()),
             ],
             cost: cost(&shape.words()).times(1),
             params: shape.words(),
@@ -105,20 +108,22 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let [momentum, nesterov, clip, penalty] =
         ["WITH_MOMENTUM", "NESTEROV", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let skips = args.constant("SKIPS", 0) == 1;
+    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
     let [parameters, gradients, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
     let (parameters, gradients, velocity) = (parameters.write(), gradients.read(), velocity.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
     for (model, first, len) in rules::pieces(&p, None) {
-        let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
+        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
         if rules.is_skipped(skips) {
             continue;
         }
-        let (rate, decay) = (rules.learning_rate(), rules.hyper[state::WEIGHT_DECAY].to_f64());
+        let rate = rules.learning_rate();
         let factor = rules.hyper[state::MOMENTUM].to_f64();
         for i in first..first + len {
             let parameter = parameters[i];
-            let mut step = rules.gradient(p.first as usize + i, gradients[i], parameter) + decay * parameter.to_f64();
+            let element = p.first as usize + i;
+            let decay = rules.decay(element).to_f64();
+            let mut step = rules.gradient(element, gradients[i], parameter) + decay * parameter.to_f64();
             if momentum {
                 let v = factor * velocity[i].to_f64() + step;
                 velocity[i] = T::from_f64(v);
@@ -137,13 +142,14 @@ fn cost(params: &[u32]) -> Cost {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for [models, stride, first, len] in rules::CASE_RANGES {
-        for variant in 0..6 {
+        for variant in 0..8 {
             let terms = Terms {
                 momentum: variant > 0,
                 nesterov: variant == 2,
-                clip: variant > 2,
-                penalty: variant > 3,
+                clip: (3..7).contains(&variant),
+                penalty: (4..7).contains(&variant),
                 skips: variant == 5,
+                spares_biases: variant > 5,
             };
             let norm_parts = 3;
             let [blocks, hyper, scalars, norms] = rules::case_state(models, stride, norm_parts);

@@ -17,6 +17,7 @@ pub(super) fn optimizer(table: Table<'_>) -> Result<OptimizerSpec, KeyError> {
         "epsilon",
         "l2",
         "weight_decay",
+        "decay_bias",
         "clip_norm",
     ])?;
     let kind = table.get("kind").map_or(Ok(OptimizerKind::Adam), |item| item.word())?;
@@ -41,6 +42,9 @@ pub(super) fn optimizer(table: Table<'_>) -> Result<OptimizerSpec, KeyError> {
     set("epsilon", &mut spec.epsilon, "a number above 0", |x| x > 0.0)?;
     set("l2", &mut spec.l2, "a number, 0 or more", |x| x >= 0.0)?;
     set("weight_decay", &mut spec.weight_decay, "a number, 0 or more", |x| x >= 0.0)?;
+    if let Some(item) = table.get("decay_bias") {
+        spec.decay_bias = item.boolean()?;
+    }
     spec.clip_norm = table.get("clip_norm").map(|item| item.number("a norm above 0", |x| x > 0.0)).transpose()?;
     if let Some(item) = table.get("nesterov") {
         spec.nesterov = item.boolean()?;

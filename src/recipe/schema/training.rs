@@ -21,8 +21,10 @@ pub struct OptimizerSpec {
     pub epsilon: f32,
     /// Penalty `l2 * sum(w²)` on weights, not biases, in the loss (Keras' l2).
     pub l2: f32,
-    /// PyTorch's weight decay, on every parameter: added to the gradient, or decoupled with AdamW.
+    /// PyTorch's weight decay: added to the gradient, or decoupled with AdamW.
     pub weight_decay: f32,
+    /// Whether weight decay applies to biases and the scales of norms too, as in PyTorch unless parameters are put into groups.
+    pub decay_bias: bool,
     /// Gradients are scaled down to this norm, taken over all parameters.
     pub clip_norm: Option<f32>,
 }
@@ -40,6 +42,7 @@ impl OptimizerSpec {
             epsilon: 1e-8,
             l2: 0.0,
             weight_decay: if kind == OptimizerKind::AdamW { 0.01 } else { 0.0 },
+            decay_bias: true,
             clip_norm: None,
         }
     }

@@ -6,7 +6,7 @@ use crate::kernel::Args;
 use crate::kernel::formula::activation;
 use crate::kernel::loss::rows::batch_rows;
 use crate::kernel::norm::{
-    backward_weight, batch_backward_input, batch_forward, batch_moments, row_backward_input, row_forward,
+    RowShape, backward_weight, batch_backward_input, batch_forward, batch_moments, row_backward_input, row_forward,
 };
 use std::ops::Range;
 

@@ -10,16 +10,16 @@ pub(crate) fn sgd(args: &mut Args<f32>) {
     let p: rules::Params = args.params();
     let [momentum, nesterov, clip, penalty] =
         ["WITH_MOMENTUM", "NESTEROV", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let skips = args.constant("SKIPS", 0) == 1;
+    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
     let [parameters, gradients, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
     let (parameters, gradients, velocity) = (parameters.write(), gradients.read(), velocity.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in rules::pieces(&p, penalty.then_some(blocks)) {
-        let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
+    for (model, first, len) in rules::pieces(&p, (penalty || spares_biases).then_some(blocks)) {
+        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
         if rules.is_skipped(skips) {
             continue;
         }
-        let (rate, decay) = (rules.learning_rate() as f32, rules.hyper[state::WEIGHT_DECAY]);
+        let (rate, decay) = (rules.learning_rate() as f32, rules.decay(p.first as usize + first));
         let (factor, clip) = (rules.hyper[state::MOMENTUM], rules.clip_factor() as f32);
         let slope = rules.l2_slope(p.first as usize + first) as f32;
         let (parameters, gradients) = (&mut parameters[first..first + len], &gradients[first..first + len]);
@@ -49,18 +49,18 @@ pub(crate) fn sgd(args: &mut Args<f32>) {
 pub(crate) fn adam(args: &mut Args<f32>) {
     let p: rules::Params = args.params();
     let [decoupled, clip, penalty] = ["DECOUPLED", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let skips = args.constant("SKIPS", 0) == 1;
+    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
     let [parameters, gradients, mean, variance, weight_blocks, hyper, scalars, norm_parts] = args.operands();
     let (parameters, gradients) = (parameters.write(), gradients.read());
     let (mean, variance) = (mean.write(), variance.write());
     let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in rules::pieces(&p, penalty.then_some(blocks)) {
-        let rules = Rules::of_model(model, &p, [clip, penalty], shared, blocks);
+    for (model, first, len) in rules::pieces(&p, (penalty || spares_biases).then_some(blocks)) {
+        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
         if rules.is_skipped(skips) {
             continue;
         }
         let rate = rules.learning_rate();
-        let decay = rules.hyper[state::WEIGHT_DECAY];
+        let decay = rules.decay(p.first as usize + first);
         let (shrink, coupled_decay) = if decoupled { (1.0 - rate as f32 * decay, 0.0) } else { (1.0, decay) };
         let slope = rules.l2_slope(p.first as usize + first) as f32;
         let clip = rules.clip_factor() as f32;

@@ -1,0 +1,352 @@
+//! `{ batch_norm = true }`: each feature, or each channel of images, to mean 0 and variance 1 over the batch, then scaled and
+//! shifted. PyTorch's `nn.BatchNorm1d` and `nn.BatchNorm2d`: training divides by the batch's variance over n values, and moves the
+//! running statistics towards the batch's mean and variance over n - 1; evaluations take the running statistics.
+
+use super::norm::channels;
+use super::{
+    Entries, Forward, Init, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, TensorRole, TensorSpec,
+    describe_activation,
+};
+use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
+use crate::ir::Slice;
+use crate::kernel::norm::{backward_weight, batch_backward_input, batch_forward, batch_statistics};
+use crate::kernel::{Activation, Launch};
+use crate::keys::KeyError;
+use crate::onnx;
+use std::sync::Arc;
+
+/// A normalisation over the batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchNorm {
+    /// Weight of a batch in the running statistics, from 0 to 1.
+    pub momentum: f32,
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Applied to every output.
+    pub activation: Activation,
+}
+
+pub(super) static READER: Reader = Reader {
+    word: "batch_norm",
+    keys: &["activation", "momentum", "epsilon"],
+    example: "{ batch_norm = true }",
+    follows_activation: false,
+    read,
+};
+
+fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
+    keys.is_true()?;
+    let number = |key: &str, expected: &str, fits: fn(f32) -> bool, default: f32| {
+        keys.table.get(key).map_or(Ok(default), |item| item.number(expected, fits))
+    };
+    Ok(Arc::new(BatchNorm {
+        momentum: number("momentum", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x), 0.1)?,
+        epsilon: number("epsilon", "a number above 0", |x| x > 0.0, 1e-5)?,
+        activation: keys.own_activation()?,
+    }))
+}
+
+impl LayerKind for BatchNorm {
+    fn word(&self) -> &'static str {
+        READER.word
+    }
+
+    fn write(&self, entries: &mut Entries) {
+        entries.value(READER.word, true);
+        entries.number("momentum", self.momentum);
+        entries.number("epsilon", self.epsilon);
+        entries.word("activation", self.activation);
+    }
+
+    fn describe(&self, words: &mut Vec<String>) {
+        words.push(READER.word.into());
+        describe_activation(words, self.activation);
+    }
+
+    fn activation(&self) -> Option<Activation> {
+        Some(self.activation)
+    }
+
+    fn with_activation(&self, activation: Activation) -> Option<Arc<dyn LayerKind>> {
+        Some(Arc::new(BatchNorm { activation, ..*self }))
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, LayerProblem> {
+        Ok(inputs[0])
+    }
+
+    fn tensors(&self, input: Shape) -> Result<Vec<TensorSpec>, LayerProblem> {
+        let tensor = |suffix, role, init| {
+            let (shape, init) = (vec![channels(input)], Some(init));
+            TensorSpec { suffix, role, shape, fan_in: 1, fan_out: 1, init }
+        };
+        Ok(vec![
+            tensor("weight", TensorRole::Scale, Init::Constant(1.0)),
+            tensor("bias", TensorRole::Bias, Init::Zeros),
+            tensor("running_mean", TensorRole::Statistic, Init::Zeros),
+            tensor("running_var", TensorRole::Statistic, Init::Constant(1.0)),
+        ])
+    }
+
+    fn terms_per_example(&self, layer: &Layer) -> usize {
+        2 * plane(layer)
+    }
+
+    /// A channel of one value has no variance.
+    fn least_rows(&self, layer: &Layer) -> usize {
+        if plane(layer) == 1 { 2 } else { 1 }
+    }
+
+    fn forward(&self, pass: &mut Forward<'_>, inputs: &[ValueId]) -> ValueId {
+        let channels = Channels::of(self, pass.layer);
+        if !pass.own_statistics {
+            return pass.with_activation(self.activation, inputs, |activation| {
+                Arc::new(NormByRunning { channels, activation })
+            });
+        }
+        let name = format!("{}.statistics", pass.layer.name);
+        let statistics = pass.graph.value_of_batch(name, 2 * channels.count);
+        let momentum = self.momentum;
+        pass.with_activation_and(self.activation, inputs, &[statistics], |activation| {
+            Arc::new(NormByBatch { channels, momentum, activation })
+        })
+    }
+
+    fn onnx(&self, _layer: &Layer, _inputs: &[&str], tensors: &[&str], graph: &mut onnx::Builder) {
+        graph.node("BatchNormalization", tensors, vec![onnx::float("epsilon", self.epsilon)]);
+    }
+}
+
+/// Values of a channel in an example.
+fn plane(layer: &Layer) -> usize {
+    layer.input.len() / channels(layer.input)
+}
+
+/// What is normalised.
+#[derive(Debug, Clone)]
+struct Channels {
+    name: String,
+    count: usize,
+    plane: usize,
+    epsilon: f32,
+    scale: usize,
+    bias: usize,
+    /// Running mean and variance among the statistics.
+    running: [usize; 2],
+}
+
+impl Channels {
+    fn of(kind: &BatchNorm, layer: &Layer) -> Channels {
+        let (Some(scale), Some(bias), [mean, variance]) =
+            (layer.tensor(TensorRole::Scale), layer.bias(), &layer.statistics[..])
+        else {
+            unreachable!("a batch norm has a scale, a bias and two statistics");
+        };
+        let running = [*mean, *variance];
+        let (name, count, plane) = (layer.name.clone(), channels(layer.input), plane(layer));
+        Channels { name, count, plane, epsilon: kind.epsilon, scale, bias, running }
+    }
+
+    /// The launch that normalises.
+    fn forward(
+        &self,
+        [input, output]: [Slice; 2],
+        statistics: batch_forward::Statistics,
+        activation: Activation,
+        at: &Lowering,
+    ) -> Arc<dyn Launch> {
+        Arc::new(batch_forward::BatchForward {
+            label: format!("{} forward", self.name),
+            batch: at.rows,
+            channels: self.count,
+            plane: self.plane,
+            models: at.models,
+            activation: activation.code(),
+            operands: batch_forward::Operands {
+                input,
+                weight: at.parameter(self.scale),
+                bias: at.parameter(self.bias),
+                parameter_stride: at.layout.stride,
+                statistics,
+                output,
+            },
+        })
+    }
+
+    fn gradient(&self, rows: usize) -> backward_weight::Norm {
+        backward_weight::Norm::batch(rows, self.count, self.plane)
+    }
+}
+
+/// input → output, by the running statistics.
+#[derive(Debug)]
+struct NormByRunning {
+    channels: Channels,
+    activation: Activation,
+}
+
+impl Operation for NormByRunning {
+    fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let [mean, variance] = self.channels.running;
+        let (running, variance_offset) = at.statistics_between(mean, variance);
+        let (stride, epsilon) = (at.statistics_layout.stride, self.channels.epsilon);
+        let statistics = batch_forward::Statistics::Running { running, stride, variance_offset, epsilon };
+        vec![self.channels.forward([reads[0], writes[0]], statistics, self.activation, at)]
+    }
+
+    fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    fn describe(&self) -> String {
+        format!("the normalisation {}", self.channels.name)
+    }
+}
+
+/// input → (output, the batch's statistics); moves the running statistics on.
+#[derive(Debug)]
+struct NormByBatch {
+    channels: Channels,
+    momentum: f32,
+    activation: Activation,
+}
+
+impl NormByBatch {
+    /// The sums over a batch; the numbers of the running statistics are those of a lowering.
+    fn sums(&self, batch: usize) -> batch_statistics::Shape {
+        let Channels { count, plane, epsilon, .. } = self.channels;
+        batch_statistics::Shape {
+            batch,
+            channels: count,
+            plane,
+            examples: batch,
+            running_stride: 0,
+            variance_offset: 0,
+            momentum: self.momentum,
+            epsilon,
+        }
+    }
+}
+
+impl Operation for NormByBatch {
+    fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let [mean, variance] = self.channels.running;
+        let (running, variance_offset) = at.statistics_between(mean, variance);
+        let (examples, running_stride) = (at.source.layout.examples, at.statistics_layout.stride);
+        let shape = batch_statistics::Shape { examples, running_stride, variance_offset, ..self.sums(at.rows) };
+        let Some(scratch) = at.scratch(shape.scratch_len(at.models)) else {
+            unreachable!("scratch memory is as large as the operations ask for");
+        };
+        let operands = batch_statistics::Operands {
+            input: reads[0],
+            counters: at.counters,
+            scratch,
+            statistics: writes[1],
+            running,
+        };
+        let label = format!("{} statistics", self.channels.name);
+        let mut launches = batch_statistics::launches(&label, shape, at.models, operands);
+        let statistics = batch_forward::Statistics::Batch(writes[1]);
+        launches.push(self.channels.forward([reads[0], writes[0]], statistics, self.activation, at));
+        launches
+    }
+
+    fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    fn trains(&self) -> bool {
+        true
+    }
+
+    fn scratch_len(&self, rows: usize, models: usize) -> usize {
+        self.sums(rows).scratch_len(models)
+    }
+
+    fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {
+        let (input, statistics) = (node.reads[0], node.writes[1]);
+        // The gradient of the input reads those of the tensors.
+        pass.node(BatchNormBackwardWeight(self.channels.clone()), &[gradient, input, statistics], &[]);
+        pass.gradient_in_epilogue(input, |activation, saved| {
+            let operation = BatchNormBackwardInput { channels: self.channels.clone(), activation };
+            (Arc::new(operation), vec![gradient, input, statistics, saved])
+        });
+    }
+
+    fn describe(&self) -> String {
+        format!("the normalisation {} over the batch", self.channels.name)
+    }
+}
+
+/// (output gradient, input, statistics) → gradients of the tensors.
+#[derive(Debug)]
+struct BatchNormBackwardWeight(Channels);
+
+impl Operation for BatchNormBackwardWeight {
+    fn lower(&self, reads: &[Slice], _writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let Channels { name, scale, bias, .. } = &self.0;
+        let operands = backward_weight::Operands {
+            output_gradient: reads[0],
+            input: reads[1],
+            statistics: reads[2],
+            gradient: at.gradient(*scale, Some(*bias)),
+            bias_offset: at.offset_from(*scale, Some(*bias)),
+            parameter_stride: at.layout.stride,
+            scratch: at.scratch(self.scratch_len(at.rows, at.models)),
+        };
+        backward_weight::launches(&format!("{name} backward weight"), self.0.gradient(at.rows), at.models, operands)
+    }
+
+    fn scratch_len(&self, rows: usize, models: usize) -> usize {
+        self.0.gradient(rows).scratch_len(models)
+    }
+
+    fn describe(&self) -> String {
+        format!("the weight gradient of {}", self.0.name)
+    }
+}
+
+/// (output gradient, input, statistics, saved) → input gradient times the derivative of `activation` at `saved`.
+#[derive(Debug)]
+struct BatchNormBackwardInput {
+    channels: Channels,
+    /// Of the operation that made the layer's input.
+    activation: Activation,
+}
+
+impl Operation for BatchNormBackwardInput {
+    fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let Channels { name, count, plane, scale, bias, .. } = &self.channels;
+        let (stride, bias_offset) = (at.layout.stride, at.offset_from(*scale, Some(*bias)));
+        let numbers = [at.rows, *count, *plane, at.source.layout.examples, stride, stride, bias_offset];
+        let [batch, channels, plane, examples, parameter_stride, sums_stride, bias_offset] = numbers.map(|n| n as u32);
+        vec![Arc::new(batch_backward_input::BatchBackwardInput {
+            label: format!("{name} backward input"),
+            shape: batch_backward_input::Params {
+                batch,
+                channels,
+                plane,
+                examples,
+                parameter_stride,
+                sums_stride,
+                bias_offset,
+            },
+            models: at.models,
+            activation: self.activation.code(),
+            operands: batch_backward_input::Operands {
+                output_gradient: reads[0],
+                input: reads[1],
+                weight: at.parameter(*scale),
+                statistics: reads[2],
+                sums: at.gradient(*scale, Some(*bias)),
+                saved: reads[3],
+                counters: at.counters,
+                input_gradient: writes[0],
+            },
+        })]
+    }
+
+    fn describe(&self) -> String {
+        format!("the input gradient of {}", self.channels.name)
+    }
+}
