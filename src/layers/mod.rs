@@ -373,7 +373,7 @@ impl Keys<'_> {
     }
 
     fn padding(&self) -> Result<Padding, KeyError> {
-        self.table.get("padding").map_or(Ok(Padding::default()), |item| item.word())
+        self.table.get("padding").map_or(Ok(Padding::default()), |item| Padding::read(&item))
     }
 
     fn pair(&self, key: &str, default: [usize; 2]) -> Result<[usize; 2], KeyError> {
@@ -410,7 +410,11 @@ fn describe_activation(words: &mut Vec<String>, activation: Activation) {
 /// Stride and padding in the summary, where they are not the usual ones.
 fn describe_window(words: &mut Vec<String>, stride: [usize; 2], usual: [usize; 2], padding: Padding) {
     words.extend((stride != usual).then(|| format!("stride {}", cross(stride))));
-    words.extend((padding == Padding::Same).then(|| padding.to_string()));
+    match padding {
+        Padding::Valid => {}
+        Padding::Same => words.push("same".into()),
+        Padding::Pixels(pixels) => words.push(format!("padding {}", cross(pixels))),
+    }
 }
 
 /// `3x5`.

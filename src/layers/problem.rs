@@ -115,6 +115,33 @@ pub enum LayerProblem {
         /// The channels.
         channels: usize,
     },
+    /// Filters that do not make equal groups.
+    #[error("makes {groups} groups of {filters} filters; give a number of groups that divides them, or other filters")]
+    FilterGroups {
+        /// The groups.
+        groups: usize,
+        /// The filters.
+        filters: usize,
+    },
+    /// A pooling whose padding is more than half of its window.
+    #[error(
+        "pads {}x{} pixels, more than half of its window of {}x{}, so that some windows would be empty; give it less padding",
+        padding[0], padding[1], size[0], size[1]
+    )]
+    PaddingTooWide {
+        /// Rows and columns of padding.
+        padding: [usize; 2],
+        /// Height and width of the window.
+        size: [usize; 2],
+    },
+    /// A stride, window or padding beyond what a shader can count.
+    #[error("has a stride, window or padding of {number} pixels, more than {limit}; give it less")]
+    TooManyPixels {
+        /// The number.
+        number: usize,
+        /// The most there may be.
+        limit: usize,
+    },
     /// A tensor beyond what a shader can index.
     #[error("{what} has {size} numbers, more than the {limit} that can be indexed; make the layer smaller")]
     TooLarge {

@@ -99,8 +99,8 @@ fn every_layer_kind() {
     let relu = Activation::Relu;
     let text = r#"
         { conv2d = 16, kernel = 3, activation = "relu" },
-        { conv2d = 8, kernel = [3, 5], stride = 2, padding = "same", bias = false, init = "he_normal" },
-        { max_pool = 2 }, { average_pool = [2, 3], stride = 1, padding = "same" },
+        { conv2d = 8, kernel = [3, 5], stride = 2, padding = "same", dilation = [2, 1], groups = 4, bias = false, init = "he_normal" },
+        { max_pool = 2, padding = 1 }, { average_pool = [2, 3], stride = 1, padding = "same" },
         { activation = "tanh" }, { dropout = 0.5 }, { flatten = true }, { global_average_pool = true },
         { dense = 5, bias_init = { constant = 0.01 }, init = { normal = 0.1 } }"#;
     let expected: Vec<LayerSpec> = vec![
@@ -108,7 +108,9 @@ fn every_layer_kind() {
             filters: 16,
             kernel: [3, 3],
             stride: [1, 1],
+            dilation: [1, 1],
             padding: Padding::Valid,
+            groups: 1,
             activation: relu,
             bias: true,
             init: None,
@@ -119,14 +121,16 @@ fn every_layer_kind() {
             filters: 8,
             kernel: [3, 5],
             stride: [2, 2],
+            dilation: [2, 1],
             padding: Padding::Same,
+            groups: 4,
             activation: Activation::Linear,
             bias: false,
             init: Some(Init::HeNormal),
             bias_init: None,
         }
         .into(),
-        Pool { pooling: Pooling::Max, size: [2, 2], stride: [2, 2], padding: Padding::Valid }.into(),
+        Pool { pooling: Pooling::Max, size: [2, 2], stride: [2, 2], padding: Padding::Pixels([1, 1]) }.into(),
         Pool { pooling: Pooling::Average, size: [2, 3], stride: [1, 1], padding: Padding::Same }.into(),
         ActivationLayer(Activation::Tanh).into(),
         Dropout { rate: 0.5 }.into(),

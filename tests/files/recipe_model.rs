@@ -158,15 +158,20 @@ fn the_data_stands_in_for_a_missing_input() {
 
 fn any_layer() -> impl Strategy<Value = LayerSpec> {
     let size = || [0usize..9, 0usize..9];
-    let padding = || prop_oneof![Just(Padding::Valid), Just(Padding::Same)];
+    let pixels = prop_oneof![8 => 0usize..5, 1 => Just(usize::MAX), 1 => Just(1usize << 32)];
+    let padding = move || {
+        prop_oneof![Just(Padding::Valid), Just(Padding::Same), pixels.clone().prop_map(|n| Padding::Pixels([n, 1]))]
+    };
     let pooling = || prop_oneof![Just(Pooling::Max), Just(Pooling::Average)];
     let huge = prop_oneof![8 => 0usize..9, 1 => Just(usize::MAX), 1 => Just(1usize << 33)];
     prop_oneof![
         huge.prop_map(|units| LayerSpec::dense(units, Activation::Relu)),
-        (0usize..99, size(), size(), padding()).prop_map(|(filters, kernel, stride, padding)| {
-            let (activation, bias, init, bias_init) = (Activation::Tanh, true, None, None);
-            Conv2d { filters, kernel, stride, padding, activation, bias, init, bias_init }.into()
-        }),
+        (0usize..99, size(), [size(), size()], padding(), 0usize..4).prop_map(
+            |(filters, kernel, [stride, dilation], padding, groups)| {
+                let (activation, bias, init, bias_init) = (Activation::Tanh, true, None, None);
+                Conv2d { filters, kernel, stride, dilation, padding, groups, activation, bias, init, bias_init }.into()
+            }
+        ),
         (pooling(), size(), size(), padding()).prop_map(|(pooling, size, stride, padding)| Pool {
             pooling,
             size,

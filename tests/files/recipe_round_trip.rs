@@ -35,6 +35,10 @@ fn pair() -> impl Strategy<Value = [usize; 2]> {
     [1usize..9, 1usize..9]
 }
 
+fn padding() -> impl Strategy<Value = Padding> {
+    prop_oneof![Just(Padding::Valid), Just(Padding::Same), pair().prop_map(Padding::Pixels)]
+}
+
 fn pooling() -> impl Strategy<Value = Pooling> {
     prop_oneof![Just(Pooling::Max), Just(Pooling::Average)]
 }
@@ -45,12 +49,12 @@ fn layer() -> impl Strategy<Value = LayerSpec> {
         (1usize..9999, ends()).prop_map(|(units, (activation, bias, init, bias_init))| {
             Dense { units, activation, bias, init, bias_init }.into()
         }),
-        (1usize..99, pair(), pair(), word(), ends()).prop_map(
-            |(filters, kernel, stride, padding, (activation, bias, init, bias_init))| {
-                Conv2d { filters, kernel, stride, padding, activation, bias, init, bias_init }.into()
+        (1usize..99, [pair(), pair(), pair()], padding(), 1usize..9, ends()).prop_map(
+            |(filters, [kernel, stride, dilation], padding, groups, (activation, bias, init, bias_init))| {
+                Conv2d { filters, kernel, stride, dilation, padding, groups, activation, bias, init, bias_init }.into()
             }
         ),
-        (pooling(), pair(), pair(), word()).prop_map(|(pooling, size, stride, padding)| Pool {
+        (pooling(), pair(), pair(), padding()).prop_map(|(pooling, size, stride, padding)| Pool {
             pooling,
             size,
             stride,
