@@ -5,6 +5,7 @@ mod activation;
 mod add;
 mod concat;
 mod conv2d;
+mod conv2d_transpose;
 mod dense;
 mod dropout;
 mod flatten;
@@ -14,6 +15,7 @@ mod layer;
 mod norm;
 mod pool;
 mod problem;
+mod reshape;
 mod residual;
 mod shape;
 mod tensor;
@@ -25,6 +27,7 @@ pub use activation::ActivationLayer;
 pub use add::Add;
 pub use concat::Concat;
 pub use conv2d::Conv2d;
+pub use conv2d_transpose::Conv2dTranspose;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
@@ -34,6 +37,7 @@ pub use layer::{Input, Layer};
 pub use norm::Norm;
 pub use pool::{Pool, Pooling};
 pub use problem::LayerProblem;
+pub use reshape::Reshape;
 pub use residual::Residual;
 pub use shape::Shape;
 pub use tensor::{Parameter, TensorRole, TensorSpec};
@@ -57,11 +61,13 @@ pub(crate) const DATA: &str = "input";
 static KINDS: &[&Reader] = &[
     &dense::READER,
     &conv2d::READER,
+    &conv2d_transpose::READER,
     &pool::MAX,
     &pool::AVERAGE,
     &global_pool::AVERAGE,
     &global_pool::MAX,
     &flatten::READER,
+    &reshape::READER,
     &dropout::READER,
     &norm::LAYER,
     &norm::GROUP,
@@ -391,14 +397,19 @@ impl Keys<'_> {
 
 /// One number for both directions, or [down, across].
 fn pair(item: &Item<'_>) -> Result<[usize; 2], KeyError> {
+    pair_from(item, 1)
+}
+
+/// The same of numbers of at least so much.
+fn pair_from(item: &Item<'_>, least: i128) -> Result<[usize; 2], KeyError> {
     if let Value::Array(_) = item.node.value {
         let items = item.list("")?;
         return match &items[..] {
-            [height, width] => Ok([height.whole(1)?, width.whole(1)?]),
+            [height, width] => Ok([height.whole(least)?, width.whole(least)?]),
             _ => Err(item.wrong("a number, or [height, width]")),
         };
     }
-    let both = item.whole(1)?;
+    let both = item.whole(least)?;
     Ok([both, both])
 }
 

@@ -84,10 +84,10 @@ impl Window {
 }
 
 /// Sums of positions in an image must fit the u32 of shaders.
-const MOST_PIXELS: usize = 1 << 30;
+pub(super) const MOST_PIXELS: usize = 1 << 30;
 
 /// Pixels from the first of a window to the last along one axis; `None` where they cannot be counted, and without any.
-fn extent(size: usize, dilation: usize) -> Option<usize> {
+pub(super) fn extent(size: usize, dilation: usize) -> Option<usize> {
     size.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)
 }
 
