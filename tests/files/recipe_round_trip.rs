@@ -1,6 +1,8 @@
 //! A written recipe reads back as the same recipe, and no text makes the reader panic.
 
-use gputrain::layers::{ActivationLayer, Conv2d, Dense, Dropout, Flatten, GlobalPool, Pool, Pooling};
+use gputrain::layers::{
+    ActivationLayer, Conv2d, Conv2dTranspose, Dense, Dropout, Flatten, GlobalPool, Pool, Pooling, Reshape,
+};
 use gputrain::recipe::*;
 use proptest::prelude::*;
 
@@ -61,6 +63,26 @@ fn layer() -> impl Strategy<Value = LayerSpec> {
             padding
         }
         .into()),
+        (1usize..99, [pair(), pair(), pair(), pair()], padding(), 1usize..9, ends()).prop_map(
+            |(filters, [kernel, stride, dilation, output_padding], padding, groups, ends)| {
+                let (activation, bias, init, bias_init) = ends;
+                Conv2dTranspose {
+                    filters,
+                    kernel,
+                    stride,
+                    dilation,
+                    padding,
+                    output_padding,
+                    groups,
+                    activation,
+                    bias,
+                    init,
+                    bias_init,
+                }
+                .into()
+            }
+        ),
+        [1usize..9, 1usize..9, 1usize..9].prop_map(|size| Reshape { size }.into()),
         pooling().prop_map(|pooling| GlobalPool { pooling }.into()),
         Just(Flatten.into()),
         below_one().prop_map(|rate| Dropout { rate }.into()),
