@@ -1,34 +1,34 @@
-// input_gradient[n, c, y, x] = activation'(saved[n, c, y, x]) * sum over f, i, j of
-//     output_gradient[n, f, (y + pad_top - i) / stride_height, (x + pad_left - j) / stride_width] * weight[f, c, i, j]
+// input_gradient[n, c, y, x] = activation'(saved[n, c, y, x]) * sum over f, i, j of weight[f, c, i, j] * output_gradient[n, f,
+//     (y + pad_top - i * dilation_height) / stride_height, (x + pad_left - j * dilation_width) / stride_width]
 // over those i and j whose quotients are whole and inside the output.
 //
-// As a matrix product without a matrix of patches: rows are channels, columns are input pixels (n, y, x), the depth runs
-// over (f, i, j). For many channels; conv2d_backward_input_direct.wgsl does the same for few.
+// As a matrix product of each group without a matrix of patches: rows are channels, columns are input pixels (n, y, x), the
+// depth runs over (f, i, j). For many channels; conv2d_backward_input_direct.wgsl does the same for few.
 //
-// output_gradient (models, batch, filters, output_height, output_width) at this layer's pre-activation, weight (filters,
-// channels, kernel_height, kernel_width), saved and input_gradient (models, batch, channels, height, width): what the
-// layer before saved, and the gradient at its pre-activation. ACTIVATION is the layer before's. The parameters of model z
-// start at z * parameter_stride. Grid: linear over tiles, row by row, z over models.
+// output_gradient (models, batch, groups, filters, output_height, output_width) at this layer's pre-activation, weight (groups,
+// filters, channels, kernel_height, kernel_width), input_gradient (models, batch, groups, channels, height, width) and what the
+// layer before saved of it, whose activation is ACTIVATION; each group is a convolution by itself. The parameters of model z
+// start at z * parameter_stride. Without GRADIENT it is a transposed convolution forward (see conv2d_epilogue.wgsl). Grid:
+// linear over the tiles of each group, row by row, z over models.
 // include: conv2d_shape.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> output_gradient: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read> saved: array<f32>;
+@group(0) @binding(3) var<storage, read> bias_or_saved: array<f32>;
 @group(0) @binding(4) var<storage, read_write> input_gradient: array<f32>;
 
-const ACTIVATION = 0u;
-
-// include: activation.wgsl
+// include: conv2d_epilogue.wgsl
 // include: matmul_tile.wgsl
 
 var<private> model: u32;
+var<private> channel_group: u32;
 
 fn a_at(channel: u32, k: u32) -> f32 {
     let kernel_area = params.kernel_height * params.kernel_width;
     let filter_ = k / kernel_area;
     if channel < params.channels && filter_ < params.filters {
-        let plane = filter_ * params.channels + channel;
+        let plane = (channel_group * params.filters + filter_) * params.channels + channel;
         return weight[model * params.parameter_stride + plane * kernel_area + k % kernel_area];
     }
     return 0.0;
@@ -45,15 +45,15 @@ fn b_at(k: u32, pixel: u32) -> f32 {
     let place = pixel % area;
     let tap = k % kernel_area;
     // Below zero these wrap around to huge numbers, and so do their quotients.
-    let y = place / params.width + params.pad_top - tap / params.kernel_width;
-    let x = place % params.width + params.pad_left - tap % params.kernel_width;
+    let y = place / params.width + params.pad_top - tap / params.kernel_width * params.dilation_height;
+    let x = place % params.width + params.pad_left - tap % params.kernel_width * params.dilation_width;
     let output_y = y / params.stride_height;
     let output_x = x / params.stride_width;
     let whole = output_y * params.stride_height == y && output_x * params.stride_width == x;
     if !whole || output_y >= params.output_height || output_x >= params.output_width {
         return 0.0;
     }
-    let plane = (model * params.batch + image) * params.filters + filter_;
+    let plane = ((model * params.batch + image) * params.groups + channel_group) * params.filters + filter_;
     return output_gradient[(plane * params.output_height + output_y) * params.output_width + output_x];
 }
 
@@ -66,7 +66,13 @@ fn main(
     model = group.z;
     let area = params.height * params.width;
     let tile = row_by_row(linear_group(group, groups), pieces(params.batch * area, TILE_N));
-    let first_row = tile.y * TILE_M;
+    let blocks = pieces(params.channels, TILE_M);
+    // Behind the last group there is nothing to compute.
+    if tile.y >= params.groups * blocks {
+        return;
+    }
+    channel_group = tile.y / blocks;
+    let first_row = tile.y % blocks * TILE_M;
     let first_column = tile.x * TILE_N;
     multiply_tile(first_row, first_column, params.filters * params.kernel_height * params.kernel_width, thread);
 
@@ -76,15 +82,12 @@ fn main(
         let image = pixel / area;
         // unroll
         for (var i = 0u; i < THREAD_M; i++) {
-            let channel = first_row + (thread / THREADS_N) * THREAD_M + i;
-            if image < params.batch && channel < params.channels {
-                let plane = (model * params.batch + image) * params.channels + channel;
+            let row = first_row + (thread / THREADS_N) * THREAD_M + i;
+            if image < params.batch && row < params.channels {
+                let channel = channel_group * params.channels + row;
+                let plane = (model * params.batch + image) * params.groups * params.channels + channel;
                 let index = plane * area + pixel % area;
-                var value = sums[i * THREAD_N + j];
-                if ACTIVATION != LINEAR {
-                    value *= activation_gradient(saved[index], ACTIVATION);
-                }
-                input_gradient[index] = value;
+                input_gradient[index] = finished(sums[i * THREAD_N + j], model, channel, index);
             }
         }
     }

@@ -1,37 +1,17 @@
-// weight_gradient[f, c, i, j] = sum over n, y, x of
-//     output_gradient[n, f, y, x] * input[n, c, y * stride_height + i - pad_top, x * stride_width + j - pad_left]
+// weight_gradient[f, c, i, j] = sum over n, y, x of output_gradient[n, f, y, x] * input[n, c,
+//     y * stride_height + i * dilation_height - pad_top, x * stride_width + j * dilation_width - pad_left]
 // bias_gradient[f] = sum over n, y, x of output_gradient[n, f, y, x]
 //
 // The sum is long and its results are few, so it is split: split s sums the images from (s / bands) * split_images on and
 // of them the output rows from (s % bands) * split_rows on, bands being ceil(output_height / split_rows). sum_partials.wgsl
-// then adds the splits in their order. A thread owns one tap (c, i, j) of COLUMNS filters; the bias is one tap more, whose
-// input is 1.
+// then adds the splits in their order. A thread owns one tap (c, i, j) of COLUMNS filters of a group; the bias is
+// one tap more, whose input is 1.
 //
-// input (models, batch, channels, height, width), output_gradient (models, batch, filters, output_height, output_width) at the
-// pre-activation; sums: the weight's at z * parameter_stride + s * split_stride, (filters, channels, kernel_height,
-// kernel_width), the bias's bias_offset further on. Grid: linear over groups of taps for each block of filters of each split,
-// z over models.
-struct Params {
-    batch: u32,
-    channels: u32,
-    height: u32,
-    width: u32,
-    filters: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    stride_height: u32,
-    stride_width: u32,
-    pad_top: u32,
-    pad_left: u32,
-    output_height: u32,
-    output_width: u32,
-    parameter_stride: u32,
-    input_stride: u32,
-    split_images: u32,
-    split_rows: u32,
-    split_stride: u32,
-    bias_offset: u32,
-}
+// input (models, batch, groups, channels, height, width), output_gradient (models, batch, groups, filters, output_height,
+// output_width) at the pre-activation, each group a convolution by itself; sums: the weight's at z * parameter_stride +
+// s * split_stride, (groups, filters, channels, kernel_height, kernel_width), the bias's bias_offset further on. Grid: linear over
+// groups of taps for each block of filters of each group of each split, z over models.
+// include: conv2d_weight_shape.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;
@@ -59,7 +39,7 @@ fn gradient_at(first: u32, pixel: u32, end: u32, column: u32) -> f32 {
     return 0.0;
 }
 
-// The gradients of PIXELS output pixels of one image, from `first_pixel` to at most `end`, four filters to a vector.
+// The gradients of PIXELS output pixels of one image's group, from `first_pixel` to at most `end`, four filters to a vector.
 fn stage_gradients(image: u32, first_pixel: u32, end: u32, first_column: u32, thread: u32) {
     let first = image * params.filters * params.output_height * params.output_width;
     for (var i = thread; i < PIXELS * VECTORS; i += THREADS) {
@@ -87,7 +67,8 @@ fn main(
     let place = row_by_row(linear_group(group, groups), taps / THREADS + 1u);
     let blocks = pieces(params.filters, COLUMNS);
     let first_column = (place.y % blocks) * COLUMNS;
-    let split = place.y / blocks;
+    let channel_group = place.y / blocks % params.groups;
+    let split = place.y / blocks / params.groups;
     let bands = pieces(params.output_height, params.split_rows);
     let first_image = (split / bands) * params.split_images;
     // Behind the last split there is nothing to sum, and no place for the sum.
@@ -103,21 +84,23 @@ fn main(
     // Threads without a tap read where tap 0 does.
     let own = select(0u, tap, real);
     let channel = own / kernel_area;
-    let i = (own % kernel_area) / params.kernel_width;
-    let j = own % params.kernel_width;
+    let i = own % kernel_area / params.kernel_width * params.dilation_height;
+    let j = own % params.kernel_width * params.dilation_width;
     for (var v = 0u; v < VECTORS; v++) {
         totals[v] = vec4<f32>(0.0);
     }
 
     for (var image = first_image; image < last_image; image++) {
-        let plane = model * params.input_stride + (image * params.channels + channel) * params.height * params.width;
+        let in_model = (image * params.groups + channel_group) * params.channels + channel;
+        let plane = model * params.input_stride + in_model * params.height * params.width;
+        let of_gradients = (model * params.batch + image) * params.groups + channel_group;
         // Above and left of the image these wrap around to huge numbers.
         var y = first_row * params.stride_height + i - params.pad_top;
         var x = j - params.pad_left;
         let end = last_row * params.output_width;
         for (var first = first_row * params.output_width; first < end; first += PIXELS) {
             workgroupBarrier();
-            stage_gradients(model * params.batch + image, first, end, first_column, thread);
+            stage_gradients(of_gradients, first, end, first_column, thread);
             workgroupBarrier();
             let count = min(PIXELS, end - first);
             for (var p = 0u; p < count; p++) {
@@ -143,11 +126,12 @@ fn main(
     let base = model * params.parameter_stride + split * params.split_stride;
     for (var v = 0u; v < COLUMNS; v++) {
         let column = first_column + v;
+        let filter_ = channel_group * params.filters + column;
         if column < params.filters && real {
-            sums[base + column * taps + tap] = totals[v / 4u][v % 4u];
+            sums[base + filter_ * taps + tap] = totals[v / 4u][v % 4u];
         }
         if column < params.filters && BIAS == 1u && tap == taps {
-            sums[base + params.bias_offset + column] = totals[v / 4u][v % 4u];
+            sums[base + params.bias_offset + filter_] = totals[v / 4u][v % 4u];
         }
     }
 }

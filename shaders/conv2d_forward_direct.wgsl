@@ -1,31 +1,31 @@
-// output[n, f, y, x] = activation(bias[f] + sum over c, i, j of
-//     input[n, c, y * stride_height + i - pad_top, x * stride_width + j - pad_left] * weight[f, c, i, j])
+// output[n, f, y, x] = activation(bias[f] + sum over c, i, j of input[n, c, y * stride_height + i * dilation_height - pad_top,
+//     x * stride_width + j * dilation_width - pad_left] * weight[f, c, i, j])
 //
 // For few filters: a thread keeps COLUMNS filters of PIXELS output pixels in registers and walks over the taps (c, i, j)
 // by counting, so that no index is ever divided inside the loop.
 //
-// input (models, batch, channels, height, width), weight (filters, channels, kernel_height, kernel_width), bias (filters),
-// output (models, batch, filters, output_height, output_width); the parameters of model z start at z * parameter_stride,
-// its input at z * input_stride. Grid: linear over groups of pixels for each block of filters, z over models.
+// input (models, batch, groups, channels, height, width), weight (groups, filters, channels, kernel_height, kernel_width), output
+// (models, batch, groups, filters, output_height, output_width), each group a convolution by itself; the parameters of model z
+// start at z * parameter_stride, its input at z * input_stride. With GRADIENT it is a transposed convolution backward to its input
+// (see conv2d_epilogue.wgsl). Grid: linear over groups of pixels for each block of filters of each group, z over models.
 // include: conv2d_shape.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> bias_or_saved: array<f32>;
 @group(0) @binding(4) var<storage, read_write> output: array<f32>;
 
-const ACTIVATION = 0u;
-const BIAS = 1u;
 // 0: every window lies inside its image, so that the loads need no guard.
 const PADDED = 1u;
 const PIXELS = 2u;
 
-// include: activation.wgsl
+// include: conv2d_epilogue.wgsl
 // include: direct_weights.wgsl
 // include: grid.wgsl
 
 var<private> model: u32;
+var<private> channel_group: u32;
 var<private> sums: array<vec4<f32>, PIXELS * VECTORS>;
 // Of each pixel: its image's first element in `input`, and its window's corner, which wraps around above and left of it.
 var<private> starts: array<u32, PIXELS>;
@@ -35,7 +35,7 @@ var<private> lefts: array<u32, PIXELS>;
 fn weight_at(tap: u32, column: u32) -> f32 {
     let taps = params.channels * params.kernel_height * params.kernel_width;
     if tap < taps && column < params.filters {
-        return weight[model * params.parameter_stride + column * taps + tap];
+        return weight[model * params.parameter_stride + (channel_group * params.filters + column) * taps + tap];
     }
     return 0.0;
 }
@@ -46,7 +46,8 @@ fn locate(first_pixel: u32) {
         // A pixel past the end computes the last one again and stores nothing.
         let pixel = min(first_pixel + p * THREADS, params.batch * area - 1u);
         let place = pixel % area;
-        starts[p] = model * params.input_stride + (pixel / area) * params.channels * params.height * params.width;
+        let planes = (pixel / area * params.groups + channel_group) * params.channels;
+        starts[p] = model * params.input_stride + planes * params.height * params.width;
         tops[p] = (place / params.output_width) * params.stride_height - params.pad_top;
         lefts[p] = (place % params.output_width) * params.stride_width - params.pad_left;
     }
@@ -71,7 +72,13 @@ fn main(
     let pixels = params.batch * params.output_height * params.output_width;
     let place = row_by_row(linear_group(group, groups), pieces(pixels, THREADS * PIXELS));
     let first_pixel = place.x * THREADS * PIXELS + thread;
-    let first_column = place.y * COLUMNS;
+    let blocks = pieces(params.filters, COLUMNS);
+    // Behind the last group there is nothing to compute.
+    if place.y >= params.groups * blocks {
+        return;
+    }
+    channel_group = place.y / blocks;
+    let first_column = place.y % blocks * COLUMNS;
     let taps = params.channels * params.kernel_height * params.kernel_width;
     locate(first_pixel);
     for (var i = 0u; i < PIXELS * VECTORS; i++) {
@@ -93,11 +100,11 @@ fn main(
                     sums[p * VECTORS + v] += value * staged[tap * VECTORS + v];
                 }
             }
-            j++;
-            if j == params.kernel_width {
+            j += params.dilation_width;
+            if j == params.kernel_width * params.dilation_width {
                 j = 0u;
-                i++;
-                if i == params.kernel_height {
+                i += params.dilation_height;
+                if i == params.kernel_height * params.dilation_height {
                     i = 0u;
                     channel++;
                 }
@@ -118,12 +125,10 @@ fn store(first_pixel: u32, first_column: u32) {
         for (var v = 0u; v < COLUMNS; v++) {
             let column = first_column + v;
             if column < params.filters {
-                var z = sums[p * VECTORS + v / 4u][v % 4u];
-                if BIAS == 1u {
-                    z += bias[model * params.parameter_stride + column];
-                }
-                let plane = (model * params.batch + image) * params.filters + column;
-                output[plane * area + pixel % area] = activate(z, ACTIVATION);
+                let channel = channel_group * params.filters + column;
+                let plane = (model * params.batch + image) * params.groups * params.filters + channel;
+                let index = plane * area + pixel % area;
+                output[index] = finished(sums[p * VECTORS + v / 4u][v % 4u], model, channel, index);
             }
         }
     }

@@ -1,5 +1,6 @@
-// Shape of a convolution. Images are (batch, channels, height, width) and (batch, filters, output_height, output_width);
-// weights are (filters, channels, kernel_height, kernel_width). Padding at the bottom and right follows from the sizes.
+// Shape of a convolution. Images are (batch, groups, channels, height, width) and (batch, groups, filters, output_height,
+// output_width); weights are (groups, filters, channels, kernel_height, kernel_width). Padding at the bottom and right follows
+// from the sizes. Taps of a filter lie dilation_height rows and dilation_width columns apart.
 struct Params {
     batch: u32,
     channels: u32,
@@ -16,4 +17,7 @@ struct Params {
     output_width: u32,
     parameter_stride: u32,
     input_stride: u32,
+    dilation_height: u32,
+    dilation_width: u32,
+    groups: u32,
 }

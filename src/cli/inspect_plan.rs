@@ -33,7 +33,7 @@ pub fn say_plan(
     }
     context.emit(&json!({ "fused": reason.is_none(), "not_fused": reason }));
     if job.recipe.precision == Precision::Mixed {
-        let f32 = plan.dispatches().any(|d| d.kernel.name.starts_with("conv2d"));
+        let f32 = plan.dispatches().any(|d| ["conv2d", "depthwise"].iter().any(|kind| d.kernel.name.starts_with(kind)));
         let but = if f32 { "; convolutions stay f32" } else { "" };
         context.say(format!("mixed precision: the factors of dense layers' products are f16, sums f32{but}"));
     }

@@ -163,7 +163,9 @@ impl DoublePrecision {
 /// Whether a launch of the backward pass multiplies by the values of this binding, beside the gradients that it reads. What
 /// a layer saved decides where an activation's slope or the largest element is, and keeps its sign.
 fn is_factor(kernel: &Kernel, binding: &Binding) -> bool {
-    binding.name == "weight" || binding.name == "input" && kernel.name.contains("backward_weight")
+    // The weight gradient of a transposed convolution reads what the layer before gave where a convolution reads a gradient.
+    let is_read = ["input", "output_gradient"].contains(&binding.name);
+    binding.name == "weight" || is_read && kernel.name.contains("backward_weight")
 }
 
 /// Where a launch of a loss writes the gradient at the outputs.

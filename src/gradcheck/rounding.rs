@@ -133,6 +133,33 @@ mod tests {
         assert!(error(&ours) > bound, "{:e} {bound:e}", error(&ours));
     }
 
+    /// Values of both signs everywhere: no sum may be larger than that of its terms.
+    #[test]
+    fn no_gradient_of_a_convolution_is_larger_than_its_terms() {
+        let text = "[model]\ninput = [3, 3, 2]\nloss = \"mse\"\nlayers = [{ conv2d_transpose = 3, kernel = 2, stride = 2, \
+                    activation = \"tanh\" }, { conv2d = 3, kernel = 3, groups = 3, padding = 1, activation = \"tanh\" }, \
+                    { conv2d_transpose = 2, kernel = 3, dilation = 2 }, { dense = 1 }]\n[train]\nbatch = \"full\"";
+        let recipe = Recipe::parse(text, "r.toml", &[]).unwrap();
+        let model = Model::build(&recipe.model, None).unwrap();
+        let values: Vec<f32> = (0..4 * 18).map(|i| hash::mix(i) as f32 / u32::MAX as f32 - 0.5).collect();
+        let targets = Targets::Values { values: vec![1.0, -1.0, 0.5, 0.0], outputs: 1 };
+        let shape = Shape::Image { channels: 2, height: 3, width: 3 };
+        let features = Features { storage: Storage::F32(values), count: 4, shape };
+        let scaling = Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 };
+        let dataset = Dataset { train: Examples { features, targets }, validation: None, test: None };
+        let members = vec![Member::of(&recipe)];
+        let parameters: Vec<Vec<f64>> =
+            model.initialise(3).iter().map(|values| values.iter().map(|x| f64::from(*x)).collect()).collect();
+        let spec = TrainerSpec { model, dataset: dataset.into(), scaling, train: recipe.train.clone(), members };
+        let mut double = DoublePrecision::new(spec).unwrap();
+        double.set_parameters(&parameters);
+        let (_, exact) = double.gradient();
+        let terms = double.absolute_terms().unwrap();
+        for (exact, terms) in exact.iter().flatten().zip(terms.iter().flatten()) {
+            assert!(exact.abs() <= terms * (1.0 + 1e-9), "{exact} of {terms}");
+        }
+    }
+
     #[test]
     fn an_error_counts_against_what_was_added_up() {
         // 1000 - 999.9999 in terms of 2000: an error of 1e-4 is 5e-8 of the terms, and as much as the sum.

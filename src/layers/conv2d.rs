@@ -7,7 +7,8 @@ use super::{
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
-use crate::kernel::conv::{backward_input, backward_weight, forward, shape};
+use crate::kernel::conv::shape::{self, Epilogue};
+use crate::kernel::conv::{backward_input, backward_weight, forward};
 use crate::kernel::{Activation, Launch};
 use crate::keys::KeyError;
 use crate::onnx;
@@ -22,8 +23,12 @@ pub struct Conv2d {
     pub kernel: [usize; 2],
     /// Step down and across.
     pub stride: [usize; 2],
+    /// Rows and columns from one tap of the kernel to the next.
+    pub dilation: [usize; 2],
     /// What happens at the border.
     pub padding: Padding,
+    /// Groups of channels, each with filters of its own; as many as channels are a depthwise convolution.
+    pub groups: usize,
     /// Applied to every output.
     pub activation: Activation,
     /// Whether a bias per channel is added.
@@ -36,7 +41,7 @@ pub struct Conv2d {
 
 pub(super) static READER: Reader = Reader {
     word: "conv2d",
-    keys: &["kernel", "stride", "padding", "activation", "bias", "init", "bias_init"],
+    keys: &["kernel", "stride", "padding", "dilation", "groups", "activation", "bias", "init", "bias_init"],
     example: "{ conv2d = FILTERS, kernel = SIZE }",
     follows_activation: true,
     read,
@@ -48,6 +53,8 @@ fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
         kernel: pair(&keys.table.require("kernel", "the kernel's size, such as 3 or [3, 5]")?)?,
         stride: keys.pair("stride", [1, 1])?,
         padding: keys.padding()?,
+        dilation: keys.pair("dilation", [1, 1])?,
+        groups: keys.table.get("groups").map_or(Ok(1), |item| item.whole(1))?,
         activation: keys.activation()?,
         bias: keys.boolean("bias", true)?,
         init: keys.init("init")?,
@@ -64,7 +71,9 @@ impl LayerKind for Conv2d {
         entries.value("conv2d", self.filters);
         entries.pair("kernel", self.kernel);
         entries.pair("stride", self.stride);
-        entries.word("padding", self.padding);
+        entries.value("padding", self.padding.toml());
+        entries.pair("dilation", self.dilation);
+        entries.value("groups", self.groups);
         entries.word("activation", self.activation);
         entries.value("bias", self.bias);
         entries.init("init", self.init);
@@ -74,6 +83,8 @@ impl LayerKind for Conv2d {
     fn describe(&self, words: &mut Vec<String>) {
         words.extend([format!("conv2d {}", self.filters), cross(self.kernel)]);
         describe_window(words, self.stride, [1, 1], self.padding);
+        words.extend((self.dilation != [1, 1]).then(|| format!("dilation {}", cross(self.dilation))));
+        words.extend((self.groups != 1).then(|| format!("{} groups", self.groups)));
         describe_activation(words, self.activation);
         words.extend((!self.bias).then(|| "no bias".into()));
     }
@@ -100,22 +111,24 @@ impl LayerKind for Conv2d {
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, LayerProblem> {
         positive("conv2d", &[self.filters])?;
-        let window = Window::fit(inputs[0], ("kernel", self.kernel), self.stride, self.padding)?;
+        let window = Window::fit(inputs[0], ("kernel", self.kernel), self.stride, self.dilation, self.padding)?;
+        divides(self.groups, inputs[0].channels(), self.filters)?;
         let [height, width] = window.output;
         within_limit("the output", &[self.filters, height, width])?;
         Ok(Shape::Image { channels: self.filters, height, width })
     }
 
     fn tensors(&self, input: Shape) -> Result<Vec<TensorSpec>, LayerProblem> {
-        let shape = vec![self.filters, input.channels(), self.kernel[0], self.kernel[1]];
+        let channels = input.channels() / self.groups.max(1);
+        let shape = vec![self.filters, channels, self.kernel[0], self.kernel[1]];
         within_limit("the weight", &shape)?;
         let field = within_limit("the kernel", &self.kernel)?;
-        let fans = [input.channels() * field, self.filters.saturating_mul(field)];
+        let fans = [channels * field, self.filters.saturating_mul(field)];
         weight_and_bias(shape, fans, self.bias, self.init, self.bias_init)
     }
 
     fn terms(&self, layer: &Layer) -> usize {
-        (layer.input.channels() + self.filters) * self.kernel[0] * self.kernel[1]
+        (layer.input.channels() + self.filters) / self.groups * self.kernel[0] * self.kernel[1]
     }
 
     fn forward(&self, pass: &mut Forward<'_>, inputs: &[ValueId]) -> ValueId {
@@ -124,8 +137,20 @@ impl LayerKind for Conv2d {
     }
 
     fn onnx(&self, layer: &Layer, _inputs: &[&str], parameters: &[&str], graph: &mut onnx::Builder) {
-        let window = Window::over(layer.input, self.kernel, self.stride, self.padding);
-        graph.node("Conv", parameters, window.map(Window::onnx).unwrap_or_default());
+        let window = Window::over(layer.input, self.kernel, self.stride, self.dilation, self.padding);
+        let mut attributes = window.map(Window::onnx).unwrap_or_default();
+        attributes.extend((self.groups != 1).then(|| onnx::int("group", self.groups as i64)));
+        graph.node("Conv", parameters, attributes);
+    }
+}
+
+/// Refuses groups that do not share out the channels and the filters.
+pub(super) fn divides(groups: usize, channels: usize, filters: usize) -> Result<(), LayerProblem> {
+    positive("groups", &[groups])?;
+    match (channels.is_multiple_of(groups), filters.is_multiple_of(groups)) {
+        (false, _) => Err(LayerProblem::Groups { groups, channels }),
+        (true, false) => Err(LayerProblem::FilterGroups { groups, filters }),
+        (true, true) => Ok(()),
     }
 }
 
@@ -135,6 +160,7 @@ struct Convolution {
     name: String,
     input: Shape,
     filters: usize,
+    groups: usize,
     window: Window,
     weight: usize,
     bias: Option<usize>,
@@ -142,40 +168,56 @@ struct Convolution {
 
 impl Convolution {
     fn of(kind: &Conv2d, layer: &Layer) -> Convolution {
-        let window = Window::over(layer.input, kind.kernel, kind.stride, kind.padding);
+        let window = Window::over(layer.input, kind.kernel, kind.stride, kind.dilation, kind.padding);
         let (Some(window), Some(weight)) = (window, layer.weight()) else {
             unreachable!("Model::build gives every convolution an image, a window and a weight");
         };
-        let (name, input, filters, bias) = (layer.name.clone(), layer.input, kind.filters, layer.bias());
-        Convolution { name, input, filters, window, weight, bias }
+        let (name, input, bias) = (layer.name.clone(), layer.input, layer.bias());
+        Convolution { name, input, filters: kind.filters, groups: kind.groups, window, weight, bias }
     }
 
     fn shape(&self, batch: usize, parameter_stride: usize) -> shape::Params {
-        let Shape::Image { channels, height, width } = self.input else {
-            unreachable!("Model::build gives every convolution an image");
-        };
-        let [batch, channels, height, width, parameter_stride, input_stride, filters] =
-            [batch, channels, height, width, parameter_stride, batch * self.input.len(), self.filters]
-                .map(|n| n as u32);
-        let Window { size, stride, before, output, .. } = self.window;
-        let [size, stride, before, output] = [size, stride, before, output].map(|pair| pair.map(|n| n as u32));
-        shape::Params {
-            batch,
-            channels,
-            height,
-            width,
-            filters,
-            kernel_height: size[0],
-            kernel_width: size[1],
-            stride_height: stride[0],
-            stride_width: stride[1],
-            pad_top: before[0],
-            pad_left: before[1],
-            output_height: output[0],
-            output_width: output[1],
-            parameter_stride,
-            input_stride,
-        }
+        shape_over(self.input, self.filters, self.groups, self.window, batch, parameter_stride)
+    }
+}
+
+/// The shape of a convolution over an image.
+pub(super) fn shape_over(
+    image: Shape,
+    filters: usize,
+    groups: usize,
+    window: Window,
+    batch: usize,
+    parameter_stride: usize,
+) -> shape::Params {
+    let Shape::Image { channels, height, width } = image else {
+        unreachable!("Model::build gives every convolution an image");
+    };
+    let numbers =
+        [batch, channels / groups, height, width, parameter_stride, batch * image.len(), filters / groups, groups];
+    let [batch, channels, height, width, parameter_stride, input_stride, filters, groups] = numbers.map(|n| n as u32);
+    let Window { size, stride, dilation, before, output, .. } = window;
+    let [size, stride, dilation, before, output] =
+        [size, stride, dilation, before, output].map(|pair| pair.map(|n| n as u32));
+    shape::Params {
+        batch,
+        channels,
+        height,
+        width,
+        filters,
+        kernel_height: size[0],
+        kernel_width: size[1],
+        stride_height: stride[0],
+        stride_width: stride[1],
+        pad_top: before[0],
+        pad_left: before[1],
+        output_height: output[0],
+        output_width: output[1],
+        parameter_stride,
+        input_stride,
+        dilation_height: dilation[0],
+        dilation_width: dilation[1],
+        groups,
     }
 }
 
@@ -191,7 +233,8 @@ impl Operation for ConvForward {
         let shape = self.layer.shape(at.rows, at.layout.stride);
         let bias = self.layer.bias.map(|bias| at.parameter(bias));
         let weight = at.parameter(self.layer.weight);
-        let operands = forward::Operands { input: reads[0], weight, bias, output: writes[0] };
+        let operands =
+            forward::Operands { input: reads[0], weight, epilogue: Epilogue::Output { bias }, output: writes[0] };
         vec![Arc::new(forward::Forward {
             label: format!("{} forward", self.layer.name),
             variant: forward::choose(&shape, at.models),
@@ -265,14 +308,15 @@ impl Operation for ConvBackwardInput {
     fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
         let shape = self.layer.shape(at.rows, at.layout.stride);
         let weight = at.parameter(self.layer.weight);
-        let (output_gradient, saved, input_gradient) = (reads[0], reads[1], writes[0]);
+        let (output_gradient, input_gradient) = (reads[0], writes[0]);
+        let epilogue = Epilogue::Gradient { saved: reads[1] };
         vec![Arc::new(backward_input::BackwardInput {
             label: format!("{} backward input", self.layer.name),
             variant: backward_input::choose(&shape, at.models),
             shape,
             models: at.models,
             activation: self.activation.code(),
-            operands: backward_input::Operands { output_gradient, weight, saved, input_gradient },
+            operands: backward_input::Operands { output_gradient, weight, epilogue, input_gradient },
         })]
     }
 

@@ -6,6 +6,7 @@ mod add;
 mod batch_norm;
 mod concat;
 mod conv2d;
+mod conv2d_transpose;
 mod dense;
 mod dropout;
 mod flatten;
@@ -15,6 +16,7 @@ mod layer;
 mod norm;
 mod pool;
 mod problem;
+mod reshape;
 mod residual;
 mod shape;
 mod tensor;
@@ -27,6 +29,7 @@ pub use add::Add;
 pub use batch_norm::BatchNorm;
 pub use concat::Concat;
 pub use conv2d::Conv2d;
+pub use conv2d_transpose::Conv2dTranspose;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
@@ -36,6 +39,7 @@ pub use layer::{Input, Layer};
 pub use norm::Norm;
 pub use pool::{Pool, Pooling};
 pub use problem::LayerProblem;
+pub use reshape::Reshape;
 pub use residual::Residual;
 pub use shape::Shape;
 pub use tensor::{Parameter, TensorRole, TensorSpec};
@@ -59,11 +63,13 @@ pub(crate) const DATA: &str = "input";
 static KINDS: &[&Reader] = &[
     &dense::READER,
     &conv2d::READER,
+    &conv2d_transpose::READER,
     &pool::MAX,
     &pool::AVERAGE,
     &global_pool::AVERAGE,
     &global_pool::MAX,
     &flatten::READER,
+    &reshape::READER,
     &dropout::READER,
     &batch_norm::READER,
     &norm::LAYER,
@@ -388,7 +394,7 @@ impl Keys<'_> {
     }
 
     fn padding(&self) -> Result<Padding, KeyError> {
-        self.table.get("padding").map_or(Ok(Padding::default()), |item| item.word())
+        self.table.get("padding").map_or(Ok(Padding::default()), |item| Padding::read(&item))
     }
 
     fn pair(&self, key: &str, default: [usize; 2]) -> Result<[usize; 2], KeyError> {
@@ -406,14 +412,19 @@ impl Keys<'_> {
 
 /// One number for both directions, or [down, across].
 fn pair(item: &Item<'_>) -> Result<[usize; 2], KeyError> {
+    pair_from(item, 1)
+}
+
+/// The same of numbers of at least so much.
+fn pair_from(item: &Item<'_>, least: i128) -> Result<[usize; 2], KeyError> {
     if let Value::Array(_) = item.node.value {
         let items = item.list("")?;
         return match &items[..] {
-            [height, width] => Ok([height.whole(1)?, width.whole(1)?]),
+            [height, width] => Ok([height.whole(least)?, width.whole(least)?]),
             _ => Err(item.wrong("a number, or [height, width]")),
         };
     }
-    let both = item.whole(1)?;
+    let both = item.whole(least)?;
     Ok([both, both])
 }
 
@@ -425,7 +436,11 @@ fn describe_activation(words: &mut Vec<String>, activation: Activation) {
 /// Stride and padding in the summary, where they are not the usual ones.
 fn describe_window(words: &mut Vec<String>, stride: [usize; 2], usual: [usize; 2], padding: Padding) {
     words.extend((stride != usual).then(|| format!("stride {}", cross(stride))));
-    words.extend((padding == Padding::Same).then(|| padding.to_string()));
+    match padding {
+        Padding::Valid => {}
+        Padding::Same => words.push("same".into()),
+        Padding::Pixels(pixels) => words.push(format!("padding {}", cross(pixels))),
+    }
 }
 
 /// `3x5`.

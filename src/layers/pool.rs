@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub enum Pooling {
     /// The largest one is taken.
     Max,
-    /// Their mean is taken; padding does not count as a value.
+    /// Their mean is taken; padding does not count as a value: PyTorch's `count_include_pad = False`, which is not its default.
     Average,
 }
 
@@ -66,7 +66,7 @@ impl LayerKind for Pool {
     fn write(&self, entries: &mut Entries) {
         entries.pair(self.word(), self.size);
         entries.pair("stride", self.stride);
-        entries.word("padding", self.padding);
+        entries.value("padding", self.padding.toml());
     }
 
     fn describe(&self, words: &mut Vec<String>) {
@@ -75,18 +75,23 @@ impl LayerKind for Pool {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, LayerProblem> {
-        let [height, width] = Window::fit(inputs[0], (self.word(), self.size), self.stride, self.padding)?.output;
+        let key = (self.word(), self.size);
+        let [height, width] = Window::fit(inputs[0], key, self.stride, [1, 1], self.padding)?.output;
+        let padding = self.padding.pixels();
+        if (0..2).any(|a| padding[a] > self.size[a] / 2) {
+            return Err(LayerProblem::PaddingTooWide { padding, size: self.size });
+        }
         Ok(Shape::Image { channels: inputs[0].channels(), height, width })
     }
 
     fn forward(&self, pass: &mut Forward<'_>, inputs: &[ValueId]) -> ValueId {
-        let window = Window::over(pass.layer.input, self.size, self.stride, self.padding);
+        let window = Window::over(pass.layer.input, self.size, self.stride, [1, 1], self.padding);
         let window = window.unwrap_or_else(|| unreachable!("Model::build gives every pooling a window"));
         pass.operation(PoolForward::new(pass.layer, self.pooling, window), inputs)
     }
 
     fn onnx(&self, layer: &Layer, _inputs: &[&str], _parameters: &[&str], graph: &mut onnx::Builder) {
-        let window = Window::over(layer.input, self.size, self.stride, self.padding);
+        let window = Window::over(layer.input, self.size, self.stride, [1, 1], self.padding);
         let window = window.map(Window::onnx).unwrap_or_default();
         match self.pooling {
             Pooling::Max => graph.node("MaxPool", &[], window),

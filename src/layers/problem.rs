@@ -115,6 +115,66 @@ pub enum LayerProblem {
         /// The channels.
         channels: usize,
     },
+    /// Filters that do not make equal groups.
+    #[error("makes {groups} groups of {filters} filters; give a number of groups that divides them, or other filters")]
+    FilterGroups {
+        /// The groups.
+        groups: usize,
+        /// The filters.
+        filters: usize,
+    },
+    /// A pooling whose padding is more than half of its window.
+    #[error(
+        "pads {}x{} pixels, more than half of its window of {}x{}, so that some windows would be empty; give it less padding",
+        padding[0], padding[1], size[0], size[1]
+    )]
+    PaddingTooWide {
+        /// Rows and columns of padding.
+        padding: [usize; 2],
+        /// Height and width of the window.
+        size: [usize; 2],
+    },
+    /// Padding of a transposed convolution's output that is a step or more.
+    #[error(
+        "output_padding is {}x{}, but must be below the stride {}x{} or the dilation {}x{}, and 0 with padding = \"same\"",
+        padding[0], padding[1], stride[0], stride[1], dilation[0], dilation[1]
+    )]
+    OutputPadding {
+        /// Rows and columns of it.
+        padding: [usize; 2],
+        /// The layer's stride.
+        stride: [usize; 2],
+        /// The layer's dilation.
+        dilation: [usize; 2],
+    },
+    /// A transposed convolution of which the padding cuts off all, or that gives more than can be counted.
+    #[error(
+        "makes of an image of {}x{} one of no pixels, or of more than {limit} along a side; give it less padding, or a smaller \
+         stride",
+        image[0], image[1]
+    )]
+    NothingLeft {
+        /// Height and width of the image.
+        image: [usize; 2],
+        /// The most pixels along a side.
+        limit: usize,
+    },
+    /// A shape of another number of values.
+    #[error("makes {to} of {from}, which are {} and {} values; both must be as many", to.len(), from.len())]
+    OtherSize {
+        /// What comes in.
+        from: Shape,
+        /// What is asked for.
+        to: Shape,
+    },
+    /// A stride, window or padding beyond what a shader can count.
+    #[error("has a stride, window or padding of {number} pixels, more than {limit}; give it less")]
+    TooManyPixels {
+        /// The number.
+        number: usize,
+        /// The most there may be.
+        limit: usize,
+    },
     /// A tensor beyond what a shader can index.
     #[error("{what} has {size} numbers, more than the {limit} that can be indexed; make the layer smaller")]
     TooLarge {

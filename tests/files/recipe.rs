@@ -1,6 +1,8 @@
 //! Recipes: defaults, overrides, and errors that name the line, the key and the remedy.
 
-use gputrain::layers::{ActivationLayer, Conv2d, Dense, Dropout, Flatten, GlobalPool, Pool, Pooling};
+use gputrain::layers::{
+    ActivationLayer, Conv2d, Conv2dTranspose, Dense, Dropout, Flatten, GlobalPool, Pool, Pooling, Reshape,
+};
 use gputrain::recipe::*;
 
 const BASE: &str = r#"name = "base"
@@ -100,8 +102,9 @@ fn every_layer_kind() {
     let relu = Activation::Relu;
     let text = r#"
         { conv2d = 16, kernel = 3, activation = "relu" },
-        { conv2d = 8, kernel = [3, 5], stride = 2, padding = "same", bias = false, init = "he_normal" },
-        { max_pool = 2 }, { average_pool = [2, 3], stride = 1, padding = "same" },
+        { conv2d = 8, kernel = [3, 5], stride = 2, padding = "same", dilation = [2, 1], groups = 4, bias = false, init = "he_normal" },
+        { max_pool = 2, padding = 1 }, { average_pool = [2, 3], stride = 1, padding = "same" },
+        { conv2d_transpose = 3, kernel = 2, stride = [2, 1], output_padding = [1, 0] }, { reshape = [7, 5, 64] },
         { activation = "tanh" }, { dropout = 0.5 }, { flatten = true }, { global_average_pool = true },
         { dense = 5, bias_init = { constant = 0.01 }, init = { normal = 0.1 } }"#;
     let expected: Vec<LayerSpec> = vec![
@@ -109,7 +112,9 @@ fn every_layer_kind() {
             filters: 16,
             kernel: [3, 3],
             stride: [1, 1],
+            dilation: [1, 1],
             padding: Padding::Valid,
+            groups: 1,
             activation: relu,
             bias: true,
             init: None,
@@ -120,15 +125,32 @@ fn every_layer_kind() {
             filters: 8,
             kernel: [3, 5],
             stride: [2, 2],
+            dilation: [2, 1],
             padding: Padding::Same,
+            groups: 4,
             activation: Activation::Linear,
             bias: false,
             init: Some(Init::HeNormal),
             bias_init: None,
         }
         .into(),
-        Pool { pooling: Pooling::Max, size: [2, 2], stride: [2, 2], padding: Padding::Valid }.into(),
+        Pool { pooling: Pooling::Max, size: [2, 2], stride: [2, 2], padding: Padding::Pixels([1, 1]) }.into(),
         Pool { pooling: Pooling::Average, size: [2, 3], stride: [1, 1], padding: Padding::Same }.into(),
+        Conv2dTranspose {
+            filters: 3,
+            kernel: [2, 2],
+            stride: [2, 1],
+            dilation: [1, 1],
+            padding: Padding::Valid,
+            output_padding: [1, 0],
+            groups: 1,
+            activation: Activation::Linear,
+            bias: true,
+            init: None,
+            bias_init: None,
+        }
+        .into(),
+        Reshape { size: [7, 5, 64] }.into(),
         ActivationLayer(Activation::Tanh).into(),
         Dropout { rate: 0.5 }.into(),
         Flatten.into(),
@@ -143,6 +165,27 @@ fn every_layer_kind() {
         .into(),
     ];
     assert_eq!(layers(text), expected);
+}
+
+#[test]
+fn padding_is_a_word_a_number_or_a_pair() {
+    let padding = |text: &str| {
+        let recipe = parse(&format!("[model]\nlayers = [{{ conv2d = 2, kernel = 3, padding = {text} }}]"));
+        recipe.map(|recipe| recipe.model.layers[0].toml()).map_err(|error| error.to_string())
+    };
+    for (text, written) in [
+        ("\"valid\"", "\"valid\""),
+        ("\"same\"", "\"same\""),
+        ("0", "\"valid\""),
+        ("2", "[2, 2]"),
+        ("[0, 1]", "[0, 1]"),
+    ] {
+        assert!(padding(text).unwrap().contains(&format!("padding = {written}, ")), "{text}");
+    }
+    for text in ["\"some\"", "-1", "1.5", "[1]", "[1, 2, 3]", "true"] {
+        assert!(padding(text).unwrap_err().contains("padding"), "{text}");
+    }
+    assert!(padding("\"smae\"").unwrap_err().contains("(did you mean \"same\"?)"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! From layers to a model: shapes, parameters, what belongs to the loss, and errors that name the layer.
 
-use gputrain::layers::{Conv2d, Dropout, Flatten, GlobalPool, Pool, Pooling, TensorRole};
+use gputrain::layers::{Conv2d, Conv2dTranspose, Dropout, Flatten, GlobalPool, Pool, Pooling, Reshape, TensorRole};
 use gputrain::model::{Model, ModelError, Shape};
 use gputrain::recipe::*;
 use proptest::prelude::*;
@@ -61,6 +61,45 @@ fn shapes_and_parameters_are_pytorchs() {
     assert_eq!(values[4], [0.5; 5]);
 }
 
+/// Sizes and tensors as PyTorch's Conv2d, ConvTranspose2d, MaxPool2d and view make them.
+#[test]
+fn convolutions_of_every_kind_have_pytorchs_shapes() {
+    let image = |channels, height, width| Shape::Image { channels, height, width };
+    for (layer, output, weight, bias) in [
+        ("conv2d = 8, kernel = 3, padding = 1", image(8, 9, 12), &[8, 4, 3, 3][..], Some(8)),
+        ("conv2d = 8, kernel = 3, padding = [0, 2], stride = 2", image(8, 4, 7), &[8, 4, 3, 3], Some(8)),
+        ("conv2d = 8, kernel = [2, 3], dilation = [3, 2]", image(8, 6, 8), &[8, 4, 2, 3], Some(8)),
+        ("conv2d = 8, kernel = 3, dilation = 2, padding = \"same\"", image(8, 9, 12), &[8, 4, 3, 3], Some(8)),
+        ("conv2d = 6, kernel = 1, groups = 2", image(6, 9, 12), &[6, 2, 1, 1], Some(6)),
+        ("conv2d = 8, kernel = 3, groups = 4, bias = false", image(8, 7, 10), &[8, 1, 3, 3], None),
+        ("conv2d_transpose = 3, kernel = 2, stride = 2", image(3, 18, 24), &[4, 3, 2, 2], Some(3)),
+        (
+            "conv2d_transpose = 6, kernel = 3, stride = [2, 1], padding = 1, output_padding = [1, 0], groups = 2",
+            image(6, 18, 12),
+            &[4, 3, 3, 3],
+            Some(6),
+        ),
+        ("conv2d_transpose = 3, kernel = 4, stride = 3, padding = \"same\"", image(3, 27, 36), &[4, 3, 4, 4], Some(3)),
+        ("conv2d_transpose = 3, kernel = 2, dilation = 3", image(3, 12, 15), &[4, 3, 2, 2], Some(3)),
+        ("max_pool = 3, stride = 2, padding = 1", image(4, 5, 6), &[], None),
+        ("average_pool = [2, 4], padding = [1, 2]", image(4, 5, 4), &[], None),
+        ("reshape = [2, 6, 36]", image(36, 2, 6), &[], None),
+    ] {
+        let model = Model::build(&spec(&[9, 12, 4], &format!("{{ {layer} }}"), Loss::Mse), None).unwrap();
+        assert_eq!(model.output(), output, "{layer}");
+        let shape = |index: Option<usize>| index.map(|index| &model.parameters[index].shape[..]);
+        assert_eq!(shape(model.layers[0].weight()).unwrap_or_default(), weight, "{layer}");
+        assert_eq!(shape(model.layers[0].bias()).map(|shape| shape[0]), bias, "{layer}");
+    }
+    let fans = |layer: &str| {
+        let model = Model::build(&spec(&[9, 12, 4], &format!("{{ {layer} }}"), Loss::Mse), None).unwrap();
+        (model.parameters[0].fan_in, model.parameters[0].fan_out)
+    };
+    // torch.nn.init._calculate_fan_in_and_fan_out of the weights.
+    assert_eq!(fans("conv2d = 8, kernel = 3, groups = 4"), (9, 72));
+    assert_eq!(fans("conv2d_transpose = 6, kernel = [2, 3], groups = 2"), (18, 24));
+}
+
 /// Another layer in front must not change the values of the same parameter index, and the seed must.
 #[test]
 fn initial_values_depend_on_seed_and_index_only() {
@@ -109,6 +148,47 @@ fn errors_name_the_layer_and_the_remedy() {
         ),
         (&IMAGE, "{ conv2d = 4, kernel = 3 }", "layer 0 (conv2d): gives an image 26x26x4, but loss"),
         (&IMAGE, "{ dense = 1 }", "layer 0 (dense): gives one output"),
+        (
+            &[9, 9, 4],
+            "{ conv2d = 4, kernel = 3, groups = 3 }",
+            "layer 0 (conv2d): makes 3 groups of 4 channels; give a number that divides them",
+        ),
+        (&[9, 9, 4], "{ conv2d = 6, kernel = 3, groups = 4 }", "layer 0 (conv2d): makes 4 groups of 6 filters"),
+        (
+            &[9, 9, 4],
+            "{ conv2d = 4, kernel = 3, dilation = 5 }",
+            "layer 0 (conv2d): its window is 11x11, but the image it gets is only 9x9",
+        ),
+        (
+            &[9, 9, 4],
+            "{ conv2d = 4, kernel = 1, stride = 4294967296 }",
+            "layer 0 (conv2d): has a stride, window or padding of 4294967296 pixels, more than 1073741824",
+        ),
+        (
+            &[9, 9, 4],
+            "{ conv2d = 4, kernel = 3, padding = 9000000000000000000 }",
+            "layer 0 (conv2d): has a stride, window or padding of 9000000000000000000 pixels",
+        ),
+        (
+            &[9, 9, 4],
+            "{ max_pool = 3, padding = 2 }",
+            "layer 0 (max_pool): pads 2x2 pixels, more than half of its window of 3x3",
+        ),
+        (
+            &[9, 9, 4],
+            "{ conv2d_transpose = 4, kernel = 3, stride = 2, output_padding = 2 }",
+            "layer 0 (conv2d_transpose): output_padding is 2x2, but must be below the stride 2x2",
+        ),
+        (
+            &[9, 9, 4],
+            "{ conv2d_transpose = 4, kernel = 3, padding = 6 }",
+            "layer 0 (conv2d_transpose): makes of an image of 9x9 one of no pixels",
+        ),
+        (
+            &[50],
+            "{ reshape = [7, 7, 1] }",
+            "layer 0 (reshape): makes 7x7x1 of 50, which are 49 and 50 values; both must be as many",
+        ),
         (&[4], "{ dense = 5000000000 }", "layer 0 (dense): the output has 5000000000 numbers"),
         (&[4096], "{ dense = 4000000 }", "layer 0 (dense): the weight has 4000000 x 4096 numbers"),
         (&[4], "{ dense = 20000 }, { dense = 200000 }, { dense = 20000 }", "more than 4294967295 parameters"),
@@ -158,15 +238,40 @@ fn the_data_stands_in_for_a_missing_input() {
 
 fn any_layer() -> impl Strategy<Value = LayerSpec> {
     let size = || [0usize..9, 0usize..9];
-    let padding = || prop_oneof![Just(Padding::Valid), Just(Padding::Same)];
+    let pixels = prop_oneof![8 => 0usize..5, 1 => Just(usize::MAX), 1 => Just(1usize << 32)];
+    let padding = move || {
+        prop_oneof![Just(Padding::Valid), Just(Padding::Same), pixels.clone().prop_map(|n| Padding::Pixels([n, 1]))]
+    };
     let pooling = || prop_oneof![Just(Pooling::Max), Just(Pooling::Average)];
     let huge = prop_oneof![8 => 0usize..9, 1 => Just(usize::MAX), 1 => Just(1usize << 33)];
     prop_oneof![
         huge.prop_map(|units| LayerSpec::dense(units, Activation::Relu)),
-        (0usize..99, size(), size(), padding()).prop_map(|(filters, kernel, stride, padding)| {
-            let (activation, bias, init, bias_init) = (Activation::Tanh, true, None, None);
-            Conv2d { filters, kernel, stride, padding, activation, bias, init, bias_init }.into()
-        }),
+        (0usize..99, size(), [size(), size()], padding(), 0usize..4).prop_map(
+            |(filters, kernel, [stride, dilation], padding, groups)| {
+                let (activation, bias, init, bias_init) = (Activation::Tanh, true, None, None);
+                Conv2d { filters, kernel, stride, dilation, padding, groups, activation, bias, init, bias_init }.into()
+            }
+        ),
+        (0usize..9, size(), [size(), size(), size()], padding(), 0usize..4).prop_map(
+            |(filters, kernel, [stride, dilation, output_padding], padding, groups)| {
+                let (activation, bias, init, bias_init) = (Activation::Tanh, true, None, None);
+                Conv2dTranspose {
+                    filters,
+                    kernel,
+                    stride,
+                    dilation,
+                    padding,
+                    output_padding,
+                    groups,
+                    activation,
+                    bias,
+                    init,
+                    bias_init,
+                }
+                .into()
+            }
+        ),
+        [0usize..9, 0usize..9, 0usize..9].prop_map(|size| Reshape { size }.into()),
         (pooling(), size(), size(), padding()).prop_map(|(pooling, size, stride, padding)| Pool {
             pooling,
             size,

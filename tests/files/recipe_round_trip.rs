@@ -1,6 +1,8 @@
 //! A written recipe reads back as the same recipe, and no text makes the reader panic.
 
-use gputrain::layers::{ActivationLayer, Conv2d, Dense, Dropout, Flatten, GlobalPool, Pool, Pooling};
+use gputrain::layers::{
+    ActivationLayer, Conv2d, Conv2dTranspose, Dense, Dropout, Flatten, GlobalPool, Pool, Pooling, Reshape,
+};
 use gputrain::recipe::*;
 use proptest::prelude::*;
 
@@ -35,6 +37,10 @@ fn pair() -> impl Strategy<Value = [usize; 2]> {
     [1usize..9, 1usize..9]
 }
 
+fn padding() -> impl Strategy<Value = Padding> {
+    prop_oneof![Just(Padding::Valid), Just(Padding::Same), pair().prop_map(Padding::Pixels)]
+}
+
 fn pooling() -> impl Strategy<Value = Pooling> {
     prop_oneof![Just(Pooling::Max), Just(Pooling::Average)]
 }
@@ -45,18 +51,38 @@ fn layer() -> impl Strategy<Value = LayerSpec> {
         (1usize..9999, ends()).prop_map(|(units, (activation, bias, init, bias_init))| {
             Dense { units, activation, bias, init, bias_init }.into()
         }),
-        (1usize..99, pair(), pair(), word(), ends()).prop_map(
-            |(filters, kernel, stride, padding, (activation, bias, init, bias_init))| {
-                Conv2d { filters, kernel, stride, padding, activation, bias, init, bias_init }.into()
+        (1usize..99, [pair(), pair(), pair()], padding(), 1usize..9, ends()).prop_map(
+            |(filters, [kernel, stride, dilation], padding, groups, (activation, bias, init, bias_init))| {
+                Conv2d { filters, kernel, stride, dilation, padding, groups, activation, bias, init, bias_init }.into()
             }
         ),
-        (pooling(), pair(), pair(), word()).prop_map(|(pooling, size, stride, padding)| Pool {
+        (pooling(), pair(), pair(), padding()).prop_map(|(pooling, size, stride, padding)| Pool {
             pooling,
             size,
             stride,
             padding
         }
         .into()),
+        (1usize..99, [pair(), pair(), pair(), pair()], padding(), 1usize..9, ends()).prop_map(
+            |(filters, [kernel, stride, dilation, output_padding], padding, groups, ends)| {
+                let (activation, bias, init, bias_init) = ends;
+                Conv2dTranspose {
+                    filters,
+                    kernel,
+                    stride,
+                    dilation,
+                    padding,
+                    output_padding,
+                    groups,
+                    activation,
+                    bias,
+                    init,
+                    bias_init,
+                }
+                .into()
+            }
+        ),
+        [1usize..9, 1usize..9, 1usize..9].prop_map(|size| Reshape { size }.into()),
         pooling().prop_map(|pooling| GlobalPool { pooling }.into()),
         Just(Flatten.into()),
         below_one().prop_map(|rate| Dropout { rate }.into()),

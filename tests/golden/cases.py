@@ -263,6 +263,29 @@ def convolution_cases():
                [conv(5, [3, 2], "tanh", padding="valid", stride=[1, 2]), *head])
     yield case("conv-rectangle-same", "A rectangular kernel with padding.", image,
                [conv(5, [2, 5], "tanh", padding="same", stride=[2, 1]), *head])
+    yield case("conv-padding", "Rows and columns of padding on all sides, as PyTorch has it.", image,
+               [conv(5, 3, "tanh", padding=[2, 1], stride=2), conv(3, 3, "tanh", padding=1), *head])
+    yield case("conv-dilation", "Taps that lie apart.", image,
+               [conv(5, 3, "tanh", padding="same", dilation=2), conv(3, [2, 3], "tanh", padding=[1, 2], dilation=[3, 2], stride=[2, 1]),
+                *head])
+    yield case("conv-groups", "Groups of channels that do not see each other.", image,
+               [conv(6, 3, "tanh", padding=1, groups=2), conv(9, [3, 2], "silu", groups=3, stride=[1, 2], bias=False), *head])
+    yield case("conv-depthwise", "A depthwise and a pointwise convolution, twice; the second makes two of each channel.", image,
+               [conv(3, 1, "tanh"), conv(3, 3, "tanh", padding=1, groups=3), conv(5, 1, "tanh"),
+                conv(10, [3, 2], "tanh", stride=2, dilation=[1, 2], padding=[1, 2], groups=5), conv(4, 1, "tanh"), *head])
+    yield case("conv-transpose", "Down and up again by a transposed convolution, and one pixel more.", image,
+               [conv(5, 3, "tanh", stride=2), {"conv2d_transpose": 3, "kernel": [3, 2], "stride": 2, "padding": [1, 0],
+                "output_padding": [1, 0], "activation": "tanh"}, conv(4, 2, "tanh"), *head])
+    yield case("conv-transpose-first", "A transposed convolution first of all, dilated, and one in groups without a bias.", [4, 3, 2],
+               [{"conv2d_transpose": 4, "kernel": 2, "stride": [1, 2], "dilation": [2, 1], "activation": "silu"},
+                {"conv2d_transpose": 6, "kernel": 3, "padding": 1, "groups": 2, "bias": False, "activation": "tanh"},
+                conv(3, 3, "tanh", stride=2), *head])
+    yield case("conv-transpose-same", "Twice and three times as large: the gradients of convolutions with padding.", [4, 3, 2],
+               [{"conv2d_transpose": 3, "kernel": 4, "stride": 2, "padding": "same", "activation": "tanh"},
+                {"conv2d_transpose": 2, "kernel": [2, 3], "stride": [1, 3], "padding": "same", "groups": 1, "activation": "tanh"},
+                conv(3, 3, "tanh", stride=2), *head])
+    yield case("shape-reshape", "Features to an image of as many values, and back.", F14,
+               [dense(24, "tanh"), {"reshape": [3, 4, 2]}, conv(5, 2, "tanh"), {"flatten": True}, *head])
     yield case("conv-pointwise", "A kernel of one pixel mixes channels only.", [5, 4, 3],
                [conv(7, 1, "tanh"), conv(3, 1, "tanh"), *head])
     yield case("conv-whole-image", "A kernel as large as the image: a dense layer in disguise.", [5, 4, 3],
@@ -283,6 +306,10 @@ def convolution_cases():
     yield case("pool-average", "Pooling by the mean.", image, [conv(5, 3, "tanh", padding="same"), {"average_pool": 2}, *head])
     yield case("pool-average-overlap", "Means of windows that overlap.", image,
                [conv(5, 3, "tanh", padding="same"), {"average_pool": 3, "stride": 2}, *head])
+    yield case("pool-max-padding", "Windows that reach over the border, where nothing is the largest.", image,
+               [conv(5, 3, "tanh", padding=1), {"max_pool": 3, "stride": 2, "padding": 1}, *head])
+    yield case("pool-average-padding", "Means of windows over the border, of the pixels that they have.", image,
+               [conv(5, 3, "tanh", padding=1), {"average_pool": [3, 4], "stride": 2, "padding": [1, 2]}, *head])
     yield case("pool-global-average", "The mean of every channel.", image,
                [conv(7, 3, "tanh"), {"global_average_pool": True}, *head], sgd(0.3))
     yield case("cnn3", "Three convolutions and two pools: the coursework's first network, small and with primes.", [17, 17, 1],

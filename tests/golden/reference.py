@@ -44,6 +44,23 @@ def pad_same(images, kernel, stride):
     return F.pad(images, (left, right, top, bottom))
 
 
+def pixels(padding):
+    """Rows and columns of padding on all sides; `same` is padded before."""
+    return (0, 0) if isinstance(padding, str) else pair(padding)
+
+
+def transpose_same(images, weight, bias, stride, groups, dilation):
+    """The transpose of a convolution with padding `same` over an image stride times as large, by what defines it: the gradient."""
+    size = [n * s for n, s in zip(images.shape[2:], stride)]
+    channels = weight.shape[1] * groups
+    extents = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilation)]
+    larger = torch.zeros(images.shape[0], channels, *size, dtype=images.dtype, requires_grad=True)
+    with torch.enable_grad():
+        smaller = F.conv2d(pad_same(larger, extents, stride), weight, None, stride, 0, dilation, groups)
+        (spread,) = torch.autograd.grad(smaller, larger, images, create_graph=True)
+    return spread if bias is None else spread + bias[None, :, None, None]
+
+
 class Network:
     """The layers of a recipe, applied to a batch. `take(layer, weight shape, bias shape or None)` gives a layer's parameters.
 
@@ -75,11 +92,21 @@ class Network:
             weight, bias = self.parameters(layer, (layer["dense"], x.shape[1]))
             return F.linear(x, weight, bias)
         if "conv2d" in layer:
-            kernel, stride = pair(layer["kernel"]), pair(layer.get("stride", 1))
-            weight, bias = self.parameters(layer, (layer["conv2d"], x.shape[1], *kernel))
-            if layer.get("padding", "valid") == "same":
-                x = pad_same(x, kernel, stride)
-            return F.conv2d(x, weight, bias, stride=stride)
+            kernel, stride, dilation = (pair(layer.get(key, 1)) for key in ("kernel", "stride", "dilation"))
+            groups, padding = layer.get("groups", 1), layer.get("padding", "valid")
+            weight, bias = self.parameters(layer, (layer["conv2d"], x.shape[1] // groups, *kernel))
+            if padding == "same":
+                x = pad_same(x, [(k - 1) * d + 1 for k, d in zip(kernel, dilation)], stride)
+            return F.conv2d(x, weight, bias, stride, pixels(padding), dilation, groups)
+        if "conv2d_transpose" in layer:
+            kernel, stride, dilation = (pair(layer.get(key, 1)) for key in ("kernel", "stride", "dilation"))
+            groups, filters, padding = layer.get("groups", 1), layer["conv2d_transpose"], layer.get("padding", "valid")
+            biases = (filters,) if layer.get("bias", True) else None
+            weight, bias = self.take(layer, (x.shape[1], filters // groups, *kernel), biases)
+            if padding != "same":
+                extra = pair(layer.get("output_padding", 0))
+                return F.conv_transpose2d(x, weight, bias, stride, pixels(padding), extra, groups, dilation)
+            return transpose_same(x, weight, bias, stride, groups, dilation)
         if "batch_norm" in layer:
             weight, bias = self.take(layer, (x.shape[1],), (x.shape[1],))
             mean, variance = next(self.statistics) if self.statistics is not None else (None, None)
@@ -92,9 +119,11 @@ class Network:
             weight, bias = self.take(layer, (x.shape[1],), (x.shape[1],))
             return F.group_norm(x, layer["group_norm"], weight, bias, float(np.float32(layer.get("epsilon", 1e-5))))
         if "max_pool" in layer:
-            return F.max_pool2d(x, pair(layer["max_pool"]), pair(layer.get("stride", layer["max_pool"])))
+            padding = pixels(layer.get("padding", "valid"))
+            return F.max_pool2d(x, pair(layer["max_pool"]), pair(layer.get("stride", layer["max_pool"])), padding)
         if "average_pool" in layer:
-            return F.avg_pool2d(x, pair(layer["average_pool"]), pair(layer.get("stride", layer["average_pool"])))
+            size, padding = pair(layer["average_pool"]), pixels(layer.get("padding", "valid"))
+            return F.avg_pool2d(x, size, pair(layer.get("stride", layer["average_pool"])), padding, count_include_pad=False)
         if "global_average_pool" in layer:
             return x.mean(dim=(2, 3))
         if "global_max_pool" in layer:
@@ -103,6 +132,9 @@ class Network:
             return F.interpolate(x, scale_factor=pair(layer["upsample"]), mode="nearest")
         if "flatten" in layer:
             return x.flatten(1)
+        if "reshape" in layer:
+            height, width, channels = layer["reshape"]
+            return x.reshape(-1, channels, height, width)
         if "add" in layer:
             return sum(self.named[name] for name in layer["add"])
         if "concat" in layer:

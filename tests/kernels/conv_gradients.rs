@@ -6,6 +6,7 @@ use gputrain::backend::cpu::{CpuBackend, Implementation, Machine};
 use gputrain::gradcheck::{Options, Tensor, check_gradients};
 use gputrain::ir::{BufferId, Dispatch, Element, Plan, Role, Slice};
 use gputrain::kernel::conv::backward_weight::Split;
+use gputrain::kernel::conv::shape::Epilogue;
 use gputrain::kernel::conv::{self, backward_input::BackwardInput, forward::Forward};
 use gputrain::kernel::formula::activation::{LINEAR, RELU, TANH, activate};
 use gputrain::kernel::pool::average_backward::{self, AverageBackward};
@@ -105,6 +106,26 @@ fn conv_shape(
         output_width: output(width, stride[1]),
         parameter_stride: 0,
         input_stride: 0,
+        dilation_height: 1,
+        dilation_width: 1,
+        groups: 1,
+    }
+}
+
+/// Such a shape with padding on all sides, taps that lie apart, and groups of as many channels and filters.
+fn grouped(shape: conv::shape::Params, groups: u32, dilation: [u32; 2], pad: [u32; 2]) -> conv::shape::Params {
+    let output = |size: u32, kernel: u32, stride: u32, a: usize| {
+        (size + 2 * pad[a] - (kernel - 1) * dilation[a] - 1) / stride + 1
+    };
+    conv::shape::Params {
+        pad_top: pad[0],
+        pad_left: pad[1],
+        output_height: output(shape.height, shape.kernel_height, shape.stride_height, 0),
+        output_width: output(shape.width, shape.kernel_width, shape.stride_width, 1),
+        dilation_height: dilation[0],
+        dilation_width: dilation[1],
+        groups,
+        ..shape
     }
 }
 
@@ -126,13 +147,14 @@ fn convolution_gradients_equal_finite_differences() {
         (conv_shape(2, [3, 5, 4], 2, [3, 2], [1, 1]), 1, 2),
         (conv_shape(3, [2, 7, 5], 3, [3, 5], [2, 1]), 2, 4),
         (conv_shape(1, [1, 6, 7], 2, [1, 2], [3, 2]), 1, 1),
+        (grouped(conv_shape(2, [2, 7, 6], 3, [3, 2], [1, 2]), 2, [2, 3], [2, 1]), 1, 2),
+        (grouped(conv_shape(3, [1, 5, 6], 1, [3, 3], [1, 1]), 4, [1, 1], [1, 1]), 2, 5),
+        (grouped(conv_shape(1, [1, 8, 5], 2, [3, 2], [2, 1]), 3, [3, 2], [3, 2]), 1, 2),
     ] {
-        let (inputs, weights) =
-            (p.batch as usize * p.channels as usize * p.input_area(), p.filters as usize * p.taps());
-        let filters = p.filters as usize;
+        let (inputs, weights, filters) = (p.inputs(), p.weights(), p.all_filters());
         let mut bench = Bench::new();
         let parameters = numbers(inputs + weights + filters, 1);
-        let factors = numbers(p.batch as usize * filters * p.output_area(), 2);
+        let factors = numbers(p.outputs(), 2);
         let (u, rest) = parameters.split_at(inputs);
         let input = bench.buffer(u.iter().map(|u| activate(*u, TANH)).collect());
         let weight = bench.buffer(rest[..weights].to_vec());
@@ -145,7 +167,8 @@ fn convolution_gradients_equal_finite_differences() {
         let scratch = bench.buffer(vec![0.0; conv::backward_weight::scratch_len(&p, 1, true, split)]);
 
         let variant = conv::backward_input::choose(&p, 1);
-        let operands = conv::backward_input::Operands { output_gradient, weight, saved: input, input_gradient };
+        let epilogue = Epilogue::Gradient { saved: input };
+        let operands = conv::backward_input::Operands { output_gradient, weight, epilogue, input_gradient };
         let backward =
             BackwardInput { label: "input".into(), shape: p, models: 1, activation: TANH, variant, operands }.lower();
         let mut analytic = bench.run(vec![backward], input_gradient);
@@ -164,7 +187,8 @@ fn convolution_gradients_equal_finite_differences() {
             bench.contents[input.buffer.0] = u.iter().map(|u| activate(*u, TANH)).collect();
             bench.contents[weight.buffer.0] = rest[..weights].to_vec();
             bench.contents[bias.buffer.0] = rest[weights..].to_vec();
-            let operands = conv::forward::Operands { input, weight, bias: Some(bias), output };
+            let epilogue = Epilogue::Output { bias: Some(bias) };
+            let operands = conv::forward::Operands { input, weight, epilogue, output };
             let forward = Forward {
                 label: "forward".into(),
                 shape: p,
@@ -242,10 +266,14 @@ fn pooling_gradients_equal_finite_differences() {
 /// Every convolution kernel at a size that is worth threads: close to the reference, and the same bits on one thread.
 #[test]
 fn large_convolutions_do_not_depend_on_threads() {
-    let p = conv_shape(6, [12, 27, 26], 9, [5, 4], [1, 1]);
-    let (weights, filters) = (p.filters as usize * p.taps(), p.filters as usize);
-    let inputs = p.batch as usize * p.channels as usize * p.input_area();
-    let outputs = p.batch as usize * filters * p.output_area();
+    check_threads(conv_shape(6, [12, 27, 26], 9, [5, 4], [1, 1]));
+    check_threads(grouped(conv_shape(6, [5, 27, 26], 9, [3, 4], [2, 1]), 2, [1, 2], [2, 3]));
+    check_threads(grouped(conv_shape(8, [1, 37, 36], 1, [3, 3], [1, 1]), 64, [1, 1], [1, 1]));
+}
+
+fn check_threads(p: conv::shape::Params) {
+    let (inputs, weights, filters, outputs) = (p.inputs(), p.weights(), p.all_filters(), p.outputs());
+    let p = conv::shape::Params { input_stride: inputs as u32, ..p };
     let mut bench = Bench::new();
     let input = bench.buffer(numbers(inputs, 1));
     let weight = bench.buffer(numbers(weights, 2));
@@ -257,7 +285,8 @@ fn large_convolutions_do_not_depend_on_threads() {
     let split = Split::choose(&p);
     let scratch = bench.buffer(vec![0.0; conv::backward_weight::scratch_len(&p, 1, true, split)]);
 
-    let operands = conv::forward::Operands { input, weight, bias: Some(bias), output };
+    let epilogue = Epilogue::Output { bias: Some(bias) };
+    let operands = conv::forward::Operands { input, weight, epilogue, output };
     let forward = Forward {
         label: "forward".into(),
         shape: p,
@@ -267,7 +296,8 @@ fn large_convolutions_do_not_depend_on_threads() {
         operands,
     }
     .lower();
-    let operands = conv::backward_input::Operands { output_gradient, weight, saved: input, input_gradient };
+    let epilogue = Epilogue::Gradient { saved: input };
+    let operands = conv::backward_input::Operands { output_gradient, weight, epilogue, input_gradient };
     let variant = conv::backward_input::choose(&p, 1);
     let backward_input =
         BackwardInput { label: "input".into(), shape: p, models: 1, activation: RELU, variant, operands }.lower();

@@ -1,7 +1,7 @@
 //! Launches of more workgroups than a grid takes along one side.
 
 use crate::common;
-use gputrain::kernel::conv::shape::Variant;
+use gputrain::kernel::conv::shape::{Epilogue, Variant};
 use gputrain::kernel::dense;
 use gputrain::kernel::dense::Tiling;
 use gputrain::kernel::dense::tiling::TILES;
@@ -47,6 +47,9 @@ fn images([height, width]: [u32; 2]) -> conv::shape::Params {
         output_width: width,
         parameter_stride: 10,
         input_stride: 2 * height * width,
+        dilation_height: 1,
+        dilation_width: 1,
+        groups: 1,
     }
 }
 
@@ -55,7 +58,8 @@ fn forward(shape: conv::shape::Params, variant: Variant) -> Case {
     let sizes = [pixels, 9, 1, pixels];
     let contents: Vec<_> = (1..).zip(sizes).map(|(seed, len)| Contents::random(len, 1.0, seed)).collect();
     let s = Case::slices(&contents);
-    let operands = conv::forward::Operands { input: s[0], weight: s[1], bias: Some(s[2]), output: s[3] };
+    let epilogue = Epilogue::Output { bias: Some(s[2]) };
+    let operands = conv::forward::Operands { input: s[0], weight: s[1], epilogue, output: s[3] };
     let dispatch =
         conv::forward::Forward { label: "large".into(), shape, models: 1, activation: 1, variant, operands }.lower();
     Case { name: format!("{variant:?}"), dispatch, contents }
@@ -66,8 +70,9 @@ fn backward_input(shape: conv::shape::Params, variant: Variant) -> Case {
     let sizes = [pixels, 9, pixels, pixels];
     let contents: Vec<_> = (1..).zip(sizes).map(|(seed, len)| Contents::random(len, 1.0, seed)).collect();
     let s = Case::slices(&contents);
+    let epilogue = Epilogue::Gradient { saved: s[2] };
     let operands =
-        conv::backward_input::Operands { output_gradient: s[0], weight: s[1], saved: s[2], input_gradient: s[3] };
+        conv::backward_input::Operands { output_gradient: s[0], weight: s[1], epilogue, input_gradient: s[3] };
     let dispatch = conv::backward_input::BackwardInput {
         label: "large".into(),
         shape,

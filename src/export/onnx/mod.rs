@@ -172,6 +172,35 @@ mod tests {
     }
 
     #[test]
+    fn convolutions_say_how_they_lie() {
+        let layers = "{ conv2d = 4, kernel = 3, padding = [2, 1], dilation = [1, 2], groups = 2 }, \
+                      { conv2d_transpose = 6, kernel = 3, stride = 2, padding = 1, output_padding = 1, groups = 2 }, \
+                      { conv2d_transpose = 2, kernel = 1, stride = 3, padding = \"same\" }, { flatten = true }, \
+                      { reshape = [24, 24, 4] }, { max_pool = 3, padding = 1 }, { dense = 3 }";
+        let unit = Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 };
+        let model = sample(layers, unit);
+        let chain = ["Conv", "ConvTranspose", "ConvTranspose", "Flatten", "Reshape", "MaxPool"];
+        assert_eq!(operations(&model)[..6], chain);
+        let graph = model.graph.unwrap();
+        let numbers = |node: usize, name: &str| {
+            let attribute = graph.node[node].attribute.iter().find(|attribute| attribute.name == name);
+            attribute.map(|attribute| [attribute.ints.clone(), Vec::from_iter(attribute.i)].concat())
+        };
+        assert_eq!(numbers(0, "pads").unwrap(), [2, 1, 2, 1]);
+        assert_eq!(numbers(0, "dilations").unwrap(), [1, 2]);
+        assert_eq!(numbers(0, "group").unwrap(), [2]);
+        assert_eq!(numbers(1, "strides").unwrap(), [2, 2]);
+        assert_eq!(numbers(1, "output_padding").unwrap(), [1, 1]);
+        assert_eq!(numbers(1, "group").unwrap(), [2]);
+        assert_eq!((numbers(1, "dilations"), numbers(2, "group")), (None, None));
+        assert_eq!(numbers(2, "output_padding").unwrap(), [2, 2]);
+        assert_eq!(numbers(5, "pads").unwrap(), [1, 1, 1, 1]);
+        let shape = graph.initializer.iter().find(|tensor| graph.node[4].input[1] == tensor.name).unwrap();
+        let numbers: Vec<u8> = [0i64, 4, 24, 24].iter().flat_map(|n| n.to_le_bytes()).collect();
+        assert_eq!(shape.raw_data, numbers);
+    }
+
+    #[test]
     fn activations_become_what_operator_set_17_has() {
         for (word, expected) in [
             ("elu", &["Elu"][..]),

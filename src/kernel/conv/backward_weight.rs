@@ -15,13 +15,13 @@ params! {
     Params {
         /// Images in the batch.
         batch: u32,
-        /// Channels in.
+        /// Channels in, of each group.
         channels: u32,
         /// Rows in.
         height: u32,
         /// Columns in.
         width: u32,
-        /// Channels out.
+        /// Channels out, of each group.
         filters: u32,
         /// Rows of a filter.
         kernel_height: u32,
@@ -43,6 +43,12 @@ params! {
         parameter_stride: u32,
         /// Elements from one model's input to the next's.
         input_stride: u32,
+        /// Rows from one tap of a filter to the next.
+        dilation_height: u32,
+        /// Columns from one tap of a filter to the next.
+        dilation_width: u32,
+        /// Groups, each with channels and filters of its own.
+        groups: u32,
         /// Images of one split.
         split_images: u32,
         /// Output rows of one split, of each of its images.
@@ -63,13 +69,27 @@ pub static KERNEL: Kernel = Kernel {
     params: Params::FIELDS,
 };
 
+/// The kernel for filters that see one channel each.
+pub static KERNEL_DEPTHWISE: Kernel = Kernel {
+    name: "depthwise_backward_weight",
+    wgsl: include_str!("../../../shaders/depthwise_backward_weight.wgsl"),
+    ..KERNEL
+};
+
 /// What it computes.
 pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
     tolerance: 1e-5,
-    cases,
+    cases: || cases(shapes::all()),
+};
+
+/// The same for the depthwise kernel.
+pub static SPECIFICATION_DEPTHWISE: Specification = Specification {
+    kernel: &KERNEL_DEPTHWISE,
+    cases: || cases(shapes::depthwise().chain(shapes::without_taps())),
+    ..SPECIFICATION
 };
 
 /// How the sum over images and output rows is split.
@@ -90,8 +110,7 @@ impl Split {
         const LEAST: usize = 8;
         /// Fewer multiply-adds than this per sum are not worth a partial result of their own.
         const LEAST_PIXELS: usize = 64;
-        let [taps, blocks] = groups(shape);
-        let wanted = ENOUGH_WORKGROUPS.div_ceil(taps * blocks).max(LEAST);
+        let wanted = ENOUGH_WORKGROUPS.div_ceil(workgroups(shape)).max(LEAST);
         let (batch, height) = (shape.batch as usize, shape.output_height as usize);
         if wanted <= batch {
             return Split { images: batch.div_ceil(wanted) as u32, rows: shape.output_height };
@@ -110,9 +129,9 @@ impl Split {
 /// Slices of one launch.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// (models, batch, channels, height, width).
+    /// (models, batch, groups, channels, height, width).
     pub input: Slice,
-    /// (models, batch, filters, output_height, output_width), at the pre-activation.
+    /// (models, batch, groups, filters, output_height, output_width), at the pre-activation.
     pub output_gradient: Slice,
     /// The layer's weight gradient, and its bias gradient from `bias_offset` on, for each model.
     pub gradient: Slice,
@@ -129,16 +148,26 @@ fn columns(filters: usize) -> usize {
     }
 }
 
-/// Workgroups over taps (and the bias) and over filters.
-fn groups(shape: &shape::Params) -> [usize; 2] {
+/// Taps of a filter, the bias among them, that a workgroup of the depthwise kernel sums.
+fn depthwise_taps(shape: &shape::Params) -> usize {
+    const MOST: usize = 10;
+    let taps = shape.kernel_area() + 1;
+    taps.div_ceil(taps.div_ceil(MOST))
+}
+
+/// Workgroups of one split.
+fn workgroups(shape: &shape::Params) -> usize {
     const THREADS: usize = 64;
-    let filters = shape.filters as usize;
-    [(shape.taps() + 1).div_ceil(THREADS), filters.div_ceil(columns(filters))]
+    let (taps, filters) = (shape.taps() + 1, shape.filters as usize);
+    match shape.depthwise() {
+        true => taps.div_ceil(depthwise_taps(shape)) * shape.all_filters(),
+        false => taps.div_ceil(THREADS) * filters.div_ceil(columns(filters)) * shape.groups as usize,
+    }
 }
 
 /// Elements of one split's sums.
 fn sums_len(shape: &shape::Params, bias: bool) -> usize {
-    shape.filters as usize * (shape.taps() + usize::from(bias))
+    shape.all_filters() * (shape.taps() + usize::from(bias))
 }
 
 /// Elements of scratch memory that the launches for this shape need; 0 when the sum is not split.
@@ -211,18 +240,22 @@ pub struct BackwardWeight {
 impl Launch for BackwardWeight {
     fn lower(&self) -> Dispatch {
         let BackwardWeight { shape, models, bias, split, operands, .. } = self.clone();
-        let [taps, blocks] = groups(&shape);
         let splits = split.count(shape.batch, shape.output_height);
-        let columns = columns(shape.filters as usize) as u32;
+        let (kernel, constant) = match shape.depthwise() {
+            true => (&KERNEL_DEPTHWISE, ("TAPS", depthwise_taps(&shape) as u32)),
+            false => (&KERNEL, ("COLUMNS", columns(shape.filters as usize) as u32)),
+        };
+        let mut constants = vec![constant, ("BIAS", bias.into())];
+        constants.extend((!shape.depthwise()).then(|| ("PADDED", shape.padded().into())));
         let mut params = shape.words();
         params.extend([split.images, split.rows, self.split_stride, self.bias_offset]);
         Dispatch {
-            kernel: &KERNEL,
+            kernel,
             label: self.label.clone(),
-            constants: vec![("COLUMNS", columns), ("BIAS", bias.into()), ("PADDED", shape.padded().into())],
+            constants,
             params,
             slices: vec![operands.input, operands.output_gradient, operands.gradient],
-            grid: linear_grid(taps * blocks * splits, models as u32),
+            grid: linear_grid(workgroups(&shape) * splits, models as u32),
             // As of the forward pass; the splits' sums are few.
             cost: shape::cost(&shape.words()).times(models),
             demands: Demands::default(),
@@ -266,22 +299,23 @@ fn reference<T: Real>(args: &mut Args<T>) {
             let sum = |filter: usize, value: &dyn Fn(usize, usize, usize) -> f64| {
                 let mut sum = 0.0;
                 for image in images.clone() {
-                    let plane = (model * p.batch as usize + image) * p.filters as usize + filter;
+                    let plane = (model * p.batch as usize + image) * p.all_filters() + filter;
                     for (y, x) in rows.clone().flat_map(|y| (0..width).map(move |x| (y, x))) {
                         sum += output_gradient[plane * area + y * width + x].to_f64() * value(image, y, x);
                     }
                 }
                 T::from_f64(sum)
             };
-            for filter in 0..p.filters as usize {
+            for filter in 0..p.all_filters() {
+                let first_channel = filter / p.filters as usize * p.channels as usize;
                 for tap in 0..p.taps() {
-                    let (channel, place) = (tap / p.kernel_area(), tap % p.kernel_area());
-                    let (i, j) = (place / p.kernel_width as usize, place % p.kernel_width as usize);
+                    let channel = first_channel + tap / p.kernel_area();
+                    let [i, j] = p.tap(tap % p.kernel_area());
                     sums[filter * p.taps() + tap] = sum(filter, &|image, y, x| {
                         let row = covered(y, p.stride_height, i, p.pad_top, p.height);
                         let column = covered(x, p.stride_width, j, p.pad_left, p.width);
                         let (Some(row), Some(column)) = (row, column) else { return 0.0 };
-                        let plane = image * p.channels as usize + channel;
+                        let plane = image * p.all_channels() + channel;
                         let place = plane * p.input_area() + row * p.width as usize + column;
                         input[model * p.input_stride as usize + place].to_f64()
                     });
@@ -294,9 +328,9 @@ fn reference<T: Real>(args: &mut Args<T>) {
     }
 }
 
-fn cases() -> Vec<Case> {
+fn cases(shapes: impl Iterator<Item = shapes::Shape>) -> Vec<Case> {
     let mut cases = Vec::new();
-    for (index, shape) in shapes::all().enumerate() {
+    for (index, shape) in shapes.enumerate() {
         let (p, models) = (shape.params, shape.models);
         let chosen = Split::choose(&p);
         let whole = Split { images: p.batch, rows: p.output_height };
@@ -304,15 +338,15 @@ fn cases() -> Vec<Case> {
         let bands = Split { images: 1, rows: 2 };
         for (number, split) in [whole, chosen, pairs, bands].into_iter().enumerate() {
             let scale = if index % 3 == 2 { 1000.0 } else { 1.0 };
-            let bias = (index + number) % 3 != 0;
-            let bias_offset = (p.filters as usize * p.taps()).next_multiple_of(64) as u32;
-            let layer = bias_offset + p.filters;
+            let bias = (index + number) % 3 != 0 || p.taps() == 0;
+            let bias_offset = p.weights().next_multiple_of(64) as u32;
+            let layer = bias_offset + p.all_filters() as u32;
             let p = shape::Params { parameter_stride: layer + 5, ..p };
             let scratch = scratch_len(&p, models, bias, split);
             let gradient = ((models - 1) as u32 * p.parameter_stride + layer) as usize;
             let contents = vec![
                 Contents::random(models * p.input_stride as usize, 1.0, 1),
-                Contents::random(models * (p.batch * p.filters) as usize * p.output_area(), scale, 2),
+                Contents::random(models * p.outputs(), scale, 2),
                 Contents::random(if scratch > 0 { scratch } else { gradient }, 1.0, 3),
             ];
             let s = Case::slices(&contents);

@@ -1,15 +1,16 @@
 //! Convolution (cross-correlation, as every framework means it), forward:
 //! `output[n, f, y, x] = activation(bias[f] + sum of input window * weight[f])`. As a matrix product on a GPU;
-//! the direct kernel is the variant for few filters.
+//! the direct kernel is the variant for few filters, the depthwise one for filters that see one channel each.
+//!
+//! It is also a transposed convolution backward to its input; the epilogue is then a gradient's.
 
 use crate::ir::{Binding, Dispatch, Kernel, Needs, Slice, read, write};
-use crate::kernel::conv::shape::{DIRECT, Params, Variant, cost, covered, shapes};
+use crate::kernel::conv::shape::{DIRECT, Epilogue, Finish, Params, Variant, cost, covered, shapes};
 use crate::kernel::dense::tiling::TILES;
-use crate::kernel::formula::activation;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 use std::sync::Arc;
 
-const BINDINGS: &[Binding] = &[read("input"), read("weight"), read("bias"), write("output")];
+const BINDINGS: &[Binding] = &[read("input"), read("weight"), read("bias_or_saved"), write("output")];
 
 /// The kernel as a matrix product.
 pub static KERNEL: Kernel = Kernel {
@@ -27,38 +28,49 @@ pub static KERNEL_DIRECT: Kernel = Kernel {
     ..KERNEL
 };
 
+/// The kernel for filters that see one channel each.
+pub static KERNEL_DEPTHWISE: Kernel =
+    Kernel { name: "depthwise_forward", wgsl: include_str!("../../../shaders/depthwise_forward.wgsl"), ..KERNEL };
+
 /// What the kernels compute.
 pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
     reference: reference::<f32>,
     reference_f64: reference::<f64>,
     tolerance: 1e-5,
-    cases: || cases(&TILES.map(Variant::Matmul)),
+    cases: || cases(shapes::all(), &TILES.map(Variant::Matmul)),
 };
 
 /// The same for the direct kernel.
 pub static SPECIFICATION_DIRECT: Specification = Specification {
     kernel: &KERNEL_DIRECT,
-    cases: || cases(&DIRECT.map(|[columns, pixels]| Variant::Direct { columns, pixels })),
+    cases: || cases(shapes::all(), &DIRECT.map(|[columns, pixels]| Variant::Direct { columns, pixels })),
+    ..SPECIFICATION
+};
+
+/// The same for the depthwise kernel.
+pub static SPECIFICATION_DEPTHWISE: Specification = Specification {
+    kernel: &KERNEL_DEPTHWISE,
+    cases: || cases(shapes::depthwise(), &[Variant::Depthwise; 3]),
     ..SPECIFICATION
 };
 
 /// Slices of one launch.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// (models, batch, channels, height, width).
+    /// (models, batch, groups, channels, height, width).
     pub input: Slice,
-    /// (filters, channels, kernel_height, kernel_width) for each model.
+    /// (groups, filters, channels, kernel_height, kernel_width) for each model.
     pub weight: Slice,
-    /// (filters) for each model; `None` for a layer without.
-    pub bias: Option<Slice>,
-    /// (models, batch, filters, output_height, output_width).
+    /// What becomes of the sums.
+    pub epilogue: Epilogue,
+    /// (models, batch, groups, filters, output_height, output_width).
     pub output: Slice,
 }
 
 /// The variant for this shape.
 pub fn choose(shape: &Params, models: usize) -> Variant {
-    Variant::choose(shape.filters as usize, shape.batch as usize * shape.output_area(), models)
+    Variant::choose(shape, shape.filters, shape.batch as usize * shape.output_area(), models)
 }
 
 /// A launch for `models` models; `activation` is an [`activation`] code.
@@ -82,82 +94,87 @@ impl Launch for Forward {
     fn lower(&self) -> Dispatch {
         let Forward { label, shape, models, activation, variant, operands } = self.clone();
         let mut constants = variant.constants();
-        constants.extend([("ACTIVATION", activation), ("BIAS", operands.bias.is_some().into())]);
+        constants.extend(operands.epilogue.constants(activation));
         let kernel = match variant {
             Variant::Matmul(_) => &KERNEL,
             Variant::Direct { .. } => {
                 constants.push(("PADDED", shape.padded().into()));
                 &KERNEL_DIRECT
             }
+            Variant::Depthwise => &KERNEL_DEPTHWISE,
         };
+        let Operands { input, weight, epilogue, output } = operands;
         Dispatch {
             kernel,
             label,
             constants,
             cost: cost(&shape.words()).times(models),
             params: shape.words(),
-            slices: vec![operands.input, operands.weight, operands.bias.unwrap_or(operands.weight), operands.output],
-            grid: variant.grid(shape.filters as usize, shape.batch as usize * shape.output_area(), models),
+            slices: vec![input, weight, epilogue.slice(weight), output],
+            grid: variant.grid(shape.groups, shape.filters, shape.batch as usize * shape.output_area(), models),
             demands: variant.demands(),
         }
     }
 
     fn variants(&self) -> Vec<Arc<dyn Launch>> {
-        Variant::all().map(|variant| Arc::new(Forward { variant, ..self.clone() }) as Arc<dyn Launch>).collect()
+        let all = Variant::all().filter(|_| !self.shape.depthwise());
+        all.map(|variant| Arc::new(Forward { variant, ..self.clone() }) as Arc<dyn Launch>).collect()
     }
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
-    let p: Params = args.params();
-    let (models, kind, has_bias) = (args.models(), args.constant("ACTIVATION", 0), args.constant("BIAS", 1) == 1);
-    let [input, weight, bias, output] = args.operands();
-    let (input, weight, bias, output) = (input.read(), weight.read(), bias.read(), output.write());
-    let (width, output_width) = (p.width as usize, p.output_width as usize);
-    for (index, output) in output.chunks_mut(p.output_area()).take(models * (p.batch * p.filters) as usize).enumerate()
-    {
-        let (filter, image) = (index % p.filters as usize, index / p.filters as usize);
-        let (image, model) = (image % p.batch as usize, image / p.batch as usize);
-        let parameters = model * p.parameter_stride as usize;
-        let image = &input[model * p.input_stride as usize + image * p.channels as usize * p.input_area()..];
-        let filter_weights = &weight[parameters + filter * p.taps()..][..p.taps()];
-        for (place, output) in output.iter_mut().enumerate() {
-            let (y, x) = (place / output_width, place % output_width);
-            let mut z = if has_bias { bias[parameters + filter].to_f64() } else { 0.0 };
-            for (tap, w) in filter_weights.iter().enumerate() {
-                let (channel, tap) = (tap / p.kernel_area(), tap % p.kernel_area());
-                let (i, j) = (tap / p.kernel_width as usize, tap % p.kernel_width as usize);
-                let row = covered(y, p.stride_height, i, p.pad_top, p.height);
-                let column = covered(x, p.stride_width, j, p.pad_left, p.width);
-                if let (Some(row), Some(column)) = (row, column) {
-                    z += image[channel * p.input_area() + row * width + column].to_f64() * w.to_f64();
-                }
+    let (p, constants): (Params, _) = (args.params(), args.constants);
+    let models = args.models();
+    let [input, weight, bias_or_saved, output] = args.operands();
+    let (input, weight, bias_or_saved, output) = (input.read(), weight.read(), bias_or_saved.read(), output.write());
+    let sum = |model: usize, image: usize, filter: usize, pixel: usize| {
+        let (y, x) = (pixel / p.output_width as usize, pixel % p.output_width as usize);
+        let filter_weights = &weight[model * p.parameter_stride as usize + filter * p.taps()..][..p.taps()];
+        let first_channel = image * p.all_channels() + filter / p.filters as usize * p.channels as usize;
+        let mut sum = 0.0;
+        for (tap, w) in filter_weights.iter().enumerate() {
+            let (channel, tap) = (tap / p.kernel_area(), tap % p.kernel_area());
+            let [i, j] = p.tap(tap);
+            let row = covered(y, p.stride_height, i, p.pad_top, p.height);
+            let column = covered(x, p.stride_width, j, p.pad_left, p.width);
+            if let (Some(row), Some(column)) = (row, column) {
+                let place = (first_channel + channel) * p.input_area() + row * p.width as usize + column;
+                sum += input[model * p.input_stride as usize + place].to_f64() * w.to_f64();
             }
-            *output = T::from_f64(activation::activate(z, kind));
         }
-    }
+        sum
+    };
+    let finish = Finish::new(constants, bias_or_saved);
+    let results = [models, p.batch as usize, p.all_filters(), p.output_area()];
+    finish.each(results, p.parameter_stride, output, sum);
 }
 
-fn cases(variants: &[Variant]) -> Vec<Case> {
+fn cases(shapes: impl Iterator<Item = shapes::Shape>, variants: &[Variant]) -> Vec<Case> {
     let mut cases = Vec::new();
-    for (index, shape) in shapes::all().enumerate() {
+    for (index, shape) in shapes.enumerate() {
         for (number, &variant) in variants.iter().enumerate() {
             let (p, models) = (shape.params, shape.models);
             let kind = shapes::activation(index, number);
             let scale = shapes::input_scale(&p, index, kind);
             let stride = (models - 1) * p.parameter_stride as usize;
+            let gradient = (index + number) % 5 == 4;
             let contents = vec![
                 Contents::random(models * p.input_stride as usize, scale, 1),
-                Contents::random(stride + p.filters as usize * p.taps(), 1.0, 2),
-                Contents::random(stride + p.filters as usize, 1.0, 3),
-                Contents::random(models * (p.batch * p.filters) as usize * p.output_area(), 1.0, 4),
+                Contents::random(stride + p.weights(), 1.0, 2),
+                shapes::bias_or_saved(&p, models, p.all_filters(), models * p.outputs(), kind, gradient),
+                Contents::random(models * p.outputs(), 1.0, 4),
             ];
             let s = Case::slices(&contents);
-            let bias = (number % 2 == 0).then_some(s[2]);
-            let operands = Operands { input: s[0], weight: s[1], bias, output: s[3] };
+            let epilogue = match gradient {
+                true => Epilogue::Gradient { saved: s[2] },
+                false => Epilogue::Output { bias: (number % 2 == 0).then_some(s[2]) },
+            };
+            let operands = Operands { input: s[0], weight: s[1], epilogue, output: s[3] };
             let mut dispatch =
                 Forward { label: "case".into(), shape: p, models, activation: kind, variant, operands }.lower();
             dispatch.slices = s;
-            cases.push(Case { name: format!("{} activation {kind} {variant:?}", shape.name), dispatch, contents });
+            let name = format!("{} activation {kind} gradient {gradient} {variant:?}", shape.name);
+            cases.push(Case { name, dispatch, contents });
         }
     }
     cases

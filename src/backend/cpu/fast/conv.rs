@@ -5,7 +5,7 @@
 use crate::backend::cpu::fast::correlate::{BLOCK, LANES, correlate, dot_products};
 use crate::backend::cpu::fast::{math, simd};
 use crate::kernel::Args;
-use crate::kernel::conv::shape::Params;
+use crate::kernel::conv::shape::{Finish, Params};
 use crate::kernel::conv::{backward_weight, shape};
 use crate::kernel::formula::activation;
 use std::cell::Cell;
@@ -51,9 +51,9 @@ struct Layout {
 }
 
 impl Layout {
-    /// For `outputs` rows and columns of windows with `kernel` rows and columns of taps.
-    fn new(outputs: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> Layout {
-        let [rows, width] = [0, 1].map(|a| outputs[a] + (kernel[a] - 1) / stride[a]);
+    /// For `outputs` rows and columns of windows whose last taps lie `reach` rows and columns behind their first.
+    fn new(outputs: [usize; 2], reach: [usize; 2], stride: [usize; 2]) -> Layout {
+        let [rows, width] = [0, 1].map(|a| outputs[a] + reach[a] / stride[a]);
         Layout { stride, rows, width }
     }
 
@@ -109,124 +109,174 @@ fn copy_row(to: &mut [f32], from: &[f32], first: isize, step: usize) {
     }
 }
 
-/// Packs weights for [`correlate`]: in blocks of columns, tap by tap, zeros after the last column.
-fn pack(weights: &mut Vec<f32>, columns: usize, taps: usize, weight: impl Fn(usize, usize) -> f32) {
-    let blocks = columns.div_ceil(BLOCK);
-    weights.resize(blocks * taps * BLOCK, 0.0);
-    for (block, weights) in weights.chunks_exact_mut((taps * BLOCK).max(1)).enumerate() {
-        for (tap, weights) in weights.chunks_exact_mut(BLOCK).enumerate() {
+/// Columns of a group that [`correlate`] takes at once: one after the other where a block would be nearly empty.
+fn block_of(columns: usize) -> usize {
+    if columns < BLOCK / 2 { 1 } else { BLOCK }
+}
+
+/// Packs the weights of each group for [`correlate`]: in blocks of columns, tap by tap, zeros after the last column.
+/// `weight(group, column, tap)`.
+fn pack(weights: &mut Vec<f32>, [groups, columns, taps]: [usize; 3], weight: impl Fn(usize, usize, usize) -> f32) {
+    let block = block_of(columns);
+    let blocks = columns.div_ceil(block);
+    weights.resize(groups * blocks * taps * block, 0.0);
+    for (index, weights) in weights.chunks_exact_mut((taps * block).max(1)).enumerate() {
+        let (group, first) = (index / blocks, index % blocks * block);
+        for (tap, weights) in weights.chunks_exact_mut(block).enumerate() {
             for (f, packed) in weights.iter_mut().enumerate() {
-                let column = block * BLOCK + f;
-                *packed = if column < columns { weight(column, tap) } else { 0.0 };
+                let column = first + f;
+                *packed = if column < columns { weight(group, column, tap) } else { 0.0 };
             }
         }
     }
 }
 
+/// Adds the bias and applies the activation, or takes the derivative, to the results of one image of a model.
+fn finish(finish: &Finish<'_, f32>, results: &mut [f32], area: usize, bias: usize, index: usize) {
+    if finish.gradient {
+        if finish.activation != activation::LINEAR {
+            let saved = &finish.bias_or_saved[index..][..results.len()];
+            math::activation_gradient(results, saved, finish.activation);
+        }
+        return;
+    }
+    if finish.bias {
+        for (plane, bias) in results.chunks_exact_mut(area).zip(&finish.bias_or_saved[bias..]) {
+            plane.iter_mut().for_each(|z| *z += bias);
+        }
+    }
+    math::activate(results, finish.activation);
+}
+
 /// The forward pass.
 pub(crate) fn forward(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let (models, kind, has_bias) = (args.models(), args.constant("ACTIVATION", 0), args.constant("BIAS", 1) == 1);
+    let (p, constants): (Params, _) = (args.params(), args.constants);
+    let models = args.models();
     let flops = shape::cost(args.params).flops;
-    let [input, weight, bias, output] = args.operands();
-    let (input, weight, bias, output) = (input.read(), weight.read(), bias.read(), output.write());
-    let (batch, area) = (p.batch as usize, p.output_area());
+    let [input, weight, bias_or_saved, output] = args.operands();
+    let (input, weight, output) = (input.read(), weight.read(), output.write());
+    let epilogue = Finish::new(constants, bias_or_saved.read());
+    let (groups, filters, area) = (p.groups as usize, p.filters as usize, p.output_area());
     let layout = layout(&p, p.output_height as usize);
     let len = layout.wide(p.output_height as usize);
-    let of_image = p.filters as usize * area;
-    for (model, output) in output.chunks_exact_mut(batch * of_image).take(models).enumerate() {
+    let of_image = p.all_filters() * area;
+    for (model, output) in output.chunks_exact_mut(p.outputs()).take(models).enumerate() {
         let parameters = model * p.parameter_stride as usize;
-        let (weight, bias) = (&weight[parameters..], has_bias.then(|| &bias[parameters..]));
+        let weight = &weight[parameters..];
         lend(&PACKED, |packed| {
             tap_offsets(&layout, &p, &mut packed.offsets);
-            pack(&mut packed.weights, p.filters as usize, p.taps(), |filter, tap| weight[filter * p.taps() + tap]);
+            pack(&mut packed.weights, [groups, filters, p.taps()], |group, filter, tap| {
+                weight[(group * filters + filter) * p.taps() + tap]
+            });
             let (offsets, weights) = (&packed.offsets, &packed.weights);
+            let of_group = weights.len() / groups;
             simd::pieces(output, of_image, flops, |image, output| {
-                let start = model * p.input_stride as usize + image * p.channels as usize * p.input_area();
                 lend(&IMAGE, |own| {
                     let corner = [-(p.pad_top as isize), -(p.pad_left as isize)];
                     let size = [p.height as usize, p.width as usize];
-                    layout.fill(&input[start..], p.channels as usize, size, corner, &mut own.source);
-                    own.wide.resize(BLOCK * len, 0.0);
-                    let blocks = output.chunks_mut(BLOCK * area).zip(weights.chunks_exact(p.taps() * BLOCK));
-                    for (block, (output, weights)) in blocks.enumerate() {
-                        correlate(&own.source, offsets, weights, &mut own.wide, len);
-                        for (f, (output, wide)) in output.chunks_mut(area).zip(own.wide.chunks_exact(len)).enumerate() {
-                            let bias = bias.map_or(0.0, |bias| bias[block * BLOCK + f]);
-                            let rows = output.chunks_exact_mut(p.output_width as usize);
-                            for (output, wide) in rows.zip(wide.chunks(layout.width)) {
-                                output.iter_mut().zip(wide).for_each(|(output, z)| *output = z + bias);
+                    let each = output.chunks_exact_mut(filters * area).zip(weights.chunks_exact(of_group));
+                    for (group, (output, weights)) in each.enumerate() {
+                        let plane = (image * groups + group) * p.channels as usize;
+                        let start = model * p.input_stride as usize + plane * p.input_area();
+                        layout.fill(&input[start..], p.channels as usize, size, corner, &mut own.source);
+                        columns(own, offsets, weights, [filters, area, len], output, |plane, wide| {
+                            let rows = plane.chunks_exact_mut(p.output_width as usize);
+                            for (row, wide) in rows.zip(wide.chunks(layout.width)) {
+                                row.copy_from_slice(&wide[..row.len()]);
                             }
-                        }
+                        });
                     }
-                    math::activate(output, kind);
                 });
+                let index = (model * p.batch as usize + image) * of_image;
+                finish(&epilogue, output, area, parameters, index);
             });
         });
     }
 }
 
-/// The layout for `rows` rows of windows.
-fn layout(p: &Params, rows: usize) -> Layout {
-    let [kernel, stride] = [[p.kernel_height, p.kernel_width], [p.stride_height, p.stride_width]];
-    Layout::new([rows, p.output_width as usize], kernel.map(|n| n as usize), stride.map(|n| n as usize))
-}
-
-/// The offsets of the taps (channel, i, j), in the order of the weights.
-fn tap_offsets(layout: &Layout, p: &Params, offsets: &mut Vec<usize>) {
-    offsets.clear();
-    for channel in 0..p.channels as usize {
-        for i in 0..p.kernel_height as usize {
-            offsets.extend((0..p.kernel_width as usize).map(|j| layout.offset(channel, i, j)));
-        }
+/// Correlates a group's source with each of its columns: `store` gets the place of a column, `area` numbers, and its `len` sums.
+fn columns(
+    own: &mut Image,
+    offsets: &[usize],
+    weights: &[f32],
+    [columns, area, len]: [usize; 3],
+    results: &mut [f32],
+    store: impl Fn(&mut [f32], &[f32]),
+) {
+    let (block, taps) = (block_of(columns), offsets.len());
+    own.wide.resize(block * len, 0.0);
+    for (index, results) in results.chunks_mut(block * area).enumerate() {
+        let weights = &weights[index * taps * block..][..taps * block];
+        correlate(&own.source, offsets, weights, block, &mut own.wide, len);
+        results.chunks_mut(area).zip(own.wide.chunks_exact(len)).for_each(|(plane, wide)| store(plane, wide));
     }
 }
 
-/// One phase of the input gradient along one axis: the input pixels `first`, `first + stride`, …, which are covered by
-/// the taps `phase`, `phase + stride`, ….
+/// The layout for `rows` rows of windows.
+fn layout(p: &Params, rows: usize) -> Layout {
+    let stride = [p.stride_height, p.stride_width].map(|n| n as usize);
+    Layout::new([rows, p.output_width as usize], p.reach(), stride)
+}
+
+/// The offsets of a group's taps (channel, i, j), in the order of the weights.
+fn tap_offsets(layout: &Layout, p: &Params, offsets: &mut Vec<usize>) {
+    offsets.clear();
+    for channel in 0..p.channels as usize {
+        offsets.extend((0..p.kernel_area()).map(|tap| p.tap(tap)).map(|[i, j]| layout.offset(channel, i, j)));
+    }
+}
+
+/// One phase of the input gradient along one axis: the input pixels `first`, `first + stride`, …, which are all covered by the
+/// same taps.
 struct Phase {
     first: usize,
     pixels: usize,
-    phase: usize,
-    taps: usize,
+    /// The taps that cover them, each with its number of windows back from the one whose first tap covers the same pixel.
+    taps: Vec<(usize, usize)>,
+    /// The most of these.
+    reach: usize,
     /// The window whose last tap covers the first pixel; negative windows do not exist and count as zeros.
     corner: isize,
 }
 
 impl Phase {
-    fn new(phase: usize, stride: usize, pad: usize, size: usize, kernel: usize) -> Phase {
+    fn new(phase: u32, stride: u32, pad: u32, size: u32, [kernel, dilation]: [u32; 2]) -> Phase {
+        let [phase, stride, pad, size] = [phase, stride, pad, size].map(|n| n as usize);
         let low = pad.saturating_sub(phase).div_ceil(stride);
         let high = (pad + size).saturating_sub(phase).div_ceil(stride);
-        let taps = kernel.saturating_sub(phase).div_ceil(stride);
         let first = (low * stride + phase).saturating_sub(pad);
-        Phase { first, pixels: high.saturating_sub(low), phase, taps, corner: low as isize - (taps as isize - 1) }
+        let places = (0..kernel as usize).map(|tap| (tap, tap * dilation as usize));
+        let covering = places.filter(|(_, place)| place % stride == phase);
+        let taps: Vec<_> = covering.map(|(tap, place)| (tap, place / stride)).collect();
+        let reach = taps.last().map_or(0, |(_, back)| *back);
+        Phase { first, pixels: high.saturating_sub(low), taps, reach, corner: low as isize - reach as isize }
     }
 }
 
-/// The gradient to the input: for each phase of the stride a correlation of the output gradient with every stride-th tap,
-/// the last first.
+/// The gradient to the input: for each phase of the stride a correlation of the output gradient with the taps that cover it.
 pub(crate) fn backward_input(args: &mut Args<f32>) {
-    let p: Params = args.params();
-    let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
+    let (p, constants): (Params, _) = (args.params(), args.constants);
+    let models = args.models();
     let flops = shape::cost(args.params).flops;
-    let [output_gradient, weight, saved, input_gradient] = args.operands();
-    let (output_gradient, weight, saved) = (output_gradient.read(), weight.read(), saved.read());
-    let of_image = p.channels as usize * p.input_area();
-    let of_model = p.batch as usize * of_image;
-    for (model, input_gradient) in input_gradient.write().chunks_exact_mut(of_model).take(models).enumerate() {
-        let weight = &weight[model * p.parameter_stride as usize..];
-        let output_gradient = &output_gradient[model * p.batch as usize * p.filters as usize * p.output_area()..];
+    let [output_gradient, weight, bias_or_saved, input_gradient] = args.operands();
+    let (output_gradient, weight) = (output_gradient.read(), weight.read());
+    let epilogue = Finish::new(constants, bias_or_saved.read());
+    let of_image = p.all_channels() * p.input_area();
+    for (model, input_gradient) in input_gradient.write().chunks_exact_mut(p.inputs()).take(models).enumerate() {
+        let parameters = model * p.parameter_stride as usize;
+        let output_gradient = &output_gradient[model * p.outputs()..];
         for i in 0..p.stride_height {
             for j in 0..p.stride_width {
-                backward_phase(&p, [i, j], flops, output_gradient, weight, input_gradient);
+                backward_phase(&p, [i, j], flops, output_gradient, &weight[parameters..], input_gradient);
             }
         }
-        if kind != activation::LINEAR {
-            let saved = &saved[model * of_model..][..of_model];
-            simd::chunks(input_gradient, |start, gradient| {
-                math::activation_gradient(gradient, &saved[start..][..gradient.len()], kind);
-            });
+        if epilogue.gradient && epilogue.activation == activation::LINEAR {
+            continue;
         }
+        simd::pieces(input_gradient, of_image, flops, |image, gradient| {
+            let index = (model * p.batch as usize + image) * of_image;
+            finish(&epilogue, gradient, p.input_area(), parameters, index);
+        });
     }
 }
 
@@ -239,46 +289,46 @@ fn backward_phase(
     input_gradient: &mut [f32],
 ) {
     let [down, across] = [p.stride_height as usize, p.stride_width as usize];
-    let rows = Phase::new(phase[0] as usize, down, p.pad_top as usize, p.height as usize, p.kernel_height as usize);
-    let columns = Phase::new(phase[1] as usize, across, p.pad_left as usize, p.width as usize, p.kernel_width as usize);
-    if rows.pixels == 0 || columns.pixels == 0 {
+    let [tall, wide] = [[p.kernel_height, p.dilation_height], [p.kernel_width, p.dilation_width]];
+    let rows = Phase::new(phase[0], p.stride_height, p.pad_top, p.height, tall);
+    let columns_of = Phase::new(phase[1], p.stride_width, p.pad_left, p.width, wide);
+    if rows.pixels == 0 || columns_of.pixels == 0 {
         return;
     }
-    let (filters, channels, width) = (p.filters as usize, p.channels as usize, p.width as usize);
-    // Without taps (a stride beyond the kernel's size) the layout still needs one row and column; the gradient is 0.
-    let layout = Layout::new([rows.pixels, columns.pixels], [rows.taps.max(1), columns.taps.max(1)], [1, 1]);
+    let (groups, filters, channels) = (p.groups as usize, p.filters as usize, p.channels as usize);
+    let (area, width) = (p.input_area(), p.width as usize);
+    let layout = Layout::new([rows.pixels, columns_of.pixels], [rows.reach, columns_of.reach], [1, 1]);
     let len = layout.wide(rows.pixels);
-    let taps = rows.taps * columns.taps;
+    // Without taps (a stride beyond the kernel's size) the gradient is 0.
+    let taps: Vec<_> = rows.taps.iter().flat_map(|i| columns_of.taps.iter().map(move |j| (*i, *j))).collect();
     lend(&PACKED, |packed| {
-        let place = |tap: usize| (tap / taps, tap % taps / columns.taps, tap % columns.taps);
         packed.offsets.clear();
-        packed.offsets.extend(
-            (0..filters * taps)
-                .map(place)
-                .map(|(filter, a, b)| layout.offset(filter, rows.taps - 1 - a, columns.taps - 1 - b)),
-        );
-        pack(&mut packed.weights, channels, filters * taps, |channel, tap| {
-            let (filter, a, b) = place(tap);
-            let tap = (rows.phase + a * down) * p.kernel_width as usize + columns.phase + b * across;
-            weight[filter * p.taps() + channel * p.kernel_area() + tap]
+        for filter in 0..filters {
+            let offset = |((_, i), (_, j)): &((_, usize), (_, usize))| {
+                layout.offset(filter, rows.reach - i, columns_of.reach - j)
+            };
+            packed.offsets.extend(taps.iter().map(offset));
+        }
+        pack(&mut packed.weights, [groups, channels, filters * taps.len()], |group, channel, tap| {
+            let (filter, ((i, _), (j, _))) = (group * filters + tap / taps.len(), taps[tap % taps.len()]);
+            weight[filter * p.taps() + channel * p.kernel_area() + i * p.kernel_width as usize + j]
         });
         let (offsets, weights) = (&packed.offsets, &packed.weights);
-        simd::pieces(input_gradient, channels * p.input_area(), flops, |image, input_gradient| {
-            let image = &output_gradient[image * filters * p.output_area()..];
+        let of_group = weights.len() / groups;
+        simd::pieces(input_gradient, p.all_channels() * area, flops, |image, input_gradient| {
             lend(&IMAGE, |own| {
                 let size = [p.output_height as usize, p.output_width as usize];
-                layout.fill(image, filters, size, [rows.corner, columns.corner], &mut own.source);
-                own.wide.resize(BLOCK * len, 0.0);
-                for (block, planes) in input_gradient.chunks_mut(BLOCK * p.input_area()).enumerate() {
-                    let weights = &weights[block * filters * taps * BLOCK..][..filters * taps * BLOCK];
-                    correlate(&own.source, offsets, weights, &mut own.wide, len);
-                    for (plane, wide) in planes.chunks_mut(p.input_area()).zip(own.wide.chunks_exact(len)) {
+                for (group, planes) in input_gradient.chunks_exact_mut(channels * area).enumerate() {
+                    let gradient = &output_gradient[(image * groups + group) * filters * p.output_area()..];
+                    layout.fill(gradient, filters, size, [rows.corner, columns_of.corner], &mut own.source);
+                    let weights = &weights[group * of_group..][..of_group];
+                    columns(own, offsets, weights, [channels, area, len], planes, |plane, wide| {
                         for (row, wide) in wide.chunks(layout.width).take(rows.pixels).enumerate() {
                             let row = &mut plane[(rows.first + row * down) * width..][..width];
-                            let pixels = row[columns.first..].iter_mut().step_by(across);
-                            pixels.zip(&wide[..columns.pixels]).for_each(|(pixel, sum)| *pixel = *sum);
+                            let pixels = row[columns_of.first..].iter_mut().step_by(across);
+                            pixels.zip(&wide[..columns_of.pixels]).for_each(|(pixel, sum)| *pixel = *sum);
                         }
-                    }
+                    });
                 }
             });
         });
@@ -306,7 +356,7 @@ pub(crate) fn backward_weight(args: &mut Args<f32>) {
                 layout: &layout,
                 offsets: &packed.offsets,
                 input: &input[model * p.input_stride as usize..],
-                gradients: &output_gradient[model * (p.batch * p.filters) as usize * p.output_area()..],
+                gradients: &output_gradient[model * p.outputs()..],
             };
             let end = sums.len().min(len.saturating_mul(splits));
             simd::pieces(&mut sums[..end], len, flops, |split, sums| part.sum(split, sums));
@@ -327,12 +377,12 @@ struct Part<'a> {
 impl Part<'_> {
     fn sum(&self, split: usize, sums: &mut [f32]) {
         let p = self.params.shape();
-        let filters = p.filters as usize;
+        let (groups, filters, channels) = (p.groups as usize, p.filters as usize, p.channels as usize);
         let [images, rows] = self.params.part(split);
         let len = self.layout.wide(rows.len());
-        let (weight_sums, rest) = sums.split_at_mut(filters * p.taps());
+        let (weight_sums, rest) = sums.split_at_mut(p.weights());
         let bias_sums = match self.bias {
-            true => &mut rest[self.params.bias_offset as usize - filters * p.taps()..][..filters],
+            true => &mut rest[self.params.bias_offset as usize - p.weights()..][..p.all_filters()],
             false => &mut [],
         };
         weight_sums.fill(0.0);
@@ -343,19 +393,24 @@ impl Part<'_> {
             // The places of a row that belong to no window stay 0 for every image.
             own.wide.clear();
             own.wide.resize(filters * len, 0.0);
-            for image in images {
-                let start = image * p.channels as usize * p.input_area();
-                self.layout.fill(&self.input[start..], p.channels as usize, size, corner, &mut own.source);
+            for (image, group) in images.flat_map(|image| (0..groups).map(move |group| (image, group))) {
+                let first = (image * groups + group) * filters;
                 for (filter, wide) in own.wide.chunks_exact_mut(len).enumerate() {
-                    let plane = &self.gradients[(image * filters + filter) * p.output_area()..][..p.output_area()];
+                    let plane = &self.gradients[(first + filter) * p.output_area()..][..p.output_area()];
                     let gradient = plane.chunks_exact(p.output_width as usize).skip(rows.start);
                     for (wide, gradient) in wide.chunks_mut(self.layout.width).take(rows.len()).zip(gradient) {
                         wide[..gradient.len()].copy_from_slice(gradient);
                     }
                 }
                 let gradients = own.wide.chunks_exact(len);
-                bias_sums.iter_mut().zip(gradients).for_each(|(bias, gradients)| *bias += sum(gradients));
-                dot_products(&own.source, self.offsets, &own.wide, len, weight_sums);
+                let bias_sums = bias_sums.iter_mut().skip(group * filters);
+                bias_sums.zip(gradients).for_each(|(bias, gradients)| *bias += sum(gradients));
+                if p.taps() > 0 {
+                    let start = (image * groups + group) * channels * p.input_area();
+                    self.layout.fill(&self.input[start..], channels, size, corner, &mut own.source);
+                    let weight_sums = &mut weight_sums[group * filters * p.taps()..][..filters * p.taps()];
+                    dot_products(&own.source, self.offsets, &own.wide, len, weight_sums);
+                }
             }
         });
     }

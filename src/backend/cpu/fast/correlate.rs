@@ -11,16 +11,17 @@ pub(super) const BLOCK: usize = 8;
 /// Lengths are multiples of this many elements, the widest vector's.
 pub(super) const LANES: usize = 16;
 
-/// `out[f * len + n] = sum over t of weights[t * BLOCK + f] * source[offsets[t] + n]` for f below [`BLOCK`]. `len` is a
-/// multiple of [`LANES`].
-pub(super) fn correlate(source: &[f32], offsets: &[usize], weights: &[f32], out: &mut [f32], len: usize) {
-    Arch::new().dispatch(Correlate { source, offsets, weights, out, len });
+/// `out[f * len + n] = sum over t of weights[t * block + f] * source[offsets[t] + n]` for f below `block`, which is [`BLOCK`] or 1.
+/// `len` is a multiple of [`LANES`].
+pub(super) fn correlate(source: &[f32], offsets: &[usize], weights: &[f32], block: usize, out: &mut [f32], len: usize) {
+    Arch::new().dispatch(Correlate { source, offsets, weights, block, out, len });
 }
 
 struct Correlate<'a> {
     source: &'a [f32],
     offsets: &'a [usize],
     weights: &'a [f32],
+    block: usize,
     out: &'a mut [f32],
     len: usize,
 }
@@ -31,33 +32,35 @@ impl WithSimd for Correlate<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         // Processors with vectors of 16 have 32 registers, the others 16.
-        if S::F32_LANES == LANES {
-            self.filters::<S, 8, 2>(simd, 0);
+        if self.block == 1 {
+            self.filters::<S, 1, 1, 4>(simd, 0);
+        } else if S::F32_LANES == LANES {
+            self.filters::<S, BLOCK, 8, 2>(simd, 0);
         } else {
-            self.filters::<S, 4, 2>(simd, 0);
-            self.filters::<S, 4, 2>(simd, 4);
+            self.filters::<S, BLOCK, 4, 2>(simd, 0);
+            self.filters::<S, BLOCK, 4, 2>(simd, 4);
         }
     }
 }
 
 impl Correlate<'_> {
     #[inline(always)]
-    fn filters<S: Simd, const F: usize, const V: usize>(&mut self, simd: S, first: usize) {
+    fn filters<S: Simd, const B: usize, const F: usize, const V: usize>(&mut self, simd: S, first: usize) {
         let mut n = 0;
         while n + V * S::F32_LANES <= self.len {
-            self.tile::<S, F, V>(simd, first, n);
+            self.tile::<S, B, F, V>(simd, first, n);
             n += V * S::F32_LANES;
         }
         while n < self.len {
-            self.tile::<S, F, 1>(simd, first, n);
+            self.tile::<S, B, F, 1>(simd, first, n);
             n += S::F32_LANES;
         }
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const F: usize, const V: usize>(&mut self, simd: S, first: usize, n: usize) {
+    fn tile<S: Simd, const B: usize, const F: usize, const V: usize>(&mut self, simd: S, first: usize, n: usize) {
         let mut sums = [[simd.splat_f32s(0.0); V]; F];
-        for (&offset, weights) in self.offsets.iter().zip(self.weights.chunks_exact(BLOCK)) {
+        for (&offset, weights) in self.offsets.iter().zip(self.weights.chunks_exact(B)) {
             let (values, _) = S::as_simd_f32s(&self.source[offset + n..][..V * S::F32_LANES]);
             for f in 0..F {
                 let weight = simd.splat_f32s(weights[first + f]);
@@ -159,14 +162,14 @@ mod tests {
 
     #[test]
     fn correlate_is_its_formula() {
-        for (taps, len) in [(1, 16), (3, 48), (7, 80)] {
-            let (source, weights) = (numbers(len + taps * 5, 1), numbers(taps * BLOCK, 2));
+        for (taps, len, block) in [(1, 16, BLOCK), (3, 48, BLOCK), (7, 80, BLOCK), (9, 112, 1)] {
+            let (source, weights) = (numbers(len + taps * 5, 1), numbers(taps * block, 2));
             let offsets: Vec<usize> = (0..taps).map(|t| t * 5).collect();
-            let mut out = vec![f32::NAN; BLOCK * len];
-            correlate(&source, &offsets, &weights, &mut out, len);
+            let mut out = vec![f32::NAN; block * len];
+            correlate(&source, &offsets, &weights, block, &mut out, len);
             for (i, &value) in out.iter().enumerate() {
                 let (f, n) = (i / len, i % len);
-                let want: f32 = (0..taps).map(|t| weights[t * BLOCK + f] * source[offsets[t] + n]).sum();
+                let want: f32 = (0..taps).map(|t| weights[t * block + f] * source[offsets[t] + n]).sum();
                 assert_eq!(value, want, "{taps} taps, filter {f}, {n} of {len}");
             }
         }

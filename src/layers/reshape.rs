@@ -1,0 +1,73 @@
+//! `{ reshape = [HEIGHT, WIDTH, CHANNELS] }`: values to an image, in their order: channel by channel, each row by row, as PyTorch's
+//! `view(channels, height, width)` takes them. So `flatten` and then `reshape` gives the image back.
+
+use super::tensor::positive;
+use super::{Entries, Forward, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, within_limit};
+use crate::graph::ValueId;
+use crate::keys::KeyError;
+use crate::onnx;
+use std::sync::Arc;
+
+/// Values to an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reshape {
+    /// Height, width and channels, as a recipe gives the input's.
+    pub size: [usize; 3],
+}
+
+pub(super) static READER: Reader = Reader {
+    word: "reshape",
+    keys: &[],
+    example: "{ reshape = [HEIGHT, WIDTH, CHANNELS] }",
+    follows_activation: false,
+    read,
+};
+
+fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
+    let expected = "[height, width, channels], such as [7, 7, 64]";
+    match &keys.value.list(expected)?[..] {
+        [height, width, channels] => {
+            Ok(Arc::new(Reshape { size: [height.whole(1)?, width.whole(1)?, channels.whole(1)?] }))
+        }
+        _ => Err(keys.value.wrong(expected)),
+    }
+}
+
+impl LayerKind for Reshape {
+    fn word(&self) -> &'static str {
+        READER.word
+    }
+
+    fn write(&self, entries: &mut Entries) {
+        let [height, width, channels] = self.size;
+        entries.value("reshape", format!("[{height}, {width}, {channels}]"));
+    }
+
+    fn describe(&self, words: &mut Vec<String>) {
+        words.push("reshape".into());
+    }
+
+    fn keeps_values(&self) -> bool {
+        true
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, LayerProblem> {
+        positive("reshape", &self.size)?;
+        let [height, width, channels] = self.size;
+        let len = within_limit("the output", &self.size)?;
+        let to = Shape::Image { channels, height, width };
+        if len == inputs[0].len() { Ok(to) } else { Err(LayerProblem::OtherSize { from: inputs[0], to }) }
+    }
+
+    /// The values lie in memory as an image has them.
+    fn forward(&self, _pass: &mut Forward<'_>, inputs: &[ValueId]) -> ValueId {
+        inputs[0]
+    }
+
+    fn onnx(&self, _layer: &Layer, _inputs: &[&str], _parameters: &[&str], graph: &mut onnx::Builder) {
+        let [height, width, channels] = self.size.map(|n| n as i64);
+        // The 0 keeps the batch.
+        let shape = graph.own_integers("shape", &[0, channels, height, width]);
+        graph.node("Reshape", &[&shape], Vec::new());
+    }
+}
