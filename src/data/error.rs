@@ -255,6 +255,15 @@ pub enum Problem {
         /// What to do with targets like these.
         remedy: String,
     },
+    /// Data of a kind that cannot be read.
+    #[error("{what} cannot be read by this version")]
+    NotYet {
+        /// The kind.
+        what: &'static str,
+    },
+    /// Values cannot be held out by class.
+    #[error("data.stratify = true keeps the classes' shares, but the targets are values; leave it out")]
+    NoStrata,
     /// A split asks for more than there is.
     #[error(
         "cannot take {wanted} of {count} examples: at least one must go to each side; change the fraction or count"

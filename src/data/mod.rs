@@ -30,6 +30,7 @@ mod scale;
 mod source;
 mod split;
 mod targets;
+mod trained_on;
 mod write;
 
 pub use array::{Array, Dtype};
@@ -48,4 +49,5 @@ pub use scale::Scaling;
 pub use source::{NamedArrays, read_array, read_arrays};
 pub use split::PartSize;
 pub use targets::TargetKind;
+pub use trained_on::TrainedOn;
 pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};
