@@ -2,12 +2,12 @@
 
 use crate::backend::Backend;
 use crate::data::{
-    self, DataError, Dataset, Examples, PartSize, Problem, RawExamples, Scaling, SourceRef, Storage, TableOptions,
-    TargetKind, Targets, TrainedOn, remarks,
+    self, DataError, Dataset, Examples, PartSize, Problem, RawExamples, RawTable, Scaling, SourceRef, Storage,
+    TableOptions, TargetKind, Targets, TrainedOn, remarks,
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
-use crate::recipe::{DataSpec, Holdout, Recipe, Source};
+use crate::recipe::{Activation, DataSpec, Holdout, Recipe, Source};
 use crate::train::{DataSeen, Member, Score, TrainError, Trainer, TrainerSpec};
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl Job {
             }
             None => generated(&recipe, &model)?,
         };
-        Job::divided(recipe, model, dataset, trained_on, notes)
+        Job::divided(recipe, model, dataset, (trained_on, known.table.is_none()), notes)
     }
 
     /// A recipe that names no training files, with examples in memory in their place: those to train on, and those to test
@@ -86,7 +86,7 @@ impl Job {
         for (place, examples) in sets.into_iter().filter_map(|(place, examples)| Some((place, examples?))) {
             fit(examples, &recipe, &model).map_err(|problem| problem.at(place))?;
         }
-        Job::divided(recipe, model, dataset, TrainedOn::default(), Vec::new())
+        Job::divided(recipe, model, dataset, (TrainedOn::default(), true), Vec::new())
     }
 
     /// Holds out what the recipe asks for, and fits the scaling.
@@ -94,7 +94,7 @@ impl Job {
         recipe: Recipe,
         model: Model,
         mut dataset: Dataset,
-        mut trained_on: TrainedOn,
+        (mut trained_on, is_new): (TrainedOn, bool),
         mut notes: Vec<String>,
     ) -> Result<Job, JobError> {
         for (set, amount) in [("test", &recipe.data.test), ("validation", &recipe.data.validation)] {
@@ -107,7 +107,23 @@ impl Job {
             let part = part(&recipe, &mut dataset.train, PartSize::Count(count), "training part");
             dataset.train = part.map_err(|problem| problem.at("data.examples"))?;
         }
-        let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
+        // Of a table that was known, all is filled in and scaled already.
+        if let (Some(columns), true) = (&mut trained_on.table, is_new) {
+            columns.fit_fills(recipe.data.missing, &dataset.train.features);
+            let last = model.layers.last().and_then(|layer| layer.kind.activation());
+            let is_free = last.is_none_or(|activation| activation == Activation::Linear);
+            if is_free && matches!(TargetKind::for_model(&model), TargetKind::Values { .. }) {
+                columns.fit_targets(&dataset.train.targets);
+            }
+            for examples in
+                [Some(&mut dataset.train), dataset.validation.as_mut(), dataset.test.as_mut()].into_iter().flatten()
+            {
+                columns.fill(&mut examples.features);
+                columns.scale_targets(&mut examples.targets);
+            }
+            notes.extend(columns.targets_in_words());
+        }
+        let scaling = trained_on.scaling(recipe.data.scale, &dataset.train.features);
         trained_on.classes = Some(dataset.train.targets.classes().is_some());
         Ok(Job { recipe, model, dataset: Arc::new(dataset), scaling, trained_on, notes })
     }
@@ -186,6 +202,7 @@ pub fn load(
 /// Examples as their source holds them, before a model is known.
 enum Raw<'a> {
     Arrays(RawExamples<'a>),
+    Table(Box<RawTable>),
 }
 
 impl<'a> Raw<'a> {
@@ -197,7 +214,9 @@ impl<'a> Raw<'a> {
                 RawExamples::read(SourceRef { images, labels }, options).map(Raw::Arrays)
             }
             Source::Folder { folder } => Err(Problem::NotYet { what: "folders of pictures" }.at(folder)),
-            Source::Table { table, .. } => Err(Problem::NotYet { what: "tables with a target" }.at(table)),
+            Source::Table { table, target } => {
+                RawTable::read(table, target, data, known).map(|table| Raw::Table(Box::new(table)))
+            }
         }
     }
 
@@ -205,6 +224,7 @@ impl<'a> Raw<'a> {
     fn input(&self) -> Option<Shape> {
         match self {
             Raw::Arrays(raw) => raw.input(),
+            Raw::Table(raw) => Some(raw.input()),
         }
     }
 
@@ -217,6 +237,7 @@ impl<'a> Raw<'a> {
                 let notes = raw.notes().to_vec();
                 Ok((raw.fit(model.input, TargetKind::for_model(model), classes)?, trained_on, notes))
             }
+            Raw::Table(raw) => raw.fit(model.input, TargetKind::for_model(model), classes),
         }
     }
 }

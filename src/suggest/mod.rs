@@ -4,7 +4,7 @@ mod network;
 
 pub use network::default_network;
 
-use crate::data::{DataError, Problem, TargetKind};
+use crate::data::{DataError, Problem, RawTable, TargetKind, TrainedOn};
 use crate::model::Shape;
 use crate::recipe::{DataSpec, Loss, Recipe, RecipeError, RecipeText, Source};
 use std::path::Path;
@@ -92,12 +92,25 @@ fn source(wanted: &Wanted) -> Source {
     }
 }
 
-fn look(spec: &DataSpec, _loss: Option<Loss>) -> Result<Look, DataError> {
+fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
     match &spec.train {
         Some(Source::Folder { folder }) => Err(Problem::NotYet { what: "folders of pictures" }.at(folder)),
-        Some(Source::Table { table, .. }) => Err(Problem::NotYet { what: "tables with a target" }.at(table)),
+        Some(Source::Table { table, target }) => {
+            table_look(&RawTable::read(table, target, spec, &TrainedOn::default())?, loss)
+        }
         _ => unreachable!("the text has a folder or a table"),
     }
+}
+
+fn table_look(table: &RawTable, loss: Option<Loss>) -> Result<Look, DataError> {
+    let targets = table.target_kind(loss)?;
+    let data = vec![
+        "scale = \"standard\"                # each number less its mean, divided by its standard deviation; categories stay 1 and 0".into(),
+        "missing = \"error\"                 # or fill missing values in: \"mean\", \"median\", \"indicator\"".into(),
+        "# drop = [\"COLUMN\"]               # columns to leave out; or features = [\"COLUMN\", …], those to take".into(),
+        "# categorical = [\"COLUMN\"]        # numbers that are categories".into(),
+    ];
+    Ok(Look { input: table.input(), targets, examples: table.rows(), data, notes: table.notes().to_vec() })
 }
 
 /// Epochs and examples of a batch for so many examples: enough steps for a small set, not too many for a large one.
