@@ -1,5 +1,6 @@
 //! `init` and `recipes`: recipes to begin with.
 
+use super::recipe_args::settings;
 use super::table::table;
 use super::{CliError, Context};
 use clap::Args;
@@ -22,14 +23,25 @@ pub struct InitArgs {
     /// A column of the table that is to be predicted; may be given several times
     #[arg(long, value_name = "COLUMN")]
     target: Vec<String>,
+    /// A setting of how the data is read, as in --set data.missing=mean
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Another folder or table, to measure the trained network on
     #[arg(long, value_name = "PATH")]
     test: Option<String>,
 }
 
 pub fn run(args: &InitArgs, context: &Context) -> Result<(), CliError> {
-    let wanted = Wanted { train: &args.path, target: &args.target, test: args.test.as_deref(), overrides: &[] };
-    let text = suggest::recipe(&wanted)?.text;
+    let overrides = settings(&args.set)?;
+    let (target, test) = (&args.target, args.test.as_deref());
+    let text = suggest::recipe(&Wanted { train: &args.path, target, test, overrides: &overrides })?;
+    if text.parse(&overrides)? != text.parse(&[])? {
+        return Err(CliError::Usage(format!(
+            "--set {}: init takes settings of how the data is read (data.drop, data.missing, …); change others in the recipe",
+            args.set.join(" --set ")
+        )));
+    }
+    let text = text.text;
     context.emit(&json!({ "recipe": text }));
     if !context.global.json {
         context.print(text.trim_end());

@@ -95,14 +95,7 @@ impl RecipeArgs {
         ];
         let mut overrides: Vec<(String, String)> =
             flags.into_iter().filter_map(|(key, value)| Some((key.to_string(), value.clone()?))).collect();
-        for setting in &self.set {
-            let Some((key, value)) = setting.split_once('=') else {
-                return Err(CliError::Usage(format!(
-                    "--set {setting}: expected KEY=VALUE, as in --set train.epochs=5"
-                )));
-            };
-            overrides.push((key.trim().to_string(), value.trim().to_string()));
-        }
+        overrides.extend(settings(&self.set)?);
         Ok(overrides)
     }
 
@@ -188,6 +181,17 @@ impl RecipeArgs {
         };
         Ok(Some(format!("no --layers given: the default network, with outputs for the {what} of {labels}")))
     }
+}
+
+/// Keys and values of `--set KEY=VALUE`.
+pub(super) fn settings(set: &[String]) -> Result<Vec<(String, String)>, CliError> {
+    let setting = |setting: &String| {
+        let (key, value) = setting.split_once('=').ok_or_else(|| {
+            CliError::Usage(format!("--set {setting}: expected KEY=VALUE, as in --set train.epochs=5"))
+        })?;
+        Ok((key.trim().to_string(), value.trim().to_string()))
+    };
+    set.iter().map(setting).collect()
 }
 
 fn is_file(holdout: &Holdout) -> bool {

@@ -255,6 +255,20 @@ pub enum Problem {
         /// What to do with targets like these.
         remedy: String,
     },
+    /// No table by its name.
+    #[error(
+        "is no table by its name; expected .csv, .tsv or .txt, also followed by .gz. Other tables are converted, in pandas with \
+         to_csv; arrays are given as images and labels (--train-images, --train-labels)"
+    )]
+    NoTable,
+    /// A key where columns have names.
+    #[error(
+        "the columns of a table with a target are named by data.features, data.drop and the target; leave out #{key}"
+    )]
+    TableKey {
+        /// The key given.
+        key: String,
+    },
     /// A table without a target.
     #[error(
         "which column is to be predicted? Say so with --target COLUMN, or target = \"COLUMN\" beside the table; it has {}",

@@ -74,12 +74,12 @@ pub(super) struct Frame {
 
 impl Frame {
     /// Reads the table of a file. Whether the first line names the columns is told from it, unless `header` says so: it does
-    /// where it has the names that are `expected`. `reading` says how a column of a name is to be read.
+    /// where it has the names that are `expected`. `reading` says how a column of a number and a name is to be read.
     pub(super) fn read(
         place: &Place,
         header: Option<bool>,
         expected: &[String],
-        reading: impl Fn(&str) -> Reading,
+        reading: impl Fn(usize, &str) -> Reading,
     ) -> Result<Frame, Problem> {
         Frame::from_text(open_csv(&place.path)?, header, expected, reading)
     }
@@ -89,7 +89,7 @@ impl Frame {
         text: impl Read,
         header: Option<bool>,
         expected: &[String],
-        reading: impl Fn(&str) -> Reading,
+        reading: impl Fn(usize, &str) -> Reading,
     ) -> Result<Frame, Problem> {
         let (mut text, mut block) = (Lines::new(text), Vec::new());
         let mut is_last = fill(&mut text, &mut block)?;
@@ -107,7 +107,7 @@ impl Frame {
             Some(names) => names.clone(),
             None => (0..start.width).map(|column| format!("#{column}")).collect(),
         };
-        let readings: Vec<Reading> = names.iter().map(|name| reading(name)).collect();
+        let readings: Vec<Reading> = names.iter().enumerate().map(|(column, name)| reading(column, name)).collect();
         let mut columns = vec![Values::default(); start.width];
         let (mut rows, mut line) = (0, start.line);
         block.drain(..start.bytes);
@@ -238,7 +238,9 @@ impl Start {
             second.get_or_insert_with(|| numbers().collect::<Vec<f64>>());
             bare = bare || record.iter().any(header::is_bare);
         }
-        let is_expected = |name: &String| !name.starts_with('#') && first.contains(name);
+        // A number may stand for a column's place.
+        let is_name = |name: &String| name.strip_prefix('#').unwrap_or(name).parse::<usize>().is_err();
+        let is_expected = |name: &String| is_name(name) && first.contains(name);
         let (reading, doubtful) = match header {
             Some(true) => (FirstLine::Names, false),
             Some(false) => (FirstLine::Example, false),
@@ -585,7 +587,7 @@ mod tests {
     use super::*;
 
     fn frame(text: &str) -> Frame {
-        Frame::from_text(text.as_bytes(), None, &[], |_| Reading::Told)
+        Frame::from_text(text.as_bytes(), None, &[], |_, _| Reading::Told)
             .unwrap_or_else(|error| panic!("{text:?}: {error}"))
     }
 
@@ -614,7 +616,7 @@ mod tests {
             assert!(frame.dialect.contains(words), "{text:?}: {}", frame.dialect);
         }
         let error =
-            |text: &str| Frame::from_text(text.as_bytes(), None, &[], |_| Reading::Told).unwrap_err().to_string();
+            |text: &str| Frame::from_text(text.as_bytes(), None, &[], |_, _| Reading::Told).unwrap_err().to_string();
         assert!(error("a;b\n1,5;2.5\n").contains("\"1,5\" is written with a comma, but \"2.5\" (line 2) with a point"));
         assert!(error("a,b\n1,2\n3\n").contains("line 3: it has 1 fields, but line 1 has 2"));
         assert!(error("").contains("holds no examples"));
@@ -627,7 +629,7 @@ mod tests {
             |row: usize| format!("{row},\"q\n{}\",{},{}\n", row % 7, if row < 5000 { "" } else { "late" }, row % 3);
         let text: String = (0..700_000).map(row).collect();
         assert!(text.len() > BLOCK);
-        let frame = Frame::from_text(text.as_bytes(), Some(false), &[], |_| Reading::Told).unwrap();
+        let frame = Frame::from_text(text.as_bytes(), Some(false), &[], |_, _| Reading::Told).unwrap();
         assert_eq!(frame.rows, 700_000);
         assert_eq!(numbers(&frame, 0), (0..700_000).map(|row| row as f64).collect::<Vec<_>>());
         let (quoted, late) = (&frame.columns[1], &frame.columns[2]);
@@ -636,7 +638,8 @@ mod tests {
         assert_eq!((late.missing, late.levels.join(" ").as_str()), ((5000, 1), "late"));
         assert_eq!(late.codes.as_ref().unwrap()[4999..5001], [NO_LEVEL, 0]);
         let broken = text + "1,2\n";
-        let error = Frame::from_text(broken.as_bytes(), Some(false), &[], |_| Reading::Told).unwrap_err().to_string();
+        let error =
+            Frame::from_text(broken.as_bytes(), Some(false), &[], |_, _| Reading::Told).unwrap_err().to_string();
         assert!(error.contains("line 1400001: it has 2 fields"), "{error}");
     }
 
@@ -647,7 +650,7 @@ mod tests {
         assert_eq!((a.number.clone(), a.text.clone()), (Some((2, "1".into())), Some((4, "z".into()))));
         assert_eq!((b.number.clone(), b.text.clone()), (Some((3, "7".into())), Some((2, "x".into()))));
         assert_eq!((a.missing, a.numbers.is_none()), ((1, 3), true));
-        let both = Frame::from_text(&b"k\n2\n0\n2\n"[..], None, &[], |_| Reading::Both).unwrap();
+        let both = Frame::from_text(&b"k\n2\n0\n2\n"[..], None, &[], |_, _| Reading::Both).unwrap();
         assert_eq!((numbers(&both, 0), both.columns[0].levels.join("")), (vec![2.0, 0.0, 2.0], "20".to_string()));
     }
 }

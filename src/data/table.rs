@@ -35,12 +35,24 @@ pub struct RawTable {
     /// The classes of the table that the model was trained on.
     class_names: Vec<String>,
     notes: Vec<String>,
+    /// Whether it is to be trained on: no model knows its columns.
+    is_new: bool,
+}
+
+/// Refuses files that are no tables of text, and keys.
+fn check_place(place: &Place) -> Result<(), Problem> {
+    if !place.is_table() {
+        // A missing file is worth saying before an odd name is.
+        super::bytes::open_file(&place.path)?;
+        return Err(Problem::NoTable);
+    }
+    place.key.as_ref().map_or(Ok(()), |key| Err(Problem::TableKey { key: key.clone() }))
 }
 
 /// The texts of a table's column, one for each row.
 pub fn column_texts(table: &str, header: Option<bool>, column: &str) -> Result<Vec<String>, DataError> {
     let place = Place::parse(table);
-    let texts = Frame::read(&place, header, &[column.to_string()], |_| Reading::Told).and_then(|frame| {
+    let texts = Frame::read(&place, header, &[column.to_string()], |_, _| Reading::Told).and_then(|frame| {
         let number = frame.require(column)?;
         frame.texts(&place, number)
     });
@@ -50,29 +62,49 @@ pub fn column_texts(table: &str, header: Option<bool>, column: &str) -> Result<V
 impl RawTable {
     /// Reads the file: by the columns that are known, else by what the recipe says of them.
     pub fn read(table: &str, target: &[String], data: &DataSpec, known: &TrainedOn) -> Result<RawTable, DataError> {
-        let read = match &known.table {
-            Some(columns) => RawTable::read_known(table, data, columns),
-            None => RawTable::read_new(table, target, data),
-        };
+        let place = Place::parse(table);
+        let read = check_place(&place).and_then(|()| match &known.table {
+            Some(columns) => RawTable::read_known(&place, data, columns),
+            None => RawTable::read_new(&place, target, data),
+        });
         let mut raw = read.map_err(|problem| problem.at(table))?;
+        raw.source = table.into();
+        raw.order(&known.features).map_err(|problem| problem.at(table))?;
         raw.class_names.clone_from(&known.class_names);
         Ok(raw)
     }
 
+    /// Puts the columns into the order of a run that goes on, whose features have these names.
+    fn order(&mut self, known: &[String]) -> Result<(), Problem> {
+        let found = self.columns.feature_names();
+        if known.is_empty() || known == found {
+            return Ok(());
+        }
+        let missing: Vec<String> = known.iter().filter(|name| !found.contains(name)).cloned().collect();
+        if !missing.is_empty() {
+            return Err(Problem::ColumnsMissing { missing, columns: found });
+        }
+        let place = |column: &FeatureColumn| known.iter().position(|name| *name == column.names()[0]);
+        let mut columns: Vec<(FeatureColumn, usize)> =
+            self.columns.features.drain(..).zip(self.features.drain(..)).collect();
+        // What is new comes last: the model has no place for it, which is told when it is built.
+        columns.sort_by_key(|(column, _)| place(column).unwrap_or(usize::MAX));
+        (self.columns.features, self.features) = columns.into_iter().unzip();
+        Ok(())
+    }
+
     /// A table to train on.
-    fn read_new(table: &str, target: &[String], data: &DataSpec) -> Result<RawTable, Problem> {
-        let reading = |name: &str| match name {
-            _ if target
-                .iter()
-                .any(|target| target == name || target.parse().is_ok_and(|n: usize| format!("#{n}") == name)) =>
-            {
-                Reading::Both
-            }
-            _ if data.categorical.iter().any(|column| column == name) => Reading::Texts,
-            _ => Reading::Told,
+    fn read_new(place: &Place, target: &[String], data: &DataSpec) -> Result<RawTable, Problem> {
+        // By name or number: which of them is meant is known when the first line is.
+        let means = |wanted: &String, column: usize, name: &str| {
+            wanted == name || wanted.strip_prefix('#').unwrap_or(wanted).parse() == Ok(column)
+        };
+        let reading = |column: usize, name: &str| {
+            let is_wanted = target.iter().chain(&data.categorical).any(|wanted| means(wanted, column, name));
+            if is_wanted { Reading::Both } else { Reading::Told }
         };
         let expected = [target, &data.features, &data.drop, &data.categorical].concat();
-        let frame = Frame::read(&Place::parse(table), data.header, &expected, reading)?;
+        let frame = Frame::read(place, data.header, &expected, reading)?;
         if target.is_empty() {
             return Err(Problem::NoTarget { columns: frame.names() });
         }
@@ -123,13 +155,14 @@ impl RawTable {
         notes.push(format!("features: {}", in_words(&columns)));
         notes.extend(missing_note(&frame, &features, data.missing));
         let mut raw = RawTable {
-            source: table.into(),
+            source: String::new(),
             frame,
             columns,
             features,
             targets: Some(targets),
             class_names: Vec::new(),
             notes,
+            is_new: true,
         };
         raw.check_size()?;
         raw.check_target()?;
@@ -138,24 +171,24 @@ impl RawTable {
     }
 
     /// A table for a model.
-    fn read_known(table: &str, data: &DataSpec, columns: &TableColumns) -> Result<RawTable, Problem> {
+    fn read_known(place: &Place, data: &DataSpec, columns: &TableColumns) -> Result<RawTable, Problem> {
         let target_names: Vec<String> = columns.targets.iter().map(|target| target.name.clone()).collect();
         let names: Vec<String> = columns.features.iter().map(|column| column.name.clone()).collect();
         let is_text = |name: &str| columns.features.iter().any(|column| column.name == name && column.levels.is_some());
-        let reading = |name: &str| match name {
+        let reading = |_: usize, name: &str| match name {
             _ if target_names.iter().any(|target| target == name) => Reading::Both,
             _ if is_text(name) => Reading::Texts,
             _ => Reading::Told,
         };
         let expected = [&names[..], &target_names].concat();
-        let frame = Frame::read(&Place::parse(table), data.header, &expected, reading)?;
+        let frame = Frame::read(place, data.header, &expected, reading)?;
         if frame.rows == 0 {
             return Err(Problem::Empty { shape: vec![0, frame.width()] });
         }
         let mut notes = vec![format!("{} rows, {}", frame.rows, frame.dialect)];
         let by_number = |name: &String| name.starts_with('#');
         if !frame.is_named() && !names.iter().all(by_number) {
-            return Err(Problem::FeaturesMissing { missing: names, columns: frame.names() });
+            return Err(Problem::ColumnsMissing { missing: names, columns: frame.names() });
         }
         let find = |name: &String| match frame.find(name) {
             // A number finds a column only where columns have no names.
@@ -184,13 +217,14 @@ impl RawTable {
         }
         notes.extend(missing_note(&frame, &features, data.missing));
         let raw = RawTable {
-            source: table.into(),
+            source: String::new(),
             frame,
             columns: columns.clone(),
             features,
             targets,
             class_names: Vec::new(),
             notes,
+            is_new: false,
         };
         raw.check_size()?;
         Ok(raw)
@@ -254,9 +288,14 @@ impl RawTable {
 
     /// Whether a column holds few different whole numbers.
     fn is_few(&self, column: usize) -> bool {
-        let values = &self.frame.columns[column];
-        let whole = || values.numbers.iter().flatten().all(|value| value.is_nan() || value.fract() == 0.0);
-        !values.overflows && values.levels.len() <= FEW_NUMBERS && whole()
+        let numbers = || self.frame.columns[column].numbers.iter().flatten().filter(|value| !value.is_nan());
+        let mut found: Vec<f64> = Vec::new();
+        numbers().all(|value| {
+            if !found.contains(value) {
+                found.push(*value);
+            }
+            value.fract() == 0.0 && found.len() <= FEW_NUMBERS
+        })
     }
 
     /// Refuses targets that cannot be learned.
@@ -277,6 +316,10 @@ impl RawTable {
                     *column,
                     format!("the target is {value}; every value must be finite"),
                 ));
+            }
+            let is_constant = |numbers: &Vec<f64>| numbers.iter().all(|value| *value == numbers[0]);
+            if self.is_new && values.numbers.as_ref().is_some_and(is_constant) {
+                return Err(Problem::OneClass { name: self.frame.name(*column) });
             }
             let dates = values.numbers.is_none()
                 && !values.levels.is_empty()

@@ -61,7 +61,7 @@ impl FeatureColumn {
     }
 
     /// Their names.
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         let name = &self.name;
         let values = match &self.levels {
             Some(levels) => levels.iter().map(|level| format!("{name}={level}")).collect(),

@@ -70,7 +70,8 @@ impl Source {
     }
 }
 
-fn list(texts: &[String]) -> String {
+/// Texts as a recipe lists them.
+pub(crate) fn list(texts: &[String]) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 

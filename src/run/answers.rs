@@ -35,7 +35,9 @@ impl<'a> Answers<'a> {
     /// From the outputs for the examples, whose targets are the truth if they are `labelled`.
     pub fn new(saved: &'a SavedModel, examples: &'a Examples, mut result: Predictions, labelled: bool) -> Answers<'a> {
         let SavedModel { model, trained_on, .. } = saved;
-        let truth = if labelled { examples.targets.classes() } else { None };
+        // Values of a table, as they are learned, may look like classes by chance.
+        let are_values = trained_on.table.is_some() && trained_on.classes == Some(false);
+        let truth = examples.targets.classes().filter(|_| labelled && !are_values);
         let several_bits = model.loss == Loss::BinaryCrossEntropy && result.width > 1;
         let names_classes = match model.loss {
             Loss::SoftmaxCrossEntropy => true,
