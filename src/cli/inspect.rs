@@ -1,6 +1,7 @@
 //! `inspect`: what is in a recipe, a model or a data file.
 
 use super::inspect_plan::say_plan;
+use super::recipe_args::settings;
 use super::table::table;
 use super::{CliError, Context, FusionArgs};
 use clap::Args;
@@ -83,7 +84,7 @@ fn inspect_model(args: &InspectArgs, path: &Path, context: &Context) -> Result<(
 
 fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
     let text = RecipeText::find(&args.file)?;
-    let overrides = overrides(args)?;
+    let overrides = settings(&args.set)?;
     let mut recipe = text.parse(&overrides)?;
     recipe.prefer_data(args.data.as_deref(), text.path.as_deref());
     let variations = match &recipe.sweep {
@@ -123,16 +124,6 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
         "memory": plan,
     }));
     Ok(())
-}
-
-fn overrides(args: &InspectArgs) -> Result<Vec<(String, String)>, CliError> {
-    let setting = |setting: &String| {
-        let (key, value) = setting.split_once('=').ok_or_else(|| {
-            CliError::Usage(format!("--set {setting}: expected KEY=VALUE, as in --set train.epochs=5"))
-        })?;
-        Ok((key.trim().to_string(), value.trim().to_string()))
-    };
-    args.set.iter().map(setting).collect()
 }
 
 /// The recipe's network. Its data is only read where the recipe leaves the input's shape to it.

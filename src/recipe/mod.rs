@@ -33,6 +33,7 @@ pub use schema::*;
 pub use short::parse_layers;
 pub use sweep::Variation;
 pub use text::RecipeText;
+pub(crate) use write::list;
 
 impl Recipe {
     /// Reads a recipe from a file. Each override is a dotted key and a value: TOML where it is TOML, otherwise plain

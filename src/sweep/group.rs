@@ -6,7 +6,7 @@ use crate::data::{Dataset, Scaling};
 use crate::ir::Role;
 use crate::model::Model;
 use crate::planner::Fusion;
-use crate::recipe::{OptimizerSpec, Recipe, Schedule, ScheduleKind};
+use crate::recipe::{Activation, Loss, OptimizerSpec, Recipe, Schedule, ScheduleKind};
 use crate::train::{Draft, Member, TrainerSpec};
 use std::sync::Arc;
 
@@ -96,10 +96,10 @@ fn shared(recipe: &Recipe) -> Recipe {
     shared
 }
 
-/// What decides how labels are read.
-fn targets(recipe: &Recipe) -> (crate::recipe::Loss, Option<usize>) {
+/// What decides how labels are read; values of a table also by what the last layer can give.
+fn targets(recipe: &Recipe) -> (Loss, Option<usize>, Option<Activation>) {
     let width = recipe.model.layers.iter().rev().find_map(|layer| layer.kind.width());
-    (recipe.model.loss, width)
+    (recipe.model.loss, width, recipe.model.layers.last().and_then(|layer| layer.kind.activation()))
 }
 
 /// How many of `wanted` members fit the device side by side; at least one.

@@ -6,6 +6,7 @@ mod data_fetch;
 mod data_formats;
 mod data_parts;
 mod data_tables;
+mod data_target;
 mod export;
 mod floors;
 mod recipe;

@@ -266,3 +266,61 @@ fn classes_as_several_binary_outputs_stay_classes() {
     let (csv, shown, _) = binary(&Array::from_u32(&[24], &labels).unwrap(), "4:tanh,2:sigmoid", false);
     assert!(csv.starts_with("index,class,p0,p1\n") && shown.contains("class  probability"), "{shown}");
 }
+
+#[test]
+fn a_table_with_a_target_is_trained_on_evaluated_and_predicted_by_name() {
+    let place = Workplace::new("");
+    let row = |i: usize| {
+        let class = ["setosa", "virginica"][i % 2];
+        let (length, colour) = (3 * (i % 2) + i % 5, ["red", "blue"][i / 2 % 2]);
+        format!("f{i};{},5;{colour};{class}\n", length)
+    };
+    let rows = |range: std::ops::Range<usize>| range.map(row).collect::<String>();
+    std::fs::write(place.path("flowers.csv"), format!("name;length;colour;kind\n{}", rows(0..48))).unwrap();
+    let turned = "colour;length;name\nblue;0,5;n1\nred;6,5;n2\nblue;6,5;n3\n";
+    std::fs::write(place.path("new.csv"), turned).unwrap();
+    let [table, new, run, out, my] = ["flowers.csv", "new.csv", "run", "p.csv", "my.toml"].map(|name| place.text(name));
+    let drop = ["--set", "data.drop=[\"name\"]"];
+    let train = ["--backend", "cpu", "train", "--train", &table, "--target", "kind"];
+    let (code, error) = fail(&train);
+    assert!(code == 2 && error.contains("\"name\" has 48; leave out what only names the examples"), "{error}");
+    let more = ["--epochs", "20", "--batch", "4", "--lr", "0.01", "--out", &run];
+    let words = said(&succeed(&[&train[..], &drop, &more].concat()));
+    for part in [
+        "48 rows, separated by semicolons, decimal commas (0,5 is 0.5)",
+        "left out: name (data.drop)",
+        "features: 1 number: length; 1 category: colour (2 levels: blue, red)",
+        "target: kind, 2 classes: setosa 24, virginica 24",
+    ] {
+        assert!(words.contains(part), "no {part} in: {words}");
+    }
+    let words = said(&succeed(&["--backend", "cpu", "eval", &run, &table]));
+    assert!(words.contains("setosa") && words.contains("virginica"), "{words}");
+    let report = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(report.contains("virginica"), "the report names the classes");
+    let (code, error) = fail(&["--backend", "cpu", "eval", &run, &new]);
+    assert!(code == 2 && error.contains("lacks the target"), "{error}");
+    let predict = |options: &[&str]| {
+        let words =
+            said(&succeed(&[&["--backend", "cpu", "predict", &run, &new, "--out", &out][..], options].concat()));
+        (std::fs::read_to_string(&out).unwrap().lines().map(str::to_string).collect::<Vec<_>>(), words)
+    };
+    let (lines, words) = predict(&[]);
+    assert_eq!(lines[0], "id,class,setosa,virginica");
+    assert!(lines[1].starts_with("0,setosa,") && lines[2].starts_with("1,virginica,"), "{lines:?}");
+    assert!(words.contains("columns that the model does not take: name"), "{words}");
+    let (lines, _) = predict(&["--id", "name", "--columns", "Name=id,class"]);
+    assert_eq!(lines, ["Name,class", "n1,setosa", "n2,virginica", "n3,virginica"]);
+    let (lines, _) = predict(&["--first-id", "1", "--threshold", "1", "--columns", "id,class,probability"]);
+    assert!(lines[0] == "id,class,probability" && lines[1].starts_with("1,setosa,"), "{lines:?}");
+    let (code, error) = fail(&["predict", &run, &new, "--out", &out, "--columns", "rose"]);
+    assert!(code == 2 && error.contains("there are id, class, setosa, virginica, probability"), "{error}");
+    // The recipe that `init` writes is what was trained with.
+    let text = said(&succeed(&[&["init", &table, "--target", "length"][..], &drop].concat()));
+    assert!(text.contains("# target: length") && text.contains("drop = [\"name\"]"), "{text}");
+    std::fs::write(&my, &text).unwrap();
+    let words = said(&succeed(&["inspect", &my]));
+    assert!(words.contains("recipe my") && words.contains("loss mse"), "{words}");
+    let list = said(&succeed(&["recipes"]));
+    assert!(list.contains("mnist-mlp-adam") && list.lines().count() > 20, "{list}");
+}
