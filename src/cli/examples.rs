@@ -6,7 +6,7 @@ use gputrain::data::{Examples, Features, RawFeatures, Scaling, TableOptions, Tar
 use gputrain::export::SavedModel;
 use gputrain::job::{self, Job};
 use gputrain::place;
-use gputrain::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
+use gputrain::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Set, Source};
 use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +55,8 @@ pub struct Shown {
     pub examples: Examples,
     /// Where they come from.
     pub name: String,
+    /// Which part of the data they are; files that are named are a test set.
+    pub set: Set,
     /// Whether the targets are the truth.
     pub labelled: bool,
     /// What a person should know of how they were read.
@@ -74,15 +76,20 @@ impl ExamplesArgs {
             let raw = RawFeatures::read(images, TableOptions { header: spec.header, features: trained.1 })?;
             let notes = raw.notes().to_vec();
             let examples = unlabelled(raw.fit(saved.model.input)?, saved);
-            return Ok(Shown { examples, name, labelled: false, notes });
+            return Ok(Shown { examples, name, set: Set::Test, labelled: false, notes });
         };
         let source = Source { images: images.clone(), labels: labels.clone() };
         // As in training: of files that hold more classes, only the examples of the model's.
         let (examples, notes) = job::load(&source, &spec, trained)?;
-        Ok(Shown { examples, name, labelled: true, notes })
+        Ok(Shown { examples, name, set: Set::Test, labelled: true, notes })
     }
 
     fn recipe_examples(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        let set = match self.split {
+            Split::Train => Set::Train,
+            Split::Validation => Set::Validation,
+            Split::Test => Set::Test,
+        };
         let mut recipe = saved.recipe.clone();
         let spec = &mut recipe.data;
         let is_file = |holdout: &Holdout| matches!(holdout, Holdout::Files(_));
@@ -102,20 +109,21 @@ impl ExamplesArgs {
         if let Some(source) = files {
             let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on.features))?;
             notes.extend(elsewhere);
-            return Ok(Shown { examples, name: source.images.clone(), labelled: true, notes });
+            return Ok(Shown { examples, name: source.images.clone(), set, labelled: true, notes });
         }
         let origin = recipe.data.train.as_ref().map_or("the generated digits".to_string(), |s| s.images.clone());
         let Job { dataset, mut notes, .. } = Job::load_for(recipe, &saved.trained_on.features)?;
         notes.extend(elsewhere);
         let dataset = Arc::unwrap_or_clone(dataset);
-        let (examples, split) = match self.split {
-            Split::Train => (Some(dataset.train), "train"),
-            Split::Validation => (dataset.validation, "validation"),
-            Split::Test => (dataset.test, "test"),
+        let split = set.name();
+        let examples = match set {
+            Set::Train => Some(dataset.train),
+            Set::Validation => dataset.validation,
+            Set::Test => dataset.test,
         };
         let missing = || format!("the model's recipe has no {split} set; give --images FILE --labels FILE");
         let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
-        Ok(Shown { examples, name: format!("{split} set of {origin}"), labelled: true, notes })
+        Ok(Shown { examples, name: format!("{split} set of {origin}"), set, labelled: true, notes })
     }
 }
 

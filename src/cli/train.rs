@@ -9,6 +9,8 @@ use gputrain::export::{SavedModel, TrainedOn, load_initial};
 use gputrain::file::FileError;
 use gputrain::ir::{Plan, Role, SourceBuffers};
 use gputrain::job::Job;
+use gputrain::keys::Keyword;
+use gputrain::metrics::{Measure, Metrics};
 use gputrain::recipe::RecipeText;
 use gputrain::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
 use gputrain::train::{
@@ -306,7 +308,7 @@ fn conclude(
         score("validation", summary.validation_loss, summary.validation_accuracy, accuracy),
         score("test", summary.test_loss, summary.test_accuracy, accuracy),
     ];
-    for line in scores.into_iter().flatten() {
+    for line in scores.into_iter().flatten().chain(summary.metrics.iter().filter_map(more)) {
         context.say(line);
     }
     context.say(format!(
@@ -327,6 +329,26 @@ fn conclude(
 pub(super) fn score(set: &str, loss: Option<f32>, accuracy: Option<f32>, name: &str) -> Option<String> {
     let accuracy = accuracy.map_or(String::new(), |share| format!(", {name} {:.2} %", share * 100.0));
     Some(format!("{set}: loss {:.4}{accuracy}", loss?))
+}
+
+/// What an epoch's line tells of metrics beyond loss and accuracy: a few at most.
+fn watched(set: &str, metrics: &Metrics) -> Vec<String> {
+    const MOST: usize = 3;
+    let told = metrics.values.iter().filter(|(measure, _)| !measure.is_counted_on_device());
+    let told: Vec<String> =
+        told.filter_map(|(measure, value)| Some(format!("  {set} {measure} {:.4}", (*value)?))).collect();
+    if told.len() > MOST { Vec::new() } else { told }
+}
+
+/// What a person should know of a set beside loss and accuracy: an accuracy alone hides how rare classes fare.
+fn more((set, metrics): (&String, &Metrics)) -> Option<String> {
+    let told = [Measure::BalancedAccuracy, Measure::F1Macro, Measure::RocAuc, Measure::R2, Measure::Mae];
+    let told = told.into_iter().filter_map(|measure| {
+        let value = (*metrics.values.get(&measure)?)?;
+        Some(format!("{} {value:.4}", measure.word().replace('_', " ")))
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| format!("{set}: {}", told.join(", ")))
 }
 
 /// Shows progress and passes everything on to the recorder.
@@ -392,8 +414,9 @@ impl Observer for Watcher<'_> {
             Some(loss) => format!("  validation loss {loss:.4}{}", percent(metrics.validation_accuracy)),
             None => String::new(),
         };
+        let watched: String = metrics.metrics.iter().flat_map(|(set, metrics)| watched(set, metrics)).collect();
         let line = format!(
-            "epoch {:>3}/{}  train loss {:.4}{}{validation}  {:.1} s",
+            "epoch {:>3}/{}  train loss {:.4}{}{validation}{watched}  {:.1} s",
             metrics.epoch,
             self.epochs,
             metrics.train_loss,

@@ -2,10 +2,11 @@
 
 use crate::data::{Examples, Features, Storage, Targets};
 use crate::export::SavedModel;
+use crate::metrics::{ClassReport, Classes, Metrics, Task, Truth, measure_all};
 use crate::model::{Model, Shape};
 use crate::recipe::{Activation, Loss};
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
-use crate::train::Predictions;
+use crate::train::{Predictions, SetTruth, task};
 
 /// A model's answers to examples.
 #[derive(Debug, Clone)]
@@ -24,6 +25,10 @@ pub struct Answers<'a> {
     /// The true classes, where the examples have labels and the answers are classes.
     pub truth: Option<Vec<u32>>,
     labelled: bool,
+    /// What is asked of the model by the targets.
+    task: Task,
+    /// Where the second of two classes begins, if that was asked for.
+    threshold: Option<f32>,
 }
 
 impl<'a> Answers<'a> {
@@ -45,7 +50,39 @@ impl<'a> Answers<'a> {
         });
         let probable = model.output_activation != Activation::Linear || ends_bounded(model) && names_classes;
         let truth = truth.filter(|_| names_classes);
-        Answers { examples, result, probable, bits: several_bits && !names_classes, classes, truth, labelled }
+        let bits = several_bits && !names_classes;
+        let task = task(model, names_classes, [&examples.targets]);
+        Answers { examples, result, probable, bits, classes, truth, labelled, task, threshold: None }
+    }
+
+    /// The same with the second of two classes answered where its probability is above `threshold`; nothing where the answers
+    /// are not two classes with probabilities.
+    pub fn at(mut self, threshold: f32) -> Option<Answers<'a>> {
+        let width = self.result.width;
+        let classes = self.classes.as_mut().filter(|_| width <= 2 && self.probable)?;
+        for (class, row) in classes.iter_mut().zip(self.result.outputs.chunks(width)) {
+            *class = u32::from(row[width - 1] > threshold);
+        }
+        self.threshold = Some(threshold);
+        Some(self)
+    }
+
+    /// All that can be measured; nothing without a truth.
+    pub fn metrics(&self) -> Option<Metrics> {
+        let truth = SetTruth::new(self.task, &self.examples.targets);
+        self.labelled.then(|| measure_all(&self.result.outputs, self.result.width, truth.truth(self.threshold), &[]))
+    }
+
+    /// How well each class is found; nothing without a truth.
+    pub fn reports(&self) -> Option<Vec<ClassReport>> {
+        let truth = SetTruth::new(self.task, &self.examples.targets);
+        match truth.truth(self.threshold) {
+            Truth::Classes { truth, probabilities, threshold } if self.truth.is_some() => {
+                let outputs = &self.result.outputs;
+                Some(Classes::new(outputs, self.result.width, truth, probabilities, threshold).reports)
+            }
+            _ => None,
+        }
     }
 
     /// What the outputs are called in a table's header: `p1` for the probability of class 1, or of bit 1, `y1` for a value.

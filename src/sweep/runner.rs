@@ -235,6 +235,7 @@ fn row(index: usize, entry: &Entry, done: &Finished, group: usize) -> Row {
         validation_accuracy: summary.validation_accuracy,
         test_loss: summary.test_loss,
         test_accuracy: summary.test_accuracy,
+        metrics: summary.metrics.iter().map(|(set, metrics)| (set.clone(), metrics.values.clone())).collect(),
         parameters: summary.parameters,
         epochs: summary.epochs,
         best_epoch: summary.best_epoch,

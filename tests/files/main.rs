@@ -8,6 +8,7 @@ mod data_parts;
 mod data_tables;
 mod export;
 mod floors;
+mod metrics;
 mod recipe;
 mod recipe_bundled;
 mod recipe_data;

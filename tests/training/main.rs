@@ -22,6 +22,7 @@ mod kills;
 mod landscape;
 mod large;
 mod members;
+mod metrics;
 mod mixed;
 mod plans;
 mod resume;
