@@ -128,7 +128,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
     say_metrics(&metrics, context);
     summary.metrics.insert(shown.set.name().into(), metrics);
     if let Some((counts, matrix)) = answered {
-        let reports = answers.reports().unwrap_or_default();
+        let reports = answers.of_classes(|classes| classes.reports.clone()).unwrap_or_default();
         let classes = counts.len();
         say(&matrix, (&counts, &reports), context);
         if let Some(folder) = &args.out {

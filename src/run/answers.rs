@@ -2,7 +2,7 @@
 
 use crate::data::{Examples, Features, Storage, Targets};
 use crate::export::SavedModel;
-use crate::metrics::{ClassReport, Classes, Metrics, Task, Truth, measure_all};
+use crate::metrics::{Classes, Metrics, Task, Truth, measure_all};
 use crate::model::{Model, Shape};
 use crate::recipe::{Activation, Loss};
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
@@ -73,13 +73,13 @@ impl<'a> Answers<'a> {
         self.labelled.then(|| measure_all(&self.result.outputs, self.result.width, truth.truth(self.threshold), &[]))
     }
 
-    /// How well each class is found; nothing without a truth.
-    pub fn reports(&self) -> Option<Vec<ClassReport>> {
+    /// Takes the classes as they are measured; nothing without a truth.
+    pub fn of_classes<R>(&self, take: impl FnOnce(&Classes) -> R) -> Option<R> {
         let truth = SetTruth::new(self.task, &self.examples.targets);
         match truth.truth(self.threshold) {
             Truth::Classes { truth, probabilities, threshold } if self.truth.is_some() => {
                 let outputs = &self.result.outputs;
-                Some(Classes::new(outputs, self.result.width, truth, probabilities, threshold).reports)
+                Some(take(&Classes::new(outputs, self.result.width, truth, probabilities, threshold)))
             }
             _ => None,
         }

@@ -3,6 +3,7 @@
 mod answers;
 mod checkpoints;
 mod conclude;
+mod measured;
 mod recorder;
 mod report;
 mod resume;
