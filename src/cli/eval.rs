@@ -1,6 +1,7 @@
 //! `eval`: how good a trained model is.
 
 use super::examples::{ExamplesArgs, evaluate};
+use super::predict::set_threshold;
 use super::table::table;
 use super::{CliError, Context};
 use clap::Args;
@@ -28,8 +29,8 @@ const MAX_COLUMNS: usize = 20;
 pub struct EvalArgs {
     #[command(flatten)]
     examples: ExamplesArgs,
-    /// Of two classes, answers the second where its probability is above this [default: 0.5]
-    #[arg(long, value_name = "P", value_parser = probability)]
+    /// Of two classes, answers the second where its probability is at least this
+    #[arg(long, value_name = "P")]
     threshold: Option<f32>,
     /// Writes confusion.svg, confusion.png and report.html into this folder
     #[arg(long, value_name = "DIR")]
@@ -63,6 +64,9 @@ struct Evaluation {
 #[derive(Debug, Serialize)]
 struct ClassRow {
     class: usize,
+    /// What the class is called, where it has a name beside its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     examples: u64,
     correct: u64,
     accuracy: Option<f64>,
@@ -71,16 +75,17 @@ struct ClassRow {
     f1: f64,
 }
 
-fn probability(text: &str) -> Result<f32, String> {
-    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
-    number.ok_or_else(|| "expected a probability, 0 to 1".into())
-}
-
 pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
     let saved = SavedModel::load(&args.examples.model)?;
     let shown = args.examples.load(&saved)?;
     if !shown.labelled {
-        return Err(CliError::Usage(format!("{} has no labels here; add --labels FILE, or use predict", shown.name)));
+        let remedy = match &saved.trained_on.table {
+            Some(_) => {
+                "lacks the target, or holds it in some rows only; give a table that has it in every row, or use predict"
+            }
+            None => "has no labels here; add --labels FILE, or use predict",
+        };
+        return Err(CliError::Usage(format!("{} {remedy}", shown.name)));
     }
     let result = evaluate(&saved, &shown, context)?;
     let Score { loss, mut accuracy } = result.score;
@@ -94,12 +99,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
     let mut answers = Answers::new(&saved, &shown.examples, result, true);
     let threshold = args.threshold;
     if let Some(threshold) = threshold {
-        answers = answers.at(threshold).ok_or_else(|| {
-            let name = &saved.recipe.name;
-            CliError::Usage(format!(
-                "--threshold is between two classes with probabilities, and {name} answers otherwise"
-            ))
-        })?;
+        set_threshold(&mut answers, threshold)?;
     }
     let metrics = answers.metrics().unwrap_or_default();
     if threshold.is_some() {
@@ -113,7 +113,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         context.say(format!("{right} of {} have every bit right", answers.count()));
     }
     let mut summary = Evaluation {
-        name: saved.recipe.name,
+        name: saved.recipe.name.clone(),
         model: args.examples.model.clone(),
         data: shown.name,
         examples: shown.examples.count(),
@@ -136,6 +136,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         }
         let row = |class: usize| ClassRow {
             class,
+            name: answers.has_names().then(|| answers.class_name(class as u32)),
             examples: counts[class].iter().sum(),
             correct: counts[class][class],
             accuracy: matrix.accuracy(class),
@@ -188,10 +189,10 @@ fn say(matrix: &ConfusionMatrix, (counts, reports): (&[Vec<u64>], &[ClassReport]
         context.say("\nthe confusion matrix is too wide for text; --out DIR draws it, --json lists it");
         return;
     }
-    let header: Vec<String> = (0..counts.len()).map(|class| class.to_string()).collect();
-    let header: Vec<&str> = std::iter::once("").chain(header.iter().map(String::as_str)).collect();
+    let names: Vec<&str> = by_class.rows.iter().map(|row| row[0].as_str()).collect();
+    let header: Vec<&str> = std::iter::once("").chain(names.iter().copied()).collect();
     let row = |(class, row): (usize, &Vec<u64>)| {
-        std::iter::once(class as u64).chain(row.iter().copied()).map(|n| n.to_string()).collect()
+        std::iter::once(names[class].to_string()).chain(row.iter().map(u64::to_string)).collect()
     };
     let rows: Vec<Vec<String>> = counts.iter().enumerate().map(row).collect();
     context.say(format!("\nconfusion (rows: true classes, columns: predictions)\n{}", table(&header, &rows)));

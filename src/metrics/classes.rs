@@ -61,10 +61,10 @@ impl<'a> Classes<'a> {
         probabilities: bool,
         threshold: Option<f32>,
     ) -> Classes<'a> {
-        let threshold = threshold.or((width == 1).then_some(0.5));
-        let class = |row: &[f32]| match threshold {
-            Some(threshold) if width <= 2 => u32::from(row[width - 1] > threshold),
-            _ => largest(row),
+        let class = |row: &[f32]| match (row, threshold) {
+            ([second] | [_, second], Some(threshold)) => u32::from(*second >= threshold),
+            ([one], None) => u32::from(*one > 0.5),
+            (row, _) => largest(row),
         };
         let predicted: Vec<u32> = outputs.chunks_exact(width).map(class).collect();
         let mut reports = vec![ClassReport::default(); width.max(2)];

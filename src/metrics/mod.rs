@@ -48,8 +48,8 @@ pub enum Truth<'a> {
         truth: &'a [u32],
         /// Whether the outputs are the classes' probabilities.
         probabilities: bool,
-        /// Of two classes: the answer is the second where its output is larger. By default the larger output, or one half
-        /// for a single one.
+        /// Of two classes: the answer is the second where its output is at least this. Without, the larger output, and of a
+        /// single one whether it is above one half.
         threshold: Option<f32>,
     },
     /// As many zeros and ones as there are outputs; an output above one half is a one.

@@ -1,6 +1,6 @@
 //! What a model makes of examples, beside the truth: classes with their certainty or values, and pictures of both.
 
-use crate::data::{Examples, Features, Storage, Targets};
+use crate::data::{Examples, Features, Storage, Targets, TrainedOn};
 use crate::export::SavedModel;
 use crate::metrics::{Classes, Metrics, Task, Truth, measure_all};
 use crate::model::{Model, Shape};
@@ -29,11 +29,14 @@ pub struct Answers<'a> {
     task: Task,
     /// Where the second of two classes begins, if that was asked for.
     threshold: Option<f32>,
+    /// The true values, where there are any.
+    values: Vec<f32>,
+    trained_on: &'a TrainedOn,
 }
 
 impl<'a> Answers<'a> {
     /// From the outputs for the examples, whose targets are the truth if they are `labelled`.
-    pub fn new(saved: &SavedModel, examples: &'a Examples, result: Predictions, labelled: bool) -> Answers<'a> {
+    pub fn new(saved: &'a SavedModel, examples: &'a Examples, mut result: Predictions, labelled: bool) -> Answers<'a> {
         let SavedModel { model, trained_on, .. } = saved;
         let truth = if labelled { examples.targets.classes() } else { None };
         let several_bits = model.loss == Loss::BinaryCrossEntropy && result.width > 1;
@@ -51,31 +54,29 @@ impl<'a> Answers<'a> {
         let probable = model.output_activation != Activation::Linear || ends_bounded(model) && names_classes;
         let truth = truth.filter(|_| names_classes);
         let bits = several_bits && !names_classes;
-        let task = task(model, names_classes, [&examples.targets]);
-        Answers { examples, result, probable, bits, classes, truth, labelled, task, threshold: None }
-    }
-
-    /// The same with the second of two classes answered where its probability is above `threshold`; nothing where the answers
-    /// are not two classes with probabilities.
-    pub fn at(mut self, threshold: f32) -> Option<Answers<'a>> {
-        let width = self.result.width;
-        let classes = self.classes.as_mut().filter(|_| width <= 2 && self.probable)?;
-        for (class, row) in classes.iter_mut().zip(self.result.outputs.chunks(width)) {
-            *class = u32::from(row[width - 1] > threshold);
+        let mut values = match &examples.targets {
+            Targets::Values { values, .. } if labelled && classes.is_none() => values.clone(),
+            _ => Vec::new(),
+        };
+        if let (Some(columns), None) = (&trained_on.table, &classes) {
+            columns.unscale(&mut result.outputs, result.width);
+            columns.unscale(&mut values, result.width);
         }
-        self.threshold = Some(threshold);
-        Some(self)
+        let task = task(model, names_classes, [&examples.targets]);
+        let threshold = None;
+        Answers { examples, result, probable, bits, classes, truth, labelled, task, threshold, values, trained_on }
     }
 
-    /// All that can be measured; nothing without a truth.
+    /// All that can be measured, values in their own units; nothing without a truth.
     pub fn metrics(&self) -> Option<Metrics> {
-        let truth = SetTruth::new(self.task, &self.examples.targets);
-        self.labelled.then(|| measure_all(&self.result.outputs, self.result.width, truth.truth(self.threshold), &[]))
+        let truth = SetTruth::new(self.task, &self.examples.targets, self.trained_on);
+        let (outputs, width) = (&self.result.outputs, self.result.width);
+        self.labelled.then(|| measure_all(outputs, width, truth.truth(self.threshold), &self.trained_on.targets(width)))
     }
 
     /// Takes the classes as they are measured; nothing without a truth.
     pub fn of_classes<R>(&self, take: impl FnOnce(&Classes) -> R) -> Option<R> {
-        let truth = SetTruth::new(self.task, &self.examples.targets);
+        let truth = SetTruth::new(self.task, &self.examples.targets, self.trained_on);
         match truth.truth(self.threshold) {
             Truth::Classes { truth, probabilities, threshold } if self.truth.is_some() => {
                 let outputs = &self.result.outputs;
@@ -85,8 +86,27 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// What the outputs are called in a table's header: `p1` for the probability of class 1, or of bit 1, `y1` for a value.
+    /// Whether the classes have names beside their numbers.
+    pub fn has_names(&self) -> bool {
+        !self.trained_on.class_names.is_empty()
+    }
+
+    /// What a class is called.
+    pub fn class_name(&self, class: u32) -> String {
+        self.trained_on.class(class as usize)
+    }
+
+    /// What the outputs are called in a table's header: the probability of a class by the class' name, where it has one, and a value by the
+    /// target's column; otherwise `p1` for the probability of class 1, or of bit 1, `y1` for a value.
     pub fn output_names(&self) -> Vec<String> {
+        let names = &self.trained_on.class_names;
+        if self.classes.is_some() && self.probable && !names.is_empty() {
+            return if self.result.width == 1 { vec![names[1].clone()] } else { names.clone() };
+        }
+        let targets = self.trained_on.targets(self.result.width);
+        if self.classes.is_none() && !targets.is_empty() {
+            return targets;
+        }
         match (self.probable, self.result.width) {
             (true, 1) => vec!["p1".into()],
             (true, width) => (0..width).map(|output| format!("p{output}")).collect(),
@@ -120,12 +140,19 @@ impl<'a> Answers<'a> {
 
     /// The values that one example's outputs should have, where they are values and known.
     pub fn targets(&self, index: usize) -> Option<&[f32]> {
-        match &self.examples.targets {
-            Targets::Values { values, outputs } if self.labelled && self.classes.is_none() => {
-                Some(&values[index * outputs..][..*outputs])
-            }
-            _ => None,
-        }
+        self.values.get(index * self.result.width..(index + 1) * self.result.width)
+    }
+
+    /// Of two classes, takes examples for the second where its probability is at least this; false where there are not two, or
+    /// no probabilities.
+    pub fn set_threshold(&mut self, threshold: f32) -> bool {
+        let Some(classes) = self.classes.as_mut().filter(|_| self.probable && self.result.width <= 2) else {
+            return false;
+        };
+        let rows = self.result.outputs.chunks(self.result.width);
+        *classes = rows.map(|row| u32::from(row[row.len() - 1] >= threshold)).collect();
+        self.threshold = Some(threshold);
+        true
     }
 
     /// The class of one example, and how sure the model is of it; for a model whose outputs are no probabilities, the
@@ -153,7 +180,7 @@ impl<'a> Answers<'a> {
     /// The same as a matrix to be drawn.
     pub fn confusion(&self) -> Result<Option<ConfusionMatrix>, ReportError> {
         let Some(counts) = self.counts() else { return Ok(None) };
-        let names = (0..counts.len()).map(|class| class.to_string()).collect();
+        let names = (0..counts.len()).map(|class| self.trained_on.class(class)).collect();
         ConfusionMatrix::new(names, counts.concat()).map(Some)
     }
 
@@ -171,8 +198,8 @@ impl<'a> Answers<'a> {
             };
             let label = self.truth.as_ref().map(|truth| truth[index]);
             let sure = if self.probable { format!("{:.0} %", 100.0 * sure) } else { format!("{sure:.2}") };
-            let mut caption = vec![format!("{class}  ({sure})")];
-            caption.extend(label.map(|label| format!("true: {label}")));
+            let mut caption = vec![format!("{}  ({sure})", self.class_name(class))];
+            caption.extend(label.map(|label| format!("true: {}", self.class_name(label))));
             Tile { picture, caption, wrong: label.is_some_and(|label| label != class) }
         };
         let tiles: Vec<Tile> = pictures.into_iter().enumerate().map(tile).collect();

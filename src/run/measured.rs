@@ -31,7 +31,7 @@ fn of_classes(set: &str, classes: &Classes, answers: &Answers) -> Result<Section
     let row = |&class: &usize| {
         let report = &classes.reports[class];
         let shares = [report.precision(), report.recall(), report.f1()].map(|share| format!("{share:.4}"));
-        [class.to_string()].into_iter().chain(shares).chain([report.support.to_string()]).collect()
+        [answers.class_name(class as u32)].into_iter().chain(shares).chain([report.support.to_string()]).collect()
     };
     let header = ["class", "precision", "recall", "F1", "examples"].map(String::from).to_vec();
     let table = Table { header, rows: order.iter().map(row).collect(), highlight: None };
@@ -48,7 +48,7 @@ fn of_classes(set: &str, classes: &Classes, answers: &Answers) -> Result<Section
         if positives == 0 || negatives == 0 {
             continue;
         }
-        let name = format!("class {class}");
+        let name = answers.class_name(class as u32);
         let shares = |point: &RankedPoint| {
             let recall = point.true_positives as f64 / positives as f64;
             let taken = (point.true_positives + point.false_positives) as f64;

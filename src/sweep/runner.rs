@@ -50,8 +50,7 @@ impl Loaded {
 impl From<Job> for Loaded {
     fn from(job: Job) -> Loaded {
         let notes = job.described();
-        let Job { dataset, scaling, features, .. } = job;
-        let trained_on = TrainedOn::new(&features, &dataset.train);
+        let Job { dataset, scaling, trained_on, .. } = job;
         Loaded { dataset, scaling, trained_on, notes }
     }
 }
@@ -130,10 +129,10 @@ impl Runner<'_> {
         let members: Vec<Member> = entries.iter().map(|entry| Member::of(&entry.recipe)).collect();
         // What is under way is done again after an interruption: checkpoints would be of no use.
         let train = TrainSpec { checkpoint_every: 0, checkpoint_steps: 0, ..entries[0].recipe.train.clone() };
-        let Loaded { dataset, scaling, .. } = data;
+        let Loaded { dataset, scaling, trained_on, .. } = data;
         let epochs = u64::from(train.epochs);
-        let (dataset, scaling) = (Arc::clone(dataset), scaling.clone());
-        let spec = TrainerSpec { model: models[0].clone(), dataset, scaling, train, members };
+        let (dataset, scaling, trained_on) = (Arc::clone(dataset), scaling.clone(), trained_on.clone());
+        let spec = TrainerSpec { model: models[0].clone(), dataset, scaling, trained_on, train, members };
         let mut trainer = Trainer::new(self.backend, spec)?;
         let mut folders = Vec::new();
         let mut tracks = Vec::new();

@@ -1,10 +1,11 @@
 //! Metrics that take a model's outputs: which of them mean something for its targets, and what they are.
 
 use super::check::counts_answers;
-use crate::data::{Dataset, Targets};
+use crate::data::{Dataset, TableColumns, Targets, TrainedOn};
 use crate::metrics::{Measure, Task, Truth, Unfit};
 use crate::model::Model;
 use crate::recipe::{Activation, Loss, Metric, Set};
+use std::borrow::Cow;
 
 /// What is asked of a model by these targets, where those it was trained on name classes or not. Targets of the binary
 /// cross-entropy between 0 and 1 are values.
@@ -44,20 +45,23 @@ fn gives_distribution(model: &Model) -> bool {
 pub struct SetTruth<'a> {
     task: Task,
     classes: Vec<u32>,
-    values: &'a [f32],
+    values: Cow<'a, [f32]>,
 }
 
 impl<'a> SetTruth<'a> {
-    /// Of targets that the task fits.
-    pub fn new(task: Task, targets: &'a Targets) -> SetTruth<'a> {
+    /// Of targets that the task fits; values in the units that they had in the data.
+    pub fn new(task: Task, targets: &'a Targets, trained_on: &TrainedOn) -> SetTruth<'a> {
         let classes = match task {
             Task::Classes { .. } => targets.classes().unwrap_or_default(),
             _ => Vec::new(),
         };
-        let values = match targets {
-            Targets::Values { values, .. } => &values[..],
-            Targets::Classes { .. } => &[],
+        let mut values: Cow<[f32]> = match targets {
+            Targets::Values { values, .. } => Cow::Borrowed(values),
+            Targets::Classes { .. } => Cow::Borrowed(&[]),
         };
+        if let (Task::Values { outputs }, Some(columns)) = (task, scaling_columns(task, trained_on)) {
+            columns.unscale(values.to_mut(), outputs);
+        }
         SetTruth { task, classes, values }
     }
 
@@ -65,9 +69,17 @@ impl<'a> SetTruth<'a> {
     pub fn truth(&self, threshold: Option<f32>) -> Truth<'_> {
         match self.task {
             Task::Classes { probabilities, .. } => Truth::Classes { truth: &self.classes, probabilities, threshold },
-            Task::Bits { .. } => Truth::Bits(self.values),
-            Task::Values { .. } => Truth::Values(self.values),
+            Task::Bits { .. } => Truth::Bits(&self.values),
+            Task::Values { .. } => Truth::Values(&self.values),
         }
+    }
+}
+
+/// The columns whose values are learned in other units than the data's, if there are any.
+pub(super) fn scaling_columns(task: Task, trained_on: &TrainedOn) -> Option<&TableColumns> {
+    match task {
+        Task::Values { outputs } => trained_on.table.as_ref().filter(|columns| columns.scales(outputs)),
+        _ => None,
     }
 }
 

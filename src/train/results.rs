@@ -2,6 +2,7 @@
 
 use super::{
     EpochMetrics, MetricsBySet, Norms, Observer, Score, Set, SetTruth, StepMetrics, TrainError, Trainer, evaluate,
+    measured,
 };
 use crate::backend::Ticket;
 use crate::kernel::step::state;
@@ -174,22 +175,26 @@ impl Trainer {
             }
         })?;
         let activation = self.spec.model.output_activation;
-        outputs
-            .iter_mut()
-            .flat_map(|outputs| outputs.chunks_mut(width))
-            .for_each(|row| evaluate::apply(activation, row));
+        let columns = measured::scaling_columns(self.task, &self.spec.trained_on);
+        for outputs in &mut outputs {
+            outputs.chunks_mut(width).for_each(|row| evaluate::apply(activation, row));
+            if let Some(columns) = columns {
+                columns.unscale(outputs, width);
+            }
+        }
         Ok((tickets, outputs))
     }
 
     /// What outputs for a set give: the wanted measures, or everything.
     fn measured(&self, set: Set, outputs: &[f32], wanted: Option<&[Measure]>) -> Option<(String, Metrics)> {
         let width = self.spec.model.outputs();
-        let truth = SetTruth::new(self.task, &set.of(&self.spec.dataset)?.targets);
+        let trained_on = &self.spec.trained_on;
+        let truth = SetTruth::new(self.task, &set.of(&self.spec.dataset)?.targets, trained_on);
         let metrics = match wanted {
             Some(wanted) => {
                 Metrics { values: measure(outputs, width, truth.truth(None), wanted), ..Metrics::default() }
             }
-            None => measure_all(outputs, width, truth.truth(None), &[]),
+            None => measure_all(outputs, width, truth.truth(None), &trained_on.targets(width)),
         };
         Some((set.name().into(), metrics))
     }

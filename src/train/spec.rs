@@ -1,7 +1,7 @@
 //! What a trainer is made from.
 
 use super::Member;
-use crate::data::{Dataset, Examples, Scaling, Storage, Targets};
+use crate::data::{Dataset, Examples, Scaling, Storage, Targets, TrainedOn};
 use crate::ir::{Batches, DataLayout, TargetLayout};
 use crate::model::Model;
 use crate::recipe::{Batch, Set, TrainSpec};
@@ -17,6 +17,8 @@ pub struct TrainerSpec {
     pub dataset: Arc<Dataset>,
     /// How features are scaled.
     pub scaling: Scaling,
+    /// What else is known of the data: names and units of what is measured.
+    pub trained_on: TrainedOn,
     /// The loop.
     pub train: TrainSpec,
     /// The models that train side by side; usually one.

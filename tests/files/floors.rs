@@ -24,6 +24,7 @@ const FLOORS: &[Floor] = &[
     ("recipe", &["file", "place", "keys", "metrics", "kernel", "layers"]),
     ("model", &["keys", "kernel", "graph", "layers", "recipe"]),
     ("data", &["file", "place", "recipe", "model"]),
+    ("suggest", &["recipe", "model", "data"]),
     ("planner", &["ir", "kernel", "graph", "layers", "recipe", "model"]),
     (
         "train",

@@ -60,7 +60,7 @@ def of_classes(outputs, truth, probabilities, threshold=None):
     wide = np.hstack([np.float32(1) - outputs, outputs]) if outputs.shape[1] == 1 else outputs
     count = wide.shape[1]
     labels = np.arange(count)
-    answers = wide.argmax(axis=1) if threshold is None else (wide[:, 1] > np.float32(threshold)).astype(int)
+    answers = wide.argmax(axis=1) if threshold is None else (wide[:, 1] >= np.float32(threshold)).astype(int)
     double = wide.astype(np.float64)
     found = {
         "accuracy": sk.accuracy_score(truth, answers),

@@ -82,7 +82,7 @@ fn expected(
     let examples = examples.as_ref().unwrap();
     let (model, optimizer) = (&job.model, &job.recipe.optimizer);
     let found = Predictions::run(backend, model, parameters, &job.scaling, optimizer, examples).unwrap();
-    let truth = SetTruth::new(task(model, true, [&examples.targets]), &examples.targets);
+    let truth = SetTruth::new(task(model, true, [&examples.targets]), &examples.targets, &job.trained_on);
     measure_all(&found.outputs, found.width, truth.truth(None), &[]).values[&measure].unwrap()
 }
 
