@@ -78,7 +78,14 @@ impl Shaders {
         let dataset = Dataset { train: examples(&model, 4096), validation: None, test: Some(examples(&model, 1024)) };
         let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
         let members = vec![Member::of(recipe)];
-        let spec = TrainerSpec { model, dataset: dataset.into(), scaling, train: recipe.train.clone(), members };
+        let spec = TrainerSpec {
+            model,
+            dataset: dataset.into(),
+            scaling,
+            trained_on: Default::default(),
+            train: recipe.train.clone(),
+            members,
+        };
         for fusion in [Fusion::Auto, Fusion::Never] {
             let draft = Draft::new(spec.clone(), fusion, limits)?;
             for launch in draft.plan().launches() {

@@ -183,6 +183,7 @@ impl Job {
             model: self.model.clone(),
             dataset: Arc::clone(&self.dataset),
             scaling: self.scaling.clone(),
+            trained_on: self.trained_on.clone(),
             train: self.recipe.train.clone(),
             members: members.to_vec(),
         }

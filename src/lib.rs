@@ -34,6 +34,7 @@ pub mod keys;
 pub mod landscape;
 pub mod layers;
 pub mod lock;
+pub mod metrics;
 pub mod model;
 pub mod onnx;
 pub mod parity;

@@ -1,21 +1,24 @@
 //! `eval`: how good a trained model is.
 
 use super::examples::{ExamplesArgs, evaluate};
+use super::predict::set_threshold;
 use super::table::table;
 use super::{CliError, Context};
 use clap::Args;
 use gputrain::export::SavedModel;
+use gputrain::keys::Keyword;
+use gputrain::metrics::{ClassReport, Measure, Measures, Metrics};
 use gputrain::recipe::Precision;
 use gputrain::report::{Block, ConfusionMatrix, Page, Section, save_svg_and_png};
-use gputrain::run::{Answers, ValueScores};
-use gputrain::train::Score;
+use gputrain::run::Answers;
+use gputrain::train::{MetricsBySet, Score};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// A matrix of more classes is no longer readable as text.
 const MAX_COLUMNS: usize = 20;
 
-/// Evaluates a trained model: loss, accuracy, accuracy per class, confusion matrix
+/// Evaluates a trained model: loss, metrics, what each class comes to, confusion matrix
 ///
 /// Without files, on the test set of the model's recipe. Examples:
 ///
@@ -26,6 +29,9 @@ const MAX_COLUMNS: usize = 20;
 pub struct EvalArgs {
     #[command(flatten)]
     examples: ExamplesArgs,
+    /// Of two classes, answers the second where its probability is at least this
+    #[arg(long, value_name = "P")]
+    threshold: Option<f32>,
     /// Writes confusion.svg, confusion.png and report.html into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -43,14 +49,16 @@ struct Evaluation {
     loss: f32,
     /// None for a model that predicts values.
     accuracy: Option<f32>,
+    /// Where the second of two classes begins, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
+    /// All that can be measured, by the name of the set.
+    metrics: MetricsBySet,
     #[serde(skip_serializing_if = "Option::is_none")]
     classes: Option<Vec<ClassRow>>,
     /// A row per true class, in it a count per predicted class.
     #[serde(skip_serializing_if = "Option::is_none")]
     confusion: Option<Vec<Vec<u64>>>,
-    /// How near values are to those of each target, in its own unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metrics: Option<Vec<ValueScores>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +70,9 @@ struct ClassRow {
     examples: u64,
     correct: u64,
     accuracy: Option<f64>,
+    precision: f64,
+    recall: f64,
+    f1: f64,
 }
 
 pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
@@ -77,7 +88,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         return Err(CliError::Usage(format!("{} {remedy}", shown.name)));
     }
     let result = evaluate(&saved, &shown, context)?;
-    let Score { loss, accuracy } = result.score;
+    let Score { loss, mut accuracy } = result.score;
     if !loss.is_finite() {
         let what = format!(
             "the loss of {} is {loss}; check that the labels are of the range that it was trained on",
@@ -85,7 +96,15 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         );
         return Err(CliError::Failed(what));
     }
-    let answers = Answers::new(&saved, &shown.examples, result, true);
+    let mut answers = Answers::new(&saved, &shown.examples, result, true);
+    let threshold = args.threshold;
+    if let Some(threshold) = threshold {
+        set_threshold(&mut answers, threshold)?;
+    }
+    let metrics = answers.metrics().unwrap_or_default();
+    if threshold.is_some() {
+        accuracy = metrics.values.get(&Measure::Accuracy).copied().flatten().map(|share| share as f32);
+    }
     let answered = answers.counts().zip(answers.confusion()?);
     let name = Score::accuracy_name(saved.model.loss, answers.result.width);
     let percent = accuracy.map_or(String::new(), |share| format!(", {name} {:.2} %", 100.0 * share));
@@ -101,17 +120,17 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         precision: Precision::F32.to_string(),
         loss,
         accuracy,
+        threshold,
+        metrics: MetricsBySet::new(),
         classes: None,
         confusion: None,
-        metrics: None,
     };
-    summary.metrics = answers.value_scores();
-    for scores in summary.metrics.iter().flatten() {
-        context.say(scores);
-    }
+    say_metrics(&metrics, context);
+    summary.metrics.insert(shown.set.name().into(), metrics);
     if let Some((counts, matrix)) = answered {
+        let reports = answers.of_classes(|classes| classes.reports.clone()).unwrap_or_default();
         let classes = counts.len();
-        say(&matrix, &counts, context);
+        say(&matrix, (&counts, &reports), context);
         if let Some(folder) = &args.out {
             write(folder, (&summary, name), &matrix, context)?;
         }
@@ -121,6 +140,9 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
             examples: counts[class].iter().sum(),
             correct: counts[class][class],
             accuracy: matrix.accuracy(class),
+            precision: reports[class].precision(),
+            recall: reports[class].recall(),
+            f1: reports[class].f1(),
         };
         summary.classes = Some((0..classes).map(row).collect());
         summary.confusion = Some(counts);
@@ -131,8 +153,36 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-fn say(matrix: &ConfusionMatrix, counts: &[Vec<u64>], context: &Context) {
-    let by_class = matrix.table();
+/// The metrics of all outputs together, then those of each bit or value side by side.
+fn say_metrics(metrics: &Metrics, context: &Context) {
+    let text = |value: &Option<f64>| value.map_or("–".to_string(), |value| format!("{value:.4}"));
+    let rows: Vec<Vec<String>> =
+        metrics.values.iter().map(|(measure, value)| vec![measure.to_string(), text(value)]).collect();
+    context.say(format!("\n{}", table(&["metric", "value"], &rows)));
+    for (what, each) in [("bit", &metrics.bits), ("output", &metrics.outputs)] {
+        let Some(first) = each.values().next() else { continue };
+        let shown = |measure: &&Measure| {
+            matches!(measure.word(), "precision" | "recall" | "f1" | "roc_auc") || what == "output"
+        };
+        let measures: Vec<Measure> = first.keys().filter(shown).copied().collect();
+        let row = |(name, values): (&String, &Measures)| {
+            let values = measures.iter().map(|measure| text(&values.get(measure).copied().flatten()));
+            std::iter::once(name.clone()).chain(values).collect()
+        };
+        let rows: Vec<Vec<String>> = each.iter().map(row).collect();
+        let header: Vec<&str> = std::iter::once(what).chain(measures.iter().map(|measure| measure.word())).collect();
+        context.say(format!("\n{}", table(&header, &rows)));
+    }
+}
+
+fn say(matrix: &ConfusionMatrix, (counts, reports): (&[Vec<u64>], &[ClassReport]), context: &Context) {
+    let mut by_class = matrix.table();
+    // What a class' accuracy is called beside its precision.
+    by_class.header.splice(3..4, ["precision", "recall", "f1"].map(String::from));
+    for (row, report) in by_class.rows.iter_mut().zip(reports) {
+        let recall = if report.support > 0 { format!("{:.4}", report.recall()) } else { "–".into() };
+        row.splice(3..4, [format!("{:.4}", report.precision()), recall, format!("{:.4}", report.f1())]);
+    }
     let header: Vec<&str> = by_class.header.iter().map(String::as_str).collect();
     context.say(format!("\n{}", table(&header, &by_class.rows)));
     if counts.len() > MAX_COLUMNS {

@@ -8,7 +8,7 @@ use gputrain::data::{
 use gputrain::export::SavedModel;
 use gputrain::job::{self, Job};
 use gputrain::place::{self, Place};
-use gputrain::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
+use gputrain::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Set, Source};
 use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct Shown {
     pub examples: Examples,
     /// Where they come from.
     pub name: String,
+    /// Which part of the data they are; files that are named are a test set.
+    pub set: Set,
     /// Whether the targets are the truth.
     pub labelled: bool,
     /// What a person should know of how they were read.
@@ -79,12 +81,12 @@ impl ExamplesArgs {
                 RawFeatures::read(images, TableOptions { header: spec.header, features: &saved.trained_on.features })?;
             let notes = raw.notes().to_vec();
             let examples = unlabelled(raw.fit(saved.model.input)?, saved);
-            return Ok(Shown { examples, name, labelled: false, notes });
+            return Ok(Shown { examples, name, set: Set::Test, labelled: false, notes });
         };
         let source = Source::Arrays { images: images.clone(), labels: labels.clone() };
         // As in training: of files that hold more classes, only the examples of the model's.
         let (examples, notes) = job::load(&source, &spec, (&saved.model, &saved.trained_on))?;
-        Ok(Shown { examples, name, labelled: true, notes })
+        Ok(Shown { examples, name, set: Set::Test, labelled: true, notes })
     }
 
     /// The texts of a column of the table that the arguments name, one for each row.
@@ -97,6 +99,11 @@ impl ExamplesArgs {
     }
 
     fn recipe_examples(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        let set = match self.split {
+            Split::Train => Set::Train,
+            Split::Validation => Set::Validation,
+            Split::Test => Set::Test,
+        };
         let mut recipe = saved.recipe.clone();
         let spec = &mut recipe.data;
         let is_file = |holdout: &Holdout| matches!(holdout, Holdout::Files(_));
@@ -116,21 +123,22 @@ impl ExamplesArgs {
         if let Some(source) = files {
             let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on))?;
             notes.extend(elsewhere);
-            return Ok(Shown { examples, name: source.name().to_string(), labelled: true, notes });
+            return Ok(Shown { examples, name: source.name().to_string(), set, labelled: true, notes });
         }
         let origin =
             recipe.data.train.as_ref().map_or("the generated digits".to_string(), |source| source.name().to_string());
         let Job { dataset, mut notes, .. } = Job::load_for(recipe, &saved.trained_on)?;
         notes.extend(elsewhere);
         let dataset = Arc::unwrap_or_clone(dataset);
-        let (examples, split) = match self.split {
-            Split::Train => (Some(dataset.train), "train"),
-            Split::Validation => (dataset.validation, "validation"),
-            Split::Test => (dataset.test, "test"),
+        let split = set.name();
+        let examples = match set {
+            Set::Train => Some(dataset.train),
+            Set::Validation => dataset.validation,
+            Set::Test => dataset.test,
         };
         let missing = || format!("the model's recipe has no {split} set; give --images FILE --labels FILE");
         let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
-        Ok(Shown { examples, name: format!("{split} set of {origin}"), labelled: true, notes })
+        Ok(Shown { examples, name: format!("{split} set of {origin}"), set, labelled: true, notes })
     }
 }
 
@@ -150,10 +158,10 @@ fn table_examples(
     let name = table.to_string();
     if raw.is_labelled() {
         let (examples, _, notes) = raw.fit(saved.model.input, TargetKind::for_model(&saved.model), spec.classes)?;
-        return Ok(Shown { examples, name, labelled: true, notes });
+        return Ok(Shown { examples, name, set: Set::Test, labelled: true, notes });
     }
     let (features, notes) = raw.features(saved.model.input)?;
-    Ok(Shown { examples: unlabelled(features, saved), name, labelled: false, notes })
+    Ok(Shown { examples: unlabelled(features, saved), name, set: Set::Test, labelled: false, notes })
 }
 
 /// Features with targets that only fill their place.

@@ -132,7 +132,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-fn set_threshold(answers: &mut Answers, threshold: f32) -> Result<(), CliError> {
+pub(super) fn set_threshold(answers: &mut Answers, threshold: f32) -> Result<(), CliError> {
     if !(0.0..=1.0).contains(&threshold) {
         return Err(CliError::Usage(format!("--threshold {threshold}: expected a probability, from 0 to 1")));
     }

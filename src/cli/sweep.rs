@@ -168,7 +168,7 @@ impl From<SweepError> for CliError {
             SweepError::Interrupted { .. } => CliError::Interrupted(error.to_string()),
             SweepError::NoSweep(_)
             | SweepError::NoMetric { .. }
-            | SweepError::NoAccuracy { .. }
+            | SweepError::NoMeaning { .. }
             | SweepError::RetrainWatches { .. }
             | SweepError::Other { .. }
             | SweepError::Results { .. } => CliError::Usage(error.to_string()),

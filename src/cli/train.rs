@@ -4,12 +4,14 @@ use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs, print};
 use bytesize::ByteSize;
 use clap::Args;
 use gputrain::backend::Backend;
-use gputrain::data::{Examples, Targets, TrainedOn, other_features};
+use gputrain::data::{TrainedOn, other_features};
 use gputrain::export::{SavedModel, load_initial};
 use gputrain::file::FileError;
 use gputrain::ir::{Plan, Role, SourceBuffers};
 use gputrain::job::Job;
-use gputrain::recipe::{Loss, RecipeText};
+use gputrain::keys::Keyword;
+use gputrain::metrics::{Measure, Metrics};
+use gputrain::recipe::RecipeText;
 use gputrain::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
 use gputrain::train::{
     Checkpoint, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
@@ -306,11 +308,8 @@ fn conclude(
         score("validation", summary.validation_loss, summary.validation_accuracy, accuracy),
         score("test", summary.test_loss, summary.test_accuracy, accuracy),
     ];
-    let sets = [(&job.dataset.validation, summary.validation_loss), (&job.dataset.test, summary.test_loss)];
-    for (line, (set, loss)) in scores.into_iter().zip(sets) {
-        let Some(line) = line else { continue };
-        let explained = set.as_ref().zip(loss).and_then(|(examples, loss)| explained(job, examples, loss));
-        context.say(format!("{line}{}", explained.map_or(String::new(), |share| format!(", R2 {share:.4}"))));
+    for line in scores.into_iter().flatten().chain(summary.metrics.iter().filter_map(more)) {
+        context.say(line);
     }
     context.say(format!(
         "{} steps in {:.1} s ({:.0} steps/s), first step {:.2} s after the start",
@@ -325,26 +324,31 @@ fn conclude(
     Ok(())
 }
 
-/// The share of the values' variance that is explained, where the loss tells it: of a table's single target.
-fn explained(job: &Job, examples: &Examples, loss: f32) -> Option<f64> {
-    let Targets::Values { values, outputs: 1 } = &examples.targets else { return None };
-    let factor = match job.model.loss {
-        Loss::Mse => 1.0,
-        Loss::HalfMse => 2.0,
-        _ => return None,
-    };
-    let is_known = job.trained_on.table.is_some() && job.recipe.optimizer.l2 == 0.0;
-    let count = values.len() as f64;
-    let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
-    let variance = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
-    (is_known && variance > 0.0).then(|| 1.0 - factor * f64::from(loss) / variance)
-}
-
 /// What a set's examples gave, in words: nothing where there is no such set. Values that are neither right nor wrong have
 /// no accuracy.
 pub(super) fn score(set: &str, loss: Option<f32>, accuracy: Option<f32>, name: &str) -> Option<String> {
     let accuracy = accuracy.map_or(String::new(), |share| format!(", {name} {:.2} %", share * 100.0));
     Some(format!("{set}: loss {:.4}{accuracy}", loss?))
+}
+
+/// What an epoch's line tells of metrics beyond loss and accuracy: a few at most.
+fn watched(set: &str, metrics: &Metrics) -> Vec<String> {
+    const MOST: usize = 3;
+    let told = metrics.values.iter().filter(|(measure, _)| !measure.is_counted_on_device());
+    let told: Vec<String> =
+        told.filter_map(|(measure, value)| Some(format!("  {set} {measure} {:.4}", (*value)?))).collect();
+    if told.len() > MOST { Vec::new() } else { told }
+}
+
+/// What a person should know of a set beside loss and accuracy: an accuracy alone hides how rare classes fare.
+fn more((set, metrics): (&String, &Metrics)) -> Option<String> {
+    let told = [Measure::BalancedAccuracy, Measure::F1Macro, Measure::RocAuc, Measure::R2, Measure::Mae];
+    let told = told.into_iter().filter_map(|measure| {
+        let value = (*metrics.values.get(&measure)?)?;
+        Some(format!("{} {value:.4}", measure.word().replace('_', " ")))
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| format!("{set}: {}", told.join(", ")))
 }
 
 /// Shows progress and passes everything on to the recorder.
@@ -410,8 +414,9 @@ impl Observer for Watcher<'_> {
             Some(loss) => format!("  validation loss {loss:.4}{}", percent(metrics.validation_accuracy)),
             None => String::new(),
         };
+        let watched: String = metrics.metrics.iter().flat_map(|(set, metrics)| watched(set, metrics)).collect();
         let line = format!(
-            "epoch {:>3}/{}  train loss {:.4}{}{validation}  {:.1} s",
+            "epoch {:>3}/{}  train loss {:.4}{}{validation}{watched}  {:.1} s",
             metrics.epoch,
             self.epochs,
             metrics.train_loss,

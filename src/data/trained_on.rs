@@ -28,6 +28,13 @@ impl TrainedOn {
         self.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
 
+    /// What each of so many outputs is called: the names of the table's targets, or nothing where it has not as many.
+    pub fn targets(&self, outputs: usize) -> Vec<String> {
+        let targets = self.table.iter().flat_map(|columns| &columns.targets);
+        let names: Vec<String> = targets.map(|column| column.name.clone()).collect();
+        if names.len() == outputs { names } else { Vec::new() }
+    }
+
     /// The scaling of training examples. Features that only say whether a table's cell has a level stay 1 or 0.
     pub fn scaling(&self, kind: Scale, train: &Features) -> Scaling {
         let mut scaling = Scaling::fit(kind, train);

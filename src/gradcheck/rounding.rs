@@ -112,7 +112,14 @@ mod tests {
         let dataset = Dataset { train: Examples { features, targets }, validation: None, test: None };
         let members = vec![Member::of(&recipe)];
         let train = recipe.train.clone();
-        let spec = TrainerSpec { model: model.clone(), dataset: dataset.into(), scaling, train, members };
+        let spec = TrainerSpec {
+            model: model.clone(),
+            dataset: dataset.into(),
+            scaling,
+            trained_on: Default::default(),
+            train,
+            members,
+        };
         let parameters = [weights.clone(), vec![0.0]];
 
         let mut trainer = Trainer::new(&CpuBackend::new(), spec.clone()).unwrap();

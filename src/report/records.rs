@@ -73,22 +73,28 @@ impl RunRecords {
 
     /// The names of the logged quantities inside an object, such as "gradient_norms", in the order of their names.
     pub fn step_group(&self, group: &str) -> Vec<String> {
-        let mut keys: Vec<String> = self
-            .steps
-            .iter()
-            .flat_map(|record| record.keys())
-            .filter_map(|key| key.strip_prefix(group)?.strip_prefix('/'))
-            .map(str::to_string)
-            .collect();
-        keys.sort_by_key(|key| natural(key));
-        keys.dedup();
-        keys
+        names(&self.steps, group)
+    }
+
+    /// The same of the epochs.
+    pub fn epoch_group(&self, group: &str) -> Vec<String> {
+        names(&self.epochs, group)
     }
 
     /// An entry of the summary.
     pub fn summary_value(&self, key: &str) -> Option<&str> {
         self.summary.iter().find(|entry| entry.0 == key).map(|entry| entry.1.as_str())
     }
+}
+
+/// The names of the quantities inside an object, in their order.
+fn names(records: &[Record], group: &str) -> Vec<String> {
+    let keys = records.iter().flat_map(|record| record.keys());
+    let inside = keys.filter_map(|key| key.strip_prefix(group)?.strip_prefix('/'));
+    let mut names: Vec<String> = inside.map(str::to_string).collect();
+    names.sort_by_key(|name| natural(name));
+    names.dedup();
+    names
 }
 
 /// A name with its numbers filled up, so that layer 10 comes after layer 9.
@@ -140,14 +146,7 @@ fn parse_line(line: &str, axis: &str) -> Result<Record, String> {
     };
     let mut record = Record::new();
     for (key, value) in entries {
-        match value {
-            Value::Object(inner) => {
-                for (name, value) in inner {
-                    insert(&mut record, format!("{key}/{name}"), value)?;
-                }
-            }
-            other => insert(&mut record, key.clone(), other)?,
-        }
+        insert(&mut record, key.clone(), value)?;
     }
     match record.get(axis) {
         Some(place) if place.is_finite() => Ok(record),
@@ -157,6 +156,9 @@ fn parse_line(line: &str, axis: &str) -> Result<Record, String> {
 
 fn insert(record: &mut Record, key: String, value: &Value) -> Result<(), String> {
     let number = match value {
+        Value::Object(inner) => {
+            return inner.iter().try_for_each(|(name, value)| insert(record, format!("{key}/{name}"), value));
+        }
         Value::Null => f64::NAN,
         Value::Number(number) => number.as_f64().unwrap_or(f64::NAN),
         // Some writers put what JSON cannot express into a string.

@@ -133,7 +133,8 @@ fn epoch_section(run: &RunRecords) -> Option<Section> {
 
 fn details_section(run: &RunRecords) -> Option<Section> {
     let rank = |key: &str| KEY_FIGURES.iter().position(|figure| figure.0 == key).unwrap_or(KEY_FIGURES.len());
-    let mut entries: Vec<&(String, String)> = run.summary.iter().filter(|(key, _)| key != "name").collect();
+    let mut entries: Vec<&(String, String)> =
+        run.summary.iter().filter(|(key, _)| key != "name" && key != "metrics").collect();
     entries.sort_by_key(|(key, _)| rank(key));
     let rows: Vec<Vec<String>> =
         entries.into_iter().map(|(key, value)| vec![key.replace('_', " "), value.clone()]).collect();
@@ -155,6 +156,7 @@ fn run_charts(run: &RunRecords) -> Vec<(String, Chart)> {
         });
         charts.push((quantity.to_string(), over(run, quantity, "epoch", lines.collect(), events.clone())));
     }
+    charts.extend(measured(run, &events));
     for (file, quantity) in [("steps", "loss"), ("steps-accuracy", "accuracy")] {
         let keys = [(0, "training", quantity.to_string()), (1, "validation", format!("validation_{quantity}"))];
         let lines = keys.map(|(colour, name, key)| {
@@ -180,6 +182,27 @@ fn run_charts(run: &RunRecords) -> Vec<(String, Chart)> {
     }
     charts.retain(|(_, chart)| !chart.series.is_empty());
     charts
+}
+
+/// A chart for each metric that was measured after each epoch, beside loss and accuracy.
+fn measured(run: &RunRecords, events: &[Event]) -> Vec<(String, Chart)> {
+    let mut names = Vec::new();
+    for (split, _) in SPLITS {
+        // Those of each bit or output have names with a /.
+        let group = run.epoch_group(&format!("metrics/{split}")).into_iter();
+        names.extend(group.filter(|name| !name.contains('/') && name != "accuracy"));
+    }
+    names.sort();
+    names.dedup();
+    let chart = |name: String| {
+        let lines = SPLITS.iter().enumerate().map(|(colour, (split, split_name))| {
+            let points = run.epoch_points(&format!("metrics/{split}/{name}"));
+            Series { colour: Some(colour), ..Series::new(split_name, points) }
+        });
+        let chart = over(run, &name.replace('_', " "), "epoch", lines.collect(), events.to_vec());
+        (name.replace('_', "-"), chart)
+    };
+    names.into_iter().map(chart).collect()
 }
 
 /// A chart of a quantity over epochs or steps, of the series that have points.

@@ -13,6 +13,8 @@ pub struct SweepReport {
     pub subtitle: String,
     /// The metric the table is sorted by, such as "validation_accuracy".
     pub metric: String,
+    /// Whether a larger value of it is the better one.
+    pub larger_is_better: bool,
     /// One row per combination of settings.
     pub rows: Vec<SweepRow>,
     /// What comes after the table: plots, the recipe, the retrained model.
@@ -50,8 +52,8 @@ impl SweepRow {
     }
 }
 
-/// Whether more of a metric is better.
-fn more_is_better(metric: &str) -> bool {
+/// Whether a metric is read in per cent.
+fn is_share(metric: &str) -> bool {
     metric.contains("accuracy")
 }
 
@@ -71,7 +73,7 @@ pub fn trials_text(metric: &str, values: &[f64]) -> String {
     let failed = values.iter().filter(|value| !value.is_finite()).count();
     let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
     let Some((mean, spread)) = mean_and_spread(values) else { return format!("–{failed}") };
-    let factor = if more_is_better(metric) { 100.0 } else { 1.0 };
+    let factor = if is_share(metric) { 100.0 } else { 1.0 };
     let text = match spread.map(|spread| spread * factor) {
         None if factor == 1.0 => short_number(mean),
         None => format!("{:.2}", factor * mean),
@@ -113,7 +115,7 @@ impl SweepReport {
         let key = |index: &usize| {
             let mean = mean_and_spread(self.rows[*index].values(&self.metric)).map(|(mean, _)| mean);
             match mean {
-                Some(mean) if more_is_better(&self.metric) => -mean,
+                Some(mean) if self.larger_is_better => -mean,
                 Some(mean) => mean,
                 None => f64::INFINITY,
             }

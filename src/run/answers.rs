@@ -2,12 +2,11 @@
 
 use crate::data::{Examples, Features, Storage, Targets, TrainedOn};
 use crate::export::SavedModel;
+use crate::metrics::{Classes, Metrics, Task, Truth, measure_all};
 use crate::model::{Model, Shape};
 use crate::recipe::{Activation, Loss};
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
-use crate::train::Predictions;
-use serde::Serialize;
-use std::fmt;
+use crate::train::{Predictions, SetTruth, task};
 
 /// A model's answers to examples.
 #[derive(Debug, Clone)]
@@ -26,6 +25,10 @@ pub struct Answers<'a> {
     /// The true classes, where the examples have labels and the answers are classes.
     pub truth: Option<Vec<u32>>,
     labelled: bool,
+    /// What is asked of the model by the targets.
+    task: Task,
+    /// Where the second of two classes begins, if that was asked for.
+    threshold: Option<f32>,
     /// The true values, where there are any.
     values: Vec<f32>,
     trained_on: &'a TrainedOn,
@@ -61,7 +64,28 @@ impl<'a> Answers<'a> {
             columns.unscale(&mut result.outputs, result.width);
             columns.unscale(&mut values, result.width);
         }
-        Answers { examples, result, probable, bits, classes, truth, labelled, values, trained_on }
+        let task = task(model, names_classes, [&examples.targets]);
+        let threshold = None;
+        Answers { examples, result, probable, bits, classes, truth, labelled, task, threshold, values, trained_on }
+    }
+
+    /// All that can be measured, values in their own units; nothing without a truth.
+    pub fn metrics(&self) -> Option<Metrics> {
+        let truth = SetTruth::new(self.task, &self.examples.targets, self.trained_on);
+        let (outputs, width) = (&self.result.outputs, self.result.width);
+        self.labelled.then(|| measure_all(outputs, width, truth.truth(self.threshold), &self.trained_on.targets(width)))
+    }
+
+    /// Takes the classes as they are measured; nothing without a truth.
+    pub fn of_classes<R>(&self, take: impl FnOnce(&Classes) -> R) -> Option<R> {
+        let truth = SetTruth::new(self.task, &self.examples.targets, self.trained_on);
+        match truth.truth(self.threshold) {
+            Truth::Classes { truth, probabilities, threshold } if self.truth.is_some() => {
+                let outputs = &self.result.outputs;
+                Some(take(&Classes::new(outputs, self.result.width, truth, probabilities, threshold)))
+            }
+            _ => None,
+        }
     }
 
     /// Whether the classes have names beside their numbers.
@@ -81,9 +105,8 @@ impl<'a> Answers<'a> {
         if self.classes.is_some() && self.probable && !names.is_empty() {
             return if self.result.width == 1 { vec![names[1].clone()] } else { names.clone() };
         }
-        let targets = self.trained_on.table.iter().flat_map(|columns| &columns.targets);
-        let targets: Vec<String> = targets.map(|column| column.name.clone()).collect();
-        if self.classes.is_none() && targets.len() == self.result.width {
+        let targets = self.trained_on.targets(self.result.width);
+        if self.classes.is_none() && !targets.is_empty() {
             return targets;
         }
         match (self.probable, self.result.width) {
@@ -122,18 +145,6 @@ impl<'a> Answers<'a> {
         self.values.get(index * self.result.width..(index + 1) * self.result.width)
     }
 
-    /// How near the values are to the true ones, for each target; none where the answers are no values of a table, or the truth
-    /// is not known.
-    pub fn value_scores(&self) -> Option<Vec<ValueScores>> {
-        let width = self.result.width;
-        let is_known = self.trained_on.table.is_some() && !self.values.is_empty() && !self.bits;
-        let scores = |(output, target): (usize, String)| {
-            let of = |all: &[f32]| all.iter().skip(output).step_by(width).map(|v| f64::from(*v)).collect::<Vec<f64>>();
-            ValueScores::new(target, &of(&self.values), &of(&self.result.outputs))
-        };
-        is_known.then(|| self.output_names().into_iter().enumerate().map(scores).collect())
-    }
-
     /// Of two classes, takes examples for the second where its probability is at least this; false where there are not two, or
     /// no probabilities.
     pub fn set_threshold(&mut self, threshold: f32) -> bool {
@@ -142,6 +153,7 @@ impl<'a> Answers<'a> {
         };
         let rows = self.result.outputs.chunks(self.result.width);
         *classes = rows.map(|row| u32::from(row[row.len() - 1] >= threshold)).collect();
+        self.threshold = Some(threshold);
         true
     }
 
@@ -199,49 +211,6 @@ impl<'a> Answers<'a> {
             None => format!("{first} predictions"),
         };
         Ok(Some(ImageGrid { title, columns: 10, tiles, colour_bar: None }))
-    }
-}
-
-/// How near values are to the true ones.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ValueScores {
-    /// The target's column.
-    pub target: String,
-    /// The share of the true values' variance that is explained; none where they do not vary.
-    pub r2: Option<f64>,
-    /// The root of the mean squared error, in the target's unit.
-    pub rmse: f64,
-    /// The mean absolute error, in the target's unit.
-    pub mae: f64,
-    /// The largest absolute error, in the target's unit.
-    pub max_error: f64,
-}
-
-impl ValueScores {
-    fn new(target: String, truth: &[f64], values: &[f64]) -> ValueScores {
-        let count = truth.len().max(1) as f64;
-        let mean = truth.iter().sum::<f64>() / count;
-        let variance = truth.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-        let errors: Vec<f64> = truth.iter().zip(values).map(|(truth, value)| (truth - value).abs()).collect();
-        let squared = errors.iter().map(|error| error * error).sum::<f64>() / count;
-        ValueScores {
-            target,
-            r2: (variance > 0.0).then(|| 1.0 - squared / variance),
-            rmse: squared.sqrt(),
-            mae: errors.iter().sum::<f64>() / count,
-            max_error: errors.iter().copied().fold(0.0, f64::max),
-        }
-    }
-}
-
-impl fmt::Display for ValueScores {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ValueScores { target, r2, rmse, mae, max_error } = self;
-        let r2 = r2.map_or(String::new(), |r2| format!("R2 {r2:.4}, "));
-        write!(
-            f,
-            "{target}: {r2}root mean squared error {rmse:.6}, mean absolute error {mae:.6}, largest {max_error:.6}"
-        )
     }
 }
 

@@ -2,7 +2,7 @@
 //! predictions.
 
 use super::answers::{Answers, pictures};
-use super::{RunError, picture_shape};
+use super::{RunError, measured, picture_shape};
 use crate::backend::Backend;
 use crate::data::{Dataset, Examples, TrainedOn};
 use crate::export::SavedModel;
@@ -196,7 +196,7 @@ fn samples(examples: &Examples, trained_on: &TrainedOn) -> Result<Option<Section
 
 /// The first images with prediction and truth, and the confusion matrix.
 fn answers(set: &str, examples: &Examples, answers: &Answers) -> Result<Vec<Section>, ReportError> {
-    let mut sections = Vec::new();
+    let mut sections = measured::sections(set, answers)?;
     if answers.truth.is_none() {
         return Ok(sections);
     }

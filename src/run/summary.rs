@@ -4,7 +4,7 @@ use crate::backend::DeviceInfo;
 use crate::export::parameter_hash;
 use crate::model::Model;
 use crate::recipe::Recipe;
-use crate::train::{EpochMetrics, Outcome};
+use crate::train::{EpochMetrics, MetricsBySet, Outcome};
 use serde::{Deserialize, Serialize};
 
 /// The result of a run in one object.
@@ -24,6 +24,9 @@ pub struct Summary {
     pub train_loss: Option<f32>,
     /// Accuracy over the last epoch.
     pub train_accuracy: Option<f32>,
+    /// All that can be measured on the validation and the test set, with the final weights. Earlier versions did not.
+    #[serde(default)]
+    pub metrics: MetricsBySet,
     /// Trained scalars.
     pub parameters: usize,
     /// Epochs taken.
@@ -77,6 +80,7 @@ impl Summary {
             validation_accuracy: validation.and_then(|score| score.accuracy),
             train_loss: measured.map(|last| last.train_loss),
             train_accuracy: measured.and_then(|last| last.train_accuracy),
+            metrics: outcome.map_or(MetricsBySet::new(), |outcome| outcome.metrics.clone()),
             parameters: model.parameters_count(),
             epochs,
             best_epoch: outcome.map_or(0, |outcome| outcome.epoch),
@@ -100,6 +104,7 @@ impl Summary {
 mod tests {
     use super::*;
     use crate::backend::{Backend, cpu::CpuBackend};
+    use crate::metrics::{Measure, Metrics};
     use crate::train::Score;
 
     #[test]
@@ -116,13 +121,17 @@ mod tests {
             validation_accuracy: None,
             test_loss: None,
             test_accuracy: None,
+            metrics: MetricsBySet::new(),
             learning_rate: 0.1,
             learning_rate_before: None,
             seconds,
         };
         let score = Some(Score { loss: 0.25, accuracy: None });
         let parameters = model.initialise(1);
-        let outcome = Outcome { parameters, validation: None, test: score, epoch: 2, skipped_steps: None };
+        let brier =
+            Metrics { values: [(Measure::Brier, Some(0.5)), (Measure::RocAuc, None)].into(), ..Metrics::default() };
+        let metrics = MetricsBySet::from([("test".into(), brier)]);
+        let outcome = Outcome { parameters, validation: None, test: score, metrics, epoch: 2, skipped_steps: None };
         let backend = CpuBackend::new();
         let of = |seconds: f64, outcome: Option<&Outcome>| {
             let summary = Summary::new(&recipe, &model, backend.info(), Some(&last(seconds)), outcome, 0.5);

@@ -3,7 +3,7 @@
 use super::SweepError;
 use crate::job::JobError;
 use crate::model::Model;
-use crate::recipe::{Holdout, Metric, Recipe, RecipeText, ScheduleKind, SweepSpec};
+use crate::recipe::{Holdout, Metric, Recipe, RecipeText, ScheduleKind, Set, SweepSpec};
 use std::path::Path;
 
 /// A recipe's sweep, ready to run: every run with its data found.
@@ -86,7 +86,7 @@ impl Sweep {
             }
             if let ScheduleKind::Plateau { metric, .. } = recipe.schedule.kind
                 && self.spec.retrain
-                && matches!(metric, Metric::ValidationLoss | Metric::ValidationAccuracy)
+                && metric.set == Set::Validation
             {
                 return Err(SweepError::RetrainWatches { metric, name: recipe.name.clone() });
             }
@@ -98,16 +98,13 @@ impl Sweep {
 /// The set that a metric needs and the recipe does not have.
 fn missing_set(recipe: &Recipe, metric: Metric) -> Option<&'static str> {
     let data = &recipe.data;
-    match metric {
-        Metric::TrainLoss | Metric::TrainAccuracy => None,
-        Metric::ValidationLoss | Metric::ValidationAccuracy => {
-            (data.validation == Holdout::None).then_some("validation")
-        }
+    let missing = match metric.set {
+        Set::Train => false,
+        Set::Validation => data.validation == Holdout::None,
         // The generated digits bring a test set.
-        Metric::TestLoss | Metric::TestAccuracy => {
-            (data.test == Holdout::None && data.train.is_some()).then_some("test")
-        }
-    }
+        Set::Test => data.test == Holdout::None && data.train.is_some(),
+    };
+    missing.then_some(metric.set.name())
 }
 
 /// A setting's value as a person writes it.

@@ -44,18 +44,15 @@ pub enum SweepError {
         /// The set that is missing.
         set: &'static str,
     },
-    /// The chosen accuracy means nothing.
-    #[error(
-        "[sweep] metric = \"{metric}\", but the targets of {name} are values, which are neither right nor wrong; set \
-         sweep.metric = \"{loss}\""
-    )]
-    NoAccuracy {
+    /// The chosen metric means nothing, or is undefined.
+    #[error("[sweep] metric = \"{metric}\" cannot tell the best of {name}: {problem}")]
+    NoMeaning {
         /// The metric.
         metric: Metric,
         /// The recipe.
         name: String,
-        /// The loss on the same set.
-        loss: Metric,
+        /// Why, and what to take.
+        problem: String,
     },
     /// Retraining leaves no validation set for the schedule to watch.
     #[error(

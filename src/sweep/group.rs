@@ -2,7 +2,7 @@
 
 use super::Sweep;
 use crate::backend::Backend;
-use crate::data::{Dataset, Scaling};
+use crate::data::{Dataset, Scaling, TrainedOn};
 use crate::ir::Role;
 use crate::model::Model;
 use crate::planner::Fusion;
@@ -117,7 +117,8 @@ pub(super) fn members_that_fit(
     while count > 1 {
         let members = vec![member.clone(); count];
         let (model, dataset, scaling, train) = (model.clone(), Arc::clone(dataset), scaling.clone(), train.clone());
-        let spec = TrainerSpec { model, dataset, scaling, train, members };
+        // Names and units take no memory there.
+        let spec = TrainerSpec { model, dataset, scaling, trained_on: TrainedOn::default(), train, members };
         if bytes(backend, spec).is_some_and(|bytes| bytes <= MEMBERS_BYTES) {
             break;
         }

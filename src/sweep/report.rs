@@ -3,7 +3,7 @@
 use super::curves::{Curves, MAX_POINTS, chart, is_curve, shared_events};
 use super::summary::{CombinationSummary, Statistic};
 use super::{COLLAPSED, Row, Sweep, SweepError, SweepSummary, entry};
-use crate::recipe::{Keyword, Metric};
+use crate::recipe::{Keyword, Measure, Metric, Set};
 use crate::report::{
     Block, Chart, Link, RunRecords, Section, Series, SweepReport, SweepRow, Table, save_svg_and_png, trials_text,
 };
@@ -19,6 +19,7 @@ const MAX_LOSSES: usize = 6;
 const LAST_EPOCHS: usize = 20;
 const BAND: &str = "Mean over the trials; the band is one standard deviation.";
 const SIZE: (u32, u32) = (720, 420);
+const TEST_ACCURACY: Metric = Metric::of(Set::Test, Measure::Accuracy);
 
 /// The table of a sweep, best combination first.
 pub fn table(sweep: &Sweep, summary: &SweepSummary) -> Table {
@@ -94,6 +95,7 @@ fn report(sweep: &Sweep, summary: &SweepSummary, sections: Vec<Section>) -> Swee
         title: summary.name.clone(),
         subtitle,
         metric: summary.metric.to_string(),
+        larger_is_better: summary.metric.larger_is_better(),
         rows: summary.combinations.iter().map(row).collect(),
         sections,
     }
@@ -150,7 +152,7 @@ fn collapsed(summary: &SweepSummary, rows: &[Row]) -> Option<Section> {
         return None;
     }
     let own = summary.metric;
-    let shown = [own, Metric::TestAccuracy, Metric::TestLoss];
+    let shown = [own, TEST_ACCURACY, Metric::of(Set::Test, Measure::Loss)];
     let text = |statistics: &[(Metric, Statistic)], metric: Metric| {
         let found = statistics.iter().find(|(name, _)| *name == metric).map_or(&[][..], |(_, found)| &found.values);
         let values: Vec<f64> = found.iter().map(|value| value.map_or(f64::NAN, f64::from)).collect();
@@ -190,7 +192,7 @@ fn best_trials(sweep: &Sweep, rows: &[Row]) -> Option<Section> {
     let best: Vec<&Row> = (0..sweep.combinations()).filter_map(best).collect();
     let text = |metric: Metric, row: &Row| trials_text(metric.word(), row.get(metric).map(f64::from).as_slice());
     let cells = |row: &&Row| {
-        let test = text(Metric::TestAccuracy, row);
+        let test = text(TEST_ACCURACY, row);
         vec![entry::label(&row.settings), row.seed.to_string(), text(metric, row), test]
     };
     let header = ["settings", "seed", metric.word(), "test accuracy"].map(|name| name.replace('_', " ")).into();

@@ -2,9 +2,11 @@
 
 use super::{Entry, Sweep, SweepError};
 use crate::file::FileError;
-use crate::recipe::Metric;
+use crate::metrics::Measures;
+use crate::recipe::{Measure, Metric, Set};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,9 @@ pub struct Row {
     pub test_loss: Option<f32>,
     /// On the test set.
     pub test_accuracy: Option<f32>,
+    /// What else was measured, by set.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, Measures>,
     /// Trained scalars.
     pub parameters: usize,
     /// Epochs taken.
@@ -58,13 +63,14 @@ pub struct Row {
 impl Row {
     /// The value of a metric; none if it was not measured, or the run diverged.
     pub fn get(&self, metric: Metric) -> Option<f32> {
-        match metric {
-            Metric::TrainLoss => self.train_loss,
-            Metric::TrainAccuracy => self.train_accuracy,
-            Metric::ValidationLoss => self.validation_loss,
-            Metric::ValidationAccuracy => self.validation_accuracy,
-            Metric::TestLoss => self.test_loss,
-            Metric::TestAccuracy => self.test_accuracy,
+        match (metric.set, metric.measure) {
+            (Set::Train, Measure::Loss) => self.train_loss,
+            (Set::Train, Measure::Accuracy) => self.train_accuracy,
+            (Set::Validation, Measure::Loss) => self.validation_loss,
+            (Set::Validation, Measure::Accuracy) => self.validation_accuracy,
+            (Set::Test, Measure::Loss) => self.test_loss,
+            (Set::Test, Measure::Accuracy) => self.test_accuracy,
+            (set, measure) => self.metrics.get(set.name())?.get(&measure)?.map(|value| value as f32),
         }
     }
 }

@@ -11,9 +11,9 @@ use crate::backend::Backend;
 use crate::file::{FileError, write_whole};
 use crate::job::Job;
 use crate::lock::FolderLock;
-use crate::recipe::Loss;
+use crate::recipe::{Loss, Measure};
 use crate::run::{RunError, SWEEP_FILE, refuse_foreign};
-use crate::train::check::counts_answers;
+use crate::train::measured::unfit;
 use std::path::Path;
 
 /// Runs what is missing of a sweep in its folder, and writes its results and report.
@@ -75,17 +75,22 @@ pub fn run(
     Ok(summary)
 }
 
-/// Refuses an accuracy where answers are neither right nor wrong: for squared losses the data tells.
+/// Refuses a metric that means nothing for the data. Of the cross entropies every data has a loss and an accuracy.
 fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
     let metric = sweep.spec.metric;
     let mut before: Option<Group> = None;
     for group in groups(sweep, &(0..sweep.entries.len()).collect::<Vec<_>>()) {
         let recipe = &sweep.entries[group.runs[0]].recipe;
-        let unknown = metric.is_accuracy() && matches!(recipe.model.loss, Loss::Mse | Loss::HalfMse);
-        if unknown && !before.as_ref().is_some_and(|before| before.same_data(&group)) {
-            let dataset = Job::load(recipe.clone())?.dataset;
-            if !counts_answers(recipe.model.loss, &dataset) {
-                return Err(SweepError::NoAccuracy { metric, name: recipe.name.clone(), loss: metric.loss() });
+        let known = match metric.measure {
+            Measure::Loss => true,
+            Measure::Accuracy => matches!(recipe.model.loss, Loss::SoftmaxCrossEntropy | Loss::BinaryCrossEntropy),
+            _ => false,
+        };
+        if !known && !before.as_ref().is_some_and(|before| before.same_data(&group)) {
+            let job = Job::load(recipe.clone())?;
+            if let Some(problem) = unfit(&job.model, &job.dataset, metric) {
+                let (name, problem) = (recipe.name.clone(), problem.told(metric.set.name()));
+                return Err(SweepError::NoMeaning { metric, name, problem });
             }
             before = Some(group);
         }

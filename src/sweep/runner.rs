@@ -129,10 +129,10 @@ impl Runner<'_> {
         let members: Vec<Member> = entries.iter().map(|entry| Member::of(&entry.recipe)).collect();
         // What is under way is done again after an interruption: checkpoints would be of no use.
         let train = TrainSpec { checkpoint_every: 0, checkpoint_steps: 0, ..entries[0].recipe.train.clone() };
-        let Loaded { dataset, scaling, .. } = data;
+        let Loaded { dataset, scaling, trained_on, .. } = data;
         let epochs = u64::from(train.epochs);
-        let (dataset, scaling) = (Arc::clone(dataset), scaling.clone());
-        let spec = TrainerSpec { model: models[0].clone(), dataset, scaling, train, members };
+        let (dataset, scaling, trained_on) = (Arc::clone(dataset), scaling.clone(), trained_on.clone());
+        let spec = TrainerSpec { model: models[0].clone(), dataset, scaling, trained_on, train, members };
         let mut trainer = Trainer::new(self.backend, spec)?;
         let mut folders = Vec::new();
         let mut tracks = Vec::new();
@@ -234,6 +234,7 @@ fn row(index: usize, entry: &Entry, done: &Finished, group: usize) -> Row {
         validation_accuracy: summary.validation_accuracy,
         test_loss: summary.test_loss,
         test_accuracy: summary.test_accuracy,
+        metrics: summary.metrics.iter().map(|(set, metrics)| (set.clone(), metrics.values.clone())).collect(),
         parameters: summary.parameters,
         epochs: summary.epochs,
         best_epoch: summary.best_epoch,

@@ -3,19 +3,19 @@
 use super::results::{Row, as_map};
 use super::{Sweep, entry};
 use crate::backend::DeviceInfo;
-use crate::recipe::{Keyword, Metric};
+use crate::recipe::{Keyword, Measure, Metric, Set};
 use crate::run::Summary;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 /// The metrics of a sweep in the order of its table, after the sweep's own.
 const METRICS: [Metric; 6] = [
-    Metric::ValidationAccuracy,
-    Metric::ValidationLoss,
-    Metric::TestAccuracy,
-    Metric::TestLoss,
-    Metric::TrainAccuracy,
-    Metric::TrainLoss,
+    Metric::of(Set::Validation, Measure::Accuracy),
+    Metric::VALIDATION_LOSS,
+    Metric::of(Set::Test, Measure::Accuracy),
+    Metric::of(Set::Test, Measure::Loss),
+    Metric::of(Set::Train, Measure::Accuracy),
+    Metric::of(Set::Train, Measure::Loss),
 ];
 
 /// A metric over the trials of a combination.
@@ -188,6 +188,7 @@ mod tests {
 
     #[test]
     fn the_best_is_the_first_with_the_best_mean() {
+        let [loss, f1] = [Measure::Loss, Measure::F1Macro].map(|measure| Metric::of(Set::Validation, measure));
         let combination = |mean: Option<f32>| CombinationSummary {
             settings: Vec::new(),
             label: String::new(),
@@ -198,11 +199,11 @@ mod tests {
             parameters: 0,
             seconds: 0.0,
             learned: Vec::new(),
-            metrics: vec![(Metric::TrainLoss, Statistic::over(vec![mean]))],
+            metrics: vec![(loss, Statistic::over(vec![mean]))],
         };
         let losses = [None, Some(0.5), Some(0.2), Some(0.2), Some(0.9)].map(combination);
-        assert_eq!(best(&losses, Metric::TrainLoss), Some(2));
-        assert_eq!(best(&losses, Metric::ValidationAccuracy), Some(4));
-        assert_eq!(best(&losses[..1], Metric::TrainLoss), None);
+        assert_eq!(best(&losses, loss), Some(2));
+        assert_eq!(best(&losses, f1), Some(4));
+        assert_eq!(best(&losses[..1], loss), None);
     }
 }

@@ -1,12 +1,13 @@
 //! What can be told before anything is allocated.
 
+use super::measured::unfit;
 use super::spec::layout;
 use super::{Draft, Score, Set, TrainError, TrainerSpec};
 use crate::data::{Dataset, TargetKind};
 use crate::ir::{Dispatch, Io, Plan};
 use crate::kernel::Launch;
 use crate::model::Model;
-use crate::recipe::{Loss, Metric, ScheduleKind};
+use crate::recipe::{Loss, ScheduleKind};
 
 /// Whether the answers to every set are right or wrong.
 pub(crate) fn counts_answers(loss: Loss, data: &Dataset) -> bool {
@@ -126,16 +127,12 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     };
     let watchers = [("train.early_stop", spec.train.early_stop.map(|e| e.metric)), ("schedule", plateau)];
     for (watcher, metric) in watchers.into_iter().filter_map(|(w, m)| Some((w, m?))) {
-        let (set, missing) = match metric {
-            Metric::TrainLoss | Metric::TrainAccuracy => ("train", false),
-            Metric::ValidationLoss | Metric::ValidationAccuracy => ("validation", data.validation.is_none()),
-            Metric::TestLoss | Metric::TestAccuracy => ("test", data.test.is_none()),
-        };
-        if metric.is_accuracy() && !counts_answers(spec.model.loss, data) {
-            return Err(TrainError::NoAccuracy { watcher, metric: metric.to_string(), set });
+        let (set, metric_name) = (metric.set.name(), metric.to_string());
+        if let Some(problem) = unfit(&spec.model, data, metric) {
+            return Err(TrainError::NoMeaning { watcher, metric: metric_name, problem: problem.told(set) });
         }
-        if missing {
-            return Err(TrainError::NoMetric { watcher, metric: metric.to_string(), set });
+        if metric.set.of(data).is_none() {
+            return Err(TrainError::NoMetric { watcher, metric: metric_name, set });
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Training and evaluation as they are planned, before anything is allocated.
 
-use super::spec::{Set, SharedSet};
-use super::{Member, TrainError, TrainerSpec, check, spec};
+use super::spec::SharedSet;
+use super::{Member, Set, TrainError, TrainerSpec, check, spec};
 use crate::data::{Examples, Scaling};
 use crate::ir::{BufferId, Initial, Io, Limits, PlanError};
 use crate::kernel::LaunchPlan;

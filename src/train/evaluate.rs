@@ -64,7 +64,7 @@ impl Predictions {
 }
 
 /// Turns the network's outputs into what is reported: logits into probabilities.
-fn apply(activation: Activation, row: &mut [f32]) {
+pub(super) fn apply(activation: Activation, row: &mut [f32]) {
     match activation {
         Activation::Softmax => {
             let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);

@@ -3,7 +3,8 @@
 use super::Checkpoint;
 use crate::data::Targets;
 use crate::kernel::step::state;
-use crate::recipe::{Loss, Metric};
+use crate::metrics::{Measure, Metrics};
+use crate::recipe::{Loss, Metric, Set};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -59,6 +60,10 @@ pub struct EpochMetrics {
     /// On the test set, where recorded every epoch.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub test_accuracy: Option<f32>,
+    /// What else was measured after the epoch, by set: what early stopping or the plateau schedule watches, and everything
+    /// where recorded.
+    #[serde(skip_serializing_if = "MetricsBySet::is_empty", default)]
+    pub metrics: MetricsBySet,
     /// The epoch's learning rate.
     pub learning_rate: f32,
     /// The rate at which the epoch began, where the run was interrupted in it and went on at another.
@@ -71,16 +76,23 @@ pub struct EpochMetrics {
 impl EpochMetrics {
     /// The value of a metric, where it was measured.
     pub fn get(&self, metric: Metric) -> Option<f32> {
-        match metric {
-            Metric::TrainLoss => Some(self.train_loss),
-            Metric::TrainAccuracy => self.train_accuracy,
-            Metric::ValidationLoss => self.validation_loss,
-            Metric::ValidationAccuracy => self.validation_accuracy,
-            Metric::TestLoss => self.test_loss,
-            Metric::TestAccuracy => self.test_accuracy,
+        match (metric.set, metric.measure) {
+            (Set::Train, Measure::Loss) => Some(self.train_loss),
+            (Set::Train, Measure::Accuracy) => self.train_accuracy,
+            (Set::Validation, Measure::Loss) => self.validation_loss,
+            (Set::Validation, Measure::Accuracy) => self.validation_accuracy,
+            (Set::Test, Measure::Loss) => self.test_loss,
+            (Set::Test, Measure::Accuracy) => self.test_accuracy,
+            (set, measure) => {
+                let value = self.metrics.get(set.name())?.values.get(&measure)?;
+                value.map(|value| value as f32)
+            }
         }
     }
 }
+
+/// Metrics by the name of the set that they were measured on.
+pub type MetricsBySet = BTreeMap<String, Metrics>;
 
 /// One line of `steps.jsonl`: a step of one model.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ mod checkpoint;
 mod draft;
 mod evaluate;
 mod feed;
+pub(crate) mod measured;
 mod member;
 mod metrics;
 mod moment;
@@ -17,13 +18,15 @@ mod tracker;
 mod trainer;
 pub(crate) mod upload;
 
+pub use crate::recipe::Set;
 pub use checkpoint::{Checkpoint, CheckpointError, DataSeen, Progress};
 pub use draft::Draft;
 pub use evaluate::Predictions;
+pub use measured::{SetTruth, task};
 pub use member::Member;
-pub use metrics::{EpochMetrics, Norms, Observer, Score, Silent, StepMetrics};
+pub use metrics::{EpochMetrics, MetricsBySet, Norms, Observer, Score, Silent, StepMetrics};
 pub use population::Population;
-pub use spec::{Set, TrainerSpec};
+pub use spec::TrainerSpec;
 pub use tracker::Tracker;
 pub use trainer::{Outcome, Stop, Trainer};
 
@@ -136,17 +139,15 @@ pub enum TrainError {
     /// An update without the gradients of a step, or a step between the two.
     #[error("{0}")]
     HalfStep(&'static str),
-    /// A watched accuracy that means nothing.
-    #[error(
-        "{watcher} watches {metric}, but the targets are values, which are neither right nor wrong; watch {set}_loss"
-    )]
-    NoAccuracy {
+    /// A watched metric that means nothing, or is undefined.
+    #[error("{watcher} watches {metric}, but {problem}")]
+    NoMeaning {
         /// Who asks.
         watcher: &'static str,
         /// The metric's name.
         metric: String,
-        /// The set whose loss can be watched.
-        set: &'static str,
+        /// Why, and what to watch.
+        problem: String,
     },
     /// Targets that the loss means nothing for.
     #[error(transparent)]

@@ -1,10 +1,15 @@
 //! What comes back from the device: metrics of epochs and steps, and what training makes of them.
 
-use super::{EpochMetrics, Norms, Observer, Score, Set, StepMetrics, TrainError, Trainer};
+use super::{
+    EpochMetrics, MetricsBySet, Norms, Observer, Score, Set, SetTruth, StepMetrics, TrainError, Trainer, evaluate,
+    measured,
+};
 use crate::backend::Ticket;
 use crate::kernel::step::state;
+use crate::metrics::{Measure, Metrics, measure, measure_all};
 use crate::recipe::{Record, ScheduleKind};
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// An epoch's results on their way from the device.
 pub(super) struct Pending {
@@ -16,6 +21,8 @@ pub(super) struct Pending {
     pub(super) train: [Ticket; 2],
     pub(super) validation: Option<[Ticket; 2]>,
     pub(super) test: Option<[Ticket; 2]>,
+    /// Of each member, what took the outputs.
+    pub(super) metrics: Vec<MetricsBySet>,
     pub(super) weights: Option<Vec<Ticket>>,
     pub(super) seconds: f64,
 }
@@ -108,6 +115,90 @@ impl Trainer {
         there.then(|| self.on.evaluate(set.name())).transpose()
     }
 
+    /// Takes the models over a set that is held out, if there is one, copies the results aside, and adds what is wanted of
+    /// each epoch beyond them to the metrics of each member.
+    pub(super) fn measure_epoch(
+        &mut self,
+        set: Set,
+        metrics: &mut [MetricsBySet],
+    ) -> Result<Option<[Ticket; 2]>, TrainError> {
+        let everything = self.records(Record::Metrics);
+        let watched = self.watched().into_iter().flatten().filter(|metric| metric.set == set);
+        let wanted = watched.map(|metric| metric.measure).filter(|measure| !measure.is_counted_on_device());
+        let wanted: Vec<Measure> = wanted.collect();
+        let there = set.of(&self.spec.dataset).is_some();
+        if !there || wanted.is_empty() && !everything {
+            return self.evaluate_where_there(set);
+        }
+        let (tickets, outputs) = self.outputs(set, 0..metrics.len())?;
+        for (outputs, metrics) in outputs.iter().zip(metrics) {
+            let wanted = if everything { None } else { Some(&wanted[..]) };
+            metrics.extend(self.measured(set, outputs, wanted));
+        }
+        Ok(Some(tickets))
+    }
+
+    /// Scores of a set that is held out, if there is one; all its metrics are added to those of each member.
+    pub(super) fn measure_all(
+        &mut self,
+        set: Set,
+        metrics: &mut [MetricsBySet],
+    ) -> Result<Option<Vec<Score>>, TrainError> {
+        /// Outputs that are held at once.
+        const MOST_BYTES: usize = 1 << 30;
+        let Some(examples) = set.of(&self.spec.dataset).map(|examples| examples.count()) else { return Ok(None) };
+        let bytes = examples * self.spec.model.outputs() * size_of::<f32>();
+        let at_once = (MOST_BYTES / bytes.max(1)).clamp(1, metrics.len());
+        let mut scores = Vec::new();
+        for first in (0..metrics.len()).step_by(at_once) {
+            let members = first..metrics.len().min(first + at_once);
+            let (tickets, outputs) = self.outputs(set, members.clone())?;
+            scores = self.fetch_scores(tickets)?;
+            for (outputs, metrics) in outputs.iter().zip(&mut metrics[members]) {
+                metrics.extend(self.measured(set, outputs, None));
+            }
+        }
+        Ok(Some(scores))
+    }
+
+    /// Takes the models over a set and copies the results aside; the outputs of some of them, as they are reported.
+    fn outputs(&mut self, set: Set, members: Range<usize>) -> Result<([Ticket; 2], Vec<Vec<f32>>), TrainError> {
+        let width = self.spec.model.outputs();
+        let wanted = width * set.of(&self.spec.dataset).map_or(0, |examples| examples.count());
+        let models = self.spec.members.len();
+        let mut outputs = vec![Vec::with_capacity(wanted); members.len()];
+        let tickets = self.on.evaluate_each(set.name(), |batch| {
+            let by_model = batch.chunks_exact(batch.len() / models).skip(members.start);
+            for (outputs, batch) in outputs.iter_mut().zip(by_model) {
+                let left = wanted - outputs.len();
+                outputs.extend_from_slice(&batch[..left.min(batch.len())]);
+            }
+        })?;
+        let activation = self.spec.model.output_activation;
+        let columns = measured::scaling_columns(self.task, &self.spec.trained_on);
+        for outputs in &mut outputs {
+            outputs.chunks_mut(width).for_each(|row| evaluate::apply(activation, row));
+            if let Some(columns) = columns {
+                columns.unscale(outputs, width);
+            }
+        }
+        Ok((tickets, outputs))
+    }
+
+    /// What outputs for a set give: the wanted measures, or everything.
+    fn measured(&self, set: Set, outputs: &[f32], wanted: Option<&[Measure]>) -> Option<(String, Metrics)> {
+        let width = self.spec.model.outputs();
+        let trained_on = &self.spec.trained_on;
+        let truth = SetTruth::new(self.task, &set.of(&self.spec.dataset)?.targets, trained_on);
+        let metrics = match wanted {
+            Some(wanted) => {
+                Metrics { values: measure(outputs, width, truth.truth(None), wanted), ..Metrics::default() }
+            }
+            None => measure_all(outputs, width, truth.truth(None), &trained_on.targets(width)),
+        };
+        Some((set.name().into(), metrics))
+    }
+
     pub(super) fn fetch_scores(&mut self, tickets: [Ticket; 2]) -> Result<Vec<Score>, TrainError> {
         let (counters, scalars) = self.on.fetch_state(tickets)?;
         let pairs = counters.chunks(state::COUNTERS).zip(scalars.chunks(state::SCALARS));
@@ -153,6 +244,7 @@ impl Trainer {
                 validation_accuracy: validation.and_then(|s| s.accuracy),
                 test_loss: test.map(|s| s.loss),
                 test_accuracy: test.and_then(|s| s.accuracy),
+                metrics: pending.metrics[member].clone(),
                 learning_rate: pending.rates[member],
                 learning_rate_before: before.filter(|rate| *rate != pending.rates[member]),
                 seconds: pending.seconds,

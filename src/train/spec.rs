@@ -1,10 +1,10 @@
 //! What a trainer is made from.
 
 use super::Member;
-use crate::data::{Dataset, Examples, Scaling, Storage, Targets};
+use crate::data::{Dataset, Examples, Scaling, Storage, Targets, TrainedOn};
 use crate::ir::{Batches, DataLayout, TargetLayout};
 use crate::model::Model;
-use crate::recipe::{Batch, TrainSpec};
+use crate::recipe::{Batch, Set, TrainSpec};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub struct TrainerSpec {
     pub dataset: Arc<Dataset>,
     /// How features are scaled.
     pub scaling: Scaling,
+    /// What else is known of the data: names and units of what is measured.
+    pub trained_on: TrainedOn,
     /// The loop.
     pub train: TrainSpec,
     /// The models that train side by side; usually one.
@@ -36,30 +38,7 @@ impl TrainerSpec {
     }
 }
 
-/// A part of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Set {
-    /// What is trained on.
-    Train,
-    /// What is watched while training.
-    Validation,
-    /// What is measured at the end.
-    Test,
-}
-
 impl Set {
-    /// All of them.
-    pub const ALL: [Set; 3] = [Set::Train, Set::Validation, Set::Test];
-
-    /// As plans, recipes and metrics call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Set::Train => "train",
-            Set::Validation => "validation",
-            Set::Test => "test",
-        }
-    }
-
     /// Its examples, if there are any.
     pub fn of(self, dataset: &Dataset) -> Option<&Examples> {
         match self {

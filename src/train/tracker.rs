@@ -67,7 +67,7 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Schedule, ScheduleKind};
+    use crate::recipe::{Measure, Schedule, ScheduleKind, Set};
 
     #[test]
     fn waits_while_nothing_improves() {
@@ -75,7 +75,7 @@ mod tests {
         let losses = [1.0, 0.5, 0.6, f32::NAN, 0.45, 0.44];
         let better: Vec<bool> = (1..)
             .zip(losses)
-            .map(|(epoch, loss)| tracker.improves(Metric::ValidationLoss, loss, epoch, 0.02))
+            .map(|(epoch, loss)| tracker.improves(Metric::VALIDATION_LOSS, loss, epoch, 0.02))
             .collect();
         assert_eq!(better, [true, true, false, false, true, false]);
         assert_eq!(tracker, Tracker { best: Some(0.45), best_epoch: 5, waited: 1, cooldown: 0 });
@@ -94,7 +94,7 @@ mod tests {
             0.1, 0.5, 0.50004, 0.50001, 0.4, 0.6, 0.60001, 0.60002, 0.60003, 0.60004, 0.60005, 0.9, NAN, 0.9, 0.9, 0.9,
             0.9, 0.9, 0.9, 0.9,
         ];
-        let (loss, accuracy) = (Metric::ValidationLoss, Metric::ValidationAccuracy);
+        let (loss, accuracy) = (Metric::VALIDATION_LOSS, Metric::of(Set::Validation, Measure::Accuracy));
         let halvings = |counts: [i32; 20]| counts.map(|n| 0.5f32.powi(n));
         let least = |rates: [f32; 20], least: f32| rates.map(|rate| rate.max(least));
         for (values, metric, patience, threshold, cooldown, min_lr, rates) in [
@@ -138,9 +138,9 @@ mod tests {
 
     #[test]
     fn accuracies_improve_upwards() {
-        let mut tracker = Tracker::default();
-        assert!(tracker.improves(Metric::TestAccuracy, 0.5, 1, 0.0));
-        assert!(!tracker.improves(Metric::TestAccuracy, 0.5, 2, 0.0));
-        assert!(tracker.improves(Metric::TestAccuracy, 0.6, 3, 0.0));
+        let (mut tracker, accuracy) = (Tracker::default(), Metric::of(Set::Test, Measure::Accuracy));
+        assert!(tracker.improves(accuracy, 0.5, 1, 0.0));
+        assert!(!tracker.improves(accuracy, 0.5, 2, 0.0));
+        assert!(tracker.improves(accuracy, 0.6, 3, 0.0));
     }
 }

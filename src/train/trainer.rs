@@ -4,10 +4,13 @@ use super::checkpoint::Progress;
 use super::mounted::Mounted;
 use super::results::{Pending, PendingSteps};
 use super::spec::SharedSet;
-use super::{Draft, Member, Observer, Score, Set, Tracker, TrainError, TrainerSpec, check, draft};
-use crate::backend::{Backend, HostCounters, LaunchTime, Ticket};
+use super::{
+    Draft, Member, MetricsBySet, Observer, Score, Set, Tracker, TrainError, TrainerSpec, check, draft, measured,
+};
+use crate::backend::{Backend, HostCounters, LaunchTime};
 use crate::ir::{Plan, Program, SourceBuffers, Training};
 use crate::kernel::optimizer::adjust_loss_scale;
+use crate::metrics::Task;
 use crate::planner::{Fusion, NotFused, hyper_words};
 use crate::recipe::{Metric, Record, ScheduleKind};
 use std::collections::VecDeque;
@@ -30,6 +33,8 @@ pub struct Trainer {
     pub(super) best: Vec<Option<Vec<u32>>>,
     /// Whether answers are right or wrong, so that there is an accuracy.
     pub(super) counts_answers: bool,
+    /// What is asked of the model, which decides what can be measured.
+    pub(super) task: Task,
     pub(super) rates: Vec<f32>,
     /// Steps whose log was copied aside.
     pub(super) logged: u32,
@@ -62,6 +67,8 @@ pub struct Outcome {
     pub validation: Option<Score>,
     /// On the test set, with the final weights.
     pub test: Option<Score>,
+    /// All that can be measured on what is held out, with the final weights.
+    pub metrics: MetricsBySet,
     /// Epoch of the final weights, from 1.
     pub epoch: u32,
     /// Steps whose update was skipped, since a gradient was not finite; `None` but in mixed precision.
@@ -128,6 +135,7 @@ impl Trainer {
         let models = spec.members.len();
         let sets = draft::sets(&spec, io)?;
         let counts_answers = check::counts_answers(spec.model.loss, &spec.dataset);
+        let task = measured::task_of(&spec.model, &spec.dataset);
         let mut trainer = Trainer {
             on: Mounted::new(backend, plan, sets)?,
             spec,
@@ -140,6 +148,7 @@ impl Trainer {
             },
             best: vec![None; models],
             counts_answers,
+            task,
             rates: Vec::new(),
             logged: 0,
             begun: Instant::now(),
@@ -274,10 +283,9 @@ impl Trainer {
             }
         }
         self.write_hyper()?;
-        let validation = self.evaluate_where_there(Set::Validation)?;
-        let test = self.evaluate_where_there(Set::Test)?;
-        let mut score = |tickets: Option<[Ticket; 2]>| tickets.map(|t| self.fetch_scores(t)).transpose();
-        let (validation, test) = (score(validation)?, score(test)?);
+        let mut metrics = vec![MetricsBySet::new(); self.spec.members.len()];
+        let validation = self.measure_all(Set::Validation, &mut metrics)?;
+        let test = self.measure_all(Set::Test, &mut metrics)?;
         let history = match self.training.loss_scaling {
             Some(buffer) => Some(self.on.session.read(self.on.plan.whole(buffer))?),
             None => None,
@@ -289,8 +297,8 @@ impl Trainer {
                 let epoch = if kept { self.progress.early_stop[member].best_epoch } else { self.progress.epoch };
                 let of = |scores: &Option<Vec<Score>>| scores.as_ref().map(|s| s[member]);
                 let (validation, test) = (of(&validation), of(&test));
-                let skipped_steps = skips(member);
-                Ok(Outcome { parameters: self.parameters(member)?, validation, test, epoch, skipped_steps })
+                let (skipped_steps, metrics) = (skips(member), std::mem::take(&mut metrics[member]));
+                Ok(Outcome { parameters: self.parameters(member)?, validation, test, metrics, epoch, skipped_steps })
             })
             .collect()
     }
@@ -387,7 +395,7 @@ impl Trainer {
     }
 
     pub(super) fn measures_test(&self) -> bool {
-        let watched = |metric| matches!(metric, Metric::TestLoss | Metric::TestAccuracy);
+        let watched = |metric: Metric| metric.set == Set::Test;
         self.records(Record::Test) || self.watched().into_iter().flatten().any(watched)
     }
 
@@ -414,9 +422,10 @@ impl Trainer {
         self.progress.epoch += 1;
         self.progress.step_in_epoch = 0;
         let train = self.on.copy_state(self.training.counters, self.training.scalars)?;
-        let validation = self.evaluate_where_there(Set::Validation)?;
+        let mut metrics = vec![MetricsBySet::new(); self.spec.members.len()];
+        let validation = self.measure_epoch(Set::Validation, &mut metrics)?;
         let test = match self.measures_test() {
-            true => self.evaluate_where_there(Set::Test)?,
+            true => self.measure_epoch(Set::Test, &mut metrics)?,
             false => None,
         };
         let weights = match self.records(Record::Weights) {
@@ -425,7 +434,8 @@ impl Trainer {
         };
         let (epoch, step, rates) = (self.progress.epoch, self.progress.step, self.rates.clone());
         let began_at = self.progress.began_at.clone();
-        Ok(Pending { epoch, step, rates, began_at, train, validation, test, weights, seconds: self.seconds() })
+        let seconds = self.seconds();
+        Ok(Pending { epoch, step, rates, began_at, train, validation, test, metrics, weights, seconds })
     }
 
     pub(super) fn records(&self, what: Record) -> bool {

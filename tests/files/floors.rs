@@ -13,6 +13,7 @@ const FLOORS: &[Floor] = &[
     ("sealed", &[]),
     ("ir", &[]),
     ("keys", &[]),
+    ("metrics", &["keys"]),
     ("kernel", &["ir", "keys"]),
     ("backend", &["file", "lock", "ir", "kernel"]),
     ("parity", &["ir", "kernel", "backend"]),
@@ -20,12 +21,18 @@ const FLOORS: &[Floor] = &[
     ("onnx", &["file", "kernel"]),
     ("graph", &["ir", "kernel"]),
     ("layers", &["ir", "keys", "kernel", "onnx", "graph"]),
-    ("recipe", &["file", "place", "keys", "kernel", "layers"]),
+    ("recipe", &["file", "place", "keys", "metrics", "kernel", "layers"]),
     ("model", &["keys", "kernel", "graph", "layers", "recipe"]),
     ("data", &["file", "place", "recipe", "model"]),
     ("suggest", &["recipe", "model", "data"]),
     ("planner", &["ir", "kernel", "graph", "layers", "recipe", "model"]),
-    ("train", &["file", "sealed", "ir", "kernel", "backend", "parity", "layers", "recipe", "model", "data", "planner"]),
+    (
+        "train",
+        &[
+            "file", "sealed", "metrics", "ir", "kernel", "backend", "parity", "layers", "recipe", "model", "data",
+            "planner",
+        ],
+    ),
     ("plan_file", &["file", "ir", "kernel"]),
     ("verify", &["ir", "kernel", "backend", "parity"]),
     ("gradcheck", &["ir", "kernel", "backend", "layers", "recipe", "model", "planner", "train"]),
@@ -33,12 +40,15 @@ const FLOORS: &[Floor] = &[
     ("export", &["file", "sealed", "kernel", "onnx", "layers", "recipe", "model", "data"]),
     ("report", &["file"]),
     ("landscape", &["file", "backend", "recipe", "model", "data", "train", "export", "report"]),
-    ("run", &["file", "lock", "backend", "recipe", "model", "data", "train", "export", "report", "landscape"]),
+    (
+        "run",
+        &["file", "lock", "metrics", "backend", "recipe", "model", "data", "train", "export", "report", "landscape"],
+    ),
     (
         "sweep",
         &[
-            "file", "lock", "ir", "backend", "recipe", "model", "data", "planner", "train", "job", "export", "report",
-            "run",
+            "file", "lock", "metrics", "ir", "backend", "recipe", "model", "data", "planner", "train", "job", "export",
+            "report", "run",
         ],
     ),
 ];

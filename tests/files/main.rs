@@ -9,6 +9,7 @@ mod data_tables;
 mod data_target;
 mod export;
 mod floors;
+mod metrics;
 mod recipe;
 mod recipe_bundled;
 mod recipe_data;

@@ -394,7 +394,7 @@ fn overrides_that_are_no_keys_are_refused() {
 #[test]
 fn a_watched_metric_needs_its_examples() {
     let stop = "{ metric = \"test_loss\", patience = 2 }";
-    assert_eq!(set("train.early_stop", stop).train.early_stop.unwrap().metric, Metric::TestLoss);
+    assert_eq!(set("train.early_stop", stop).train.early_stop.unwrap().metric, Metric::of(Set::Test, Measure::Loss));
     let error = message(with(&[("data.validation", "0"), ("train.early_stop.patience", "2")]));
     assert!(
         error.contains("train.early_stop: the metric is validation_loss, but there is no validation set"),

@@ -260,7 +260,8 @@ fn sweep(metric: &str, values: &[&[f64]]) -> SweepReport {
         ..SweepRow::default()
     };
     let rows = values.iter().enumerate().map(row).collect();
-    SweepReport { title: "grid".into(), metric: metric.into(), rows, ..SweepReport::default() }
+    let larger_is_better = metric.contains("accuracy");
+    SweepReport { title: "grid".into(), metric: metric.into(), larger_is_better, rows, ..SweepReport::default() }
 }
 
 #[test]

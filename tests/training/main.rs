@@ -23,6 +23,7 @@ mod kills;
 mod landscape;
 mod large;
 mod members;
+mod metrics;
 mod mixed;
 mod plans;
 mod resume;

@@ -6,7 +6,7 @@ use crate::cli::train::say_streamed;
 use crate::cli::{CliError, Context};
 use gputrain::backend::timing::{Spread, repeat};
 use gputrain::backend::{Backend, LaunchTime};
-use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
+use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets, TrainedOn};
 use gputrain::ir::Dispatch;
 use gputrain::kernel::formula::hash;
 use gputrain::model::{Model, ModelError, Shape};
@@ -106,7 +106,14 @@ impl Workload {
         if matches!(recipe.schedule.kind, ScheduleKind::Plateau { .. }) {
             members[0].schedule.kind = ScheduleKind::Constant;
         }
-        let spec = TrainerSpec { model: model.clone(), dataset: dataset.into(), scaling, train, members };
+        let spec = TrainerSpec {
+            model: model.clone(),
+            dataset: dataset.into(),
+            scaling,
+            trained_on: TrainedOn::default(),
+            train,
+            members,
+        };
         let fusion = args.fusion.fusion();
         args.tune.tune(backend, context, spec.clone(), fusion)?;
         let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;

@@ -85,15 +85,11 @@ fn check_metrics(table: &Table<'_>, recipe: &Recipe, lists_recipes: bool) -> Res
 
 /// Why the metric cannot be measured on this data, if it cannot.
 fn unmeasured(data: &DataSpec, metric: Metric) -> Option<String> {
-    let (has, key, example) = match metric {
-        Metric::TrainLoss | Metric::TrainAccuracy => return None,
-        Metric::ValidationLoss | Metric::ValidationAccuracy => {
-            (data.validation != Holdout::None, "validation", "validation = 0.1")
-        }
+    let (has, key, example) = match metric.set {
+        Set::Train => return None,
+        Set::Validation => (data.validation != Holdout::None, "validation", "validation = 0.1"),
         // The generated digits bring their own test set.
-        Metric::TestLoss | Metric::TestAccuracy => {
-            (data.test != Holdout::None || data.train.is_none(), "test", "test = { images = …, labels = … }")
-        }
+        Set::Test => (data.test != Holdout::None || data.train.is_none(), "test", "test = { images = …, labels = … }"),
     };
     (!has).then(|| {
         format!("the metric is {metric}, but there is no {key} set; add {example} to [data], or watch another metric")

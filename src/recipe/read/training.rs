@@ -89,7 +89,7 @@ pub(super) fn schedule(item: &Item<'_>) -> Result<(Schedule, Option<u32>), KeyEr
             min: table.get("min").map_or(Ok(0.0), |item| item.number("a learning rate, 0 or more", |x| x >= 0.0))?,
         },
         "plateau" => ScheduleKind::Plateau {
-            metric: table.get("metric").map_or(Ok(Metric::ValidationLoss), |item| item.word())?,
+            metric: table.get("metric").map_or(Ok(Metric::VALIDATION_LOSS), |item| item.word())?,
             factor: factor(|x| x > 0.0 && x < 1.0, "a number between 0 and 1", Some(0.1))?,
             patience: table.get("patience").map_or(Ok(10), |item| item.whole(0))?,
             threshold: table
@@ -200,7 +200,7 @@ fn early_stop(item: &Item<'_>) -> Result<EarlyStop, KeyError> {
         item.table("{ metric = \"validation_loss\", patience = 5 }")?.only(&["metric", "patience", "min_delta"])?;
     let min_delta = table.get("min_delta").map(|item| item.number("a number, 0 or more", |x| x >= 0.0)).transpose()?;
     Ok(EarlyStop {
-        metric: table.get("metric").map_or(Ok(Metric::ValidationLoss), |item| item.word())?,
+        metric: table.get("metric").map_or(Ok(Metric::VALIDATION_LOSS), |item| item.word())?,
         patience: table.require("patience", "a number of epochs")?.whole(0)?,
         min_delta: min_delta.unwrap_or(0.0),
     })

@@ -9,11 +9,12 @@ mod training;
 pub use data::{DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
 pub use network::ModelSpec;
 pub use schedule::{Phase, Schedule, ScheduleKind};
-pub use training::{Batch, EarlyStop, Metric, OptimizerKind, OptimizerSpec, Record, SweepSpec, TrainSpec};
+pub use training::{Batch, EarlyStop, Metric, OptimizerKind, OptimizerSpec, Record, Set, SweepSpec, TrainSpec};
 
 pub use crate::kernel::{Activation, Loss};
 pub use crate::keys::Keyword;
 pub use crate::layers::{Init, LayerSpec, Padding};
+pub use crate::metrics::Measure;
 
 use crate::keys::keywords;
 

@@ -1,6 +1,9 @@
 //! `[optimizer]`, `[train]` and `[sweep]`.
 
 use super::keywords;
+use crate::keys::Keyword;
+use crate::metrics::{Measure, for_each_measure};
+use std::fmt;
 
 /// The update rule and its numbers, as PyTorch defines them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -123,50 +126,73 @@ pub struct EarlyStop {
     pub min_delta: f32,
 }
 
-/// A number measured every epoch.
+/// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Metric {
-    /// Mean loss over the training set.
-    TrainLoss,
-    /// Accuracy on the training set.
-    TrainAccuracy,
-    /// Mean loss over the validation set.
-    ValidationLoss,
-    /// Accuracy on the validation set.
-    ValidationAccuracy,
-    /// Mean loss over the test set.
-    TestLoss,
-    /// Accuracy on the test set.
-    TestAccuracy,
+pub enum Set {
+    /// What is trained on.
+    Train,
+    /// What is watched while training.
+    Validation,
+    /// What is measured at the end.
+    Test,
 }
 
-keywords!(Metric {
-    "train_loss" => TrainLoss,
-    "train_accuracy" => TrainAccuracy,
-    "validation_loss" => ValidationLoss,
-    "validation_accuracy" => ValidationAccuracy,
-    "test_loss" => TestLoss,
-    "test_accuracy" => TestAccuracy,
-});
+impl Set {
+    /// All of them.
+    pub const ALL: [Set; 3] = [Set::Train, Set::Validation, Set::Test];
 
-impl Metric {
-    /// True when a larger value is the better one.
-    pub fn larger_is_better(&self) -> bool {
-        self.is_accuracy()
-    }
-
-    /// The loss on the same set.
-    pub fn loss(&self) -> Metric {
+    /// As plans, recipes and metrics call it.
+    pub fn name(self) -> &'static str {
         match self {
-            Metric::TrainLoss | Metric::TrainAccuracy => Metric::TrainLoss,
-            Metric::ValidationLoss | Metric::ValidationAccuracy => Metric::ValidationLoss,
-            Metric::TestLoss | Metric::TestAccuracy => Metric::TestLoss,
+            Set::Train => "train",
+            Set::Validation => "validation",
+            Set::Test => "test",
         }
     }
+}
 
-    /// True for the share of right answers.
-    pub fn is_accuracy(&self) -> bool {
-        matches!(self, Metric::TrainAccuracy | Metric::ValidationAccuracy | Metric::TestAccuracy)
+/// A number that can be watched: a measure of a set. Over the training set, only the loss and the accuracy of the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Metric {
+    /// Where it is measured.
+    pub set: Set,
+    /// What is measured.
+    pub measure: Measure,
+}
+
+macro_rules! metric_words {
+    ($($word:literal => $measure:ident),+) => {
+        impl Keyword for Metric {
+            const WORDS: &'static [(&'static str, Metric)] = &[
+                ("train_loss", Metric::of(Set::Train, Measure::Loss)),
+                ("train_accuracy", Metric::of(Set::Train, Measure::Accuracy)),
+                $((concat!("validation_", $word), Metric::of(Set::Validation, Measure::$measure)),)+
+                $((concat!("test_", $word), Metric::of(Set::Test, Measure::$measure)),)+
+            ];
+        }
+    };
+}
+
+for_each_measure!(metric_words);
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl Metric {
+    /// The loss on the validation set: what is watched by default.
+    pub const VALIDATION_LOSS: Metric = Metric::of(Set::Validation, Measure::Loss);
+
+    /// A measure of a set.
+    pub const fn of(set: Set, measure: Measure) -> Metric {
+        Metric { set, measure }
+    }
+
+    /// True when a larger value is the better one.
+    pub fn larger_is_better(&self) -> bool {
+        self.measure.larger_is_better()
     }
 }
 
@@ -183,6 +209,8 @@ pub enum Record {
     Validation,
     /// Loss and accuracy on the test set after every epoch.
     Test,
+    /// Every metric after every epoch, of what is evaluated then; at the end of a run they are measured in any case.
+    Metrics,
 }
 
 keywords!(Record {
@@ -191,6 +219,7 @@ keywords!(Record {
     "weights" => Weights,
     "validation" => Validation,
     "test" => Test,
+    "metrics" => Metrics,
 });
 
 /// Variations of a recipe.
@@ -214,7 +243,7 @@ impl Default for SweepSpec {
             grid: Vec::new(),
             recipes: Vec::new(),
             trials: 1,
-            metric: Metric::ValidationAccuracy,
+            metric: Metric::of(Set::Validation, Measure::Accuracy),
             retrain: false,
         }
     }
