@@ -255,6 +255,37 @@ pub enum Problem {
         /// What to do with targets like these.
         remedy: String,
     },
+    /// A folder holds no pictures that could be trained on.
+    #[error(
+        "{cause}; expected a folder whose subfolders are the classes and hold pictures (PNG, JPEG, WebP, BMP or GIF)"
+    )]
+    NoPictures {
+        /// What it holds instead.
+        cause: String,
+    },
+    /// A picture cannot be read.
+    #[error(
+        "cannot be read as a picture: {cause}{}; repair or remove it, or leave such pictures out with data.broken = \"skip\"",
+        also(*others)
+    )]
+    BrokenPicture {
+        /// What is wrong with it.
+        cause: String,
+        /// Pictures beside it that cannot be read either.
+        others: usize,
+    },
+    /// A folder of pictures has classes that the model was not trained on.
+    #[error(
+        "has folders for classes that the model was not trained on: {}; its classes are {}",
+        quoted(unknown),
+        quoted(classes)
+    )]
+    UnknownClasses {
+        /// The names of those folders.
+        unknown: Vec<String>,
+        /// The names of the model's classes.
+        classes: Vec<String>,
+    },
     /// A split asks for more than there is.
     #[error(
         "cannot take {wanted} of {count} examples: at least one must go to each side; change the fraction or count"
@@ -296,6 +327,11 @@ impl From<io::Error> for Problem {
             _ => Problem::Io(error),
         }
     }
+}
+
+/// A word on further pictures that cannot be read.
+fn also(others: usize) -> String {
+    if others > 0 { format!(" (and {others} more cannot be read)") } else { String::new() }
 }
 
 /// A shape as Python writes it: `(60000, 28, 28)`.

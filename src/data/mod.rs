@@ -24,6 +24,7 @@ mod lzf;
 mod memory;
 mod npy;
 mod npz;
+mod pictures;
 mod random;
 pub(crate) mod remarks;
 mod scale;
@@ -43,6 +44,7 @@ pub use inspect::{ArrayInfo, Described, describe};
 pub use load::{
     RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, outputs, reading_notes,
 };
+pub use pictures::{Form, Loading, PictureSets, Pictures, picture_sets};
 pub use remarks::other_features;
 pub use scale::Scaling;
 pub use source::{NamedArrays, read_array, read_arrays};

@@ -22,7 +22,7 @@ const FLOORS: &[Floor] = &[
     ("layers", &["ir", "keys", "kernel", "onnx", "graph"]),
     ("recipe", &["file", "place", "keys", "kernel", "layers"]),
     ("model", &["keys", "kernel", "graph", "layers", "recipe"]),
-    ("data", &["file", "place", "recipe", "model"]),
+    ("data", &["file", "lock", "place", "recipe", "model"]),
     ("planner", &["ir", "kernel", "graph", "layers", "recipe", "model"]),
     ("train", &["file", "sealed", "ir", "kernel", "backend", "parity", "layers", "recipe", "model", "data", "planner"]),
     ("plan_file", &["file", "ir", "kernel"]),

@@ -49,6 +49,49 @@ pub enum Holdout {
     Files(Source),
 }
 
+/// How pictures become examples of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ImageSpec {
+    /// Height and width in pixels; without it the data decides.
+    pub size: Option<[usize; 2]>,
+    /// 1 (grey) or 3 (colours); without it the data decides.
+    pub channels: Option<usize>,
+    /// What becomes of a picture of another shape; without it it is cropped.
+    pub fit: Option<Fit>,
+}
+
+/// What becomes of a picture whose sides have another ratio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fit {
+    /// What is too long is cut off on both sides.
+    Crop,
+    /// What is too short is filled up on both sides.
+    Pad,
+    /// Each side is scaled by itself.
+    Stretch,
+}
+
+keywords!(Fit {
+    "crop" => Crop,
+    "pad" => Pad,
+    "stretch" => Stretch,
+});
+
+/// What becomes of pictures that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Broken {
+    /// They are refused.
+    #[default]
+    Error,
+    /// They are left out.
+    Skip,
+}
+
+keywords!(Broken {
+    "error" => Error,
+    "skip" => Skip,
+});
+
 /// How features are scaled before they enter the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Scale {
