@@ -53,6 +53,9 @@ struct Evaluation {
 #[derive(Debug, Serialize)]
 struct ClassRow {
     class: usize,
+    /// What the class is called, where it has a name beside its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     examples: u64,
     correct: u64,
     accuracy: Option<f64>,
@@ -82,7 +85,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         context.say(format!("{right} of {} have every bit right", answers.count()));
     }
     let mut summary = Evaluation {
-        name: saved.recipe.name,
+        name: saved.recipe.name.clone(),
         model: args.examples.model.clone(),
         data: shown.name,
         examples: shown.examples.count(),
@@ -100,6 +103,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         }
         let row = |class: usize| ClassRow {
             class,
+            name: answers.has_names().then(|| answers.class_name(class as u32)),
             examples: counts[class].iter().sum(),
             correct: counts[class][class],
             accuracy: matrix.accuracy(class),
@@ -121,10 +125,10 @@ fn say(matrix: &ConfusionMatrix, counts: &[Vec<u64>], context: &Context) {
         context.say("\nthe confusion matrix is too wide for text; --out DIR draws it, --json lists it");
         return;
     }
-    let header: Vec<String> = (0..counts.len()).map(|class| class.to_string()).collect();
-    let header: Vec<&str> = std::iter::once("").chain(header.iter().map(String::as_str)).collect();
+    let names: Vec<&str> = by_class.rows.iter().map(|row| row[0].as_str()).collect();
+    let header: Vec<&str> = std::iter::once("").chain(names.iter().copied()).collect();
     let row = |(class, row): (usize, &Vec<u64>)| {
-        std::iter::once(class as u64).chain(row.iter().copied()).map(|n| n.to_string()).collect()
+        std::iter::once(names[class].to_string()).chain(row.iter().map(u64::to_string)).collect()
     };
     let rows: Vec<Vec<String>> = counts.iter().enumerate().map(row).collect();
     context.say(format!("\nconfusion (rows: true classes, columns: predictions)\n{}", table(&header, &rows)));

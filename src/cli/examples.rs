@@ -68,17 +68,17 @@ impl ExamplesArgs {
         let labels = self.labels.as_ref().or(self.files.get(1));
         let Some(images) = images else { return self.recipe_examples(saved) };
         let name = images.clone();
-        let trained = (&saved.model, &saved.trained_on.features[..]);
         let spec = DataSpec { header: self.header.or(saved.recipe.data.header), ..saved.recipe.data.clone() };
         let Some(labels) = labels else {
-            let raw = RawFeatures::read(images, TableOptions { header: spec.header, features: trained.1 })?;
+            let raw =
+                RawFeatures::read(images, TableOptions { header: spec.header, features: &saved.trained_on.features })?;
             let notes = raw.notes().to_vec();
             let examples = unlabelled(raw.fit(saved.model.input)?, saved);
             return Ok(Shown { examples, name, labelled: false, notes });
         };
-        let source = Source { images: images.clone(), labels: labels.clone() };
+        let source = Source::Arrays { images: images.clone(), labels: labels.clone() };
         // As in training: of files that hold more classes, only the examples of the model's.
-        let (examples, notes) = job::load(&source, &spec, trained)?;
+        let (examples, notes) = job::load(&source, &spec, (&saved.model, &saved.trained_on))?;
         Ok(Shown { examples, name, labelled: true, notes })
     }
 
@@ -100,12 +100,13 @@ impl ExamplesArgs {
             _ => None,
         };
         if let Some(source) = files {
-            let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on.features))?;
+            let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on))?;
             notes.extend(elsewhere);
-            return Ok(Shown { examples, name: source.images.clone(), labelled: true, notes });
+            return Ok(Shown { examples, name: source.name().to_string(), labelled: true, notes });
         }
-        let origin = recipe.data.train.as_ref().map_or("the generated digits".to_string(), |s| s.images.clone());
-        let Job { dataset, mut notes, .. } = Job::load_for(recipe, &saved.trained_on.features)?;
+        let origin =
+            recipe.data.train.as_ref().map_or("the generated digits".to_string(), |source| source.name().to_string());
+        let Job { dataset, mut notes, .. } = Job::load_for(recipe, &saved.trained_on)?;
         notes.extend(elsewhere);
         let dataset = Arc::unwrap_or_clone(dataset);
         let (examples, split) = match self.split {
@@ -147,11 +148,9 @@ pub(super) fn found_elsewhere(recipe: &Recipe, folder: Option<&Path>) -> Option<
         Holdout::Files(source) => Some(source),
         _ => None,
     });
-    let files = recipe.data.train.iter().chain(held_out).flat_map(|source| [&source.images, &source.labels]);
-    let mut elsewhere: Vec<&str> = files
-        .filter(|file| !Path::new(file).starts_with(folder) && !place::is_bundled(Path::new(file)))
-        .map(String::as_str)
-        .collect();
+    let files = recipe.data.train.iter().chain(held_out).flat_map(Source::paths);
+    let mut elsewhere: Vec<&str> =
+        files.filter(|file| !Path::new(file).starts_with(folder) && !place::is_bundled(Path::new(file))).collect();
     elsewhere.dedup();
     let folder = folder.display();
     let taken = elsewhere.join(", ");
@@ -166,8 +165,7 @@ fn look_for_names(spec: &mut DataSpec) {
         _ => None,
     });
     for source in spec.train.iter_mut().chain(held_out) {
-        source.images = endings(&source.images);
-        source.labels = endings(&source.labels);
+        source.paths_mut().into_iter().for_each(|(_, path)| *path = endings(path));
     }
 }
 

@@ -131,7 +131,7 @@ fn write(path: &Path, output: Output, answers: &Answers) -> Result<(), CliError>
             let header = ["index".to_string()].into_iter().chain(class).chain(bits).chain(answers.output_names());
             let header: Vec<String> = header.collect();
             let rows = result.outputs.chunks(result.width).enumerate().map(|(index, row)| {
-                let class = classes.map(|classes| classes[index].to_string());
+                let class = classes.map(|classes| answers.class_name(classes[index]));
                 let bits = answers.set_bits(index).unwrap_or_default().into_iter().map(|bit| bit.to_string());
                 let outputs = row.iter().map(f32::to_string);
                 [index.to_string()].into_iter().chain(class).chain(bits).chain(outputs).collect::<Vec<String>>()
@@ -150,12 +150,20 @@ fn print(answers: &Answers, first: usize, context: &Context) {
         match answers.class(index) {
             Some((class, sure)) => {
                 let mut line = json!({ "index": index, "class": class, "label": label, "outputs": outputs });
+                let name = |class: u32| answers.class_name(class);
+                if answers.has_names() {
+                    (line["class_name"], line["label_name"]) = (json!(name(class)), json!(label.map(name)));
+                }
                 if answers.probable {
                     line["probability"] = json!(sure);
                 }
                 context.emit(&line);
-                let label = label.map_or(String::new(), |label| label.to_string());
-                rows.push(vec![index.to_string(), class.to_string(), format!("{sure:.4}"), label]);
+                rows.push(vec![
+                    index.to_string(),
+                    name(class),
+                    format!("{sure:.4}"),
+                    label.map_or(String::new(), name),
+                ]);
             }
             None => {
                 let targets = answers.targets(index);

@@ -35,7 +35,7 @@ pub struct TrainArgs {
     pub(super) out: Option<PathBuf>,
     /// Goes on with the run in DIR from its checkpoint; epochs, learning rate, schedule, early stopping and what is recorded
     /// may change
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "out", "init"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "train", "out", "init"])]
     pub(super) resume: Option<PathBuf>,
     /// Initial weights (.safetensors or .npz with layers.N.weight, layers.N.bias)
     #[arg(long, value_name = "FILE")]
@@ -176,8 +176,9 @@ pub(super) fn load(args: &TrainArgs) -> Result<Loaded, CliError> {
     }
     super::examples::find_data(&mut recipe, path, args.recipe.data.as_deref())?;
     // Tables may hold the columns in another order by now.
-    let features = checkpoint.progress.data.as_ref().map_or(&[][..], |data| &data.features);
-    Ok(Loaded { job: Job::load_for(recipe, features)?, resumed: Some(Resumed { folder, checkpoint, notes }) })
+    let features = checkpoint.progress.data.as_ref().map_or_else(Vec::new, |data| data.features.clone());
+    let known = TrainedOn { features, ..TrainedOn::default() };
+    Ok(Loaded { job: Job::load_for(recipe, &known)?, resumed: Some(Resumed { folder, checkpoint, notes }) })
 }
 
 /// What a training came to that was not interrupted: its last checkpoint, where it keeps any, and its outcome, all of it
@@ -196,7 +197,7 @@ fn ending(trainer: &mut Trainer, stop: Stop, job: &Job) -> Result<Option<(Option
 pub(super) fn initial(file: Option<&Path>, job: &Job, context: &Context) -> Result<Vec<Vec<f32>>, CliError> {
     let Some(file) = file else { return Ok(job.model.initialise(job.recipe.seed)) };
     let (parameters, features) = load_initial(file, &job.model)?;
-    if let Some(warning) = other_features(&features, &job.features) {
+    if let Some(warning) = other_features(&features, &job.trained_on.features) {
         context.say(warning);
     }
     Ok(parameters)
@@ -208,7 +209,8 @@ fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
     context.say(format!("{} on {} ({}{software})", job.recipe.name, info.device, info.backend));
     let count = |examples: &Option<gputrain::data::Examples>| examples.as_ref().map_or(0, |e| e.features.count);
     let data = &job.dataset;
-    let source = job.recipe.data.train.as_ref().map_or("generated digits".to_string(), |s| s.images.clone());
+    let source =
+        job.recipe.data.train.as_ref().map_or("generated digits".to_string(), |source| source.name().to_string());
     let (train, validation, test) = (data.train.features.count, count(&data.validation), count(&data.test));
     context.say(format!("data: {source}: {train} train, {validation} validation, {test} test examples"));
     job.described().iter().for_each(|note| context.say(note));
@@ -297,9 +299,7 @@ fn conclude(
     let parameters = outcome.parameters;
     // The report evaluates the model once more: there need not be room for both on the device.
     drop(trainer);
-    let Job { recipe, model, scaling, dataset, features, .. } = job;
-    let trained_on = TrainedOn::new(features, &dataset.train);
-    let (recipe, model, scaling) = (recipe.clone(), model.clone(), scaling.clone());
+    let Job { recipe, model, scaling, trained_on, .. } = job.clone();
     let model = SavedModel { recipe, model, scaling, trained_on, parameters };
     let accuracy = Score::accuracy_name(job.model.loss, job.model.outputs());
     let scores = [

@@ -286,6 +286,29 @@ pub enum Problem {
         /// The names of the model's classes.
         classes: Vec<String>,
     },
+    /// The network has not as many outputs as there are classes.
+    #[error("has {classes} classes, but the network's last layer has {outputs} outputs; give it {classes}")]
+    ClassCount {
+        /// Classes of the data.
+        classes: usize,
+        /// Outputs of the network.
+        outputs: usize,
+    },
+    /// A folder is divided into sets.
+    #[error("is divided into sets; name one of them: {}", sets.join(", "))]
+    Divided {
+        /// The folders of the sets.
+        sets: Vec<String>,
+    },
+    /// Data of a kind that cannot be read.
+    #[error("{what} cannot be read by this version")]
+    NotYet {
+        /// The kind.
+        what: &'static str,
+    },
+    /// Values cannot be held out by class.
+    #[error("data.stratify = true keeps the classes' shares, but the targets are values; leave it out")]
+    NoStrata,
     /// A split asks for more than there is.
     #[error(
         "cannot take {wanted} of {count} examples: at least one must go to each side; change the fraction or count"

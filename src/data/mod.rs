@@ -1,4 +1,4 @@
-//! Data sets: loading them from .npy, .npz, IDX, CSV and HDF5 files, splitting, scaling, generating and writing them.
+//! Data sets: loading them from folders of pictures and from .npy, .npz, IDX, CSV and HDF5 files, splitting, scaling, generating and writing them.
 //!
 //! A file is given as `path`, or `path#key` for one array of several; either may hold a `#` of its own. Bytes stay bytes in
 //! memory, everything else becomes single-precision floats; images lie channels first, whatever their file's layout.
@@ -31,6 +31,7 @@ mod scale;
 mod source;
 mod split;
 mod targets;
+mod trained_on;
 mod write;
 
 pub use array::{Array, Dtype};
@@ -44,10 +45,14 @@ pub use inspect::{ArrayInfo, Described, describe};
 pub use load::{
     RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, outputs, reading_notes,
 };
-pub use pictures::{Form, Loading, PictureSets, Pictures, picture_sets};
+pub use pictures::{
+    Form, Loading, PictureFolder, PictureSets, Pictures, Progress as PictureProgress, is_picture, picture_sets,
+    show_picture_progress,
+};
 pub use remarks::other_features;
 pub use scale::Scaling;
 pub use source::{NamedArrays, read_array, read_arrays};
 pub use split::PartSize;
 pub use targets::TargetKind;
+pub use trained_on::TrainedOn;
 pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};

@@ -54,27 +54,68 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.into()).to_string()
 }
 
-fn source(source: &Source) -> String {
-    format!("{{ images = {}, labels = {} }}", quoted(&source.images), quoted(&source.labels))
+impl Source {
+    /// The source as a recipe writes it.
+    pub(crate) fn toml(&self) -> String {
+        match self {
+            Source::Arrays { images, labels } => {
+                format!("{{ images = {}, labels = {} }}", quoted(images), quoted(labels))
+            }
+            Source::Folder { folder } => format!("{{ folder = {} }}", quoted(folder)),
+            Source::Table { table, target } => match &target[..] {
+                [one] => format!("{{ table = {}, target = {} }}", quoted(table), quoted(one)),
+                several => format!("{{ table = {}, target = {} }}", quoted(table), list(several)),
+            },
+        }
+    }
+}
+
+fn list(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+}
+
+fn image(spec: &ImageSpec) -> Option<String> {
+    let size = spec.size.map(|[height, width]| format!("size = [{height}, {width}]"));
+    let channels = spec.channels.map(|channels| format!("channels = {channels}"));
+    let fit = spec.fit.map(|fit| format!("fit = {}", quoted(fit.word())));
+    let parts: Vec<String> = [size, channels, fit].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("{{ {} }}", parts.join(", ")))
 }
 
 fn data(out: &mut Out, spec: &DataSpec) {
     out.section("data");
     if let Some(train) = &spec.train {
-        out.line("train", source(train));
+        out.line("train", train.toml());
     }
     for (key, holdout) in [("test", &spec.test), ("validation", &spec.validation)] {
         match holdout {
             Holdout::None => {}
             Holdout::Fraction(share) => out.line(key, format_args!("{share:?}")),
             Holdout::Count(count) => out.line(key, count),
-            Holdout::Files(files) => out.line(key, source(files)),
+            Holdout::Files(files) => out.line(key, files.toml()),
         }
     }
     if let Some(header) = spec.header {
         out.line("header", header);
     }
+    for (key, columns) in [("features", &spec.features), ("drop", &spec.drop), ("categorical", &spec.categorical)] {
+        if !columns.is_empty() {
+            out.line(key, list(columns));
+        }
+    }
+    if matches!(spec.train, Some(Source::Table { .. })) {
+        out.word("missing", spec.missing);
+    }
+    if let Some(image) = image(&spec.image) {
+        out.line("image", image);
+    }
+    if matches!(spec.train, Some(Source::Folder { .. })) {
+        out.word("broken", spec.broken);
+    }
     out.word("scale", spec.scale);
+    if let Some(stratify) = spec.stratify {
+        out.line("stratify", stratify);
+    }
     if let Some(seed) = spec.seed {
         out.line("seed", seed);
     }

@@ -1,6 +1,6 @@
 //! What a model makes of examples, beside the truth: classes with their certainty or values, and pictures of both.
 
-use crate::data::{Examples, Features, Storage, Targets};
+use crate::data::{Examples, Features, Storage, Targets, TrainedOn};
 use crate::export::SavedModel;
 use crate::model::{Model, Shape};
 use crate::recipe::{Activation, Loss};
@@ -24,11 +24,12 @@ pub struct Answers<'a> {
     /// The true classes, where the examples have labels and the answers are classes.
     pub truth: Option<Vec<u32>>,
     labelled: bool,
+    trained_on: &'a TrainedOn,
 }
 
 impl<'a> Answers<'a> {
     /// From the outputs for the examples, whose targets are the truth if they are `labelled`.
-    pub fn new(saved: &SavedModel, examples: &'a Examples, result: Predictions, labelled: bool) -> Answers<'a> {
+    pub fn new(saved: &'a SavedModel, examples: &'a Examples, result: Predictions, labelled: bool) -> Answers<'a> {
         let SavedModel { model, trained_on, .. } = saved;
         let truth = if labelled { examples.targets.classes() } else { None };
         let several_bits = model.loss == Loss::BinaryCrossEntropy && result.width > 1;
@@ -45,11 +46,27 @@ impl<'a> Answers<'a> {
         });
         let probable = model.output_activation != Activation::Linear || ends_bounded(model) && names_classes;
         let truth = truth.filter(|_| names_classes);
-        Answers { examples, result, probable, bits: several_bits && !names_classes, classes, truth, labelled }
+        let bits = several_bits && !names_classes;
+        Answers { examples, result, probable, bits, classes, truth, labelled, trained_on }
     }
 
-    /// What the outputs are called in a table's header: `p1` for the probability of class 1, or of bit 1, `y1` for a value.
+    /// Whether the classes have names beside their numbers.
+    pub fn has_names(&self) -> bool {
+        !self.trained_on.class_names.is_empty()
+    }
+
+    /// What a class is called.
+    pub fn class_name(&self, class: u32) -> String {
+        self.trained_on.class(class as usize)
+    }
+
+    /// What the outputs are called in a table's header: the probability of a class by the class' name, where it has one;
+    /// otherwise `p1` for the probability of class 1, or of bit 1, `y1` for a value.
     pub fn output_names(&self) -> Vec<String> {
+        let names = &self.trained_on.class_names;
+        if self.classes.is_some() && self.probable && !names.is_empty() {
+            return if self.result.width == 1 { vec![names[1].clone()] } else { names.clone() };
+        }
         match (self.probable, self.result.width) {
             (true, 1) => vec!["p1".into()],
             (true, width) => (0..width).map(|output| format!("p{output}")).collect(),
@@ -116,7 +133,7 @@ impl<'a> Answers<'a> {
     /// The same as a matrix to be drawn.
     pub fn confusion(&self) -> Result<Option<ConfusionMatrix>, ReportError> {
         let Some(counts) = self.counts() else { return Ok(None) };
-        let names = (0..counts.len()).map(|class| class.to_string()).collect();
+        let names = (0..counts.len()).map(|class| self.trained_on.class(class)).collect();
         ConfusionMatrix::new(names, counts.concat()).map(Some)
     }
 
@@ -134,8 +151,8 @@ impl<'a> Answers<'a> {
             };
             let label = self.truth.as_ref().map(|truth| truth[index]);
             let sure = if self.probable { format!("{:.0} %", 100.0 * sure) } else { format!("{sure:.2}") };
-            let mut caption = vec![format!("{class}  ({sure})")];
-            caption.extend(label.map(|label| format!("true: {label}")));
+            let mut caption = vec![format!("{}  ({sure})", self.class_name(class))];
+            caption.extend(label.map(|label| format!("true: {}", self.class_name(label))));
             Tile { picture, caption, wrong: label.is_some_and(|label| label != class) }
         };
         let tiles: Vec<Tile> = pictures.into_iter().enumerate().map(tile).collect();

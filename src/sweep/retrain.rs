@@ -57,7 +57,7 @@ fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
     // Without a validation set, what was held out of the training files stays in its place among them.
     let mut job = Job::load(recipe.clone())?;
     if let Holdout::Files(source) = validation {
-        let (more, _) = job::load(source, &recipe.data, (&job.model, &job.features)).map_err(JobError::Data)?;
+        let (more, _) = job::load(source, &recipe.data, (&job.model, &job.trained_on)).map_err(JobError::Data)?;
         append(&mut Arc::make_mut(&mut job.dataset).train, more);
         job.scaling = Scaling::fit(recipe.data.scale, &job.dataset.train.features);
     }

@@ -14,13 +14,15 @@ use serde::{Deserialize, Serialize};
 use super::scan::Found;
 use crate::file::write_whole_with;
 use crate::lock::remove_unfinished;
-use crate::recipe::ImageSpec;
 
 /// Changes when pictures are decoded or fitted differently, or lie differently in the file.
 const MARK: &[u8; 16] = b"gputrain-packed1";
 const HASH: usize = blake3::OUT_LEN;
 /// Bytes behind the index: its hash and length, and the mark.
 const TAIL: usize = HASH + 8 + MARK.len();
+/// Endings of the files: packed pictures, and the form that was found for some.
+pub(super) const PACKED: &str = "packed";
+pub(super) const FORM: &str = "form";
 /// Files that nobody used for so long are removed.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -31,8 +33,6 @@ pub(super) struct Index {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
-    /// What the form was taken from, in words; none where it was asked for.
-    pub chosen: Option<String>,
     /// Pictures that are packed.
     pub count: usize,
     /// Those that are not, by their place in the folder, and why.
@@ -46,6 +46,14 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// Whether this tells of so many pictures, each packed or broken.
+    pub(super) fn is_of(&self, pictures: usize) -> bool {
+        let rising = self.broken.windows(2).all(|two| two[0].0 < two[1].0);
+        rising
+            && self.broken.last().is_none_or(|(last, _)| *last < pictures)
+            && self.count.checked_add(self.broken.len()) == Some(pictures)
+    }
+
     /// Bytes of the values; none where they are too many.
     fn bytes(&self) -> Option<u64> {
         let sizes = [self.height, self.width, self.channels, self.count];
@@ -53,20 +61,32 @@ impl Index {
     }
 }
 
-/// The file for these pictures.
-pub(super) fn file(directory: &Path, folder: &Path, pictures: &[Found], image: &ImageSpec) -> PathBuf {
+/// The file for what is made of these pictures, of so a kind: `made` is all that decides it beside the pictures.
+pub(super) fn file(directory: &Path, folder: &Path, pictures: &[Found], kind: &str, made: &str) -> PathBuf {
     let mut hasher = blake3::Hasher::new();
     let mut add = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     };
     add(MARK);
-    add(format!("{image:?}").as_bytes());
+    add(made.as_bytes());
     add(fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf()).as_os_str().as_encoded_bytes());
     for found in pictures {
         add(found.path.strip_prefix(folder).unwrap_or(&found.path).as_os_str().as_encoded_bytes());
         add(bytemuck::cast_slice(&found.stamp));
     }
-    directory.join("pictures").join(format!("{}.packed", &hasher.finalize().to_hex()[..32]))
+    directory.join("pictures").join(format!("{}.{kind}", &hasher.finalize().to_hex()[..32]))
+}
+
+/// Keeps a text, behind a line with its hash, if it can be kept.
+pub(super) fn store_text(path: &Path, text: &str) {
+    let _ = crate::file::write_whole(path, format!("{}\n{text}", blake3::hash(text.as_bytes()).to_hex()).as_bytes());
+}
+
+/// A text as it was kept.
+pub(super) fn load_text(path: &Path) -> Option<String> {
+    let kept = crate::file::read_text(path).ok()?;
+    let (hash, text) = kept.split_once('\n')?;
+    (blake3::hash(text.as_bytes()).to_hex().as_str() == hash).then(|| text.to_string())
 }
 
 /// Writes a file, whole or not at all: `pack` writes the values and gives the index, in which their hash is still empty.
@@ -136,7 +156,7 @@ fn clear(folder: &Path) {
     remove_unfinished(folder);
     let is_old = |path: &Path| {
         let changed = fs::metadata(path).and_then(|found| found.modified());
-        path.extension().is_some_and(|ending| ending == "packed")
+        path.extension().is_some_and(|ending| ending == PACKED || ending == FORM)
             && changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > KEPT))
     };
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -151,8 +171,8 @@ mod tests {
     use super::*;
 
     fn index_of(count: usize) -> Index {
-        let (chosen, hash) = (None, String::new());
-        Index { height: 2, width: 3, channels: 1, chosen, count, broken: Vec::new(), transparent: 0, deep: 0, hash }
+        let hash = String::new();
+        Index { height: 2, width: 3, channels: 1, count, broken: Vec::new(), transparent: 0, deep: 0, hash }
     }
 
     fn stored(path: &Path, values: &[u8]) -> Index {

@@ -9,29 +9,94 @@ mod pack;
 mod scan;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::error::{DataError, Problem};
 use super::{Features, Storage};
 use crate::model::Shape;
-use crate::recipe::{Broken, Fit, ImageSpec};
+use crate::recipe::{Broken, DataSpec, ImageSpec};
 
 use cache::Index;
 pub use fit::Form;
 use pack::{Packed, packed};
 use scan::Scan;
-pub use scan::{PictureSets, picture_sets};
+pub use scan::{PictureSets, is_picture, picture_sets};
+
+/// What is told how many pictures of how many are decoded, from any thread.
+pub type Progress = dyn Fn(usize, usize) + Sync;
+
+static PROGRESS: OnceLock<Box<dyn Fn(usize, usize) + Send + Sync>> = OnceLock::new();
+
+/// Lets a program show how many pictures of how many are decoded; `show` is called from any thread. Only the first call
+/// counts.
+pub fn show_picture_progress(show: impl Fn(usize, usize) + Send + Sync + 'static) {
+    let _ = PROGRESS.set(Box::new(show));
+}
 
 /// How pictures are loaded.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Loading<'a> {
     /// The form they are brought to, as far as it is asked for.
     pub image: ImageSpec,
     /// What becomes of those that cannot be read.
     pub broken: Broken,
     /// The directory of the cache; none keeps nothing.
-    pub cache: Option<&'a Path>,
-    /// Is told how many pictures of how many are decoded, from any thread. What was packed before is not decoded.
-    pub progress: &'a (dyn Fn(usize, usize) + Sync),
+    pub cache: Option<PathBuf>,
+    /// Told of the pictures that are decoded, of which there are none where all were packed before.
+    pub progress: &'a Progress,
+}
+
+impl Loading<'_> {
+    /// As a recipe says it, with the cache in the user's directory. What the recipe leaves to the data, the input of a model
+    /// decides, where there is one.
+    pub fn of(spec: &DataSpec, input: Option<Shape>) -> Loading<'static> {
+        let mut image = spec.image;
+        if let Some(Shape::Image { channels, height, width }) = input {
+            image.size = image.size.or(Some([height, width]));
+            image.channels = image.channels.or(Some(channels));
+        }
+        let progress: &'static Progress = match PROGRESS.get() {
+            Some(show) => &**show,
+            None => &|_, _| {},
+        };
+        Loading { image, broken: spec.broken, cache: crate::file::cache_directory(), progress }
+    }
+}
+
+/// What a folder of pictures holds, by the pictures' heads alone.
+#[derive(Debug, Clone)]
+pub struct PictureFolder {
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    /// The pictures of each, broken ones too.
+    pub counts: Vec<usize>,
+    /// What they are brought to.
+    pub form: Form,
+    /// What a person should know of them.
+    pub notes: Vec<String>,
+}
+
+impl PictureFolder {
+    /// Looks at a folder whose subfolders are classes.
+    pub fn look(folder: &Path, loading: &Loading<'_>) -> Result<PictureFolder, DataError> {
+        let Scan { classes, pictures, mut notes } = scanned(folder)?;
+        let (form, why) = pack::form(folder, &pictures, loading);
+        notes.extend(why.map(|why| format!("{}: {why}", folder.display())));
+        let mut counts = vec![0; classes.len()];
+        pictures.iter().for_each(|found| counts[found.class] += 1);
+        Ok(PictureFolder { classes, counts, form, notes })
+    }
+}
+
+/// The pictures of a folder whose subfolders are classes, not sets.
+fn scanned(folder: &Path) -> Result<Scan, DataError> {
+    decode::check_there().map_err(|problem| problem.at(folder.display()))?;
+    if let Some(PictureSets { train, validation, test }) = picture_sets(folder)? {
+        let sets = [Some(train), validation, test].into_iter().flatten();
+        let sets = sets.map(|set| set.display().to_string()).collect();
+        return Err(Problem::Divided { sets }.at(folder.display()));
+    }
+    scan::classes(folder)
 }
 
 /// Loaded pictures.
@@ -54,25 +119,21 @@ pub struct Pictures {
 impl Pictures {
     /// Loads the pictures of a folder whose subfolders are classes.
     pub fn of_classes(folder: &Path, loading: &Loading<'_>) -> Result<Pictures, DataError> {
-        decode::check_there().map_err(|problem| problem.at(folder.display()))?;
-        let scan = scan::classes(folder)?;
-        let cache = loading.cache.map(|directory| cache::file(directory, folder, &scan.pictures, &loading.image));
-        let packed = packed(&scan.pictures, cache.as_deref(), loading);
-        Pictures::new(folder, scan, packed, loading)
+        Pictures::new(folder, scanned(folder)?, loading)
     }
 
     /// Loads pictures that are named, and those of named folders; nothing tells their classes, and nothing is kept.
     pub fn unlabelled(paths: &[PathBuf], loading: &Loading<'_>) -> Result<Pictures, DataError> {
         let first = paths.first().map_or(Path::new(""), PathBuf::as_path);
         decode::check_there().map_err(|problem| problem.at(first.display()))?;
-        let scan = scan::unlabelled(paths)?;
-        let packed = packed(&scan.pictures, None, loading);
-        Pictures::new(first, scan, packed, loading)
+        Pictures::new(first, scan::unlabelled(paths)?, &Loading { cache: None, ..loading.clone() })
     }
 
-    fn new(folder: &Path, scan: Scan, packed: Packed, loading: &Loading<'_>) -> Result<Pictures, DataError> {
+    fn new(folder: &Path, scan: Scan, loading: &Loading<'_>) -> Result<Pictures, DataError> {
         let Scan { classes, mut pictures, mut notes } = scan;
-        let Packed { index, values, not_kept } = packed;
+        let (form, why) = pack::form(folder, &pictures, loading);
+        notes.extend(why.map(|why| format!("{}: {why}", folder.display())));
+        let Packed { index, values, not_kept } = packed(folder, &pictures, form, loading);
         if let Some((first, cause)) = index.broken.first() {
             let (path, others) = (pictures[*first].path.display(), index.broken.len() - 1);
             if loading.broken == Broken::Error || index.count == 0 {
@@ -87,7 +148,6 @@ impl Pictures {
         notes.extend(said(folder, &index));
         notes.extend(not_kept);
         let Index { height, width, channels, count, .. } = index;
-        let form = Form { height, width, channels, fit: loading.image.fit.unwrap_or(Fit::Crop) };
         let features =
             Features { storage: Storage::U8(values), count, shape: Shape::Image { channels, height, width } };
         let labels = pictures.iter().map(|found| found.class as u32).collect();
@@ -112,9 +172,9 @@ impl Pictures {
 /// What a person should know of packed pictures.
 fn said(folder: &Path, index: &Index) -> Vec<String> {
     let place = folder.display();
-    let chosen = index.chosen.iter().map(|chosen| format!("{place}: {chosen}"));
-    let transparent = (index.transparent > 0)
-        .then(|| format!("{place}: pictures with transparent parts, which lie over white: {}", index.transparent));
-    let deep = (index.deep > 0).then(|| format!("{place}: pictures of 16 bits, rounded to 8: {}", index.deep));
-    chosen.chain(transparent).chain(deep).collect()
+    let said = [
+        (index.transparent, "pictures with transparent parts, which lie over white"),
+        (index.deep, "pictures of 16 bits, rounded to 8"),
+    ];
+    said.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{place}: {what}: {count}")).collect()
 }

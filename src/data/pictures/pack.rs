@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::Loading;
 use super::cache::{self, Index};
@@ -56,33 +57,33 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// The pictures in one form: from the cache, or decoded and then kept there.
-pub(super) fn packed(pictures: &[Found], cache: Option<&Path>, loading: &Loading<'_>) -> Packed {
-    let from_cache = |path: &Path| cache::load(path).map(|(index, values)| Packed { index, values, not_kept: None });
-    if let Some(packed) = cache.and_then(from_cache) {
+/// The pictures in this form: from the cache, or decoded and then kept there.
+pub(super) fn packed(folder: &Path, pictures: &[Found], form: Form, loading: &Loading<'_>) -> Packed {
+    let made = format!("{form:?}");
+    let cache = loading.cache.as_ref().map(|directory| cache::file(directory, folder, pictures, cache::PACKED, &made));
+    let from_cache = |path: &Path| {
+        let (index, values) = cache::load(path)?;
+        index.is_of(pictures.len()).then_some(Packed { index, values, not_kept: None })
+    };
+    if let Some(packed) = cache.as_deref().and_then(from_cache) {
         return packed;
     }
-    let (form, chosen) = form(pictures, &loading.image);
-    let packer = Packer { pictures, form, chosen, loading };
+    let packer = Packer { pictures, form, loading };
     let mut not_kept = None;
     if let Some(path) = cache {
-        match cache::store(path, |write| packer.kept(write)) {
-            Ok(_) => match from_cache(path) {
+        let why = match cache::store(&path, |write| packer.kept(write)) {
+            Ok(_) => match from_cache(&path) {
                 Some(packed) => return packed,
-                None => not_kept = Some("what was written cannot be read again".to_string()),
+                None => "what was written cannot be read again".to_string(),
             },
             Err(Stop::Unread(index)) if loading.broken == Broken::Error => {
                 return Packed { index, values: Vec::new(), not_kept: None };
             }
-            Err(Stop::Unread(_)) => not_kept = Some("some could not be read this time".to_string()),
-            Err(Stop::Io(error)) => not_kept = Some(error.to_string()),
-        }
-        not_kept = not_kept.map(|why| {
-            format!(
-                "note: the decoded pictures are not kept in {} ({why}): the next start decodes them again",
-                path.display()
-            )
-        });
+            Err(Stop::Unread(_)) => "some could not be read this time".to_string(),
+            Err(Stop::Io(error)) => error.to_string(),
+        };
+        let path = path.display();
+        not_kept = Some(format!("note: the decoded pictures are not kept in {path} ({why}): every start decodes them"));
     }
     let mut values = Vec::new();
     let (index, _) = packer.pack(|packed| values.extend_from_slice(packed));
@@ -92,7 +93,6 @@ pub(super) fn packed(pictures: &[Found], cache: Option<&Path>, loading: &Loading
 struct Packer<'a> {
     pictures: &'a [Found],
     form: Form,
-    chosen: Option<String>,
     loading: &'a Loading<'a>,
 }
 
@@ -112,9 +112,8 @@ impl Packer<'_> {
     /// Gives the values of all pictures to `write`, in their order; true where some could not be read this time.
     fn pack(&self, mut write: impl FnMut(&[u8])) -> (Index, bool) {
         let Form { height, width, channels, .. } = self.form;
-        let (chosen, hash) = (self.chosen.clone(), String::new());
-        let mut index =
-            Index { height, width, channels, chosen, count: 0, broken: Vec::new(), transparent: 0, deep: 0, hash };
+        let hash = String::new();
+        let mut index = Index { height, width, channels, count: 0, broken: Vec::new(), transparent: 0, deep: 0, hash };
         let (done, total) = (AtomicUsize::new(0), self.pictures.len());
         let mut unread = false;
         for (number, chunk) in self.pictures.chunks(CHUNK).enumerate() {
@@ -177,15 +176,42 @@ fn head(path: &Path) -> Option<Head> {
 }
 
 /// The form that is asked for or, where it is left to the data, what its pictures suggest, and why.
-fn form(pictures: &[Found], image: &ImageSpec) -> (Form, Option<String>) {
+pub(super) fn form(folder: &Path, pictures: &[Found], loading: &Loading<'_>) -> (Form, Option<String>) {
+    let image = &loading.image;
     let fit = image.fit.unwrap_or(Fit::Crop);
     if let (Some([height, width]), Some(channels)) = (image.size, image.channels) {
         return (Form { height, width, channels, fit }, None);
     }
+    // All heads are read for it: what they told is kept.
+    let made = format!("{:?} {:?}", image.size, image.channels);
+    let cache = loading.cache.as_ref().map(|directory| cache::file(directory, folder, pictures, cache::FORM, &made));
+    let kept = cache.as_deref().and_then(cache::load_text);
+    let kept: Option<Suggested> = kept.and_then(|text| serde_json::from_str(&text).ok());
+    let suggested = kept.unwrap_or_else(|| {
+        let suggested = suggest(pictures, image);
+        if let (Some(path), Ok(text)) = (cache, serde_json::to_string(&suggested)) {
+            cache::store_text(&path, &text);
+        }
+        suggested
+    });
+    let Suggested { size: [height, width], channels, why } = suggested;
+    (Form { height, width, channels, fit }, Some(why))
+}
+
+/// What pictures suggest, and why.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Suggested {
+    size: [usize; 2],
+    channels: usize,
+    why: String,
+}
+
+fn suggest(pictures: &[Found], image: &ImageSpec) -> Suggested {
     let heads: Vec<Head> = pictures.par_iter().with_max_len(64).filter_map(|found| head(&found.path)).collect();
-    let ([height, width], sized) = match image.size {
+    let (size, sized) = match image.size {
         Some(size) => (size, String::new()),
-        None => size(&heads),
+        None => self::size(&heads),
     };
     let grey = heads.iter().filter(|head| head.grey).count();
     let (channels, coloured) = match (image.channels, heads.len() - grey) {
@@ -200,8 +226,8 @@ fn form(pictures: &[Found], image: &ImageSpec) -> (Form, Option<String>) {
         (None, _) => "size",
         _ => "channels",
     };
-    let chosen = format!("pictures are taken {} (data.image asks for another {asked})", words.join(", "));
-    (Form { height, width, channels, fit }, Some(chosen))
+    let why = format!("pictures are taken {} (data.image asks for another {asked})", words.join(", "));
+    Suggested { size, channels, why }
 }
 
 /// Height and width for pictures of these sizes, and why.

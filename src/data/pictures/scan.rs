@@ -141,7 +141,7 @@ fn ending(path: &Path) -> String {
 }
 
 /// Whether a file's name is that of a picture that can be read.
-pub(super) fn is_picture(path: &Path) -> bool {
+pub fn is_picture(path: &Path) -> bool {
     PICTURES.contains(&&*ending(path))
 }
 
