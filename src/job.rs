@@ -7,9 +7,9 @@ use crate::data::{
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
-use crate::recipe::{DataSpec, Holdout, Recipe, Source};
+use crate::recipe::{DataSpec, Holdout, Loss, Recipe, Source};
 use crate::train::{DataSeen, Member, Score, TrainError, Trainer, TrainerSpec};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why a recipe could not be made ready.
@@ -204,11 +204,8 @@ impl<'a> Raw<'a> {
                 RawExamples::read(SourceRef { images, labels }, options).map(Raw::Arrays)
             }
             Source::Folder { folder } => {
-                let mut pictures = Pictures::of_classes(Path::new(folder), &Loading::of(data, input))?;
-                if !known.class_names.is_empty() {
-                    pictures.number_classes(Path::new(folder), &known.class_names)?;
-                }
-                Ok(Raw::Pictures(folder, pictures))
+                let loading = Loading::of(data, input);
+                Ok(Raw::Pictures(folder, Pictures::of_classes(Path::new(folder), &known.class_names, &loading)?))
             }
             Source::Table { table, .. } => Err(Problem::NotYet { what: "tables with a target" }.at(table)),
         }
@@ -231,42 +228,87 @@ impl<'a> Raw<'a> {
                 let notes = raw.notes().to_vec();
                 Ok((raw.fit(model.input, TargetKind::for_model(model), classes)?, trained_on, notes))
             }
-            Raw::Pictures(folder, pictures) => {
-                fit_pictures(pictures, model, classes).map_err(|problem| problem.at(folder))
-            }
+            Raw::Pictures(folder, pictures) => fit_pictures(pictures, model).map_err(|problem| problem.at(folder)),
         }
     }
 }
 
-/// Pictures as examples for a model: of all classes, or of the first so many.
-fn fit_pictures(
-    pictures: Pictures,
-    model: &Model,
-    classes: Option<usize>,
-) -> Result<(Examples, TrainedOn, Vec<String>), Problem> {
-    let Pictures { features, labels, classes: mut names, mut notes, .. } = pictures;
-    let counts = |class: usize| labels.iter().filter(|label| **label as usize == class).count();
-    let shown = names.iter().enumerate().map(|(class, name)| format!("{name}: {}", counts(class)));
-    notes.insert(0, format!("classes: {}", some(shown.collect())));
-    let mut examples = Examples { targets: Targets::Classes { labels, classes: names.len() }, features };
-    if let Some(classes) = classes {
-        examples.keep_first_classes(classes);
-        names.truncate(classes);
-    }
-    let (classes, outputs) = (names.len(), model.outputs());
-    match (classes, outputs) {
+/// Pictures as examples for a model.
+fn fit_pictures(pictures: Pictures, model: &Model) -> Result<(Examples, TrainedOn, Vec<String>), Problem> {
+    let Pictures { features, labels, classes: class_names, mut notes, .. } = pictures;
+    let mut counts = vec![0usize; class_names.len()];
+    labels.iter().for_each(|label| counts[*label as usize] += 1);
+    let counts = class_names.iter().zip(counts).map(|(name, count)| format!("{name}: {count}"));
+    notes.insert(0, format!("classes: {}", some(counts.collect())));
+    let (classes, outputs) = (class_names.len(), model.outputs());
+    let targets = match (classes, outputs) {
         (0 | 1, _) => return Err(Problem::NoPictures { cause: "holds pictures of one class alone".into() }),
         // The output is the probability of the second class.
-        (2, 1) => {
-            let Targets::Classes { labels, .. } = &examples.targets else { unreachable!("pictures have classes") };
-            let values = labels.iter().map(|label| *label as f32).collect();
-            examples.targets = Targets::Values { values, outputs };
-        }
+        (2, 1) => Targets::Values { values: labels.iter().map(|label| *label as f32).collect(), outputs },
         _ if classes != outputs => return Err(Problem::ClassCount { classes, outputs }),
-        _ => {}
-    }
+        _ => Targets::Classes { labels, classes },
+    };
+    let mut examples = Examples { features, targets };
     examples.fit(model.input, TargetKind::for_model(model))?;
-    Ok((examples, TrainedOn { class_names: names, ..TrainedOn::default() }, notes))
+    Ok((examples, TrainedOn { class_names, ..TrainedOn::default() }, notes))
+}
+
+/// Pictures for a trained model.
+#[derive(Debug)]
+pub struct ShownPictures {
+    /// The examples; without truth their targets mean nothing.
+    pub examples: Examples,
+    /// The file of each.
+    pub files: Vec<PathBuf>,
+    /// Whether the targets are the truth.
+    pub labelled: bool,
+    /// What a person should know of how they were read.
+    pub notes: Vec<String>,
+}
+
+/// Loads pictures, and those of folders, for a trained model. Of a single folder, the folders in it tell the truth if they are
+/// called as the model's classes are.
+pub fn load_pictures(
+    paths: &[PathBuf],
+    data: &DataSpec,
+    (model, trained_on): (&Model, &TrainedOn),
+) -> Result<ShownPictures, DataError> {
+    let loading = Loading::of(data, Some(model.input));
+    let place = paths.first().map_or(String::new(), |path| path.display().to_string());
+    let mut untold = None;
+    if let [folder] = paths
+        && folder.is_dir()
+    {
+        // Without names, classes are called by their numbers.
+        let known: Vec<String> = (0..model.outputs().max(2)).map(|class| trained_on.class(class)).collect();
+        match Pictures::of_classes(folder, &known, &loading) {
+            Ok(pictures) => {
+                let files = pictures.files.clone();
+                let (examples, _, notes) = fit_pictures(pictures, model).map_err(|problem| problem.at(place))?;
+                return Ok(ShownPictures { examples, files, labelled: true, notes });
+            }
+            Err(DataError { problem: problem @ Problem::UnknownClasses { .. }, place }) => {
+                untold = Some(format!("note: {place} {problem}: they are taken without a truth"));
+            }
+            Err(DataError { problem: Problem::NoPictures { .. }, .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let Pictures { features, files, mut notes, .. } = Pictures::unlabelled(paths, &loading)?;
+    notes.extend(untold);
+    let targets = blank_targets(features.count, model);
+    let mut examples = Examples { features, targets };
+    examples.fit(model.input, TargetKind::for_model(model)).map_err(|problem| problem.at(place))?;
+    Ok(ShownPictures { examples, files, labelled: false, notes })
+}
+
+/// Targets that only fill their place.
+pub fn blank_targets(count: usize, model: &Model) -> Targets {
+    let outputs = model.outputs();
+    match model.loss {
+        Loss::SoftmaxCrossEntropy => Targets::Classes { labels: vec![0; count], classes: outputs },
+        _ => Targets::Values { values: vec![0.0; count * outputs], outputs },
+    }
 }
 
 /// The first of many.

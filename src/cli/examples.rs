@@ -2,11 +2,12 @@
 
 use super::{CliError, Context};
 use clap::{Args, ValueEnum};
-use gputrain::data::{Examples, Features, RawFeatures, Scaling, TableOptions, Targets};
+use gputrain::data::{Examples, Features, RawFeatures, Scaling, TableOptions, is_picture};
 use gputrain::export::SavedModel;
-use gputrain::job::{self, Job};
+use gputrain::job::{self, Job, ShownPictures};
+use gputrain::model::Shape;
 use gputrain::place;
-use gputrain::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
+use gputrain::recipe::{DataSpec, Holdout, Precision, Recipe, Scale, Source};
 use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,8 +30,8 @@ pub struct ExamplesArgs {
     /// A model.safetensors, or the folder of a run
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// Images, and labels if there are any, as with --images and --labels
-    #[arg(value_name = "DATA", num_args = 0..=2, conflicts_with_all = ["images", "labels", "split"])]
+    /// Images, and labels if there are any, as with --images and --labels; or pictures and folders of pictures
+    #[arg(value_name = "DATA", num_args = 0.., conflicts_with_all = ["images", "labels", "split"])]
     files: Vec<String>,
     /// Images (.npy, .npz#key, .hdf5#key, .idx, .csv) [default: those of the model's recipe]
     #[arg(long, value_name = "FILE", conflicts_with = "split")]
@@ -57,6 +58,8 @@ pub struct Shown {
     pub name: String,
     /// Whether the targets are the truth.
     pub labelled: bool,
+    /// The file of each, where they are pictures.
+    pub files: Vec<PathBuf>,
     /// What a person should know of how they were read.
     pub notes: Vec<String>,
 }
@@ -64,6 +67,16 @@ pub struct Shown {
 impl ExamplesArgs {
     /// The examples that the arguments name, else those of the model's recipe.
     pub fn load(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        let is_pictures = |file: &String| Path::new(file).is_dir() || is_picture(Path::new(file));
+        if !self.files.is_empty() && self.files.iter().all(is_pictures) {
+            return self.pictures(saved);
+        }
+        if let [_, _, third, ..] = &self.files[..] {
+            return Err(CliError::Usage(format!(
+                "{third}: a file of images and a file of labels are all that is taken, unless all are pictures (PNG, JPEG, \
+                 WebP, BMP, GIF) or folders of pictures"
+            )));
+        }
         let images = self.images.as_ref().or(self.files.first());
         let labels = self.labels.as_ref().or(self.files.get(1));
         let Some(images) = images else { return self.recipe_examples(saved) };
@@ -73,13 +86,29 @@ impl ExamplesArgs {
             let raw =
                 RawFeatures::read(images, TableOptions { header: spec.header, features: &saved.trained_on.features })?;
             let notes = raw.notes().to_vec();
-            let examples = unlabelled(raw.fit(saved.model.input)?, saved);
-            return Ok(Shown { examples, name, labelled: false, notes });
+            let features = raw.fit(saved.model.input)?;
+            let examples = Examples { targets: job::blank_targets(features.count, &saved.model), features };
+            return Ok(Shown { examples, name, labelled: false, files: Vec::new(), notes });
         };
         let source = Source::Arrays { images: images.clone(), labels: labels.clone() };
         // As in training: of files that hold more classes, only the examples of the model's.
         let (examples, notes) = job::load(&source, &spec, (&saved.model, &saved.trained_on))?;
-        Ok(Shown { examples, name, labelled: true, notes })
+        Ok(Shown { examples, name, labelled: true, files: Vec::new(), notes })
+    }
+
+    fn pictures(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        if !matches!(saved.model.input, Shape::Image { .. }) {
+            return Err(CliError::Usage(format!(
+                "{}: the model takes {}, no pictures; train one with model.input = [height, width, channels]",
+                self.files[0], saved.model.input
+            )));
+        }
+        let paths: Vec<PathBuf> = self.files.iter().map(PathBuf::from).collect();
+        let shown = job::load_pictures(&paths, &saved.recipe.data, (&saved.model, &saved.trained_on))?;
+        let ShownPictures { examples, files, labelled, notes } = shown;
+        let more = self.files.len() - 1;
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Ok(Shown { examples, name: format!("{}{more}", self.files[0]), labelled, files, notes })
     }
 
     fn recipe_examples(&self, saved: &SavedModel) -> Result<Shown, CliError> {
@@ -102,7 +131,7 @@ impl ExamplesArgs {
         if let Some(source) = files {
             let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on))?;
             notes.extend(elsewhere);
-            return Ok(Shown { examples, name: source.name().to_string(), labelled: true, notes });
+            return Ok(Shown { examples, name: source.name().to_string(), labelled: true, files: Vec::new(), notes });
         }
         let origin =
             recipe.data.train.as_ref().map_or("the generated digits".to_string(), |source| source.name().to_string());
@@ -116,18 +145,8 @@ impl ExamplesArgs {
         };
         let missing = || format!("the model's recipe has no {split} set; give --images FILE --labels FILE");
         let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
-        Ok(Shown { examples, name: format!("{split} set of {origin}"), labelled: true, notes })
+        Ok(Shown { examples, name: format!("{split} set of {origin}"), labelled: true, files: Vec::new(), notes })
     }
-}
-
-/// Features with targets that only fill their place.
-fn unlabelled(features: Features, saved: &SavedModel) -> Examples {
-    let outputs = saved.model.outputs();
-    let targets = match saved.model.loss {
-        Loss::SoftmaxCrossEntropy => Targets::Classes { labels: vec![0; features.count], classes: outputs },
-        _ => Targets::Values { values: vec![0.0; features.count * outputs], outputs },
-    };
-    Examples { features, targets }
 }
 
 /// Finds the data of a run's recipe, also where it was trained from another folder; in a folder that is given, by the ends of

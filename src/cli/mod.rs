@@ -88,6 +88,7 @@ pub fn main() -> ExitCode {
 /// Runs the command of a command line, whose process or part began at `started`. What went wrong is not printed.
 pub fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
     let context = Context::new(&cli.global, started);
+    context.show_decoding();
     match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
         Command::Train(args) => train::run(&args, &context),
         Command::Sweep(args) => sweep::run(&args, &context),

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 ///
 ///   gputrain predict runs/digits-20250101-120000 --grid predictions.png
 ///   gputrain predict model.safetensors --images new.npy --out predictions.csv
+///   gputrain predict model.safetensors photo.jpg more/
 #[derive(Debug, Clone, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub struct PredictArgs {
@@ -27,6 +28,7 @@ pub struct PredictArgs {
     examples: ExamplesArgs,
     /// Writes .csv (index,class,p0,p1,… with a probability for each class, or index,class,p1 with that of class 1 where the
     /// model has a single output; of bits index,b0,…,p0,… with the probability that each is set; of values index,y0,y1,…),
+    /// with the file in the place of the index where these are pictures,
     /// .npy (probabilities, or values) or .npz (classes or bits and probabilities, or outputs)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -76,10 +78,10 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     let count = answers.count();
     let first = (args.count as usize).min(count);
     if let Some((path, output)) = output {
-        write(path, output, &answers)?;
+        write(path, output, &answers, &shown.files)?;
         context.say(format!("wrote {}", path.display()));
     } else if args.grid.is_none() {
-        print(&answers, first, context);
+        print(&answers, first, &shown.files, context);
     }
     if let Some(path) = &args.grid {
         grid(&answers, &saved, first)?.save(path)?;
@@ -108,7 +110,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-fn write(path: &Path, output: Output, answers: &Answers) -> Result<(), CliError> {
+fn write(path: &Path, output: Output, answers: &Answers, files: &[PathBuf]) -> Result<(), CliError> {
     let (result, classes) = (&answers.result, answers.classes.as_ref());
     let bug = || CliError::Failed(format!("{}: outputs and examples do not agree", path.display()));
     let count = answers.count();
@@ -128,13 +130,14 @@ fn write(path: &Path, output: Output, answers: &Answers) -> Result<(), CliError>
         Output::Csv => {
             let class = classes.map(|_| "class".to_string());
             let bits = (0..result.width).filter(|_| answers.bits).map(|bit| format!("b{bit}"));
-            let header = ["index".to_string()].into_iter().chain(class).chain(bits).chain(answers.output_names());
+            let header =
+                [label_of(files).to_string()].into_iter().chain(class).chain(bits).chain(answers.output_names());
             let header: Vec<String> = header.collect();
             let rows = result.outputs.chunks(result.width).enumerate().map(|(index, row)| {
                 let class = classes.map(|classes| answers.class_name(classes[index]));
                 let bits = answers.set_bits(index).unwrap_or_default().into_iter().map(|bit| bit.to_string());
                 let outputs = row.iter().map(f32::to_string);
-                [index.to_string()].into_iter().chain(class).chain(bits).chain(outputs).collect::<Vec<String>>()
+                [labelled(files, index)].into_iter().chain(class).chain(bits).chain(outputs).collect::<Vec<String>>()
             });
             write_csv(path, &header.iter().map(String::as_str).collect::<Vec<_>>(), rows)?;
         }
@@ -142,7 +145,17 @@ fn write(path: &Path, output: Output, answers: &Answers) -> Result<(), CliError>
     Ok(())
 }
 
-fn print(answers: &Answers, first: usize, context: &Context) {
+/// What the column is called that tells the examples apart.
+fn label_of(files: &[PathBuf]) -> &'static str {
+    if files.is_empty() { "index" } else { "file" }
+}
+
+/// An example's file or, where it has none, its number.
+fn labelled(files: &[PathBuf], index: usize) -> String {
+    files.get(index).map_or_else(|| index.to_string(), |file| file.display().to_string())
+}
+
+fn print(answers: &Answers, first: usize, files: &[PathBuf], context: &Context) {
     let mut rows = Vec::new();
     for index in 0..first {
         let outputs = answers.outputs(index);
@@ -157,9 +170,12 @@ fn print(answers: &Answers, first: usize, context: &Context) {
                 if answers.probable {
                     line["probability"] = json!(sure);
                 }
+                if let Some(file) = files.get(index) {
+                    line["file"] = json!(file);
+                }
                 context.emit(&line);
                 rows.push(vec![
-                    index.to_string(),
+                    labelled(files, index),
                     name(class),
                     format!("{sure:.4}"),
                     label.map_or(String::new(), name),
@@ -168,7 +184,7 @@ fn print(answers: &Answers, first: usize, context: &Context) {
             None => {
                 let targets = answers.targets(index);
                 let mut line = json!({ "index": index, "outputs": outputs, "targets": targets });
-                let mut row = vec![index.to_string(), in_words(outputs)];
+                let mut row = vec![labelled(files, index), in_words(outputs)];
                 if let Some(bits) = answers.set_bits(index) {
                     row.insert(1, bits.iter().map(u8::to_string).collect::<Vec<_>>().join(" "));
                     line["bits"] = json!(bits);
@@ -186,7 +202,7 @@ fn print(answers: &Answers, first: usize, context: &Context) {
         (None, _) => &["value"],
     };
     let truth = if answers.truth.is_some() || answers.targets(0).is_some() { "truth" } else { "" };
-    context.say(table(&[&["index"], predicted, &[truth]].concat(), &rows));
+    context.say(table(&[&[label_of(files)], predicted, &[truth]].concat(), &rows));
     if first < answers.count() {
         context.say(format!("… and {} more; --out FILE writes them all", answers.count() - first));
     }

@@ -46,8 +46,7 @@ pub use load::{
     RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, outputs, reading_notes,
 };
 pub use pictures::{
-    Form, Loading, PictureFolder, PictureSets, Pictures, Progress as PictureProgress, is_picture, picture_sets,
-    show_picture_progress,
+    Form, Loading, PictureFolder, PictureSets, Pictures, is_picture, picture_sets, show_picture_progress,
 };
 pub use remarks::other_features;
 pub use scale::Scaling;

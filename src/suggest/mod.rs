@@ -65,7 +65,7 @@ pub fn recipe(wanted: &Wanted) -> Result<RecipeText, SuggestError> {
     let notes: String =
         look.notes.iter().map(|note| format!("# {}\n", note.replace(|c: char| c.is_control(), " "))).collect();
     let data: String = look.data.iter().map(|line| format!("{line}\n")).collect();
-    let (epochs, batch) = length(look.examples);
+    let Training { rate, schedule, epochs, batch } = training(look.input, look.examples);
     let text = format!(
         "{notes}
 {sets}validation = {validation}
@@ -77,8 +77,8 @@ loss = \"{loss}\"
 
 [optimizer]
 kind = \"adam\"
-learning_rate = 0.001
-
+learning_rate = {rate}
+{schedule}
 [train]
 epochs = {epochs}
 batch = {batch}
@@ -138,9 +138,23 @@ fn pictures(folder: PictureFolder) -> Look {
     }
 }
 
-/// Epochs and examples of a batch for so many examples: enough steps for a small set, not too many for a large one.
-fn length(examples: usize) -> (usize, usize) {
-    let batch = (examples / 50).next_power_of_two().clamp(16, 256);
-    let steps = 4000;
-    (((steps * batch) / examples.max(1)).clamp(10, 200), batch)
+/// How a network for such examples is trained.
+struct Training {
+    rate: f32,
+    /// The recipe's `[schedule]`, where there is one.
+    schedule: &'static str,
+    epochs: usize,
+    batch: usize,
+}
+
+/// The training on so many examples: enough steps for a small set, not too many for a large one.
+fn training(input: Shape, examples: usize) -> Training {
+    let batch = |most: usize| (examples / 50).next_power_of_two().clamp(16, most);
+    if let Shape::Image { .. } = input {
+        let (passes, batch) = (900_000, batch(128));
+        let epochs = (passes / examples.max(1)).clamp(15, 60);
+        return Training { rate: 0.002, schedule: "\n[schedule]\nkind = \"cosine\"\n", epochs, batch };
+    }
+    let (steps, batch) = (4000, batch(256));
+    Training { rate: 0.001, schedule: "", epochs: ((steps * batch) / examples.max(1)).clamp(10, 200), batch }
 }

@@ -17,7 +17,7 @@ fn expected() -> Vec<(String, Array)> {
     read_arrays(fixtures().join("expected.npz").to_str().unwrap()).unwrap()
 }
 
-fn loading(image: ImageSpec) -> Loading<'static> {
+fn loading<'a>(image: ImageSpec) -> Loading<'a> {
     Loading { image, broken: Broken::Error, cache: None, progress: &|_, _| {} }
 }
 
@@ -109,7 +109,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn the_form_follows_from_the_pictures_and_is_said() {
     let of = |files: &[(&str, &str)]| {
         let folder = folder(files);
-        let pictures = Pictures::of_classes(folder.path(), &loading(ImageSpec::default())).unwrap();
+        let pictures = Pictures::of_classes(folder.path(), &[], &loading(ImageSpec::default())).unwrap();
         let form = pictures.form;
         ([form.height, form.width, form.channels], pictures.notes.join("\n"))
     };
@@ -131,13 +131,14 @@ fn the_form_follows_from_the_pictures_and_is_said() {
 #[test]
 fn classes_have_the_folders_names_and_a_models_numbers() {
     let folder = folder(&[("猫/1.png", "rgb.png"), ("dog/1.png", "rgb.png"), ("dog/2.png", "rgb.png")]);
-    let mut pictures = Pictures::of_classes(folder.path(), &loading(ImageSpec::default())).unwrap();
+    let load = |known: &[String]| Pictures::of_classes(folder.path(), known, &loading(ImageSpec::default()));
+    let pictures = load(&[]).unwrap();
     assert_eq!((&pictures.labels[..], &pictures.classes[..]), (&[0, 0, 1][..], &["dog".into(), "猫".into()][..]));
     let known = ["ant", "猫", "dog"].map(String::from);
-    pictures.number_classes(folder.path(), &known).unwrap();
+    let pictures = load(&known).unwrap();
     assert_eq!((&pictures.labels[..], &pictures.classes[..]), (&[2, 2, 1][..], &known[..]));
-    let error = pictures.number_classes(folder.path(), &known[..2]).unwrap_err();
-    assert!(error.to_string().contains("not trained on: \"dog\""), "{error}");
+    let error = load(&known[..2]).unwrap_err().to_string();
+    assert!(error.contains("not trained on: \"dog\"; its classes are \"ant\", \"猫\""), "{error}");
 }
 
 #[test]
@@ -166,12 +167,12 @@ fn broken_pictures_are_named_or_left_out() {
 fn check(folder: &Path, image: ImageSpec, bytes: &[u8], what: &str) {
     let path = folder.join("a/0.png");
     fs::write(&path, bytes).unwrap();
-    let error = Pictures::of_classes(folder, &loading(image)).expect_err(what);
+    let error = Pictures::of_classes(folder, &[], &loading(image)).expect_err(what);
     assert!(matches!(error.problem, Problem::BrokenPicture { others: 0, .. }), "{what}: {error}");
     let error = error.to_string();
     assert!(error.contains("0.png") && error.contains("data.broken = \"skip\""), "{what}: {error}");
     let skipping = Loading { broken: Broken::Skip, ..loading(image) };
-    let pictures = Pictures::of_classes(folder, &skipping).expect(what);
+    let pictures = Pictures::of_classes(folder, &[], &skipping).expect(what);
     assert_eq!((pictures.features.count, &pictures.labels[..]), (2, &[0, 1][..]), "{what}");
     assert!(pictures.notes.iter().any(|note| note.contains("left out") && note.contains("0.png")), "{what}");
 }
@@ -187,8 +188,8 @@ fn a_second_start_decodes_nothing() {
     };
     let load = |image: ImageSpec| {
         decoded.store(0, Relaxed);
-        let loading = Loading { cache: Some(cache.path()), progress: &progress, ..loading(image) };
-        let pictures = Pictures::of_classes(folder.path(), &loading).unwrap();
+        let loading = Loading { cache: Some(cache.path().into()), progress: &progress, ..loading(image) };
+        let pictures = Pictures::of_classes(folder.path(), &[], &loading).unwrap();
         (decoded.load(Relaxed), pictures)
     };
     let (first, fresh) = load(ImageSpec::default());
@@ -215,8 +216,8 @@ fn a_second_start_decodes_nothing() {
 fn a_cache_that_cannot_be_written_is_said() {
     let folder = folder(&[("a/1.png", "rgb.png"), ("b/2.jpg", "rgb.jpg")]);
     let cache = tempfile::NamedTempFile::new().unwrap();
-    let loading = Loading { cache: Some(cache.path()), ..loading(ImageSpec::default()) };
-    let pictures = Pictures::of_classes(folder.path(), &loading).unwrap();
+    let loading = Loading { cache: Some(cache.path().into()), ..loading(ImageSpec::default()) };
+    let pictures = Pictures::of_classes(folder.path(), &[], &loading).unwrap();
     assert_eq!(pictures.features.count, 2);
     assert!(
         pictures.notes.iter().any(|note| note.contains("the next start decodes them again")),

@@ -5,6 +5,7 @@ mod bench;
 mod binary;
 mod cases;
 mod cli_models;
+mod cli_pictures;
 mod cli_tables;
 mod cli_values;
 #[path = "../common/mod.rs"]

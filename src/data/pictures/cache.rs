@@ -218,6 +218,8 @@ mod tests {
         let [old, used, foreign] = ["old.packed", "used.packed", "old.txt"].map(|name| folder.path().join(name));
         for path in [&old, &used, &foreign] {
             stored(path, &[0; 6]);
+        }
+        for path in [&old, &used, &foreign] {
             let file = File::options().write(true).open(path).unwrap();
             file.set_modified(SystemTime::now() - KEPT - Duration::from_secs(60)).unwrap();
         }

@@ -22,9 +22,6 @@ use pack::{Packed, packed};
 use scan::Scan;
 pub use scan::{PictureSets, is_picture, picture_sets};
 
-/// What is told how many pictures of how many are decoded, from any thread.
-pub type Progress = dyn Fn(usize, usize) + Sync;
-
 static PROGRESS: OnceLock<Box<dyn Fn(usize, usize) + Send + Sync>> = OnceLock::new();
 
 /// Lets a program show how many pictures of how many are decoded; `show` is called from any thread. Only the first call
@@ -42,8 +39,8 @@ pub struct Loading<'a> {
     pub broken: Broken,
     /// The directory of the cache; none keeps nothing.
     pub cache: Option<PathBuf>,
-    /// Told of the pictures that are decoded, of which there are none where all were packed before.
-    pub progress: &'a Progress,
+    /// Is told how many pictures of how many are decoded, from any thread; there are none where all were packed before.
+    pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
 impl Loading<'_> {
@@ -55,7 +52,7 @@ impl Loading<'_> {
             image.size = image.size.or(Some([height, width]));
             image.channels = image.channels.or(Some(channels));
         }
-        let progress: &'static Progress = match PROGRESS.get() {
+        let progress: &'static (dyn Fn(usize, usize) + Sync) = match PROGRESS.get() {
             Some(show) => &**show,
             None => &|_, _| {},
         };
@@ -88,6 +85,25 @@ impl PictureFolder {
     }
 }
 
+impl PictureFolder {
+    /// Looks at every picture of a folder: those that cannot be read count for no class, and are named in the notes.
+    pub fn inspect(folder: &Path, loading: &Loading<'_>) -> Result<PictureFolder, DataError> {
+        let scan = scanned(folder)?;
+        let (form, why) = pack::form(folder, &scan.pictures, loading);
+        let mut notes = scan.notes;
+        notes.extend(why.map(|why| format!("{}: {why}", folder.display())));
+        let mut counts = vec![0; scan.classes.len()];
+        let checked = pack::checked(&scan.pictures, loading);
+        for (found, result) in scan.pictures.iter().zip(checked) {
+            match result {
+                Ok(()) => counts[found.class] += 1,
+                Err(cause) => notes.push(format!("warning: {} cannot be read: {cause}", found.path.display())),
+            }
+        }
+        Ok(PictureFolder { classes: scan.classes, counts, form, notes })
+    }
+}
+
 /// The pictures of a folder whose subfolders are classes, not sets.
 fn scanned(folder: &Path) -> Result<Scan, DataError> {
     decode::check_there().map_err(|problem| problem.at(folder.display()))?;
@@ -117,9 +133,14 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Loads the pictures of a folder whose subfolders are classes.
-    pub fn of_classes(folder: &Path, loading: &Loading<'_>) -> Result<Pictures, DataError> {
-        Pictures::new(folder, scanned(folder)?, loading)
+    /// Loads the pictures of a folder whose subfolders are classes: those of a model, where it is `known` what they are
+    /// called.
+    pub fn of_classes(folder: &Path, known: &[String], loading: &Loading<'_>) -> Result<Pictures, DataError> {
+        let mut scan = scanned(folder)?;
+        if !known.is_empty() {
+            scan.number_classes(known).map_err(|problem| problem.at(folder.display()))?;
+        }
+        Pictures::new(folder, scan, loading)
     }
 
     /// Loads pictures that are named, and those of named folders; nothing tells their classes, and nothing is kept.
@@ -153,19 +174,6 @@ impl Pictures {
         let labels = pictures.iter().map(|found| found.class as u32).collect();
         let files = pictures.into_iter().map(|found| found.path).collect();
         Ok(Pictures { features, labels, classes, files, form, notes })
-    }
-
-    /// Numbers the classes as a model does that was trained on classes of these names.
-    pub fn number_classes(&mut self, folder: &Path, known: &[String]) -> Result<(), DataError> {
-        let place = |name: &String| known.iter().position(|known| known == name);
-        let unknown: Vec<String> = self.classes.iter().filter(|name| place(name).is_none()).cloned().collect();
-        if !unknown.is_empty() {
-            return Err(Problem::UnknownClasses { unknown, classes: known.to_vec() }.at(folder.display()));
-        }
-        let places: Vec<u32> = self.classes.iter().filter_map(|name| Some(place(name)? as u32)).collect();
-        self.labels.iter_mut().for_each(|label| *label = places[*label as usize]);
-        self.classes = known.to_vec();
-        Ok(())
     }
 }
 

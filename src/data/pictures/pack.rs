@@ -156,6 +156,17 @@ fn picture(path: &Path) -> Result<Picture, Cause> {
     decode::decode(&bytes).map_err(Cause::Broken)
 }
 
+/// Decodes every picture, to see whether it can be.
+pub(super) fn checked(pictures: &[Found], loading: &Loading<'_>) -> Vec<Result<(), String>> {
+    let (done, total) = (AtomicUsize::new(0), pictures.len());
+    let one = |found: &Found| {
+        let result = picture(&found.path).map(|_| ());
+        (loading.progress)(done.fetch_add(1, Relaxed) + 1, total);
+        result.map_err(|(Cause::Broken(why) | Cause::Unread(why))| why)
+    };
+    pictures.par_iter().with_max_len(8).map(one).collect()
+}
+
 /// At most so many bytes of a file, and whether these are all.
 fn first_bytes(path: &Path, most: u64) -> io::Result<(Vec<u8>, bool)> {
     let file = crate::file::open(path)?;

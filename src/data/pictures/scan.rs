@@ -45,6 +45,21 @@ pub(super) struct Scan {
     pub notes: Vec<String>,
 }
 
+impl Scan {
+    /// Numbers the classes as a model does whose classes are called so.
+    pub(super) fn number_classes(&mut self, known: &[String]) -> Result<(), Problem> {
+        let place = |name: &String| known.iter().position(|known| known == name);
+        let unknown: Vec<String> = self.classes.iter().filter(|name| place(name).is_none()).cloned().collect();
+        if !unknown.is_empty() {
+            return Err(Problem::UnknownClasses { unknown, classes: known.to_vec() });
+        }
+        let places: Vec<usize> = self.classes.iter().filter_map(place).collect();
+        self.pictures.iter_mut().for_each(|found| found.class = places[found.class]);
+        self.classes = known.to_vec();
+        Ok(())
+    }
+}
+
 /// The folders of a data set's parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureSets {

@@ -71,6 +71,11 @@ fn check_keys(table: &Table<'_>, train: Option<&Source>) -> Result<(), KeyError>
         (of(&OF_TABLES).filter(|_| !is_table), "a table: train = { table = \"FILE\", target = \"COLUMN\" }"),
         (of(&OF_FOLDERS).filter(|_| !is_folder), "a folder of pictures: train = { folder = \"PATH\" }"),
     ];
+    if let Some(item) = table.get("classes").filter(|_| is_folder) {
+        return Err(
+            item.conflict("is for classes that are numbered; of a folder, move the folders of other classes away")
+        );
+    }
     match foreign.into_iter().find_map(|(item, owner)| Some((item?, owner))) {
         Some((item, owner)) => Err(item.conflict(format!("is for the training examples of {owner}; remove it"))),
         None => Ok(()),
