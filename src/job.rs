@@ -2,12 +2,12 @@
 
 use crate::backend::Backend;
 use crate::data::{
-    self, DataError, Dataset, Examples, Loading, PartSize, Pictures, Problem, RawExamples, Scaling, SourceRef, Storage,
-    TableOptions, TargetKind, Targets, TrainedOn, remarks,
+    self, DataError, Dataset, Examples, Loading, PartSize, Pictures, Problem, RawExamples, RawTable, Scaling,
+    SourceRef, Storage, TableOptions, TargetKind, Targets, TrainedOn, remarks,
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
-use crate::recipe::{DataSpec, Holdout, Loss, Recipe, Source};
+use crate::recipe::{Activation, DataSpec, Holdout, Loss, Recipe, Source};
 use crate::train::{DataSeen, Member, Score, TrainError, Trainer, TrainerSpec};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Job {
             }
             None => generated(&recipe, &model)?,
         };
-        Job::divided(recipe, model, dataset, trained_on, notes)
+        Job::divided(recipe, model, dataset, (trained_on, known.table.is_none()), notes)
     }
 
     /// A recipe that names no training files, with examples in memory in their place: those to train on, and those to test
@@ -87,7 +87,7 @@ impl Job {
         for (place, examples) in sets.into_iter().filter_map(|(place, examples)| Some((place, examples?))) {
             fit(examples, &recipe, &model).map_err(|problem| problem.at(place))?;
         }
-        Job::divided(recipe, model, dataset, TrainedOn::default(), Vec::new())
+        Job::divided(recipe, model, dataset, (TrainedOn::default(), true), Vec::new())
     }
 
     /// Holds out what the recipe asks for, and fits the scaling.
@@ -95,7 +95,7 @@ impl Job {
         recipe: Recipe,
         model: Model,
         mut dataset: Dataset,
-        mut trained_on: TrainedOn,
+        (mut trained_on, is_new): (TrainedOn, bool),
         mut notes: Vec<String>,
     ) -> Result<Job, JobError> {
         for (set, amount) in [("test", &recipe.data.test), ("validation", &recipe.data.validation)] {
@@ -108,7 +108,23 @@ impl Job {
             let part = part(&recipe, &mut dataset.train, PartSize::Count(count), "training part");
             dataset.train = part.map_err(|problem| problem.at("data.examples"))?;
         }
-        let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
+        // Of a table that was known, all is filled in and scaled already.
+        if let (Some(columns), true) = (&mut trained_on.table, is_new) {
+            columns.fit_fills(recipe.data.missing, &dataset.train.features);
+            let last = model.layers.last().and_then(|layer| layer.kind.activation());
+            let is_free = last.is_none_or(|activation| activation == Activation::Linear);
+            if is_free && matches!(TargetKind::for_model(&model), TargetKind::Values { .. }) {
+                columns.fit_targets(&dataset.train.targets);
+            }
+            for examples in
+                [Some(&mut dataset.train), dataset.validation.as_mut(), dataset.test.as_mut()].into_iter().flatten()
+            {
+                columns.fill(&mut examples.features);
+                columns.scale_targets(&mut examples.targets);
+            }
+            notes.extend(columns.targets_in_words());
+        }
+        let scaling = trained_on.scaling(recipe.data.scale, &dataset.train.features);
         trained_on.classes = Some(dataset.train.targets.classes().is_some());
         Ok(Job { recipe, model, dataset: Arc::new(dataset), scaling, trained_on, notes })
     }
@@ -188,6 +204,7 @@ pub fn load(
 enum Raw<'a> {
     Arrays(RawExamples<'a>),
     Pictures(&'a str, Pictures),
+    Table(Box<RawTable>),
 }
 
 impl<'a> Raw<'a> {
@@ -207,7 +224,9 @@ impl<'a> Raw<'a> {
                 let loading = Loading::of(data, input);
                 Ok(Raw::Pictures(folder, Pictures::of_classes(Path::new(folder), &known.class_names, &loading)?))
             }
-            Source::Table { table, .. } => Err(Problem::NotYet { what: "tables with a target" }.at(table)),
+            Source::Table { table, target } => {
+                RawTable::read(table, target, data, known).map(|table| Raw::Table(Box::new(table)))
+            }
         }
     }
 
@@ -216,6 +235,7 @@ impl<'a> Raw<'a> {
         match self {
             Raw::Arrays(raw) => raw.input(),
             Raw::Pictures(_, pictures) => Some(pictures.features.shape),
+            Raw::Table(raw) => Some(raw.input()),
         }
     }
 
@@ -229,6 +249,7 @@ impl<'a> Raw<'a> {
                 Ok((raw.fit(model.input, TargetKind::for_model(model), classes)?, trained_on, notes))
             }
             Raw::Pictures(folder, pictures) => fit_pictures(pictures, model).map_err(|problem| problem.at(folder)),
+            Raw::Table(raw) => raw.fit(model.input, TargetKind::for_model(model), classes),
         }
     }
 }
@@ -245,7 +266,7 @@ fn fit_pictures(pictures: Pictures, model: &Model) -> Result<(Examples, TrainedO
         (0 | 1, _) => return Err(Problem::NoPictures { cause: "holds pictures of one class alone".into() }),
         // The output is the probability of the second class.
         (2, 1) => Targets::Values { values: labels.iter().map(|label| *label as f32).collect(), outputs },
-        _ if classes != outputs => return Err(Problem::ClassCount { classes, outputs }),
+        _ if classes != outputs => return Err(Problem::Outputs { needed: classes, outputs, what: "classes" }),
         _ => Targets::Classes { labels, classes },
     };
     let mut examples = Examples { features, targets };

@@ -7,7 +7,7 @@ use clap::Args;
 use gputrain::export::SavedModel;
 use gputrain::recipe::Precision;
 use gputrain::report::{Block, ConfusionMatrix, Page, Section, save_svg_and_png};
-use gputrain::run::Answers;
+use gputrain::run::{Answers, ValueScores};
 use gputrain::train::Score;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,9 @@ struct Evaluation {
     /// A row per true class, in it a count per predicted class.
     #[serde(skip_serializing_if = "Option::is_none")]
     confusion: Option<Vec<Vec<u64>>>,
+    /// How near values are to those of each target, in its own unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<Vec<ValueScores>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,7 +68,13 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
     let saved = SavedModel::load(&args.examples.model)?;
     let shown = args.examples.load(&saved)?;
     if !shown.labelled {
-        return Err(CliError::Usage(format!("{} has no labels here; add --labels FILE, or use predict", shown.name)));
+        let remedy = match &saved.trained_on.table {
+            Some(_) => {
+                "lacks the target, or holds it in some rows only; give a table that has it in every row, or use predict"
+            }
+            None => "has no labels here; add --labels FILE, or use predict",
+        };
+        return Err(CliError::Usage(format!("{} {remedy}", shown.name)));
     }
     let result = evaluate(&saved, &shown, context)?;
     let Score { loss, accuracy } = result.score;
@@ -94,7 +103,12 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         accuracy,
         classes: None,
         confusion: None,
+        metrics: None,
     };
+    summary.metrics = answers.value_scores();
+    for scores in summary.metrics.iter().flatten() {
+        context.say(scores);
+    }
     if let Some((counts, matrix)) = answered {
         let classes = counts.len();
         say(&matrix, &counts, context);

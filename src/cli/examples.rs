@@ -2,11 +2,13 @@
 
 use super::{CliError, Context};
 use clap::{Args, ValueEnum};
-use gputrain::data::{Examples, Features, RawFeatures, Scaling, TableOptions, is_picture};
+use gputrain::data::{
+    Examples, Features, RawFeatures, RawTable, Scaling, TableOptions, TargetKind, column_texts, is_picture,
+};
 use gputrain::export::SavedModel;
 use gputrain::job::{self, Job, ShownPictures};
 use gputrain::model::Shape;
-use gputrain::place;
+use gputrain::place::{self, Place};
 use gputrain::recipe::{DataSpec, Holdout, Precision, Recipe, Scale, Source};
 use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
@@ -30,7 +32,8 @@ pub struct ExamplesArgs {
     /// A model.safetensors, or the folder of a run
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// Images, and labels if there are any, as with --images and --labels; or pictures and folders of pictures
+    /// A table like the one that the model was trained on; pictures and folders of pictures; or images, and labels if there are
+    /// any, as with --images and --labels
     #[arg(value_name = "DATA", num_args = 0.., conflicts_with_all = ["images", "labels", "split"])]
     files: Vec<String>,
     /// Images (.npy, .npz#key, .hdf5#key, .idx, .csv) [default: those of the model's recipe]
@@ -82,6 +85,9 @@ impl ExamplesArgs {
         let Some(images) = images else { return self.recipe_examples(saved) };
         let name = images.clone();
         let spec = DataSpec { header: self.header.or(saved.recipe.data.header), ..saved.recipe.data.clone() };
+        if saved.trained_on.table.is_some() {
+            return table_examples(images, labels, &spec, saved);
+        }
         let Some(labels) = labels else {
             let raw =
                 RawFeatures::read(images, TableOptions { header: spec.header, features: &saved.trained_on.features })?;
@@ -109,6 +115,15 @@ impl ExamplesArgs {
         let more = self.files.len() - 1;
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         Ok(Shown { examples, name: format!("{}{more}", self.files[0]), labelled, files, notes })
+    }
+
+    /// The texts of a column of the table that the arguments name, one for each row.
+    pub fn column(&self, saved: &SavedModel, column: &str) -> Result<Vec<String>, CliError> {
+        let file = self.images.as_ref().or(self.files.first());
+        let table = file.filter(|file| Place::parse(file).is_table()).ok_or_else(|| {
+            CliError::Usage(format!("--id {column} is a column of a table, and there is none here; give one as DATA"))
+        })?;
+        Ok(column_texts(table, self.header.or(saved.recipe.data.header), column)?)
     }
 
     fn recipe_examples(&self, saved: &SavedModel) -> Result<Shown, CliError> {
@@ -147,6 +162,29 @@ impl ExamplesArgs {
         let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
         Ok(Shown { examples, name: format!("{split} set of {origin}"), labelled: true, files: Vec::new(), notes })
     }
+}
+
+/// The examples of a table for a model that was trained on one.
+fn table_examples(
+    table: &str,
+    labels: Option<&String>,
+    spec: &DataSpec,
+    saved: &SavedModel,
+) -> Result<Shown, CliError> {
+    if let Some(labels) = labels {
+        return Err(CliError::Usage(format!(
+            "{labels}: the model was trained on a table that holds its target; give a table like it alone"
+        )));
+    }
+    let raw = RawTable::read(table, &[], spec, &saved.trained_on)?;
+    let name = table.to_string();
+    if raw.is_labelled() {
+        let (examples, _, notes) = raw.fit(saved.model.input, TargetKind::for_model(&saved.model), spec.classes)?;
+        return Ok(Shown { examples, name, labelled: true, files: Vec::new(), notes });
+    }
+    let (features, notes) = raw.features(saved.model.input)?;
+    let examples = Examples { targets: job::blank_targets(features.count, &saved.model), features };
+    Ok(Shown { examples, name, labelled: false, files: Vec::new(), notes })
 }
 
 /// Finds the data of a run's recipe, also where it was trained from another folder; in a folder that is given, by the ends of

@@ -4,12 +4,12 @@ use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs, print};
 use bytesize::ByteSize;
 use clap::Args;
 use gputrain::backend::Backend;
-use gputrain::data::other_features;
-use gputrain::export::{SavedModel, TrainedOn, load_initial};
+use gputrain::data::{Examples, Targets, TrainedOn, other_features};
+use gputrain::export::{SavedModel, load_initial};
 use gputrain::file::FileError;
 use gputrain::ir::{Plan, Role, SourceBuffers};
 use gputrain::job::Job;
-use gputrain::recipe::RecipeText;
+use gputrain::recipe::{Loss, RecipeText};
 use gputrain::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
 use gputrain::train::{
     Checkpoint, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
@@ -306,8 +306,11 @@ fn conclude(
         score("validation", summary.validation_loss, summary.validation_accuracy, accuracy),
         score("test", summary.test_loss, summary.test_accuracy, accuracy),
     ];
-    for line in scores.into_iter().flatten() {
-        context.say(line);
+    let sets = [(&job.dataset.validation, summary.validation_loss), (&job.dataset.test, summary.test_loss)];
+    for (line, (set, loss)) in scores.into_iter().zip(sets) {
+        let Some(line) = line else { continue };
+        let explained = set.as_ref().zip(loss).and_then(|(examples, loss)| explained(job, examples, loss));
+        context.say(format!("{line}{}", explained.map_or(String::new(), |share| format!(", R2 {share:.4}"))));
     }
     context.say(format!(
         "{} steps in {:.1} s ({:.0} steps/s), first step {:.2} s after the start",
@@ -320,6 +323,21 @@ fn conclude(
     context.say(format!("wrote {}", folder.path().display()));
     context.emit(&summary);
     Ok(())
+}
+
+/// The share of the values' variance that is explained, where the loss tells it: of a table's single target.
+fn explained(job: &Job, examples: &Examples, loss: f32) -> Option<f64> {
+    let Targets::Values { values, outputs: 1 } = &examples.targets else { return None };
+    let factor = match job.model.loss {
+        Loss::Mse => 1.0,
+        Loss::HalfMse => 2.0,
+        _ => return None,
+    };
+    let is_known = job.trained_on.table.is_some() && job.recipe.optimizer.l2 == 0.0;
+    let count = values.len() as f64;
+    let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
+    let variance = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
+    (is_known && variance > 0.0).then(|| 1.0 - factor * f64::from(loss) / variance)
 }
 
 /// What a set's examples gave, in words: nothing where there is no such set. Values that are neither right nor wrong have

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Features, Scaling, TableColumns};
+use crate::recipe::Scale;
+
 /// What is to be known of the data that a model was trained on: other data is read by it. Models from before this was stored
 /// know nothing of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -14,12 +17,22 @@ pub struct TrainedOn {
     /// The names of the classes, by their numbers; none where they have no names but these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
+    /// The columns of the table; none where it was no table with a target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableColumns>,
 }
 
 impl TrainedOn {
     /// What a class is called: by its name or, without any, by its number.
     pub fn class(&self, class: usize) -> String {
         self.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The scaling of training examples. Features that only say whether a table's cell has a level stay 1 or 0.
+    pub fn scaling(&self, kind: Scale, train: &Features) -> Scaling {
+        let mut scaling = Scaling::fit(kind, train);
+        self.table.iter().for_each(|columns| columns.keep_bits(&mut scaling));
+        scaling
     }
 
     /// Reads what is stored with a model of so many features and outputs.
@@ -34,6 +47,9 @@ impl TrainedOn {
         if names != 0 && names != classes {
             return Err(format!("names {names} classes, expected {classes}"));
         }
-        Ok(stored)
+        match stored.table.as_ref().and_then(|columns| columns.problem(features)) {
+            Some(problem) => Err(problem),
+            None => Ok(stored),
+        }
     }
 }

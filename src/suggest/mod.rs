@@ -4,7 +4,9 @@ mod network;
 
 pub use network::default_network;
 
-use crate::data::{DataError, Form, Loading, PictureFolder, PictureSets, Problem, TargetKind, picture_sets};
+use crate::data::{
+    DataError, Form, Loading, PictureFolder, PictureSets, RawTable, TargetKind, TrainedOn, picture_sets,
+};
 use crate::model::Shape;
 use crate::recipe::{DataSpec, Loss, Recipe, RecipeError, RecipeText, Source};
 use std::path::Path;
@@ -114,12 +116,14 @@ fn sets(wanted: &Wanted) -> Result<Sets, DataError> {
     })
 }
 
-fn look(spec: &DataSpec, _loss: Option<Loss>) -> Result<Look, DataError> {
+fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
     match &spec.train {
         Some(Source::Folder { folder }) => {
             PictureFolder::look(Path::new(folder), &Loading::of(spec, None)).map(pictures)
         }
-        Some(Source::Table { table, .. }) => Err(Problem::NotYet { what: "tables with a target" }.at(table)),
+        Some(Source::Table { table, target }) => {
+            table_look(&RawTable::read(table, target, spec, &TrainedOn::default())?, loss)
+        }
         _ => unreachable!("the text has a folder or a table"),
     }
 }
@@ -157,4 +161,15 @@ fn training(input: Shape, examples: usize) -> Training {
     }
     let (steps, batch) = (4000, batch(256));
     Training { rate: 0.001, schedule: "", epochs: ((steps * batch) / examples.max(1)).clamp(10, 200), batch }
+}
+
+fn table_look(table: &RawTable, loss: Option<Loss>) -> Result<Look, DataError> {
+    let targets = table.target_kind(loss)?;
+    let data = vec![
+        "scale = \"standard\"                # each number less its mean, divided by its standard deviation; categories stay 1 and 0".into(),
+        "missing = \"error\"                 # or fill missing values in: \"mean\", \"median\", \"indicator\"".into(),
+        "# drop = [\"COLUMN\"]               # columns to leave out; or features = [\"COLUMN\", …], those to take".into(),
+        "# categorical = [\"COLUMN\"]        # numbers that are categories".into(),
+    ];
+    Ok(Look { input: table.input(), targets, examples: table.rows(), data, notes: table.notes().to_vec() })
 }

@@ -56,7 +56,7 @@ fn a_folder_of_pictures_is_all_that_training_needs() {
     succeed(&predict);
     let answers = std::fs::read_to_string(&csv).unwrap();
     let rows: Vec<&str> = answers.lines().collect();
-    assert_eq!((rows[0], rows.len()), ("file,class,dark,hell ☀", 6), "{answers}");
+    assert_eq!((rows[0], rows.len()), ("id,class,dark,hell ☀", 6), "{answers}");
     assert!(rows[1].starts_with(&format!("{one},dark,")), "{answers}");
 
     let broken = place.path("photos/test/dark/20.png");
@@ -72,8 +72,5 @@ fn a_folder_of_pictures_is_all_that_training_needs() {
     let output =
         gputrain(&["--backend", "cpu", "train", "--train", &photos, "--layers", "3", "--out", "x"]).output().unwrap();
     let error = text(&output.stderr);
-    assert!(
-        output.status.code() == Some(2) && error.contains("has 2 classes, but the network's last layer has 3"),
-        "{error}"
-    );
+    assert!(output.status.code() == Some(2) && error.contains("has 2 classes, but the last layer gives 3"), "{error}");
 }
