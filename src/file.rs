@@ -29,6 +29,12 @@ pub(crate) fn little_endian<const SIZE: usize>(values: impl ExactSizeIterator<It
     bytes
 }
 
+/// Where what can be made again is kept: the user's cache directory, and in it a folder of our own.
+pub(crate) fn cache_directory() -> Option<PathBuf> {
+    use etcetera::BaseStrategy;
+    etcetera::base_strategy::choose_native_strategy().ok().map(|s| s.cache_dir().join("gputrain"))
+}
+
 /// What may help, to follow what the system says.
 fn remedy(kind: io::ErrorKind) -> &'static str {
     match kind {

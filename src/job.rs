@@ -2,13 +2,14 @@
 
 use crate::backend::Backend;
 use crate::data::{
-    self, DataError, Dataset, Examples, PartSize, Problem, RawExamples, RawTable, Scaling, SourceRef, Storage,
-    TableOptions, TargetKind, Targets, TrainedOn, remarks,
+    self, DataError, Dataset, Examples, Loading, PartSize, Pictures, Problem, RawExamples, RawTable, Scaling,
+    SourceRef, Storage, TableOptions, TargetKind, Targets, TrainedOn, remarks,
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
-use crate::recipe::{Activation, DataSpec, Holdout, Keyword, Recipe, Record, Source, TrainSpec};
+use crate::recipe::{Activation, DataSpec, Holdout, Keyword, Loss, Recipe, Record, Source, TrainSpec};
 use crate::train::{DataSeen, Member, Score, TrainError, Trainer, TrainerSpec};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why a recipe could not be made ready.
@@ -53,7 +54,7 @@ impl Job {
         let source = recipe.data.train.as_ref();
         // Where the recipe leaves the input to the data, the files come before the network.
         let early = source.filter(|_| recipe.model.input.is_empty());
-        let read = early.map(|source| Raw::read(source, &recipe.data, known)).transpose()?;
+        let read = early.map(|source| Raw::read(source, &recipe.data, known, None)).transpose()?;
         let input = match source {
             Some(_) => read.as_ref().and_then(Raw::input),
             None => Some(Shape::Features(28 * 28)),
@@ -62,7 +63,7 @@ impl Job {
         let (mut trained_on, mut notes) = (known.clone(), Vec::new());
         let dataset = match source {
             Some(source) => {
-                let raw = read.map_or_else(|| Raw::read(source, &recipe.data, known), Ok)?;
+                let raw = read.map_or_else(|| Raw::read(source, &recipe.data, known, Some(model.input)), Ok)?;
                 let (train, of_data, said) = raw.fit(&model, recipe.data.classes)?;
                 (trained_on, notes) = (of_data, said);
                 notes.extend(remarks::leaks(&train, &trained_on.features));
@@ -197,25 +198,34 @@ pub fn load(
     data: &DataSpec,
     (model, trained_on): (&Model, &TrainedOn),
 ) -> Result<(Examples, Vec<String>), DataError> {
-    let (examples, _, notes) = Raw::read(source, data, trained_on)?.fit(model, data.classes)?;
+    let (examples, _, notes) = Raw::read(source, data, trained_on, Some(model.input))?.fit(model, data.classes)?;
     Ok((examples, notes))
 }
 
 /// Examples as their source holds them, before a model is known.
 enum Raw<'a> {
     Arrays(RawExamples<'a>),
+    Pictures(&'a str, Pictures),
     Table(Box<RawTable>),
 }
 
 impl<'a> Raw<'a> {
-    /// Reads a source as the data that is known was read.
-    fn read(source: &'a Source, data: &DataSpec, known: &TrainedOn) -> Result<Raw<'a>, DataError> {
+    /// Reads a source as the data that is known was read, for a model with this input where it is there already.
+    fn read(
+        source: &'a Source,
+        data: &DataSpec,
+        known: &TrainedOn,
+        input: Option<Shape>,
+    ) -> Result<Raw<'a>, DataError> {
         match source {
             Source::Arrays { images, labels } => {
                 let options = TableOptions { header: data.header, features: &known.features };
                 RawExamples::read(SourceRef { images, labels }, options).map(Raw::Arrays)
             }
-            Source::Folder { folder } => Err(Problem::NotYet { what: "folders of pictures" }.at(folder)),
+            Source::Folder { folder } => {
+                let loading = Loading::of(data, input);
+                Ok(Raw::Pictures(folder, Pictures::of_classes(Path::new(folder), &known.class_names, &loading)?))
+            }
             Source::Table { table, target } => {
                 RawTable::read(table, target, data, known).map(|table| Raw::Table(Box::new(table)))
             }
@@ -226,6 +236,7 @@ impl<'a> Raw<'a> {
     fn input(&self) -> Option<Shape> {
         match self {
             Raw::Arrays(raw) => raw.input(),
+            Raw::Pictures(_, pictures) => Some(pictures.features.shape),
             Raw::Table(raw) => Some(raw.input()),
         }
     }
@@ -239,9 +250,97 @@ impl<'a> Raw<'a> {
                 let notes = raw.notes().to_vec();
                 Ok((raw.fit(model.input, TargetKind::for_model(model), classes)?, trained_on, notes))
             }
+            Raw::Pictures(folder, pictures) => fit_pictures(pictures, model).map_err(|problem| problem.at(folder)),
             Raw::Table(raw) => raw.fit(model.input, TargetKind::for_model(model), classes),
         }
     }
+}
+
+/// Pictures as examples for a model.
+fn fit_pictures(pictures: Pictures, model: &Model) -> Result<(Examples, TrainedOn, Vec<String>), Problem> {
+    let Pictures { features, labels, classes: class_names, mut notes, .. } = pictures;
+    let mut counts = vec![0usize; class_names.len()];
+    labels.iter().for_each(|label| counts[*label as usize] += 1);
+    let counts = class_names.iter().zip(counts).map(|(name, count)| format!("{name}: {count}"));
+    notes.insert(0, format!("classes: {}", some(counts.collect())));
+    let (classes, outputs) = (class_names.len(), model.outputs());
+    let targets = match (classes, outputs) {
+        (0 | 1, _) => return Err(Problem::NoPictures { cause: "holds pictures of one class alone".into() }),
+        // The output is the probability of the second class.
+        (2, 1) => Targets::Values { values: labels.iter().map(|label| *label as f32).collect(), outputs },
+        _ if classes != outputs => return Err(Problem::Outputs { needed: classes, outputs, what: "classes" }),
+        _ => Targets::Classes { labels, classes },
+    };
+    let mut examples = Examples { features, targets };
+    examples.fit(model.input, TargetKind::for_model(model))?;
+    Ok((examples, TrainedOn { class_names, ..TrainedOn::default() }, notes))
+}
+
+/// Pictures for a trained model.
+#[derive(Debug)]
+pub struct ShownPictures {
+    /// The examples; without truth their targets mean nothing.
+    pub examples: Examples,
+    /// The file of each.
+    pub files: Vec<PathBuf>,
+    /// Whether the targets are the truth.
+    pub labelled: bool,
+    /// What a person should know of how they were read.
+    pub notes: Vec<String>,
+}
+
+/// Loads pictures, and those of folders, for a trained model. Of a single folder, the folders in it tell the truth if they are
+/// called as the model's classes are.
+pub fn load_pictures(
+    paths: &[PathBuf],
+    data: &DataSpec,
+    (model, trained_on): (&Model, &TrainedOn),
+) -> Result<ShownPictures, DataError> {
+    let loading = Loading::of(data, Some(model.input));
+    let place = paths.first().map_or(String::new(), |path| path.display().to_string());
+    let mut untold = None;
+    if let [folder] = paths
+        && folder.is_dir()
+    {
+        // Without names, classes are called by their numbers.
+        let known: Vec<String> = (0..model.outputs().max(2)).map(|class| trained_on.class(class)).collect();
+        match Pictures::of_classes(folder, &known, &loading) {
+            Ok(pictures) => {
+                let files = pictures.files.clone();
+                let (examples, _, notes) = fit_pictures(pictures, model).map_err(|problem| problem.at(place))?;
+                return Ok(ShownPictures { examples, files, labelled: true, notes });
+            }
+            Err(DataError { problem: problem @ Problem::UnknownClasses { .. }, place }) => {
+                untold = Some(format!("note: {place} {problem}: they are taken without a truth"));
+            }
+            Err(DataError { problem: Problem::NoPictures { .. }, .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let Pictures { features, files, mut notes, .. } = Pictures::unlabelled(paths, &loading)?;
+    notes.extend(untold);
+    let targets = blank_targets(features.count, model);
+    let mut examples = Examples { features, targets };
+    examples.fit(model.input, TargetKind::for_model(model)).map_err(|problem| problem.at(place))?;
+    Ok(ShownPictures { examples, files, labelled: false, notes })
+}
+
+/// Targets that only fill their place.
+pub fn blank_targets(count: usize, model: &Model) -> Targets {
+    let outputs = model.outputs();
+    match model.loss {
+        Loss::SoftmaxCrossEntropy => Targets::Classes { labels: vec![0; count], classes: outputs },
+        _ => Targets::Values { values: vec![0.0; count * outputs], outputs },
+    }
+}
+
+/// The first of many.
+fn some(mut texts: Vec<String>) -> String {
+    const SHOWN: usize = 20;
+    let rest = texts.len().saturating_sub(SHOWN);
+    texts.truncate(SHOWN);
+    let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    texts.join(", ") + &rest
 }
 
 /// The digits, as the model takes them.

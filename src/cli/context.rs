@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend, missing_driver};
 use gputrain::backend::{Backend, BackendError, DataMemory};
+use gputrain::data::show_picture_progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::{self, ErrorKind};
@@ -155,6 +156,21 @@ impl Context {
         let bar = if self.global.quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
         let style = ProgressStyle::with_template(template);
         bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    }
+
+    /// Shows how many pictures are decoded, wherever that is done.
+    pub(super) fn show_decoding(&self) {
+        let bar = self.progress_bar(0, "{bar:30} {pos}/{len} pictures decoded  {per_sec}  {eta} left");
+        show_picture_progress(move |_, total| {
+            if bar.is_finished() {
+                bar.reset();
+            }
+            bar.set_length(total as u64);
+            bar.inc(1);
+            if bar.position() >= total as u64 {
+                bar.finish_and_clear();
+            }
+        });
     }
 
     /// A JSON object on a line of stdout, with --json.

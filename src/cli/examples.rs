@@ -3,12 +3,13 @@
 use super::{CliError, Context};
 use clap::{Args, ValueEnum};
 use gputrain::data::{
-    Examples, Features, RawFeatures, RawTable, Scaling, TableOptions, TargetKind, Targets, column_texts,
+    Examples, Features, RawFeatures, RawTable, Scaling, TableOptions, TargetKind, column_texts, is_picture,
 };
 use gputrain::export::SavedModel;
-use gputrain::job::{self, Job};
+use gputrain::job::{self, Job, ShownPictures};
+use gputrain::model::Shape;
 use gputrain::place::{self, Place};
-use gputrain::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Set, Source};
+use gputrain::recipe::{DataSpec, Holdout, Precision, Recipe, Scale, Set, Source};
 use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,8 +32,9 @@ pub struct ExamplesArgs {
     /// A model.safetensors, or the folder of a run
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// A table like the one that the model was trained on; or images, and labels if there are any, as with --images and --labels
-    #[arg(value_name = "DATA", num_args = 0..=2, conflicts_with_all = ["images", "labels", "split"])]
+    /// A table like the one that the model was trained on; pictures and folders of pictures; or images, and labels if there are
+    /// any, as with --images and --labels
+    #[arg(value_name = "DATA", num_args = 0.., conflicts_with_all = ["images", "labels", "split"])]
     files: Vec<String>,
     /// Images (.npy, .npz#key, .hdf5#key, .idx, .csv) [default: those of the model's recipe]
     #[arg(long, value_name = "FILE", conflicts_with = "split")]
@@ -61,6 +63,8 @@ pub struct Shown {
     pub set: Set,
     /// Whether the targets are the truth.
     pub labelled: bool,
+    /// The file of each, where they are pictures.
+    pub files: Vec<PathBuf>,
     /// What a person should know of how they were read.
     pub notes: Vec<String>,
 }
@@ -68,6 +72,16 @@ pub struct Shown {
 impl ExamplesArgs {
     /// The examples that the arguments name, else those of the model's recipe.
     pub fn load(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        let is_pictures = |file: &String| Path::new(file).is_dir() || is_picture(Path::new(file));
+        if !self.files.is_empty() && self.files.iter().all(is_pictures) {
+            return self.pictures(saved);
+        }
+        if let [_, _, third, ..] = &self.files[..] {
+            return Err(CliError::Usage(format!(
+                "{third}: a file of images and a file of labels are all that is taken, unless all are pictures (PNG, JPEG, \
+                 WebP, BMP, GIF) or folders of pictures"
+            )));
+        }
         let images = self.images.as_ref().or(self.files.first());
         let labels = self.labels.as_ref().or(self.files.get(1));
         let Some(images) = images else { return self.recipe_examples(saved) };
@@ -80,13 +94,29 @@ impl ExamplesArgs {
             let raw =
                 RawFeatures::read(images, TableOptions { header: spec.header, features: &saved.trained_on.features })?;
             let notes = raw.notes().to_vec();
-            let examples = unlabelled(raw.fit(saved.model.input)?, saved);
-            return Ok(Shown { examples, name, set: Set::Test, labelled: false, notes });
+            let features = raw.fit(saved.model.input)?;
+            let examples = Examples { targets: job::blank_targets(features.count, &saved.model), features };
+            return Ok(Shown { examples, name, set: Set::Test, labelled: false, files: Vec::new(), notes });
         };
         let source = Source::Arrays { images: images.clone(), labels: labels.clone() };
         // As in training: of files that hold more classes, only the examples of the model's.
         let (examples, notes) = job::load(&source, &spec, (&saved.model, &saved.trained_on))?;
-        Ok(Shown { examples, name, set: Set::Test, labelled: true, notes })
+        Ok(Shown { examples, name, set: Set::Test, labelled: true, files: Vec::new(), notes })
+    }
+
+    fn pictures(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        if !matches!(saved.model.input, Shape::Image { .. }) {
+            return Err(CliError::Usage(format!(
+                "{}: the model takes {}, no pictures; train one with model.input = [height, width, channels]",
+                self.files[0], saved.model.input
+            )));
+        }
+        let paths: Vec<PathBuf> = self.files.iter().map(PathBuf::from).collect();
+        let shown = job::load_pictures(&paths, &saved.recipe.data, (&saved.model, &saved.trained_on))?;
+        let ShownPictures { examples, files, labelled, notes } = shown;
+        let more = self.files.len() - 1;
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Ok(Shown { examples, name: format!("{}{more}", self.files[0]), set: Set::Test, labelled, files, notes })
     }
 
     /// The texts of a column of the table that the arguments name, one for each row.
@@ -123,7 +153,7 @@ impl ExamplesArgs {
         if let Some(source) = files {
             let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on))?;
             notes.extend(elsewhere);
-            return Ok(Shown { examples, name: source.name().to_string(), set, labelled: true, notes });
+            return Ok(Shown { examples, name: source.name().to_string(), set, labelled: true, files: Vec::new(), notes });
         }
         let origin =
             recipe.data.train.as_ref().map_or("the generated digits".to_string(), |source| source.name().to_string());
@@ -138,7 +168,7 @@ impl ExamplesArgs {
         };
         let missing = || format!("the model's recipe has no {split} set; give --images FILE --labels FILE");
         let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
-        Ok(Shown { examples, name: format!("{split} set of {origin}"), set, labelled: true, notes })
+        Ok(Shown { examples, name: format!("{split} set of {origin}"), set, labelled: true, files: Vec::new(), notes })
     }
 }
 
@@ -158,20 +188,11 @@ fn table_examples(
     let name = table.to_string();
     if raw.is_labelled() {
         let (examples, _, notes) = raw.fit(saved.model.input, TargetKind::for_model(&saved.model), spec.classes)?;
-        return Ok(Shown { examples, name, set: Set::Test, labelled: true, notes });
+        return Ok(Shown { examples, name, set: Set::Test, labelled: true, files: Vec::new(), notes });
     }
     let (features, notes) = raw.features(saved.model.input)?;
-    Ok(Shown { examples: unlabelled(features, saved), name, set: Set::Test, labelled: false, notes })
-}
-
-/// Features with targets that only fill their place.
-fn unlabelled(features: Features, saved: &SavedModel) -> Examples {
-    let outputs = saved.model.outputs();
-    let targets = match saved.model.loss {
-        Loss::SoftmaxCrossEntropy => Targets::Classes { labels: vec![0; features.count], classes: outputs },
-        _ => Targets::Values { values: vec![0.0; features.count * outputs], outputs },
-    };
-    Examples { features, targets }
+    let examples = Examples { targets: job::blank_targets(features.count, &saved.model), features };
+    Ok(Shown { examples, name, set: Set::Test, labelled: false, files: Vec::new(), notes })
 }
 
 /// Finds the data of a run's recipe, also where it was trained from another folder; in a folder that is given, by the ends of

@@ -5,21 +5,22 @@ use super::recipe_args::settings;
 use super::table::table;
 use super::{CliError, Context, FusionArgs};
 use clap::Args;
-use gputrain::data::{self, ArrayInfo, Problem};
+use gputrain::data::{self, ArrayInfo, Loading, PictureFolder, PictureSets, Problem};
 use gputrain::export::{SavedModel, parameter_hash};
 use gputrain::job::Job;
 use gputrain::model::{Model, ModelError};
-use gputrain::recipe::{Recipe, RecipeText};
+use gputrain::recipe::{Broken, DataSpec, Recipe, RecipeText};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Shows what is in a file
 ///
 /// Of a recipe (a file or the name of a bundled one) or a model (.safetensors or the folder of a run): the table of
-/// layers with output shapes and parameter counts. Of a data file: arrays with shapes, types, ranges and classes.
+/// layers with output shapes and parameter counts. Of a data file: arrays with shapes, types, ranges and classes. Of a folder
+/// of pictures: classes with their counts, sizes, and the pictures that cannot be read.
 #[derive(Debug, Clone, Default, Args)]
 pub struct InspectArgs {
-    /// A recipe, a model, the folder of a run, or a data file
+    /// A recipe, a model, the folder of a run, a data file, or a folder of pictures
     #[arg(value_name = "FILE")]
     file: String,
     /// Also lists every launch of the training plan with its kernel, grid and work, and the memory by role
@@ -42,6 +43,9 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
     let path = Path::new(&args.file);
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
     let is_recipe = || extension == "toml" || !path.is_file() && !args.file.contains(['.', '#', '/', '\\']);
+    if path.is_dir() && !path.join("model.safetensors").exists() && !path.join("recipe.toml").exists() {
+        return inspect_pictures(args, path, context);
+    }
     if path.is_dir() || extension == "safetensors" {
         return inspect_model(args, path, context);
     }
@@ -149,6 +153,40 @@ fn plan(
     let job = ready(recipe, args.data.as_deref())?;
     let weights = weights.map_or_else(|| job.model.initialise(job.recipe.seed), <[_]>::to_vec);
     say_plan(&job, weights, args.fusion.fusion(), args.out.as_deref(), context)
+}
+
+/// Classes with their pictures, sizes, and what cannot be read, of every set of a folder.
+fn inspect_pictures(args: &InspectArgs, folder: &Path, context: &Context) -> Result<(), CliError> {
+    if args.plan || !args.set.is_empty() {
+        return Err(CliError::Usage(format!("{}: --plan and --set are for recipes and models", args.file)));
+    }
+    let sets = match data::picture_sets(folder)? {
+        Some(PictureSets { train, validation, test }) => {
+            [Some(train), validation, test].into_iter().flatten().collect()
+        }
+        None => vec![folder.to_path_buf()],
+    };
+    let count = sets.len();
+    for set in sets {
+        let spec = DataSpec { broken: Broken::Skip, ..DataSpec::default() };
+        let looked = PictureFolder::inspect(&set, &Loading::of(&spec, None))?;
+        let PictureFolder { classes, counts, form, notes } = looked;
+        let total: usize = counts.iter().sum();
+        context.say(format!("{}: {total} pictures of {} classes", set.display(), classes.len()));
+        let rows: Vec<Vec<String>> =
+            classes.iter().zip(&counts).map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
+        context.say(table(&["class", "pictures"], &rows));
+        notes.iter().for_each(|note| context.say(note));
+        context.emit(&json!({
+            "folder": set,
+            "classes": classes,
+            "counts": counts,
+            "size": [form.height, form.width],
+            "channels": form.channels,
+        }));
+    }
+    context.emit(&json!({ "kind": "pictures", "folder": folder, "sets": count }));
+    Ok(())
 }
 
 fn inspect_data(file: &str, context: &Context) -> Result<(), CliError> {

@@ -91,6 +91,7 @@ pub fn main() -> ExitCode {
 /// Runs the command of a command line, whose process or part began at `started`. What went wrong is not printed.
 pub fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
     let context = Context::new(&cli.global, started);
+    context.show_decoding();
     match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
         Command::Train(args) => train::run(&args, &context),
         Command::Init(args) => init::run(&args, &context),

@@ -20,13 +20,15 @@ use std::path::{Path, PathBuf};
 ///
 ///   gputrain predict runs/digits-20250101-120000 --grid predictions.png
 ///   gputrain predict model.safetensors --images new.npy --out predictions.csv
+///   gputrain predict model.safetensors photo.jpg more/
 #[derive(Debug, Clone, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub struct PredictArgs {
     #[command(flatten)]
     examples: ExamplesArgs,
     /// Writes .csv, .npy (probabilities, or values) or .npz (classes or bits and probabilities, or outputs). A .csv has
-    /// id,class,NAME,… with a probability for each class by its name, or id,TARGET with values by the name of the target's column;
+    /// id,class,NAME,… with a probability for each class by its name, or id,TARGET with values by the name of the target's column,
+    /// and of pictures the file as their id;
     /// where neither has a name, (index,class,p0,p1,… with a probability for each class, or index,class,p1 with that of class 1 where the
     /// model has a single output; of bits index,b0,…,p0,… with the probability that each is set; of values index,y0,y1,…)
     #[arg(long, value_name = "FILE")]
@@ -94,7 +96,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     let first = (args.count as usize).min(count);
     if let Some((path, output)) = output {
         let columns = match output {
-            Output::Csv => columns(args, &saved, &answers)?,
+            Output::Csv => columns(args, &saved, &answers, &shown.files)?,
             _ if args.id.is_some() || args.first_id.is_some() || !args.columns.is_empty() => {
                 return Err(CliError::Usage("--id, --first-id and --columns are for --out FILE.csv".into()));
             }
@@ -103,7 +105,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
         write(path, output, &columns, &answers)?;
         context.say(format!("wrote {}", path.display()));
     } else if args.grid.is_none() {
-        print(&answers, first, context);
+        print(&answers, first, &shown.files, context);
     }
     if let Some(path) = &args.grid {
         grid(&answers, &saved, first)?.save(path)?;
@@ -145,8 +147,13 @@ pub(super) fn set_threshold(answers: &mut Answers, threshold: f32) -> Result<(),
 type Column<'a> = (String, Box<dyn Fn(usize) -> String + 'a>);
 
 /// The columns of a .csv that were asked for.
-fn columns<'a>(args: &PredictArgs, saved: &SavedModel, answers: &'a Answers<'_>) -> Result<Vec<Column<'a>>, CliError> {
-    let mut known = known_columns(args, saved, answers)?;
+fn columns<'a>(
+    args: &PredictArgs,
+    saved: &SavedModel,
+    answers: &'a Answers<'_>,
+    files: &'a [PathBuf],
+) -> Result<Vec<Column<'a>>, CliError> {
+    let mut known = known_columns(args, saved, answers, files)?;
     if args.columns.is_empty() {
         return Ok(known);
     }
@@ -177,6 +184,7 @@ fn known_columns<'a>(
     args: &PredictArgs,
     saved: &SavedModel,
     answers: &'a Answers<'_>,
+    files: &'a [PathBuf],
 ) -> Result<Vec<Column<'a>>, CliError> {
     let ids = args.id.as_ref().map(|column| args.examples.column(saved, column)).transpose()?;
     if let Some(ids) = ids.as_ref().filter(|ids| ids.len() != answers.count()) {
@@ -186,11 +194,14 @@ fn known_columns<'a>(
     let named = answers.has_names() || saved.trained_on.table.is_some();
     let said = args.id.is_some() || args.first_id.is_some() || !args.columns.is_empty();
     let first = args.first_id.unwrap_or(0);
+    // Pictures are told apart by their files.
+    let numbered = args.first_id.is_some() || files.is_empty();
     let id = move |index: usize| match &ids {
         Some(ids) => ids[index].clone(),
-        None => (first + index as u64).to_string(),
+        None if numbered => (first + index as u64).to_string(),
+        None => files[index].display().to_string(),
     };
-    let mut known: Vec<Column> = vec![(if named || said { "id" } else { "index" }.into(), Box::new(id))];
+    let mut known: Vec<Column> = vec![(if named || said || !numbered { "id" } else { "index" }.into(), Box::new(id))];
     if let Some(classes) = &answers.classes {
         known.push(("class".into(), Box::new(|index| answers.class_name(classes[index]))));
     }
@@ -233,7 +244,17 @@ fn write(path: &Path, output: Output, columns: &[Column], answers: &Answers) -> 
     Ok(())
 }
 
-fn print(answers: &Answers, first: usize, context: &Context) {
+/// What the column is called that tells the examples apart.
+fn label_of(files: &[PathBuf]) -> &'static str {
+    if files.is_empty() { "index" } else { "file" }
+}
+
+/// An example's file or, where it has none, its number.
+fn labelled(files: &[PathBuf], index: usize) -> String {
+    files.get(index).map_or_else(|| index.to_string(), |file| file.display().to_string())
+}
+
+fn print(answers: &Answers, first: usize, files: &[PathBuf], context: &Context) {
     let mut rows = Vec::new();
     for index in 0..first {
         let outputs = answers.outputs(index);
@@ -248,9 +269,12 @@ fn print(answers: &Answers, first: usize, context: &Context) {
                 if answers.probable {
                     line["probability"] = json!(sure);
                 }
+                if let Some(file) = files.get(index) {
+                    line["file"] = json!(file);
+                }
                 context.emit(&line);
                 rows.push(vec![
-                    index.to_string(),
+                    labelled(files, index),
                     name(class),
                     format!("{sure:.4}"),
                     label.map_or(String::new(), name),
@@ -259,7 +283,7 @@ fn print(answers: &Answers, first: usize, context: &Context) {
             None => {
                 let targets = answers.targets(index);
                 let mut line = json!({ "index": index, "outputs": outputs, "targets": targets });
-                let mut row = vec![index.to_string(), in_words(outputs)];
+                let mut row = vec![labelled(files, index), in_words(outputs)];
                 if let Some(bits) = answers.set_bits(index) {
                     row.insert(1, bits.iter().map(u8::to_string).collect::<Vec<_>>().join(" "));
                     line["bits"] = json!(bits);
@@ -277,7 +301,7 @@ fn print(answers: &Answers, first: usize, context: &Context) {
         (None, _) => &["value"],
     };
     let truth = if answers.truth.is_some() || answers.targets(0).is_some() { "truth" } else { "" };
-    context.say(table(&[&["index"], predicted, &[truth]].concat(), &rows));
+    context.say(table(&[&[label_of(files)], predicted, &[truth]].concat(), &rows));
     if first < answers.count() {
         context.say(format!("… and {} more; --out FILE writes them all", answers.count() - first));
     }

@@ -269,6 +269,43 @@ pub enum Problem {
         /// The key given.
         key: String,
     },
+    /// A folder holds no pictures that could be trained on.
+    #[error(
+        "{cause}; expected a folder whose subfolders are the classes and hold pictures (PNG, JPEG, WebP, BMP or GIF)"
+    )]
+    NoPictures {
+        /// What it holds instead.
+        cause: String,
+    },
+    /// A picture cannot be read.
+    #[error(
+        "cannot be read as a picture: {cause}{}; repair or remove it, or leave such pictures out with data.broken = \"skip\"",
+        also(*others)
+    )]
+    BrokenPicture {
+        /// What is wrong with it.
+        cause: String,
+        /// Pictures beside it that cannot be read either.
+        others: usize,
+    },
+    /// A folder of pictures has classes that the model was not trained on.
+    #[error(
+        "has folders for classes that the model was not trained on: {}; its classes are {}",
+        quoted(unknown),
+        quoted(classes)
+    )]
+    UnknownClasses {
+        /// The names of those folders.
+        unknown: Vec<String>,
+        /// The names of the model's classes.
+        classes: Vec<String>,
+    },
+    /// A folder is divided into sets.
+    #[error("is divided into sets; name one of them: {}", sets.join(", "))]
+    Divided {
+        /// The folders of the sets.
+        sets: Vec<String>,
+    },
     /// A table without a target.
     #[error(
         "which column is to be predicted? Say so with --target COLUMN, or target = \"COLUMN\" beside the table; it has {}",
@@ -390,12 +427,6 @@ pub enum Problem {
         /// The columns, each with its number of levels.
         columns: Vec<(String, usize)>,
     },
-    /// Data of a kind that cannot be read.
-    #[error("{what} cannot be read by this version")]
-    NotYet {
-        /// The kind.
-        what: &'static str,
-    },
     /// Values cannot be held out by class.
     #[error("data.stratify = true keeps the classes' shares, but the targets are values; leave it out")]
     NoStrata,
@@ -440,6 +471,11 @@ impl From<io::Error> for Problem {
             _ => Problem::Io(error),
         }
     }
+}
+
+/// A word on further pictures that cannot be read.
+fn also(others: usize) -> String {
+    if others > 0 { format!(" (and {others} more cannot be read)") } else { String::new() }
 }
 
 /// A shape as Python writes it: `(60000, 28, 28)`.

@@ -1,4 +1,4 @@
-//! Data sets: loading them from .npy, .npz, IDX, CSV and HDF5 files, splitting, scaling, generating and writing them.
+//! Data sets: loading them from folders of pictures and from .npy, .npz, IDX, CSV and HDF5 files, splitting, scaling, generating and writing them.
 //!
 //! A file is given as `path`, or `path#key` for one array of several; either may hold a `#` of its own. Bytes stay bytes in
 //! memory, everything else becomes single-precision floats; images lie channels first, whatever their file's layout.
@@ -26,6 +26,7 @@ mod lzf;
 mod memory;
 mod npy;
 mod npz;
+mod pictures;
 mod random;
 pub(crate) mod remarks;
 mod scale;
@@ -47,6 +48,9 @@ pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
 pub use inspect::{ArrayInfo, Described, describe};
 pub use load::{
     RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, outputs, reading_notes,
+};
+pub use pictures::{
+    Form, Loading, PictureFolder, PictureSets, Pictures, is_picture, picture_sets, show_picture_progress,
 };
 pub use remarks::other_features;
 pub use scale::Scaling;

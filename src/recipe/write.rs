@@ -110,6 +110,9 @@ fn data(out: &mut Out, spec: &DataSpec) {
     if let Some(image) = image(&spec.image) {
         out.line("image", image);
     }
+    if matches!(spec.train, Some(Source::Folder { .. })) {
+        out.word("broken", spec.broken);
+    }
     out.word("scale", spec.scale);
     if let Some(stratify) = spec.stratify {
         out.line("stratify", stratify);

@@ -4,7 +4,9 @@ mod network;
 
 pub use network::default_network;
 
-use crate::data::{DataError, Problem, RawTable, TargetKind, TrainedOn};
+use crate::data::{
+    DataError, Form, Loading, PictureFolder, PictureSets, RawTable, TargetKind, TrainedOn, picture_sets,
+};
 use crate::model::Shape;
 use crate::recipe::{DataSpec, Holdout, Loss, Recipe, RecipeError, RecipeText, Source, list};
 use std::path::Path;
@@ -56,9 +58,13 @@ struct Look {
 
 /// The recipe for data, as commented text.
 pub fn recipe(wanted: &Wanted) -> Result<RecipeText, SuggestError> {
-    let source = source(wanted);
-    let test = wanted.test.map(|test| format!("test = {}\n", source.beside(test).toml()));
-    let sets = format!("[data]\ntrain = {}\n{}", source.toml(), test.unwrap_or_default());
+    let Sets { train, validation, test } = sets(wanted)?;
+    let test = test.map_or(String::new(), |test| format!("test = {}\n", test.toml()));
+    let sets = format!("[data]\ntrain = {}\n{test}", train.toml());
+    let validation = match validation {
+        Some(source) => format!("validation = {}", source.toml()),
+        None => commented("validation = 0.1", "this share is held out and watched while training"),
+    };
     // Read with a network that only fills its place, for the settings.
     let spec =
         Recipe::parse(&format!("{sets}validation = 0.1\n[model]\nlayers = \"2\"\n"), wanted.train, wanted.overrides)?;
@@ -69,11 +75,9 @@ pub fn recipe(wanted: &Wanted) -> Result<RecipeText, SuggestError> {
     let notes: String =
         look.notes.iter().map(|note| format!("# {}\n", note.replace(|c: char| c.is_control(), " "))).collect();
     let data: String = look.data.iter().map(|line| format!("{line}\n")).collect();
-    let (epochs, batch) = length(look.examples);
     // There is none to watch where it was said that nothing is held out.
     let is_watched = spec.data.validation != Holdout::None;
-    let early_stop = format!("early_stop = {{ metric = \"validation_loss\", patience = {PATIENCE} }}\n");
-    let early_stop = if is_watched { early_stop } else { String::new() };
+    let Training { optimizer, epochs, batch, early_stop } = training(look.input, look.examples, is_watched);
     let text = format!(
         "{notes}
 {sets}{validation}
@@ -84,36 +88,91 @@ layers = [
 loss = \"{loss}\"
 
 [optimizer]
-kind = \"adamw\"
-learning_rate = 0.001
-weight_decay = {WEIGHT_DECAY:?}
-
+{optimizer}
 [train]
 epochs = {epochs}
 batch = {batch}
 {early_stop}",
-        validation = commented("validation = 0.1", "this share is held out and watched while training"),
         loss = model.loss
     );
     Ok(RecipeText { text: text.trim_start().into(), origin: wanted.train.into(), path: None })
 }
 
-/// What the path stands for.
-fn source(wanted: &Wanted) -> Source {
-    match Path::new(wanted.train).is_dir() {
-        true => Source::Folder { folder: wanted.train.into() },
-        false => Source::Table { table: wanted.train.into(), target: wanted.target.to_vec() },
+/// The sets that a path stands for.
+struct Sets {
+    train: Source,
+    validation: Option<Source>,
+    test: Option<Source>,
+}
+
+fn sets(wanted: &Wanted) -> Result<Sets, DataError> {
+    let folder = Path::new(wanted.train);
+    if !folder.is_dir() {
+        let train = Source::Table { table: wanted.train.into(), target: wanted.target.to_vec() };
+        let test = wanted.test.map(|test| train.beside(test));
+        return Ok(Sets { train, validation: None, test });
     }
+    let source = |folder: &Path| Source::Folder { folder: folder.to_string_lossy().into_owned() };
+    let named = wanted.test.map(|test| source(Path::new(test)));
+    Ok(match picture_sets(folder)? {
+        Some(PictureSets { train, validation, test }) => Sets {
+            train: source(&train),
+            validation: validation.as_deref().map(source),
+            test: named.or(test.as_deref().map(source)),
+        },
+        None => Sets { train: source(folder), validation: None, test: named },
+    })
 }
 
 fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
     match &spec.train {
-        Some(Source::Folder { folder }) => Err(Problem::NotYet { what: "folders of pictures" }.at(folder)),
+        Some(Source::Folder { folder }) => {
+            PictureFolder::look(Path::new(folder), &Loading::of(spec, None)).map(pictures)
+        }
         Some(Source::Table { table, target }) => {
             table_look(spec, &RawTable::read(table, target, spec, &TrainedOn::default())?, loss)
         }
         _ => unreachable!("the text has a folder or a table"),
     }
+}
+
+fn pictures(folder: PictureFolder) -> Look {
+    let Form { height, width, channels, fit } = folder.form;
+    let image = format!("image = {{ size = [{height}, {width}], channels = {channels}, fit = \"{fit}\" }}");
+    Look {
+        input: Shape::Image { channels, height, width },
+        targets: TargetKind::Classes { outputs: folder.classes.len() },
+        examples: folder.counts.iter().sum(),
+        data: vec![commented(&image, "height and width")],
+        notes: folder.notes,
+    }
+}
+
+/// How a network for such examples is trained.
+struct Training {
+    /// Lines of `[optimizer]`, and the recipe's `[schedule]`, where there is one.
+    optimizer: String,
+    epochs: usize,
+    batch: usize,
+    /// Lines that end `[train]`.
+    early_stop: String,
+}
+
+/// The training on so many examples: enough steps for a small set, not too many for a large one. Where nothing is held out there is
+/// nothing to watch.
+fn training(input: Shape, examples: usize, is_watched: bool) -> Training {
+    let batch = |most: usize| (examples / 50).next_power_of_two().clamp(16, most);
+    if let Shape::Image { .. } = input {
+        let (passes, batch) = (900_000, batch(128));
+        let optimizer = "kind = \"adam\"\nlearning_rate = 0.002\n\n[schedule]\nkind = \"cosine\"\n".into();
+        let epochs = (passes / examples.max(1)).clamp(15, 60);
+        return Training { optimizer, epochs, batch, early_stop: String::new() };
+    }
+    let (steps, batch) = (4000, batch(256));
+    let optimizer = format!("kind = \"adamw\"\nlearning_rate = 0.001\nweight_decay = {WEIGHT_DECAY:?}\n");
+    let early_stop = format!("early_stop = {{ metric = \"validation_loss\", patience = {PATIENCE} }}\n");
+    let early_stop = if is_watched { early_stop } else { String::new() };
+    Training { optimizer, epochs: ((steps * batch) / examples.max(1)).clamp(10, 200), batch, early_stop }
 }
 
 fn table_look(spec: &DataSpec, table: &RawTable, loss: Option<Loss>) -> Result<Look, DataError> {
@@ -139,16 +198,4 @@ fn table_look(spec: &DataSpec, table: &RawTable, loss: Option<Loss>) -> Result<L
         columns("categorical", &spec.categorical, "columns of numbers that are categories"),
     ];
     Ok(Look { input: table.input(), targets, examples: table.rows(), data, notes: table.notes().to_vec() })
-}
-
-/// A line with its comment at one place.
-fn commented(line: &str, comment: &str) -> String {
-    format!("{line:<33} # {comment}")
-}
-
-/// Epochs and examples of a batch for so many examples: enough steps for a small set, not too many for a large one.
-fn length(examples: usize) -> (usize, usize) {
-    let batch = (examples / 50).next_power_of_two().clamp(16, 256);
-    let steps = 4000;
-    (((steps * batch) / examples.max(1)).clamp(10, 200), batch)
 }

@@ -5,6 +5,7 @@ mod data_digits;
 mod data_fetch;
 mod data_formats;
 mod data_parts;
+mod data_pictures;
 mod data_tables;
 mod data_target;
 mod export;

@@ -23,11 +23,13 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use cli::Cli;
 use gputrain::backend::tuning::Tuning;
-use gputrain::data::{Array, SourceRef, TargetKind, describe, load_examples, load_features, read_array, read_arrays};
+use gputrain::data::{
+    Array, Loading, Pictures, SourceRef, TargetKind, describe, load_examples, load_features, read_array, read_arrays,
+};
 use gputrain::export::{SavedModel, load_parameters};
 use gputrain::landscape::Relief;
 use gputrain::model::{Model, Shape};
-use gputrain::recipe::{Recipe, RecipeText, builtin_names};
+use gputrain::recipe::{Broken, Fit, ImageSpec, Recipe, RecipeText, builtin_names};
 use gputrain::report::RunRecords;
 use gputrain::train::Checkpoint;
 use mutate::{Random, mutate};
@@ -50,6 +52,7 @@ struct Target {
 }
 
 const ALL: fn(&str) -> bool = |name| name != "expected";
+const PICTURES: fn(&str) -> bool = |name| !name.ends_with(".npz") && !name.ends_with(".py");
 
 const TARGETS: &[Target] = &[
     Target { name: "npy", folder: "npy", changed: ALL, inputs: 3000, read: data },
@@ -58,6 +61,8 @@ const TARGETS: &[Target] = &[
     Target { name: "csv", folder: "csv", changed: ALL, inputs: 2000, read: data },
     Target { name: "gz", folder: "gz", changed: ALL, inputs: 2000, read: data },
     Target { name: "hdf5", folder: "hdf5", changed: ALL, inputs: 2000, read: data },
+    Target { name: "pictures", folder: "../../fixtures/pictures", changed: PICTURES, inputs: 1500, read: pictures },
+    Target { name: "packed", folder: "packed", changed: ALL, inputs: 500, read: packed },
     Target { name: "recipe", folder: "recipe", changed: ALL, inputs: 2000, read: recipe },
     Target { name: "gallery", folder: "gallery", changed: ALL, inputs: 1000, read: gallery },
     Target { name: "tuning", folder: "tuning", changed: ALL, inputs: 1000, read: tuning },
@@ -85,6 +90,60 @@ fn data(path: &Path) {
         let _ = load_examples(source, Shape::Features(3), TargetKind::Values { outputs: 3 });
         let _ = load_examples(source, Shape::Features(1), TargetKind::Classes { outputs: 3 });
     }
+}
+
+/// Decodes a picture.
+fn pictures(path: &Path) {
+    if large_webp(&std::fs::read(path).unwrap()) {
+        return;
+    }
+    let image = ImageSpec { size: Some([5, 7]), channels: Some(3), fit: Some(Fit::Pad) };
+    for image in [image, ImageSpec::default()] {
+        let loading = Loading { image, broken: Broken::Error, cache: None, progress: &|_, _| {} };
+        let _ = Pictures::unlabelled(&[path.to_owned()], &loading);
+    }
+}
+
+/// Whether a file says that it is a WebP of millions of pixels: its format lets a few bytes be so many, and decoding them is
+/// right but slow.
+fn large_webp(bytes: &[u8]) -> bool {
+    let number = |at: usize, size: usize| {
+        bytes
+            .get(at..at + size)
+            .map_or(0, |bytes| bytes.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    let sides = match bytes.get(12..16) {
+        Some(b"VP8L") => [number(21, 4) & 0x3fff, number(21, 4) >> 14 & 0x3fff],
+        Some(b"VP8 ") => [number(26, 2) & 0x3fff, number(28, 2) & 0x3fff],
+        _ => [number(24, 3), number(27, 3)],
+    };
+    bytes.get(8..12) == Some(b"WEBP") && sides[0] * sides[1] > 1 << 20
+}
+
+/// Reads kept pictures in the place of those that the cache holds for one folder.
+fn packed(path: &Path) {
+    let folder = tempfile::tempdir_in(path.parent().unwrap()).unwrap();
+    let class = |name: &str| {
+        let class = folder.path().join("set").join(name);
+        std::fs::create_dir_all(&class).unwrap();
+        std::fs::copy(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures/rgb.png"),
+            class.join("1.png"),
+        )
+        .unwrap();
+    };
+    ["a", "b"].into_iter().for_each(class);
+    let load = || {
+        let (cache, image) = (Some(folder.path().join("cache")), ImageSpec::default());
+        let loading = Loading { image, broken: Broken::Error, cache, progress: &|_, _| {} };
+        Pictures::of_classes(&folder.path().join("set"), &[], &loading).unwrap()
+    };
+    let right = load();
+    // Whatever lies there then, what is loaded is what the pictures show.
+    for entry in std::fs::read_dir(folder.path().join("cache/pictures")).unwrap() {
+        std::fs::copy(path, entry.unwrap().path()).unwrap();
+    }
+    assert_eq!(load(), right);
 }
 
 /// Reads a recipe, and what it becomes when it is written.
@@ -326,7 +385,7 @@ macro_rules! fuzz_tests {
 /// A test per target, of the target's name.
 mod target {
     use super::fuzz;
-    fuzz_tests!(npy, npz, idx, csv, gz, hdf5, recipe, gallery, tuning, model, checkpoint, run);
+    fuzz_tests!(npy, npz, idx, csv, gz, hdf5, pictures, packed, recipe, gallery, tuning, model, checkpoint, run);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod bench;
 mod binary;
 mod cases;
 mod cli_models;
+mod cli_pictures;
 mod cli_tables;
 mod cli_values;
 #[path = "../common/mod.rs"]

@@ -17,12 +17,6 @@ pub(super) struct DiskCache {
     stored: Mutex<Option<blake3::Hash>>,
 }
 
-/// Where pipelines are kept: the user's cache directory.
-pub(super) fn default_directory() -> Option<PathBuf> {
-    use etcetera::BaseStrategy;
-    etcetera::base_strategy::choose_native_strategy().ok().map(|s| s.cache_dir().join("gputrain"))
-}
-
 impl DiskCache {
     /// The cache of this adapter and driver; `None` where the device has none.
     pub(super) fn open(device: &Device, directory: &Path) -> Option<DiskCache> {

@@ -43,7 +43,7 @@ impl GpuBackend {
     /// Opens the device that fits the choice. [`BackendError::NotFound`] lists what is there when none does; for `auto`
     /// that means that no hardware GPU answers.
     pub fn open(choice: &DeviceChoice) -> Result<GpuBackend, BackendError> {
-        GpuBackend::open_with_cache(choice, cache::default_directory().as_deref())
+        GpuBackend::open_with_cache(choice, crate::file::cache_directory().as_deref())
     }
 
     /// The same, with compiled shaders and tuned variants kept in `directory`, or nowhere.

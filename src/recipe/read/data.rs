@@ -13,6 +13,7 @@ const KEYS: &[&str] = &[
     "categorical",
     "missing",
     "image",
+    "broken",
     "scale",
     "stratify",
     "seed",
@@ -21,7 +22,7 @@ const KEYS: &[&str] = &[
 ];
 /// The keys that are for one kind of source alone.
 const OF_TABLES: [&str; 4] = ["features", "drop", "categorical", "missing"];
-const OF_FOLDERS: [&str; 1] = ["image"];
+const OF_FOLDERS: [&str; 2] = ["image", "broken"];
 
 pub(super) fn data(table: Table<'_>) -> Result<DataSpec, KeyError> {
     let table = table.only(KEYS)?;
@@ -41,6 +42,7 @@ pub(super) fn data(table: Table<'_>) -> Result<DataSpec, KeyError> {
         categorical: columns(&table, "categorical")?,
         missing: table.get("missing").map_or(Ok(Default::default()), |item| item.word())?,
         image: table.get("image").map_or(Ok(ImageSpec::default()), |item| image(&item))?,
+        broken: table.get("broken").map_or(Ok(Default::default()), |item| item.word())?,
         scale: table.get("scale").map_or(Ok(scale), |item| item.word())?,
         stratify: table.get("stratify").map(|item| item.boolean()).transpose()?,
         seed: table.get("seed").map(|item| item.whole(0)).transpose()?,
@@ -69,6 +71,11 @@ fn check_keys(table: &Table<'_>, train: Option<&Source>) -> Result<(), KeyError>
         (of(&OF_TABLES).filter(|_| !is_table), "a table: train = { table = \"FILE\", target = \"COLUMN\" }"),
         (of(&OF_FOLDERS).filter(|_| !is_folder), "a folder of pictures: train = { folder = \"PATH\" }"),
     ];
+    if let Some(item) = table.get("classes").filter(|_| is_folder) {
+        return Err(
+            item.conflict("is for classes that are numbered; of a folder, move the folders of other classes away")
+        );
+    }
     match foreign.into_iter().find_map(|(item, owner)| Some((item?, owner))) {
         Some((item, owner)) => Err(item.conflict(format!("is for the training examples of {owner}; remove it"))),
         None => Ok(()),
@@ -95,8 +102,8 @@ fn image(item: &Item<'_>) -> Result<ImageSpec, KeyError> {
         if sides.iter().any(|side| *side > MAX_SIDE) { Err(item.wrong(SIZE)) } else { Ok(sides) }
     };
     let channels = |item: Item<'_>| match item.whole(1)? {
-        channels @ (1 | 3 | 4) => Ok(channels),
-        _ => Err(item.wrong("1 (grey), 3 (colours) or 4 (with alpha)")),
+        channels @ (1 | 3) => Ok(channels),
+        _ => Err(item.wrong("1 (grey) or 3 (red, green, blue)")),
     };
     Ok(ImageSpec {
         size: table.get("size").map(size).transpose()?,

@@ -23,6 +23,8 @@ pub struct DataSpec {
     pub missing: Missing,
     /// How the pictures of a folder become examples of one size.
     pub image: ImageSpec,
+    /// What becomes of pictures that cannot be read.
+    pub broken: Broken,
     /// How features are scaled.
     pub scale: Scale,
     /// Whether held-out shares keep the classes' shares; without it they do where the training examples are a folder or a
@@ -139,7 +141,7 @@ keywords!(Missing {
 pub struct ImageSpec {
     /// Height and width in pixels; without it the data decides.
     pub size: Option<[usize; 2]>,
-    /// 1 (grey), 3 (colours) or 4 (with alpha); without it the data decides.
+    /// 1 (grey) or 3 (colours); without it the data decides.
     pub channels: Option<usize>,
     /// What becomes of a picture of another shape; without it it is cropped.
     pub fit: Option<Fit>,
@@ -160,6 +162,21 @@ keywords!(Fit {
     "crop" => Crop,
     "pad" => Pad,
     "stretch" => Stretch,
+});
+
+/// What becomes of pictures that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Broken {
+    /// They are refused.
+    #[default]
+    Error,
+    /// They are left out.
+    Skip,
+}
+
+keywords!(Broken {
+    "error" => Error,
+    "skip" => Skip,
 });
 
 /// How features are scaled before they enter the network.

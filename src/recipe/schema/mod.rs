@@ -6,7 +6,7 @@ mod network;
 mod schedule;
 mod training;
 
-pub use data::{DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
+pub use data::{Broken, DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
 pub use network::ModelSpec;
 pub use schedule::{Phase, Schedule, ScheduleKind};
 pub use training::{Batch, EarlyStop, Metric, OptimizerKind, OptimizerSpec, Record, Set, SweepSpec, TrainSpec};
