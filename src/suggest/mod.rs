@@ -199,3 +199,8 @@ fn table_look(spec: &DataSpec, table: &RawTable, loss: Option<Loss>) -> Result<L
     ];
     Ok(Look { input: table.input(), targets, examples: table.rows(), data, notes: table.notes().to_vec() })
 }
+
+/// A line with its comment at one place.
+fn commented(line: &str, comment: &str) -> String {
+    format!("{line:<33} # {comment}")
+}
