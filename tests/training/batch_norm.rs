@@ -127,9 +127,11 @@ fn values_far_from_zero_keep_their_digits() {
     let (exact_loss, exact) = double.gradient();
     let terms = double.absolute_terms().unwrap();
     assert!((f64::from(loss) - exact_loss).abs() < 2e-6 * exact_loss, "{loss} {exact_loss}");
+    // The mean itself is a number of single precision, as PyTorch's: half of 2^-14 beside a deviation of 0.58.
+    let rounded_mean = 2f64.powi(-15) / 0.58;
     for (index, bound) in gradient_bounds(&job.model, 100).into_iter().enumerate() {
         let error = relative_to_terms(&gradients[index], &exact[index], &terms[index]);
-        assert!(error < bound, "{}: {error:e} {bound:e}", job.model.parameters[index].name);
+        assert!(error < bound + rounded_mean, "{}: {error:e}", job.model.parameters[index].name);
     }
     trainer.step(1).unwrap();
     let running = &trainer.parameters(0).unwrap()[4..];
