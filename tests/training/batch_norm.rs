@@ -84,6 +84,22 @@ fn early_stopping_keeps_the_statistics_of_the_best_epoch() {
     assert!(outcome.parameters.iter().zip(&last).all(|(best, last)| best != last), "statistics too");
 }
 
+/// A variance beyond single precision makes outputs of 0 and a finite loss: nothing but the statistics tells of it.
+#[test]
+fn statistics_that_are_not_finite_are_refused() {
+    let job = job(&[], 100);
+    let mut trainer = job.trainer(&CpuBackend::new()).unwrap();
+    let mut initial = job.model.initialise(1);
+    initial[0].iter_mut().for_each(|weight| *weight *= 1e25);
+    trainer.set_parameters(0, &initial).unwrap();
+    trainer.step(1).unwrap();
+    assert!(trainer.losses().unwrap()[0].is_finite());
+    assert!(trainer.parameters(0).unwrap()[..5].iter().flatten().all(|weight| weight.is_finite()));
+    assert!(matches!(trainer.checkpoint(), Err(TrainError::NotFinite { step: 1, .. })));
+    let error = trainer.finish().unwrap()[0].check().unwrap_err().to_string();
+    assert!(error.contains("running statistics"), "{error}");
+}
+
 /// A landscape's points have no running statistics: as in training, batches are normalised by their own. A full batch has the very
 /// loss that training sees.
 #[test]
