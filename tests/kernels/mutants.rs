@@ -109,10 +109,10 @@ fn is_costly(kernel: &Kernel) -> bool {
 }
 
 /// The mutants to try: many of the shaders that changed since the record was written, a few of the others. GPUTRAIN_MUTANTS is
-/// a part of a kernel's name, or of a line, to try those with it alone. With GPUTRAIN_ALL_MUTANTS=1 all are tried, which
+/// a part of kernels' names, or of a line, to try those with it alone. With GPUTRAIN_ALL_MUTANTS=1 all are tried, which
 /// takes an hour, and is due now and then.
 fn sample(jobs: Vec<Job>, lacking: &[&str]) -> Vec<Job> {
-    if let Ok(part) = std::env::var("GPUTRAIN_MUTANTS") {
+    if let Some(part) = chosen() {
         return jobs.into_iter().filter(|job| job.name().contains(&part)).collect();
     }
     if tries_all() {
@@ -134,12 +134,16 @@ fn sample(jobs: Vec<Job>, lacking: &[&str]) -> Vec<Job> {
     picked
 }
 
+fn chosen() -> Option<String> {
+    std::env::var("GPUTRAIN_MUTANTS").ok()
+}
+
 fn tries_all() -> bool {
     std::env::var("GPUTRAIN_ALL_MUTANTS").is_ok_and(|v| v == "1")
 }
 
 /// The shaders whose mutants were tried, by hashes of their texts without comments. GPUTRAIN_RECORD_MUTANTS=1 writes it
-/// when all that were tried were noticed.
+/// when all that were tried were noticed; with GPUTRAIN_MUTANTS, for the kernels alone whose names have that part.
 struct Record(BTreeSet<String>);
 
 impl Record {
@@ -170,7 +174,14 @@ impl Record {
         let share = if tries_all() { "all of their mutants" } else { "a sample of their mutants" };
         let header = format!("# Written by mutants.rs: shaders of which {share} were tried and noticed.\n");
         let tried = REGISTRY.iter().map(|known| known.kernel).filter(|kernel| !lacking.contains(&kernel.name));
-        let lines = tried.map(|kernel| format!("{}\n", Record::line(kernel)));
+        let (before, part) = (Record::read(), chosen());
+        let line = |kernel: &Kernel| match &part {
+            Some(part) if !kernel.name.contains(part) => {
+                before.0.iter().find(|line| line.split(' ').next() == Some(kernel.name)).cloned()
+            }
+            _ => Some(Record::line(kernel)),
+        };
+        let lines = tried.filter_map(|kernel| Some(format!("{}\n", line(kernel)?)));
         std::fs::write(Record::path(), header + &lines.collect::<String>()).expect("the record can be written");
     }
 }
@@ -214,14 +225,13 @@ fn every_broken_shader_is_noticed() {
     println!("left out, since the device lacks what they need: {lacking:?}");
     let tried = |job: &Job| job.excuse().is_none() && job.broken.iter().any(|(k, _)| !lacking.contains(&k.name));
     let jobs = sample(jobs().into_iter().filter(tried).collect(), &lacking);
-    let chosen = std::env::var_os("GPUTRAIN_MUTANTS").is_some();
-    assert!(jobs.len() > 60 || chosen, "only {} mutants", jobs.len());
+    assert!(jobs.len() > 60 || chosen().is_some(), "only {} mutants", jobs.len());
     let noticed = run(&jobs);
     let survivors: Vec<String> =
         jobs.iter().zip(noticed).filter(|(_, noticed)| !noticed).map(|(j, _)| j.name()).collect();
     assert!(survivors.is_empty(), "{} mutants were not noticed:\n{}", survivors.len(), survivors.join("\n"));
     println!("all {} mutants were noticed", jobs.len());
-    if !chosen && std::env::var("GPUTRAIN_RECORD_MUTANTS").is_ok_and(|v| v == "1") {
+    if std::env::var("GPUTRAIN_RECORD_MUTANTS").is_ok_and(|v| v == "1") {
         Record::write(&lacking);
     }
 }

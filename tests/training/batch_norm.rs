@@ -84,6 +84,22 @@ fn early_stopping_keeps_the_statistics_of_the_best_epoch() {
     assert!(outcome.parameters.iter().zip(&last).all(|(best, last)| best != last), "statistics too");
 }
 
+/// A variance beyond single precision makes outputs of 0 and a finite loss: nothing but the statistics tells of it.
+#[test]
+fn statistics_that_are_not_finite_are_refused() {
+    let job = job(&[], 100);
+    let mut trainer = job.trainer(&CpuBackend::new()).unwrap();
+    let mut initial = job.model.initialise(1);
+    initial[0].iter_mut().for_each(|weight| *weight *= 1e25);
+    trainer.set_parameters(0, &initial).unwrap();
+    trainer.step(1).unwrap();
+    assert!(trainer.losses().unwrap()[0].is_finite());
+    assert!(trainer.parameters(0).unwrap()[..5].iter().flatten().all(|weight| weight.is_finite()));
+    assert!(matches!(trainer.checkpoint(), Err(TrainError::NotFinite { step: 1, .. })));
+    let error = trainer.finish().unwrap()[0].check().unwrap_err().to_string();
+    assert!(error.contains("running statistics"), "{error}");
+}
+
 /// A landscape's points have no running statistics: as in training, batches are normalised by their own. A full batch has the very
 /// loss that training sees.
 #[test]
@@ -127,9 +143,11 @@ fn values_far_from_zero_keep_their_digits() {
     let (exact_loss, exact) = double.gradient();
     let terms = double.absolute_terms().unwrap();
     assert!((f64::from(loss) - exact_loss).abs() < 2e-6 * exact_loss, "{loss} {exact_loss}");
+    // The mean itself is a number of single precision, as PyTorch's: half of 2^-14 beside a deviation of 0.58.
+    let rounded_mean = 2f64.powi(-15) / 0.58;
     for (index, bound) in gradient_bounds(&job.model, 100).into_iter().enumerate() {
         let error = relative_to_terms(&gradients[index], &exact[index], &terms[index]);
-        assert!(error < bound, "{}: {error:e} {bound:e}", job.model.parameters[index].name);
+        assert!(error < bound + rounded_mean, "{}: {error:e}", job.model.parameters[index].name);
     }
     trainer.step(1).unwrap();
     let running = &trainer.parameters(0).unwrap()[4..];

@@ -107,7 +107,9 @@ fn backends() -> Vec<Box<dyn Backend>> {
 #[test]
 fn an_overflow_halves_the_scale_and_changes_nothing_else() {
     for backend in backends() {
-        for name in ["optimizer-adam", "optimizer-nesterov", "optimizer-clip-norm-l2-weight-decay"] {
+        for name in
+            ["optimizer-adam", "optimizer-nesterov", "optimizer-clip-norm-l2-weight-decay", "batch-norm-features"]
+        {
             let job = golden_job(name, &[MIXED]);
             let members = [Member::of(&job.recipe)];
             let mut trainer = start(&*backend, &job, &members);
@@ -122,6 +124,10 @@ fn an_overflow_halves_the_scale_and_changes_nothing_else() {
                 if before.buffers.iter().any(|(known, _)| known == kept) {
                     assert_eq!(words(&mut before, kept), words(&mut after, kept), "{name}: {kept}");
                 }
+            }
+            // The forward pass ran, which moves running statistics, as in PyTorch.
+            if !job.model.statistics.is_empty() {
+                assert_ne!(words(&mut before, "statistics"), words(&mut after, "statistics"), "{name}");
             }
             for slot in [state::BETA1_CORRECTION, state::BETA2_CORRECTION] {
                 assert_eq!(words(&mut before, "train.scalars")[slot], words(&mut after, "train.scalars")[slot]);

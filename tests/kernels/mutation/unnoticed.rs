@@ -216,7 +216,7 @@ pub const UNNOTICED: &[Unnoticed] = &[
     // fused steps
     among(["fn load_state(at: vec4<u32>, model: u32) {", ""], "if WITH_MOMENTUM == 1u {", &[GUARD], UNUSED),
     among(
-        ["fn update(at: vec4<u32>, parameter: vec4<f32>, gradient: vec4<f32>, model: u32) {", "if at[i] != NONE {"],
+        ["let decay = hyper[model * HYPER + WEIGHT_DECAY];", "if at[i] != NONE {"],
         "for (var i = 0u; i < 4u; i++) {",
         &[LESS],
         "a fifth element would be the fourth once more",
