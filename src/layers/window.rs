@@ -109,7 +109,7 @@ impl Padding {
         let expected = "\"valid\", \"same\", a number of pixels or [height, width]";
         let pixels = match &item.node.value {
             Value::String(text) => {
-                let near = nearest(text, ["valid", "same"].into_iter());
+                let near = nearest(text, ["valid", "same"]);
                 let hint = near.map_or(String::new(), |near| format!(" (did you mean \"{near}\"?)"));
                 return match text.as_str() {
                     "valid" => Ok(Padding::Valid),

@@ -86,12 +86,6 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("if more {", &[GUARD], "a tile is fetched that nobody uses"),
     unnoticed("if STAGES == 1u {", &[GUARD], "one barrier more"),
     among(
-        ["", "let channel = first_row + (thread / THREADS_N) * THREAD_M + i;"],
-        "for (var i = 0u; i < THREAD_M; i++) {",
-        &[LESS],
-        OWNER,
-    ),
-    among(
         ["", "let row = first_row + (thread / THREADS_N) * THREAD_M + i;"],
         "for (var i = 0u; i < THREAD_M; i++) {",
         &[LESS],
@@ -173,8 +167,14 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("for (var first = first_row * params.output_width; first < end; first += PIXELS) {", &[LESS], EMPTY),
     unnoticed("let pixel = min(first_pixel + p * THREADS, params.batch * area - 1u);", &["`-` to `+`"], UNUSED),
     among(["", "let column = first_column + v;"], "for (var v = 0u; v < COLUMNS; v++) {", &[LESS], OWNER),
-    among(["", "let channel = first_column + v;"], "for (var v = 0u; v < COLUMNS; v++) {", &[LESS], OWNER),
     among(["", "let pixel = first_pixel + p * THREADS;"], "for (var p = 0u; p < PIXELS; p++) {", &[LESS], OWNER),
+    among(["", "let total = workgroup_sum(totals[t], thread);"], "for (var t = 0u; t < TAPS; t++) {", &[LESS], OWNER),
+    unnoticed("if thread == 0u && tap < kernel_area {", &[FIRST, "`==` to `!=`"], "every thread has the sum"),
+    unnoticed(
+        "if thread == 0u && BIAS == 1u && tap == kernel_area {",
+        &[FIRST, "`==` to `!=`"],
+        "every thread has the sum",
+    ),
     unnoticed("if STRIDED == 1u {", &[GUARD], "a stride of 1 divides everything"),
     among(["", "for (var s = lane; s < params.count; s += LANES) {"], "if i < params.len {", &[LESS, GUARD], UNUSED),
     among(
