@@ -399,7 +399,9 @@ fn held_out(
 /// Takes examples picked at random away, and gives them back; by class where the recipe or its kind of data asks for it.
 fn part(recipe: &Recipe, examples: &mut Examples, amount: PartSize, purpose: &str) -> Result<Examples, Problem> {
     let has_names = matches!(recipe.data.train, Some(Source::Folder { .. } | Source::Table { .. }));
-    let is_classes = examples.targets.classes().is_some();
+    // Values of a table may look like classes, but no more so once they are scaled.
+    let are_values = has_names && matches!(recipe.model.loss, Loss::Mse | Loss::HalfMse);
+    let is_classes = !are_values && examples.targets.classes().is_some();
     match recipe.data.stratify {
         Some(true) if !is_classes => Err(Problem::NoStrata),
         Some(true) => examples.hold_out_by_class(amount, recipe.data_seed(), purpose),

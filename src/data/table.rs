@@ -19,6 +19,8 @@ const MANY_LEVELS: usize = 100;
 const FEW_LEVELS: usize = 10;
 /// Whole numbers with more different values are no classes, unless the loss says so.
 const FEW_NUMBERS: usize = 20;
+/// Nor are they, where a value has fewer rows than this on average.
+const ROWS_OF_CLASS: usize = 3;
 /// The most numbers of all examples.
 const MAX_NUMBERS: usize = 1 << 31;
 
@@ -290,12 +292,13 @@ impl RawTable {
     fn is_few(&self, column: usize) -> bool {
         let numbers = || self.frame.columns[column].numbers.iter().flatten().filter(|value| !value.is_nan());
         let mut found: Vec<f64> = Vec::new();
-        numbers().all(|value| {
+        let few = numbers().all(|value| {
             if !found.contains(value) {
                 found.push(*value);
             }
             value.fract() == 0.0 && found.len() <= FEW_NUMBERS
-        })
+        });
+        few && found.len() * ROWS_OF_CLASS <= self.frame.rows
     }
 
     /// Refuses targets that cannot be learned.

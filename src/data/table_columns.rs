@@ -105,9 +105,9 @@ impl TableColumns {
                 Missing::Error => None,
                 Missing::Mean | Missing::Indicator => {
                     let sum: f64 = present().map(|value| f64::from(*value)).sum();
-                    Some(sum / present().count().max(1) as f64)
+                    Some(single(sum / present().count().max(1) as f64))
                 }
-                Missing::Median => Some(median(present().copied().collect())),
+                Missing::Median => Some(single(median(present().copied().collect()))),
             };
         }
     }
@@ -141,9 +141,9 @@ impl TableColumns {
         for (at, column) in self.targets.iter_mut().enumerate() {
             let all = || values.iter().skip(at).step_by(*outputs).map(|value| f64::from(*value));
             let count = all().count().max(1) as f64;
-            column.mean = all().sum::<f64>() / count;
+            column.mean = single(all().sum::<f64>() / count);
             let variance = all().map(|value| (value - column.mean).powi(2)).sum::<f64>() / count;
-            column.deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+            column.deviation = if variance > 0.0 { single(variance.sqrt()) } else { 1.0 };
         }
     }
 
@@ -201,6 +201,15 @@ impl TableColumns {
         }
     }
 
+    /// The numbers as they were written, however a reader rounds their decimals.
+    pub(super) fn rounded(mut self) -> TableColumns {
+        self.features.iter_mut().filter_map(|column| column.fill.as_mut()).for_each(|fill| *fill = single(*fill));
+        for target in &mut self.targets {
+            (target.mean, target.deviation) = (single(target.mean), single(target.deviation));
+        }
+        self
+    }
+
     /// What is wrong with columns that are stored with a model of so many features; nothing if they can be used.
     pub(crate) fn problem(&self, features: usize) -> Option<String> {
         if self.width() != features {
@@ -211,9 +220,14 @@ impl TableColumns {
         let scaled = self
             .targets
             .iter()
-            .all(|target| finite(&target.mean) && finite(&target.deviation) && target.deviation > 0.0);
+            .all(|target| finite(&target.mean) && finite(&target.deviation) && target.deviation as f32 > 0.0);
         (!scaled || !fills.into_iter().all(|fill| finite(&fill))).then(|| "holds what is no number".to_string())
     }
+}
+
+/// The nearest number of single precision.
+fn single(value: f64) -> f64 {
+    f64::from(value as f32)
 }
 
 fn median(mut values: Vec<f32>) -> f64 {

@@ -44,7 +44,8 @@ impl TrainedOn {
 
     /// Reads what is stored with a model of so many features and outputs.
     pub(crate) fn parse(text: &str, features: usize, outputs: usize) -> Result<TrainedOn, String> {
-        let stored: TrainedOn = serde_json::from_str(text).map_err(|error| format!("cannot be read: {error}"))?;
+        let mut stored: TrainedOn = serde_json::from_str(text).map_err(|error| format!("cannot be read: {error}"))?;
+        stored.table = stored.table.map(TableColumns::rounded);
         let names = stored.features.len();
         if names != 0 && names != features {
             return Err(format!("names {names} features, expected {features}"));
