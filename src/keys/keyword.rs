@@ -17,6 +17,11 @@ pub trait Keyword: Copy + PartialEq + 'static {
     }
 }
 
+/// The words of the values that `chosen` accepts.
+pub(crate) fn words_where<K: Keyword>(chosen: impl Fn(&K) -> bool) -> Vec<&'static str> {
+    K::WORDS.iter().filter(|(_, value)| chosen(value)).map(|(word, _)| *word).collect()
+}
+
 /// Implements [`Keyword`] and `Display`.
 macro_rules! keywords {
     ($type:ident { $($word:literal => $variant:ident),+ $(,)? }) => {

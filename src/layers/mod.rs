@@ -39,13 +39,13 @@ pub use shape::Shape;
 pub use tensor::{Parameter, TensorRole, TensorSpec};
 pub use upsample::Upsample;
 pub use window::{Padding, Window};
-pub use write::Entries;
+pub use crate::keys::Entries;
 
 pub(crate) use tensor::{MAX_NUMBERS, within_limit};
 
 use crate::graph::{Graph, Operation, ValueId, pointwise};
 use crate::kernel::Activation;
-use crate::keys::{Item, KeyError, Table, Value};
+use crate::keys::{Form, Item, KeyError, Plain, Table, Value};
 use crate::onnx;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -256,13 +256,10 @@ impl LayerSpec {
     /// The layer as a recipe writes it, every default written out.
     pub fn toml(&self) -> String {
         let mut entries = Entries::default();
-        for (key, value) in [("name", &self.name), ("from", &self.from)] {
-            if let Some(value) = value {
-                entries.text(key, value);
-            }
-        }
+        entries.put("name", &self.name);
+        entries.put("from", &self.from);
         self.kind.write(&mut entries);
-        entries.toml()
+        entries.inline()
     }
 
     /// Applies a change where the kind allows it.
@@ -369,7 +366,7 @@ impl Keys<'_> {
     }
 
     fn init(&self, key: &str) -> Result<Option<Init>, KeyError> {
-        self.table.get(key).map(|item| Init::read(&item)).transpose()
+        self.table.get(key).map(|item| Plain.read(&item)).transpose()
     }
 
     fn padding(&self) -> Result<Padding, KeyError> {

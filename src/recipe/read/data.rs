@@ -3,7 +3,7 @@
 use super::super::schema::{DataSpec, Holdout, Source};
 use crate::keys::{Item, KeyError, Table, Value};
 
-pub(super) fn data(table: Table<'_>) -> Result<DataSpec, KeyError> {
+pub(in super::super) fn data(table: Table<'_>) -> Result<DataSpec, KeyError> {
     let table = table.only(&["train", "test", "validation", "header", "scale", "seed", "classes", "examples"])?;
     let spec = DataSpec {
         train: table.get("train").map(|item| source(&item)).transpose()?,
