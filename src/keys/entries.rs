@@ -26,6 +26,12 @@ impl Entries {
         self.0.push((key.to_string(), Entry::Value(text)));
     }
 
+    /// Adds all of the others, the first of them under another key.
+    pub(crate) fn append(&mut self, first: &str, mut others: Entries) {
+        others.0.iter_mut().take(1).for_each(|(key, _)| *key = first.to_string());
+        self.0.append(&mut others.0);
+    }
+
     /// `{ key = value, … }`.
     pub(crate) fn inline(&self) -> String {
         let entries: Vec<String> = self.0.iter().map(|(key, entry)| format!("{key} = {}", entry.text())).collect();
@@ -81,6 +87,13 @@ macro_rules! written {
 
 // Fractions always have a point or an exponent, and are short enough to read back as the same number.
 written!(bool, "{}"; u32, "{}"; u64, "{}"; usize, "{}"; f32, "{:?}"; f64, "{:?}"; toml::Value, "{}"; [usize; 2], "{:?}");
+
+/// A key without a choice.
+impl Written for () {
+    fn written(&self) -> Option<Entry> {
+        true.written()
+    }
+}
 
 impl Written for str {
     fn written(&self) -> Option<Entry> {

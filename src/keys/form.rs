@@ -7,7 +7,7 @@ use super::keyed::Keyed;
 #[cfg(test)]
 use super::reference::KeyReference;
 use super::table::one_of;
-use super::{Item, KeyError, Keyword, Table};
+use super::{Item, KeyError, Keyword, Table, Value};
 
 /// How a value of type `T` is written, and what is allowed.
 pub(crate) trait Form<T: Written> {
@@ -75,8 +75,7 @@ impl<T: Written, F: Form<T>> Typed<T, F> {
     ) -> Vec<KeyReference> {
         let place = super::Place::Setting("nothing".into());
         let required = needed && self.get(&Table::new(&place, &[]), key).is_err();
-        let (key, doc) = (key.to_string(), doc.trim().to_string());
-        self.0.reference(KeyReference { key, doc, allowed: self.0.expected(), example, required, kinds, words: Vec::new() })
+        self.0.reference(KeyReference { required, example, kinds, ..KeyReference::new(key, doc, self.0.expected()) })
     }
 }
 
@@ -94,6 +93,11 @@ impl<T: Written, F: Form<T>> Form<Option<T>> for Optional<F> {
 
     fn get(&self, table: &Table<'_>, key: &str) -> Result<Option<T>, KeyError> {
         table.get(key).map(|item| self.0.read(&item)).transpose()
+    }
+
+    #[cfg(test)]
+    fn reference(&self, key: KeyReference) -> Vec<KeyReference> {
+        self.0.reference(key)
     }
 }
 
@@ -117,6 +121,72 @@ impl<T: Keyword> Form<T> for Plain {
 
     fn read(&self, item: &Item<'_>) -> Result<T, KeyError> {
         item.word()
+    }
+
+    #[cfg(test)]
+    fn reference(&self, key: KeyReference) -> Vec<KeyReference> {
+        vec![key.with_words(T::WORDS.iter().zip(T::MEANINGS).map(|((word, _), meaning)| (*word, *meaning)))]
+    }
+}
+
+/// Height and width: one number for both, or two.
+impl Form<[usize; 2]> for Plain {
+    fn expected(&self) -> String {
+        "a number, or [height, width]".into()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<[usize; 2], KeyError> {
+        let Value::Array(_) = item.node.value else {
+            let both = item.whole(1)?;
+            return Ok([both, both]);
+        };
+        match &item.list("")?[..] {
+            [height, width] => Ok([height.whole(1)?, width.whole(1)?]),
+            _ => Err(item.wrong(Form::<[usize; 2]>::expected(self))),
+        }
+    }
+}
+
+/// `true`, the one value of a key without a choice.
+impl Form<()> for Plain {
+    fn expected(&self) -> String {
+        "true; to go without the layer, remove it".into()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<(), KeyError> {
+        match item.node.value {
+            Value::Boolean(true) => Ok(()),
+            _ => Err(item.wrong(Form::<()>::expected(self))),
+        }
+    }
+}
+
+/// What the key that tells the kind says by itself: no key of its own.
+pub(crate) struct OfKind<T: 'static>(pub(crate) &'static [(&'static str, T)]);
+
+impl<T: Copy + Written> Form<T> for OfKind<T> {
+    fn expected(&self) -> String {
+        String::new()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<T, KeyError> {
+        Err(item.wrong(""))
+    }
+
+    fn get(&self, table: &Table<'_>, key: &str) -> Result<T, KeyError> {
+        let found = self.0.iter().find(|(word, _)| table.kind() == Some(word));
+        found.map(|(_, value)| *value).ok_or_else(|| table.missing(key, ""))
+    }
+
+    fn write(&self, _: &str, _: &T, _: &mut Entries) {}
+
+    fn known<'a>(&self, _: &'static str, _: &Table<'a>) -> Result<Vec<&'a str>, KeyError> {
+        Ok(Vec::new())
+    }
+
+    #[cfg(test)]
+    fn reference(&self, _: KeyReference) -> Vec<KeyReference> {
+        Vec::new()
     }
 }
 
@@ -180,29 +250,31 @@ impl<T: Written, F: Form<T>> Form<Vec<T>> for List<F, T> {
     }
 }
 
-/// A list whose key is left out where it is empty.
-pub(crate) struct IfAny<F>(pub(crate) F);
+/// A key that is left out where it has this value, which it also has where it is not given.
+pub(crate) struct Unless<T, F>(pub(crate) T, pub(crate) F);
 
-impl<T, F: Form<Vec<T>>> Form<Vec<T>> for IfAny<F>
-where
-    Vec<T>: Written,
-{
+impl<T: Written + Clone + PartialEq, F: Form<T>> Form<T> for Unless<T, F> {
     fn expected(&self) -> String {
-        self.0.expected()
+        self.1.expected()
     }
 
-    fn read(&self, item: &Item<'_>) -> Result<Vec<T>, KeyError> {
-        self.0.read(item)
+    fn read(&self, item: &Item<'_>) -> Result<T, KeyError> {
+        self.1.read(item)
     }
 
-    fn get(&self, table: &Table<'_>, key: &str) -> Result<Vec<T>, KeyError> {
-        table.get(key).map_or(Ok(Vec::new()), |item| self.read(&item))
+    fn get(&self, table: &Table<'_>, key: &str) -> Result<T, KeyError> {
+        table.get(key).map_or_else(|| Ok(self.0.clone()), |item| self.read(&item))
     }
 
-    fn write(&self, key: &str, value: &Vec<T>, entries: &mut Entries) {
-        if !value.is_empty() {
-            self.0.write(key, value, entries);
+    fn write(&self, key: &str, value: &T, entries: &mut Entries) {
+        if *value != self.0 {
+            self.1.write(key, value, entries);
         }
+    }
+
+    #[cfg(test)]
+    fn reference(&self, key: KeyReference) -> Vec<KeyReference> {
+        self.1.reference(KeyReference { default: self.0.written().map(|entry| entry.text()), ..key })
     }
 }
 

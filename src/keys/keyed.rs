@@ -53,7 +53,7 @@ pub(crate) trait Keyed: Sized {
 ///         /// What the key means; this is also what the reference says.
 ///         pub key: Type [form; "example"] where kind is (Kind::A | Kind::B) = default,
 ///     }
-///     also { … keys that are read, but no fields … }
+///     also { … keys that are no fields … }
 ///     check function
 /// }
 /// ```
@@ -61,7 +61,7 @@ pub(crate) trait Keyed: Sized {
 /// All but name and type may be left out. The form says how the value is written and what is allowed (`form.rs`; `Plain` where none
 /// is given). A key without a default must be there, unless its type is an `Option`; the example shows it in the reference. A
 /// default may depend on the fields before it. `where` names the kinds that have the key, by a field before it. `also` declares keys
-/// that another form looks at. `check` names a function of the value and its table that refuses what does not fit together.
+/// that are read and written as their type's default: one that another form looks at, or one without a choice. `check` names a function of the value and its table that refuses what does not fit together.
 macro_rules! keyed {
     (
         $(#[doc = $doc:literal])*
@@ -73,11 +73,7 @@ macro_rules! keyed {
                     $(where $kind:ident is ($owner:pat))? $(= $default:expr)?
             ),* $(,)?
         }
-        $(also {
-            $($(#[doc = $also_doc:literal])* $also:ident: $also_type:ty $([$also_form:expr $(; $also_example:literal)?])?),*
-            $(,)?
-        })?
-        $(check $check:path)?
+        $($more:tt)*
     ) => {
         $(#[doc = $doc])*
         #[derive($($derive),*)]
@@ -85,60 +81,102 @@ macro_rules! keyed {
             $($(#[doc = $key_doc])* pub $field: $type,)*
         }
 
+        $crate::keys::keyed!(@impl $name (concat!($($doc),*)) [$({
+            $field, $field, $type, ($($form)?), ($($($example)?)?), ($($default)?), ($($kind, $owner)?), ($($key_doc),*)
+        })*] $($more)*);
+    };
+    (
+        $(#[doc = $doc:literal])*
+        #[derive($($derive:ident),*)]
+        pub struct $name:ident(
+            $(#[doc = $key_doc:literal])*
+            pub $field:ident: $type:ty [$form:expr; $example:literal]
+        );
+    ) => {
+        $(#[doc = $doc])*
+        #[derive($($derive),*)]
+        pub struct $name($(#[doc = $key_doc])* pub $type);
+
+        $crate::keys::keyed!(@impl $name (concat!($($doc),*)) [{
+            0, $field, $type, ($form), ($example), (), (), ($($key_doc),*)
+        }]);
+    };
+    (
+        $(#[doc = $doc:literal])*
+        #[derive($($derive:ident),*)]
+        pub struct $name:ident;
+        $($more:tt)*
+    ) => {
+        $(#[doc = $doc])*
+        #[derive($($derive),*)]
+        pub struct $name;
+
+        $crate::keys::keyed!(@impl $name (concat!($($doc),*)) [] $($more)*);
+    };
+    (
+        @impl $name:ident ($doc:expr) [$({
+            $member:tt, $field:ident, $type:ty, ($($form:expr)?), ($($example:literal)?), ($($default:expr)?),
+            ($($kind:ident, $owner:pat)?), ($($key_doc:literal),*)
+        })*]
+        $(also {
+            $($(#[doc = $also_doc:literal])* $also:ident: $also_type:ty $([$also_form:expr $(; $also_example:literal)?])?),*
+            $(,)?
+        })?
+        $(check $check:path)?
+    ) => {
         impl $crate::keys::Keyed for $name {
             const KEYS: &'static [&'static str] = &[$(stringify!($field),)* $($(stringify!($also)),*)?];
 
-            fn known<'a>(table: &$crate::keys::Table<'a>) -> Result<Vec<&'a str>, $crate::keys::KeyError> {
-                let mut known = Vec::new();
-                $(known.extend($crate::keys::key!(@form $type, $($form)?).known(stringify!($field), table)?);)*
-                $($(known.push(stringify!($also));)*)?
-                Ok(known)
+            fn known<'a>(_table: &$crate::keys::Table<'a>) -> Result<Vec<&'a str>, $crate::keys::KeyError> {
+                let keys = [
+                    $($crate::keys::key!(@form $type, $($form)?).known(stringify!($field), _table)?,)*
+                    $($(vec![stringify!($also)]),*)?
+                ];
+                Ok(keys.concat())
             }
 
             fn read(table: &$crate::keys::Table<'_>) -> Result<Self, $crate::keys::KeyError> {
                 $(
                     $(table.belongs(stringify!($field), $kind, |kind| matches!(kind, $owner))?;)?
-                    let $field: $type =
-                        $crate::keys::key!(@read table, stringify!($field), $type, ($($form)?), ($($default)?));
+                    let $field = $crate::keys::key!(@read table, $field, $type, ($($form)?), ($($default)?));
                 )*
-                $($(let _: $also_type = $crate::keys::key!(@read table, stringify!($also), $also_type, ($($also_form)?), ());)*)?
-                let read = $name { $($field),* };
+                $($($crate::keys::key!(@read table, $also, $also_type, ($($also_form)?), ());)*)?
+                let read = $name { $($member: $field),* };
                 $($check(&read, table)?;)?
                 Ok(read)
             }
 
             fn write(&self, entries: &mut $crate::keys::Entries) {
-                let $name { $($field),* } = self;
+                let $name { $($member: $field),* } = self;
                 $($(if matches!($kind, $owner))? {
                     $crate::keys::key!(@form $type, $($form)?).write(stringify!($field), $field, entries);
                 })*
+                $($(
+                    let none = <$also_type>::default();
+                    $crate::keys::key!(@form $also_type, $($also_form)?).write(stringify!($also), &none, entries);
+                )*)?
             }
 
             #[cfg(test)]
-            const DOC: &'static str = concat!($($doc),*);
+            const DOC: &'static str = $doc;
 
             #[cfg(test)]
             fn reference() -> Vec<$crate::keys::KeyReference> {
-                let mut keys = Vec::new();
-                $(keys.extend($crate::keys::key!(
-                    @reference stringify!($field), $type, ($($form)?), ($($($example)?)?), ($($default)?),
-                    concat!($($key_doc),*), <[Vec<_>]>::concat(&[$($crate::keys::words_where(|kind| matches!(kind, $owner)))?])
-                ));)*
-                $($(keys.extend($crate::keys::key!(
-                    @reference stringify!($also), $also_type, ($($also_form)?), ($($($also_example)?)?), (),
-                    concat!($($also_doc),*), Vec::new()
-                ));)*)?
-                keys
+                let keys = [
+                    $($crate::keys::key!(
+                        @reference $field, $type, ($($form)?), ($($example)?), ($($default)?), concat!($($key_doc),*),
+                        <[Vec<_>]>::concat(&[$($crate::keys::words_where(|kind| matches!(kind, $owner)))?])
+                    ),)*
+                    $($($crate::keys::key!(
+                        @reference $also, $also_type, ($($also_form)?), ($($($also_example)?)?), (), concat!($($also_doc),*),
+                        Vec::new()
+                    )),*)?
+                ];
+                keys.into_iter().flatten().collect()
             }
         }
 
-        impl $crate::keys::Written for $name {
-            fn written(&self) -> Option<$crate::keys::Entry> {
-                let mut entries = $crate::keys::Entries::default();
-                $crate::keys::Keyed::write(self, &mut entries);
-                Some($crate::keys::Entry::Table(entries))
-            }
-        }
+        $crate::keys::written_as_table!($name);
     };
 }
 
@@ -204,8 +242,8 @@ macro_rules! kinds {
 
             fn read(table: &$crate::keys::Table<'_>) -> Result<Self, $crate::keys::KeyError> {
                 $(if Self::kind_of(table)? == $word {
-                    $($(let $field: $type = $crate::keys::key!(@read table, stringify!($field), $type, ($($form)?), ($($default)?));)*)?
-                    $(let $one: $one_type = $crate::keys::key!(@read table, stringify!($one), $one_type, ($($one_form)?), ($($one_default)?));)?
+                    $($(let $field = $crate::keys::key!(@read table, $field, $type, ($($form)?), ($($default)?));)*)?
+                    $(let $one = $crate::keys::key!(@read table, $one, $one_type, ($($one_form)?), ($($one_default)?));)?
                     return Ok($name::$kind { $($($field,)*)? $(0: $one)? });
                 })*
                 unreachable!("kind_of gives one of these")
@@ -226,16 +264,15 @@ macro_rules! kinds {
 
             #[cfg(test)]
             fn reference() -> Vec<$crate::keys::KeyReference> {
-                let mut keys = vec![$crate::keys::KeyReference::kind(
-                    stringify!($tag), vec![$(($word, concat!($($kind_doc),*))),*],
-                )];
+                let tag = $crate::keys::KeyReference::new(stringify!($tag), "", $crate::keys::one_of(Self::KINDS));
+                let mut keys = vec![tag.with_words([$(($word, concat!($($kind_doc),*))),*])];
                 $(
                     $($(keys.extend($crate::keys::key!(
-                        @reference stringify!($field), $type, ($($form)?), ($($($example)?)?), ($($default)?),
+                        @reference $field, $type, ($($form)?), ($($($example)?)?), ($($default)?),
                         concat!($($key_doc),*), vec![$word]
                     ));)*)?
                     $(keys.extend($crate::keys::key!(
-                        @reference stringify!($one), $one_type, ($($one_form)?), ($($($one_example)?)?), ($($one_default)?),
+                        @reference $one, $one_type, ($($one_form)?), ($($($one_example)?)?), ($($one_default)?),
                         concat!($($one_doc),*), vec![$word]
                     ));)?
                 )*
@@ -243,6 +280,13 @@ macro_rules! kinds {
             }
         }
 
+        $crate::keys::written_as_table!($name);
+    };
+}
+
+/// Writes a type with keys as a table.
+macro_rules! written_as_table {
+    ($name:ident) => {
         impl $crate::keys::Written for $name {
             fn written(&self) -> Option<$crate::keys::Entry> {
                 let mut entries = $crate::keys::Entries::default();
@@ -257,20 +301,20 @@ macro_rules! kinds {
 macro_rules! key {
     (@form $type:ty, $form:expr) => { $crate::keys::Typed::<$type, _>::new($form) };
     (@form $type:ty,) => { $crate::keys::Typed::<$type, _>::new($crate::keys::Plain) };
-    (@read $table:expr, $key:expr, $type:ty, ($($form:expr)?), ()) => {
-        $crate::keys::key!(@form $type, $($form)?).get($table, $key)?
+    (@read $table:expr, $key:ident, $type:ty, ($($form:expr)?), ()) => {
+        $crate::keys::key!(@form $type, $($form)?).get($table, stringify!($key))?
     };
-    (@read $table:expr, $key:expr, $type:ty, ($($form:expr)?), ($default:expr)) => {
-        match $table.get($key) {
+    (@read $table:expr, $key:ident, $type:ty, ($($form:expr)?), ($default:expr)) => {
+        match $table.get(stringify!($key)) {
             Some(item) => $crate::keys::key!(@form $type, $($form)?).read(&item)?,
             None => $default,
         }
     };
-    (@reference $key:expr, $type:ty, ($($form:expr)?), ($($example:literal)?), ($($default:expr)?), $doc:expr, $kinds:expr) => {
+    (@reference $key:ident, $type:ty, ($($form:expr)?), ($($example:literal)?), ($($default:expr)?), $doc:expr, $kinds:expr) => {
         $crate::keys::key!(@form $type, $($form)?).reference(
-            $key, $doc, <[&'static str]>::first(&[$($example)?]).copied(), <[&str]>::is_empty(&[$(stringify!($default))?]), $kinds,
+            stringify!($key), $doc, <[&'static str]>::first(&[$($example)?]).copied(), <[&str]>::is_empty(&[$(stringify!($default))?]), $kinds,
         )
     };
 }
 
-pub(crate) use {key, keyed, kinds};
+pub(crate) use {key, keyed, kinds, written_as_table};

@@ -16,12 +16,14 @@ pub use keyword::Keyword;
 
 pub(crate) use entries::{Entry, Written};
 pub(crate) use error::{did_you_mean, nearest};
-pub(crate) use form::{Flat, Form, IfAny, Inline, List, Number, Optional, Plain, Section, Text, Typed, Whole};
-pub(crate) use keyed::{Keyed, key, keyed, kinds};
+pub(crate) use form::{Flat, Form, Inline, List, Number, OfKind, Optional, Plain, Section, Text, Typed, Unless, Whole};
+pub(crate) use keyed::{Keyed, key, keyed, kinds, written_as_table};
 #[cfg(test)]
 pub(crate) use keyword::words_where;
 pub(crate) use keyword::keywords;
 #[cfg(test)]
 pub(crate) use reference::KeyReference;
+#[cfg(test)]
+pub(crate) use table::one_of;
 pub(crate) use table::{Item, Table};
 pub(crate) use tree::{MAX_BYTES, Node, Value, split_key};

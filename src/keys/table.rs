@@ -10,6 +10,8 @@ pub(crate) struct Table<'a> {
     path: String,
     place: &'a Place,
     entries: &'a [(String, Node)],
+    /// What a declaration calls the key that tells the table's kind, and the key.
+    head: Option<(&'static str, &'static str)>,
 }
 
 /// A value and its whole key.
@@ -22,11 +24,22 @@ pub(crate) struct Item<'a> {
 impl<'a> Table<'a> {
     /// A table of its own.
     pub(crate) fn new(place: &'a Place, entries: &'a [(String, Node)]) -> Table<'a> {
-        Table { path: String::new(), place, entries }
+        Table { path: String::new(), place, entries, head: None }
+    }
+
+    /// The same table, where the key `word` tells the kind, and the kind's declaration calls its value `name`.
+    pub(crate) fn of_kind(self, name: &'static str, word: &'static str) -> Table<'a> {
+        Table { head: Some((name, word)), ..self }
+    }
+
+    /// The key that tells the kind.
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        self.head.map(|(_, word)| word)
     }
 
     /// The value of `key`.
     pub(crate) fn get(&self, key: &str) -> Option<Item<'a>> {
+        let key = self.head.filter(|(name, _)| *name == key).map_or(key, |(_, word)| word);
         let node = self.entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)?;
         Some(Item { path: join(&self.path, key), node })
     }
@@ -35,7 +48,7 @@ impl<'a> Table<'a> {
     pub(crate) fn section(&self, key: &str) -> Result<Table<'a>, KeyError> {
         match self.get(key) {
             Some(item) => item.table(&format!("a table, such as [{key}]")),
-            None => Ok(Table { path: join(&self.path, key), place: self.place, entries: &[] }),
+            None => Ok(Table { path: join(&self.path, key), place: self.place, entries: &[], head: None }),
         }
     }
 
@@ -109,7 +122,7 @@ impl<'a> Item<'a> {
     /// The value as a table; `expected` says what the table would hold.
     pub(crate) fn table(&self, expected: &str) -> Result<Table<'a>, KeyError> {
         match &self.node.value {
-            Value::Table(entries) => Ok(Table { path: self.path.clone(), place: &self.node.place, entries }),
+            Value::Table(entries) => Ok(Table { path: self.path.clone(), place: &self.node.place, entries, head: None }),
             _ => Err(self.wrong(expected)),
         }
     }

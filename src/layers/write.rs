@@ -25,16 +25,6 @@ impl Entries {
         self.put(key, &value);
     }
 
-    /// A list of texts.
-    pub fn texts(&mut self, key: &'static str, values: &Vec<String>) {
-        self.put(key, values);
-    }
-
-    /// A list of layers.
-    pub fn layers(&mut self, key: &'static str, layers: &Vec<LayerSpec>) {
-        self.put(key, layers);
-    }
-
     /// An initialiser, if there is one.
     pub fn init(&mut self, key: &'static str, value: Option<Init>) {
         self.put(key, &value);

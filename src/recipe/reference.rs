@@ -8,8 +8,15 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipe.md");
 
 const HEAD: &str = "# Recipes
 
-Every key of a recipe, written from the declarations in `src/recipe/schema` and `src/layers`. A key without a default must be there;
-where it says *none*, the key may be left out. The blocks show every key with its default, or with an example where it has none.
+Every key of a recipe, written from the declarations in `src/recipe/schema` and `src/layers`. A key with the default *none* may be left
+out. The blocks show every key with its default, or with an example where it has none.
+";
+
+const LAYERS: &str = "
+## Layers
+
+An item of `model.layers` is a table. One key names the kind of layer; beside the keys of its kind each may have a `name`, by which
+other layers take its output, and `from`, the name of the layer whose output it takes in place of the one before.
 ";
 
 #[test]
@@ -29,95 +36,163 @@ fn the_reference_says_what_the_declarations_say() {
 }
 
 fn reference() -> String {
-    let mut out = HEAD.to_string();
+    let mut book = Book { text: HEAD.into(), words: Vec::new() };
     let own = ["name", "seed", "precision"];
     let keys = Recipe::reference().into_iter().filter(|key| own.contains(&key.key.as_str())).collect();
-    chapter(&mut out, "## The whole", Recipe::DOC, keys, &|keys| {
-        let text = format!("{keys}\n[model]\nlayers = [{{ dense = 1 }}]\n");
-        written(&super::read::recipe(&Node::parse(&text, "recipe.toml").unwrap(), "recipe.toml").unwrap())
+    book.chapter("## The whole", Recipe::DOC, keys, Some(""), &|lines| {
+        read::<Recipe>(&format!("{lines}\n[model]\nlayers = [{{ dense = 1 }}]\n"))
     });
-    section::<ModelSpec>(&mut out, "## [model]");
-    section::<OptimizerSpec>(&mut out, "## [optimizer]");
-    section::<Schedule>(&mut out, "## [schedule]");
-    section::<Phase>(&mut out, "### Items of `schedule.phases`");
-    section::<TrainSpec>(&mut out, "## [train]");
-    section::<EarlyStop>(&mut out, "### `train.early_stop`");
-    section::<SweepSpec>(&mut out, "## [sweep]");
-    out
+    book.section::<ModelSpec>("model");
+    book.layers();
+    book.section::<OptimizerSpec>("optimizer");
+    book.section::<Schedule>("schedule");
+    book.item::<Phase>("### An item of `schedule.phases`");
+    book.section::<TrainSpec>("train");
+    book.item::<EarlyStop>("### `train.early_stop`");
+    book.section::<SweepSpec>("sweep");
+    book.end()
 }
 
-fn section<K: Keyed>(out: &mut String, title: &str) {
-    chapter(out, title, K::DOC, K::reference(), &|keys| {
-        let node = Node::parse(keys, title).unwrap();
-        let table = Item { path: String::new(), node: &node }.table("").unwrap();
-        written(&K::of(table).unwrap_or_else(|error| panic!("an example in the declarations is wrong: {error}")))
-    });
-}
-
-fn written(value: &impl Keyed) -> Entries {
+/// Reads lines of TOML and writes them with every default.
+fn read<K: Keyed>(lines: &str) -> Entries {
+    let node = Node::parse(lines, "reference").unwrap_or_else(|error| panic!("{error}\n{lines}"));
+    let value = Item { path: String::new(), node: &node }.table("").and_then(K::of);
     let mut entries = Entries::default();
-    value.write(&mut entries);
+    value.unwrap_or_else(|error| panic!("{error}\n{lines}")).write(&mut entries);
     entries
 }
 
-/// The table of the keys, and a block for each kind. `read` reads lines of TOML and writes them with all defaults.
-fn chapter(out: &mut String, title: &str, doc: &str, keys: Vec<KeyReference>, read: &dyn Fn(&str) -> Entries) {
-    writeln!(out, "\n{title}\n\n{}\n\n| key | default | allowed | |\n|---|---|---|---|", doc.trim()).unwrap();
-    let mut kinds: Vec<&str> = Vec::new();
-    for kind in keys.iter().flat_map(|key| key.words.iter().map(|(word, _)| word).chain(&key.kinds)) {
-        if !kinds.contains(kind) {
-            kinds.push(kind);
+fn read_layer(lines: &str) -> Entries {
+    let node = Node::parse(lines, "reference").unwrap_or_else(|error| panic!("{error}\n{lines}"));
+    let layer = LayerSpec::read(&Item { path: String::new(), node: &node });
+    let mut entries = Entries::default();
+    layer.unwrap_or_else(|error| panic!("{error}\n{lines}")).kind.write(&mut entries);
+    entries
+}
+
+struct Book {
+    text: String,
+    /// Keys whose values are words, with their meanings; each list once.
+    words: Vec<(String, Vec<(&'static str, String)>)>,
+}
+
+impl Book {
+    fn section<K: Keyed>(&mut self, name: &str) {
+        self.chapter(&format!("## [{name}]"), K::DOC, K::reference(), Some(&format!("[{name}]\n")), &read::<K>);
+    }
+
+    fn item<K: Keyed>(&mut self, title: &str) {
+        self.chapter(title, K::DOC, K::reference(), None, &read::<K>);
+    }
+
+    fn layers(&mut self) {
+        self.text += LAYERS;
+        for kind in crate::layers::reference() {
+            let title = format!("### `{}`", kind.example);
+            match kind.declared {
+                Some((doc, keys)) => self.chapter(&title, doc, keys, None, &read_layer),
+                None => writeln!(self.text, "\n{title}").unwrap(),
+            }
         }
     }
-    let named: Vec<Option<&str>> = if kinds.is_empty() { vec![None] } else { kinds.into_iter().map(Some).collect() };
-    let blocks: Vec<(Vec<&KeyReference>, Entries)> = named.iter().map(|kind| block(&keys, *kind, read)).collect();
-    let usual = read(&needed(&keys, None));
-    for key in &keys {
-        // With the usual kind, or else with the first that has the key.
-        let text = key.kinds.is_empty().then(|| usual.text(&key.key)).flatten();
-        let first = blocks.iter().find(|(of_kind, _)| of_kind.iter().any(|of_kind| of_kind.key == key.key));
-        let default = match (key.required, text.or_else(|| first.and_then(|(_, entries)| entries.text(&key.key)))) {
-            (true, _) => String::new(),
-            (false, None) => "*none*".into(),
-            (false, Some(text)) => format!("`{text}`"),
-        };
-        let kinds: Vec<String> = key.kinds.iter().map(|kind| format!("`kind = \"{kind}\"`")).collect();
-        let kinds = if kinds.is_empty() { String::new() } else { format!("{}: ", kinds.join(", ")) };
-        let cells = [format!("`{}`", key.key), default, key.allowed.clone(), format!("{kinds}{}", key.doc)];
-        writeln!(out, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")).unwrap();
+
+    /// A table of keys, and a block for each kind: lines below `head`, or without one a table in braces. `read` reads lines and
+    /// writes them with all defaults.
+    fn chapter(
+        &mut self,
+        title: &str,
+        doc: &str,
+        keys: Vec<KeyReference>,
+        head: Option<&str>,
+        read: &dyn Fn(&str) -> Entries,
+    ) {
+        writeln!(self.text, "\n{title}\n\n{}\n\n| key | default | allowed | |\n|---|---|---|---|", doc.trim()).unwrap();
+        let blocks = blocks(&keys, read);
+        let usual = blocks[0].kind.and_then(|_| read("").text("kind"));
+        for key in &keys {
+            let kinds: Vec<String> = key.kinds.iter().map(|kind| format!("`\"{kind}\"`")).collect();
+            let kinds = if kinds.is_empty() { String::new() } else { format!("Of {}: ", kinds.join(", ")) };
+            let meaning = format!("{kinds}{}", key.doc);
+            let cells = [format!("`{}`", key.key), default(key, &blocks, usual.as_deref()), key.allowed.clone(), meaning];
+            writeln!(self.text, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")).unwrap();
+            if !key.words.is_empty() && !self.words.iter().any(|(_, words)| *words == key.words) {
+                self.words.push((key.key.clone(), key.words.clone()));
+            }
+        }
+        for Block { keys, entries, .. } in &blocks {
+            let lines = keys.iter().filter_map(|key| {
+                let value = entries.text(&key.key).or(key.example.map(str::to_string)).or(key.default.clone())?;
+                Some(format!("{} = {value}", key.key))
+            });
+            let lines: Vec<String> = lines.collect();
+            read(&lines.join("\n"));
+            let text = match head {
+                Some(head) => head.to_string() + &lines.join("\n"),
+                None => format!("{{ {} }}", lines.join(", ")),
+            };
+            write!(self.text, "\n```toml\n{text}\n```\n").unwrap();
+        }
     }
-    for (word, doc) in keys.iter().flat_map(|key| &key.words) {
-        write!(out, "\n- `\"{word}\"`: {doc}").unwrap();
-    }
-    for (keys, entries) in &blocks {
-        let lines = keys.iter().filter_map(|key| {
-            let value = entries.text(&key.key).or(key.example.map(str::to_string))?;
-            Some(format!("{} = {value}\n", key.key))
-        });
-        let text: String = lines.collect();
-        read(&text);
-        write!(out, "\n```toml\n{text}```\n").unwrap();
+
+    fn end(mut self) -> String {
+        self.text += "\n## Words\n";
+        for (key, words) in &self.words {
+            write!(self.text, "\n### `{key}`\n\n").unwrap();
+            for (word, meaning) in words {
+                writeln!(self.text, "- `\"{word}\"`: {meaning}").unwrap();
+            }
+        }
+        self.text
     }
 }
 
-/// The keys that a kind has, and what is written where only those are given that must be.
-fn block<'a>(
-    keys: &'a [KeyReference],
-    kind: Option<&str>,
-    read: &dyn Fn(&str) -> Entries,
-) -> (Vec<&'a KeyReference>, Entries) {
-    let has = |key: &&KeyReference| key.kinds.is_empty() || kind.is_some_and(|kind| key.kinds.contains(&kind));
-    (keys.iter().filter(has).collect(), read(&needed(keys, kind)))
+/// The keys of a kind, and what is written where only those are given that must be.
+struct Block<'a> {
+    kind: Option<&'static str>,
+    keys: Vec<&'a KeyReference>,
+    entries: Entries,
 }
 
-/// The lines that a kind cannot do without.
-fn needed(keys: &[KeyReference], kind: Option<&str>) -> String {
-    let tag = kind.map_or(String::new(), |kind| format!("kind = \"{kind}\"\n"));
-    let has = |key: &&KeyReference| key.kinds.is_empty() || kind.is_some_and(|kind| key.kinds.contains(&kind));
-    let lines = keys.iter().filter(has).filter(|key| key.required);
-    let line = |key: &KeyReference| {
-        let example = key.example.unwrap_or_else(|| panic!("{} needs an example in its declaration", key.key));
-        format!("{} = {example}\n", key.key)
+/// A block for each kind; one where there are no kinds.
+fn blocks<'a>(keys: &'a [KeyReference], read: &dyn Fn(&str) -> Entries) -> Vec<Block<'a>> {
+    let tag = keys.iter().find(|key| key.key == "kind");
+    let kinds: Vec<Option<&str>> = match tag {
+        Some(tag) => tag.words.iter().map(|(word, _)| Some(*word)).collect(),
+        None => vec![None],
     };
-    lines.fold(tag, |text, key| text + &line(key))
+    let block = |kind: Option<&'static str>| {
+        let has = |key: &&KeyReference| key.kinds.is_empty() || kind.is_some_and(|kind| key.kinds.contains(&kind));
+        let keys: Vec<&KeyReference> = keys.iter().filter(has).collect();
+        let required = keys.iter().filter(|key| key.required).map(|key| {
+            let example = key.example.unwrap_or_else(|| panic!("{} needs an example in its declaration", key.key));
+            format!("{} = {example}\n", key.key)
+        });
+        let lines: String = kind.map(|kind| format!("kind = \"{kind}\"\n")).into_iter().chain(required).collect();
+        Block { kind, keys, entries: read(&lines) }
+    };
+    kinds.into_iter().map(block).collect()
+}
+
+/// The default of a key: what is written for it where it is not given; `kind` is that of the key with this name.
+fn default(key: &KeyReference, blocks: &[Block<'_>], kind: Option<&str>) -> String {
+    if let (Some(kind), "kind") = (kind, &*key.key) {
+        return format!("`{kind}`");
+    }
+    if key.required {
+        return "must be there".into();
+    }
+    let having = blocks.iter().filter(|block| block.keys.iter().any(|other| std::ptr::eq(*other, key)));
+    let mut values: Vec<(String, Vec<&str>)> = Vec::new();
+    for block in having {
+        let Some(value) = block.entries.text(&key.key).or(key.default.clone()) else { continue };
+        match values.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, kinds)) => kinds.extend(block.kind),
+            None => values.push((value, block.kind.into_iter().collect())),
+        }
+    }
+    match &values[..] {
+        [] => "*none*".into(),
+        [(value, _)] => format!("`{value}`"),
+        several => several.iter().map(|(value, kinds)| format!("`{value}` ({})", kinds.join(", "))).collect::<Vec<_>>().join(", "),
+    }
 }

@@ -87,14 +87,13 @@ impl Recipe {
     }
 }
 
-/// Arithmetic of the matrix products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Precision {
-    /// Everything in f32.
-    #[default]
-    F32,
-    /// f16 operands, f32 accumulation and master weights.
-    Mixed,
+keywords! {
+    /// Arithmetic of the matrix products.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Precision = F32 {
+        /// Everything in f32.
+        "f32" => F32,
+        /// f16 operands, f32 accumulation and master weights.
+        "mixed" => Mixed,
+    }
 }
-
-keywords!(Precision { "f32" => F32, "mixed" => Mixed });

@@ -4,7 +4,7 @@ use super::super::short;
 use crate::kernel::{Activation, Loss};
 #[cfg(test)]
 use crate::keys::KeyReference;
-use crate::keys::{Entries, Form, IfAny, Item, KeyError, List, Optional, Plain, Section, Table, Value, Whole, keyed};
+use crate::keys::{Entries, Form, Item, KeyError, List, Optional, Plain, Section, Table, Value, Unless, Whole, keyed};
 use crate::layers::{Init, LayerSpec};
 
 keyed! {
@@ -12,7 +12,7 @@ keyed! {
     #[derive(Debug, Clone, PartialEq)]
     pub struct ModelSpec {
         /// `[features]` or `[height, width, channels]`; empty takes the data's own shape.
-        pub input: Vec<usize> [IfAny(INPUT); "[28, 28, 1]"],
+        pub input: Vec<usize> [Unless(Vec::new(), INPUT); "[28, 28, 1]"],
         /// The layers, from input to output.
         pub layers: Vec<LayerSpec> [Layers; "[{ dense = 128, activation = \"relu\" }, { dense = 10 }]"],
         /// What training makes small.
@@ -70,12 +70,11 @@ impl Form<Vec<LayerSpec>> for Layers {
     }
 
     fn read(&self, item: &Item<'_>) -> Result<Vec<LayerSpec>, KeyError> {
-        layer_list(item, None)
+        layers_of(item, None)
     }
 
     fn get(&self, table: &Table<'_>, key: &str) -> Result<Vec<LayerSpec>, KeyError> {
-        let hidden = table.get("activation").map(|item| item.word()).transpose()?;
-        table.get(key).map_or(Ok(Vec::new()), |item| layer_list(&item, hidden))
+        table.get(key).map_or(Ok(Vec::new()), |item| layers_of(&item, table.get("activation")))
     }
 
     /// A line for each layer.
@@ -91,7 +90,8 @@ impl Form<Vec<LayerSpec>> for Layers {
 }
 
 /// The layers; `hidden` is the activation of those that name none, except the last one.
-fn layer_list(item: &Item<'_>, hidden: Option<Activation>) -> Result<Vec<LayerSpec>, KeyError> {
+fn layers_of(item: &Item<'_>, hidden: Option<Item<'_>>) -> Result<Vec<LayerSpec>, KeyError> {
+    let activation = hidden.as_ref().map(|hidden| hidden.word()).transpose()?;
     let short = match &item.node.value {
         Value::String(text) => Some(text.clone()),
         // One dense layer: what is given without quotes reads as a number.
@@ -99,15 +99,16 @@ fn layer_list(item: &Item<'_>, hidden: Option<Activation>) -> Result<Vec<LayerSp
         _ => None,
     };
     if let Some(text) = short {
-        return short::parse_with(&text, hidden.unwrap_or_default()).map_err(|error| item.conflict(error.to_string()));
+        let layers = short::parse_with(&text, activation.unwrap_or_default());
+        return layers.map_err(|error| item.conflict(error.to_string()));
     }
-    let items = item.list("a list of layers, or the short form \"128:relu,10\"")?;
-    if items.is_empty() {
-        return Err(item.wrong("at least one layer, such as { dense = 10 }"));
+    let mut given = item.node.clone();
+    if let (Value::Array(layers), Some(hidden)) = (&mut given.value, hidden) {
+        let last = layers.iter().rposition(LayerSpec::follows_activation);
+        let others = layers.iter_mut().enumerate().filter(|(index, _)| last != Some(*index));
+        others.for_each(|(_, layer)| LayerSpec::give_activation(layer, hidden.node));
     }
-    let last = items.iter().rposition(LayerSpec::follows_activation);
-    let layers = items.iter().enumerate();
-    layers
-        .map(|(index, item)| LayerSpec::read(item, hidden.filter(|_| last != Some(index)).unwrap_or_default()))
-        .collect()
+    let list = List("a list of layers, or the short form \"128:relu,10\"", Plain, |_| true);
+    let layers: Vec<LayerSpec> = list.read(&Item { path: item.path.clone(), node: &given })?;
+    if layers.is_empty() { Err(item.wrong("at least one layer, such as { dense = 10 }")) } else { Ok(layers) }
 }

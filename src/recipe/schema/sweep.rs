@@ -3,14 +3,14 @@
 use super::{Metric, Recipe};
 #[cfg(test)]
 use crate::keys::KeyReference;
-use crate::keys::{Entries, Entry, Form, IfAny, Item, KeyError, Keyed, List, Node, Table, Text, Value, Whole, Written, keyed, nearest};
+use crate::keys::{Entries, Entry, Form, Item, KeyError, Keyed, List, Node, Table, Text, Value, Unless, Whole, Written, keyed, nearest};
 
 keyed! {
     /// Variations of a recipe.
     #[derive(Debug, Clone, PartialEq)]
     pub struct SweepSpec {
         /// Whole recipes (paths, or names of bundled ones) that take the place of the base recipe.
-        pub recipes: Vec<String> [IfAny(RECIPES); "[\"fashion5-mlp1\", \"fashion5-mlp2\"]"],
+        pub recipes: Vec<String> [Unless(Vec::new(), RECIPES); "[\"fashion5-mlp1\", \"fashion5-mlp2\"]"],
         /// Recipe keys and the values each one takes; every combination is trained.
         pub grid: Vec<(String, Vec<toml::Value>)> [Grid; "[0.1, 0.01]"],
         /// Every combination is trained with so many seeds: seed, seed + 1, …

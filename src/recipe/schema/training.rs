@@ -2,6 +2,8 @@
 
 use super::keywords;
 use super::schedule::{RATE, SHARE};
+#[cfg(test)]
+use crate::keys::KeyReference;
 use crate::keys::{
     Entry, Form, Inline, Item, KeyError, Keyed, Keyword, Number, Optional, Plain, Table, Value, Whole, Written, keyed,
 };
@@ -53,18 +55,18 @@ impl OptimizerSpec {
     }
 }
 
-/// An update rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OptimizerKind {
-    /// Stochastic gradient descent, with momentum if asked for.
-    Sgd,
-    /// Adam.
-    Adam,
-    /// Adam with decoupled weight decay.
-    AdamW,
+keywords! {
+    /// An update rule.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum OptimizerKind {
+        /// Stochastic gradient descent, with momentum if asked for.
+        "sgd" => Sgd,
+        /// Adam.
+        "adam" => Adam,
+        /// Adam with decoupled weight decay.
+        "adamw" => AdamW,
+    }
 }
-
-keywords!(OptimizerKind { "sgd" => Sgd, "adam" => Adam, "adamw" => AdamW });
 
 keyed! {
     /// The training loop.
@@ -157,31 +159,24 @@ keyed! {
     }
 }
 
-/// A number measured every epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Metric {
-    /// Mean loss over the training set.
-    TrainLoss,
-    /// Accuracy on the training set.
-    TrainAccuracy,
-    /// Mean loss over the validation set.
-    ValidationLoss,
-    /// Accuracy on the validation set.
-    ValidationAccuracy,
-    /// Mean loss over the test set.
-    TestLoss,
-    /// Accuracy on the test set.
-    TestAccuracy,
+keywords! {
+    /// A number measured every epoch.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Metric {
+        /// Mean loss over the training set.
+        "train_loss" => TrainLoss,
+        /// Accuracy on the training set.
+        "train_accuracy" => TrainAccuracy,
+        /// Mean loss over the validation set.
+        "validation_loss" => ValidationLoss,
+        /// Accuracy on the validation set.
+        "validation_accuracy" => ValidationAccuracy,
+        /// Mean loss over the test set.
+        "test_loss" => TestLoss,
+        /// Accuracy on the test set.
+        "test_accuracy" => TestAccuracy,
+    }
 }
-
-keywords!(Metric {
-    "train_loss" => TrainLoss,
-    "train_accuracy" => TrainAccuracy,
-    "validation_loss" => ValidationLoss,
-    "validation_accuracy" => ValidationAccuracy,
-    "test_loss" => TestLoss,
-    "test_accuracy" => TestAccuracy,
-});
 
 impl Metric {
     /// True when a larger value is the better one.
@@ -204,28 +199,22 @@ impl Metric {
     }
 }
 
-/// What is recorded beside loss and accuracy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Record {
-    /// Norm of every parameter's gradient, with each logged step.
-    GradientNorms,
-    /// Norm of every parameter, with each logged step.
-    WeightNorms,
-    /// All weights: the initial ones, and those after every epoch.
-    Weights,
-    /// Loss and accuracy on the validation set, with each logged step or every `validate_every` steps.
-    Validation,
-    /// Loss and accuracy on the test set after every epoch.
-    Test,
+keywords! {
+    /// What is recorded beside loss and accuracy.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Record {
+        /// Norm of every parameter's gradient, with each logged step.
+        "gradient_norms" => GradientNorms,
+        /// Norm of every parameter, with each logged step.
+        "weight_norms" => WeightNorms,
+        /// All weights: the initial ones, and those after every epoch.
+        "weights" => Weights,
+        /// Loss and accuracy on the validation set, with each logged step or every `validate_every` steps.
+        "validation" => Validation,
+        /// Loss and accuracy on the test set after every epoch.
+        "test" => Test,
+    }
 }
-
-keywords!(Record {
-    "gradient_norms" => GradientNorms,
-    "weight_norms" => WeightNorms,
-    "weights" => Weights,
-    "validation" => Validation,
-    "test" => Test,
-});
 
 /// Each record once.
 struct Records;
@@ -233,6 +222,11 @@ struct Records;
 impl Form<Vec<Record>> for Records {
     fn expected(&self) -> String {
         "a list, such as [\"gradient_norms\", \"weights\"]".into()
+    }
+
+    #[cfg(test)]
+    fn reference(&self, key: KeyReference) -> Vec<KeyReference> {
+        Form::<Record>::reference(&Plain, key)
     }
 
     fn read(&self, item: &Item<'_>) -> Result<Vec<Record>, KeyError> {
