@@ -51,7 +51,7 @@ pub(crate) trait Keyed: Sized {
 ///     #[derive(Debug, Clone, PartialEq)]
 ///     pub struct Name {
 ///         /// What the key means; this is also what the reference says.
-///         pub key: Type [form; "example"] where kind is (Kind::A | Kind::B) = default,
+///         pub key: Type [form; "example"] where field is (Kind::A | Kind::B, "whose it is") = default,
 ///     }
 ///     also { … keys that are no fields … }
 ///     check function
@@ -60,7 +60,8 @@ pub(crate) trait Keyed: Sized {
 ///
 /// All but name and type may be left out. The form says how the value is written and what is allowed (`form.rs`; `Plain` where none
 /// is given). A key without a default must be there, unless its type is an `Option`; the example shows it in the reference. A
-/// default may depend on the fields before it. `where` names the kinds that have the key, by a field before it. `also` declares keys
+/// default may depend on the fields before it. `where` says which values of a field before it have the key; whose it is may be left out where the
+/// field is the `kind`, whose words tell. `also` declares keys
 /// that are read and written as their type's default: one that another form looks at, or one without a choice. `check` names a function of the value and its table that refuses what does not fit together.
 macro_rules! keyed {
     (
@@ -70,7 +71,7 @@ macro_rules! keyed {
             $(
                 $(#[doc = $key_doc:literal])*
                 pub $field:ident: $type:ty $([$form:expr $(; $example:literal)?])?
-                    $(where $kind:ident is ($owner:pat))? $(= $default:expr)?
+                    $(where $kind:ident is ($owner:pat $(, $whose:expr)?))? $(= $default:expr)?
             ),* $(,)?
         }
         $($more:tt)*
@@ -82,7 +83,7 @@ macro_rules! keyed {
         }
 
         $crate::keys::keyed!(@impl $name (concat!($($doc),*)) [$({
-            $field, $field, $type, ($($form)?), ($($($example)?)?), ($($default)?), ($($kind, $owner)?), ($($key_doc),*)
+            $field, $field, $type, ($($form)?), ($($($example)?)?), ($($default)?), ($($kind, $owner $(, $whose)?)?), ($($key_doc),*)
         })*] $($more)*);
     };
     (
@@ -116,7 +117,7 @@ macro_rules! keyed {
     (
         @impl $name:ident ($doc:expr) [$({
             $member:tt, $field:ident, $type:ty, ($($form:expr)?), ($($example:literal)?), ($($default:expr)?),
-            ($($kind:ident, $owner:pat)?), ($($key_doc:literal),*)
+            ($($kind:ident, $owner:pat $(, $whose:expr)?)?), ($($key_doc:literal),*)
         })*]
         $(also {
             $($(#[doc = $also_doc:literal])* $also:ident: $also_type:ty $([$also_form:expr $(; $also_example:literal)?])?),*
@@ -137,7 +138,7 @@ macro_rules! keyed {
 
             fn read(table: &$crate::keys::Table<'_>) -> Result<Self, $crate::keys::KeyError> {
                 $(
-                    $(table.belongs(stringify!($field), $kind, |kind| matches!(kind, $owner))?;)?
+                    $($crate::keys::key!(@belongs table, $field, $kind, $owner $(, $whose)?);)?
                     let $field = $crate::keys::key!(@read table, $field, $type, ($($form)?), ($($default)?));
                 )*
                 $($($crate::keys::key!(@read table, $also, $also_type, ($($also_form)?), ());)*)?
@@ -165,7 +166,7 @@ macro_rules! keyed {
                 let keys = [
                     $($crate::keys::key!(
                         @reference $field, $type, ($($form)?), ($($example)?), ($($default)?), concat!($($key_doc),*),
-                        <[Vec<_>]>::concat(&[$($crate::keys::words_where(|kind| matches!(kind, $owner)))?])
+                        <[Vec<_>]>::concat(&[$($crate::keys::key!(@owners $owner $(, $whose)?))?])
                     ),)*
                     $($($crate::keys::key!(
                         @reference $also, $also_type, ($($also_form)?), ($($($also_example)?)?), (), concat!($($also_doc),*),
@@ -192,11 +193,13 @@ macro_rules! keyed {
 ///     }
 /// }
 /// ```
+///
+/// Without `by kind` no key names the kind: it is the first one whose word is a key of the table.
 macro_rules! kinds {
     (
         $(#[doc = $doc:literal])*
         #[derive($($derive:ident),*)]
-        pub enum $name:ident by $tag:ident = $default_word:literal {
+        pub enum $name:ident $(by $tag:ident)? = $default_word:literal {
             $(
                 $(#[doc = $kind_doc:literal])*
                 $word:literal => $kind:ident
@@ -225,19 +228,19 @@ macro_rules! kinds {
 
             /// The word of the kind.
             fn kind_of(table: &$crate::keys::Table<'_>) -> Result<&'static str, $crate::keys::KeyError> {
-                table.get(stringify!($tag)).map_or(Ok($default_word), |item| Ok(Self::KINDS[item.one_of(Self::KINDS)?]))
+                table.kind_of(<Self as $crate::keys::Keyed>::KEYS.first(), Self::KINDS, $default_word)
             }
         }
 
         impl $crate::keys::Keyed for $name {
-            const KEYS: &'static [&'static str] = &[stringify!($tag)];
+            const KEYS: &'static [&'static str] = &[$(stringify!($tag))?];
 
             fn known<'a>(table: &$crate::keys::Table<'a>) -> Result<Vec<&'a str>, $crate::keys::KeyError> {
                 let own: &[&str] = match Self::kind_of(table)? {
                     $($word => &[$($(stringify!($field),)*)? $(stringify!($one))?],)*
                     _ => &[],
                 };
-                Ok([&[stringify!($tag)], own].concat())
+                Ok([Self::KEYS, own].concat())
             }
 
             fn read(table: &$crate::keys::Table<'_>) -> Result<Self, $crate::keys::KeyError> {
@@ -252,7 +255,7 @@ macro_rules! kinds {
             fn write(&self, entries: &mut $crate::keys::Entries) {
                 match self {
                     $($name::$kind { $($($field,)*)? $(0: $one)? } => {
-                        entries.put(stringify!($tag), $word);
+                        Self::KEYS.iter().for_each(|tag| entries.put(tag, $word));
                         $($($crate::keys::key!(@form $type, $($form)?).write(stringify!($field), $field, entries);)*)?
                         $($crate::keys::key!(@form $one_type, $($one_form)?).write(stringify!($one), $one, entries);)?
                     })*
@@ -264,8 +267,9 @@ macro_rules! kinds {
 
             #[cfg(test)]
             fn reference() -> Vec<$crate::keys::KeyReference> {
-                let tag = $crate::keys::KeyReference::new(stringify!($tag), "", $crate::keys::one_of(Self::KINDS));
-                let mut keys = vec![tag.with_words([$(($word, concat!($($kind_doc),*))),*])];
+                let words = [$(($word, concat!($($kind_doc),*))),*];
+                let tag = |key: &&str| $crate::keys::KeyReference::new(key, "", $crate::keys::one_of(Self::KINDS)).with_words(words);
+                let mut keys: Vec<_> = Self::KEYS.iter().map(tag).collect();
                 $(
                     $($(keys.extend($crate::keys::key!(
                         @reference $field, $type, ($($form)?), ($($($example)?)?), ($($default)?),
@@ -310,6 +314,14 @@ macro_rules! key {
             None => $default,
         }
     };
+    (@belongs $table:expr, $key:ident, $kind:ident, $owner:pat) => {
+        $table.belongs(stringify!($key), $kind, |kind| matches!(kind, $owner))?
+    };
+    (@belongs $table:expr, $key:ident, $kind:ident, $owner:pat, $whose:expr) => {
+        $table.belongs_to(stringify!($key), matches!(&$kind, $owner), $whose)?
+    };
+    (@owners $owner:pat) => { $crate::keys::words_where(|kind| matches!(kind, $owner)) };
+    (@owners $owner:pat, $whose:expr) => { vec![$whose] };
     (@reference $key:ident, $type:ty, ($($form:expr)?), ($($example:literal)?), ($($default:expr)?), $doc:expr, $kinds:expr) => {
         $crate::keys::key!(@form $type, $($form)?).reference(
             stringify!($key), $doc, <[&'static str]>::first(&[$($example)?]).copied(), <[&str]>::is_empty(&[$(stringify!($default))?]), $kinds,

@@ -52,6 +52,27 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// The kind that the table says it is: by the word of the key `tag`, or without one by the key that it has.
+    pub(crate) fn kind_of(
+        &self,
+        tag: Option<&&str>,
+        kinds: &[&'static str],
+        default: &'static str,
+    ) -> Result<&'static str, KeyError> {
+        match tag {
+            Some(tag) => self.get(tag).map_or(Ok(default), |item| Ok(kinds[item.one_of(kinds)?])),
+            None => Ok(kinds.iter().find(|kind| self.get(kind).is_some()).copied().unwrap_or(default)),
+        }
+    }
+
+    /// Refuses a key that belongs to something else than what is there.
+    pub(crate) fn belongs_to(&self, key: &str, is_there: bool, whose: &str) -> Result<(), KeyError> {
+        match self.get(key) {
+            Some(item) if !is_there => Err(item.conflict(format!("is for {whose}; remove it"))),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a key that belongs to other kinds than this one.
     pub(crate) fn belongs<K: Keyword>(&self, key: &str, kind: K, owns: impl Fn(&K) -> bool) -> Result<(), KeyError> {
         match self.get(key) {

@@ -1,5 +1,6 @@
 //! The recipe reference, `docs/recipe.md`: what the declarations of the keys say, and nothing else.
 
+use super::schema::data::{FOLDERS, TABLES};
 use super::schema::*;
 use crate::keys::{Entries, Item, KeyReference, Keyed, Node};
 use std::fmt::Write;
@@ -39,9 +40,15 @@ fn reference() -> String {
     let mut book = Book { text: HEAD.into(), words: Vec::new() };
     let own = ["name", "seed", "precision"];
     let keys = Recipe::reference().into_iter().filter(|key| own.contains(&key.key.as_str())).collect();
-    book.chapter("## The whole", Recipe::DOC, keys, Some(""), &|lines| {
+    book.chapter("## The whole", Recipe::DOC, keys, vec![(None, String::new())], Some(""), &|lines| {
         read::<Recipe>(&format!("{lines}\n[model]\nlayers = [{{ dense = 1 }}]\n"))
     });
+    let data = DataSpec::reference();
+    let sources = [(TABLES, "table = \"house.csv\", target = \"price\""), (FOLDERS, "folder = \"flowers\"")];
+    let sources = sources.map(|(whose, source)| (Some(whose), format!("train = {{ {source} }}\n"))).to_vec();
+    book.chapter("## [data]", DataSpec::DOC, data, sources, Some("[data]\n"), &read::<DataSpec>);
+    book.item::<Source>("### A source: `data.train`, or what is held out");
+    book.item::<ImageSpec>("### `data.image`");
     book.section::<ModelSpec>("model");
     book.layers();
     book.section::<OptimizerSpec>("optimizer");
@@ -78,11 +85,15 @@ struct Book {
 
 impl Book {
     fn section<K: Keyed>(&mut self, name: &str) {
-        self.chapter(&format!("## [{name}]"), K::DOC, K::reference(), Some(&format!("[{name}]\n")), &read::<K>);
+        let keys = K::reference();
+        let cases = cases(&keys);
+        self.chapter(&format!("## [{name}]"), K::DOC, keys, cases, Some(&format!("[{name}]\n")), &read::<K>);
     }
 
     fn item<K: Keyed>(&mut self, title: &str) {
-        self.chapter(title, K::DOC, K::reference(), None, &read::<K>);
+        let keys = K::reference();
+        let cases = cases(&keys);
+        self.chapter(title, K::DOC, keys, cases, None, &read::<K>);
     }
 
     fn layers(&mut self) {
@@ -90,28 +101,30 @@ impl Book {
         for kind in crate::layers::reference() {
             let title = format!("### `{}`", kind.example);
             match kind.declared {
-                Some((doc, keys)) => self.chapter(&title, doc, keys, None, &read_layer),
+                Some((doc, keys)) => self.chapter(&title, doc, keys, vec![(None, String::new())], None, &read_layer),
                 None => writeln!(self.text, "\n{title}").unwrap(),
             }
         }
     }
 
-    /// A table of keys, and a block for each kind: lines below `head`, or without one a table in braces. `read` reads lines and
+    /// A table of keys, and a block for each case: lines below `head`, or without one a table in braces. `read` reads lines and
     /// writes them with all defaults.
     fn chapter(
         &mut self,
         title: &str,
         doc: &str,
         keys: Vec<KeyReference>,
+        cases: Vec<Case>,
         head: Option<&str>,
         read: &dyn Fn(&str) -> Entries,
     ) {
         writeln!(self.text, "\n{title}\n\n{}\n\n| key | default | allowed | |\n|---|---|---|---|", doc.trim()).unwrap();
-        let blocks = blocks(&keys, read);
-        let usual = blocks[0].kind.and_then(|_| read("").text("kind"));
+        let tagged = keys.iter().any(|key| key.key == "kind");
+        let blocks: Vec<Block<'_>> = cases.iter().map(|case| Block::new(&keys, case, read)).collect();
+        let usual = tagged.then(|| read("").text("kind")).flatten();
         for key in &keys {
             let kinds: Vec<String> = key.kinds.iter().map(|kind| format!("`\"{kind}\"`")).collect();
-            let kinds = if kinds.is_empty() { String::new() } else { format!("Of {}: ", kinds.join(", ")) };
+            let kinds = if tagged && !kinds.is_empty() { format!("Of {}: ", kinds.join(", ")) } else { String::new() };
             let meaning = format!("{kinds}{}", key.doc);
             let cells = [format!("`{}`", key.key), default(key, &blocks, usual.as_deref()), key.allowed.clone(), meaning];
             writeln!(self.text, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")).unwrap();
@@ -121,7 +134,7 @@ impl Book {
         }
         for Block { keys, entries, .. } in &blocks {
             let lines = keys.iter().filter_map(|key| {
-                let value = entries.text(&key.key).or(key.example.map(str::to_string)).or(key.default.clone())?;
+                let value = entries.text(&key.key).or(key.example.map(str::to_string))?;
                 Some(format!("{} = {value}", key.key))
             });
             let lines: Vec<String> = lines.collect();
@@ -146,6 +159,23 @@ impl Book {
     }
 }
 
+/// A kind, and the line that says it.
+type Case = (Option<&'static str>, String);
+
+/// The kinds that the keys tell of.
+fn cases(keys: &[KeyReference]) -> Vec<Case> {
+    if let Some(tag) = keys.iter().find(|key| key.key == "kind") {
+        return tag.words.iter().map(|(word, _)| (Some(*word), format!("kind = \"{word}\"\n"))).collect();
+    }
+    let mut kinds: Vec<Case> = Vec::new();
+    for kind in keys.iter().flat_map(|key| &key.kinds) {
+        if !kinds.iter().any(|(known, _)| *known == Some(*kind)) {
+            kinds.push((Some(kind), String::new()));
+        }
+    }
+    if kinds.is_empty() { vec![(None, String::new())] } else { kinds }
+}
+
 /// The keys of a kind, and what is written where only those are given that must be.
 struct Block<'a> {
     kind: Option<&'static str>,
@@ -153,24 +183,17 @@ struct Block<'a> {
     entries: Entries,
 }
 
-/// A block for each kind; one where there are no kinds.
-fn blocks<'a>(keys: &'a [KeyReference], read: &dyn Fn(&str) -> Entries) -> Vec<Block<'a>> {
-    let tag = keys.iter().find(|key| key.key == "kind");
-    let kinds: Vec<Option<&str>> = match tag {
-        Some(tag) => tag.words.iter().map(|(word, _)| Some(*word)).collect(),
-        None => vec![None],
-    };
-    let block = |kind: Option<&'static str>| {
+impl<'a> Block<'a> {
+    fn new(keys: &'a [KeyReference], (kind, line): &Case, read: &dyn Fn(&str) -> Entries) -> Block<'a> {
         let has = |key: &&KeyReference| key.kinds.is_empty() || kind.is_some_and(|kind| key.kinds.contains(&kind));
         let keys: Vec<&KeyReference> = keys.iter().filter(has).collect();
         let required = keys.iter().filter(|key| key.required).map(|key| {
             let example = key.example.unwrap_or_else(|| panic!("{} needs an example in its declaration", key.key));
             format!("{} = {example}\n", key.key)
         });
-        let lines: String = kind.map(|kind| format!("kind = \"{kind}\"\n")).into_iter().chain(required).collect();
-        Block { kind, keys, entries: read(&lines) }
-    };
-    kinds.into_iter().map(block).collect()
+        let lines: String = std::iter::once(line.clone()).chain(required).collect();
+        Block { kind: *kind, keys, entries: read(&lines) }
+    }
 }
 
 /// The default of a key: what is written for it where it is not given; `kind` is that of the key with this name.

@@ -176,7 +176,10 @@ fn overrides_replace_add_and_index() {
     assert_eq!(set("model.layers", "[{ dense = 7 }]").model.layers, [LayerSpec::dense(7, Activation::Linear)]);
     assert_eq!(set("schedule", "{ kind = \"cosine\" }").schedule.kind, ScheduleKind::Cosine { min: 0.0 });
     let files = with(&[("data.validation.images", "x.npy"), ("data.validation.labels", "y.npy")]).unwrap();
-    assert_eq!(files.data.validation, Holdout::Files(Source { images: "x.npy".into(), labels: "y.npy".into() }));
+    assert_eq!(
+        files.data.validation,
+        Holdout::Files(Source::Arrays { images: "x.npy".into(), labels: "y.npy".into() })
+    );
     // The last one wins, and a wrong value that is replaced does no harm.
     assert_eq!(with(&[("train.epochs", "-1"), ("train.epochs", "3")]).unwrap().train.epochs, 3);
 }

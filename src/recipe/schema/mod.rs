@@ -1,13 +1,13 @@
 //! The plain types of a recipe. They hold what the TOML says after defaults are filled in; reading and writing TOML
 //! is the business of the modules beside this one.
 
-mod data;
+pub(super) mod data;
 mod network;
 mod schedule;
 mod sweep;
 mod training;
 
-pub use data::{DataSpec, Holdout, Scale, Source};
+pub use data::{DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
 pub use network::ModelSpec;
 pub use schedule::{Phase, Schedule, ScheduleKind};
 pub use sweep::SweepSpec;
@@ -17,7 +17,7 @@ pub use crate::kernel::{Activation, Loss};
 pub use crate::keys::Keyword;
 pub use crate::layers::{Init, LayerSpec, Padding};
 
-use crate::keys::{Entries, Entry, Form, Item, KeyError, Optional, Section, Table, Text, Whole, Written, keyed, keywords};
+use crate::keys::{Optional, Section, Text, Whole, keyed, keywords};
 
 keyed! {
     /// A whole training run: data, model, optimizer, schedule and loop.
@@ -30,7 +30,7 @@ keyed! {
         /// Arithmetic of the matrix products.
         pub precision: Precision = Precision::F32,
         /// Where the examples come from.
-        pub data: DataSpec [Data],
+        pub data: DataSpec [Section],
         /// The network, its loss and its initial weights.
         pub model: ModelSpec [network::Model],
         /// The update rule.
@@ -41,31 +41,6 @@ keyed! {
         pub train: TrainSpec [Section],
         /// The table of variations for `sweep`, if the recipe has one.
         pub sweep: Option<SweepSpec> [Optional(Section)],
-    }
-}
-
-/// `[data]`, whose keys are not declared yet.
-struct Data;
-
-impl Form<DataSpec> for Data {
-    fn expected(&self) -> String {
-        "a table".into()
-    }
-
-    fn read(&self, item: &Item<'_>) -> Result<DataSpec, KeyError> {
-        super::read::data::data(item.table("a table, such as [data]")?)
-    }
-
-    fn get(&self, table: &Table<'_>, key: &str) -> Result<DataSpec, KeyError> {
-        super::read::data::data(table.section(key)?)
-    }
-}
-
-impl Written for DataSpec {
-    fn written(&self) -> Option<Entry> {
-        let mut entries = Entries::default();
-        super::write::data(&mut entries, self);
-        Some(Entry::Table(entries))
     }
 }
 

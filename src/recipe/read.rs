@@ -1,6 +1,4 @@
-//! From the tree to a recipe: names, types, ranges, defaults.
-
-pub(super) mod data;
+//! From the tree to a recipe.
 
 use std::path::Path;
 
