@@ -59,10 +59,11 @@ pub(crate) trait Keyed: Sized {
 /// ```
 ///
 /// All but name and type may be left out. The form says how the value is written and what is allowed (`form.rs`; `Plain` where none
-/// is given). A key without a default must be there, unless its type is an `Option`; the example shows it in the reference. A
-/// default may depend on the fields before it. `where` says which values of a field before it have the key; whose it is may be left out where the
-/// field is the `kind`, whose words tell. `also` declares keys
-/// that are read and written as their type's default: one that another form looks at, or one without a choice. `check` names a function of the value and its table that refuses what does not fit together.
+/// is given). A key without a default must be there, unless its form is `Optional` or `Unless`; the example shows it in the
+/// reference. A default may depend on the fields before it. `where` says which values of a field before it have the key; "whose it is"
+/// is for errors, and may be left out where that field is the `kind`, whose words tell. `also` declares keys that are read, and
+/// written as their type's default: one that another form looks at, or one without a choice. `check` names a function of the value
+/// and its table that refuses what does not fit together.
 macro_rules! keyed {
     (
         $(#[doc = $doc:literal])*

@@ -18,9 +18,9 @@ pub(crate) use entries::{Entry, Written};
 pub(crate) use error::{did_you_mean, nearest};
 pub(crate) use form::{Flat, Form, Inline, List, Number, OfKind, Optional, Plain, Section, Text, Typed, Unless, Whole};
 pub(crate) use keyed::{Keyed, key, keyed, kinds, written_as_table};
+pub(crate) use keyword::keywords;
 #[cfg(test)]
 pub(crate) use keyword::words_where;
-pub(crate) use keyword::keywords;
 #[cfg(test)]
 pub(crate) use reference::KeyReference;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Typed access to the tree: every wrong type, range or key becomes an error that names its place.
 
-use super::keyword::{Keyword, words_where};
 use super::error::{KeyError, Place, nearest};
+use super::keyword::{Keyword, words_where};
 use super::tree::{Node, Value};
 
 /// A table.
@@ -143,7 +143,9 @@ impl<'a> Item<'a> {
     /// The value as a table; `expected` says what the table would hold.
     pub(crate) fn table(&self, expected: &str) -> Result<Table<'a>, KeyError> {
         match &self.node.value {
-            Value::Table(entries) => Ok(Table { path: self.path.clone(), place: &self.node.place, entries, head: None }),
+            Value::Table(entries) => {
+                Ok(Table { path: self.path.clone(), place: &self.node.place, entries, head: None })
+            }
             _ => Err(self.wrong(expected)),
         }
     }

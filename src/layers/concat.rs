@@ -1,8 +1,6 @@
 //! `{ concat = ["a", "b"] }`: the outputs of layers one after the other: their features, or their channels.
 
-use super::{
-    Entries, Forward, Layer, LayerKind, LayerProblem, NAMES, Reader, Shape, reader, within_limit, write_keys,
-};
+use super::{Entries, Forward, Layer, LayerKind, LayerProblem, NAMES, Reader, Shape, reader, within_limit, write_keys};
 use crate::graph::ValueId;
 use crate::graph::columns::Join;
 use crate::keys::keyed;

@@ -1,7 +1,9 @@
 //! `{ dense = UNITS }`: fully connected; an image is flattened first, channel by channel.
 
 use super::tensor::{positive, weight_and_bias};
-use super::{Entries, Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorSpec, reader, within_limit, write_keys};
+use super::{
+    Entries, Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorSpec, reader, within_limit, write_keys,
+};
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::dense::{self, backward_input, backward_weight, forward};
@@ -28,7 +30,8 @@ keyed! {
     }
 }
 
-pub(super) static READER: Reader = Reader { follows_activation: true, ..reader!(Dense(units), "dense", "{ dense = UNITS }") };
+pub(super) static READER: Reader =
+    Reader { follows_activation: true, ..reader!(Dense(units), "dense", "{ dense = UNITS }") };
 
 impl LayerKind for Dense {
     fn word(&self) -> &'static str {

@@ -21,6 +21,7 @@ mod upsample;
 mod window;
 mod write;
 
+pub use crate::keys::Entries;
 pub use activation::ActivationLayer;
 pub use add::Add;
 pub use concat::Concat;
@@ -39,7 +40,6 @@ pub use shape::Shape;
 pub use tensor::{Parameter, TensorRole, TensorSpec};
 pub use upsample::Upsample;
 pub use window::{Padding, Window};
-pub use crate::keys::Entries;
 
 pub(crate) use tensor::{MAX_NUMBERS, within_limit};
 
@@ -407,7 +407,10 @@ const NEW_NAME: Text = Text(
     |name| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         let taken = name == DATA || name.starts_with("layers.");
-        (1..=100).contains(&name.len()) && name.chars().all(allowed) && name.split('.').all(|part| !part.is_empty()) && !taken
+        (1..=100).contains(&name.len())
+            && name.chars().all(allowed)
+            && name.split('.').all(|part| !part.is_empty())
+            && !taken
     },
 );
 

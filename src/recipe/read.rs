@@ -10,19 +10,15 @@ use crate::keys::{Item, KeyError, Keyed, Node, Place, Table, split_key};
 pub(super) fn recipe(root: &Node, origin: &str) -> Result<Recipe, KeyError> {
     let root = Item { path: String::new(), node: root }.table("a table")?;
     let mut recipe = Recipe::of(root.clone())?;
-    if root.get("name").is_none() {
-        recipe.name = name_from(origin);
+    let stem = Path::new(origin).file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_folder_name(stem));
+    if let (Some(stem), None) = (stem, root.get("name")) {
+        recipe.name = stem.to_string();
     }
     if let (ScheduleKind::Phases(phases), None) = (&recipe.schedule.kind, root.section("train")?.get("epochs")) {
         recipe.train.epochs = phases.iter().map(|phase| phase.epochs).sum();
     }
     check_metrics(&root, &recipe)?;
     Ok(recipe)
-}
-
-fn name_from(origin: &str) -> String {
-    let stem = Path::new(origin).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    if is_folder_name(stem) { stem.to_string() } else { "recipe".to_string() }
 }
 
 /// Whoever watches a metric needs the examples it is measured on.

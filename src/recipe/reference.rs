@@ -126,7 +126,8 @@ impl Book {
             let kinds: Vec<String> = key.kinds.iter().map(|kind| format!("`\"{kind}\"`")).collect();
             let kinds = if tagged && !kinds.is_empty() { format!("Of {}: ", kinds.join(", ")) } else { String::new() };
             let meaning = format!("{kinds}{}", key.doc);
-            let cells = [format!("`{}`", key.key), default(key, &blocks, usual.as_deref()), key.allowed.clone(), meaning];
+            let cells =
+                [format!("`{}`", key.key), default(key, &blocks, usual.as_deref()), key.allowed.clone(), meaning];
             writeln!(self.text, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")).unwrap();
             if !key.words.is_empty() && !self.words.iter().any(|(_, words)| *words == key.words) {
                 self.words.push((key.key.clone(), key.words.clone()));
@@ -216,6 +217,10 @@ fn default(key: &KeyReference, blocks: &[Block<'_>], kind: Option<&str>) -> Stri
     match &values[..] {
         [] => "*none*".into(),
         [(value, _)] => format!("`{value}`"),
-        several => several.iter().map(|(value, kinds)| format!("`{value}` ({})", kinds.join(", "))).collect::<Vec<_>>().join(", "),
+        several => several
+            .iter()
+            .map(|(value, kinds)| format!("`{value}` ({})", kinds.join(", ")))
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }

@@ -2,7 +2,8 @@
 
 use super::keywords;
 use crate::keys::{
-    Entries, Entry, Form, Inline, Item, KeyError, List, Node, Optional, Plain, Table, Text, Unless, Value, Whole, Written, keyed, kinds,
+    Entries, Entry, Form, Inline, Item, KeyError, List, Node, Optional, Plain, Table, Text, Unless, Value, Whole,
+    Written, keyed, kinds,
 };
 
 keyed! {
@@ -46,9 +47,11 @@ keyed! {
     check keys_that_fit_together
 }
 
-pub(in crate::recipe) const TABLES: &str = "the training examples of a table: train = { table = \"FILE\", target = \"COLUMN\" }";
+pub(in crate::recipe) const TABLES: &str =
+    "the training examples of a table: train = { table = \"FILE\", target = \"COLUMN\" }";
 
-pub(in crate::recipe) const FOLDERS: &str = "the training examples of a folder of pictures: train = { folder = \"PATH\" }";
+pub(in crate::recipe) const FOLDERS: &str =
+    "the training examples of a folder of pictures: train = { folder = \"PATH\" }";
 
 const COLUMN_NAMES: &str = "a list of names of columns, such as [\"rooms\", \"district\"]";
 
@@ -94,8 +97,9 @@ kinds! {
     }
 }
 
-const SOURCE: Inline =
-    Inline("{ images = \"FILE\", labels = \"FILE\" }, { folder = \"PATH\" }, or { table = \"FILE\", target = \"COLUMN\" }");
+const SOURCE: Inline = Inline(
+    "{ images = \"FILE\", labels = \"FILE\" }, { folder = \"PATH\" }, or { table = \"FILE\", target = \"COLUMN\" }",
+);
 
 const ARRAY: Text = Text("a path, or path#key for one array of an .npz or .hdf5 file", is_path);
 

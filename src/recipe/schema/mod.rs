@@ -24,7 +24,7 @@ keyed! {
     #[derive(Debug, Clone, PartialEq)]
     pub struct Recipe {
         /// Names the run folder and the run in reports; the file's name where it is left out.
-        pub name: String [Text(NAME, is_folder_name); "\"first-try\""] = String::new(),
+        pub name: String [Text(NAME, is_folder_name)] = "recipe".into(),
         /// Seeds the initial weights, the batch order and dropout; the held-out examples too, unless `data.seed` does.
         pub seed: u64 [Whole(0)] = 0,
         /// Arithmetic of the matrix products.

@@ -4,7 +4,7 @@ use super::super::short;
 use crate::kernel::{Activation, Loss};
 #[cfg(test)]
 use crate::keys::KeyReference;
-use crate::keys::{Entries, Form, Item, KeyError, List, Optional, Plain, Section, Table, Value, Unless, Whole, keyed};
+use crate::keys::{Entries, Form, Item, KeyError, List, Optional, Plain, Section, Table, Unless, Value, Whole, keyed};
 use crate::layers::{Init, LayerSpec};
 
 keyed! {
@@ -28,11 +28,10 @@ keyed! {
     }
 }
 
-const INPUT: List<Whole, usize> = List(
-    "[features] or [height, width, channels], such as [784] or [28, 28, 1]",
-    Whole(1),
-    |sizes| matches!(sizes, [_] | [_, _, _]),
-);
+const INPUT: List<Whole, usize> =
+    List("[features] or [height, width, channels], such as [784] or [28, 28, 1]", Whole(1), |sizes| {
+        matches!(sizes, [_] | [_, _, _])
+    });
 
 /// `[model]`: a recipe with a sweep over whole recipes needs none.
 pub(super) struct Model;

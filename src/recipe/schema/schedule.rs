@@ -1,7 +1,9 @@
 //! `[schedule]`: how the learning rate changes.
 
 use super::Metric;
-use crate::keys::{Flat, Form, Inline, Item, KeyError, Keyed, List, Number, Section, Table, Value, Whole, keyed, kinds};
+use crate::keys::{
+    Flat, Form, Inline, Item, KeyError, Keyed, List, Number, Section, Table, Value, Whole, keyed, kinds,
+};
 
 keyed! {
     /// The learning rate over the run.

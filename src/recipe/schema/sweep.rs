@@ -3,7 +3,9 @@
 use super::{Metric, Recipe};
 #[cfg(test)]
 use crate::keys::KeyReference;
-use crate::keys::{Entries, Entry, Form, Item, KeyError, Keyed, List, Node, Table, Text, Value, Unless, Whole, Written, keyed, nearest};
+use crate::keys::{
+    Entries, Entry, Form, Item, KeyError, Keyed, List, Node, Table, Text, Unless, Value, Whole, Written, keyed, nearest,
+};
 
 keyed! {
     /// Variations of a recipe.
@@ -22,8 +24,7 @@ keyed! {
     }
 }
 
-const RECIPES: List<Text, String> =
-    List(RECIPE_NAMES, Text(RECIPE_NAMES, |_| true), |names| !names.is_empty());
+const RECIPES: List<Text, String> = List(RECIPE_NAMES, Text(RECIPE_NAMES, |_| true), |names| !names.is_empty());
 
 const RECIPE_NAMES: &str = "a list of recipe files or names of bundled recipes";
 
@@ -99,7 +100,10 @@ fn variations(key: &str, item: &Item<'_>, grid: &mut Vec<(String, Vec<toml::Valu
             place: item.node.place.clone(),
             key: item.path.clone(),
             suggestion: nearest(first, Grid::own().chain(Grid::varied())).map(str::to_string),
-            known: Grid::own().chain(["any key of a recipe, such as \"optimizer.learning_rate\""]).map(str::to_string).collect(),
+            known: Grid::own()
+                .chain(["any key of a recipe, such as \"optimizer.learning_rate\""])
+                .map(str::to_string)
+                .collect(),
         });
     }
     match &item.node.value {
