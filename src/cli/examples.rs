@@ -153,7 +153,14 @@ impl ExamplesArgs {
         if let Some(source) = files {
             let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on))?;
             notes.extend(elsewhere);
-            return Ok(Shown { examples, name: source.name().to_string(), set, labelled: true, files: Vec::new(), notes });
+            return Ok(Shown {
+                examples,
+                name: source.name().to_string(),
+                set,
+                labelled: true,
+                files: Vec::new(),
+                notes,
+            });
         }
         let origin =
             recipe.data.train.as_ref().map_or("the generated digits".to_string(), |source| source.name().to_string());

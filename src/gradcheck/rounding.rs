@@ -157,7 +157,14 @@ mod tests {
         let members = vec![Member::of(&recipe)];
         let parameters: Vec<Vec<f64>> =
             model.initialise(3).iter().map(|values| values.iter().map(|x| f64::from(*x)).collect()).collect();
-        let spec = TrainerSpec { model, dataset: dataset.into(), scaling, trained_on: Default::default(), train: recipe.train.clone(), members };
+        let spec = TrainerSpec {
+            model,
+            dataset: dataset.into(),
+            scaling,
+            trained_on: Default::default(),
+            train: recipe.train.clone(),
+            members,
+        };
         let mut double = DoublePrecision::new(spec).unwrap();
         double.set_parameters(&parameters);
         let (_, exact) = double.gradient();

@@ -2,49 +2,37 @@
 //! shifted. PyTorch's `nn.BatchNorm1d` and `nn.BatchNorm2d`: training divides by the batch's variance over n values, and moves the
 //! running statistics towards the batch's mean and variance over n - 1; evaluations take the running statistics.
 
-use super::norm::channels;
+use super::norm::{EPSILON, channels};
 use super::{
-    Entries, Forward, Init, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, TensorRole, TensorSpec,
-    describe_activation,
+    Entries, Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorRole, TensorSpec, describe_activation,
+    reader, write_keys,
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::norm::{backward_weight, batch_backward_input, batch_forward, batch_statistics};
 use crate::kernel::{Activation, Launch};
-use crate::keys::KeyError;
+use crate::keys::{Number, Plain, keyed};
 use crate::onnx;
 use std::sync::Arc;
 
-/// A normalisation over the batch.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BatchNorm {
-    /// Weight of a batch in the running statistics, from 0 to 1.
-    pub momentum: f32,
-    /// Added to the variance.
-    pub epsilon: f32,
-    /// Applied to every output.
-    pub activation: Activation,
+keyed! {
+    /// A normalisation over the batch.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct BatchNorm {
+        /// Weight of a batch in the running statistics, from 0 to 1.
+        pub momentum: f32 [Number("a number from 0 to 1", |x| (0.0..=1.0).contains(&x))] = 0.1,
+        /// Added to the variance.
+        pub epsilon: f32 [EPSILON] = 1e-5,
+        /// Applied to every output.
+        pub activation: Activation = Activation::Linear,
+    }
+    also {
+        /// Always true.
+        whole: () [Plain; "true"],
+    }
 }
 
-pub(super) static READER: Reader = Reader {
-    word: "batch_norm",
-    keys: &["activation", "momentum", "epsilon"],
-    example: "{ batch_norm = true }",
-    follows_activation: false,
-    read,
-};
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    keys.is_true()?;
-    let number = |key: &str, expected: &str, fits: fn(f32) -> bool, default: f32| {
-        keys.table.get(key).map_or(Ok(default), |item| item.number(expected, fits))
-    };
-    Ok(Arc::new(BatchNorm {
-        momentum: number("momentum", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x), 0.1)?,
-        epsilon: number("epsilon", "a number above 0", |x| x > 0.0, 1e-5)?,
-        activation: keys.own_activation()?,
-    }))
-}
+pub(super) static READER: Reader = reader!(BatchNorm(whole), "batch_norm", "{ batch_norm = true }");
 
 impl LayerKind for BatchNorm {
     fn word(&self) -> &'static str {
@@ -52,10 +40,7 @@ impl LayerKind for BatchNorm {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.value(READER.word, true);
-        entries.number("momentum", self.momentum);
-        entries.number("epsilon", self.epsilon);
-        entries.word("activation", self.activation);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

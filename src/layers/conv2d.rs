@@ -2,65 +2,60 @@
 
 use super::tensor::{positive, weight_and_bias};
 use super::{
-    Entries, Forward, Init, Keys, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, TensorSpec, Window, cross,
-    describe_activation, describe_window, pair, within_limit,
+    Entries, Forward, Init, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, TensorSpec, Window, cross,
+    describe_activation, describe_window, reader, within_limit, write_keys,
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::conv::shape::{self, Epilogue};
 use crate::kernel::conv::{backward_input, backward_weight, forward};
 use crate::kernel::{Activation, Launch};
-use crate::keys::KeyError;
+use crate::keys::{Form, Item, KeyError, Optional, Plain, Whole, keyed};
 use crate::onnx;
 use std::sync::Arc;
 
-/// A two-dimensional convolution.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Conv2d {
-    /// Number of output channels.
-    pub filters: usize,
-    /// Height and width of the kernel.
-    pub kernel: [usize; 2],
-    /// Step down and across.
-    pub stride: [usize; 2],
-    /// Rows and columns from one tap of the kernel to the next.
-    pub dilation: [usize; 2],
-    /// What happens at the border.
-    pub padding: Padding,
-    /// Groups of channels, each with filters of its own; as many as channels are a depthwise convolution.
-    pub groups: usize,
-    /// Applied to every output.
-    pub activation: Activation,
-    /// Whether a bias per channel is added.
-    pub bias: bool,
-    /// Initial weights, where they differ from the model's.
-    pub init: Option<Init>,
-    /// Initial biases, where they differ from the model's.
-    pub bias_init: Option<Init>,
+keyed! {
+    /// A two-dimensional convolution.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Conv2d {
+        /// Number of output channels.
+        pub filters: usize [Whole(1); "32"],
+        /// Height and width of the kernel.
+        pub kernel: [usize; 2] [Kernel; "3"],
+        /// Step down and across.
+        pub stride: [usize; 2] = [1, 1],
+        /// What happens at the border.
+        pub padding: Padding = Padding::Valid,
+        /// Rows and columns from one tap of the kernel to the next.
+        pub dilation: [usize; 2] = [1, 1],
+        /// Groups of channels, each with filters of its own; as many as channels are a depthwise convolution.
+        pub groups: usize [Whole(1)] = 1,
+        /// Applied to every output.
+        pub activation: Activation = Activation::Linear,
+        /// Whether a bias per channel is added.
+        pub bias: bool = true,
+        /// Initial weights, where they differ from the model's.
+        pub init: Option<Init> [Optional(Plain); "\"he_normal\""],
+        /// Initial biases, where they differ from the model's.
+        pub bias_init: Option<Init> [Optional(Plain); "{ constant = 0.01 }"],
+    }
 }
 
-pub(super) static READER: Reader = Reader {
-    word: "conv2d",
-    keys: &["kernel", "stride", "padding", "dilation", "groups", "activation", "bias", "init", "bias_init"],
-    example: "{ conv2d = FILTERS, kernel = SIZE }",
-    follows_activation: true,
-    read,
-};
+/// Height and width of a kernel.
+pub(super) struct Kernel;
 
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    Ok(Arc::new(Conv2d {
-        filters: keys.value.whole(1)?,
-        kernel: pair(&keys.table.require("kernel", "the kernel's size, such as 3 or [3, 5]")?)?,
-        stride: keys.pair("stride", [1, 1])?,
-        padding: keys.padding()?,
-        dilation: keys.pair("dilation", [1, 1])?,
-        groups: keys.table.get("groups").map_or(Ok(1), |item| item.whole(1))?,
-        activation: keys.activation()?,
-        bias: keys.boolean("bias", true)?,
-        init: keys.init("init")?,
-        bias_init: keys.init("bias_init")?,
-    }))
+impl Form<[usize; 2]> for Kernel {
+    fn expected(&self) -> String {
+        "the kernel's size, such as 3 or [3, 5]".into()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<[usize; 2], KeyError> {
+        Plain.read(item)
+    }
 }
+
+pub(super) static READER: Reader =
+    Reader { follows_activation: true, ..reader!(Conv2d(filters), "conv2d", "{ conv2d = FILTERS, kernel = SIZE }") };
 
 impl LayerKind for Conv2d {
     fn word(&self) -> &'static str {
@@ -68,16 +63,7 @@ impl LayerKind for Conv2d {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.value("conv2d", self.filters);
-        entries.pair("kernel", self.kernel);
-        entries.pair("stride", self.stride);
-        entries.value("padding", self.padding.toml());
-        entries.pair("dilation", self.dilation);
-        entries.value("groups", self.groups);
-        entries.word("activation", self.activation);
-        entries.value("bias", self.bias);
-        entries.init("init", self.init);
-        entries.init("bias_init", self.bias_init);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

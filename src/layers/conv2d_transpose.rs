@@ -4,84 +4,55 @@
 //! It is the convolution of the output's shape, run the other way: forward as that one's gradient to its input, and backward as
 //! that one.
 
-use super::conv2d::{divides, shape_over};
+use super::conv2d::{Kernel, divides, shape_over};
 use super::tensor::{positive, weight_and_bias};
 use super::window::{MOST_PIXELS, extent};
 use super::{
-    Entries, Forward, Init, Keys, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, TensorRole, TensorSpec,
-    Window, cross, describe_activation, describe_window, pair, pair_from, within_limit,
+    Entries, Forward, Init, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, TensorRole, TensorSpec, Window,
+    cross, describe_activation, describe_window, reader, within_limit, write_keys,
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::conv::shape::{self, Epilogue};
 use crate::kernel::conv::{backward_input, backward_weight, forward};
 use crate::kernel::{Activation, Launch};
-use crate::keys::KeyError;
+use crate::keys::{Optional, Pair, Plain, Whole, keyed};
 use crate::onnx;
 use std::sync::Arc;
 
-/// A transposed convolution.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Conv2dTranspose {
-    /// Number of output channels.
-    pub filters: usize,
-    /// Height and width of the kernel.
-    pub kernel: [usize; 2],
-    /// Rows and columns of the output from one pixel's window to the next.
-    pub stride: [usize; 2],
-    /// Rows and columns from one tap of the kernel to the next.
-    pub dilation: [usize; 2],
-    /// What is cut off at the border; with `Same` the output is stride times as large as the input.
-    pub padding: Padding,
-    /// Rows below and columns to the right that are not cut off, or added.
-    pub output_padding: [usize; 2],
-    /// Groups of channels, each with filters of its own.
-    pub groups: usize,
-    /// Applied to every output.
-    pub activation: Activation,
-    /// Whether a bias per channel is added.
-    pub bias: bool,
-    /// Initial weights, where they differ from the model's.
-    pub init: Option<Init>,
-    /// Initial biases, where they differ from the model's.
-    pub bias_init: Option<Init>,
+keyed! {
+    /// A transposed convolution.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Conv2dTranspose {
+        /// Number of output channels.
+        pub filters: usize [Whole(1); "32"],
+        /// Height and width of the kernel.
+        pub kernel: [usize; 2] [Kernel; "2"],
+        /// Rows and columns of the output from one pixel's window to the next.
+        pub stride: [usize; 2] = [1, 1],
+        /// What is cut off at the border; with `same` the output is stride times as large as the input.
+        pub padding: Padding = Padding::Valid,
+        /// Rows below and columns to the right that are not cut off, or added.
+        pub output_padding: [usize; 2] [Pair(0)] = [0, 0],
+        /// Rows and columns from one tap of the kernel to the next.
+        pub dilation: [usize; 2] = [1, 1],
+        /// Groups of channels, each with filters of its own.
+        pub groups: usize [Whole(1)] = 1,
+        /// Applied to every output.
+        pub activation: Activation = Activation::Linear,
+        /// Whether a bias per channel is added.
+        pub bias: bool = true,
+        /// Initial weights, where they differ from the model's.
+        pub init: Option<Init> [Optional(Plain); "\"he_normal\""],
+        /// Initial biases, where they differ from the model's.
+        pub bias_init: Option<Init> [Optional(Plain); "{ constant = 0.01 }"],
+    }
 }
 
 pub(super) static READER: Reader = Reader {
-    word: "conv2d_transpose",
-    keys: &[
-        "kernel",
-        "stride",
-        "padding",
-        "output_padding",
-        "dilation",
-        "groups",
-        "activation",
-        "bias",
-        "init",
-        "bias_init",
-    ],
-    example: "{ conv2d_transpose = FILTERS, kernel = SIZE }",
     follows_activation: true,
-    read,
+    ..reader!(Conv2dTranspose(filters), "conv2d_transpose", "{ conv2d_transpose = FILTERS, kernel = SIZE }")
 };
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    let output_padding = keys.table.get("output_padding");
-    Ok(Arc::new(Conv2dTranspose {
-        filters: keys.value.whole(1)?,
-        kernel: pair(&keys.table.require("kernel", "the kernel's size, such as 2 or [3, 5]")?)?,
-        stride: keys.pair("stride", [1, 1])?,
-        dilation: keys.pair("dilation", [1, 1])?,
-        padding: keys.padding()?,
-        output_padding: output_padding.map_or(Ok([0, 0]), |item| pair_from(&item, 0))?,
-        groups: keys.table.get("groups").map_or(Ok(1), |item| item.whole(1))?,
-        activation: keys.activation()?,
-        bias: keys.boolean("bias", true)?,
-        init: keys.init("init")?,
-        bias_init: keys.init("bias_init")?,
-    }))
-}
 
 impl Conv2dTranspose {
     /// The window of the convolution that this is the transpose of, over an output of the size given with it; `None` where nothing
@@ -128,17 +99,7 @@ impl LayerKind for Conv2dTranspose {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.value("conv2d_transpose", self.filters);
-        entries.pair("kernel", self.kernel);
-        entries.pair("stride", self.stride);
-        entries.value("padding", self.padding.toml());
-        entries.pair("output_padding", self.output_padding);
-        entries.pair("dilation", self.dilation);
-        entries.value("groups", self.groups);
-        entries.word("activation", self.activation);
-        entries.value("bias", self.bias);
-        entries.init("init", self.init);
-        entries.init("bias_init", self.bias_init);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -3,51 +3,61 @@
 //! and `nn.GroupNorm`, where each channel has.
 
 use super::{
-    Entries, Forward, Init, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, TensorRole, TensorSpec,
-    describe_activation,
+    Entries, Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorRole, TensorSpec, describe_activation,
+    reader, write_keys,
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::norm::{backward_weight, row_backward_input, row_forward};
 use crate::kernel::{Activation, Launch};
-use crate::keys::KeyError;
+use crate::keys::{Form, Item, KeyError, Number, Plain, Table, Whole, keyed};
 use crate::onnx;
 use std::sync::Arc;
 
-/// A normalisation of examples.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Norm {
-    /// Groups of channels that are normalised each by itself; `None` takes an example as a whole, whatever its shape.
-    pub groups: Option<usize>,
-    /// Added to the variance.
-    pub epsilon: f32,
-    /// Applied to every output.
-    pub activation: Activation,
+keyed! {
+    /// A normalisation of examples.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Norm {
+        /// Groups of channels that are normalised each by itself; `None` takes an example as a whole, whatever its shape.
+        pub groups: Option<usize> [Groups; "8"],
+        /// Added to the variance.
+        pub epsilon: f32 [EPSILON] = 1e-5,
+        /// Applied to every output.
+        pub activation: Activation = Activation::Linear,
+    }
 }
 
-pub(super) static LAYER: Reader = Reader {
-    word: "layer_norm",
-    keys: &["activation", "epsilon"],
-    example: "{ layer_norm = true }",
-    follows_activation: false,
-    read: |keys| {
-        keys.is_true()?;
-        read(keys, None)
-    },
-};
+pub(super) const EPSILON: Number = Number("a number above 0", |epsilon| epsilon > 0.0);
 
-pub(super) static GROUP: Reader = Reader {
-    word: "group_norm",
-    keys: &["activation", "epsilon"],
-    example: "{ group_norm = GROUPS }",
-    follows_activation: false,
-    read: |keys| read(keys, Some(keys.value.whole(1)?)),
-};
+/// What the word of the kind stands before: groups, or `true`.
+struct Groups;
 
-fn read(keys: &Keys<'_>, groups: Option<usize>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    let epsilon = keys.table.get("epsilon").map(|item| item.number("a number above 0", |epsilon| epsilon > 0.0));
-    Ok(Arc::new(Norm { groups, epsilon: epsilon.transpose()?.unwrap_or(1e-5), activation: keys.own_activation()? }))
+impl Form<Option<usize>> for Groups {
+    fn expected(&self) -> String {
+        Form::<usize>::expected(&Whole(1))
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<Option<usize>, KeyError> {
+        item.whole(1).map(Some)
+    }
+
+    fn get(&self, table: &Table<'_>, key: &str) -> Result<Option<usize>, KeyError> {
+        if table.kind() == Some(LAYER.word) {
+            return Form::<()>::get(&Plain, table, key).map(|()| None);
+        }
+        self.read(&table.require(key, &self.expected())?)
+    }
+
+    fn write(&self, key: &str, groups: &Option<usize>, entries: &mut Entries) {
+        match groups {
+            Some(groups) => entries.put(key, groups),
+            None => entries.put(key, &true),
+        }
+    }
 }
+
+pub(super) static LAYER: Reader = reader!(Norm(groups), "layer_norm", "{ layer_norm = true }");
+pub(super) static GROUP: Reader = reader!(Norm(groups), "group_norm", "{ group_norm = GROUPS }");
 
 impl LayerKind for Norm {
     fn word(&self) -> &'static str {
@@ -55,12 +65,7 @@ impl LayerKind for Norm {
     }
 
     fn write(&self, entries: &mut Entries) {
-        match self.groups {
-            Some(groups) => entries.value(GROUP.word, groups),
-            None => entries.value(LAYER.word, true),
-        }
-        entries.number("epsilon", self.epsilon);
-        entries.word("activation", self.activation);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -2,36 +2,37 @@
 //! `view(channels, height, width)` takes them. So `flatten` and then `reshape` gives the image back.
 
 use super::tensor::positive;
-use super::{Entries, Forward, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, within_limit};
+use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, reader, within_limit, write_keys};
 use crate::graph::ValueId;
-use crate::keys::KeyError;
+use crate::keys::{Form, Item, KeyError, keyed};
 use crate::onnx;
-use std::sync::Arc;
 
-/// Values to an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reshape {
-    /// Height, width and channels, as a recipe gives the input's.
-    pub size: [usize; 3],
-}
-
-pub(super) static READER: Reader = Reader {
-    word: "reshape",
-    keys: &[],
-    example: "{ reshape = [HEIGHT, WIDTH, CHANNELS] }",
-    follows_activation: false,
-    read,
-};
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    let expected = "[height, width, channels], such as [7, 7, 64]";
-    match &keys.value.list(expected)?[..] {
-        [height, width, channels] => {
-            Ok(Arc::new(Reshape { size: [height.whole(1)?, width.whole(1)?, channels.whole(1)?] }))
-        }
-        _ => Err(keys.value.wrong(expected)),
+keyed! {
+    /// Values to an image.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Reshape {
+        /// Height, width and channels, as a recipe gives the input's.
+        pub size: [usize; 3] [Size; "[7, 7, 64]"],
     }
 }
+
+/// Height, width and channels.
+struct Size;
+
+impl Form<[usize; 3]> for Size {
+    fn expected(&self) -> String {
+        "[height, width, channels], such as [7, 7, 64]".into()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<[usize; 3], KeyError> {
+        match &item.list(&self.expected())?[..] {
+            [height, width, channels] => Ok([height.whole(1)?, width.whole(1)?, channels.whole(1)?]),
+            _ => Err(item.wrong(self.expected())),
+        }
+    }
+}
+
+pub(super) static READER: Reader = reader!(Reshape(size), "reshape", "{ reshape = [HEIGHT, WIDTH, CHANNELS] }");
 
 impl LayerKind for Reshape {
     fn word(&self) -> &'static str {
@@ -39,8 +40,7 @@ impl LayerKind for Reshape {
     }
 
     fn write(&self, entries: &mut Entries) {
-        let [height, width, channels] = self.size;
-        entries.value("reshape", format!("[{height}, {width}, {channels}]"));
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -2,7 +2,7 @@
 
 use super::tensor::{positive, within_limit};
 use super::{LayerProblem, Shape};
-use crate::keys::{Item, KeyError, Value, nearest};
+use crate::keys::{Entry, Form, Item, KeyError, Pair, Plain, Value, Written, nearest};
 use crate::onnx;
 
 /// A window sliding over an image, worked out for an input. Row `o` of the output sees the input rows
@@ -103,10 +103,14 @@ pub enum Padding {
     Pixels([usize; 2]),
 }
 
-impl Padding {
-    /// Reads a word, a number for both directions, or [height, width].
-    pub(super) fn read(item: &Item<'_>) -> Result<Padding, KeyError> {
-        let expected = "\"valid\", \"same\", a number of pixels or [height, width]";
+/// A word, a number for both directions, or [height, width].
+impl Form<Padding> for Plain {
+    fn expected(&self) -> String {
+        "\"valid\", \"same\", a number of pixels or [height, width]".into()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<Padding, KeyError> {
+        let expected = Form::<Padding>::expected(self);
         let pixels = match &item.node.value {
             Value::String(text) => {
                 let near = nearest(text, ["valid", "same"]);
@@ -117,25 +121,24 @@ impl Padding {
                     _ => Err(item.wrong(format!("{expected}{hint}"))),
                 };
             }
-            Value::Integer(_) => [item.whole(0)?; 2],
-            Value::Array(_) => match &item.list(expected)?[..] {
-                [height, width] => [height.whole(0)?, width.whole(0)?],
-                _ => return Err(item.wrong(expected)),
-            },
+            Value::Integer(_) | Value::Array(_) => Pair(0).read(item)?,
             _ => return Err(item.wrong(expected)),
         };
         Ok(if pixels == [0, 0] { Padding::Valid } else { Padding::Pixels(pixels) })
     }
+}
 
-    /// As a recipe writes it.
-    pub(super) fn toml(self) -> String {
+impl Written for Padding {
+    fn written(&self) -> Option<Entry> {
         match self {
-            Padding::Valid => "\"valid\"".into(),
-            Padding::Same => "\"same\"".into(),
-            Padding::Pixels([height, width]) => format!("[{height}, {width}]"),
+            Padding::Valid => "valid".written(),
+            Padding::Same => "same".written(),
+            Padding::Pixels(pixels) => pixels.written(),
         }
     }
+}
 
+impl Padding {
     /// Rows and columns that the recipe names.
     pub(super) fn pixels(self) -> [usize; 2] {
         match self {

@@ -209,13 +209,7 @@ fn table_look(spec: &DataSpec, table: &RawTable, loss: Option<Loss>) -> Result<L
         columns("features", &spec.features, "columns to take, in place of all but the target"),
         columns("categorical", &spec.categorical, "columns of numbers that are categories"),
     ];
-    Ok(Look {
-        input: table.input(),
-        targets,
-        examples: table.rows(),
-        data,
-        notes: table.notes().to_vec(),
-    })
+    Ok(Look { input: table.input(), targets, examples: table.rows(), data, notes: table.notes().to_vec() })
 }
 
 /// A line with its comment at one place.

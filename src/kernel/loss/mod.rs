@@ -12,26 +12,20 @@ pub use squared_error::SquaredError;
 use super::formula::activation::Activation;
 use crate::keys::keywords;
 
-/// What training makes small; always a mean over the batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Loss {
-    /// -log softmax(logits) of the true class.
-    #[default]
-    SoftmaxCrossEntropy,
-    /// Mean of (output - target)².
-    Mse,
-    /// Half of [`Loss::Mse`].
-    HalfMse,
-    /// -t log p - (1 - t) log(1 - p), mean over all elements.
-    BinaryCrossEntropy,
+keywords! {
+    /// What training makes small; always a mean over the batch.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Loss = SoftmaxCrossEntropy {
+        /// -log softmax(logits) of the true class.
+        "softmax_cross_entropy" => SoftmaxCrossEntropy,
+        /// Mean of (output - target)².
+        "mse" => Mse,
+        /// Half of [`Loss::Mse`].
+        "half_mse" => HalfMse,
+        /// -t log p - (1 - t) log(1 - p), mean over all elements.
+        "binary_cross_entropy" => BinaryCrossEntropy,
+    }
 }
-
-keywords!(Loss {
-    "softmax_cross_entropy" => SoftmaxCrossEntropy,
-    "mse" => Mse,
-    "half_mse" => HalfMse,
-    "binary_cross_entropy" => BinaryCrossEntropy,
-});
 
 impl Loss {
     /// True when the labels must be classes; the others also take float targets of shape (N, outputs).
