@@ -168,7 +168,6 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("let pixel = min(first_pixel + p * THREADS, params.batch * area - 1u);", &["`-` to `+`"], UNUSED),
     among(["", "let column = first_column + v;"], "for (var v = 0u; v < COLUMNS; v++) {", &[LESS], OWNER),
     among(["", "let pixel = first_pixel + p * THREADS;"], "for (var p = 0u; p < PIXELS; p++) {", &[LESS], OWNER),
-    among(["", "let total = workgroup_sum(totals[t], thread);"], "for (var t = 0u; t < TAPS; t++) {", &[LESS], OWNER),
     unnoticed("if thread == 0u && tap < kernel_area {", &[FIRST, "`==` to `!=`"], "every thread has the sum"),
     unnoticed(
         "if thread == 0u && BIAS == 1u && tap == kernel_area {",
