@@ -52,7 +52,7 @@ fn values_are_ranked_by_their_loss() {
     let by_default = load(recipe, rates, folder.path()).unwrap();
     let refused = run(&by_default, &CpuBackend::new(), &out, &options, &mut Counter::default()).unwrap_err();
     let text = refused.to_string();
-    for part in ["metric = \"validation_accuracy\"", "targets of line are values", "sweep.metric = \"validation_loss\""]
+    for part in ["[sweep] metric = \"validation_accuracy\"", "of line: the targets are values", "take validation_loss"]
     {
         assert!(text.contains(part), "{text}");
     }
