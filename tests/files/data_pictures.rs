@@ -219,9 +219,5 @@ fn a_cache_that_cannot_be_written_is_said() {
     let loading = Loading { cache: Some(cache.path().into()), ..loading(ImageSpec::default()) };
     let pictures = Pictures::of_classes(folder.path(), &[], &loading).unwrap();
     assert_eq!(pictures.features.count, 2);
-    assert!(
-        pictures.notes.iter().any(|note| note.contains("every start decodes them")),
-        "{:?}",
-        pictures.notes
-    );
+    assert!(pictures.notes.iter().any(|note| note.contains("every start decodes them")), "{:?}", pictures.notes);
 }
