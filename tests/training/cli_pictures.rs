@@ -36,8 +36,7 @@ fn a_folder_of_pictures_is_all_that_training_needs() {
     let output = succeed(&train);
     let words = text(&output.stdout);
     for word in [
-        "8 x 8 pixels",
-        "grey, as all are",
+        "8 x 8 pixels (height x width), grey, fit crop",
         "classes: dark: 10, hell ☀: 10",
         "conv2d 16",
         "18 train, 2 validation, 4 test",

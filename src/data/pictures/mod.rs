@@ -78,7 +78,7 @@ impl PictureFolder {
     pub fn look(folder: &Path, loading: &Loading<'_>) -> Result<PictureFolder, DataError> {
         let Scan { classes, pictures, mut notes } = scanned(folder)?;
         let (form, why) = pack::form(folder, &pictures, loading);
-        notes.extend(why.map(|why| format!("{}: {why}", folder.display())));
+        notes.push(format!("{}: {why}", folder.display()));
         let mut counts = vec![0; classes.len()];
         pictures.iter().for_each(|found| counts[found.class] += 1);
         Ok(PictureFolder { classes, counts, form, notes })
@@ -91,7 +91,7 @@ impl PictureFolder {
         let scan = scanned(folder)?;
         let (form, why) = pack::form(folder, &scan.pictures, loading);
         let mut notes = scan.notes;
-        notes.extend(why.map(|why| format!("{}: {why}", folder.display())));
+        notes.push(format!("{}: {why}", folder.display()));
         let mut counts = vec![0; scan.classes.len()];
         let checked = pack::checked(&scan.pictures, loading);
         for (found, result) in scan.pictures.iter().zip(checked) {
@@ -153,7 +153,7 @@ impl Pictures {
     fn new(folder: &Path, scan: Scan, loading: &Loading<'_>) -> Result<Pictures, DataError> {
         let Scan { classes, mut pictures, mut notes } = scan;
         let (form, why) = pack::form(folder, &pictures, loading);
-        notes.extend(why.map(|why| format!("{}: {why}", folder.display())));
+        notes.push(format!("{}: {why}", folder.display()));
         let Packed { index, values, not_kept } = packed(folder, &pictures, form, loading);
         if let Some((first, cause)) = index.broken.first() {
             let (path, others) = (pictures[*first].path.display(), index.broken.len() - 1);

@@ -187,11 +187,13 @@ fn head(path: &Path) -> Option<Head> {
 }
 
 /// The form that is asked for or, where it is left to the data, what its pictures suggest, and why.
-pub(super) fn form(folder: &Path, pictures: &[Found], loading: &Loading<'_>) -> (Form, Option<String>) {
+pub(super) fn form(folder: &Path, pictures: &[Found], loading: &Loading<'_>) -> (Form, String) {
     let image = &loading.image;
     let fit = image.fit.unwrap_or(Fit::Crop);
     if let (Some([height, width]), Some(channels)) = (image.size, image.channels) {
-        return (Form { height, width, channels, fit }, None);
+        let colours = if channels == 1 { "grey" } else { "in colour" };
+        let words = format!("pictures are brought to {height} x {width} pixels (height x width), {colours}, fit {fit}");
+        return (Form { height, width, channels, fit }, words);
     }
     // All heads are read for it: what they told is kept.
     let made = format!("{:?} {:?}", image.size, image.channels);
@@ -206,7 +208,7 @@ pub(super) fn form(folder: &Path, pictures: &[Found], loading: &Loading<'_>) -> 
         suggested
     });
     let Suggested { size: [height, width], channels, why } = suggested;
-    (Form { height, width, channels, fit }, Some(why))
+    (Form { height, width, channels, fit }, why)
 }
 
 /// What pictures suggest, and why.
