@@ -45,7 +45,8 @@ fn reference() -> String {
     });
     let data = DataSpec::reference();
     let sources = [(TABLES, "table = \"house.csv\", target = \"price\""), (FOLDERS, "folder = \"flowers\"")];
-    let sources = sources.map(|(whose, source)| (Some(whose), format!("train = {{ {source} }}\n"))).to_vec();
+    let sources = sources.map(|(whose, source)| (Some(whose), format!("train = {{ {source} }}\n")));
+    let sources = [vec![(None, String::new())], sources.to_vec()].concat();
     book.chapter("## [data]", DataSpec::DOC, data, sources, Some("[data]\n"), &read::<DataSpec>);
     book.item::<Source>("### A source: `data.train`, or what is held out");
     book.item::<ImageSpec>("### `data.image`");
@@ -127,7 +128,8 @@ impl Book {
                 [format!("`{}`", key.key), default(key, &blocks, usual.as_deref()), key.allowed.clone(), meaning];
             writeln!(self.text, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")).unwrap();
             if !key.words.is_empty() && !self.words.iter().any(|(_, words)| *words == key.words) {
-                self.words.push((key.key.clone(), key.words.clone()));
+                let section = title.strip_prefix("## [").map_or(String::new(), |title| title.replace(']', "."));
+                self.words.push((section + &key.key, key.words.clone()));
             }
         }
         for Block { keys, entries, .. } in &blocks {
@@ -177,6 +179,8 @@ fn cases(keys: &[KeyReference]) -> Vec<Case> {
 /// The keys of a kind, and what is written where only those are given that must be.
 struct Block<'a> {
     kind: Option<&'static str>,
+    /// The line that says the kind.
+    line: String,
     keys: Vec<&'a KeyReference>,
     entries: Entries,
 }
@@ -190,7 +194,7 @@ impl<'a> Block<'a> {
             format!("{} = {example}\n", key.key)
         });
         let lines: String = std::iter::once(line.clone()).chain(required).collect();
-        Block { kind: *kind, keys, entries: read(&lines) }
+        Block { kind: *kind, line: line.clone(), keys, entries: read(&lines) }
     }
 }
 
@@ -204,8 +208,12 @@ fn default(key: &KeyReference, blocks: &[Block<'_>], kind: Option<&str>) -> Stri
     }
     let having = blocks.iter().filter(|block| block.keys.iter().any(|other| std::ptr::eq(*other, key)));
     let mut values: Vec<(String, Vec<&str>)> = Vec::new();
-    for block in having {
+    for block in having.filter(|block| !block.line.starts_with(&format!("{} =", key.key))) {
         let Some(value) = block.entries.text(&key.key).or(key.default.clone()) else { continue };
+        // Not given and not written.
+        if matches!(&*value, "[]" | "{  }") && block.entries.text(&key.key).is_none() {
+            continue;
+        }
         match values.iter_mut().find(|(known, _)| *known == value) {
             Some((_, kinds)) => kinds.extend(block.kind),
             None => values.push((value, block.kind.into_iter().collect())),
@@ -214,10 +222,9 @@ fn default(key: &KeyReference, blocks: &[Block<'_>], kind: Option<&str>) -> Stri
     match &values[..] {
         [] => "*none*".into(),
         [(value, _)] => format!("`{value}`"),
-        several => several
-            .iter()
-            .map(|(value, kinds)| format!("`{value}` ({})", kinds.join(", ")))
-            .collect::<Vec<_>>()
-            .join(", "),
+        several => {
+            let of = |kinds: &[&str]| if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+            several.iter().map(|(value, kinds)| format!("`{value}`{}", of(kinds))).collect::<Vec<_>>().join(", ")
+        }
     }
 }

@@ -20,7 +20,7 @@ keywords! {
         "softmax_cross_entropy" => SoftmaxCrossEntropy,
         /// Mean of (output - target)².
         "mse" => Mse,
-        /// Half of [`Loss::Mse`].
+        /// Half of `mse`.
         "half_mse" => HalfMse,
         /// -t log p - (1 - t) log(1 - p), mean over all elements.
         "binary_cross_entropy" => BinaryCrossEntropy,

@@ -220,9 +220,8 @@ impl Form<Holdout> for HeldOut {
         let train = data.get("train");
         let node = with_target(item.node, train.as_ref().map(|train| train.node));
         let set = self.read(&Item { path: item.path.clone(), node: &node })?;
-        match (&set, train.map(|train| SOURCE.read(&train)).transpose()?) {
-            (Holdout::Files(files), Some(train)) => alike(&item, files, &train)?,
-            _ => {}
+        if let (Holdout::Files(files), Some(train)) = (&set, train) {
+            alike(&item, files, &SOURCE.read(&train)?)?;
         }
         Ok(set)
     }
