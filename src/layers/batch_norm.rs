@@ -19,16 +19,14 @@ keyed! {
     /// A normalisation over the batch.
     #[derive(Debug, Clone, Copy, PartialEq)]
     pub struct BatchNorm {
+        /// Always true.
+        pub whole: () [Plain; "true"],
         /// Weight of a batch in the running statistics, from 0 to 1.
         pub momentum: f32 [Number("a number from 0 to 1", |x| (0.0..=1.0).contains(&x))] = 0.1,
         /// Added to the variance.
         pub epsilon: f32 [EPSILON] = 1e-5,
         /// Applied to every output.
         pub activation: Activation = Activation::Linear,
-    }
-    also {
-        /// Always true.
-        whole: () [Plain; "true"],
     }
 }
 

@@ -143,6 +143,9 @@ pub(crate) fn reference() -> impl Iterator<Item = LayerReference> {
     KINDS.iter().map(|kind| {
         let (doc, mut keys) = (kind.reference)();
         keys[0].key = kind.word.into();
+        if kind.example.contains(&format!("{} = true", kind.word)) {
+            keys[0].example = Some("true");
+        }
         LayerReference { example: kind.example, doc, keys }
     })
 }

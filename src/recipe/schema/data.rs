@@ -41,8 +41,9 @@ keyed! {
         pub stratify: Option<bool> [Optional(Plain); "true"],
         /// Decides which examples are held out, and the generated digits; without it the recipe's seed does.
         pub seed: Option<u64> [Optional(Whole(0)); "0"],
-        /// Keeps only the examples of the first so many classes, in every set.
-        pub classes: Option<usize> [Optional(Whole(2)); "5"],
+        /// Keeps only the examples of the first so many classes, in every set; of a folder, move those of other classes away.
+        pub classes: Option<usize> [Optional(Whole(2)); "5"]
+            where train is (None | Some(Source::Arrays { .. } | Source::Table { .. }), NUMBERED),
         /// Trains on at most so many examples: a part of those that are not held out, picked by the seed.
         pub examples: Option<usize> [Optional(Whole(1)); "10000"],
     }
@@ -55,6 +56,9 @@ pub(in crate::recipe) const TABLES: &str =
 pub(in crate::recipe) const FOLDERS: &str =
     "the training examples of a folder of pictures: train = { folder = \"PATH\" }";
 
+pub(in crate::recipe) const NUMBERED: &str =
+    "classes that are numbered; of a folder, move the folders of other classes away";
+
 const COLUMN_NAMES: &str = "a list of names of columns, such as [\"rooms\", \"district\"]";
 
 const COLUMNS: List<Text, String> = List(COLUMN_NAMES, Text(COLUMN_NAMES, |_| true), |_| true);
@@ -63,11 +67,6 @@ fn keys_that_fit_together(spec: &DataSpec, table: &Table<'_>) -> Result<(), KeyE
     if let (false, Some(item)) = (spec.features.is_empty(), table.get("drop")) {
         return Err(item
             .conflict("features names the columns that are taken, so that drop has nothing to leave out; remove one"));
-    }
-    if let (Some(Source::Folder { .. }), Some(item)) = (&spec.train, table.get("classes")) {
-        return Err(
-            item.conflict("is for classes that are numbered; of a folder, move the folders of other classes away")
-        );
     }
     match (&spec.test, &spec.validation, table.get("validation")) {
         (Holdout::Fraction(test), Holdout::Fraction(validation), Some(item)) if test + validation >= 1.0 => {
