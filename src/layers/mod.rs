@@ -144,7 +144,7 @@ pub(crate) fn reference() -> impl Iterator<Item = LayerReference> {
         let (doc, mut keys) = (kind.reference)();
         keys[0].key = kind.word.into();
         if kind.example.contains(&format!("{} = true", kind.word)) {
-            keys[0].example = Some("true");
+            (keys[0].allowed, keys[0].example) = ("true".into(), Some("true"));
         }
         LayerReference { example: kind.example, doc, keys }
     })

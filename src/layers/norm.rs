@@ -18,7 +18,8 @@ keyed! {
     /// A normalisation of examples.
     #[derive(Debug, Clone, Copy, PartialEq)]
     pub struct Norm {
-        /// Groups of channels that are normalised each by itself; `None` takes an example as a whole, whatever its shape.
+        /// Groups of channels that are normalised each by itself (`group_norm`); without them an example as a whole, whatever its shape
+        /// (`layer_norm`).
         pub groups: Option<usize> [Groups; "8"],
         /// Added to the variance.
         pub epsilon: f32 [EPSILON] = 1e-5,
