@@ -147,6 +147,7 @@ fn data() -> impl Strategy<Value = DataSpec> {
                     }
                 }
                 Some(Source::Folder { .. }) => {
+                    spec.classes = None;
                     let (size, channels, fit) = image;
                     spec.image = ImageSpec { size, channels, fit };
                 }
