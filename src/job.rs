@@ -201,7 +201,7 @@ pub fn load(
 
 /// Examples as their source holds them, before a model is known.
 enum Raw<'a> {
-    Arrays(RawExamples<'a>),
+    Arrays(Box<RawExamples<'a>>),
     Table(Box<RawTable>),
 }
 
@@ -211,7 +211,7 @@ impl<'a> Raw<'a> {
         match source {
             Source::Arrays { images, labels } => {
                 let options = TableOptions { header: data.header, features: &known.features };
-                RawExamples::read(SourceRef { images, labels }, options).map(Raw::Arrays)
+                RawExamples::read(SourceRef { images, labels }, options).map(|raw| Raw::Arrays(Box::new(raw)))
             }
             Source::Folder { folder } => Err(Problem::NotYet { what: "folders of pictures" }.at(folder)),
             Source::Table { table, target } => {
