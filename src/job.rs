@@ -204,7 +204,7 @@ pub fn load(
 
 /// Examples as their source holds them, before a model is known.
 enum Raw<'a> {
-    Arrays(RawExamples<'a>),
+    Arrays(Box<RawExamples<'a>>),
     Pictures(&'a str, Pictures),
     Table(Box<RawTable>),
 }
@@ -220,7 +220,7 @@ impl<'a> Raw<'a> {
         match source {
             Source::Arrays { images, labels } => {
                 let options = TableOptions { header: data.header, features: &known.features };
-                RawExamples::read(SourceRef { images, labels }, options).map(Raw::Arrays)
+                RawExamples::read(SourceRef { images, labels }, options).map(|raw| Raw::Arrays(Box::new(raw)))
             }
             Source::Folder { folder } => {
                 let loading = Loading::of(data, input);

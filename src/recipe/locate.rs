@@ -49,10 +49,14 @@ impl Recipe {
             |path: &str| Path::new(path).strip_prefix(beside).ok().map(|path| path.to_string_lossy().into_owned());
         for (_, source) in self.sources_mut() {
             let mut moved = source.clone();
-            let inside = moved.paths_mut().into_iter().map(|(_, path)| Some(*path = inside(path)?));
-            if inside.collect::<Option<()>>().is_some()
-                && let Some(found) = locate(&moved, &[data_dir.to_path_buf()])
-            {
+            let all_inside = moved.paths_mut().into_iter().all(|(_, path)| match inside(path) {
+                Some(there) => {
+                    *path = there;
+                    true
+                }
+                None => false,
+            });
+            if all_inside && let Some(found) = locate(&moved, &[data_dir.to_path_buf()]) {
                 *source = found;
             }
         }

@@ -52,7 +52,8 @@ const NO_SPLIT: (&str, &str) = ("data.validation", "0");
 /// Twelve houses with an index, a number, a category, a boolean, a column without values, and a price.
 fn houses() -> String {
     let row = |i: usize| {
-        let (district, garden) = (["north", "south", "west"][i % 3], if i % 4 == 0 { "True" } else { "False" });
+        let (district, garden) =
+            (["north", "south", "west"][i % 3], if i.is_multiple_of(4) { "True" } else { "False" });
         format!("{},{},{district},{garden},,{}\n", i + 1, 40 + 7 * i % 50, 150_000 + 12_345 * i)
     };
     format!("Id,size,district,garden,pool,price\n{}", (0..12).map(row).collect::<String>())

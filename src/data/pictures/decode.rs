@@ -82,7 +82,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, Cause> {
 
 /// Reads the head of a picture, of which `bytes` need only be the first part.
 pub(super) fn head(bytes: &[u8]) -> Result<Head, Cause> {
-    let (width, height, grey, orientation) = match Format::of(bytes)? {
+    let Stored { width, height, grey, orientation } = match Format::of(bytes)? {
         Format::Png => png::head(bytes),
         Format::Jpeg => jpeg::head(bytes),
         Format::WebP => webp::head(bytes),
@@ -137,8 +137,13 @@ fn is_grey(palette: &[u8]) -> bool {
     palette.as_chunks().0.iter().all(|[red, green, blue]| red == green && green == blue)
 }
 
-/// What [`head`] reads of a format: width and height as they are stored, whether it is grey, and the orientation.
-type Stored = (usize, usize, bool, Orientation);
+/// What [`head`] reads of a format: a picture as it is stored.
+struct Stored {
+    width: usize,
+    height: usize,
+    grey: bool,
+    orientation: Orientation,
+}
 
 mod png {
     use super::*;
@@ -167,7 +172,8 @@ mod png {
             ColorType::Indexed => is_grey(info.palette.as_deref().unwrap_or_default()),
             ColorType::Rgb | ColorType::Rgba => false,
         };
-        Ok((info.width as usize, info.height as usize, grey, orientation(&reader)))
+        let (width, height) = (info.width as usize, info.height as usize);
+        Ok(Stored { width, height, grey, orientation: orientation(&reader) })
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Picture, Cause> {
@@ -218,7 +224,7 @@ mod jpeg {
         let (width, height) = decoder.dimensions().ok_or("it has no size")?;
         let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
         let orientation = Orientation::of_exif(decoder.exif().map(Vec::as_slice));
-        Ok((decoder, (width, height, grey, orientation)))
+        Ok((decoder, Stored { width, height, grey, orientation }))
     }
 
     pub(super) fn head(bytes: &[u8]) -> Result<Stored, Cause> {
@@ -226,7 +232,7 @@ mod jpeg {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Picture, Cause> {
-        let (mut decoder, (width, height, grey, orientation)) = open(bytes)?;
+        let (mut decoder, Stored { width, height, grey, orientation }) = open(bytes)?;
         check_size(width, height)?;
         check_plausible(width * height, bytes.len(), MOST_PER_BYTE)?;
         check_end(bytes)?;
@@ -258,7 +264,8 @@ mod webp {
         decoder.set_memory_limit(bytes.len());
         let (width, height) = decoder.dimensions();
         let exif = decoder.exif_metadata().ok().flatten();
-        Ok((decoder, (width as usize, height as usize, false, Orientation::of_exif(exif.as_deref()))))
+        let (width, height) = (width as usize, height as usize);
+        Ok((decoder, Stored { width, height, grey: false, orientation: Orientation::of_exif(exif.as_deref()) }))
     }
 
     pub(super) fn head(bytes: &[u8]) -> Result<Stored, Cause> {
@@ -266,7 +273,7 @@ mod webp {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Picture, Cause> {
-        let (mut decoder, (width, height, _, orientation)) = open(bytes)?;
+        let (mut decoder, Stored { width, height, orientation, .. }) = open(bytes)?;
         check_size(width, height)?;
         let has_alpha = decoder.has_alpha();
         let size = decoder.output_buffer_size().ok_or("it is too large for this machine")?;
@@ -290,7 +297,7 @@ mod bmp {
         let mut decoder = BmpDecoder::new_with_options(ZCursor::new(bytes), options);
         decoder.decode_headers().map_err(|error| format!("{error:?}"))?;
         let (width, height) = decoder.dimensions().ok_or("it has no size")?;
-        Ok((decoder, (width, height, false, Orientation::UPRIGHT)))
+        Ok((decoder, Stored { width, height, grey: false, orientation: Orientation::UPRIGHT }))
     }
 
     pub(super) fn head(bytes: &[u8]) -> Result<Stored, Cause> {
@@ -298,7 +305,7 @@ mod bmp {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Picture, Cause> {
-        let (mut decoder, (width, height, _, orientation)) = open(bytes)?;
+        let (mut decoder, Stored { width, height, orientation, .. }) = open(bytes)?;
         check_size(width, height)?;
         let space = decoder.colorspace();
         if decoder.depth() != BitDepth::Eight {
@@ -337,7 +344,8 @@ mod gif {
     pub(super) fn head(bytes: &[u8]) -> Result<Stored, Cause> {
         let decoder = open(bytes)?;
         let grey = decoder.global_palette().is_some_and(is_grey);
-        Ok((usize::from(decoder.width()), usize::from(decoder.height()), grey, Orientation::UPRIGHT))
+        let (width, height) = (decoder.width().into(), decoder.height().into());
+        Ok(Stored { width, height, grey, orientation: Orientation::UPRIGHT })
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Picture, Cause> {
