@@ -205,7 +205,7 @@ pub fn load(
 /// Examples as their source holds them, before a model is known.
 enum Raw<'a> {
     Arrays(Box<RawExamples<'a>>),
-    Pictures(&'a str, Pictures),
+    Pictures(&'a str, Box<Pictures>),
     Table(Box<RawTable>),
 }
 
@@ -224,7 +224,8 @@ impl<'a> Raw<'a> {
             }
             Source::Folder { folder } => {
                 let loading = Loading::of(data, input);
-                Ok(Raw::Pictures(folder, Pictures::of_classes(Path::new(folder), &known.class_names, &loading)?))
+                let pictures = Pictures::of_classes(Path::new(folder), &known.class_names, &loading)?;
+                Ok(Raw::Pictures(folder, Box::new(pictures)))
             }
             Source::Table { table, target } => {
                 RawTable::read(table, target, data, known).map(|table| Raw::Table(Box::new(table)))
@@ -250,7 +251,7 @@ impl<'a> Raw<'a> {
                 let notes = raw.notes().to_vec();
                 Ok((raw.fit(model.input, TargetKind::for_model(model), classes)?, trained_on, notes))
             }
-            Raw::Pictures(folder, pictures) => fit_pictures(pictures, model).map_err(|problem| problem.at(folder)),
+            Raw::Pictures(folder, pictures) => fit_pictures(*pictures, model).map_err(|problem| problem.at(folder)),
             Raw::Table(raw) => raw.fit(model.input, TargetKind::for_model(model), classes),
         }
     }

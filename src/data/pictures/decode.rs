@@ -145,6 +145,9 @@ struct Stored {
     orientation: Orientation,
 }
 
+/// A decoder that has read a picture's head, and what that says.
+type Opened<D> = Result<(D, Stored), Cause>;
+
 mod png {
     use super::*;
     use ::png::{ColorType, Decoder, Limits, Reader, Transformations};
@@ -217,7 +220,7 @@ mod jpeg {
     const SCAN: &[u8] = &[0xff, 0xda];
     const END: &[u8] = &[0xff, 0xd9];
 
-    fn open(bytes: &[u8]) -> Result<(JpegDecoder<ZCursor<&[u8]>>, Stored), Cause> {
+    fn open(bytes: &[u8]) -> Opened<JpegDecoder<ZCursor<&[u8]>>> {
         let options = DecoderOptions::default().set_strict_mode(false).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
         let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
         decoder.decode_headers().map_err(|error| format!("{error:?}"))?;
@@ -259,7 +262,7 @@ mod webp {
     use super::*;
     use image_webp::WebPDecoder;
 
-    fn open(bytes: &[u8]) -> Result<(WebPDecoder<Cursor<&[u8]>>, Stored), Cause> {
+    fn open(bytes: &[u8]) -> Opened<WebPDecoder<Cursor<&[u8]>>> {
         let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(|error| error.to_string())?;
         decoder.set_memory_limit(bytes.len());
         let (width, height) = decoder.dimensions();
@@ -292,7 +295,7 @@ mod bmp {
     use zune_core::colorspace::ColorSpace;
     use zune_core::options::DecoderOptions;
 
-    fn open(bytes: &[u8]) -> Result<(BmpDecoder<ZCursor<&[u8]>>, Stored), Cause> {
+    fn open(bytes: &[u8]) -> Opened<BmpDecoder<ZCursor<&[u8]>>> {
         let options = DecoderOptions::default().set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
         let mut decoder = BmpDecoder::new_with_options(ZCursor::new(bytes), options);
         decoder.decode_headers().map_err(|error| format!("{error:?}"))?;
