@@ -54,7 +54,7 @@ impl Backend for Faulty {
 }
 
 impl FaultySession {
-    /// Changes the first value that the launch wrote, or the last word of the parameters.
+    /// Changes the first value that the launch wrote, by more than the largest, or the last word of the parameters.
     fn strike(&mut self, program: ProgramId) -> Result<(), BackendError> {
         let launch = &self.1.programs[program.0].phases[0].dispatches[0];
         let written = launch.kernel.bindings.iter().position(|binding| binding.access == Access::ReadWrite).unwrap();
@@ -63,12 +63,17 @@ impl FaultySession {
                 let parameters = self.1.buffers.iter().position(|buffer| buffer.name == "parameters").unwrap();
                 Slice { buffer: BufferId(parameters), offset: self.1.buffers[parameters].len - 1, len: 1 }
             }
-            false => Slice { len: 1, ..launch.slices[written] },
+            false => launch.slices[written],
         };
-        let word = self.0.read(slice)?[0];
+        let words = self.0.read(slice)?;
         let wrong = match launch.kernel.bindings[written].element {
-            Element::F32 => (f32::from_bits(word) + 0.5).to_bits(),
-            Element::U32 => word ^ 1,
+            // Beyond any bound, however large the values are: losses are scaled in mixed precision.
+            Element::F32 => {
+                let values = words.iter().map(|word| f32::from_bits(*word).abs());
+                let largest = values.filter(|value| value.is_finite()).fold(0.0, f32::max);
+                (f32::from_bits(words[0]) + 0.5 + largest).to_bits()
+            }
+            Element::U32 => words[0] ^ 1,
         };
         self.0.write(slice.buffer, slice.offset, &[wrong])
     }

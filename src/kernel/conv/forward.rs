@@ -73,7 +73,7 @@ pub fn choose(shape: &Params, models: usize) -> Variant {
     Variant::choose(shape, shape.filters, shape.batch as usize * shape.output_area(), models)
 }
 
-/// A launch for `models` models; `activation` is an [`activation`] code.
+/// A launch for `models` models; `activation` is an [`activation`](crate::kernel::formula::activation) code.
 #[derive(Debug, Clone)]
 pub struct Forward {
     /// What it computes here.

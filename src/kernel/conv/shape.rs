@@ -352,13 +352,15 @@ pub(crate) mod shapes {
     ];
 
     /// Groups, taps that lie apart, and padding of so many pixels on all sides.
-    const GROUPED: [Grouped; 6] = [
+    const GROUPED: [Grouped; 7] = [
         (1, 2, 1, [3, 4], [9, 8], [3, 3], [1, 1], [2, 3], [2, 3]),
         (2, 2, 3, [2, 5], [5, 6], [3, 2], [2, 1], [1, 1], [1, 0]),
         (1, 3, 2, [3, 11], [7, 6], [2, 3], [1, 2], [3, 2], [3, 4]),
         (2, 1, 2, [17, 19], [4, 5], [3, 3], [1, 1], [1, 1], [1, 1]),
         (1, 2, 2, [5, 3], [8, 7], [2, 2], [3, 2], [2, 3], [2, 1]),
         (1, 1, 3, [2, 3], [6, 1], [1, 1], [1, 1], [1, 1], [0, 2]),
+        // As many groups as threads that share the filters of one.
+        (1, 2, 2, [2, 26], [4, 5], [2, 2], [1, 1], [1, 1], [0, 0]),
     ];
 
     /// The same, of one channel in each group.
