@@ -1,5 +1,8 @@
 //! Which way up a picture is, as cameras note it in EXIF.
 
+// Only decoders find EXIF.
+#![cfg_attr(not(feature = "pictures"), allow(dead_code))]
+
 /// The transformation that shows a picture upright: the numbers 1 to 8 of EXIF's tag of that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Orientation(u8);
