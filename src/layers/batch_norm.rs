@@ -2,7 +2,7 @@
 //! shifted. PyTorch's `nn.BatchNorm1d` and `nn.BatchNorm2d`: training divides by the batch's variance over n values, and moves the
 //! running statistics towards the batch's mean and variance over n - 1; evaluations take the running statistics.
 
-use super::norm::{EPSILON, channels};
+use super::norm::{EPSILON, NormBackwardWeight, Scaled, channels};
 use super::{
     Entries, Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorRole, TensorSpec, describe_activation,
     reader, write_keys,
@@ -155,6 +155,16 @@ impl Channels {
             },
         })
     }
+}
+
+impl Scaled for Channels {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tensors(&self) -> [usize; 2] {
+        [self.scale, self.bias]
+    }
 
     fn gradient(&self, rows: usize) -> backward_weight::Norm {
         backward_weight::Norm::batch(rows, self.count, self.plane)
@@ -249,7 +259,7 @@ impl Operation for NormByBatch {
     fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {
         let (input, statistics) = (node.reads[0], node.writes[1]);
         // The gradient of the input reads those of the tensors.
-        pass.node(BatchNormBackwardWeight(self.channels.clone()), &[gradient, input, statistics], &[]);
+        pass.node(NormBackwardWeight(self.channels.clone()), &[gradient, input, statistics], &[]);
         pass.gradient_in_epilogue(input, |activation, saved| {
             let operation = BatchNormBackwardInput { channels: self.channels.clone(), activation };
             (Arc::new(operation), vec![gradient, input, statistics, saved])
@@ -258,34 +268,6 @@ impl Operation for NormByBatch {
 
     fn describe(&self) -> String {
         format!("the normalisation {} over the batch", self.channels.name)
-    }
-}
-
-/// (output gradient, input, statistics) → gradients of the tensors.
-#[derive(Debug)]
-struct BatchNormBackwardWeight(Channels);
-
-impl Operation for BatchNormBackwardWeight {
-    fn lower(&self, reads: &[Slice], _writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
-        let Channels { name, scale, bias, .. } = &self.0;
-        let operands = backward_weight::Operands {
-            output_gradient: reads[0],
-            input: reads[1],
-            statistics: reads[2],
-            gradient: at.gradient(*scale, Some(*bias)),
-            bias_offset: at.offset_from(*scale, Some(*bias)),
-            parameter_stride: at.layout.stride,
-            scratch: at.scratch(self.scratch_len(at.rows, at.models)),
-        };
-        backward_weight::launches(&format!("{name} backward weight"), self.0.gradient(at.rows), at.models, operands)
-    }
-
-    fn scratch_len(&self, rows: usize, models: usize) -> usize {
-        self.0.gradient(rows).scratch_len(models)
-    }
-
-    fn describe(&self) -> String {
-        format!("the weight gradient of {}", self.0.name)
     }
 }
 

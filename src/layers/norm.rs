@@ -12,6 +12,7 @@ use crate::kernel::norm::{backward_weight, row_backward_input, row_forward};
 use crate::kernel::{Activation, Launch};
 use crate::keys::{Form, Item, KeyError, Number, Plain, Table, Whole, keyed};
 use crate::onnx;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 keyed! {
@@ -193,9 +194,19 @@ impl Rows {
     fn numbers(&self, batch: usize) -> [u32; 4] {
         [batch * self.groups, self.groups, self.channels_per_group, self.plane].map(|n| n as u32)
     }
+}
 
-    fn gradient(&self, batch: usize) -> backward_weight::Norm {
-        backward_weight::Norm::rows(batch, self.groups, self.channels_per_group, self.plane)
+impl Scaled for Rows {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tensors(&self) -> [usize; 2] {
+        [self.scale, self.bias]
+    }
+
+    fn gradient(&self, rows: usize) -> backward_weight::Norm {
+        backward_weight::Norm::rows(rows, self.groups, self.channels_per_group, self.plane)
     }
 }
 
@@ -247,23 +258,36 @@ impl Operation for NormForward {
     }
 }
 
+/// A norm, as the gradients of its tensors see it.
+pub(super) trait Scaled: Debug + Send + Sync {
+    /// The layer's name.
+    fn name(&self) -> &str;
+
+    /// Its scale and its bias among the parameters.
+    fn tensors(&self) -> [usize; 2];
+
+    /// The shape of the gradients' sums.
+    fn gradient(&self, rows: usize) -> backward_weight::Norm;
+}
+
 /// (output gradient, input, statistics) → gradients of the tensors.
 #[derive(Debug)]
-struct NormBackwardWeight(Rows);
+pub(super) struct NormBackwardWeight<N>(pub N);
 
-impl Operation for NormBackwardWeight {
+impl<N: Scaled> Operation for NormBackwardWeight<N> {
     fn lower(&self, reads: &[Slice], _writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
-        let Rows { name, scale, bias, .. } = &self.0;
+        let [scale, bias] = self.0.tensors();
         let operands = backward_weight::Operands {
             output_gradient: reads[0],
             input: reads[1],
             statistics: reads[2],
-            gradient: at.gradient(*scale, Some(*bias)),
-            bias_offset: at.offset_from(*scale, Some(*bias)),
+            gradient: at.gradient(scale, Some(bias)),
+            bias_offset: at.offset_from(scale, Some(bias)),
             parameter_stride: at.layout.stride,
             scratch: at.scratch(self.scratch_len(at.rows, at.models)),
         };
-        backward_weight::launches(&format!("{name} backward weight"), self.0.gradient(at.rows), at.models, operands)
+        let label = format!("{} backward weight", self.0.name());
+        backward_weight::launches(&label, self.0.gradient(at.rows), at.models, operands)
     }
 
     fn scratch_len(&self, rows: usize, models: usize) -> usize {
@@ -271,7 +295,7 @@ impl Operation for NormBackwardWeight {
     }
 
     fn describe(&self) -> String {
-        format!("the weight gradient of {}", self.0.name)
+        format!("the weight gradient of {}", self.0.name())
     }
 }
 

@@ -1,8 +1,9 @@
 //! The short form of a list of dense layers: `128:linear,64:relu,10`.
 
 use super::error::RecipeError;
-use super::schema::{Activation, LayerSpec};
+use crate::kernel::Activation;
 use crate::keys::{Keyword, nearest};
+use crate::layers::LayerSpec;
 
 /// Reads dense layers from `units` or `units:activation`, joined by commas; the activation is linear where none is
 /// given, as in a recipe.

@@ -2,18 +2,12 @@
 
 use super::measured::unfit;
 use super::spec::layout;
-use super::{Draft, Score, Set, TrainError, TrainerSpec};
-use crate::data::{Dataset, TargetKind};
+use super::{Draft, Set, TrainError, TrainerSpec};
+use crate::data::TargetKind;
 use crate::ir::{Dispatch, Io, Plan};
 use crate::kernel::Launch;
 use crate::model::Model;
-use crate::recipe::{Loss, ScheduleKind};
-
-/// Whether the answers to every set are right or wrong.
-pub(crate) fn counts_answers(loss: Loss, data: &Dataset) -> bool {
-    let mut sets = std::iter::once(&data.train).chain(&data.validation).chain(&data.test);
-    sets.all(|set| Score::counts_answers(loss, &set.targets))
-}
+use crate::recipe::ScheduleKind;
 
 /// Refuses a plan of another model or other data.
 pub(super) fn fits(spec: &TrainerSpec, io: &Io) -> Result<(), TrainError> {

@@ -1,11 +1,17 @@
 //! Metrics that take a model's outputs: which of them mean something for its targets, and what they are.
 
-use super::check::counts_answers;
+use super::Score;
 use crate::data::{Dataset, TableColumns, Targets, TrainedOn};
 use crate::metrics::{Measure, Task, Truth, Unfit};
 use crate::model::Model;
 use crate::recipe::{Activation, Loss, Metric, Set};
 use std::borrow::Cow;
+
+/// Whether the answers to every set are right or wrong.
+pub(crate) fn counts_answers(loss: Loss, data: &Dataset) -> bool {
+    let mut sets = std::iter::once(&data.train).chain(&data.validation).chain(&data.test);
+    sets.all(|set| Score::counts_answers(loss, &set.targets))
+}
 
 /// What is asked of a model by these targets, where those it was trained on name classes or not. Targets of the binary
 /// cross-entropy between 0 and 1 are values.

@@ -134,7 +134,7 @@ impl Trainer {
         }
         let models = spec.members.len();
         let sets = draft::sets(&spec, io)?;
-        let counts_answers = check::counts_answers(spec.model.loss, &spec.dataset);
+        let counts_answers = measured::counts_answers(spec.model.loss, &spec.dataset);
         let task = measured::task_of(&spec.model, &spec.dataset);
         let mut trainer = Trainer {
             on: Mounted::new(backend, plan, sets)?,
