@@ -93,6 +93,12 @@ fn model(out: &mut Out, spec: &ModelSpec) {
     let layers = spec.layers.iter().map(|spec| format!("  {},\n", spec.toml()));
     out.line("layers", format_args!("[\n{}]", layers.collect::<String>()));
     out.word("loss", spec.loss);
+    if spec.loss == Loss::SoftmaxCrossEntropy {
+        out.number("label_smoothing", spec.label_smoothing);
+    }
+    if spec.loss == Loss::Huber {
+        out.number("delta", spec.delta);
+    }
     out.line("init", spec.init.toml());
     if let Some(init) = spec.bias_init {
         out.line("bias_init", init.toml());
@@ -107,6 +113,16 @@ fn optimizer(out: &mut Out, spec: &OptimizerSpec) {
         OptimizerKind::Sgd => {
             out.number("momentum", spec.momentum);
             out.line("nesterov", spec.nesterov);
+        }
+        OptimizerKind::RmsProp => {
+            out.number("alpha", spec.alpha);
+            out.line("centered", spec.centered);
+            out.number("momentum", spec.momentum);
+            out.number("epsilon", spec.epsilon);
+        }
+        OptimizerKind::Lion => {
+            out.number("beta1", spec.beta1);
+            out.number("beta2", spec.beta2);
         }
         OptimizerKind::Adam | OptimizerKind::AdamW => {
             out.number("beta1", spec.beta1);
@@ -135,9 +151,18 @@ fn schedule(out: &mut Out, spec: &Schedule) {
             out.line("epochs", format_args!("{epochs:?}"));
             out.number("factor", *factor);
         }
-        ScheduleKind::Cosine { min } => {
+        ScheduleKind::Cosine { min, by } => {
             out.text("kind", "cosine");
             out.number("min", *min);
+            out.word("by", *by);
+        }
+        ScheduleKind::OneCycle { pct_start, div_factor, final_div_factor, anneal, by } => {
+            out.text("kind", "one_cycle");
+            out.number("pct_start", *pct_start);
+            out.number("div_factor", *div_factor);
+            out.number("final_div_factor", *final_div_factor);
+            out.word("anneal", *anneal);
+            out.word("by", *by);
         }
         ScheduleKind::Plateau { metric, factor, patience, threshold, cooldown, min_lr } => {
             out.text("kind", "plateau");
@@ -154,7 +179,11 @@ fn schedule(out: &mut Out, spec: &Schedule) {
             out.line("phases", format_args!("[{}]", phases.iter().map(phase).collect::<Vec<_>>().join(", ")));
         }
     }
-    out.line("warmup_steps", spec.warmup_steps);
+    if spec.warmup_epochs == 0.0 {
+        out.line("warmup_steps", spec.warmup_steps);
+    } else {
+        out.number("warmup_epochs", spec.warmup_epochs);
+    }
 }
 
 fn train(out: &mut Out, spec: &TrainSpec) {
@@ -176,6 +205,10 @@ fn train(out: &mut Out, spec: &TrainSpec) {
     out.line("checkpoint_steps", spec.checkpoint_steps);
     let record = spec.record.iter().map(|record| quoted(record.word())).collect::<Vec<_>>();
     out.line("record", format_args!("[{}]", record.join(", ")));
+    out.line("accumulate", spec.accumulate);
+    if let Some(decay) = spec.ema {
+        out.number("ema", decay);
+    }
 }
 
 fn sweep(out: &mut Out, spec: &SweepSpec) {

@@ -11,7 +11,6 @@ use crate::backend::Backend;
 use crate::file::{FileError, write_whole};
 use crate::job::Job;
 use crate::lock::FolderLock;
-use crate::recipe::Loss;
 use crate::run::{RunError, SWEEP_FILE, refuse_foreign};
 use crate::train::check::counts_answers;
 use std::path::Path;
@@ -81,7 +80,7 @@ fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
     let mut before: Option<Group> = None;
     for group in groups(sweep, &(0..sweep.entries.len()).collect::<Vec<_>>()) {
         let recipe = &sweep.entries[group.runs[0]].recipe;
-        let unknown = metric.is_accuracy() && matches!(recipe.model.loss, Loss::Mse | Loss::HalfMse);
+        let unknown = metric.is_accuracy() && recipe.model.loss.takes_values();
         if unknown && !before.as_ref().is_some_and(|before| before.same_data(&group)) {
             let dataset = Job::load(recipe.clone())?.dataset;
             if !counts_answers(recipe.model.loss, &dataset) {

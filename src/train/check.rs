@@ -45,8 +45,10 @@ pub(super) fn fits(spec: &TrainerSpec, io: &Io) -> Result<(), TrainError> {
 pub(super) fn is_drafted(draft: &Draft, plan: &Plan) -> Result<(), TrainError> {
     let other = |what: &str| Err(TrainError::OtherPlan(format!("its {what} are not those that are planned here")));
     let drafted = &draft.plan;
-    let weights = drafted.io.as_ref().map(|io| io.parameters.buffer);
-    let init = plan.init.iter().filter(|initial| Some(initial.buffer) != weights);
+    let io = drafted.io.as_ref();
+    let weights = io.map(|io| io.parameters.buffer);
+    let trained = io.and_then(|io| io.training.as_ref()?.trained);
+    let init = plan.init.iter().filter(|initial| ![weights, trained].contains(&Some(initial.buffer)));
     if drafted.buffers != plan.buffers {
         return other("buffers");
     }

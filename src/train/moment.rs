@@ -11,6 +11,9 @@ use std::time::Instant;
 impl Trainer {
     /// Sets the weights of one model: a vector per parameter, in the model's order.
     pub fn set_parameters(&mut self, member: usize, parameters: &[Vec<f32>]) -> Result<(), TrainError> {
+        if let Some(trained) = self.training.trained {
+            self.on.write_model(trained, member, parameters)?;
+        }
         self.on.set_parameters(member, parameters)
     }
 
@@ -19,7 +22,7 @@ impl Trainer {
         self.progress.data = Some(data);
     }
 
-    /// The weights of one model.
+    /// The weights of one model: with `train.ema` their moving average, which is what is evaluated and saved.
     pub fn parameters(&mut self, member: usize) -> Result<Vec<Vec<f32>>, TrainError> {
         Ok(self.on.read_model(self.on.io.parameters.buffer, member)?)
     }
@@ -53,7 +56,8 @@ impl Trainer {
         let scalars = self.on.session.read(self.on.plan.whole(self.training.scalars))?;
         let mut gradients = self.on.read_model(self.training.gradients, 0)?;
         let l2 = self.spec.members[0].optimizer.l2;
-        for (index, weights) in self.parameters(0)?.iter().enumerate() {
+        let trained = self.training.trained.unwrap_or(self.on.io.parameters.buffer);
+        for (index, weights) in self.on.read_model(trained, 0)?.iter().enumerate() {
             if self.spec.model.parameters[index].role == TensorRole::Weight {
                 gradients[index].iter_mut().zip(weights).for_each(|(g, w)| *g += 2.0 * l2 * w);
             }
@@ -200,7 +204,8 @@ impl Trainer {
             let (initial, _) = member.initial_state();
             // Between two epochs the place is that of the one before.
             let epoch = if begun { progress.epoch } else { progress.epoch.wrapping_sub(1) };
-            let batch = if begun { progress.step_in_epoch } else { model[state::BATCH] };
+            let taken = self.training.first_batch(progress.step_in_epoch as usize) as u32;
+            let batch = if begun { taken } else { model[state::BATCH] };
             let expected = [
                 ("step", state::STEP, progress.step),
                 ("epoch", state::EPOCH, epoch),

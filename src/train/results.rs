@@ -1,6 +1,6 @@
 //! What comes back from the device: metrics of epochs and steps, and what training makes of them.
 
-use super::{EpochMetrics, Norms, Observer, Score, Set, StepMetrics, TrainError, Trainer};
+use super::{EpochMetrics, Member, Norms, Observer, Score, Set, StepMetrics, TrainError, Trainer};
 use crate::backend::Ticket;
 use crate::kernel::step::state;
 use crate::recipe::{Record, ScheduleKind};
@@ -153,7 +153,7 @@ impl Trainer {
                 validation_accuracy: validation.and_then(|s| s.accuracy),
                 test_loss: test.map(|s| s.loss),
                 test_accuracy: test.and_then(|s| s.accuracy),
-                learning_rate: pending.rates[member],
+                learning_rate: pending.rates[member] * self.rate_factor(member, pending.step),
                 learning_rate_before: before.filter(|rate| *rate != pending.rates[member]),
                 seconds: pending.seconds,
             };
@@ -177,6 +177,13 @@ impl Trainer {
             }
         }
         Ok(epochs)
+    }
+
+    /// What a schedule by step made of a member's learning rate in a step, counted from 1.
+    fn rate_factor(&self, member: usize, step: u32) -> f32 {
+        let Member { schedule, optimizer, .. } = &self.spec.members[member];
+        let (in_epoch, epochs) = (self.training.steps_per_epoch, self.spec.train.epochs);
+        schedule.factor(optimizer.learning_rate, u64::from(step.saturating_sub(1)), in_epoch, epochs)
     }
 
     /// Whether every member has stopped early.

@@ -60,6 +60,8 @@ fn defaults_are_those_of_pytorch_and_the_contract() {
             input: vec![],
             layers: vec![LayerSpec::dense(10, Activation::Linear)],
             loss: Loss::SoftmaxCrossEntropy,
+            label_smoothing: 0.0,
+            delta: 1.0,
             init: Init::GlorotUniform,
             bias_init: None,
         },
@@ -70,12 +72,14 @@ fn defaults_are_those_of_pytorch_and_the_contract() {
             nesterov: false,
             beta1: 0.9,
             beta2: 0.999,
+            alpha: 0.99,
+            centered: false,
             epsilon: 1e-8,
             l2: 0.0,
             weight_decay: 0.0,
             clip_norm: None,
         },
-        schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps: 0 },
+        schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps: 0, warmup_epochs: 0.0 },
         train: TrainSpec {
             epochs: 10,
             batch: Batch::Size(128),
@@ -87,6 +91,8 @@ fn defaults_are_those_of_pytorch_and_the_contract() {
             checkpoint_every: 1,
             checkpoint_steps: 0,
             record: vec![],
+            accumulate: 1,
+            ema: None,
         },
         sweep: None,
     };
@@ -174,7 +180,10 @@ fn overrides_replace_add_and_index() {
     assert_eq!(set("model.layers.0.dense", "32").model.layers[0], LayerSpec::dense(32, Activation::Linear));
     assert_eq!(set("model.layers", "16:relu,10").model.layers.len(), 2);
     assert_eq!(set("model.layers", "[{ dense = 7 }]").model.layers, [LayerSpec::dense(7, Activation::Linear)]);
-    assert_eq!(set("schedule", "{ kind = \"cosine\" }").schedule.kind, ScheduleKind::Cosine { min: 0.0 });
+    assert_eq!(
+        set("schedule", "{ kind = \"cosine\" }").schedule.kind,
+        ScheduleKind::Cosine { min: 0.0, by: By::Epoch }
+    );
     let files = with(&[("data.validation.images", "x.npy"), ("data.validation.labels", "y.npy")]).unwrap();
     assert_eq!(files.data.validation, Holdout::Files(Source { images: "x.npy".into(), labels: "y.npy".into() }));
     // The last one wins, and a wrong value that is replaced does no harm.

@@ -2,11 +2,13 @@
 
 use super::super::schema::{Activation, Init, LayerSpec, ModelSpec};
 use super::super::short;
+use crate::kernel::Loss;
 use crate::keys::{Item, KeyError, Table, Value};
 
 /// Reads `[model]`; a sweep over whole recipes needs none of its own.
 pub(super) fn model(table: Table<'_>, optional: bool) -> Result<ModelSpec, KeyError> {
-    let table = table.only(&["input", "layers", "loss", "init", "bias_init", "activation"])?;
+    let table =
+        table.only(&["input", "layers", "loss", "label_smoothing", "delta", "init", "bias_init", "activation"])?;
     let hidden = table.get("activation").map(|item| item.word()).transpose()?;
     let layers = match table.get("layers") {
         Some(item) => layer_list(&item, hidden)?,
@@ -18,10 +20,27 @@ pub(super) fn model(table: Table<'_>, optional: bool) -> Result<ModelSpec, KeyEr
             ));
         }
     };
+    let loss = table.get("loss").map_or(Ok(Loss::default()), |item| item.word())?;
+    let of_loss = |key: &str, owner: Loss, default: f32, expected: &str, allowed: fn(f32) -> bool| match table.get(key)
+    {
+        None => Ok(default),
+        Some(item) if loss != owner => {
+            Err(item.conflict(format!("belongs to loss = \"{owner}\", but the loss is \"{loss}\"; remove it")))
+        }
+        Some(item) => item.number(expected, allowed),
+    };
     Ok(ModelSpec {
         input: table.get("input").map_or(Ok(Vec::new()), |item| input(&item))?,
         layers,
-        loss: table.get("loss").map_or(Ok(Default::default()), |item| item.word())?,
+        loss,
+        label_smoothing: of_loss(
+            "label_smoothing",
+            Loss::SoftmaxCrossEntropy,
+            0.0,
+            "a share, 0 or more and at most 1, such as 0.1",
+            |x| (0.0..=1.0).contains(&x),
+        )?,
+        delta: of_loss("delta", Loss::Huber, 1.0, "a difference above 0", |x| x > 0.0)?,
         init: table.get("init").map_or(Ok(Init::default()), |item| Init::read(&item))?,
         bias_init: table.get("bias_init").map(|item| Init::read(&item)).transpose()?,
     })

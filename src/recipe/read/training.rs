@@ -14,18 +14,30 @@ pub(super) fn optimizer(table: Table<'_>) -> Result<OptimizerSpec, KeyError> {
         "nesterov",
         "beta1",
         "beta2",
+        "alpha",
+        "centered",
         "epsilon",
         "l2",
         "weight_decay",
         "clip_norm",
     ])?;
     let kind = table.get("kind").map_or(Ok(OptimizerKind::Adam), |item| item.word())?;
-    let (foreign, owner): (&[&str], _) = match kind {
-        OptimizerKind::Sgd => (&["beta1", "beta2", "epsilon"], "\"adam\" and \"adamw\""),
-        OptimizerKind::Adam | OptimizerKind::AdamW => (&["momentum", "nesterov"], "\"sgd\""),
+    let owners = |key: &str| -> &[OptimizerKind] {
+        match key {
+            "momentum" => &[OptimizerKind::Sgd, OptimizerKind::RmsProp],
+            "nesterov" => &[OptimizerKind::Sgd],
+            "beta1" | "beta2" => &[OptimizerKind::Adam, OptimizerKind::AdamW, OptimizerKind::Lion],
+            "alpha" | "centered" => &[OptimizerKind::RmsProp],
+            _ => &[OptimizerKind::Adam, OptimizerKind::AdamW, OptimizerKind::RmsProp],
+        }
     };
-    if let Some(item) = foreign.iter().find_map(|key| table.get(key)) {
-        return Err(item.conflict(format!("belongs to kind = {owner}, but the optimizer is \"{kind}\"; remove it")));
+    let own = ["momentum", "nesterov", "beta1", "beta2", "alpha", "centered", "epsilon"];
+    if let Some((key, item)) =
+        own.iter().filter_map(|key| Some((key, table.get(key)?))).find(|(key, _)| !owners(key).contains(&kind))
+    {
+        let owners: Vec<String> = owners(key).iter().map(|kind| format!("\"{kind}\"")).collect();
+        let owners = owners.join(" and ");
+        return Err(item.conflict(format!("belongs to kind = {owners}, but the optimizer is \"{kind}\"; remove it")));
     }
     let mut spec = OptimizerSpec::new(kind);
     let set = |key: &str, field: &mut f32, expected: &str, allowed: fn(f32) -> bool| {
@@ -38,6 +50,10 @@ pub(super) fn optimizer(table: Table<'_>) -> Result<OptimizerSpec, KeyError> {
     set("momentum", &mut spec.momentum, "0 or more, below 1", |x| (0.0..1.0).contains(&x))?;
     set("beta1", &mut spec.beta1, "0 or more, below 1", |x| (0.0..1.0).contains(&x))?;
     set("beta2", &mut spec.beta2, "0 or more, below 1", |x| (0.0..1.0).contains(&x))?;
+    set("alpha", &mut spec.alpha, "0 or more, below 1", |x| (0.0..1.0).contains(&x))?;
+    if let Some(item) = table.get("centered") {
+        spec.centered = item.boolean()?;
+    }
     set("epsilon", &mut spec.epsilon, "a number above 0", |x| x > 0.0)?;
     set("l2", &mut spec.l2, "a number, 0 or more", |x| x >= 0.0)?;
     set("weight_decay", &mut spec.weight_decay, "a number, 0 or more", |x| x >= 0.0)?;
@@ -55,7 +71,7 @@ pub(super) fn optimizer(table: Table<'_>) -> Result<OptimizerSpec, KeyError> {
 pub(super) fn schedule(item: &Item<'_>) -> Result<(Schedule, Option<u32>), KeyError> {
     if let Value::Array(_) = item.node.value {
         let (phases, epochs) = phases(item)?;
-        return Ok((Schedule { kind: ScheduleKind::Phases(phases), warmup_steps: 0 }, Some(epochs)));
+        return Ok((Schedule { kind: ScheduleKind::Phases(phases), ..Schedule::default() }, Some(epochs)));
     }
     let table = item.table("a table with a kind, or a list of phases")?;
     let kind = match table.get("kind") {
@@ -83,7 +99,20 @@ pub(super) fn schedule(item: &Item<'_>) -> Result<(Schedule, Option<u32>), KeyEr
         },
         "cosine" => ScheduleKind::Cosine {
             min: table.get("min").map_or(Ok(0.0), |item| item.number("a learning rate, 0 or more", |x| x >= 0.0))?,
+            by: table.get("by").map_or(Ok(By::Epoch), |item| item.word())?,
         },
+        "one_cycle" => {
+            let number = |key: &str, default: f32, expected: &str, allowed: fn(f32) -> bool| {
+                table.get(key).map_or(Ok(default), |item| item.number(expected, allowed))
+            };
+            ScheduleKind::OneCycle {
+                pct_start: number("pct_start", 0.3, "a share, 0 or more and at most 1", |x| (0.0..=1.0).contains(&x))?,
+                div_factor: number("div_factor", 25.0, "a number above 0", |x| x > 0.0)?,
+                final_div_factor: number("final_div_factor", 1e4, "a number above 0", |x| x > 0.0)?,
+                anneal: table.get("anneal").map_or(Ok(Anneal::Cos), |item| item.word())?,
+                by: table.get("by").map_or(Ok(By::Step), |item| item.word())?,
+            }
+        }
         "plateau" => ScheduleKind::Plateau {
             metric: table.get("metric").map_or(Ok(Metric::ValidationLoss), |item| item.word())?,
             factor: factor(|x| x > 0.0 && x < 1.0, "a number between 0 and 1", Some(0.1))?,
@@ -104,16 +133,30 @@ pub(super) fn schedule(item: &Item<'_>) -> Result<(Schedule, Option<u32>), KeyEr
         _ => ScheduleKind::Constant,
     };
     let warmup_steps = table.get("warmup_steps").map_or(Ok(0), |item| item.whole(0))?;
-    Ok((Schedule { kind, warmup_steps }, epochs))
+    let warmup_epochs = match table.get("warmup_epochs") {
+        None => 0.0,
+        Some(item) if table.get("warmup_steps").is_some() => {
+            return Err(item.conflict("stands beside warmup_steps; keep one of them"));
+        }
+        Some(item) => item.number("a number of epochs, 0 or more", |x| x >= 0.0)?,
+    };
+    Ok((Schedule { kind, warmup_steps, warmup_epochs }, epochs))
 }
 
 const SCHEDULES: &[(&str, &[&str])] = &[
-    ("constant", &["kind", "warmup_steps"]),
-    ("step", &["kind", "every", "factor", "warmup_steps"]),
-    ("multi_step", &["kind", "epochs", "factor", "warmup_steps"]),
-    ("cosine", &["kind", "min", "warmup_steps"]),
-    ("plateau", &["kind", "metric", "factor", "patience", "threshold", "cooldown", "min_lr", "warmup_steps"]),
-    ("phases", &["kind", "phases", "warmup_steps"]),
+    ("constant", &["kind", "warmup_steps", "warmup_epochs"]),
+    ("step", &["kind", "every", "factor", "warmup_steps", "warmup_epochs"]),
+    ("multi_step", &["kind", "epochs", "factor", "warmup_steps", "warmup_epochs"]),
+    ("cosine", &["kind", "min", "by", "warmup_steps", "warmup_epochs"]),
+    (
+        "one_cycle",
+        &["kind", "pct_start", "div_factor", "final_div_factor", "anneal", "by", "warmup_steps", "warmup_epochs"],
+    ),
+    (
+        "plateau",
+        &["kind", "metric", "factor", "patience", "threshold", "cooldown", "min_lr", "warmup_steps", "warmup_epochs"],
+    ),
+    ("phases", &["kind", "phases", "warmup_steps", "warmup_epochs"]),
 ];
 
 const PHASES: &str = "a list of phases, such as [{ epochs = 24, learning_rate = 0.1 }]";
@@ -156,6 +199,8 @@ pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<Train
         "checkpoint_every",
         "checkpoint_steps",
         "record",
+        "accumulate",
+        "ema",
     ])?;
     let default = TrainSpec::default();
     let boolean = |key: &str, default| table.get(key).map_or(Ok(default), |item| item.boolean());
@@ -177,6 +222,11 @@ pub(super) fn train(table: Table<'_>, phase_epochs: Option<u32>) -> Result<Train
         checkpoint_every: whole("checkpoint_every", 0, default.checkpoint_every)?,
         checkpoint_steps: whole("checkpoint_steps", 0, default.checkpoint_steps)?,
         record: table.get("record").map_or(Ok(Vec::new()), |item| record(&item))?,
+        accumulate: whole("accumulate", 1, default.accumulate)?,
+        ema: table
+            .get("ema")
+            .map(|item| item.number("a decay, 0 or more and below 1, such as 0.999", |x| (0.0..1.0).contains(&x)))
+            .transpose()?,
     })
 }
 

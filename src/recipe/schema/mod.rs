@@ -8,7 +8,7 @@ mod training;
 
 pub use data::{DataSpec, Holdout, Scale, Source};
 pub use network::ModelSpec;
-pub use schedule::{Phase, Schedule, ScheduleKind};
+pub use schedule::{Anneal, By, Phase, Schedule, ScheduleKind};
 pub use training::{Batch, EarlyStop, Metric, OptimizerKind, OptimizerSpec, Record, SweepSpec, TrainSpec};
 
 pub use crate::kernel::{Activation, Loss};

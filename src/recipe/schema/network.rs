@@ -12,6 +12,11 @@ pub struct ModelSpec {
     pub layers: Vec<LayerSpec>,
     /// What training makes small.
     pub loss: Loss,
+    /// Of softmax cross-entropy: the share of the target that is spread over all classes, 0 to 1, as in
+    /// `torch.nn.CrossEntropyLoss`. Evaluations smooth too: they measure what training makes small.
+    pub label_smoothing: f32,
+    /// Of Huber's loss: the difference up to which it is quadratic.
+    pub delta: f32,
     /// Initial weights of every layer that names none of its own.
     pub init: Init,
     /// Initial biases of every layer that names none of its own; `None` means zeros.

@@ -9,34 +9,44 @@ pub struct OptimizerSpec {
     pub kind: OptimizerKind,
     /// The base learning rate, before the schedule.
     pub learning_rate: f32,
-    /// SGD's momentum, in 0..1.
+    /// The momentum of SGD and RMSprop, in 0..1.
     pub momentum: f32,
     /// Whether SGD's momentum is Nesterov's.
     pub nesterov: bool,
-    /// Adam's decay of the mean gradient.
+    /// Adam's decay of the mean gradient; Lion's in the direction of a step.
     pub beta1: f32,
-    /// Adam's decay of the mean squared gradient.
+    /// Adam's decay of the mean squared gradient; Lion's of the mean gradient.
     pub beta2: f32,
-    /// Adam's guard against division by zero.
+    /// RMSprop's decay of the mean squared gradient.
+    pub alpha: f32,
+    /// Whether RMSprop divides by the deviation of the gradient instead of the root of its mean square.
+    pub centered: bool,
+    /// Guard of Adam and RMSprop against division by zero.
     pub epsilon: f32,
     /// Penalty `l2 * sum(w²)` on weights, not biases, in the loss (Keras' l2).
     pub l2: f32,
-    /// PyTorch's weight decay, on every parameter: added to the gradient, or decoupled with AdamW.
+    /// PyTorch's weight decay, on every parameter: added to the gradient, or decoupled with AdamW and Lion.
     pub weight_decay: f32,
     /// Gradients are scaled down to this norm, taken over all parameters.
     pub clip_norm: Option<f32>,
 }
 
 impl OptimizerSpec {
-    /// PyTorch's defaults of a rule.
+    /// PyTorch's defaults of a rule; Lion's, which PyTorch lacks, are its authors'.
     pub fn new(kind: OptimizerKind) -> OptimizerSpec {
         OptimizerSpec {
             kind,
-            learning_rate: 0.001,
+            learning_rate: match kind {
+                OptimizerKind::RmsProp => 0.01,
+                OptimizerKind::Lion => 0.0001,
+                _ => 0.001,
+            },
             momentum: 0.0,
             nesterov: false,
             beta1: 0.9,
-            beta2: 0.999,
+            beta2: if kind == OptimizerKind::Lion { 0.99 } else { 0.999 },
+            alpha: 0.99,
+            centered: false,
             epsilon: 1e-8,
             l2: 0.0,
             weight_decay: if kind == OptimizerKind::AdamW { 0.01 } else { 0.0 },
@@ -54,9 +64,13 @@ pub enum OptimizerKind {
     Adam,
     /// Adam with decoupled weight decay.
     AdamW,
+    /// RMSprop.
+    RmsProp,
+    /// Lion: steps by the sign of a mean gradient.
+    Lion,
 }
 
-keywords!(OptimizerKind { "sgd" => Sgd, "adam" => Adam, "adamw" => AdamW });
+keywords!(OptimizerKind { "sgd" => Sgd, "adam" => Adam, "adamw" => AdamW, "rmsprop" => RmsProp, "lion" => Lion });
 
 /// The training loop.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +95,12 @@ pub struct TrainSpec {
     pub checkpoint_steps: u32,
     /// What is recorded beside loss and accuracy.
     pub record: Vec<Record>,
+    /// Batches of one step: its gradient is the mean over the examples of all of them. The last step of an epoch takes what is
+    /// left.
+    pub accumulate: u32,
+    /// The decay of a moving average of the weights, 0 or more and below 1, as
+    /// `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: the average is what is evaluated and saved.
+    pub ema: Option<f32>,
 }
 
 impl Default for TrainSpec {
@@ -96,6 +116,8 @@ impl Default for TrainSpec {
             checkpoint_every: 1,
             checkpoint_steps: 0,
             record: Vec::new(),
+            accumulate: 1,
+            ema: None,
         }
     }
 }
