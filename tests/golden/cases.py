@@ -175,16 +175,16 @@ def loss_cases():
                mlp("tanh", "sigmoid", 1), loss="binary_cross_entropy", targets="binary_labels")
 
 
-    yield Case("loss-label-smoothing", "Cross-entropy whose targets are smoothed.", F14, mlp(), model={"label_smoothing": 0.1})
-    yield Case("loss-label-smoothing-l2", "The same beside the penalty, in short batches.", F14, mlp(), model={"label_smoothing": 0.3},
+    yield Case("loss-label-smoothing", "Cross-entropy whose targets are smoothed.", F14, mlp(), model={"label_smoothing": 0.125})
+    yield Case("loss-label-smoothing-l2", "The same beside the penalty, in short batches.", F14, mlp(), model={"label_smoothing": 0.25},
                optimizer=sgd(0.1, l2=0.003), batch=31)
     yield Case("loss-mae", "Absolute error of float targets, mean over all elements.", F14, mlp(outputs=3), loss="mae", targets="values",
                optimizer=sgd(0.002))
     yield Case("loss-huber", "Huber's error with its default delta of 1.", F14, mlp(outputs=3), loss="huber", targets="values")
     yield Case("loss-huber-delta", "Huber's error with a delta that both its parts meet.", F14, mlp(outputs=3), loss="huber",
-               targets="values", model={"delta": 0.3})
+               targets="values", model={"delta": 0.25})
     yield Case("loss-huber-labels", "Huber's error of integer labels: they become one-hot rows.", F14, mlp(), loss="huber",
-               model={"delta": 0.2}, optimizer=sgd(0.5))
+               model={"delta": 0.1875}, optimizer=sgd(0.5))
 
 
 def optimizer_cases():

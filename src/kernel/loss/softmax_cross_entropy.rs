@@ -111,7 +111,7 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
             // ln(sum), but exact where the label's term, which is then 1, dwarfs the others.
             let mut loss = if gap == 0.0 { others.ln_1p() } else { sum.ln() + gap };
             if smoothing != 0.0 {
-                let gaps: f64 = (0..classes).map(|c| label.map_or(f64::NAN, |label| z(label)) - z(c)).sum();
+                let gaps: f64 = (0..classes).map(|c| label.map_or(f64::NAN, &z) - z(c)).sum();
                 loss += smoothing * gaps / classes as f64;
             }
             let correct = loss.is_finite() && label == Some(rows::argmax((0..classes).map(z)));
