@@ -2,12 +2,12 @@
 
 use crate::backend::Backend;
 use crate::data::{
-    self, DataError, Dataset, Examples, PartSize, Problem, RawExamples, Scaling, SourceRef, Storage, TableOptions,
-    TargetKind, Targets, remarks,
+    self, DataError, Dataset, Examples, PartSize, Problem, RawExamples, RawTable, Scaling, SourceRef, Storage,
+    TableOptions, TargetKind, Targets, TrainedOn, remarks,
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
-use crate::recipe::{DataSpec, Holdout, Recipe, Source};
+use crate::recipe::{Activation, DataSpec, Holdout, Recipe, Source};
 use crate::train::{DataSeen, Member, Score, TrainError, Trainer, TrainerSpec};
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ pub struct Job {
     pub dataset: Arc<Dataset>,
     /// Scaling fitted to the training examples.
     pub scaling: Scaling,
-    /// The names of the features, in the model's order; none where the training file has no names.
-    pub features: Vec<String>,
+    /// What other data is read by: names of features and classes.
+    pub trained_on: TrainedOn,
     /// What a person should know of how the files were read: what their parts were taken for, and warnings.
     pub notes: Vec<String>,
 }
@@ -45,36 +45,33 @@ pub struct Job {
 impl Job {
     /// Loads the files that the recipe names (their paths already resolved), or generates the digits if it names none.
     pub fn load(recipe: Recipe) -> Result<Job, JobError> {
-        Job::load_for(recipe, &[])
+        Job::load_for(recipe, &TrainedOn::default())
     }
 
-    /// The same for a trained model, whose features have these names: tables that name their columns may hold them in any
-    /// order.
-    pub fn load_for(recipe: Recipe, features: &[String]) -> Result<Job, JobError> {
-        let source = recipe.data.train.as_ref().map(source_ref);
-        let options = TableOptions { header: recipe.data.header, features };
+    /// The same for a trained model: tables that name their columns may hold its features in any order.
+    pub fn load_for(recipe: Recipe, known: &TrainedOn) -> Result<Job, JobError> {
+        let source = recipe.data.train.as_ref();
         // Where the recipe leaves the input to the data, the files come before the network.
         let early = source.filter(|_| recipe.model.input.is_empty());
-        let read = early.map(|source| RawExamples::read(source, options)).transpose()?;
+        let read = early.map(|source| Raw::read(source, &recipe.data, known)).transpose()?;
         let input = match source {
-            Some(_) => read.as_ref().and_then(RawExamples::input),
+            Some(_) => read.as_ref().and_then(Raw::input),
             None => Some(Shape::Features(28 * 28)),
         };
         let model = Model::build(&recipe.model, input)?;
-        let (mut features, mut notes) = (features.to_vec(), Vec::new());
+        let (mut trained_on, mut notes) = (known.clone(), Vec::new());
         let dataset = match source {
             Some(source) => {
-                let raw = read.map_or_else(|| RawExamples::read(source, options), Ok)?;
-                features = raw.names().to_vec();
-                notes = raw.notes().to_vec();
-                let train = raw.fit(model.input, TargetKind::for_model(&model), recipe.data.classes)?;
-                notes.extend(remarks::leaks(&train, &features));
-                notes.extend(remarks::indices(&train.features, &features));
+                let raw = read.map_or_else(|| Raw::read(source, &recipe.data, known), Ok)?;
+                let (train, of_data, said) = raw.fit(&model, recipe.data.classes)?;
+                (trained_on, notes) = (of_data, said);
+                notes.extend(remarks::leaks(&train, &trained_on.features));
+                notes.extend(remarks::indices(&train.features, &trained_on.features));
                 Dataset { train, validation: None, test: None }
             }
             None => generated(&recipe, &model)?,
         };
-        Job::divided(recipe, model, dataset, features, notes)
+        Job::divided(recipe, model, dataset, (trained_on, known.table.is_none()), notes)
     }
 
     /// A recipe that names no training files, with examples in memory in their place: those to train on, and those to test
@@ -89,7 +86,7 @@ impl Job {
         for (place, examples) in sets.into_iter().filter_map(|(place, examples)| Some((place, examples?))) {
             fit(examples, &recipe, &model).map_err(|problem| problem.at(place))?;
         }
-        Job::divided(recipe, model, dataset, Vec::new(), Vec::new())
+        Job::divided(recipe, model, dataset, (TrainedOn::default(), true), Vec::new())
     }
 
     /// Holds out what the recipe asks for, and fits the scaling.
@@ -97,21 +94,38 @@ impl Job {
         recipe: Recipe,
         model: Model,
         mut dataset: Dataset,
-        features: Vec<String>,
+        (mut trained_on, is_new): (TrainedOn, bool),
         mut notes: Vec<String>,
     ) -> Result<Job, JobError> {
         for (set, amount) in [("test", &recipe.data.test), ("validation", &recipe.data.validation)] {
-            let held = held_out(&recipe, amount, &mut dataset.train, (&model, &features), set, &mut notes)?;
+            let held = held_out(&recipe, amount, &mut dataset.train, (&model, &trained_on), set, &mut notes)?;
             let place = if set == "test" { &mut dataset.test } else { &mut dataset.validation };
             // The generated digits bring a test set of their own.
             *place = held.or(place.take());
         }
         if let Some(count) = recipe.data.examples.filter(|count| *count < dataset.train.count()) {
-            let part = dataset.train.hold_out(PartSize::Count(count), recipe.data_seed(), "training part");
+            let part = part(&recipe, &mut dataset.train, PartSize::Count(count), "training part");
             dataset.train = part.map_err(|problem| problem.at("data.examples"))?;
         }
-        let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
-        Ok(Job { recipe, model, dataset: Arc::new(dataset), scaling, features, notes })
+        // Of a table that was known, all is filled in and scaled already.
+        if let (Some(columns), true) = (&mut trained_on.table, is_new) {
+            columns.fit_fills(recipe.data.missing, &dataset.train.features);
+            let last = model.layers.last().and_then(|layer| layer.kind.activation());
+            let is_free = last.is_none_or(|activation| activation == Activation::Linear);
+            if is_free && matches!(TargetKind::for_model(&model), TargetKind::Values { .. }) {
+                columns.fit_targets(&dataset.train.targets);
+            }
+            for examples in
+                [Some(&mut dataset.train), dataset.validation.as_mut(), dataset.test.as_mut()].into_iter().flatten()
+            {
+                columns.fill(&mut examples.features);
+                columns.scale_targets(&mut examples.targets);
+            }
+            notes.extend(columns.targets_in_words());
+        }
+        let scaling = trained_on.scaling(recipe.data.scale, &dataset.train.features);
+        trained_on.classes = Some(dataset.train.targets.classes().is_some());
+        Ok(Job { recipe, model, dataset: Arc::new(dataset), scaling, trained_on, notes })
     }
 
     /// What a person should know of the data before it is trained on: how it was read and is scaled, what is missing, and
@@ -158,7 +172,8 @@ impl Job {
         }
         let Scaling { subtract, divide, add: last } = &self.scaling;
         [subtract, divide, &vec![*last]].iter().for_each(|numbers| add(bytemuck::cast_slice(numbers)));
-        DataSeen { features: self.features.clone(), hash: hasher.finalize().to_hex().to_string() }
+        self.trained_on.class_names.iter().for_each(|name| add(name.as_bytes()));
+        DataSeen { features: self.trained_on.features.clone(), hash: hasher.finalize().to_hex().to_string() }
     }
 
     /// What a trainer of these members is made from.
@@ -173,21 +188,58 @@ impl Job {
     }
 }
 
-/// Loads examples for a model whose features have these names, as its training files were: all of them, or those of the
-/// first so many classes. Also what a person should know of them.
+/// Loads examples for a model as its training examples were: all of them, or those of the first so many classes. Also what a
+/// person should know of them.
 pub fn load(
     source: &Source,
     data: &DataSpec,
-    (model, features): (&Model, &[String]),
+    (model, trained_on): (&Model, &TrainedOn),
 ) -> Result<(Examples, Vec<String>), DataError> {
-    let raw = RawExamples::read(source_ref(source), TableOptions { header: data.header, features })?;
-    let notes = raw.notes().to_vec();
-    Ok((raw.fit(model.input, TargetKind::for_model(model), data.classes)?, notes))
+    let (examples, _, notes) = Raw::read(source, data, trained_on)?.fit(model, data.classes)?;
+    Ok((examples, notes))
 }
 
-/// The files of a recipe's source.
-pub fn source_ref(source: &Source) -> SourceRef<'_> {
-    SourceRef { images: &source.images, labels: &source.labels }
+/// Examples as their source holds them, before a model is known.
+enum Raw<'a> {
+    Arrays(RawExamples<'a>),
+    Table(Box<RawTable>),
+}
+
+impl<'a> Raw<'a> {
+    /// Reads a source as the data that is known was read.
+    fn read(source: &'a Source, data: &DataSpec, known: &TrainedOn) -> Result<Raw<'a>, DataError> {
+        match source {
+            Source::Arrays { images, labels } => {
+                let options = TableOptions { header: data.header, features: &known.features };
+                RawExamples::read(SourceRef { images, labels }, options).map(Raw::Arrays)
+            }
+            Source::Folder { folder } => Err(Problem::NotYet { what: "folders of pictures" }.at(folder)),
+            Source::Table { table, target } => {
+                RawTable::read(table, target, data, known).map(|table| Raw::Table(Box::new(table)))
+            }
+        }
+    }
+
+    /// The input of a model for them, where it can be told.
+    fn input(&self) -> Option<Shape> {
+        match self {
+            Raw::Arrays(raw) => raw.input(),
+            Raw::Table(raw) => Some(raw.input()),
+        }
+    }
+
+    /// Examples for a model: all of them, or those of the first so many classes. Also what other data is to be read by, and
+    /// what a person should know of how they were read.
+    fn fit(self, model: &Model, classes: Option<usize>) -> Result<(Examples, TrainedOn, Vec<String>), DataError> {
+        match self {
+            Raw::Arrays(raw) => {
+                let trained_on = TrainedOn { features: raw.names().to_vec(), ..TrainedOn::default() };
+                let notes = raw.notes().to_vec();
+                Ok((raw.fit(model.input, TargetKind::for_model(model), classes)?, trained_on, notes))
+            }
+            Raw::Table(raw) => raw.fit(model.input, TargetKind::for_model(model), classes),
+        }
+    }
 }
 
 /// The digits, as the model takes them.
@@ -212,7 +264,7 @@ fn held_out(
     recipe: &Recipe,
     amount: &Holdout,
     train: &mut Examples,
-    trained: (&Model, &[String]),
+    trained: (&Model, &TrainedOn),
     set: &str,
     notes: &mut Vec<String>,
 ) -> Result<Option<Examples>, DataError> {
@@ -223,12 +275,24 @@ fn held_out(
         Holdout::Files(source) => {
             let (examples, said) = load(source, &recipe.data, trained)?;
             notes.extend(said.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>());
-            if recipe.data.train.as_ref().is_some_and(|train| place::same_source(&train.images, &source.images)) {
-                notes.push(format!("warning: the {set} set is the training set: {}", source.images));
+            if recipe.data.train.as_ref().is_some_and(|train| place::same_source(train.name(), source.name())) {
+                notes.push(format!("warning: the {set} set is the training set: {}", source.name()));
             }
             return Ok(Some(examples));
         }
     };
-    let held = train.hold_out(amount, recipe.data_seed(), &format!("{set} split"));
+    let held = part(recipe, train, amount, &format!("{set} split"));
     held.map(Some).map_err(|problem| problem.at(format!("data.{set}")))
+}
+
+/// Takes examples picked at random away, and gives them back; by class where the recipe or its kind of data asks for it.
+fn part(recipe: &Recipe, examples: &mut Examples, amount: PartSize, purpose: &str) -> Result<Examples, Problem> {
+    let has_names = matches!(recipe.data.train, Some(Source::Folder { .. } | Source::Table { .. }));
+    let is_classes = examples.targets.classes().is_some();
+    match recipe.data.stratify {
+        Some(true) if !is_classes => Err(Problem::NoStrata),
+        Some(true) => examples.hold_out_by_class(amount, recipe.data_seed(), purpose),
+        None if has_names && is_classes => examples.hold_out_by_class(amount, recipe.data_seed(), purpose),
+        _ => examples.hold_out(amount, recipe.data_seed(), purpose),
+    }
 }

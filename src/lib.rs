@@ -45,6 +45,7 @@ pub mod recipe;
 pub mod report;
 pub mod run;
 mod sealed;
+pub mod suggest;
 pub mod sweep;
 #[allow(unreachable_pub, reason = "not gone through yet")]
 pub mod train;

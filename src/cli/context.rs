@@ -138,6 +138,11 @@ impl Context {
         }
     }
 
+    /// Text that was asked for, on stdout whatever else is said.
+    pub(super) fn print(&self, text: &str) {
+        self.print_line(text);
+    }
+
     /// A line for people who want to know more (--verbose).
     pub fn detail(&self, line: impl std::fmt::Display) {
         if self.global.verbose {

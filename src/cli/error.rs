@@ -12,6 +12,7 @@ use gputrain::model::ModelError;
 use gputrain::recipe::RecipeError;
 use gputrain::report::ReportError;
 use gputrain::run::RunError;
+use gputrain::suggest::SuggestError;
 use gputrain::train::{CheckpointError, TrainError};
 use std::io::{self, ErrorKind};
 
@@ -137,5 +138,6 @@ usage_errors!(
     DataError,
     CheckpointError,
     ReportError,
+    SuggestError,
     ExportError
 );

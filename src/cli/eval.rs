@@ -7,7 +7,7 @@ use clap::Args;
 use gputrain::export::SavedModel;
 use gputrain::recipe::Precision;
 use gputrain::report::{Block, ConfusionMatrix, Page, Section, save_svg_and_png};
-use gputrain::run::Answers;
+use gputrain::run::{Answers, ValueScores};
 use gputrain::train::Score;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -48,11 +48,17 @@ struct Evaluation {
     /// A row per true class, in it a count per predicted class.
     #[serde(skip_serializing_if = "Option::is_none")]
     confusion: Option<Vec<Vec<u64>>>,
+    /// How near values are to those of each target, in its own unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<Vec<ValueScores>>,
 }
 
 #[derive(Debug, Serialize)]
 struct ClassRow {
     class: usize,
+    /// What the class is called, where it has a name beside its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     examples: u64,
     correct: u64,
     accuracy: Option<f64>,
@@ -62,7 +68,13 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
     let saved = SavedModel::load(&args.examples.model)?;
     let shown = args.examples.load(&saved)?;
     if !shown.labelled {
-        return Err(CliError::Usage(format!("{} has no labels here; add --labels FILE, or use predict", shown.name)));
+        let remedy = match &saved.trained_on.table {
+            Some(_) => {
+                "lacks the target, or holds it in some rows only; give a table that has it in every row, or use predict"
+            }
+            None => "has no labels here; add --labels FILE, or use predict",
+        };
+        return Err(CliError::Usage(format!("{} {remedy}", shown.name)));
     }
     let result = evaluate(&saved, &shown, context)?;
     let Score { loss, accuracy } = result.score;
@@ -82,7 +94,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         context.say(format!("{right} of {} have every bit right", answers.count()));
     }
     let mut summary = Evaluation {
-        name: saved.recipe.name,
+        name: saved.recipe.name.clone(),
         model: args.examples.model.clone(),
         data: shown.name,
         examples: shown.examples.count(),
@@ -91,7 +103,12 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         accuracy,
         classes: None,
         confusion: None,
+        metrics: None,
     };
+    summary.metrics = answers.value_scores();
+    for scores in summary.metrics.iter().flatten() {
+        context.say(scores);
+    }
     if let Some((counts, matrix)) = answered {
         let classes = counts.len();
         say(&matrix, &counts, context);
@@ -100,6 +117,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         }
         let row = |class: usize| ClassRow {
             class,
+            name: answers.has_names().then(|| answers.class_name(class as u32)),
             examples: counts[class].iter().sum(),
             correct: counts[class][class],
             accuracy: matrix.accuracy(class),
@@ -121,10 +139,10 @@ fn say(matrix: &ConfusionMatrix, counts: &[Vec<u64>], context: &Context) {
         context.say("\nthe confusion matrix is too wide for text; --out DIR draws it, --json lists it");
         return;
     }
-    let header: Vec<String> = (0..counts.len()).map(|class| class.to_string()).collect();
-    let header: Vec<&str> = std::iter::once("").chain(header.iter().map(String::as_str)).collect();
+    let names: Vec<&str> = by_class.rows.iter().map(|row| row[0].as_str()).collect();
+    let header: Vec<&str> = std::iter::once("").chain(names.iter().copied()).collect();
     let row = |(class, row): (usize, &Vec<u64>)| {
-        std::iter::once(class as u64).chain(row.iter().copied()).map(|n| n.to_string()).collect()
+        std::iter::once(names[class].to_string()).chain(row.iter().map(u64::to_string)).collect()
     };
     let rows: Vec<Vec<String>> = counts.iter().enumerate().map(row).collect();
     context.say(format!("\nconfusion (rows: true classes, columns: predictions)\n{}", table(&header, &rows)));

@@ -2,10 +2,12 @@
 
 use super::{CliError, Context};
 use clap::{Args, ValueEnum};
-use gputrain::data::{Examples, Features, RawFeatures, Scaling, TableOptions, Targets};
+use gputrain::data::{
+    Examples, Features, RawFeatures, RawTable, Scaling, TableOptions, TargetKind, Targets, column_texts,
+};
 use gputrain::export::SavedModel;
 use gputrain::job::{self, Job};
-use gputrain::place;
+use gputrain::place::{self, Place};
 use gputrain::recipe::{DataSpec, Holdout, Loss, Precision, Recipe, Scale, Source};
 use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
@@ -29,7 +31,7 @@ pub struct ExamplesArgs {
     /// A model.safetensors, or the folder of a run
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// Images, and labels if there are any, as with --images and --labels
+    /// A table like the one that the model was trained on; or images, and labels if there are any, as with --images and --labels
     #[arg(value_name = "DATA", num_args = 0..=2, conflicts_with_all = ["images", "labels", "split"])]
     files: Vec<String>,
     /// Images (.npy, .npz#key, .hdf5#key, .idx, .csv) [default: those of the model's recipe]
@@ -68,18 +70,30 @@ impl ExamplesArgs {
         let labels = self.labels.as_ref().or(self.files.get(1));
         let Some(images) = images else { return self.recipe_examples(saved) };
         let name = images.clone();
-        let trained = (&saved.model, &saved.trained_on.features[..]);
         let spec = DataSpec { header: self.header.or(saved.recipe.data.header), ..saved.recipe.data.clone() };
+        if saved.trained_on.table.is_some() {
+            return table_examples(images, labels, &spec, saved);
+        }
         let Some(labels) = labels else {
-            let raw = RawFeatures::read(images, TableOptions { header: spec.header, features: trained.1 })?;
+            let raw =
+                RawFeatures::read(images, TableOptions { header: spec.header, features: &saved.trained_on.features })?;
             let notes = raw.notes().to_vec();
             let examples = unlabelled(raw.fit(saved.model.input)?, saved);
             return Ok(Shown { examples, name, labelled: false, notes });
         };
-        let source = Source { images: images.clone(), labels: labels.clone() };
+        let source = Source::Arrays { images: images.clone(), labels: labels.clone() };
         // As in training: of files that hold more classes, only the examples of the model's.
-        let (examples, notes) = job::load(&source, &spec, trained)?;
+        let (examples, notes) = job::load(&source, &spec, (&saved.model, &saved.trained_on))?;
         Ok(Shown { examples, name, labelled: true, notes })
+    }
+
+    /// The texts of a column of the table that the arguments name, one for each row.
+    pub fn column(&self, saved: &SavedModel, column: &str) -> Result<Vec<String>, CliError> {
+        let file = self.images.as_ref().or(self.files.first());
+        let table = file.filter(|file| Place::parse(file).is_table()).ok_or_else(|| {
+            CliError::Usage(format!("--id {column} is a column of a table, and there is none here; give one as DATA"))
+        })?;
+        Ok(column_texts(table, self.header.or(saved.recipe.data.header), column)?)
     }
 
     fn recipe_examples(&self, saved: &SavedModel) -> Result<Shown, CliError> {
@@ -100,12 +114,13 @@ impl ExamplesArgs {
             _ => None,
         };
         if let Some(source) = files {
-            let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on.features))?;
+            let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on))?;
             notes.extend(elsewhere);
-            return Ok(Shown { examples, name: source.images.clone(), labelled: true, notes });
+            return Ok(Shown { examples, name: source.name().to_string(), labelled: true, notes });
         }
-        let origin = recipe.data.train.as_ref().map_or("the generated digits".to_string(), |s| s.images.clone());
-        let Job { dataset, mut notes, .. } = Job::load_for(recipe, &saved.trained_on.features)?;
+        let origin =
+            recipe.data.train.as_ref().map_or("the generated digits".to_string(), |source| source.name().to_string());
+        let Job { dataset, mut notes, .. } = Job::load_for(recipe, &saved.trained_on)?;
         notes.extend(elsewhere);
         let dataset = Arc::unwrap_or_clone(dataset);
         let (examples, split) = match self.split {
@@ -117,6 +132,28 @@ impl ExamplesArgs {
         let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
         Ok(Shown { examples, name: format!("{split} set of {origin}"), labelled: true, notes })
     }
+}
+
+/// The examples of a table for a model that was trained on one.
+fn table_examples(
+    table: &str,
+    labels: Option<&String>,
+    spec: &DataSpec,
+    saved: &SavedModel,
+) -> Result<Shown, CliError> {
+    if let Some(labels) = labels {
+        return Err(CliError::Usage(format!(
+            "{labels}: the model was trained on a table that holds its target; give a table like it alone"
+        )));
+    }
+    let raw = RawTable::read(table, &[], spec, &saved.trained_on)?;
+    let name = table.to_string();
+    if raw.is_labelled() {
+        let (examples, _, notes) = raw.fit(saved.model.input, TargetKind::for_model(&saved.model), spec.classes)?;
+        return Ok(Shown { examples, name, labelled: true, notes });
+    }
+    let (features, notes) = raw.features(saved.model.input)?;
+    Ok(Shown { examples: unlabelled(features, saved), name, labelled: false, notes })
 }
 
 /// Features with targets that only fill their place.
@@ -147,11 +184,9 @@ pub(super) fn found_elsewhere(recipe: &Recipe, folder: Option<&Path>) -> Option<
         Holdout::Files(source) => Some(source),
         _ => None,
     });
-    let files = recipe.data.train.iter().chain(held_out).flat_map(|source| [&source.images, &source.labels]);
-    let mut elsewhere: Vec<&str> = files
-        .filter(|file| !Path::new(file).starts_with(folder) && !place::is_bundled(Path::new(file)))
-        .map(String::as_str)
-        .collect();
+    let files = recipe.data.train.iter().chain(held_out).flat_map(Source::paths);
+    let mut elsewhere: Vec<&str> =
+        files.filter(|file| !Path::new(file).starts_with(folder) && !place::is_bundled(Path::new(file))).collect();
     elsewhere.dedup();
     let folder = folder.display();
     let taken = elsewhere.join(", ");
@@ -166,8 +201,7 @@ fn look_for_names(spec: &mut DataSpec) {
         _ => None,
     });
     for source in spec.train.iter_mut().chain(held_out) {
-        source.images = endings(&source.images);
-        source.labels = endings(&source.labels);
+        source.paths_mut().into_iter().for_each(|(_, path)| *path = endings(path));
     }
 }
 

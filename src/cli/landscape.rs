@@ -97,8 +97,8 @@ pub(super) fn load(args: &LandscapeArgs) -> Result<Recorded, CliError> {
     let trajectory = Trajectory::load(&args.folder, &saved.model)?;
     let mut recipe = saved.recipe.clone();
     find_data(&mut recipe, &args.folder, args.data.as_deref())?;
-    let features = saved.trained_on.features.clone();
-    Ok(Recorded { saved, trajectory, dataset: Job::load_for(recipe, &features)?.dataset })
+    let dataset = Job::load_for(recipe, &saved.trained_on)?.dataset;
+    Ok(Recorded { saved, trajectory, dataset })
 }
 
 /// Evaluates the landscape of a run on an open backend, and draws it.

@@ -11,6 +11,7 @@ mod export;
 mod fusion_args;
 mod gallery;
 mod grad;
+mod init;
 mod inspect;
 mod inspect_plan;
 mod landscape;
@@ -52,6 +53,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::TrainArgs),
+    Init(init::InitArgs),
+    Recipes(init::RecipesArgs),
     Sweep(sweep::SweepArgs),
     Gallery(gallery::GalleryArgs),
     Eval(eval::EvalArgs),
@@ -90,6 +93,11 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
     let context = Context::new(&cli.global, started);
     match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
         Command::Train(args) => train::run(&args, &context),
+        Command::Init(args) => init::run(&args, &context),
+        Command::Recipes(_) => {
+            init::recipes(&context);
+            Ok(())
+        }
         Command::Sweep(args) => sweep::run(&args, &context),
         Command::Gallery(args) => gallery::run(&args, &context),
         Command::Eval(args) => eval::run(&args, &context),

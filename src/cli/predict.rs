@@ -25,11 +25,25 @@ use std::path::{Path, PathBuf};
 pub struct PredictArgs {
     #[command(flatten)]
     examples: ExamplesArgs,
-    /// Writes .csv (index,class,p0,p1,… with a probability for each class, or index,class,p1 with that of class 1 where the
-    /// model has a single output; of bits index,b0,…,p0,… with the probability that each is set; of values index,y0,y1,…),
-    /// .npy (probabilities, or values) or .npz (classes or bits and probabilities, or outputs)
+    /// Writes .csv, .npy (probabilities, or values) or .npz (classes or bits and probabilities, or outputs). A .csv has
+    /// id,class,NAME,… with a probability for each class by its name, or id,TARGET with values by the name of the target's column;
+    /// where neither has a name, (index,class,p0,p1,… with a probability for each class, or index,class,p1 with that of class 1 where the
+    /// model has a single output; of bits index,b0,…,p0,… with the probability that each is set; of values index,y0,y1,…)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// The column of the table that names each row in the .csv [default: the number of the row]
+    #[arg(long, value_name = "COLUMN", requires = "out", conflicts_with = "first_id")]
+    id: Option<String>,
+    /// The number of the first row [default: 0]
+    #[arg(long, value_name = "N", requires = "out")]
+    first_id: Option<u64>,
+    /// The columns of the .csv: id, class, probability (of that class), and names of classes or targets; HEADER=COLUMN gives one
+    /// another header, as in --columns ImageId=id,Label=class
+    #[arg(long, value_name = "COLUMN,…", requires = "out", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Of two classes, the second is predicted where its probability is at least this [default: 0.5]
+    #[arg(long, value_name = "P")]
+    threshold: Option<f32>,
     /// Draws the first images labelled with prediction and truth, wrong ones red
     #[arg(long, value_name = "FILE.png")]
     grid: Option<PathBuf>,
@@ -72,11 +86,21 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     let saved = SavedModel::load(&args.examples.model)?;
     let shown = args.examples.load(&saved)?;
     let result = evaluate(&saved, &shown, context)?;
-    let answers = Answers::new(&saved, &shown.examples, result, shown.labelled);
+    let mut answers = Answers::new(&saved, &shown.examples, result, shown.labelled);
+    if let Some(threshold) = args.threshold {
+        set_threshold(&mut answers, threshold)?;
+    }
     let count = answers.count();
     let first = (args.count as usize).min(count);
     if let Some((path, output)) = output {
-        write(path, output, &answers)?;
+        let columns = match output {
+            Output::Csv => columns(args, &saved, &answers)?,
+            _ if args.id.is_some() || args.first_id.is_some() || !args.columns.is_empty() => {
+                return Err(CliError::Usage("--id, --first-id and --columns are for --out FILE.csv".into()));
+            }
+            _ => Vec::new(),
+        };
+        write(path, output, &columns, &answers)?;
         context.say(format!("wrote {}", path.display()));
     } else if args.grid.is_none() {
         print(&answers, first, context);
@@ -108,7 +132,82 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-fn write(path: &Path, output: Output, answers: &Answers) -> Result<(), CliError> {
+fn set_threshold(answers: &mut Answers, threshold: f32) -> Result<(), CliError> {
+    if !(0.0..=1.0).contains(&threshold) {
+        return Err(CliError::Usage(format!("--threshold {threshold}: expected a probability, from 0 to 1")));
+    }
+    let refused =
+        "--threshold decides between two classes by the probability of the second; this model gives something else";
+    if answers.set_threshold(threshold) { Ok(()) } else { Err(CliError::Usage(refused.into())) }
+}
+
+/// A column of a .csv: its header, and its text for each example.
+type Column<'a> = (String, Box<dyn Fn(usize) -> String + 'a>);
+
+/// The columns of a .csv that were asked for.
+fn columns<'a>(args: &PredictArgs, saved: &SavedModel, answers: &'a Answers<'_>) -> Result<Vec<Column<'a>>, CliError> {
+    let mut known = known_columns(args, saved, answers)?;
+    if args.columns.is_empty() {
+        return Ok(known);
+    }
+    if answers.classes.is_some() && answers.probable {
+        let text = |index| answers.class(index).map_or(String::new(), |(_, sure)| sure.to_string());
+        known.push(("probability".into(), Box::new(text)));
+    }
+    let names: Vec<String> = known.iter().map(|(name, _)| name.clone()).collect();
+    let mut known: Vec<Option<Column>> = known.into_iter().map(Some).collect();
+    let pick = |wanted: &String| {
+        let place = |name: &str| names.iter().position(|known| known == name);
+        let renamed = || {
+            let (header, name) = wanted.rsplit_once('=')?;
+            Some((header, place(name)?))
+        };
+        let found = place(wanted).map(|place| (wanted.as_str(), place)).or_else(renamed);
+        let missing = || format!("--columns {wanted}: there is no such column; there are {}", names.join(", "));
+        let (header, place) = found.ok_or_else(|| CliError::Usage(missing()))?;
+        let (_, text) =
+            known[place].take().ok_or_else(|| CliError::Usage(format!("--columns names {wanted} twice")))?;
+        Ok((header.to_string(), text))
+    };
+    args.columns.iter().map(pick).collect()
+}
+
+/// The columns that are written where none are asked for.
+fn known_columns<'a>(
+    args: &PredictArgs,
+    saved: &SavedModel,
+    answers: &'a Answers<'_>,
+) -> Result<Vec<Column<'a>>, CliError> {
+    let ids = args.id.as_ref().map(|column| args.examples.column(saved, column)).transpose()?;
+    if let Some(ids) = ids.as_ref().filter(|ids| ids.len() != answers.count()) {
+        let (ids, count) = (ids.len(), answers.count());
+        return Err(CliError::Usage(format!("--id: the column has {ids} rows, and there are {count} predictions")));
+    }
+    let named = answers.has_names() || saved.trained_on.table.is_some();
+    let said = args.id.is_some() || args.first_id.is_some() || !args.columns.is_empty();
+    let first = args.first_id.unwrap_or(0);
+    let id = move |index: usize| match &ids {
+        Some(ids) => ids[index].clone(),
+        None => (first + index as u64).to_string(),
+    };
+    let mut known: Vec<Column> = vec![(if named || said { "id" } else { "index" }.into(), Box::new(id))];
+    if let Some(classes) = &answers.classes {
+        known.push(("class".into(), Box::new(|index| answers.class_name(classes[index]))));
+    }
+    for bit in (0..answers.result.width).filter(|_| answers.bits) {
+        let text = move |index| answers.set_bits(index).map_or(String::new(), |bits| bits[bit].to_string());
+        known.push((format!("b{bit}"), Box::new(text)));
+    }
+    for (output, name) in answers.output_names().into_iter().enumerate() {
+        // A class may be called as another column is.
+        let taken = name == "probability" || known.iter().any(|(known, _)| *known == name);
+        let name = if taken { format!("p({name})") } else { name };
+        known.push((name, Box::new(move |index| answers.outputs(index)[output].to_string())));
+    }
+    Ok(known)
+}
+
+fn write(path: &Path, output: Output, columns: &[Column], answers: &Answers) -> Result<(), CliError> {
     let (result, classes) = (&answers.result, answers.classes.as_ref());
     let bug = || CliError::Failed(format!("{}: outputs and examples do not agree", path.display()));
     let count = answers.count();
@@ -126,17 +225,9 @@ fn write(path: &Path, output: Output, answers: &Answers) -> Result<(), CliError>
             write_arrays(path, &found.into_iter().chain([(name, &outputs)]).collect::<Vec<_>>())?;
         }
         Output::Csv => {
-            let class = classes.map(|_| "class".to_string());
-            let bits = (0..result.width).filter(|_| answers.bits).map(|bit| format!("b{bit}"));
-            let header = ["index".to_string()].into_iter().chain(class).chain(bits).chain(answers.output_names());
-            let header: Vec<String> = header.collect();
-            let rows = result.outputs.chunks(result.width).enumerate().map(|(index, row)| {
-                let class = classes.map(|classes| classes[index].to_string());
-                let bits = answers.set_bits(index).unwrap_or_default().into_iter().map(|bit| bit.to_string());
-                let outputs = row.iter().map(f32::to_string);
-                [index.to_string()].into_iter().chain(class).chain(bits).chain(outputs).collect::<Vec<String>>()
-            });
-            write_csv(path, &header.iter().map(String::as_str).collect::<Vec<_>>(), rows)?;
+            let header: Vec<&str> = columns.iter().map(|(header, _)| header.as_str()).collect();
+            let row = |index| columns.iter().map(|(_, text)| text(index)).collect::<Vec<String>>();
+            write_csv(path, &header, (0..count).map(row))?;
         }
     }
     Ok(())
@@ -150,12 +241,20 @@ fn print(answers: &Answers, first: usize, context: &Context) {
         match answers.class(index) {
             Some((class, sure)) => {
                 let mut line = json!({ "index": index, "class": class, "label": label, "outputs": outputs });
+                let name = |class: u32| answers.class_name(class);
+                if answers.has_names() {
+                    (line["class_name"], line["label_name"]) = (json!(name(class)), json!(label.map(name)));
+                }
                 if answers.probable {
                     line["probability"] = json!(sure);
                 }
                 context.emit(&line);
-                let label = label.map_or(String::new(), |label| label.to_string());
-                rows.push(vec![index.to_string(), class.to_string(), format!("{sure:.4}"), label]);
+                rows.push(vec![
+                    index.to_string(),
+                    name(class),
+                    format!("{sure:.4}"),
+                    label.map_or(String::new(), name),
+                ]);
             }
             None => {
                 let targets = answers.targets(index);

@@ -3,9 +3,10 @@
 use super::CliError;
 use super::examples::found_elsewhere;
 use clap::Args;
-use gputrain::data;
-use gputrain::job::{Job, source_ref};
-use gputrain::recipe::{Holdout, Loss, Recipe};
+use gputrain::data::{self, SourceRef};
+use gputrain::job::Job;
+use gputrain::recipe::{Holdout, Loss, Recipe, RecipeText, Source};
+use gputrain::suggest::{self, Wanted};
 use std::path::PathBuf;
 
 /// A recipe on the command line.
@@ -38,6 +39,27 @@ pub struct RecipeArgs {
     /// The layers, as in "128:linear,64:relu,10"
     #[arg(long, value_name = "LAYERS")]
     pub layers: Option<String>,
+    /// The loss, such as softmax_cross_entropy or mse
+    #[arg(long, value_name = "LOSS")]
+    pub loss: Option<String>,
+    /// The update rule: sgd, adam or adamw
+    #[arg(long, value_name = "KIND")]
+    pub optimizer: Option<String>,
+    /// How features are scaled: none, unit, centered, minmax or standard
+    #[arg(long, value_name = "SCALE")]
+    pub scale: Option<String>,
+    /// What is held out and watched while training: a share such as 0.1, or a count
+    #[arg(long, value_name = "SHARE")]
+    pub validation: Option<String>,
+    /// A folder of pictures or a table to train on, by a recipe that suits it (gputrain init shows it)
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["recipe", "train_images"])]
+    pub train: Option<String>,
+    /// A column of the table that is to be predicted; may be given several times
+    #[arg(long, value_name = "COLUMN", requires = "train")]
+    pub target: Vec<String>,
+    /// Another folder or table, to measure the trained network on
+    #[arg(long, value_name = "PATH", requires = "train")]
+    pub test: Option<String>,
     /// Training images (.npy, .npz#key, .hdf5#key, .idx, .csv)
     #[arg(long, value_name = "FILE", requires = "train_labels")]
     pub train_images: Option<String>,
@@ -62,6 +84,10 @@ impl RecipeArgs {
             ("seed", &self.seed),
             ("precision", &self.precision),
             ("model.layers", &self.layers),
+            ("model.loss", &self.loss),
+            ("optimizer.kind", &self.optimizer),
+            ("data.scale", &self.scale),
+            ("data.validation", &self.validation),
             ("data.train.images", &self.train_images),
             ("data.train.labels", &self.train_labels),
             ("data.test.images", &self.test_images),
@@ -80,9 +106,14 @@ impl RecipeArgs {
         Ok(overrides)
     }
 
-    /// The text of the recipe that was named.
-    pub fn text(&self) -> Result<gputrain::recipe::RecipeText, CliError> {
-        Ok(gputrain::recipe::RecipeText::find(self.recipe.as_deref().unwrap_or("digits"))?)
+    /// The text of the recipe that was named, or of one that suits the data that was.
+    pub fn text(&self) -> Result<RecipeText, CliError> {
+        let Some(train) = &self.train else {
+            return Ok(RecipeText::find(self.recipe.as_deref().unwrap_or("digits"))?);
+        };
+        let overrides = self.overrides()?;
+        let (target, test) = (&self.target, self.test.as_deref());
+        Ok(suggest::recipe(&Wanted { train, target, test, overrides: &overrides })?)
     }
 
     /// The recipe with overrides applied; its data paths are not resolved yet.
@@ -132,15 +163,14 @@ impl RecipeArgs {
     fn default_network(&self, recipe: &mut Recipe) -> Result<Option<String>, CliError> {
         /// More are a mistake: labels that are no classes.
         const MAX_OUTPUTS: usize = 1000;
-        let said = self.recipe.is_some() || self.layers.is_some();
+        let said = self.recipe.is_some() || self.train.is_some() || self.layers.is_some();
         let said = said || self.set.iter().any(|setting| setting.starts_with("model.layers"));
-        let (Some(source), false) = (&recipe.data.train, said) else { return Ok(None) };
+        let (Some(Source::Arrays { images, labels }), false) = (&recipe.data.train, said) else { return Ok(None) };
         let classes = recipe.model.loss == Loss::SoftmaxCrossEntropy;
         let outputs = match recipe.data.classes {
             Some(wanted) if classes => wanted,
-            _ => data::outputs(source_ref(source), recipe.data.header, classes)?,
+            _ => data::outputs(SourceRef { images, labels }, recipe.data.header, classes)?,
         };
-        let labels = &source.labels;
         if outputs > MAX_OUTPUTS {
             return Err(CliError::Usage(format!(
                 "{labels}: the labels name {outputs} classes, which is more than the default network is made for; say the \

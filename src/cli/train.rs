@@ -4,12 +4,12 @@ use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs, print};
 use bytesize::ByteSize;
 use clap::Args;
 use gputrain::backend::Backend;
-use gputrain::data::other_features;
-use gputrain::export::{SavedModel, TrainedOn, load_initial};
+use gputrain::data::{Examples, Targets, TrainedOn, other_features};
+use gputrain::export::{SavedModel, load_initial};
 use gputrain::file::FileError;
 use gputrain::ir::{Plan, Role, SourceBuffers};
 use gputrain::job::Job;
-use gputrain::recipe::RecipeText;
+use gputrain::recipe::{Loss, RecipeText};
 use gputrain::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
 use gputrain::train::{
     Checkpoint, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
@@ -35,7 +35,7 @@ pub struct TrainArgs {
     pub(super) out: Option<PathBuf>,
     /// Goes on with the run in DIR from its checkpoint; epochs, learning rate, schedule, early stopping and what is recorded
     /// may change
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "out", "init"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "train", "out", "init"])]
     pub(super) resume: Option<PathBuf>,
     /// Initial weights (.safetensors or .npz with layers.N.weight, layers.N.bias)
     #[arg(long, value_name = "FILE")]
@@ -176,8 +176,9 @@ pub(super) fn load(args: &TrainArgs) -> Result<Loaded, CliError> {
     }
     super::examples::find_data(&mut recipe, path, args.recipe.data.as_deref())?;
     // Tables may hold the columns in another order by now.
-    let features = checkpoint.progress.data.as_ref().map_or(&[][..], |data| &data.features);
-    Ok(Loaded { job: Job::load_for(recipe, features)?, resumed: Some(Resumed { folder, checkpoint, notes }) })
+    let features = checkpoint.progress.data.as_ref().map_or_else(Vec::new, |data| data.features.clone());
+    let known = TrainedOn { features, ..TrainedOn::default() };
+    Ok(Loaded { job: Job::load_for(recipe, &known)?, resumed: Some(Resumed { folder, checkpoint, notes }) })
 }
 
 /// What a training came to that was not interrupted: its last checkpoint, where it keeps any, and its outcome, all of it
@@ -196,7 +197,7 @@ fn ending(trainer: &mut Trainer, stop: Stop, job: &Job) -> Result<Option<(Option
 pub(super) fn initial(file: Option<&Path>, job: &Job, context: &Context) -> Result<Vec<Vec<f32>>, CliError> {
     let Some(file) = file else { return Ok(job.model.initialise(job.recipe.seed)) };
     let (parameters, features) = load_initial(file, &job.model)?;
-    if let Some(warning) = other_features(&features, &job.features) {
+    if let Some(warning) = other_features(&features, &job.trained_on.features) {
         context.say(warning);
     }
     Ok(parameters)
@@ -208,7 +209,8 @@ fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
     context.say(format!("{} on {} ({}{software})", job.recipe.name, info.device, info.backend));
     let count = |examples: &Option<gputrain::data::Examples>| examples.as_ref().map_or(0, |e| e.features.count);
     let data = &job.dataset;
-    let source = job.recipe.data.train.as_ref().map_or("generated digits".to_string(), |s| s.images.clone());
+    let source =
+        job.recipe.data.train.as_ref().map_or("generated digits".to_string(), |source| source.name().to_string());
     let (train, validation, test) = (data.train.features.count, count(&data.validation), count(&data.test));
     context.say(format!("data: {source}: {train} train, {validation} validation, {test} test examples"));
     job.described().iter().for_each(|note| context.say(note));
@@ -297,17 +299,18 @@ fn conclude(
     let parameters = outcome.parameters;
     // The report evaluates the model once more: there need not be room for both on the device.
     drop(trainer);
-    let Job { recipe, model, scaling, dataset, features, .. } = job;
-    let trained_on = TrainedOn::new(features, &dataset.train);
-    let (recipe, model, scaling) = (recipe.clone(), model.clone(), scaling.clone());
+    let Job { recipe, model, scaling, trained_on, .. } = job.clone();
     let model = SavedModel { recipe, model, scaling, trained_on, parameters };
     let accuracy = Score::accuracy_name(job.model.loss, job.model.outputs());
     let scores = [
         score("validation", summary.validation_loss, summary.validation_accuracy, accuracy),
         score("test", summary.test_loss, summary.test_accuracy, accuracy),
     ];
-    for line in scores.into_iter().flatten() {
-        context.say(line);
+    let sets = [(&job.dataset.validation, summary.validation_loss), (&job.dataset.test, summary.test_loss)];
+    for (line, (set, loss)) in scores.into_iter().zip(sets) {
+        let Some(line) = line else { continue };
+        let explained = set.as_ref().zip(loss).and_then(|(examples, loss)| explained(job, examples, loss));
+        context.say(format!("{line}{}", explained.map_or(String::new(), |share| format!(", R2 {share:.4}"))));
     }
     context.say(format!(
         "{} steps in {:.1} s ({:.0} steps/s), first step {:.2} s after the start",
@@ -320,6 +323,21 @@ fn conclude(
     context.say(format!("wrote {}", folder.path().display()));
     context.emit(&summary);
     Ok(())
+}
+
+/// The share of the values' variance that is explained, where the loss tells it: of a table's single target.
+fn explained(job: &Job, examples: &Examples, loss: f32) -> Option<f64> {
+    let Targets::Values { values, outputs: 1 } = &examples.targets else { return None };
+    let factor = match job.model.loss {
+        Loss::Mse => 1.0,
+        Loss::HalfMse => 2.0,
+        _ => return None,
+    };
+    let is_known = job.trained_on.table.is_some() && job.recipe.optimizer.l2 == 0.0;
+    let count = values.len() as f64;
+    let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
+    let variance = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
+    (is_known && variance > 0.0).then(|| 1.0 - factor * f64::from(loss) / variance)
 }
 
 /// What a set's examples gave, in words: nothing where there is no such set. Values that are neither right nor wrong have

@@ -31,19 +31,54 @@ pub(crate) struct Columns {
 
 /// The most bytes of a line, and the most fields: far above any example, so that a small compressed file of one endless line does
 /// not exhaust memory.
-const MAX_LINE_BYTES: usize = 16 << 20;
-const MAX_FIELDS: usize = 1 << 20;
+pub(super) const MAX_LINE_BYTES: usize = 16 << 20;
+pub(super) const MAX_FIELDS: usize = 1 << 20;
+/// The end of a line.
+pub(super) const UNIX: u8 = b'\n';
 
-/// Text whose lines are short enough.
-struct Lines<R> {
+/// Text whose lines are short enough, and end in [`UNIX`] whether they do so in the file, as on Windows or as on an old Mac.
+pub(super) struct Lines<R> {
     inner: R,
     /// Bytes of the last line so far.
     last: usize,
+    /// Whether the last byte was a carriage return.
+    returned: bool,
+}
+
+impl<R> Lines<R> {
+    pub(super) fn new(inner: R) -> Lines<R> {
+        Lines { inner, last: 0, returned: false }
+    }
+
+    /// Ends the lines of a text, in its place, and gives back how long it is then.
+    fn end_lines(&mut self, text: &mut [u8]) -> usize {
+        if !self.returned && !text.contains(&b'\r') {
+            return text.len();
+        }
+        let mut length = 0;
+        for index in 0..text.len() {
+            let byte = text[index];
+            let is_second = self.returned && byte == UNIX;
+            self.returned = byte == b'\r';
+            if !is_second {
+                text[length] = if self.returned { UNIX } else { byte };
+                length += 1;
+            }
+        }
+        length
+    }
 }
 
 impl<R: Read> Read for Lines<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
+        let mut count = 0;
+        while count == 0 {
+            let read = self.inner.read(buffer)?;
+            if read == 0 {
+                return Ok(0);
+            }
+            count = self.end_lines(&mut buffer[..read]);
+        }
         for (index, line) in buffer[..count].split(|&byte| byte == b'\n').enumerate() {
             self.last = if index == 0 { self.last + line.len() } else { line.len() };
             if self.last > MAX_LINE_BYTES {
@@ -79,7 +114,7 @@ impl Table {
 
     /// Reads a table. Whether the first line names the columns is told from it, unless `header` says so.
     pub(crate) fn read(reader: impl Read, header: Option<bool>) -> Result<Table, Problem> {
-        let mut reader = BufReader::with_capacity(1 << 16, Lines { inner: reader, last: 0 });
+        let mut reader = BufReader::with_capacity(1 << 16, Lines::new(reader));
         let start = reader.fill_buf().map_err(|e| read_error("CSV", e))?;
         if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
             return Err(Problem::Table { line: 1, cause: "this is UTF-16 text; save it as UTF-8".into() });
@@ -93,7 +128,7 @@ impl Table {
             .from_reader(reader);
         let mut draft = Draft::new(header);
         let mut record = StringRecord::new();
-        while reader.read_record(&mut record).map_err(problem)? {
+        while reader.read_record(&mut record).map_err(csv_problem)? {
             let line = record.position().map_or(0, csv::Position::line);
             if delimiter == b' ' {
                 // Several spaces are one.
@@ -354,18 +389,18 @@ impl Draft {
     }
 }
 
-/// What separates the fields: a comma, a semicolon or a tab, or else (as `numpy.savetxt` does) spaces. Numbers may be
+/// What separates the fields: a comma, a semicolon, a tab or a vertical bar, or else (as `numpy.savetxt` does) spaces. Numbers may be
 /// written with commas, and names hold any of these: a separator stands in the first two lines equally often.
-fn delimiter(start: &[u8]) -> u8 {
-    let mut lines = start.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+pub(super) fn delimiter(start: &[u8]) -> u8 {
+    let mut lines = start.split(|&byte| byte == UNIX).filter(|line| !line.trim_ascii().is_empty());
     let [first, second] = [lines.next().unwrap_or_default(), lines.next().unwrap_or_default()];
     let regular = |separator: &u8| {
         let [first, second] = [first, second].map(|line| outside_quotes(line, *separator));
         first > 0 && first == second
     };
     let there = |separator: &u8| outside_quotes(first, *separator) > 0;
-    let regular = [b'\t', b';', b','].into_iter().find(regular);
-    let separator = regular.or_else(|| [b',', b';', b'\t'].into_iter().find(there));
+    let regular = [b'\t', b';', b'|', b','].into_iter().find(regular);
+    let separator = regular.or_else(|| [b',', b';', b'\t', b'|'].into_iter().find(there));
     let spaced = first.trim_ascii().contains(&b' ');
     separator.unwrap_or(if spaced { b' ' } else { b',' })
 }
@@ -380,7 +415,7 @@ fn outside_quotes(line: &[u8], wanted: u8) -> usize {
     outside.count()
 }
 
-fn problem(error: csv::Error) -> Problem {
+pub(super) fn csv_problem(error: csv::Error) -> Problem {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => read_error("CSV", error),
         csv::ErrorKind::Utf8 { pos, err } => {
@@ -470,6 +505,8 @@ mod tests {
             ),
             ("a;b\n1;2,5\n", "line 2, column 2 (\"b\"): \"2,5\" is written with a comma; write a point"),
             ("a,b\n1,2\n\"1,000\",2\n", "line 3, column 1 (\"a\"): \"1,000\" is written with a comma"),
+            ("a,b\r\n1,2\r\n1,NA\r\n", "line 3, column 2 (\"b\"): \"NA\" stands for a missing value"),
+            ("a|b\r1|2\r1|NA\r", "line 3, column 2 (\"b\"): \"NA\" stands for a missing value"),
             ("a,b\n1,2\n1,NA\n", "line 3, column 2 (\"b\"): \"NA\" stands for a missing value"),
             ("label,400,402\n1,2,3\n", "if line 1 does name them, say so with data.header = true"),
         ] {

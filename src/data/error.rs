@@ -255,6 +255,136 @@ pub enum Problem {
         /// What to do with targets like these.
         remedy: String,
     },
+    /// A table without a target.
+    #[error(
+        "which column is to be predicted? Say so with --target COLUMN, or target = \"COLUMN\" beside the table; it has {}",
+        list(columns)
+    )]
+    NoTarget {
+        /// The columns there are.
+        columns: Vec<String>,
+    },
+    /// A feature that is the target, too.
+    #[error("data.features names {name:?}, which is the target; leave it out")]
+    TargetTwice {
+        /// The column.
+        name: String,
+    },
+    /// Nothing to learn from.
+    #[error("no column is left to be a feature; give a table with other columns than the target, or shorten data.drop")]
+    NoFeatures,
+    /// The table lacks columns that the model takes.
+    #[error("has no column {}, which the model was trained on; it has {}", quoted(missing), list(columns))]
+    ColumnsMissing {
+        /// The names that are missing.
+        missing: Vec<String>,
+        /// The columns there are.
+        columns: Vec<String>,
+    },
+    /// More numbers than memory should be asked for.
+    #[error(
+        "{rows} rows of {features} features are more than {most} numbers; leave columns with many levels out with data.drop"
+    )]
+    TableTooLarge {
+        /// Rows of the table.
+        rows: usize,
+        /// Features that its columns make.
+        features: usize,
+        /// The most numbers there may be.
+        most: usize,
+    },
+    /// A class that is no whole number.
+    #[error(
+        "the target {name:?} is {value} in row {row}, which is no class; for values take the loss mse (--loss mse), or leave \
+         the loss out"
+    )]
+    NoClass {
+        /// The column.
+        name: String,
+        /// The row, counting from 0.
+        row: usize,
+        /// What it holds.
+        value: f64,
+    },
+    /// A target that never varies.
+    #[error("the target {name:?} has one value in all rows: there is nothing to tell apart; take another column")]
+    OneClass {
+        /// The column.
+        name: String,
+    },
+    /// A target with more classes than anyone means.
+    #[error(
+        "the target {name:?} has more than {most} different values in {rows} rows, which are no classes; for numbers take the loss mse"
+    )]
+    ManyClasses {
+        /// The column.
+        name: String,
+        /// The most classes.
+        most: usize,
+        /// Rows of the table.
+        rows: usize,
+    },
+    /// Classes that the model was not trained on.
+    #[error("the target has {}, which the training table had not; it had {}", quoted(found), list(known))]
+    StrangeClasses {
+        /// Those that are strange.
+        found: Vec<String>,
+        /// Those of the training.
+        known: Vec<String>,
+    },
+    /// Several targets under a loss that takes one.
+    #[error(
+        "{count} targets cannot be classes together; for values take the loss mse (--loss mse), for several yes-or-no targets \
+         binary_cross_entropy"
+    )]
+    SeveralTargets {
+        /// Number of targets.
+        count: usize,
+    },
+    /// A last layer of another size than the target.
+    #[error(
+        "the target has {needed} {what}, but the last layer gives {outputs}; give the last layer {needed} units, or leave the layers out (--train makes a network that suits the data)"
+    )]
+    Outputs {
+        /// Classes or columns of the target.
+        needed: usize,
+        /// Units of the last layer.
+        outputs: usize,
+        /// What is counted.
+        what: &'static str,
+    },
+    /// Columns of dates.
+    #[error(
+        "the column {} holds dates, which are neither numbers nor categories; leave it out (--set 'data.drop=[{}]'), or turn it \
+         into numbers, such as days or the month, in pandas with pd.to_datetime(x).dt.month",
+        quoted(columns),
+        quoted(columns)
+    )]
+    Dates {
+        /// The columns.
+        columns: Vec<String>,
+    },
+    /// Texts that tell examples apart.
+    #[error(
+        "{} so many levels that they hardly are categories: {}; leave out what only names the examples (--set \
+         'data.drop=[{}]'), or say that they are categories with data.categorical (up to 10000 levels)",
+        if columns.len() == 1 { "a column of text has" } else { "columns of text have" },
+        list(&columns.iter().map(|(name, levels)| format!("{name:?} has {levels}")).collect::<Vec<_>>()),
+        quoted(&columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>())
+    )]
+    ManyLevels {
+        /// The columns, each with its number of levels.
+        columns: Vec<(String, usize)>,
+    },
+    /// Data of a kind that cannot be read.
+    #[error("{what} cannot be read by this version")]
+    NotYet {
+        /// The kind.
+        what: &'static str,
+    },
+    /// Values cannot be held out by class.
+    #[error("data.stratify = true keeps the classes' shares, but the targets are values; leave it out")]
+    NoStrata,
     /// A split asks for more than there is.
     #[error(
         "cannot take {wanted} of {count} examples: at least one must go to each side; change the fraction or count"

@@ -422,7 +422,7 @@ fn values(array: &Array, outputs: usize, kind: TargetKind) -> Result<Targets, Pr
     Ok(targets)
 }
 
-fn one_hot_rows(labels: &[u32], outputs: usize) -> Vec<f32> {
+pub(super) fn one_hot_rows(labels: &[u32], outputs: usize) -> Vec<f32> {
     let mut rows = vec![0.0; labels.len() * outputs];
     for (row, &label) in rows.chunks_exact_mut(outputs).zip(labels) {
         row[label as usize] = 1.0;

@@ -5,6 +5,7 @@
 
 mod array;
 mod bytes;
+mod cells;
 mod classes;
 mod convert;
 mod csv;
@@ -12,6 +13,7 @@ mod error;
 mod examples;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod frame;
 mod generate;
 #[cfg_attr(not(feature = "hdf5"), path = "no_hdf5.rs")]
 mod hdf5;
@@ -29,7 +31,10 @@ pub(crate) mod remarks;
 mod scale;
 mod source;
 mod split;
+mod table;
+mod table_columns;
 mod targets;
+mod trained_on;
 mod write;
 
 pub use array::{Array, Dtype};
@@ -47,5 +52,8 @@ pub use remarks::other_features;
 pub use scale::Scaling;
 pub use source::{NamedArrays, read_array, read_arrays};
 pub use split::PartSize;
+pub use table::{RawTable, column_texts};
+pub use table_columns::{FeatureColumn, TableColumns, TargetColumn};
 pub use targets::TargetKind;
+pub use trained_on::TrainedOn;
 pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};

@@ -35,13 +35,53 @@ impl Examples {
         let held = amount.examples(count)?;
         let mut order: Vec<usize> = (0..count).collect();
         Random::new(seed, purpose, 0).shuffle(&mut order);
+        Ok(self.divide(order, held))
+    }
+
+    /// The same, but each class gives the same share of its examples, to the nearest. Targets that name no classes are one
+    /// class.
+    pub fn hold_out_by_class(&mut self, amount: PartSize, seed: u64, purpose: &str) -> Result<Examples, Problem> {
+        let count = self.count();
+        let held = amount.examples(count)?;
+        let mut order: Vec<usize> = (0..count).collect();
+        Random::new(seed, purpose, 0).shuffle(&mut order);
+        let labels = self.targets.classes().unwrap_or_else(|| vec![0; count]);
+        let mut sizes = vec![0usize; labels.iter().max().map_or(0, |most| *most as usize + 1)];
+        labels.iter().for_each(|label| sizes[*label as usize] += 1);
+        let mut left = shares(&sizes, held);
+        // Those that are taken come first; each class' examples stay in the order that was drawn.
+        let mut is_taken = |index: &usize| {
+            let left = &mut left[labels[*index] as usize];
+            let taken = *left > 0;
+            *left -= usize::from(taken);
+            taken
+        };
+        let (taken, kept): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|index| is_taken(index));
+        Ok(self.divide([taken, kept].concat(), held))
+    }
+
+    /// Gives the first `held` examples of an order, and keeps the others.
+    fn divide(&mut self, mut order: Vec<usize>, held: usize) -> Examples {
         let (taken, kept) = order.split_at_mut(held);
         taken.sort_unstable();
         kept.sort_unstable();
         let part = self.select(taken);
         *self = self.select(kept);
-        Ok(part)
+        part
     }
+}
+
+/// How many each class gives of its examples, `held` in all: its share rounded down, and one more of those with the largest
+/// rests, the first class first.
+fn shares(sizes: &[usize], held: usize) -> Vec<usize> {
+    let all: usize = sizes.iter().sum();
+    let product = |size: usize| size as u128 * held as u128;
+    let mut shares: Vec<usize> = sizes.iter().map(|size| (product(*size) / all.max(1) as u128) as usize).collect();
+    let mut classes: Vec<usize> = (0..sizes.len()).collect();
+    classes.sort_by_key(|class| std::cmp::Reverse(product(sizes[*class]) % all.max(1) as u128));
+    let missing = held - shares.iter().sum::<usize>();
+    classes.into_iter().take(missing).for_each(|class| shares[class] += 1);
+    shares
 }
 
 #[cfg(test)]
@@ -86,6 +126,25 @@ mod tests {
             |seed| labels(&numbered(20).hold_out(PartSize::Count(4), seed, "validation split").unwrap()).to_vec();
         assert_eq!(split(0), [4, 14, 15, 17]);
         assert_ne!(split(0), split(1));
+    }
+
+    #[test]
+    fn classes_keep_their_shares() {
+        let rare = |count: usize| {
+            let labels = (0..count as u32).map(|index| u32::from(index % 20 == 3)).collect();
+            Examples { targets: Targets::Classes { labels, classes: 3 }, ..numbered(count) }
+        };
+        let ones = |part: &Examples| labels(part).iter().filter(|label| **label == 1).count();
+        for seed in 0..5 {
+            let mut data = rare(200);
+            let held = data.hold_out_by_class(PartSize::Fraction(0.1), seed, "test split").unwrap();
+            assert_eq!((held.count(), ones(&held), data.count(), ones(&data)), (20, 1, 180, 9));
+        }
+        let split = |seed| rare(100).hold_out_by_class(PartSize::Count(30), seed, "test split").unwrap().features;
+        assert_eq!(split(0), split(0));
+        assert_ne!(split(0), split(1));
+        assert_eq!(shares(&[5, 0, 3, 2], 5), [3, 0, 1, 1]);
+        assert_eq!(shares(&[1, 1, 1], 2), [1, 1, 0]);
     }
 
     #[test]

@@ -13,10 +13,11 @@ mod parameters;
 mod saved;
 mod tensors;
 
+pub use crate::data::TrainedOn;
 pub use error::ExportError;
 pub use format::Format;
 pub use parameters::{load_initial, load_parameters, save_parameters};
-pub use saved::{SavedModel, TrainedOn};
+pub use saved::SavedModel;
 pub use tensors::parameter_hash;
 
 use std::path::Path;

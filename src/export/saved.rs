@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::matching::{matching, tuple};
 use super::tensors::{model_file, parameter_hash};
 use super::{ExportError, tensors};
-use crate::data::{Examples, Scaling};
+use crate::data::{Scaling, TrainedOn};
 use crate::file::{FileError, write_whole};
 use crate::model::{Model, Shape};
 use crate::recipe::Recipe;
@@ -33,32 +33,6 @@ pub struct SavedModel {
     pub trained_on: TrainedOn,
     /// Its weights: a vector per parameter, in the model's order.
     pub parameters: Vec<Vec<f32>>,
-}
-
-/// What is to be known of the data that a model was trained on. Models from before this was stored know nothing of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrainedOn {
-    /// The names of the features, in the model's order; none where the training file had no names.
-    pub features: Vec<String>,
-    /// Whether the targets named classes; otherwise they were values, or several bits.
-    pub classes: Option<bool>,
-}
-
-impl TrainedOn {
-    /// The training examples of a run, whose features have these names.
-    pub fn new(features: &[String], train: &Examples) -> TrainedOn {
-        TrainedOn { features: features.to_vec(), classes: Some(train.targets.classes().is_some()) }
-    }
-
-    fn parse(text: &str, input: Shape) -> Result<TrainedOn, String> {
-        let stored: TrainedOn = serde_json::from_str(text).map_err(|error| format!("cannot be read: {error}"))?;
-        match stored.features.len() {
-            0 => Ok(stored),
-            names if names == input.len() => Ok(stored),
-            names => Err(format!("names {names} features, expected {}", input.len())),
-        }
-    }
 }
 
 /// The names of the features that a file's weights were trained on, where its metadata tell them.
@@ -118,7 +92,9 @@ impl SavedModel {
             .map_err(|problem| ExportError::Model { path: path.clone(), problem: Box::new(problem) })?;
         let scaling = StoredScaling::parse(entry(SCALING)?, model.input)
             .map_err(|problem| ExportError::Scaling { path: path.clone(), problem })?;
-        let trained_on = contents.metadata.get(DATA).map(|text| TrainedOn::parse(text, model.input)).transpose();
+        let (features, outputs) = (model.input.len(), model.outputs());
+        let trained_on = contents.metadata.get(DATA);
+        let trained_on = trained_on.map(|text| TrainedOn::parse(text, features, outputs)).transpose();
         let trained_on =
             trained_on.map_err(|problem| ExportError::TrainedOn { path: path.clone(), problem })?.unwrap_or_default();
         let parameters = matching(path, &model, contents.tensors)?;

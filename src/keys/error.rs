@@ -32,9 +32,9 @@ pub enum KeyError {
         /// The whole key, dotted.
         key: String,
         /// The known key that looks most like it.
-        suggestion: Option<&'static str>,
+        suggestion: Option<String>,
         /// Every key that is known at this place.
-        known: Vec<&'static str>,
+        known: Vec<String>,
     },
     /// A value of the wrong type or out of range.
     #[error("{place}: {key} = {found}: expected {expected}")]

@@ -1,22 +1,22 @@
 //! `{ activation = NAME }`: an activation as a layer of its own.
 
-use super::{Entries, Forward, Keys, Layer, LayerKind, LayerProblem, Reader, Shape};
+use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, reader, write_keys};
 use crate::graph::ValueId;
 use crate::kernel::Activation;
-use crate::keys::KeyError;
+use crate::keys::{Plain, keyed};
 use crate::onnx;
 use std::sync::Arc;
 
-/// An activation as a layer of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ActivationLayer(pub Activation);
-
-pub(super) static READER: Reader =
-    Reader { word: "activation", keys: &[], example: "{ activation = NAME }", follows_activation: false, read };
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    Ok(Arc::new(ActivationLayer(keys.value.word()?)))
+keyed! {
+    /// An activation as a layer of its own.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct ActivationLayer(
+        /// Applied to every value.
+        pub function: Activation [Plain; "\"relu\""]
+    );
 }
+
+pub(super) static READER: Reader = reader!(ActivationLayer(function), "activation", "{ activation = NAME }");
 
 impl LayerKind for ActivationLayer {
     fn word(&self) -> &'static str {
@@ -24,7 +24,7 @@ impl LayerKind for ActivationLayer {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.word("activation", self.0);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -1,29 +1,27 @@
 //! `{ add = ["a", "b"] }`: the sum of the outputs of layers, of one shape.
 
-use super::{Entries, Forward, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, describe_activation};
+use super::{
+    Entries, Forward, Layer, LayerKind, LayerProblem, NAMES, Reader, Shape, describe_activation, reader, write_keys,
+};
 use crate::graph::ValueId;
 use crate::graph::pointwise;
 use crate::kernel::Activation;
-use crate::keys::KeyError;
+use crate::keys::keyed;
 use crate::onnx;
 use std::sync::Arc;
 
-/// The sum of what layers give.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Add {
-    /// The layers, by name; none in a residual block, which knows what it adds.
-    pub inputs: Vec<String>,
-    /// Applied to the sum.
-    pub activation: Activation,
+keyed! {
+    /// The sum of what layers give.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Add {
+        /// The layers, by name; none in a residual block, which knows what it adds.
+        pub inputs: Vec<String> [NAMES; "[\"stem\", \"branch\"]"],
+        /// Applied to the sum.
+        pub activation: Activation = Activation::Linear,
+    }
 }
 
-pub(super) static READER: Reader =
-    Reader { word: "add", keys: &["activation"], example: "{ add = [NAME, NAME] }", follows_activation: false, read };
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    let activation = keys.own_activation()?;
-    Ok(Arc::new(Add { inputs: keys.names()?, activation }))
-}
+pub(super) static READER: Reader = reader!(Add(inputs), "add", "{ add = [NAME, NAME] }");
 
 impl LayerKind for Add {
     fn word(&self) -> &'static str {
@@ -31,8 +29,7 @@ impl LayerKind for Add {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.texts("add", &self.inputs);
-        entries.word("activation", self.activation);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

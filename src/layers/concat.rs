@@ -1,25 +1,21 @@
 //! `{ concat = ["a", "b"] }`: the outputs of layers one after the other: their features, or their channels.
 
-use super::{Entries, Forward, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, within_limit};
+use super::{Entries, Forward, Layer, LayerKind, LayerProblem, NAMES, Reader, Shape, reader, within_limit, write_keys};
 use crate::graph::ValueId;
 use crate::graph::columns::Join;
-use crate::keys::KeyError;
+use crate::keys::keyed;
 use crate::onnx;
-use std::sync::Arc;
 
-/// What layers give, one after the other.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Concat {
-    /// The layers, by name.
-    pub inputs: Vec<String>,
+keyed! {
+    /// What layers give, one after the other.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Concat {
+        /// The layers, by name.
+        pub inputs: Vec<String> [NAMES; "[\"stem\", \"branch\"]"],
+    }
 }
 
-pub(super) static READER: Reader =
-    Reader { word: "concat", keys: &[], example: "{ concat = [NAME, NAME] }", follows_activation: false, read };
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    Ok(Arc::new(Concat { inputs: keys.names()? }))
-}
+pub(super) static READER: Reader = reader!(Concat(inputs), "concat", "{ concat = [NAME, NAME] }");
 
 impl LayerKind for Concat {
     fn word(&self) -> &'static str {
@@ -27,7 +23,7 @@ impl LayerKind for Concat {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.texts("concat", &self.inputs);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -1,48 +1,37 @@
 //! `{ dense = UNITS }`: fully connected; an image is flattened first, channel by channel.
 
 use super::tensor::{positive, weight_and_bias};
-use super::{Entries, Forward, Init, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, TensorSpec, within_limit};
+use super::{
+    Entries, Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorSpec, reader, within_limit, write_keys,
+};
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::dense::{self, backward_input, backward_weight, forward};
 use crate::kernel::fused::layers::DenseLayer;
 use crate::kernel::{Activation, Launch};
-use crate::keys::KeyError;
+use crate::keys::{Optional, Plain, Whole, keyed};
 use crate::onnx;
 use std::sync::Arc;
 
-/// A fully connected layer.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Dense {
-    /// Number of outputs.
-    pub units: usize,
-    /// Applied to every output.
-    pub activation: Activation,
-    /// Whether a bias is added.
-    pub bias: bool,
-    /// Initial weights, where they differ from the model's.
-    pub init: Option<Init>,
-    /// Initial biases, where they differ from the model's.
-    pub bias_init: Option<Init>,
+keyed! {
+    /// A fully connected layer.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Dense {
+        /// Number of outputs.
+        pub units: usize [Whole(1); "128"],
+        /// Applied to every output.
+        pub activation: Activation = Activation::Linear,
+        /// Whether a bias is added.
+        pub bias: bool = true,
+        /// Initial weights, where they differ from the model's.
+        pub init: Option<Init> [Optional(Plain); "\"he_normal\""],
+        /// Initial biases, where they differ from the model's.
+        pub bias_init: Option<Init> [Optional(Plain); "{ constant = 0.01 }"],
+    }
 }
 
-pub(super) static READER: Reader = Reader {
-    word: "dense",
-    keys: &["activation", "bias", "init", "bias_init"],
-    example: "{ dense = UNITS }",
-    follows_activation: true,
-    read,
-};
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    Ok(Arc::new(Dense {
-        units: keys.value.whole(1)?,
-        activation: keys.activation()?,
-        bias: keys.boolean("bias", true)?,
-        init: keys.init("init")?,
-        bias_init: keys.init("bias_init")?,
-    }))
-}
+pub(super) static READER: Reader =
+    Reader { follows_activation: true, ..reader!(Dense(units), "dense", "{ dense = UNITS }") };
 
 impl LayerKind for Dense {
     fn word(&self) -> &'static str {
@@ -50,11 +39,7 @@ impl LayerKind for Dense {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.value("dense", self.units);
-        entries.word("activation", self.activation);
-        entries.value("bias", self.bias);
-        entries.init("init", self.init);
-        entries.init("bias_init", self.bias_init);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -1,28 +1,24 @@
 //! `{ dropout = RATE }`: while training, zeroes values at random and scales the others up by 1 / (1 - rate).
 
-use super::{Entries, Forward, Keys, Layer, LayerKind, LayerProblem, Reader, Shape};
+use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, reader, write_keys};
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::Launch;
 use crate::kernel::pointwise::dropout;
-use crate::keys::KeyError;
+use crate::keys::{Number, keyed};
 use crate::onnx;
 use std::sync::Arc;
 
-/// Zeroes values at random while training.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Dropout {
-    /// Probability of a zero, in 0..1.
-    pub rate: f32,
+keyed! {
+    /// Zeroes values at random while training.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Dropout {
+        /// Probability of a zero, in 0..1.
+        pub rate: f32 [Number("a rate, 0 or more and below 1", |rate| (0.0..1.0).contains(&rate)); "0.5"],
+    }
 }
 
-pub(super) static READER: Reader =
-    Reader { word: "dropout", keys: &[], example: "{ dropout = RATE }", follows_activation: false, read };
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    let rate = keys.value.number("a rate, 0 or more and below 1", |rate| (0.0..1.0).contains(&rate))?;
-    Ok(Arc::new(Dropout { rate }))
-}
+pub(super) static READER: Reader = reader!(Dropout(rate), "dropout", "{ dropout = RATE }");
 
 impl LayerKind for Dropout {
     fn word(&self) -> &'static str {
@@ -30,7 +26,7 @@ impl LayerKind for Dropout {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.number("dropout", self.rate);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

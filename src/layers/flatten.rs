@@ -1,22 +1,21 @@
 //! `{ flatten = true }`: an image to a vector, channel by channel.
 
-use super::{Entries, Forward, Keys, Layer, LayerKind, LayerProblem, Reader, Shape};
+use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, reader, write_keys};
 use crate::graph::ValueId;
-use crate::keys::KeyError;
+use crate::keys::{Plain, keyed};
 use crate::onnx;
-use std::sync::Arc;
 
-/// An image to a vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flatten;
-
-pub(super) static READER: Reader =
-    Reader { word: "flatten", keys: &[], example: "{ flatten = true }", follows_activation: false, read };
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    keys.is_true()?;
-    Ok(Arc::new(Flatten))
+keyed! {
+    /// An image to a vector.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Flatten;
+    also {
+        /// Always true.
+        whole: () [Plain; "true"],
+    }
 }
+
+pub(super) static READER: Reader = reader!(Flatten(whole), "flatten", "{ flatten = true }");
 
 impl LayerKind for Flatten {
     fn word(&self) -> &'static str {
@@ -24,7 +23,7 @@ impl LayerKind for Flatten {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.value("flatten", true);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

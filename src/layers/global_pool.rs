@@ -1,39 +1,27 @@
 //! `{ global_average_pool = true }` and `{ global_max_pool = true }`: the mean, or the largest value, of each channel.
 
 use super::pool::{PoolForward, Pooling};
-use super::{Entries, Forward, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, Window};
+use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, Window, reader, write_keys};
 use crate::graph::ValueId;
-use crate::keys::KeyError;
+use crate::keys::{OfKind, Plain, keyed};
 use crate::onnx;
-use std::sync::Arc;
 
-/// A pooling of whole channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GlobalPool {
-    /// What is taken of each channel.
-    pub pooling: Pooling,
+keyed! {
+    /// A pooling of whole channels.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct GlobalPool {
+        /// What is taken of each channel.
+        pub pooling: Pooling [OfKind(&[("global_average_pool", Pooling::Average), ("global_max_pool", Pooling::Max)])],
+    }
+    also {
+        /// Always true.
+        whole: () [Plain; "true"],
+    }
 }
 
-pub(super) static AVERAGE: Reader = Reader {
-    word: "global_average_pool",
-    keys: &[],
-    example: "{ global_average_pool = true }",
-    follows_activation: false,
-    read: |keys| read(keys, Pooling::Average),
-};
-
-pub(super) static MAX: Reader = Reader {
-    word: "global_max_pool",
-    keys: &[],
-    example: "{ global_max_pool = true }",
-    follows_activation: false,
-    read: |keys| read(keys, Pooling::Max),
-};
-
-fn read(keys: &Keys<'_>, pooling: Pooling) -> Result<Arc<dyn LayerKind>, KeyError> {
-    keys.is_true()?;
-    Ok(Arc::new(GlobalPool { pooling }))
-}
+pub(super) static AVERAGE: Reader =
+    reader!(GlobalPool(pooling, whole), "global_average_pool", "{ global_average_pool = true }");
+pub(super) static MAX: Reader = reader!(GlobalPool(pooling, whole), "global_max_pool", "{ global_max_pool = true }");
 
 impl LayerKind for GlobalPool {
     fn word(&self) -> &'static str {
@@ -44,7 +32,7 @@ impl LayerKind for GlobalPool {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.value(self.word(), true);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

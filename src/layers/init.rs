@@ -1,6 +1,6 @@
 //! Initial values of a layer's tensors, as recipes write them.
 
-use crate::keys::{Item, KeyError, Value};
+use crate::keys::{Entry, Form, Item, KeyError, Plain, Value, Written};
 
 /// Initial values of a parameter. `fan_in` and `fan_out` are the layer's, for its weights and its biases alike.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -39,9 +39,12 @@ const INIT_WORDS: &[(&str, Init)] = &[
 const INIT: &str = "\"glorot_uniform\", \"glorot_normal\", \"he_uniform\", \"he_normal\", \"fan_in_uniform\", \"zeros\", \
                     { normal = DEVIATION }, { uniform = BOUND } or { constant = VALUE }";
 
-impl Init {
-    /// Reads an initialiser.
-    pub(crate) fn read(item: &Item<'_>) -> Result<Init, KeyError> {
+impl Form<Init> for Plain {
+    fn expected(&self) -> String {
+        INIT.into()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<Init, KeyError> {
         match &item.node.value {
             Value::String(word) => {
                 let known = INIT_WORDS.iter().find(|(name, _)| name == word);
@@ -65,17 +68,19 @@ impl Init {
             _ => Err(item.wrong(INIT)),
         }
     }
+}
 
-    /// An initialiser as TOML.
-    pub(crate) fn toml(self) -> String {
-        match self {
+impl Written for Init {
+    fn written(&self) -> Option<Entry> {
+        let text = match self {
             Init::Normal(x) => format!("{{ normal = {x:?} }}"),
             Init::Uniform(x) => format!("{{ uniform = {x:?} }}"),
             Init::Constant(x) => format!("{{ constant = {x:?} }}"),
             _ => {
-                let word = INIT_WORDS.iter().find(|(_, known)| *known == self).map_or("zeros", |(word, _)| word);
-                format!("\"{word}\"")
+                let word = INIT_WORDS.iter().find(|(_, known)| known == self).map_or("zeros", |(word, _)| word);
+                return word.written();
             }
-        }
+        };
+        Some(Entry::Value(text))
     }
 }

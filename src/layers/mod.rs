@@ -21,6 +21,7 @@ mod upsample;
 mod window;
 mod write;
 
+pub use crate::keys::Entries;
 pub use activation::ActivationLayer;
 pub use add::Add;
 pub use concat::Concat;
@@ -39,13 +40,14 @@ pub use shape::Shape;
 pub use tensor::{Parameter, TensorRole, TensorSpec};
 pub use upsample::Upsample;
 pub use window::{Padding, Window};
-pub use write::Entries;
 
 pub(crate) use tensor::{MAX_NUMBERS, within_limit};
 
 use crate::graph::{Graph, Operation, ValueId, pointwise};
 use crate::kernel::Activation;
-use crate::keys::{Item, KeyError, Table, Value};
+#[cfg(test)]
+use crate::keys::KeyReference;
+use crate::keys::{Form, Item, KeyError, Keyed, List, Node, Plain, Table, Text, Value};
 use crate::onnx;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -85,14 +87,76 @@ struct Reader {
     read: fn(&Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError>,
 }
 
+/// The reader of a kind whose keys are declared. In parentheses stand the fields that the key that names the kind tells, its value
+/// last.
+macro_rules! reader {
+    ($kind:ident($($head:ident),+), $word:literal, $example:literal) => {
+        super::Reader {
+            word: $word,
+            keys: <$kind as crate::keys::Keyed>::KEYS.split_at([$(stringify!($head)),+].len()).1,
+            example: $example,
+            follows_activation: false,
+            read: |keys| {
+                let names = [$(stringify!($head)),+];
+                let table = keys.table.clone().of_kind(names[names.len() - 1], $word);
+                Ok(std::sync::Arc::new(<$kind as crate::keys::Keyed>::read(&table)?))
+            },
+        }
+    };
+}
+use reader;
+
+/// Writes a kind whose keys are declared.
+fn write_keys(kind: &(impl LayerKind + Keyed), entries: &mut Entries) {
+    let mut own = Entries::default();
+    Keyed::write(kind, &mut own);
+    entries.append(kind.word(), own);
+}
+
 /// What a kind is read from.
 struct Keys<'a> {
     /// The whole table.
     table: Table<'a>,
     /// The value of the key that names the kind.
     value: Item<'a>,
-    /// The activation where none is named.
-    activation: Activation,
+}
+
+/// What the recipe reference says of a kind.
+#[cfg(test)]
+pub(crate) struct LayerReference {
+    pub(crate) example: &'static str,
+    /// What the kind is, and its keys, the one that names it first; `None` while its keys are not declared.
+    pub(crate) declared: Option<(&'static str, Vec<KeyReference>)>,
+}
+
+/// What the recipe reference says of layers.
+#[cfg(test)]
+pub(crate) fn reference() -> Vec<LayerReference> {
+    fn declared<K: Keyed>(reader: &Reader) -> (&'static str, &'static str, Vec<KeyReference>) {
+        let mut keys = K::reference();
+        keys[0].key = reader.word.into();
+        (reader.word, K::DOC, keys)
+    }
+    let known = [
+        declared::<Dense>(&dense::READER),
+        declared::<Pool>(&pool::MAX),
+        declared::<Pool>(&pool::AVERAGE),
+        declared::<GlobalPool>(&global_pool::AVERAGE),
+        declared::<GlobalPool>(&global_pool::MAX),
+        declared::<Flatten>(&flatten::READER),
+        declared::<Dropout>(&dropout::READER),
+        declared::<Upsample>(&upsample::READER),
+        declared::<Add>(&add::READER),
+        declared::<Concat>(&concat::READER),
+        declared::<Residual>(&residual::READER),
+        declared::<ActivationLayer>(&activation::READER),
+    ];
+    let of = |kind: &Reader| known.iter().find(|(word, ..)| *word == kind.word);
+    let kinds = KINDS.iter().map(|kind| {
+        let declared = of(kind).map(|(_, doc, keys)| (*doc, keys.clone()));
+        LayerReference { example: kind.example, declared }
+    });
+    kinds.collect()
 }
 
 /// One kind of layer, with its numbers.
@@ -256,13 +320,10 @@ impl LayerSpec {
     /// The layer as a recipe writes it, every default written out.
     pub fn toml(&self) -> String {
         let mut entries = Entries::default();
-        for (key, value) in [("name", &self.name), ("from", &self.from)] {
-            if let Some(value) = value {
-                entries.text(key, value);
-            }
-        }
+        entries.put("name", &self.name);
+        entries.put("from", &self.from);
         self.kind.write(&mut entries);
-        entries.toml()
+        entries.inline()
     }
 
     /// Applies a change where the kind allows it.
@@ -272,13 +333,13 @@ impl LayerSpec {
         }
     }
 
-    /// Reads a layer; `activation` is that of kinds that follow the model's and name none.
-    pub(crate) fn read(item: &Item<'_>, activation: Activation) -> Result<LayerSpec, KeyError> {
+    /// Reads a layer.
+    pub(crate) fn read(item: &Item<'_>) -> Result<LayerSpec, KeyError> {
         let (reader, table) = reader_of(item)?;
         let value = table.require(reader.word, &expected())?;
-        let name = table.get("name").map(|item| new_name(&item)).transpose()?;
-        let from = table.get("from").map(|item| known_name(&item)).transpose()?;
-        let kind = (reader.read)(&Keys { table, value, activation })?;
+        let name = table.get("name").map(|item| NEW_NAME.read(&item)).transpose()?;
+        let from = table.get("from").map(|item| KNOWN_NAME.read(&item)).transpose()?;
+        let kind = (reader.read)(&Keys { table, value })?;
         if let (Some(_), [first, ..]) = (&from, kind.named_inputs()) {
             let problem = format!("{} names what it takes ({first}, …) itself; leave \"from\" out", kind.word());
             return Err(item.conflict(problem));
@@ -287,9 +348,23 @@ impl LayerSpec {
     }
 
     /// Whether a layer's activation would follow the model's.
-    pub(crate) fn follows_activation(item: &Item<'_>) -> bool {
-        let Ok(table) = item.table("") else { return false };
-        KINDS.iter().any(|kind| kind.follows_activation && table.get(kind.word).is_some())
+    pub(crate) fn follows_activation(layer: &Node) -> bool {
+        let follows = |key: &str| KINDS.iter().any(|kind| kind.follows_activation && kind.word == key);
+        matches!(&layer.value, Value::Table(entries) if entries.iter().any(|(key, _)| follows(key)))
+    }
+
+    /// Gives the activation to a layer that would follow the model's and names none, and to such layers of a block.
+    pub(crate) fn give_activation(layer: &mut Node, activation: &Node) {
+        let follows = LayerSpec::follows_activation(layer);
+        let Value::Table(entries) = &mut layer.value else { return };
+        if follows && !entries.iter().any(|(key, _)| key == "activation") {
+            entries.push(("activation".into(), activation.clone()));
+        }
+        for (_, value) in entries {
+            if let Value::Array(layers) = &mut value.value {
+                layers.iter_mut().for_each(|layer| LayerSpec::give_activation(layer, activation));
+            }
+        }
     }
 }
 
@@ -316,47 +391,42 @@ fn reader_of<'a>(item: &Item<'a>) -> Result<(&'static Reader, Table<'a>), KeyErr
     Ok((kind, table.only(&[&[kind.word], kind.keys, &["name", "from"]].concat())?))
 }
 
-/// A name that a layer may have.
-fn new_name(item: &Item<'_>) -> Result<String, KeyError> {
-    let expected =
-        "a name of letters, digits, _, - and dots, such as \"stem\" or \"layer1.0.conv1\", but not input or layers.N";
-    let name = item.text(expected)?;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let parts = || name.split('.').all(|part| !part.is_empty());
-    let taken = name == DATA || name.starts_with("layers.");
-    if (1..=100).contains(&name.len()) && name.chars().all(allowed) && parts() && !taken {
-        Ok(name.to_string())
-    } else {
-        Err(item.wrong(expected))
+impl Form<LayerSpec> for Plain {
+    fn expected(&self) -> String {
+        expected()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<LayerSpec, KeyError> {
+        LayerSpec::read(item)
     }
 }
+
+/// A name that a layer may have.
+const NEW_NAME: Text = Text(
+    "a name of letters, digits, _, - and dots, such as \"stem\" or \"layer1.0.conv1\", but not input or layers.N",
+    |name| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        let taken = name == DATA || name.starts_with("layers.");
+        (1..=100).contains(&name.len())
+            && name.chars().all(allowed)
+            && name.split('.').all(|part| !part.is_empty())
+            && !taken
+    },
+);
 
 /// The name of a layer before this one.
-fn known_name(item: &Item<'_>) -> Result<String, KeyError> {
-    Ok(item.text("the name of a layer before this one, or \"input\"")?.to_string())
-}
+const KNOWN_NAME: Text = Text("the name of a layer before this one, or \"input\"", |_| true);
+
+/// The names of the layers that a kind takes.
+const NAMES: List<Text, String> =
+    List("a list of two or more names of layers before this one, such as [\"a\", \"b\"]", KNOWN_NAME, |names| {
+        names.len() >= 2
+    });
 
 impl Keys<'_> {
-    /// The names of the layers that the kind takes: two at least.
-    fn names(&self) -> Result<Vec<String>, KeyError> {
-        let expected = "a list of two or more names of layers before this one, such as [\"a\", \"b\"]";
-        let items = self.value.list(expected)?;
-        if items.len() < 2 {
-            return Err(self.value.wrong(expected));
-        }
-        items.iter().map(known_name).collect()
-    }
-
-    /// Layers in a list; `key` may be missing.
-    fn layers(&self, key: &str) -> Result<Vec<LayerSpec>, KeyError> {
-        let Some(item) = self.table.get(key) else { return Ok(Vec::new()) };
-        let items = item.list("a list of layers")?;
-        items.iter().map(|item| LayerSpec::read(item, self.activation)).collect()
-    }
-
     /// The layer's activation.
     fn activation(&self) -> Result<Activation, KeyError> {
-        self.table.get("activation").map_or(Ok(self.activation), |item| item.word())
+        self.own_activation()
     }
 
     /// The activation of a kind that does not follow the model's.
@@ -369,7 +439,7 @@ impl Keys<'_> {
     }
 
     fn init(&self, key: &str) -> Result<Option<Init>, KeyError> {
-        self.table.get(key).map(|item| Init::read(&item)).transpose()
+        self.table.get(key).map(|item| Plain.read(&item)).transpose()
     }
 
     fn padding(&self) -> Result<Padding, KeyError> {
@@ -382,24 +452,13 @@ impl Keys<'_> {
 
     /// `true`, the one value of a kind without numbers.
     fn is_true(&self) -> Result<(), KeyError> {
-        match self.value.node.value {
-            Value::Boolean(true) => Ok(()),
-            _ => Err(self.value.wrong("true; to go without the layer, remove it")),
-        }
+        Plain.read(&self.value)
     }
 }
 
 /// One number for both directions, or [down, across].
 fn pair(item: &Item<'_>) -> Result<[usize; 2], KeyError> {
-    if let Value::Array(_) = item.node.value {
-        let items = item.list("")?;
-        return match &items[..] {
-            [height, width] => Ok([height.whole(1)?, width.whole(1)?]),
-            _ => Err(item.wrong("a number, or [height, width]")),
-        };
-    }
-    let both = item.whole(1)?;
-    Ok([both, both])
+    Plain.read(item)
 }
 
 /// The activation in the summary; linear is not said.

@@ -1,14 +1,14 @@
 //! `{ max_pool = SIZE }` and `{ average_pool = SIZE }`: the largest value, or the mean, of each window.
 
 use super::{
-    Entries, Forward, Keys, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, Window, cross, describe_window,
-    pair,
+    Entries, Forward, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, Window, cross, describe_window, reader,
+    write_keys,
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::pool::{average_backward, average_forward, max_backward, max_forward, shape};
 use crate::kernel::{Activation, Launch};
-use crate::keys::KeyError;
+use crate::keys::{Entry, OfKind, Plain, Written, keyed};
 use crate::onnx;
 use std::sync::Arc;
 
@@ -21,39 +21,30 @@ pub enum Pooling {
     Average,
 }
 
-/// A pooling of windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pool {
-    /// What is taken of each window.
-    pub pooling: Pooling,
-    /// Height and width of the window.
-    pub size: [usize; 2],
-    /// Step down and across.
-    pub stride: [usize; 2],
-    /// What happens at the border.
-    pub padding: Padding,
+impl Written for Pooling {
+    /// The layer's word tells.
+    fn written(&self) -> Option<Entry> {
+        None
+    }
 }
 
-pub(super) static MAX: Reader = Reader {
-    word: "max_pool",
-    keys: &["stride", "padding"],
-    example: "{ max_pool = SIZE }",
-    follows_activation: false,
-    read: |keys| read(keys, Pooling::Max),
-};
-
-pub(super) static AVERAGE: Reader = Reader {
-    word: "average_pool",
-    keys: &["stride", "padding"],
-    example: "{ average_pool = SIZE }",
-    follows_activation: false,
-    read: |keys| read(keys, Pooling::Average),
-};
-
-fn read(keys: &Keys<'_>, pooling: Pooling) -> Result<Arc<dyn LayerKind>, KeyError> {
-    let size = pair(&keys.value)?;
-    Ok(Arc::new(Pool { pooling, size, stride: keys.pair("stride", size)?, padding: keys.padding()? }))
+keyed! {
+    /// A pooling of windows.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Pool {
+        /// What is taken of each window.
+        pub pooling: Pooling [OfKind(&[("max_pool", Pooling::Max), ("average_pool", Pooling::Average)])],
+        /// Height and width of the window.
+        pub size: [usize; 2] [Plain; "2"],
+        /// Step down and across; the size of the window where it is left out.
+        pub stride: [usize; 2] = size,
+        /// What happens at the border.
+        pub padding: Padding = Padding::Valid,
+    }
 }
+
+pub(super) static MAX: Reader = reader!(Pool(pooling, size), "max_pool", "{ max_pool = SIZE }");
+pub(super) static AVERAGE: Reader = reader!(Pool(pooling, size), "average_pool", "{ average_pool = SIZE }");
 
 impl LayerKind for Pool {
     fn word(&self) -> &'static str {
@@ -64,9 +55,7 @@ impl LayerKind for Pool {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.pair(self.word(), self.size);
-        entries.pair("stride", self.stride);
-        entries.word("padding", self.padding);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -2,40 +2,31 @@
 //! makes of it. The model holds the block's layers and an addition in its place.
 
 use super::{
-    Add, Entries, Forward, Keys, Layer, LayerKind, LayerProblem, LayerSpec, Reader, Shape, describe_activation,
+    Add, Entries, Forward, Layer, LayerKind, LayerProblem, LayerSpec, Reader, Shape, describe_activation, reader,
+    write_keys,
 };
 use crate::graph::ValueId;
 use crate::kernel::Activation;
-use crate::keys::KeyError;
+use crate::keys::{List, Plain, Unless, keyed};
 use crate::onnx;
 use std::sync::Arc;
 
-/// A block of layers whose input is added to its output (He et al., Deep Residual Learning for Image Recognition, 2016).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Residual {
-    /// The layers.
-    pub layers: Vec<LayerSpec>,
-    /// The layers that the input goes through before it is added; none adds it as it is.
-    pub shortcut: Vec<LayerSpec>,
-    /// Applied to the sum.
-    pub activation: Activation,
-}
-
-pub(super) static READER: Reader = Reader {
-    word: "residual",
-    keys: &["shortcut", "activation"],
-    example: "{ residual = [LAYERS] }",
-    follows_activation: false,
-    read,
-};
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    let layers = keys.layers(READER.word)?;
-    if layers.is_empty() {
-        return Err(keys.value.wrong("a list of at least one layer"));
+keyed! {
+    /// A block of layers whose input is added to its output (He et al., Deep Residual Learning for Image Recognition, 2016).
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Residual {
+        /// The layers.
+        pub layers: Vec<LayerSpec> [
+            List("a list of at least one layer", Plain, |layers| !layers.is_empty()); "[{ dense = 64, activation = \"relu\" }]"
+        ],
+        /// The layers that the input goes through before it is added; none adds it as it is.
+        pub shortcut: Vec<LayerSpec> [Unless(Vec::new(), List("a list of layers", Plain, |_| true)); "[{ dense = 64 }]"],
+        /// Applied to the sum.
+        pub activation: Activation = Activation::Linear,
     }
-    Ok(Arc::new(Residual { layers, shortcut: keys.layers("shortcut")?, activation: keys.own_activation()? }))
 }
+
+pub(super) static READER: Reader = reader!(Residual(layers), "residual", "{ residual = [LAYERS] }");
 
 impl Residual {
     /// The addition at the block's end.
@@ -50,11 +41,7 @@ impl LayerKind for Residual {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.layers("residual", &self.layers);
-        if !self.shortcut.is_empty() {
-            entries.layers("shortcut", &self.shortcut);
-        }
-        entries.word("activation", self.activation);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -1,28 +1,25 @@
 //! `{ upsample = FACTOR }`: each pixel becomes a window of itself, as in PyTorch's `nn.Upsample(mode = "nearest")`.
 
-use super::{Entries, Forward, Keys, Layer, LayerKind, LayerProblem, Reader, Shape, cross, pair, within_limit};
+use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, cross, reader, within_limit, write_keys};
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::pool::upsample_backward::{Operands, UpsampleBackward};
 use crate::kernel::pool::upsample_forward::{Params, UpsampleForward};
 use crate::kernel::{Activation, Launch};
-use crate::keys::KeyError;
+use crate::keys::{Plain, keyed};
 use crate::onnx;
 use std::sync::Arc;
 
-/// Makes images larger by whole factors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Upsample {
-    /// Rows and columns out for each one in.
-    pub factor: [usize; 2],
+keyed! {
+    /// Makes images larger by whole factors.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Upsample {
+        /// Rows and columns out for each one in.
+        pub factor: [usize; 2] [Plain; "2"],
+    }
 }
 
-pub(super) static READER: Reader =
-    Reader { word: "upsample", keys: &[], example: "{ upsample = FACTOR }", follows_activation: false, read };
-
-fn read(keys: &Keys<'_>) -> Result<Arc<dyn LayerKind>, KeyError> {
-    Ok(Arc::new(Upsample { factor: pair(&keys.value)? }))
-}
+pub(super) static READER: Reader = reader!(Upsample(factor), "upsample", "{ upsample = FACTOR }");
 
 impl LayerKind for Upsample {
     fn word(&self) -> &'static str {
@@ -30,7 +27,7 @@ impl LayerKind for Upsample {
     }
 
     fn write(&self, entries: &mut Entries) {
-        entries.pair("upsample", self.factor);
+        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -44,17 +44,17 @@ pub enum RecipeError {
     )]
     DataNotFound {
         /// The key that names the file.
-        key: &'static str,
+        key: String,
         /// What it says.
         path: String,
         /// Every place that was tried.
         looked: Vec<PathBuf>,
     },
     /// A folder where a data file is expected.
-    #[error("{key} = \"{path}\": {} is a folder; give a file of examples (.npy, .npz#key, .hdf5#key, .idx, .csv)", folder.display())]
+    #[error("{key} = \"{path}\": {} is a folder; give a file of examples (.npy, .npz#key, .hdf5#key, .idx, .csv), or the folder itself as {{ folder = … }}", folder.display())]
     DataFolder {
         /// The key that names it.
-        key: &'static str,
+        key: String,
         /// What it says.
         path: String,
         /// The folder.
@@ -67,7 +67,7 @@ pub enum RecipeError {
     )]
     DataTwice {
         /// The key that names the file.
-        key: &'static str,
+        key: String,
         /// What it says.
         path: String,
         /// What was found in the current folder, and around the run.

@@ -17,8 +17,8 @@ impl Recipe {
     pub fn resolve_data(&mut self, data_dir: Option<&Path>) -> Result<(), RecipeError> {
         let folders = data_dir.into_iter().chain([Path::new(""), Path::new("data")]);
         let folders: Vec<PathBuf> = folders.map(Path::to_path_buf).collect();
-        for (keys, source) in self.sources_mut() {
-            *source = locate(source, &folders).ok_or_else(|| not_found(keys, source, &folders))?;
+        for (set, source) in self.sources_mut() {
+            *source = locate(source, &folders).ok_or_else(|| not_found(set, source, &folders))?;
         }
         Ok(())
     }
@@ -29,15 +29,15 @@ impl Recipe {
     pub fn resolve_data_of_run(&mut self, run: &Path) -> Result<(), RecipeError> {
         let here = [PathBuf::new(), PathBuf::from("data")];
         let around = folders_around(run);
-        for (keys, source) in self.sources_mut() {
+        for (set, source) in self.sources_mut() {
             let found = match (locate(source, &here), locate(source, &around)) {
                 (Some(here), Some(there)) if !same_files(&here, &there) => {
-                    let (path, found) = (source.images.clone(), [here.images, there.images]);
-                    return Err(RecipeError::DataTwice { key: keys[0], path, found });
+                    let [path, here, there] = [&*source, &here, &there].map(|source| source.name().to_string());
+                    return Err(RecipeError::DataTwice { key: first_key(set, source), path, found: [here, there] });
                 }
                 (here, there) => here.or(there),
             };
-            *source = found.ok_or_else(|| not_found(keys, source, &[&here[..], &around].concat()))?;
+            *source = found.ok_or_else(|| not_found(set, source, &[&here[..], &around].concat()))?;
         }
         Ok(())
     }
@@ -48,8 +48,11 @@ impl Recipe {
         let inside =
             |path: &str| Path::new(path).strip_prefix(beside).ok().map(|path| path.to_string_lossy().into_owned());
         for (_, source) in self.sources_mut() {
-            let (Some(images), Some(labels)) = (inside(&source.images), inside(&source.labels)) else { continue };
-            if let Some(found) = locate(&Source { images, labels }, &[data_dir.to_path_buf()]) {
+            let mut moved = source.clone();
+            let inside = moved.paths_mut().into_iter().map(|(_, path)| Some(*path = inside(path)?));
+            if inside.collect::<Option<()>>().is_some()
+                && let Some(found) = locate(&moved, &[data_dir.to_path_buf()])
+            {
                 *source = found;
             }
         }
@@ -65,27 +68,30 @@ impl Recipe {
         }
     }
 
-    fn sources_mut(&mut self) -> impl Iterator<Item = ([&'static str; 2], &mut Source)> {
+    fn sources_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut Source)> {
         fn files(holdout: &mut Holdout) -> Option<&mut Source> {
             if let Holdout::Files(source) = holdout { Some(source) } else { None }
         }
-        [
-            (["data.train.images", "data.train.labels"], self.data.train.as_mut()),
-            (["data.test.images", "data.test.labels"], files(&mut self.data.test)),
-            (["data.validation.images", "data.validation.labels"], files(&mut self.data.validation)),
-        ]
-        .into_iter()
-        .filter_map(|(keys, source)| Some((keys, source?)))
+        let (test, validation) = (files(&mut self.data.test), files(&mut self.data.validation));
+        let sets = [("data.train", self.data.train.as_mut()), ("data.test", test), ("data.validation", validation)];
+        sets.into_iter().filter_map(|(set, source)| Some((set, source?)))
     }
 }
 
-/// What is said of a source that is in none of the folders: blames the images, unless only the labels are missing.
-fn not_found(keys: [&'static str; 2], source: &Source, folders: &[PathBuf]) -> RecipeError {
-    let (images, labels) = (tried(&source.images, folders), tried(&source.labels, folders));
-    let labels_only = alternatives(&source.images).len() * folders.len() > images.len();
-    let (key, path, looked) =
-        if labels_only { (keys[1], &source.labels, labels) } else { (keys[0], &source.images, images) };
-    let path = path.clone();
+/// The key of a source's first path.
+fn first_key(set: &str, source: &mut Source) -> String {
+    let paths = source.paths_mut();
+    format!("{set}.{}", paths[0].0)
+}
+
+/// What is said of a source that is in none of the folders: blames its first path, unless only the other one is missing.
+fn not_found(set: &str, source: &mut Source, folders: &[PathBuf]) -> RecipeError {
+    let is_folder = matches!(source, Source::Folder { .. });
+    let paths = source.paths_mut();
+    let tried = |path: &str| tried(path, folders, is_folder);
+    let blamed = paths.iter().find(|(_, path)| alternatives(path).len() * folders.len() == tried(path).len());
+    let (key, path) = blamed.unwrap_or(&paths[paths.len() - 1]);
+    let (key, path, looked) = (format!("{set}.{key}"), path.to_string(), tried(path));
     match looked.iter().find(|looked| looked.is_dir()).cloned() {
         Some(folder) => RecipeError::DataFolder { key, path, folder },
         None => RecipeError::DataNotFound { key, path, looked },
@@ -101,42 +107,59 @@ fn folders_around(path: &Path) -> Vec<PathBuf> {
 }
 
 fn same_files(one: &Source, other: &Source) -> bool {
-    place::same_source(&one.images, &other.images) && place::same_source(&one.labels, &other.labels)
+    one.paths().into_iter().zip(other.paths()).all(|(one, other)| place::same_source(one, other))
+}
+
+/// The first files that are there.
+fn locate(source: &Source, folders: &[PathBuf]) -> Option<Source> {
+    let first = |path: &str, is_folder: bool| {
+        let all = folders.iter().flat_map(|folder| alternatives(path).into_iter().map(move |path| (folder, path)));
+        all.into_iter().find_map(|(folder, path)| find(folder, path, is_folder).ok())
+    };
+    Some(match source {
+        Source::Arrays { images, labels } => return locate_pair(images, labels, folders),
+        Source::Folder { folder } => Source::Folder { folder: first(folder, true)? },
+        Source::Table { table, target } => Source::Table { table: first(table, false)?, target: target.clone() },
+    })
 }
 
 /// The first pair of files that is there. With as many alternatives for the labels as for the images the two go
 /// together, so that one set's images never meet another's labels.
-fn locate(source: &Source, folders: &[PathBuf]) -> Option<Source> {
-    let (images, labels) = (alternatives(&source.images), alternatives(&source.labels));
+fn locate_pair(images: &str, labels: &str, folders: &[PathBuf]) -> Option<Source> {
+    let (images, labels) = (alternatives(images), alternatives(labels));
     let paired = images.len() == labels.len();
     for folder in folders {
         for (index, image) in images.iter().enumerate() {
             let partners = if paired { &labels[index..=index] } else { &labels[..] };
-            let label = || partners.iter().find_map(|label| find(folder, label).ok());
-            if let (Ok(images), Some(labels)) = (find(folder, image), label()) {
-                return Some(Source { images, labels });
+            let label = || partners.iter().find_map(|label| find(folder, label, false).ok());
+            if let (Ok(images), Some(labels)) = (find(folder, image, false), label()) {
+                return Some(Source::Arrays { images, labels });
             }
         }
     }
     // Images and labels may also lie in different folders, where there is no choice to get wrong.
     let ([image], [label]) = (&images[..], &labels[..]) else { return None };
-    let anywhere = |path| folders.iter().find_map(|folder| find(folder, path).ok());
-    Some(Source { images: anywhere(image)?, labels: anywhere(label)? })
+    let anywhere = |path| folders.iter().find_map(|folder| find(folder, path, false).ok());
+    Some(Source::Arrays { images: anywhere(image)?, labels: anywhere(label)? })
 }
 
 fn alternatives(path: &str) -> Vec<&str> {
     path.split(OR).map(str::trim).collect()
 }
 
-/// Every file that the path may mean and that is not there.
-fn tried(path: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
+/// Every file or folder that the path may mean and that is not there.
+fn tried(path: &str, folders: &[PathBuf], is_folder: bool) -> Vec<PathBuf> {
     let paths = folders.iter().flat_map(|folder| alternatives(path).into_iter().map(move |path| (folder, path)));
-    paths.filter_map(|(folder, path)| find(folder, path).err()).collect()
+    paths.filter_map(|(folder, path)| find(folder, path, is_folder).err()).collect()
 }
 
-/// The path in `folder`, if a file is there; otherwise the file that is not. What follows the file's name and a `#` names
-/// an array inside the file.
-fn find(folder: &Path, path: &str) -> Result<String, PathBuf> {
+/// The path in `folder`, if a file (or a folder, where one is looked for) is there; otherwise the one that is not. What
+/// follows a file's name and a `#` names an array inside the file.
+fn find(folder: &Path, path: &str, is_folder: bool) -> Result<String, PathBuf> {
+    if is_folder {
+        let found = folder.join(path);
+        return if found.is_dir() { Ok(found.to_string_lossy().into_owned()) } else { Err(found) };
+    }
     // What comes with the program lies in no folder.
     let folder = if place::is_bundled(Path::new(path)) { Path::new("") } else { folder };
     let (file, key) = place::split_key(path, |file| place::is_file(&folder.join(file)));

@@ -18,6 +18,8 @@ mod builtin;
 mod error;
 mod locate;
 mod read;
+#[cfg(test)]
+mod reference;
 mod schema;
 mod short;
 mod sweep;

@@ -1,11 +1,13 @@
 //! What a model makes of examples, beside the truth: classes with their certainty or values, and pictures of both.
 
-use crate::data::{Examples, Features, Storage, Targets};
+use crate::data::{Examples, Features, Storage, Targets, TrainedOn};
 use crate::export::SavedModel;
 use crate::model::{Model, Shape};
 use crate::recipe::{Activation, Loss};
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
 use crate::train::Predictions;
+use serde::Serialize;
+use std::fmt;
 
 /// A model's answers to examples.
 #[derive(Debug, Clone)]
@@ -24,11 +26,14 @@ pub struct Answers<'a> {
     /// The true classes, where the examples have labels and the answers are classes.
     pub truth: Option<Vec<u32>>,
     labelled: bool,
+    /// The true values, where there are any.
+    values: Vec<f32>,
+    trained_on: &'a TrainedOn,
 }
 
 impl<'a> Answers<'a> {
     /// From the outputs for the examples, whose targets are the truth if they are `labelled`.
-    pub fn new(saved: &SavedModel, examples: &'a Examples, result: Predictions, labelled: bool) -> Answers<'a> {
+    pub fn new(saved: &'a SavedModel, examples: &'a Examples, mut result: Predictions, labelled: bool) -> Answers<'a> {
         let SavedModel { model, trained_on, .. } = saved;
         let truth = if labelled { examples.targets.classes() } else { None };
         let several_bits = model.loss == Loss::BinaryCrossEntropy && result.width > 1;
@@ -47,11 +52,40 @@ impl<'a> Answers<'a> {
         });
         let probable = model.output_activation != Activation::Linear || ends_bounded(model) && names_classes;
         let truth = truth.filter(|_| names_classes);
-        Answers { examples, result, probable, bits: several_bits && !names_classes, classes, truth, labelled }
+        let bits = several_bits && !names_classes;
+        let mut values = match &examples.targets {
+            Targets::Values { values, .. } if labelled && classes.is_none() => values.clone(),
+            _ => Vec::new(),
+        };
+        if let (Some(columns), None) = (&trained_on.table, &classes) {
+            columns.unscale(&mut result.outputs, result.width);
+            columns.unscale(&mut values, result.width);
+        }
+        Answers { examples, result, probable, bits, classes, truth, labelled, values, trained_on }
     }
 
-    /// What the outputs are called in a table's header: `p1` for the probability of class 1, or of bit 1, `y1` for a value.
+    /// Whether the classes have names beside their numbers.
+    pub fn has_names(&self) -> bool {
+        !self.trained_on.class_names.is_empty()
+    }
+
+    /// What a class is called.
+    pub fn class_name(&self, class: u32) -> String {
+        self.trained_on.class(class as usize)
+    }
+
+    /// What the outputs are called in a table's header: the probability of a class by the class' name, where it has one, and a value by the
+    /// target's column; otherwise `p1` for the probability of class 1, or of bit 1, `y1` for a value.
     pub fn output_names(&self) -> Vec<String> {
+        let names = &self.trained_on.class_names;
+        if self.classes.is_some() && self.probable && !names.is_empty() {
+            return if self.result.width == 1 { vec![names[1].clone()] } else { names.clone() };
+        }
+        let targets = self.trained_on.table.iter().flat_map(|columns| &columns.targets);
+        let targets: Vec<String> = targets.map(|column| column.name.clone()).collect();
+        if self.classes.is_none() && targets.len() == self.result.width {
+            return targets;
+        }
         match (self.probable, self.result.width) {
             (true, 1) => vec!["p1".into()],
             (true, width) => (0..width).map(|output| format!("p{output}")).collect(),
@@ -85,12 +119,30 @@ impl<'a> Answers<'a> {
 
     /// The values that one example's outputs should have, where they are values and known.
     pub fn targets(&self, index: usize) -> Option<&[f32]> {
-        match &self.examples.targets {
-            Targets::Values { values, outputs } if self.labelled && self.classes.is_none() => {
-                Some(&values[index * outputs..][..*outputs])
-            }
-            _ => None,
-        }
+        self.values.get(index * self.result.width..(index + 1) * self.result.width)
+    }
+
+    /// How near the values are to the true ones, for each target; none where the answers are no values of a table, or the truth
+    /// is not known.
+    pub fn value_scores(&self) -> Option<Vec<ValueScores>> {
+        let width = self.result.width;
+        let is_known = self.trained_on.table.is_some() && !self.values.is_empty() && !self.bits;
+        let scores = |(output, target): (usize, String)| {
+            let of = |all: &[f32]| all.iter().skip(output).step_by(width).map(|v| f64::from(*v)).collect::<Vec<f64>>();
+            ValueScores::new(target, &of(&self.values), &of(&self.result.outputs))
+        };
+        is_known.then(|| self.output_names().into_iter().enumerate().map(scores).collect())
+    }
+
+    /// Of two classes, takes examples for the second where its probability is at least this; false where there are not two, or
+    /// no probabilities.
+    pub fn set_threshold(&mut self, threshold: f32) -> bool {
+        let Some(classes) = self.classes.as_mut().filter(|_| self.probable && self.result.width <= 2) else {
+            return false;
+        };
+        let rows = self.result.outputs.chunks(self.result.width);
+        *classes = rows.map(|row| u32::from(row[row.len() - 1] >= threshold)).collect();
+        true
     }
 
     /// The class of one example, and how sure the model is of it; for a model whose outputs are no probabilities, the
@@ -118,7 +170,7 @@ impl<'a> Answers<'a> {
     /// The same as a matrix to be drawn.
     pub fn confusion(&self) -> Result<Option<ConfusionMatrix>, ReportError> {
         let Some(counts) = self.counts() else { return Ok(None) };
-        let names = (0..counts.len()).map(|class| class.to_string()).collect();
+        let names = (0..counts.len()).map(|class| self.trained_on.class(class)).collect();
         ConfusionMatrix::new(names, counts.concat()).map(Some)
     }
 
@@ -136,8 +188,8 @@ impl<'a> Answers<'a> {
             };
             let label = self.truth.as_ref().map(|truth| truth[index]);
             let sure = if self.probable { format!("{:.0} %", 100.0 * sure) } else { format!("{sure:.2}") };
-            let mut caption = vec![format!("{class}  ({sure})")];
-            caption.extend(label.map(|label| format!("true: {label}")));
+            let mut caption = vec![format!("{}  ({sure})", self.class_name(class))];
+            caption.extend(label.map(|label| format!("true: {}", self.class_name(label))));
             Tile { picture, caption, wrong: label.is_some_and(|label| label != class) }
         };
         let tiles: Vec<Tile> = pictures.into_iter().enumerate().map(tile).collect();
@@ -147,6 +199,49 @@ impl<'a> Answers<'a> {
             None => format!("{first} predictions"),
         };
         Ok(Some(ImageGrid { title, columns: 10, tiles, colour_bar: None }))
+    }
+}
+
+/// How near values are to the true ones.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ValueScores {
+    /// The target's column.
+    pub target: String,
+    /// The share of the true values' variance that is explained; none where they do not vary.
+    pub r2: Option<f64>,
+    /// The root of the mean squared error, in the target's unit.
+    pub rmse: f64,
+    /// The mean absolute error, in the target's unit.
+    pub mae: f64,
+    /// The largest absolute error, in the target's unit.
+    pub max_error: f64,
+}
+
+impl ValueScores {
+    fn new(target: String, truth: &[f64], values: &[f64]) -> ValueScores {
+        let count = truth.len().max(1) as f64;
+        let mean = truth.iter().sum::<f64>() / count;
+        let variance = truth.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        let errors: Vec<f64> = truth.iter().zip(values).map(|(truth, value)| (truth - value).abs()).collect();
+        let squared = errors.iter().map(|error| error * error).sum::<f64>() / count;
+        ValueScores {
+            target,
+            r2: (variance > 0.0).then(|| 1.0 - squared / variance),
+            rmse: squared.sqrt(),
+            mae: errors.iter().sum::<f64>() / count,
+            max_error: errors.iter().copied().fold(0.0, f64::max),
+        }
+    }
+}
+
+impl fmt::Display for ValueScores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ValueScores { target, r2, rmse, mae, max_error } = self;
+        let r2 = r2.map_or(String::new(), |r2| format!("R2 {r2:.4}, "));
+        write!(
+            f,
+            "{target}: {r2}root mean squared error {rmse:.6}, mean absolute error {mae:.6}, largest {max_error:.6}"
+        )
     }
 }
 

@@ -9,7 +9,7 @@ mod resume;
 mod summary;
 
 pub use crate::lock::LockError;
-pub use answers::{Answers, in_words, picture_shape};
+pub use answers::{Answers, ValueScores, in_words, picture_shape};
 pub use recorder::Recorder;
 pub use report::{Unwritten, write_report};
 pub use resume::{check_resume, rate_notes};

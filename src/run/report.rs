@@ -4,7 +4,7 @@
 use super::answers::{Answers, pictures};
 use super::{RunError, picture_shape};
 use crate::backend::Backend;
-use crate::data::{Dataset, Examples};
+use crate::data::{Dataset, Examples, TrainedOn};
 use crate::export::SavedModel;
 use crate::landscape::{LANDSCAPE_SIZE, Relief};
 use crate::model::{Layer, Model, Shape};
@@ -51,7 +51,7 @@ pub fn write_report(
         sections.push(landscape(relief)?);
     }
     sections.extend(first_weights(&saved.model, &saved.parameters)?);
-    sections.extend(samples(&dataset.train)?);
+    sections.extend(samples(&dataset.train, &saved.trained_on)?);
     let shown = [("test", &dataset.test), ("validation", &dataset.validation)];
     if let Some((set, examples)) = shown.into_iter().find_map(|(set, examples)| Some((set, examples.as_ref()?))) {
         let SavedModel { recipe, model, scaling, parameters, .. } = saved;
@@ -158,7 +158,7 @@ fn drawn_shape(examples: &Examples) -> Option<[usize; 3]> {
 }
 
 /// Some training images with their labels: a column for each class, if these are not too many.
-fn samples(examples: &Examples) -> Result<Option<Section>, ReportError> {
+fn samples(examples: &Examples, trained_on: &TrainedOn) -> Result<Option<Section>, ReportError> {
     let Some((shape, labels)) = drawn_shape(examples).zip(examples.targets.classes()) else { return Ok(None) };
     let classes = labels.iter().max().map_or(0, |most| *most as usize + 1);
     let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); classes];
@@ -177,7 +177,11 @@ fn samples(examples: &Examples) -> Result<Option<Section>, ReportError> {
         (10, (0..labels.len().min(SAMPLES)).collect::<Vec<_>>())
     };
     let tiles = pictures(&examples.features, shape, &indices)?.into_iter().zip(&indices);
-    let tiles = tiles.map(|(picture, &index)| Tile { picture, caption: vec![labels[index].to_string()], wrong: false });
+    let tiles = tiles.map(|(picture, &index)| Tile {
+        picture,
+        caption: vec![trained_on.class(labels[index] as usize)],
+        wrong: false,
+    });
     let grid = ImageGrid { title: String::new(), columns, tiles: tiles.collect(), colour_bar: None };
     if grid.tiles.is_empty() {
         return Ok(None);

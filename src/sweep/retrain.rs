@@ -3,7 +3,7 @@
 use super::results::Row;
 use super::runner::{Loaded, Runner};
 use super::{Entry, Sweep, SweepError};
-use crate::data::{Examples, Scaling, Storage, Targets};
+use crate::data::{Examples, Storage, Targets};
 use crate::file::FileError;
 use crate::job::{self, Job, JobError};
 use crate::recipe::{Holdout, Recipe, Record};
@@ -57,9 +57,9 @@ fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
     // Without a validation set, what was held out of the training files stays in its place among them.
     let mut job = Job::load(recipe.clone())?;
     if let Holdout::Files(source) = validation {
-        let (more, _) = job::load(source, &recipe.data, (&job.model, &job.features)).map_err(JobError::Data)?;
+        let (more, _) = job::load(source, &recipe.data, (&job.model, &job.trained_on)).map_err(JobError::Data)?;
         append(&mut Arc::make_mut(&mut job.dataset).train, more);
-        job.scaling = Scaling::fit(recipe.data.scale, &job.dataset.train.features);
+        job.scaling = job.trained_on.scaling(recipe.data.scale, &job.dataset.train.features);
     }
     Ok(job.into())
 }

@@ -50,8 +50,7 @@ impl Loaded {
 impl From<Job> for Loaded {
     fn from(job: Job) -> Loaded {
         let notes = job.described();
-        let Job { dataset, scaling, features, .. } = job;
-        let trained_on = TrainedOn::new(&features, &dataset.train);
+        let Job { dataset, scaling, trained_on, .. } = job;
         Loaded { dataset, scaling, trained_on, notes }
     }
 }

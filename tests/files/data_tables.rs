@@ -61,7 +61,7 @@ fn the_label_is_no_feature_however_the_table_is_spelled() {
     }
     for name in names {
         let job = job(folder.path(), &name, "t.csv#label", &[]).unwrap();
-        assert_eq!((width(&job), job.features.join("")), (5, "abcde".into()), "{name}");
+        assert_eq!((width(&job), job.trained_on.features.join("")), (5, "abcde".into()), "{name}");
         assert!(said(&job).contains("features: a, b, c, d, e; target: label"), "{}", said(&job));
     }
     // A copy is another file: what gives it away is that a feature tells the label.
@@ -84,14 +84,14 @@ fn several_targets_of_a_table_are_no_features() {
     let values = [("model.loss", "mse"), ("model.layers", "4:relu,3")];
     for labels in ["mr.csv#t0,t1,t2", "mr.csv#3..6", "mr.csv#3..", "mr.csv#t0, 4..6"] {
         let job = job(folder.path(), "mr.csv", labels, &values).unwrap();
-        assert_eq!(job.features.join(" "), "x0 x1 x2", "{labels}");
+        assert_eq!(job.trained_on.features.join(" "), "x0 x1 x2", "{labels}");
         assert!(said(&job).contains("target: t0, t1, t2"), "{}", said(&job));
     }
     let one = [("model.loss", "mse"), ("model.layers", "4:relu,1")];
     let text = said(&job(folder.path(), "mr.csv", "mr.csv#t0", &one).unwrap());
     assert!(text.contains("the features include t1, t2, which are called like the target (t0)"), "{text}");
     let picked = job(folder.path(), "mr.csv#x0,x2", "mr.csv#t0", &one).unwrap();
-    assert_eq!(picked.features.join(" "), "x0 x2");
+    assert_eq!(picked.trained_on.features.join(" "), "x0 x2");
     let error = job(folder.path(), "mr.csv", "mr.csv#3..9", &values).unwrap_err();
     assert!(error.contains("has no column \"3..9\"; it has x0, x1"), "{error}");
 }

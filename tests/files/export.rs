@@ -45,7 +45,10 @@ fn the_names_of_the_features_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let names: Vec<String> = (0..72).map(|i| format!("pixel {i}, \"ä\"")).collect();
-    let named = SavedModel { trained_on: TrainedOn { features: names, classes: Some(true) }, ..sample() };
+    let named = SavedModel {
+        trained_on: TrainedOn { features: names, classes: Some(true), ..TrainedOn::default() },
+        ..sample()
+    };
     named.save(&path).unwrap();
     assert_eq!(SavedModel::load(&path).unwrap(), named);
     let error = with_metadata("gputrain.data", Some("{\"features\":[\"a\"]}")).unwrap_err().to_string();

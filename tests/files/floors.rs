@@ -23,6 +23,7 @@ const FLOORS: &[Floor] = &[
     ("recipe", &["file", "place", "keys", "kernel", "layers"]),
     ("model", &["keys", "kernel", "graph", "layers", "recipe"]),
     ("data", &["file", "place", "recipe", "model"]),
+    ("suggest", &["recipe", "model", "data"]),
     ("planner", &["ir", "kernel", "graph", "layers", "recipe", "model"]),
     ("train", &["file", "sealed", "ir", "kernel", "backend", "parity", "layers", "recipe", "model", "data", "planner"]),
     ("plan_file", &["file", "ir", "kernel"]),

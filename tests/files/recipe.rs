@@ -185,7 +185,10 @@ fn overrides_replace_add_and_index() {
         ScheduleKind::Cosine { min: 0.0, by: By::Epoch }
     );
     let files = with(&[("data.validation.images", "x.npy"), ("data.validation.labels", "y.npy")]).unwrap();
-    assert_eq!(files.data.validation, Holdout::Files(Source { images: "x.npy".into(), labels: "y.npy".into() }));
+    assert_eq!(
+        files.data.validation,
+        Holdout::Files(Source::Arrays { images: "x.npy".into(), labels: "y.npy".into() })
+    );
     // The last one wins, and a wrong value that is replaced does no harm.
     assert_eq!(with(&[("train.epochs", "-1"), ("train.epochs", "3")]).unwrap().train.epochs, 3);
 }
@@ -293,7 +296,7 @@ fn wrong_values_list_what_is_allowed() {
             "belongs to kind = \"adam\" and \"adamw\" and \"rmsprop\"",
         ),
         ("model.label_smoothing", "1.5", "at most 1"),
-        ("model.delta", "1.0", "belongs to loss = \"huber\""),
+        ("model.delta", "1.0", "is for loss = \"huber\""),
         ("schedule", "{ kind = \"one_cycle\", pct_start = 2 }", "at most 1"),
         ("schedule", "{ kind = \"step\", every = 1, factor = 0.5, by = \"step\" }", "unknown key"),
         ("schedule", "{ warmup_steps = 1, warmup_epochs = 1 }", "keep one of them"),

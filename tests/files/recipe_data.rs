@@ -27,12 +27,12 @@ fn the_data_folder_and_keys_inside_files() {
     let folder = tempfile::tempdir().unwrap();
     let file = touch(folder.path(), "set/all.npz");
     let source = resolved("set/all.npz#images", "set/all.npz#labels", folder.path()).unwrap();
-    assert_eq!(source, Source { images: format!("{file}#images"), labels: format!("{file}#labels") });
+    assert_eq!(source, Source::Arrays { images: format!("{file}#images"), labels: format!("{file}#labels") });
     let odd = touch(folder.path(), "a#b.npy");
-    assert_eq!(resolved("a#b.npy", "set/all.npz#y", folder.path()).unwrap().images, odd);
+    assert_eq!(resolved("a#b.npy", "set/all.npz#y", folder.path()).unwrap().name(), odd);
     // Keys and the names of files may hold a # of their own.
     let source = resolved("set/all.npz#x#1", "a#b.npy#y", folder.path()).unwrap();
-    assert_eq!(source, Source { images: format!("{file}#x#1"), labels: format!("{odd}#y") });
+    assert_eq!(source, Source::Arrays { images: format!("{file}#x#1"), labels: format!("{odd}#y") });
     let missing = resolved("no.npz#x#1", "a#b.npy", folder.path()).unwrap_err();
     assert!(missing.contains(&folder.path().join("no.npz").display().to_string()), "{missing}");
     assert!(!missing.contains("no.npz#x,"), "{missing}");
@@ -48,7 +48,7 @@ fn the_recipes_own_folder_comes_first() {
     fs::write(&path, recipe("x.npy", "y.npy")).unwrap();
     let mut recipe = Recipe::load(&path, &[]).unwrap();
     recipe.resolve_data(Some(data.path())).unwrap();
-    assert_eq!(recipe.data.train, Some(Source { images: x, labels: y }));
+    assert_eq!(recipe.data.train, Some(Source::Arrays { images: x, labels: y }));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn alternatives_go_together() {
     touch(folder.path(), "a-images");
     let b = (touch(folder.path(), "b-images"), touch(folder.path(), "b-labels"));
     let source = resolved("a-images | b-images", "a-labels | b-labels", folder.path()).unwrap();
-    assert_eq!((source.images, source.labels), b);
+    assert_eq!(source.paths(), [b.0, b.1]);
 }
 
 #[test]
@@ -82,5 +82,5 @@ fn held_out_files_are_found_too() {
     let text = "[data]\ntest = { images = \"x.npy\", labels = \"y.npy\" }\n[model]\nlayers = \"3\"\n";
     let mut recipe = Recipe::parse(text, "r.toml", &[]).unwrap();
     recipe.resolve_data(Some(folder.path())).unwrap();
-    assert_eq!(recipe.data.test, Holdout::Files(Source { images: x, labels: y }));
+    assert_eq!(recipe.data.test, Holdout::Files(Source::Arrays { images: x, labels: y }));
 }

@@ -64,16 +64,71 @@ fn layer() -> impl Strategy<Value = LayerSpec> {
     ]
 }
 
-fn source() -> impl Strategy<Value = Source> {
-    ("[^\\x00]{1,12}", ".{1,12}").prop_map(|(images, labels)| Source { images, labels })
+/// Of one kind: 0 for arrays, 1 for a folder, 2 for a table.
+fn source(kind: usize) -> BoxedStrategy<Source> {
+    let target = || proptest::collection::vec(".{0,5}", 1..3);
+    match kind {
+        0 => ("[^\\x00]{1,12}", ".{1,12}").prop_map(|(images, labels)| Source::Arrays { images, labels }).boxed(),
+        1 => ".{1,12}".prop_map(|folder| Source::Folder { folder }).boxed(),
+        _ => (".{1,12}", target()).prop_map(|(table, target)| Source::Table { table, target }).boxed(),
+    }
 }
 
-fn holdout() -> impl Strategy<Value = Holdout> {
+fn holdout(kind: usize) -> impl Strategy<Value = Holdout> {
     prop_oneof![
         (0.001f64..0.499).prop_map(Holdout::Fraction),
         (1usize..100_000).prop_map(Holdout::Count),
-        source().prop_map(Holdout::Files),
+        source(kind).prop_map(Holdout::Files),
     ]
+}
+
+/// A validation and a test set are always there, because metrics may need them.
+fn data() -> impl Strategy<Value = DataSpec> {
+    let sets = (0usize..3).prop_flat_map(|kind| (proptest::option::of(source(kind)), holdout(kind), holdout(kind)));
+    let part = (
+        proptest::option::of(any::<u64>()),
+        proptest::option::of(2usize..),
+        proptest::option::of(1usize..),
+        any::<Option<bool>>(),
+        any::<Option<bool>>(),
+    );
+    let columns = || proptest::collection::vec(".{0,5}", 0..3);
+    let of_tables = (any::<bool>(), columns(), columns(), word());
+    let image = (proptest::option::of(pair()), proptest::option::of(Just(3)), proptest::option::of(word()));
+    (sets, word(), part, of_tables, image).prop_map(
+        |((train, test, validation), scale, (seed, classes, examples, header, stratify), of_tables, image)| {
+            let mut spec = DataSpec {
+                header,
+                train,
+                test,
+                validation,
+                scale,
+                stratify,
+                seed,
+                classes,
+                examples,
+                ..DataSpec::default()
+            };
+            match &spec.train {
+                Some(Source::Table { target: known, .. }) => {
+                    let (picked, columns, categorical, missing) = of_tables;
+                    *(if picked { &mut spec.features } else { &mut spec.drop }) = columns;
+                    (spec.categorical, spec.missing) = (categorical, missing);
+                    for set in [&mut spec.test, &mut spec.validation] {
+                        if let Holdout::Files(Source::Table { target, .. }) = set {
+                            target.clone_from(known);
+                        }
+                    }
+                }
+                Some(Source::Folder { .. }) => {
+                    let (size, channels, fit) = image;
+                    spec.image = ImageSpec { size, channels, fit };
+                }
+                _ => {}
+            }
+            spec
+        },
+    )
 }
 
 fn optimizer() -> impl Strategy<Value = OptimizerSpec> {
@@ -204,27 +259,8 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             init,
             bias_init,
         });
-    // A validation and a test set are always there, because metrics may need them.
-    let part = (
-        proptest::option::of(any::<u64>()),
-        proptest::option::of(2usize..),
-        proptest::option::of(1usize..),
-        any::<Option<bool>>(),
-    );
-    let data = (proptest::option::of(source()), holdout(), holdout(), word(), part).prop_map(
-        |(train, test, validation, scale, (seed, classes, examples, header))| DataSpec {
-            header,
-            train,
-            test,
-            validation,
-            scale,
-            seed,
-            classes,
-            examples,
-        },
-    );
     let head = ("[a-zA-Zäöü0-9#'-]{1,20}", any::<u64>(), word());
-    (head, data, model, optimizer(), schedule(), train(), proptest::option::of(sweep())).prop_map(
+    (head, data(), model, optimizer(), schedule(), train(), proptest::option::of(sweep())).prop_map(
         |((name, seed, precision), data, model, optimizer, schedule, train, sweep)| Recipe {
             name,
             seed,

@@ -132,7 +132,7 @@ fn whole_recipes_come_from_files_and_from_the_bundle() {
     assert_eq!(labels[3], "recipe=\"digits\" train.epochs=2");
     assert_eq!(runs.iter().map(|(_, r)| r.name.as_str()).collect::<Vec<_>>(), ["other", "other", "digits", "digits"]);
     assert!(runs.iter().all(|(_, recipe)| recipe.train.batch == Batch::Size(9)));
-    let images = runs[0].1.data.train.as_ref().unwrap().images.clone();
+    let images = runs[0].1.data.train.as_ref().unwrap().paths()[0].to_string();
     assert_eq!(images, folder.path().join("x.npy").display().to_string());
 
     let missing = SweepSpec { recipes: vec!["digtis".into()], ..SweepSpec::default() };
@@ -154,7 +154,7 @@ fn data_beside_the_base_is_found_for_every_run() {
     fs::write(&path, format!("{BASE}[sweep]\nseed = [1, 2]\n").replace("[data]", &format!("[data]\n{files}"))).unwrap();
     let base = RecipeText::file(&path).unwrap();
     for (_, recipe) in base.parse(&[]).unwrap().sweep.unwrap().expand(&base, &[]).unwrap() {
-        assert_eq!(recipe.data.train.unwrap().labels, folder.path().join("y.npy").display().to_string());
+        assert_eq!(recipe.data.train.unwrap().paths()[1], folder.path().join("y.npy").display().to_string());
     }
 }
 

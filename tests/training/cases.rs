@@ -47,7 +47,7 @@ impl GoldenCase {
         let mut recipe = Recipe::load(&folder().join(format!("{name}.toml")), &overrides).unwrap();
         let file = folder().join(format!("{name}.npz"));
         let key = |key: &str| format!("{}#{key}", file.display());
-        recipe.data.train = Some(Source { images: key("x"), labels: key("y") });
+        recipe.data.train = Some(Source::Arrays { images: key("x"), labels: key("y") });
         let job = Job::load(recipe).unwrap_or_else(|error| panic!("{name}: {error}"));
         let array = |what: &str| read_array(&key(what)).unwrap().to_f64();
         let group = |prefix: &str| tensors(&job.model, |name| key(&format!("{prefix}.{name}")));
@@ -90,7 +90,7 @@ pub fn spec(job: &Job, members: &[Member]) -> TrainerSpec {
 pub fn trained_on(recipe: Recipe, model: Model, train: Examples) -> Job {
     let scaling = Scaling::fit(recipe.data.scale, &train.features);
     let dataset = Dataset { train, validation: None, test: None };
-    Job { recipe, model, dataset: dataset.into(), scaling, features: Vec::new(), notes: Vec::new() }
+    Job { recipe, model, dataset: dataset.into(), scaling, trained_on: Default::default(), notes: Vec::new() }
 }
 
 fn tensors(model: &Model, key: impl Fn(&str) -> String) -> Vec<Vec<f64>> {

@@ -114,8 +114,7 @@ fn eval_finds_data_that_has_moved() {
     std::fs::copy(folder().join("digits.npz"), data.path().join("digits.npz")).unwrap();
     let mut moved = SavedModel::load(elsewhere.path()).unwrap();
     let gone = |source: &mut gputrain::recipe::Source| {
-        source.images = source.images.replace("digits.npz", "gone/digits.npz");
-        source.labels = source.labels.replace("digits.npz", "gone/digits.npz");
+        source.paths_mut().into_iter().for_each(|(_, path)| *path = path.replace("digits.npz", "gone/digits.npz"));
     };
     moved.recipe.data.train.iter_mut().for_each(gone);
     if let gputrain::recipe::Holdout::Files(source) = &mut moved.recipe.data.test {

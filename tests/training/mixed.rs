@@ -269,7 +269,7 @@ fn steep() -> Job {
     write_arrays(&file, &[("x", &columns[0]), ("y", &columns[1])]).unwrap();
     let mut recipe = Recipe::parse(text, "steep.toml", &[]).unwrap();
     let key = |key: &str| format!("{}#{key}", file.display());
-    recipe.data.train = Some(Source { images: key("x"), labels: key("y") });
+    recipe.data.train = Some(Source::Arrays { images: key("x"), labels: key("y") });
     Job::load(recipe).unwrap()
 }
 

@@ -62,6 +62,6 @@ pub fn golden_job(name: &str, overrides: &[(&str, &str)]) -> Job {
     let overrides: Vec<(String, String)> = overrides.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let mut recipe = Recipe::load(&folder().join(format!("{name}.toml")), &overrides).unwrap();
     let key = |key: &str| format!("{}#{key}", folder().join(format!("{name}.npz")).display());
-    recipe.data.train = Some(Source { images: key("x"), labels: key("y") });
+    recipe.data.train = Some(Source::Arrays { images: key("x"), labels: key("y") });
     Job::load(recipe).unwrap()
 }

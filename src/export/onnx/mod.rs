@@ -4,6 +4,7 @@
 //! it gives what `predict` gives. Dropout, which only training knows, is left out.
 
 use super::{SavedModel, parameter_hash};
+use crate::data::TargetColumn;
 use crate::kernel::Activation;
 use crate::layers::{Input, Shape};
 use crate::onnx::Builder;
@@ -25,6 +26,9 @@ pub(super) fn encode(saved: &SavedModel) -> Vec<u8> {
 }
 
 fn model(saved: &SavedModel) -> ModelProto {
+    // Names of classes and of a table's columns.
+    let is_named = !saved.trained_on.class_names.is_empty() || saved.trained_on.table.is_some();
+    let data = serde_json::to_string(&saved.trained_on).ok().filter(|_| is_named);
     let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_string(), value };
     ModelProto {
         ir_version: IR_VERSION,
@@ -32,10 +36,14 @@ fn model(saved: &SavedModel) -> ModelProto {
         producer_version: env!("CARGO_PKG_VERSION").to_string(),
         graph: Some(graph(saved)),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
-        metadata_props: vec![
-            entry("gputrain.recipe", saved.recipe.to_toml()),
-            entry("parameter_hash", parameter_hash(&saved.parameters)),
-        ],
+        metadata_props: [
+            Some(entry("gputrain.recipe", saved.recipe.to_toml())),
+            Some(entry("parameter_hash", parameter_hash(&saved.parameters))),
+            data.map(|data| entry("gputrain.data", data)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     }
 }
 
@@ -60,6 +68,7 @@ fn graph(saved: &SavedModel) -> GraphProto {
         graph.activation(layer.kind.activation().unwrap_or_default());
         values.push(graph.current.clone());
     }
+    unscale(&mut graph, saved);
     let mut output = model.output();
     if model.output_activation != Activation::Linear {
         output = Shape::Features(output.len());
@@ -95,6 +104,19 @@ fn value(name: &str, shape: Shape) -> ValueInfoProto {
     let shape = TensorShapeProto { dim: std::iter::once(batch).chain(sizes).collect() };
     let tensor = TensorTypeProto { elem_type: FLOAT_TENSOR, shape: Some(shape) };
     ValueInfoProto { name: name.to_string(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
+}
+
+/// Values as those of the table: y * deviation + mean.
+fn unscale(graph: &mut Builder, saved: &SavedModel) {
+    let outputs = saved.model.outputs();
+    let Some(columns) = saved.trained_on.table.as_ref().filter(|columns| columns.scales(outputs)) else { return };
+    let of = |number: fn(&TargetColumn) -> f64| columns.targets.iter().map(|target| number(target) as f32).collect();
+    let numbers: [(_, _, Vec<f32>); 2] =
+        [("Mul", "target.deviation", of(|target| target.deviation)), ("Add", "target.mean", of(|target| target.mean))];
+    for (op, name, values) in numbers {
+        graph.constant(name, &[1, values.len()], &values);
+        graph.node(op, &[name], Vec::new());
+    }
 }
 
 /// (x - subtract) / divide + add, without what changes nothing.

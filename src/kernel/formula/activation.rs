@@ -140,53 +140,38 @@ pub fn gradient(saved: f64, kind: u32) -> f64 {
     }
 }
 
-/// An activation function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Activation {
-    /// x
-    #[default]
-    Linear,
-    /// max(x, 0)
-    Relu,
-    /// x where positive, 0.01 x elsewhere
-    LeakyRelu,
-    /// tanh(x)
-    Tanh,
-    /// 1 / (1 + exp(-x))
-    Sigmoid,
-    /// x Φ(x), the exact form with erf
-    Gelu,
-    /// x / (1 + exp(-x))
-    Silu,
-    /// exp(x) / Σ exp(x), over the outputs of one example
-    Softmax,
-    /// x where positive, exp(x) - 1 elsewhere
-    Elu,
-    /// ln(1 + exp(x))
-    Softplus,
-    /// x min(max(x + 3, 0), 6) / 6
-    HardSwish,
-    /// x tanh(ln(1 + exp(x)))
-    Mish,
-    /// min(max(x, 0), 6)
-    Relu6,
+keywords! {
+    /// An activation function.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Activation = Linear {
+        /// x
+        "linear" => Linear,
+        /// max(x, 0)
+        "relu" => Relu,
+        /// x where positive, 0.01 x elsewhere
+        "leaky_relu" => LeakyRelu,
+        /// tanh(x)
+        "tanh" => Tanh,
+        /// 1 / (1 + exp(-x))
+        "sigmoid" => Sigmoid,
+        /// x Φ(x), the exact form with erf
+        "gelu" => Gelu,
+        /// x / (1 + exp(-x))
+        "silu" => Silu,
+        /// exp(x) / Σ exp(x), over the outputs of one example
+        "softmax" => Softmax,
+        /// x where positive, exp(x) - 1 elsewhere
+        "elu" => Elu,
+        /// ln(1 + exp(x))
+        "softplus" => Softplus,
+        /// x min(max(x + 3, 0), 6) / 6
+        "hard_swish" => HardSwish,
+        /// x tanh(ln(1 + exp(x)))
+        "mish" => Mish,
+        /// min(max(x, 0), 6)
+        "relu6" => Relu6,
+    }
 }
-
-keywords!(Activation {
-    "linear" => Linear,
-    "relu" => Relu,
-    "leaky_relu" => LeakyRelu,
-    "tanh" => Tanh,
-    "sigmoid" => Sigmoid,
-    "gelu" => Gelu,
-    "silu" => Silu,
-    "softmax" => Softmax,
-    "elu" => Elu,
-    "softplus" => Softplus,
-    "hard_swish" => HardSwish,
-    "mish" => Mish,
-    "relu6" => Relu6,
-});
 
 impl Activation {
     /// True when the derivative can be computed from the output alone, so that the input need not be kept.

@@ -14,32 +14,24 @@ pub use squared_error::SquaredError;
 use super::formula::activation::Activation;
 use crate::keys::keywords;
 
-/// What training makes small; always a mean over the batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Loss {
-    /// -log softmax(logits) of the true class.
-    #[default]
-    SoftmaxCrossEntropy,
-    /// Mean of (output - target)².
-    Mse,
-    /// Half of [`Loss::Mse`].
-    HalfMse,
-    /// Mean of |output - target|.
-    Mae,
-    /// Mean of (output - target)² / 2 up to a difference of delta, and linear beyond.
-    Huber,
-    /// -t log p - (1 - t) log(1 - p), mean over all elements.
-    BinaryCrossEntropy,
+keywords! {
+    /// What training makes small; always a mean over the batch.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Loss = SoftmaxCrossEntropy {
+        /// -log softmax(logits) of the true class.
+        "softmax_cross_entropy" => SoftmaxCrossEntropy,
+        /// Mean of (output - target)².
+        "mse" => Mse,
+        /// Half of `mse`.
+        "half_mse" => HalfMse,
+        /// Mean of |output - target|.
+        "mae" => Mae,
+        /// Mean of (output - target)² / 2 up to a difference of `delta`, and linear beyond.
+        "huber" => Huber,
+        /// -t log p - (1 - t) log(1 - p), mean over all elements.
+        "binary_cross_entropy" => BinaryCrossEntropy,
+    }
 }
-
-keywords!(Loss {
-    "softmax_cross_entropy" => SoftmaxCrossEntropy,
-    "mse" => Mse,
-    "half_mse" => HalfMse,
-    "mae" => Mae,
-    "huber" => Huber,
-    "binary_cross_entropy" => BinaryCrossEntropy,
-});
 
 impl Loss {
     /// True when the labels must be classes; the others also take float targets of shape (N, outputs).

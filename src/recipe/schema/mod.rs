@@ -1,43 +1,58 @@
 //! The plain types of a recipe. They hold what the TOML says after defaults are filled in; reading and writing TOML
 //! is the business of the modules beside this one.
 
-mod data;
+pub(super) mod data;
 mod network;
 mod schedule;
+mod sweep;
 mod training;
 
-pub use data::{DataSpec, Holdout, Scale, Source};
+pub use data::{DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
 pub use network::ModelSpec;
 pub use schedule::{Anneal, By, Phase, Schedule, ScheduleKind};
-pub use training::{Batch, EarlyStop, Metric, OptimizerKind, OptimizerSpec, Record, SweepSpec, TrainSpec};
+pub use sweep::SweepSpec;
+pub use training::{Batch, EarlyStop, Metric, OptimizerKind, OptimizerSpec, Record, TrainSpec};
 
 pub use crate::kernel::{Activation, Loss};
 pub use crate::keys::Keyword;
 pub use crate::layers::{Init, LayerSpec, Padding};
 
-use crate::keys::keywords;
+use crate::keys::{Optional, Section, Text, Whole, keyed, keywords};
 
-/// A whole training run: data, model, optimizer, schedule and loop.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recipe {
-    /// Names the run folder and the run in reports.
-    pub name: String,
-    /// Seeds the initial weights, the batch order and dropout; the held-out examples too, unless `data.seed` does.
-    pub seed: u64,
-    /// Arithmetic of the matrix products.
-    pub precision: Precision,
-    /// Where the examples come from.
-    pub data: DataSpec,
-    /// The network, its loss and its initial weights.
-    pub model: ModelSpec,
-    /// The update rule.
-    pub optimizer: OptimizerSpec,
-    /// How the learning rate changes over the epochs.
-    pub schedule: Schedule,
-    /// The loop.
-    pub train: TrainSpec,
-    /// The table of variations for `sweep`, if the recipe has one.
-    pub sweep: Option<SweepSpec>,
+keyed! {
+    /// A whole training run: data, model, optimizer, schedule and loop.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Recipe {
+        /// Names the run folder and the run in reports; the file's name where it is left out.
+        pub name: String [Text(NAME, is_folder_name)] = "recipe".into(),
+        /// Seeds the initial weights, the batch order and dropout; the held-out examples too, unless `data.seed` does.
+        pub seed: u64 [Whole(0)] = 0,
+        /// Arithmetic of the matrix products.
+        pub precision: Precision = Precision::F32,
+        /// Where the examples come from.
+        pub data: DataSpec [Section],
+        /// The network, its loss and its initial weights.
+        pub model: ModelSpec [network::Model],
+        /// The update rule.
+        pub optimizer: OptimizerSpec [Section],
+        /// How the learning rate changes over the epochs.
+        pub schedule: Schedule [schedule::InSection],
+        /// The loop.
+        pub train: TrainSpec [Section],
+        /// The table of variations for `sweep`, if the recipe has one.
+        pub sweep: Option<SweepSpec> [Optional(Section)],
+    }
+}
+
+const NAME: &str = "a name of 1 to 100 characters that can be a folder: no / \\ : * ? \" < > |, and not only dots";
+
+/// Whether the name can be a folder on every system.
+pub(super) fn is_folder_name(text: &str) -> bool {
+    let forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
+    (1..=100).contains(&text.chars().count())
+        && !text.contains(forbidden)
+        && text.chars().any(|c| c != '.')
+        && text.trim() == text
 }
 
 impl Recipe {
@@ -47,14 +62,13 @@ impl Recipe {
     }
 }
 
-/// Arithmetic of the matrix products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Precision {
-    /// Everything in f32.
-    #[default]
-    F32,
-    /// f16 operands, f32 accumulation and master weights.
-    Mixed,
+keywords! {
+    /// Arithmetic of the matrix products.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Precision = F32 {
+        /// Everything in f32.
+        "f32" => F32,
+        /// f16 operands, f32 accumulation and master weights.
+        "mixed" => Mixed,
+    }
 }
-
-keywords!(Precision { "f32" => F32, "mixed" => Mixed });

@@ -1,41 +1,54 @@
 //! `[schedule]`: how the learning rate changes.
 
 use super::{Metric, keywords};
+use crate::keys::{
+    Flat, Form, Inline, Item, KeyError, Keyed, List, Number, Section, Table, Value, Whole, keyed, kinds,
+};
 
-/// The learning rate over the run.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Schedule {
-    /// How the rate changes from epoch to epoch.
-    pub kind: ScheduleKind,
-    /// Over so many steps at the start the rate grows linearly to its full value; 0 = none.
-    pub warmup_steps: u64,
-    /// The same in epochs, or parts of one; 0 = as many as `warmup_steps` says.
-    pub warmup_epochs: f32,
+keyed! {
+    /// The learning rate over the run.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Schedule {
+        /// How the rate changes from epoch to epoch.
+        pub kind: ScheduleKind [Flat],
+        /// Over so many steps at the start the rate grows linearly to its full value; 0 = none.
+        pub warmup_steps: u64 [Whole(0)] = 0,
+        /// The same in epochs, or parts of one, in the place of `warmup_steps`; 0 = as many steps as that says.
+        pub warmup_epochs: f32 [Number("a number of epochs, 0 or more", |x| x >= 0.0)] = 0.0,
+    }
+    check one_warmup
 }
 
-/// How often a schedule changes the rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum By {
-    /// From epoch to epoch.
-    #[default]
-    Epoch,
-    /// From step to step.
-    Step,
+fn one_warmup(schedule: &Schedule, table: &Table<'_>) -> Result<(), KeyError> {
+    match table.get("warmup_epochs") {
+        Some(item) if schedule.warmup_epochs != 0.0 && schedule.warmup_steps != 0 => {
+            Err(item.conflict("stands beside warmup_steps; keep one of them"))
+        }
+        _ => Ok(()),
+    }
 }
 
-keywords!(By { "epoch" => Epoch, "step" => Step });
-
-/// The shape of a way from one rate to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Anneal {
-    /// Half a cosine.
-    #[default]
-    Cos,
-    /// A straight line.
-    Linear,
+keywords! {
+    /// How often a schedule changes the rate.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum By {
+        /// From epoch to epoch.
+        "epoch" => Epoch,
+        /// From step to step.
+        "step" => Step,
+    }
 }
 
-keywords!(Anneal { "cos" => Cos, "linear" => Linear });
+keywords! {
+    /// The shape of a way from one rate to another.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Anneal {
+        /// Half a cosine.
+        "cos" => Cos,
+        /// A straight line.
+        "linear" => Linear,
+    }
+}
 
 impl Anneal {
     /// The value at a part of the way, 0 to 1.
@@ -47,73 +60,137 @@ impl Anneal {
     }
 }
 
-/// How the learning rate changes from epoch to epoch; epochs count from 0.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub enum ScheduleKind {
-    /// It does not.
-    #[default]
-    Constant,
-    /// Multiplied by `factor` every `every` epochs.
-    Step {
-        /// Epochs between two changes.
-        every: u32,
-        /// What the rate is multiplied by.
-        factor: f32,
-    },
-    /// Multiplied by `factor` after each of these numbers of epochs.
-    MultiStep {
-        /// Ascending.
-        epochs: Vec<u32>,
-        /// What the rate is multiplied by.
-        factor: f32,
-    },
-    /// Half a cosine from the base rate down to `min` over the run.
-    Cosine {
-        /// The rate at the end.
-        min: f32,
-        /// When it changes.
-        by: By,
-    },
-    /// Up to the base rate and down again, as PyTorch's `OneCycleLR` with `cycle_momentum=False`; the base rate is its `max_lr`.
-    OneCycle {
-        /// The share of the run that the rate grows in, 0 to 1.
-        pct_start: f32,
-        /// What the base rate is divided by at the start.
-        div_factor: f32,
-        /// What the rate at the start is divided by at the end.
-        final_div_factor: f32,
-        /// The shape of both ways.
-        anneal: Anneal,
-        /// When it changes.
-        by: By,
-    },
-    /// Multiplied by `factor` when `metric` has not improved for more than `patience` epochs, as PyTorch's
-    /// `ReduceLROnPlateau` does it, whose relative threshold is 1e-4 where none is given; here it is 0.
-    Plateau {
-        /// What is watched.
-        metric: Metric,
-        /// What the rate is multiplied by.
-        factor: f32,
-        /// Epochs without improvement that are tolerated.
-        patience: u32,
-        /// A loss improves where it is below the best times 1 minus this, an accuracy above the best times 1 plus this.
-        threshold: f32,
-        /// Epochs after a change of the rate that do not count as epochs without improvement.
-        cooldown: u32,
-        /// The rate is not lowered below this.
-        min_lr: f32,
-    },
-    /// Rates of their own for stretches of epochs; the last one stays on.
-    Phases(Vec<Phase>),
+kinds! {
+    /// How the learning rate changes from epoch to epoch; epochs count from 0.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum ScheduleKind by kind = "constant" {
+        /// It does not.
+        "constant" => Constant,
+        /// Multiplied by `factor` every `every` epochs.
+        "step" => Step {
+            /// Epochs between two changes.
+            every: u32 [Whole(1); "20"],
+            /// What the rate is multiplied by.
+            factor: f32 [Number("a number above 0, such as 0.1", |x| x > 0.0); "0.1"],
+        },
+        /// Multiplied by `factor` after each of these numbers of epochs.
+        "multi_step" => MultiStep {
+            /// Ascending.
+            epochs: Vec<u32> [EPOCHS; "[20, 40]"],
+            /// What the rate is multiplied by.
+            factor: f32 [Number("a number above 0, such as 0.5", |x| x > 0.0); "0.5"],
+        },
+        /// Half a cosine from the base rate down to `min` over the run.
+        "cosine" => Cosine {
+            /// The rate at the end.
+            min: f32 [LEAST_RATE] = 0.0,
+            /// When it changes.
+            by: By = By::Epoch,
+        },
+        /// Up to the base rate and down again, as PyTorch's `OneCycleLR` with `cycle_momentum=False`; the base rate is its `max_lr`.
+        "one_cycle" => OneCycle {
+            /// The share of the run that the rate grows in.
+            pct_start: f32 [Number("a share, 0 or more and at most 1", |x| (0.0..=1.0).contains(&x))] = 0.3,
+            /// What the base rate is divided by at the start.
+            div_factor: f32 [Number("a number above 0", |x| x > 0.0)] = 25.0,
+            /// What the rate at the start is divided by at the end.
+            final_div_factor: f32 [Number("a number above 0", |x| x > 0.0)] = 1e4,
+            /// The shape of both ways.
+            anneal: Anneal = Anneal::Cos,
+            /// When it changes.
+            by: By = By::Step,
+        },
+        /// Multiplied by `factor` when `metric` has not improved for more than `patience` epochs, as PyTorch's
+        /// `ReduceLROnPlateau` does it, whose relative threshold is 1e-4 where none is given; here it is 0.
+        "plateau" => Plateau {
+            /// What is watched.
+            metric: Metric = Metric::ValidationLoss,
+            /// What the rate is multiplied by.
+            factor: f32 [Number("a number between 0 and 1", |x| x > 0.0 && x < 1.0)] = 0.1,
+            /// Epochs without improvement that are tolerated.
+            patience: u32 [Whole(0)] = 10,
+            /// A loss improves where it is below the best times 1 minus this, an accuracy above the best times 1 plus this.
+            threshold: f32 [SHARE] = 0.0,
+            /// Epochs after a change of the rate that do not count as epochs without improvement.
+            cooldown: u32 [Whole(0)] = 0,
+            /// The rate is not lowered below this.
+            min_lr: f32 [LEAST_RATE] = 0.0,
+        },
+        /// Rates of their own for stretches of epochs; the last one stays on.
+        "phases" => Phases(
+            /// The stretches, in their order.
+            phases: Vec<Phase> [Phases; "[{ epochs = 24, learning_rate = 0.1 }, { epochs = 6, learning_rate = 0.01 }]"]
+        ),
+    }
 }
 
-/// A stretch of epochs with a learning rate of its own.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Phase {
-    /// How many epochs.
-    pub epochs: u32,
-    /// Their learning rate.
-    pub learning_rate: f32,
+keyed! {
+    /// A stretch of epochs with a learning rate of its own.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Phase {
+        /// How many epochs.
+        pub epochs: u32 [Whole(1); "24"],
+        /// Their learning rate.
+        pub learning_rate: f32 [RATE; "0.1"],
+    }
+}
+
+pub(super) const RATE: Number = Number("a learning rate above 0", |x| x > 0.0);
+
+pub(super) const SHARE: Number = Number("a number, 0 or more, below 1", |x| (0.0..1.0).contains(&x));
+
+const LEAST_RATE: Number = Number("a learning rate, 0 or more", |x| x >= 0.0);
+
+const EPOCHS: List<Whole, u32> = List("ascending epochs, such as [20, 40]", Whole(1), |epochs| {
+    !epochs.is_empty() && epochs.windows(2).all(|pair| pair[0] < pair[1])
+});
+
+/// Phases whose epochs can be counted.
+struct Phases;
+
+impl Form<Vec<Phase>> for Phases {
+    fn expected(&self) -> String {
+        "a list of phases, such as [{ epochs = 24, learning_rate = 0.1 }]".into()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<Vec<Phase>, KeyError> {
+        let expected = self.expected();
+        let phase = Inline("{ epochs = 24, learning_rate = 0.1 }");
+        let mut total = 0u32;
+        let mut phases: Vec<Phase> = Vec::new();
+        for item in item.list(&expected)? {
+            let read: Phase = phase.read(&item)?;
+            total = total.checked_add(read.epochs).ok_or_else(|| item.wrong("fewer epochs in all phases together"))?;
+            phases.push(read);
+        }
+        if phases.is_empty() { Err(item.wrong(expected)) } else { Ok(phases) }
+    }
+}
+
+/// `[schedule]`, or a list of phases in its place.
+pub(super) struct InSection;
+
+impl Form<Schedule> for InSection {
+    fn expected(&self) -> String {
+        "a table with a kind, or a list of phases".into()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<Schedule, KeyError> {
+        match item.node.value {
+            Value::Array(_) => Ok(Schedule { kind: ScheduleKind::Phases(Phases.read(item)?), ..Schedule::default() }),
+            _ => Schedule::of(item.table(&self.expected())?),
+        }
+    }
+
+    fn get(&self, recipe: &Table<'_>, key: &str) -> Result<Schedule, KeyError> {
+        recipe.get(key).map_or_else(|| Section.get(recipe, key), |item| self.read(&item))
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Schedule {
+        Schedule::with_defaults(&[])
+    }
 }
 
 impl Schedule {

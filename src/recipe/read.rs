@@ -1,67 +1,28 @@
-//! From the tree to a recipe: names, types, ranges, defaults.
-
-mod data;
-mod network;
-mod training;
+//! From the tree to a recipe.
 
 use std::path::Path;
 
 use super::error::RecipeError;
 use super::schema::*;
-use crate::keys::{Item, KeyError, Node, Place, Table, split_key};
-
-const KEYS: &[&str] = &["name", "seed", "precision", "data", "model", "optimizer", "schedule", "train", "sweep"];
+use crate::keys::{Item, KeyError, Keyed, Node, Place, Table, split_key};
 
 /// Reads a whole recipe. `origin` names the file; its stem stands in for a missing name.
 pub(super) fn recipe(root: &Node, origin: &str) -> Result<Recipe, KeyError> {
-    let root = Item { path: String::new(), node: root };
-    let table = root.table("a table")?.only(KEYS)?;
-    let sweep = table.get("sweep").map(|item| training::sweep(&item)).transpose()?;
-    let lists_recipes = sweep.as_ref().is_some_and(|sweep| !sweep.recipes.is_empty());
-    let (schedule, phase_epochs) = match table.get("schedule") {
-        Some(item) => training::schedule(&item)?,
-        None => (Schedule::default(), None),
-    };
-    let recipe = Recipe {
-        name: match table.get("name") {
-            Some(item) => name(&item)?,
-            None => name_from(origin),
-        },
-        seed: table.get("seed").map_or(Ok(0), |item| item.whole(0))?,
-        precision: table.get("precision").map_or(Ok(Precision::default()), |item| item.word())?,
-        data: data::data(table.section("data")?)?,
-        model: network::model(table.section("model")?, lists_recipes)?,
-        optimizer: training::optimizer(table.section("optimizer")?)?,
-        schedule,
-        train: training::train(table.section("train")?, phase_epochs)?,
-        sweep,
-    };
-    check_metrics(&table, &recipe, lists_recipes)?;
+    let root = Item { path: String::new(), node: root }.table("a table")?;
+    let mut recipe = Recipe::of(root.clone())?;
+    let stem = Path::new(origin).file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_folder_name(stem));
+    if let (Some(stem), None) = (stem, root.get("name")) {
+        recipe.name = stem.to_string();
+    }
+    if let (ScheduleKind::Phases(phases), None) = (&recipe.schedule.kind, root.section("train")?.get("epochs")) {
+        recipe.train.epochs = phases.iter().map(|phase| phase.epochs).sum();
+    }
+    check_metrics(&root, &recipe)?;
     Ok(recipe)
 }
 
-/// A name that can be a folder on every system.
-fn name(item: &Item<'_>) -> Result<String, KeyError> {
-    let expected = "a name of 1 to 100 characters that can be a folder: no / \\ : * ? \" < > |, and not only dots";
-    let text = item.text(expected)?;
-    if is_folder_name(text) { Ok(text.to_string()) } else { Err(item.wrong(expected)) }
-}
-
-fn is_folder_name(text: &str) -> bool {
-    let forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
-    (1..=100).contains(&text.chars().count())
-        && !text.contains(forbidden)
-        && text.chars().any(|c| c != '.')
-        && text.trim() == text
-}
-
-fn name_from(origin: &str) -> String {
-    let stem = Path::new(origin).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    if is_folder_name(stem) { stem.to_string() } else { "recipe".to_string() }
-}
-
 /// Whoever watches a metric needs the examples it is measured on.
-fn check_metrics(table: &Table<'_>, recipe: &Recipe, lists_recipes: bool) -> Result<(), KeyError> {
+fn check_metrics(table: &Table<'_>, recipe: &Recipe) -> Result<(), KeyError> {
     let check = |section: &str, key: &str, metric: Metric| match unmeasured(&recipe.data, metric) {
         Some(problem) => {
             let section = table.require(section, &problem)?;
@@ -78,7 +39,7 @@ fn check_metrics(table: &Table<'_>, recipe: &Recipe, lists_recipes: bool) -> Res
         check("train", "early_stop", stop.metric)?;
     }
     match &recipe.sweep {
-        Some(sweep) if !lists_recipes => check("sweep", "metric", sweep.metric),
+        Some(sweep) if sweep.recipes.is_empty() => check("sweep", "metric", sweep.metric),
         _ => Ok(()),
     }
 }

@@ -1,0 +1,60 @@
+//! `init` and `recipes`: recipes to begin with.
+
+use super::table::table;
+use super::{CliError, Context};
+use clap::Args;
+use gputrain::recipe::{Recipe, builtin_names};
+use gputrain::suggest::{self, Wanted};
+use serde_json::json;
+
+/// Looks at data and writes a commented recipe that suits it
+///
+/// It is what `train --train PATH` trains with. Examples:
+///
+///   gputrain init house.csv --target price > my.toml
+///   gputrain train my.toml
+#[derive(Debug, Clone, Default, Args)]
+#[command(verbatim_doc_comment)]
+pub struct InitArgs {
+    /// A folder of pictures, or a table
+    #[arg(value_name = "PATH")]
+    path: String,
+    /// A column of the table that is to be predicted; may be given several times
+    #[arg(long, value_name = "COLUMN")]
+    target: Vec<String>,
+    /// Another folder or table, to measure the trained network on
+    #[arg(long, value_name = "PATH")]
+    test: Option<String>,
+}
+
+pub fn run(args: &InitArgs, context: &Context) -> Result<(), CliError> {
+    let wanted = Wanted { train: &args.path, target: &args.target, test: args.test.as_deref(), overrides: &[] };
+    let text = suggest::recipe(&wanted)?.text;
+    context.emit(&json!({ "recipe": text }));
+    if !context.global.json {
+        context.print(text.trim_end());
+    }
+    Ok(())
+}
+
+/// Lists the recipes that come with the program
+#[derive(Debug, Clone, Default, Args)]
+pub struct RecipesArgs {}
+
+pub fn recipes(context: &Context) {
+    let mut rows = Vec::new();
+    for name in builtin_names() {
+        let about = about(Recipe::builtin(name).unwrap_or_default());
+        context.emit(&json!({ "name": name, "about": about }));
+        rows.push(vec![name.to_string(), about]);
+    }
+    context.say(table(&["recipe", "about"], &rows));
+    context.say("\ngputrain train NAME --data DIR trains one, gputrain inspect NAME shows its network");
+}
+
+/// The first sentence of a recipe's comment.
+fn about(text: &str) -> String {
+    let comment = text.lines().map_while(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join(" ");
+    // A point between digits, or in a name, ends no sentence.
+    comment.split_once(". ").map_or(comment.trim_end_matches('.'), |(first, _)| first).to_string()
+}

@@ -1,0 +1,735 @@
+//! A table with a target: what its columns are taken for, and the examples that they make.
+
+use rayon::prelude::*;
+
+use super::cells;
+use super::error::{DataError, Problem};
+use super::frame::{Frame, MAX_LEVELS, NO_LEVEL, Reading, Values};
+use super::header;
+use super::remarks;
+use super::table_columns::{FeatureColumn, TableColumns, TargetColumn};
+use super::{Examples, Features, Storage, TargetKind, Targets, TrainedOn};
+use crate::model::Shape;
+use crate::place::Place;
+use crate::recipe::{DataSpec, Loss, Missing};
+
+/// A text with more levels is a category only where the recipe says so.
+const MANY_LEVELS: usize = 100;
+/// So many levels are never too many; more are, where half of the rows have one of their own.
+const FEW_LEVELS: usize = 10;
+/// Whole numbers with more different values are no classes, unless the loss says so.
+const FEW_NUMBERS: usize = 20;
+/// The most numbers of all examples.
+const MAX_NUMBERS: usize = 1 << 31;
+
+/// A table as its file holds it, before a model is known.
+#[derive(Debug)]
+pub struct RawTable {
+    source: String,
+    frame: Frame,
+    columns: TableColumns,
+    /// Where each feature column lies.
+    features: Vec<usize>,
+    /// Where each target column lies; none where the table lacks them.
+    targets: Option<Vec<usize>>,
+    /// The classes of the table that the model was trained on.
+    class_names: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// The texts of a table's column, one for each row.
+pub fn column_texts(table: &str, header: Option<bool>, column: &str) -> Result<Vec<String>, DataError> {
+    let place = Place::parse(table);
+    let texts = Frame::read(&place, header, &[column.to_string()], |_| Reading::Told).and_then(|frame| {
+        let number = frame.require(column)?;
+        frame.texts(&place, number)
+    });
+    texts.map_err(|problem| problem.at(table))
+}
+
+impl RawTable {
+    /// Reads the file: by the columns that are known, else by what the recipe says of them.
+    pub fn read(table: &str, target: &[String], data: &DataSpec, known: &TrainedOn) -> Result<RawTable, DataError> {
+        let read = match &known.table {
+            Some(columns) => RawTable::read_known(table, data, columns),
+            None => RawTable::read_new(table, target, data),
+        };
+        let mut raw = read.map_err(|problem| problem.at(table))?;
+        raw.class_names.clone_from(&known.class_names);
+        Ok(raw)
+    }
+
+    /// A table to train on.
+    fn read_new(table: &str, target: &[String], data: &DataSpec) -> Result<RawTable, Problem> {
+        let reading = |name: &str| match name {
+            _ if target
+                .iter()
+                .any(|target| target == name || target.parse().is_ok_and(|n: usize| format!("#{n}") == name)) =>
+            {
+                Reading::Both
+            }
+            _ if data.categorical.iter().any(|column| column == name) => Reading::Texts,
+            _ => Reading::Told,
+        };
+        let expected = [target, &data.features, &data.drop, &data.categorical].concat();
+        let frame = Frame::read(&Place::parse(table), data.header, &expected, reading)?;
+        if target.is_empty() {
+            return Err(Problem::NoTarget { columns: frame.names() });
+        }
+        if frame.rows == 0 {
+            return Err(Problem::Empty { shape: vec![0, frame.width()] });
+        }
+        let targets = target.iter().map(|name| frame.require(name)).collect::<Result<Vec<usize>, Problem>>()?;
+        let dropped = data.drop.iter().map(|name| frame.require(name)).collect::<Result<Vec<usize>, Problem>>()?;
+        let forced =
+            data.categorical.iter().map(|name| frame.require(name)).collect::<Result<Vec<usize>, Problem>>()?;
+        let mut notes = vec![format!("{} rows, {}", frame.rows, frame.dialect)];
+        let features = if data.features.is_empty() {
+            let mut left_out = Vec::new();
+            let rest = |column: &usize| !targets.contains(column) && !dropped.contains(column);
+            let taken = (0..frame.width()).filter(rest).filter(|column| match reason(&frame, *column) {
+                Some(reason) if !forced.contains(column) => {
+                    left_out.push(format!("{} ({reason})", frame.name(*column)));
+                    false
+                }
+                _ => true,
+            });
+            let taken: Vec<usize> = taken.collect();
+            left_out.extend(dropped.iter().map(|column| format!("{} (data.drop)", frame.name(*column))));
+            if !left_out.is_empty() {
+                notes.push(format!("left out: {}", left_out.join(", ")));
+            }
+            taken
+        } else {
+            let picked =
+                data.features.iter().map(|name| frame.require(name)).collect::<Result<Vec<usize>, Problem>>()?;
+            match picked.iter().find(|column| targets.contains(column)) {
+                Some(column) => return Err(Problem::TargetTwice { name: frame.name(*column) }),
+                None => picked,
+            }
+        };
+        if features.is_empty() {
+            return Err(Problem::NoFeatures);
+        }
+        check_levels(&frame, &features, &forced)?;
+        let columns = features.iter().map(|column| {
+            // A name that stands for two columns finds neither in other tables.
+            frame.find(&frame.name(*column))?;
+            feature(&frame, *column, forced.contains(column), data.missing)
+        });
+        let features_of = columns.collect::<Result<Vec<FeatureColumn>, Problem>>()?;
+        let targets_of = targets.iter().map(|column| TargetColumn::new(frame.name(*column))).collect();
+        let columns = TableColumns { features: features_of, targets: targets_of };
+        notes.push(format!("features: {}", in_words(&columns)));
+        notes.extend(missing_note(&frame, &features, data.missing));
+        let mut raw = RawTable {
+            source: table.into(),
+            frame,
+            columns,
+            features,
+            targets: Some(targets),
+            class_names: Vec::new(),
+            notes,
+        };
+        raw.check_size()?;
+        raw.check_target()?;
+        raw.notes.push(raw.target_in_words());
+        Ok(raw)
+    }
+
+    /// A table for a model.
+    fn read_known(table: &str, data: &DataSpec, columns: &TableColumns) -> Result<RawTable, Problem> {
+        let target_names: Vec<String> = columns.targets.iter().map(|target| target.name.clone()).collect();
+        let names: Vec<String> = columns.features.iter().map(|column| column.name.clone()).collect();
+        let is_text = |name: &str| columns.features.iter().any(|column| column.name == name && column.levels.is_some());
+        let reading = |name: &str| match name {
+            _ if target_names.iter().any(|target| target == name) => Reading::Both,
+            _ if is_text(name) => Reading::Texts,
+            _ => Reading::Told,
+        };
+        let expected = [&names[..], &target_names].concat();
+        let frame = Frame::read(&Place::parse(table), data.header, &expected, reading)?;
+        if frame.rows == 0 {
+            return Err(Problem::Empty { shape: vec![0, frame.width()] });
+        }
+        let mut notes = vec![format!("{} rows, {}", frame.rows, frame.dialect)];
+        let by_number = |name: &String| name.starts_with('#');
+        if !frame.is_named() && !names.iter().all(by_number) {
+            return Err(Problem::FeaturesMissing { missing: names, columns: frame.names() });
+        }
+        let find = |name: &String| match frame.find(name) {
+            // A number finds a column only where columns have no names.
+            Ok(Some(column)) if frame.name(column) == *name => Ok(Some(column)),
+            Ok(_) => Ok(None),
+            Err(problem) => Err(problem),
+        };
+        let found = names.iter().map(find).collect::<Result<Vec<_>, Problem>>()?;
+        let missing: Vec<String> =
+            names.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(name, _)| name.clone()).collect();
+        if !missing.is_empty() {
+            return Err(Problem::ColumnsMissing { missing, columns: frame.names() });
+        }
+        let features: Vec<usize> = found.into_iter().flatten().collect();
+        let targets = target_names.iter().map(find).collect::<Result<Vec<_>, Problem>>()?;
+        let targets: Option<Vec<usize>> = targets.into_iter().collect();
+        let used =
+            |column: &usize| features.contains(column) || targets.iter().flatten().any(|target| target == column);
+        let others: Vec<String> =
+            (0..frame.width()).filter(|column| !used(column)).map(|column| frame.name(column)).collect();
+        if !others.is_empty() {
+            notes.push(format!("columns that the model does not take: {}", remarks::columns(&others)));
+        }
+        for (column, known) in features.iter().zip(&columns.features) {
+            check_column(&frame, *column, known.levels.is_some(), data.missing)?;
+        }
+        notes.extend(missing_note(&frame, &features, data.missing));
+        let raw = RawTable {
+            source: table.into(),
+            frame,
+            columns: columns.clone(),
+            features,
+            targets,
+            class_names: Vec::new(),
+            notes,
+        };
+        raw.check_size()?;
+        Ok(raw)
+    }
+
+    /// The input of a model for it.
+    pub fn input(&self) -> Shape {
+        Shape::Features(self.columns.width())
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.frame.rows
+    }
+
+    /// Whether it holds the target in every row.
+    pub fn is_labelled(&self) -> bool {
+        let is_whole = |column: &usize| self.frame.columns[*column].missing.0 == 0;
+        self.targets.as_ref().is_some_and(|targets| targets.iter().all(is_whole))
+    }
+
+    /// What a person should know of how it was read.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    fn check_size(&self) -> Result<(), Problem> {
+        let width = self.columns.width();
+        match self.frame.rows.checked_mul(width).is_some_and(|numbers| numbers <= MAX_NUMBERS) {
+            true => Ok(()),
+            false => Err(Problem::TableTooLarge { rows: self.frame.rows, features: width, most: MAX_NUMBERS }),
+        }
+    }
+
+    /// Targets that a model with this loss gives; without a loss told from the table.
+    pub fn target_kind(&self, loss: Option<Loss>) -> Result<TargetKind, DataError> {
+        self.told_target(loss).map_err(|problem| problem.at(&self.source))
+    }
+
+    fn told_target(&self, loss: Option<Loss>) -> Result<TargetKind, Problem> {
+        let targets = self.targets.as_deref().unwrap_or_default();
+        let count = targets.len();
+        let [single] = targets else {
+            return Ok(match loss {
+                Some(Loss::BinaryCrossEntropy) => TargetKind::Probabilities { outputs: count },
+                _ => TargetKind::Values { outputs: count },
+            });
+        };
+        let classes =
+            || -> Result<TargetKind, Problem> { Ok(TargetKind::Classes { outputs: self.classes(*single)?.0.len() }) };
+        match loss {
+            Some(Loss::SoftmaxCrossEntropy) => classes(),
+            Some(Loss::BinaryCrossEntropy) => Ok(TargetKind::Probabilities { outputs: 1 }),
+            Some(_) => Ok(TargetKind::Values { outputs: 1 }),
+            None if self.frame.columns[*single].numbers.is_some() && !self.is_few(*single) => {
+                Ok(TargetKind::Values { outputs: 1 })
+            }
+            None => classes(),
+        }
+    }
+
+    /// Whether a column holds few different whole numbers.
+    fn is_few(&self, column: usize) -> bool {
+        let values = &self.frame.columns[column];
+        let whole = || values.numbers.iter().flatten().all(|value| value.is_nan() || value.fract() == 0.0);
+        !values.overflows && values.levels.len() <= FEW_NUMBERS && whole()
+    }
+
+    /// Refuses targets that cannot be learned.
+    fn check_target(&self) -> Result<(), Problem> {
+        let targets = self.targets.as_deref().unwrap_or_default();
+        for column in targets {
+            let values = &self.frame.columns[*column];
+            let (missing, line) = values.missing;
+            if missing > 0 {
+                let rows = if missing == 1 { "1 row has".into() } else { format!("{missing} rows have") };
+                let cause =
+                    format!("the target is missing here ({rows} none); remove these rows, in pandas with dropna");
+                return Err(self.frame.cell(line, *column, cause));
+            }
+            if let Some((line, value)) = values.not_finite {
+                return Err(self.frame.cell(
+                    line,
+                    *column,
+                    format!("the target is {value}; every value must be finite"),
+                ));
+            }
+            let dates = values.numbers.is_none()
+                && !values.levels.is_empty()
+                && values.levels.iter().all(|l| cells::is_date(l));
+            if dates {
+                return Err(Problem::Dates { columns: vec![self.frame.name(*column)] });
+            }
+            if targets.len() > 1
+                && values.numbers.is_none()
+                && !values.levels.iter().all(|level| cells::is_boolean(level))
+            {
+                let cause = "of several targets each must be numbers, or true and false".into();
+                return Err(self.frame.cell(values.text.as_ref().map_or(1, |(line, _)| *line), *column, cause));
+            }
+        }
+        Ok(())
+    }
+
+    /// The target, in words.
+    fn target_in_words(&self) -> String {
+        let targets = self.targets.as_deref().unwrap_or_default();
+        let names: Vec<String> = targets.iter().map(|column| self.frame.name(*column)).collect();
+        format!("target: {}", remarks::columns(&names))
+    }
+
+    /// The classes in a column, sorted, and the class of each row.
+    fn classes(&self, column: usize) -> Result<(Vec<String>, Vec<u32>), Problem> {
+        let values = &self.frame.columns[column];
+        if let Some(numbers) = &values.numbers {
+            if let Some(row) = numbers.iter().position(|value| value.fract() != 0.0) {
+                return Err(Problem::NoClass { name: self.frame.name(column), row, value: numbers[row] });
+            }
+            let mut found: Vec<f64> = numbers.clone();
+            found.sort_unstable_by(f64::total_cmp);
+            found.dedup_by(|a, b| a == b);
+            self.check_classes(column, found.len())?;
+            let labels = numbers.iter().map(|value| found.partition_point(|class| class < value) as u32).collect();
+            return Ok((found.iter().map(|class| format!("{}", class + 0.0)).collect(), labels));
+        }
+        let Some(codes) = &values.codes else {
+            self.check_classes(column, MAX_LEVELS + 1)?;
+            return Ok(Default::default());
+        };
+        self.check_classes(column, values.levels.len())?;
+        let (names, places) = sorted(&values.levels);
+        Ok((names, codes.iter().map(|code| places[*code as usize]).collect()))
+    }
+
+    fn check_classes(&self, column: usize, found: usize) -> Result<(), Problem> {
+        match found {
+            // What a model knows already needs no second class here.
+            0 | 1 if self.class_names.is_empty() => Err(Problem::OneClass { name: self.frame.name(column) }),
+            found if found > MAX_LEVELS => {
+                Err(Problem::ManyClasses { name: self.frame.name(column), most: MAX_LEVELS, rows: self.frame.rows })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The classes that a model tells apart, and the class of each row. Where only the first classes are kept, the others are
+    /// numbered above them.
+    fn known_classes(&self, column: usize, kept: Option<usize>) -> Result<(Vec<String>, Vec<u32>), Problem> {
+        let (found, labels) = self.classes(column)?;
+        if self.class_names.is_empty() {
+            return Ok((found, labels));
+        }
+        let known = &self.class_names;
+        let places: Vec<Option<u32>> =
+            found.iter().map(|name| known.iter().position(|known| known == name).map(|place| place as u32)).collect();
+        let strange = || found.iter().zip(&places).filter(|(_, place)| place.is_none()).map(|(name, _)| name.clone());
+        if kept.is_none() && strange().next().is_some() {
+            return Err(Problem::StrangeClasses { found: strange().collect(), known: known.clone() });
+        }
+        let place = |label: &u32| places[*label as usize].unwrap_or(known.len() as u32);
+        Ok((known.clone(), labels.iter().map(place).collect()))
+    }
+
+    /// Features alone, as for a prediction, missing numbers filled in.
+    pub fn features(mut self, input: Shape) -> Result<(Features, Vec<String>), DataError> {
+        let mut features = self.encode(input).map_err(|problem| problem.at(&self.source))?;
+        self.columns.fill(&mut features);
+        Ok((features, self.notes))
+    }
+
+    /// Examples for a model with this input and these targets: all of them, or those of the first so many classes. Also what
+    /// other tables are read by. Missing numbers are not yet filled in, and values not yet scaled, unless the columns were
+    /// known.
+    pub fn fit(
+        mut self,
+        input: Shape,
+        kind: TargetKind,
+        classes: Option<usize>,
+    ) -> Result<(Examples, TrainedOn, Vec<String>), DataError> {
+        let source = self.source.clone();
+        let at_source = |problem: Problem| problem.at(&source);
+        let features = self.encode(input).map_err(at_source)?;
+        self.check_target().map_err(at_source)?;
+        let (targets, mut names) = self.learned(kind, classes).map_err(at_source)?;
+        let mut examples = Examples { features, targets };
+        if let Some(wanted) = classes {
+            examples.keep_first_classes(wanted);
+            names.truncate(wanted.max(2));
+        }
+        self.columns.fill(&mut examples.features);
+        self.columns.scale_targets(&mut examples.targets);
+        let trained_on = TrainedOn {
+            features: self.columns.feature_names(),
+            classes: None,
+            class_names: names,
+            table: Some(self.columns),
+        };
+        Ok((examples, trained_on, self.notes))
+    }
+
+    /// The targets as the model learns them, and the names of the classes.
+    fn learned(&mut self, kind: TargetKind, kept: Option<usize>) -> Result<(Targets, Vec<String>), Problem> {
+        let targets = self.targets.clone().unwrap_or_default();
+        let (count, outputs) = (targets.len(), kind.outputs());
+        let one_hot =
+            |labels: Vec<u32>| Targets::Values { values: super::load::one_hot_rows(&labels, outputs), outputs };
+        match (kind, &targets[..]) {
+            (TargetKind::Classes { .. }, [column]) => {
+                let (names, labels) = self.known_classes(*column, kept)?;
+                self.check_outputs(kept.unwrap_or(names.len()).min(names.len()), outputs, "classes")?;
+                self.describe_classes(*column, &names, &labels);
+                Ok((Targets::Classes { labels, classes: outputs }, names))
+            }
+            (TargetKind::Classes { .. }, _) => Err(Problem::SeveralTargets { count }),
+            (TargetKind::Probabilities { outputs: 1 }, [column]) if !self.has_fractions(*column) => {
+                let (names, labels) = self.known_classes(*column, None)?;
+                self.check_outputs(names.len(), 2, "classes")?;
+                self.describe_classes(*column, &names, &labels);
+                let values = labels.into_iter().map(|label| label as f32).collect();
+                Ok((Targets::Values { values, outputs: 1 }, names))
+            }
+            (_, [column]) if outputs > 1 => {
+                let (names, labels) = self.known_classes(*column, None)?;
+                self.check_outputs(names.len(), outputs, "classes")?;
+                self.describe_classes(*column, &names, &labels);
+                Ok((one_hot(labels), names))
+            }
+            _ => {
+                self.check_outputs(count, outputs, "targets")?;
+                let columns =
+                    targets.iter().map(|column| self.numbers(*column)).collect::<Result<Vec<_>, Problem>>()?;
+                let values = (0..self.frame.rows).flat_map(|row| columns.iter().map(move |column| column[row] as f32));
+                let targets = Targets::Values { values: values.collect(), outputs };
+                targets.check(kind)?;
+                self.describe_values();
+                Ok((targets, Vec::new()))
+            }
+        }
+    }
+
+    fn has_fractions(&self, column: usize) -> bool {
+        self.frame.columns[column].numbers.iter().flatten().any(|value| value.fract() != 0.0)
+    }
+
+    /// The numbers of a target.
+    fn numbers(&self, column: usize) -> Result<Vec<f64>, Problem> {
+        let values = &self.frame.columns[column];
+        match (&values.numbers, &values.codes) {
+            (Some(numbers), _) => Ok(numbers.clone()),
+            (None, Some(codes)) if values.levels.iter().all(|level| cells::is_boolean(level)) => {
+                let numbers: Vec<f64> = values.levels.iter().filter_map(|level| cells::boolean(level)).collect();
+                Ok(codes.iter().map(|code| numbers[*code as usize]).collect())
+            }
+            _ => {
+                let (line, text) = values.text.clone().unwrap_or_default();
+                let cause = format!(
+                    "{text:?} is text, but the loss takes numbers; for classes leave the loss out, or take softmax_cross_entropy"
+                );
+                Err(self.frame.cell(line, column, cause))
+            }
+        }
+    }
+
+    fn check_outputs(&self, needed: usize, outputs: usize, what: &'static str) -> Result<(), Problem> {
+        if needed == outputs { Ok(()) } else { Err(Problem::Outputs { needed, outputs, what }) }
+    }
+
+    /// Notes the classes with their counts, in place of the target's name.
+    fn describe_classes(&mut self, column: usize, names: &[String], labels: &[u32]) {
+        /// More are not listed.
+        const SHOWN: usize = 20;
+        let mut counts = vec![0usize; names.len()];
+        labels.iter().for_each(|label| counts.get_mut(*label as usize).into_iter().for_each(|count| *count += 1));
+        let listed = names.iter().zip(&counts).take(SHOWN).map(|(name, count)| format!("{name} {count}"));
+        let more = if names.len() > SHOWN { " …" } else { "" };
+        let numbers = self.frame.columns[column].numbers.is_some();
+        let doubt = if numbers { " (numbers taken for classes; the loss mse takes them for values)" } else { "" };
+        let listed = listed.collect::<Vec<_>>().join(", ");
+        self.note_target(format!("{}, {} classes: {listed}{more}{doubt}", self.frame.name(column), names.len()));
+    }
+
+    /// Notes the range of values, in place of the target's name.
+    fn describe_values(&mut self) {
+        let of = |column: &usize| {
+            let values = self.frame.columns[*column].numbers.iter().flatten();
+            let (low, high) =
+                values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
+            let doubt = if self.is_few(*column) { ", taken for values though they are few whole numbers" } else { "" };
+            if low <= high {
+                format!("{}, values from {low} to {high}{doubt}", self.frame.name(*column))
+            } else {
+                self.frame.name(*column)
+            }
+        };
+        let words: Vec<String> = self.targets.iter().flatten().take(12).map(of).collect();
+        self.note_target(words.join("; "));
+    }
+
+    fn note_target(&mut self, words: String) {
+        let note = format!("target: {words}");
+        match self.notes.iter_mut().find(|note| note.starts_with("target: ")) {
+            Some(old) => *old = note,
+            None => self.notes.push(note),
+        }
+    }
+
+    /// The features as numbers, missing ones as NaN.
+    fn encode(&mut self, input: Shape) -> Result<Features, Problem> {
+        /// Rows that a thread takes at once.
+        const ROWS: usize = 4096;
+        let (rows, width) = (self.frame.rows, self.columns.width());
+        if input.len() != width {
+            let expected =
+                format!("(N, {}) for the model's input; leave model.input out, or change the columns", input.len());
+            return Err(Problem::Shape { found: vec![rows, width], expected });
+        }
+        let mut at = 0;
+        let mut parts = Vec::with_capacity(self.features.len());
+        for (place, column) in self.features.iter().zip(&self.columns.features) {
+            let values = &self.frame.columns[*place];
+            let end = at + column.width();
+            let indicator = column.indicator.then_some(end - 1);
+            parts.push(match (&column.levels, &values.numbers, &values.codes) {
+                (None, Some(numbers), _) => Part::Numbers { at, numbers, indicator },
+                (Some(levels), _, Some(codes)) => {
+                    let place = |level: &String| levels.iter().position(|known| known == level).map(|place| at + place);
+                    let places: Vec<Option<usize>> = values.levels.iter().map(place).collect();
+                    self.notes.extend(strange_levels(&column.name, &values.levels, &places, codes));
+                    Part::Levels { places, codes, indicator }
+                }
+                // Without a value the column may be of either kind.
+                _ => Part::Nothing { at: column.levels.is_none().then_some(at), indicator },
+            });
+            at = end;
+        }
+        let mut all = vec![0f32; rows * width];
+        all.par_chunks_mut(width * ROWS).enumerate().for_each(|(block, out)| {
+            for (index, row) in out.chunks_exact_mut(width).enumerate() {
+                parts.iter().for_each(|part| part.write(block * ROWS + index, row));
+            }
+        });
+        Ok(Features { storage: Storage::F32(all), count: rows, shape: input })
+    }
+}
+
+/// What a column adds to each row of features.
+enum Part<'a> {
+    Numbers { at: usize, numbers: &'a [f64], indicator: Option<usize> },
+    Levels { places: Vec<Option<usize>>, codes: &'a [u32], indicator: Option<usize> },
+    Nothing { at: Option<usize>, indicator: Option<usize> },
+}
+
+impl Part<'_> {
+    fn write(&self, index: usize, row: &mut [f32]) {
+        let (missing, indicator) = match self {
+            Part::Numbers { at, numbers, indicator } => {
+                row[*at] = numbers[index] as f32;
+                (numbers[index].is_nan(), indicator)
+            }
+            Part::Levels { places, codes, indicator } => {
+                let code = codes[index];
+                if code != NO_LEVEL
+                    && let Some(place) = places[code as usize]
+                {
+                    row[place] = 1.0;
+                }
+                (code == NO_LEVEL, indicator)
+            }
+            Part::Nothing { at, indicator } => {
+                at.iter().for_each(|at| row[*at] = f32::NAN);
+                (true, indicator)
+            }
+        };
+        if let (true, Some(indicator)) = (missing, indicator) {
+            row[*indicator] = 1.0;
+        }
+    }
+}
+
+/// Levels in their order (numbers by value, else texts), and the place of each in it.
+fn sorted(levels: &[String]) -> (Vec<String>, Vec<u32>) {
+    let numbers: Option<Vec<f64>> =
+        levels.iter().map(|level| cells::number(level, false).map(|(value, _)| value)).collect();
+    let mut order: Vec<usize> = (0..levels.len()).collect();
+    match numbers {
+        Some(numbers) => order.sort_by(|a, b| numbers[*a].total_cmp(&numbers[*b]).then(levels[*a].cmp(&levels[*b]))),
+        None => order.sort_by(|a, b| levels[*a].cmp(&levels[*b])),
+    }
+    let mut places = vec![0; levels.len()];
+    order.iter().enumerate().for_each(|(place, level)| places[*level] = place as u32);
+    (order.into_iter().map(|level| levels[level].clone()).collect(), places)
+}
+
+/// Why a column is no feature, if it is none.
+fn reason(frame: &Frame, column: usize) -> Option<&'static str> {
+    let values = &frame.columns[column];
+    if values.is_empty() {
+        return Some("no values");
+    }
+    let name = frame.name(column).to_ascii_lowercase();
+    let is_index = name.starts_with('#') || name == "index" || name == "unnamed: 0" || name.ends_with("id");
+    let counts = |numbers: &Vec<f64>| numbers.len() > 3 && numbers.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
+    (column == 0 && is_index && values.numbers.as_ref().is_some_and(counts)).then_some("counts the rows")
+}
+
+/// Refuses dates, and texts with so many levels that they tell examples apart.
+fn check_levels(frame: &Frame, features: &[usize], forced: &[usize]) -> Result<(), Problem> {
+    let texts = || {
+        let is_text = |column: &&usize| frame.columns[**column].text.is_some() && !forced.contains(column);
+        features.iter().filter(is_text).map(|column| (*column, &frame.columns[*column]))
+    };
+    let dates = |values: &Values| values.number.is_none() && values.levels.iter().all(|level| cells::is_date(level));
+    let columns: Vec<String> =
+        texts().filter(|(_, values)| dates(values)).map(|(column, _)| frame.name(column)).collect();
+    if !columns.is_empty() {
+        return Err(Problem::Dates { columns });
+    }
+    let is_many = |values: &Values| {
+        let levels = values.levels.len();
+        values.number.is_none()
+            && (values.overflows || levels > MANY_LEVELS || levels > FEW_LEVELS && 2 * levels > frame.rows)
+    };
+    let many: Vec<(String, usize)> = texts()
+        .filter(|(_, values)| is_many(values))
+        .map(|(column, values)| (frame.name(column), values.levels.len()))
+        .collect();
+    if !many.is_empty() {
+        return Err(Problem::ManyLevels { columns: many });
+    }
+    let endless = features.iter().find(|column| frame.columns[**column].overflows);
+    endless.map_or(Ok(()), |column| Err(Problem::ManyLevels { columns: vec![(frame.name(*column), MAX_LEVELS)] }))
+}
+
+/// What a column of a training table is.
+fn feature(frame: &Frame, column: usize, forced: bool, missing: Missing) -> Result<FeatureColumn, Problem> {
+    let values = &frame.columns[column];
+    let is_category = forced || values.text.is_some() && values.number.is_none();
+    check_column(frame, column, is_category, missing)?;
+    let levels = is_category.then(|| sorted(&values.levels).0);
+    let indicator = missing == Missing::Indicator && values.missing.0 > 0;
+    Ok(FeatureColumn { name: frame.name(column), levels, fill: None, indicator })
+}
+
+/// Refuses a column whose cells are not all of its kind, or missing where that is an error.
+fn check_column(frame: &Frame, column: usize, is_category: bool, missing: Missing) -> Result<(), Problem> {
+    let values = &frame.columns[column];
+    if !is_category && let Some((line, text)) = &values.text {
+        let beside = values
+            .number
+            .as_ref()
+            .map_or(String::new(), |(line, number)| format!(" ({number:?} in line {line} is one)"));
+        let name = frame.name(column);
+        let cause = if header::has_comma(text) {
+            format!("{text:?} is written with a comma; write a point, and no comma between thousands")
+        } else {
+            format!(
+                "{text:?} is text, but the column holds numbers{beside}; repair the cell, leave the column out with data.drop = \
+                 [{name:?}], or make it a category with data.categorical = [{name:?}]"
+            )
+        };
+        return Err(frame.cell(*line, column, cause));
+    }
+    if is_category && values.overflows {
+        return Err(Problem::ManyLevels { columns: vec![(frame.name(column), MAX_LEVELS)] });
+    }
+    if !is_category && let Some((line, value)) = values.not_finite {
+        let cause = format!("the value is {value}; every value must be finite: repair the cell or remove the row");
+        return Err(frame.cell(line, column, cause));
+    }
+    let (count, line) = values.missing;
+    if count > 0 && missing == Missing::Error {
+        let rows = if count == 1 { "in 1 row".to_string() } else { format!("in {count} rows") };
+        let cause = format!(
+            "the value is missing ({rows}; missing is {}); fill it in, or choose with data.missing: \"mean\", \"median\" or \
+             \"indicator\" (--set data.missing=mean), or leave the column out with data.drop = [{:?}]",
+            cells::missing_words(),
+            frame.name(column)
+        );
+        return Err(frame.cell(line, column, cause));
+    }
+    Ok(())
+}
+
+/// What becomes of missing values, and where there are any.
+fn missing_note(frame: &Frame, features: &[usize], missing: Missing) -> Option<String> {
+    let count = |column: &usize| frame.columns[*column].missing.0;
+    let found = features.iter().filter(|column| count(column) > 0);
+    let found: Vec<String> = found.map(|column| format!("{} {}", frame.name(*column), count(column))).collect();
+    let becomes = match missing {
+        Missing::Error => return None,
+        Missing::Mean => "a number becomes the mean of the training examples, a category none of its levels",
+        Missing::Median => "a number becomes the median of the training examples, a category none of its levels",
+        Missing::Indicator => {
+            "a number becomes the mean of the training examples, a category none of its levels, and a feature says so"
+        }
+    };
+    (!found.is_empty()).then(|| format!("missing values: {}; {becomes}", remarks::columns(&found)))
+}
+
+/// A warning for levels that the training table had not.
+fn strange_levels(name: &str, levels: &[String], places: &[Option<usize>], codes: &[u32]) -> Option<String> {
+    let strange: Vec<String> =
+        levels.iter().zip(places).filter(|(_, place)| place.is_none()).map(|(level, _)| format!("{level:?}")).collect();
+    let is_strange = |code: &&u32| **code != NO_LEVEL && places[**code as usize].is_none();
+    let rows = codes.iter().filter(is_strange).count();
+    (rows > 0).then(|| {
+        format!(
+            "warning: {name} has levels that the training table had not, in {rows} rows: {}; they are taken for none of its \
+             levels",
+            remarks::columns(&strange)
+        )
+    })
+}
+
+/// The features, in words.
+fn in_words(columns: &TableColumns) -> String {
+    /// Levels of a category that are listed.
+    const SHOWN: usize = 6;
+    let numbers: Vec<String> =
+        columns.features.iter().filter(|column| column.levels.is_none()).map(|column| column.name.clone()).collect();
+    let category = |column: &FeatureColumn| {
+        let levels = column.levels.as_ref()?;
+        let more = if levels.len() > SHOWN { ", …" } else { "" };
+        let listed = levels[..levels.len().min(SHOWN)].join(", ");
+        Some(format!("{} ({} levels: {listed}{more})", column.name, levels.len()))
+    };
+    let categories: Vec<String> = columns.features.iter().filter_map(category).collect();
+    let plural =
+        |count: usize, one: &str, many: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {many}") };
+    let mut parts = Vec::new();
+    if !numbers.is_empty() {
+        parts.push(format!("{}: {}", plural(numbers.len(), "number", "numbers"), remarks::columns(&numbers)));
+    }
+    if !categories.is_empty() {
+        parts.push(format!(
+            "{}: {}",
+            plural(categories.len(), "category", "categories"),
+            remarks::columns(&categories)
+        ));
+    }
+    parts.join("; ")
+}

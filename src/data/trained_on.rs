@@ -1,0 +1,55 @@
+//! What is to be known of the data that a model was trained on.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Features, Scaling, TableColumns};
+use crate::recipe::Scale;
+
+/// What is to be known of the data that a model was trained on: other data is read by it. Models from before this was stored
+/// know nothing of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainedOn {
+    /// The names of the features, in the model's order; none where the training file had no names.
+    pub features: Vec<String>,
+    /// Whether the targets named classes; otherwise they were values, or several bits.
+    pub classes: Option<bool>,
+    /// The names of the classes, by their numbers; none where they have no names but these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
+    /// The columns of the table; none where it was no table with a target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableColumns>,
+}
+
+impl TrainedOn {
+    /// What a class is called: by its name or, without any, by its number.
+    pub fn class(&self, class: usize) -> String {
+        self.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The scaling of training examples. Features that only say whether a table's cell has a level stay 1 or 0.
+    pub fn scaling(&self, kind: Scale, train: &Features) -> Scaling {
+        let mut scaling = Scaling::fit(kind, train);
+        self.table.iter().for_each(|columns| columns.keep_bits(&mut scaling));
+        scaling
+    }
+
+    /// Reads what is stored with a model of so many features and outputs.
+    pub(crate) fn parse(text: &str, features: usize, outputs: usize) -> Result<TrainedOn, String> {
+        let stored: TrainedOn = serde_json::from_str(text).map_err(|error| format!("cannot be read: {error}"))?;
+        let names = stored.features.len();
+        if names != 0 && names != features {
+            return Err(format!("names {names} features, expected {features}"));
+        }
+        // A single output tells two classes apart.
+        let (names, classes) = (stored.class_names.len(), outputs.max(2));
+        if names != 0 && names != classes {
+            return Err(format!("names {names} classes, expected {classes}"));
+        }
+        match stored.table.as_ref().and_then(|columns| columns.problem(features)) {
+            Some(problem) => Err(problem),
+            None => Ok(stored),
+        }
+    }
+}
