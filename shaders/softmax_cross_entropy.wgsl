@@ -58,10 +58,10 @@ fn set_gradient(row: u32, c: u32, value: f32) {
     gradient[row * params.classes + c] = slope * loss_scale(row / params.batch);
 }
 
-// The mean over the classes of how far their logits lie below the label's.
-fn mean_gap(row: u32, label: u32, real: bool, thread: u32) -> f32 {
+// The mean over the classes of how far their logits lie below the label's; 0 where there is no label.
+fn mean_gap(row: u32, label: u32, thread: u32) -> f32 {
     var own_gaps = 0.0;
-    if real && label < params.classes {
+    if label < params.classes {
         for (var c = thread % LANES; c < params.classes; c += LANES) {
             own_gaps += output_at(row, label) - output_at(row, c);
         }
@@ -87,7 +87,7 @@ fn main(
     let stored = select(0u, params.classes, GRADIENT == 1u && row < params.batch);
     var result = softmax_loss(model_row, row < rows, params.classes, stored, label, rows, thread);
     if SMOOTHED == 1u {
-        result.loss += params.smoothing * mean_gap(model_row, label, row < rows, thread);
+        result.loss += params.smoothing * mean_gap(model_row, label, thread);
     }
     if thread % LANES == 0u && row < params.batch {
         row_loss[model_row] = result.loss;
