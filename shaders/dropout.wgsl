@@ -1,6 +1,6 @@
 // output[i] = input[i] * scale where element i is kept in this step, else 0; scale = 1 / (1 - rate)
 //
-// Dropped: hash(seed of the model, step, layer, i) < threshold = rate * 2^32. Nothing is stored: the backward pass makes the
+// Dropped: hash(seed of the model, step, layer, i), and the batch where a step takes several, < threshold = rate * 2^32. Nothing is stored: the backward pass makes the
 // same mask from the same numbers. input, output (models, len); counters (models, COUNTERS). A thread per element; grid
 // linear over groups of 256, z over models.
 struct Params {
@@ -14,6 +14,9 @@ struct Params {
 @group(0) @binding(1) var<storage, read> input: array<f32>;
 @group(0) @binding(2) var<storage, read> counters: array<u32>;
 @group(0) @binding(3) var<storage, read_write> output: array<f32>;
+
+// 1: a step takes several batches, and each has a mask of its own.
+const BY_BATCH = 0u;
 
 // include: grid.wgsl
 // include: hash.wgsl
@@ -29,7 +32,10 @@ fn main(
     if element < params.len {
         let i = group.z * params.len + element;
         let state = group.z * COUNTERS;
-        let key = combine(combine(mix(counters[state + SEED]), counters[state + STEP]), params.layer);
+        var key = combine(combine(mix(counters[state + SEED]), counters[state + STEP]), params.layer);
+        if BY_BATCH == 1u {
+            key = combine(key, counters[state + BATCH]);
+        }
         output[i] = select(input[i] * params.scale, 0.0, combine(key, element) < params.threshold);
     }
 }

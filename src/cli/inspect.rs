@@ -109,7 +109,7 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
         context.say(format!("sweep: {runs} runs, {} different networks", models.len()));
     }
     for (of, model) in &models {
-        context.say(format!("\n{}: loss {}", of.name, model.loss));
+        context.say(format!("\n{}: loss {}", of.name, model.loss_words()));
         context.say(model.summary().to_string().trim_end());
     }
     let first = models.first().map(|(first, _)| first.clone());

@@ -32,7 +32,7 @@ impl TargetKind {
         match model.loss {
             Loss::SoftmaxCrossEntropy => TargetKind::Classes { outputs },
             Loss::BinaryCrossEntropy => TargetKind::Probabilities { outputs },
-            Loss::Mse | Loss::HalfMse => TargetKind::Values { outputs },
+            Loss::Mse | Loss::HalfMse | Loss::Mae | Loss::Huber => TargetKind::Values { outputs },
         }
     }
 

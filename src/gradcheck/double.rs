@@ -46,9 +46,15 @@ impl DoublePrecision {
         Ok(DoublePrecision { machine, io, training, initial })
     }
 
+    /// The weights that steps train.
+    fn weights(&self) -> BufferId {
+        self.training.trained.unwrap_or(self.io.parameters.buffer)
+    }
+
     /// Sets the weights: a vector per parameter, in the model's order.
     pub fn set_parameters(&mut self, parameters: &[Vec<f64>]) {
-        let flat = self.machine.floats_mut(self.io.parameters.buffer);
+        let weights = self.weights();
+        let flat = self.machine.floats_mut(weights);
         for (values, TensorPlace { offset, .. }) in parameters.iter().zip(&self.io.parameters.tensors) {
             flat[*offset..offset + values.len()].copy_from_slice(values);
         }
@@ -76,7 +82,7 @@ impl DoublePrecision {
         self.machine.run(self.training.gradient, 1);
         let loss = self.machine.floats(self.training.scalars)[state::STEP_LOSS];
         let mut gradient = self.machine.floats(self.training.gradients).to_vec();
-        let weights = self.machine.floats(self.io.parameters.buffer);
+        let weights = self.machine.floats(self.weights());
         let blocks = self.machine.words(self.io.parameters.weight_blocks);
         let l2 = self.machine.floats(self.io.hyper)[state::L2];
         for (i, (g, w)) in gradient.iter_mut().zip(weights).enumerate() {
@@ -119,7 +125,7 @@ impl DoublePrecision {
         }
         let l2 = self.machine.floats(self.io.hyper)[state::L2];
         let blocks = self.machine.words(self.io.parameters.weight_blocks);
-        let (weights, sums) = (self.machine.floats(self.io.parameters.buffer), terms.floats(self.training.gradients));
+        let (weights, sums) = (self.machine.floats(self.weights()), terms.floats(self.training.gradients));
         let one = |i: usize| sums[i].abs() + 2.0 * l2 * weights[i].abs() * f64::from(blocks[i / SLICE_ALIGNMENT]);
         let tensors = self.io.parameters.tensors.iter();
         Ok(tensors.map(|tensor| (tensor.offset..tensor.offset + tensor.len).map(one).collect()).collect())
@@ -147,14 +153,15 @@ impl DoublePrecision {
     pub fn check(&mut self, names: &[String], options: Options<'_>) -> Vec<TensorCheck> {
         let (_, analytic) = self.flat_gradient();
         let places = self.io.parameters.tensors.clone();
-        let mut parameters = self.machine.floats(self.io.parameters.buffer).to_vec();
+        let mut parameters = self.machine.floats(self.weights()).to_vec();
         let tensors: Vec<Tensor> = names
             .iter()
             .zip(&places)
             .map(|(name, place)| Tensor { name: name.clone(), offset: place.offset, len: place.len })
             .collect();
         check_gradients(&mut parameters, &analytic, &tensors, options, |at| {
-            self.machine.floats_mut(self.io.parameters.buffer).copy_from_slice(at);
+            let weights = self.weights();
+            self.machine.floats_mut(weights).copy_from_slice(at);
             self.loss()
         })
     }

@@ -3,7 +3,7 @@
 use super::{Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::loss::rows::{Gradient, Operands};
-use crate::kernel::loss::{binary_cross_entropy, softmax_cross_entropy, squared_error};
+use crate::kernel::loss::{absolute_error, binary_cross_entropy, softmax_cross_entropy, squared_error};
 use crate::kernel::{Launch, Loss};
 use std::sync::Arc;
 
@@ -14,6 +14,10 @@ pub struct LossOperation {
     pub loss: Loss,
     /// Outputs per example.
     pub outputs: usize,
+    /// The share of the target that softmax cross-entropy spreads over all classes.
+    pub label_smoothing: f32,
+    /// The difference up to which Huber's loss is quadratic.
+    pub delta: f32,
 }
 
 impl Operation for LossOperation {
@@ -36,13 +40,19 @@ impl Operation for LossOperation {
         let (label, models) = ("loss".to_string(), at.models);
         vec![match self.loss {
             Loss::SoftmaxCrossEntropy => {
-                let shape = softmax_cross_entropy::Params { batch, examples, classes: outputs };
+                let smoothing = self.label_smoothing;
+                let shape = softmax_cross_entropy::Params { batch, examples, classes: outputs, smoothing };
                 Arc::new(softmax_cross_entropy::SoftmaxCrossEntropy { label, shape, models, gradient, operands })
             }
             Loss::Mse | Loss::HalfMse => {
                 let scale = if self.loss == Loss::Mse { 1.0 } else { 0.5 };
                 let shape = squared_error::Params { batch, examples, outputs, scale };
                 Arc::new(squared_error::SquaredError { label, shape, models, gradient, operands })
+            }
+            Loss::Mae | Loss::Huber => {
+                let huber = self.loss == Loss::Huber;
+                let shape = absolute_error::Params { batch, examples, outputs, delta: self.delta };
+                Arc::new(absolute_error::AbsoluteError { label, shape, huber, models, gradient, operands })
             }
             Loss::BinaryCrossEntropy => {
                 let shape = binary_cross_entropy::Params { batch, examples, outputs };

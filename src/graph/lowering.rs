@@ -40,6 +40,8 @@ pub struct Lowering<'a> {
     pub scaling: Scaling,
     /// Whether the loss's gradient is scaled for f16.
     pub scaled_loss: bool,
+    /// Whether a step takes several batches.
+    pub accumulates: bool,
     /// For bindings that a variant leaves untouched.
     pub unused: Slice,
 }

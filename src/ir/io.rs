@@ -257,8 +257,17 @@ pub struct Training {
     pub halves: Option<[ProgramId; 2]>,
     /// (models, parameters, 2): sums of squares of each gradient and each parameter.
     pub norms: BufferId,
-    /// Batches in an epoch.
+    /// Steps of an epoch.
     pub steps_per_epoch: usize,
+    /// Where a step takes several batches; else each takes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accumulation: Option<Accumulation>,
+    /// The weights that steps train, where [`Io::parameters`] are their moving average; else those are trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained: Option<BufferId>,
+    /// (models, steps of the run): factors of the learning rate in `hyper`, where the schedule changes it from step to step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_factors: Option<BufferId>,
     /// Flat gradients, laid out like the parameters.
     pub gradients: BufferId,
     /// (models, COUNTERS).
@@ -273,6 +282,36 @@ pub struct Training {
     pub state: Vec<BufferId>,
     /// (models, HISTORY) of loss scaling, in mixed precision.
     pub loss_scaling: Option<BufferId>,
+}
+
+impl Training {
+    /// Batches of an epoch.
+    pub fn batches_per_epoch(&self) -> usize {
+        self.accumulation.as_ref().map_or(self.steps_per_epoch, |accumulation| accumulation.batches_per_epoch)
+    }
+
+    /// The first batch of a step of an epoch.
+    pub fn first_batch(&self, step_in_epoch: usize) -> usize {
+        self.accumulation.as_ref().map_or(step_in_epoch, |accumulation| step_in_epoch * accumulation.batches)
+    }
+
+    /// Batches that a step of an epoch takes before its last one: the runs of [`Accumulation::batch`].
+    pub fn batches_before_last(&self, step_in_epoch: usize) -> usize {
+        let end = self.first_batch(step_in_epoch + 1).min(self.batches_per_epoch());
+        end.saturating_sub(self.first_batch(step_in_epoch) + 1)
+    }
+}
+
+/// Steps of several batches: each but the last runs `batch`, and the last one runs the step's own program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accumulation {
+    /// One batch's gradients into the sum, and its bookkeeping, without an update.
+    pub batch: ProgramId,
+    /// Batches of a step; the last step of an epoch takes what is left.
+    pub batches: usize,
+    /// Batches of an epoch.
+    pub batches_per_epoch: usize,
 }
 
 /// Programs and buffers of an evaluation over one set.

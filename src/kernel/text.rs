@@ -45,6 +45,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("softmax_loss.wgsl", include_str!("../../shaders/lib/softmax_loss.wgsl")),
     ("step_state.wgsl", include_str!("../../shaders/lib/step_state.wgsl")),
     ("upsample_shape.wgsl", include_str!("../../shaders/lib/upsample_shape.wgsl")),
+    ("value_loss.wgsl", include_str!("../../shaders/lib/value_loss.wgsl")),
 ];
 
 /// The complete WGSL of a kernel with the given constants. A line `// include: NAME` becomes the text of

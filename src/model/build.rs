@@ -54,6 +54,8 @@ impl Model {
             input,
             layers: builder.layers,
             loss: spec.loss,
+            label_smoothing: spec.label_smoothing,
+            delta: spec.delta,
             output_activation: spec.loss.output_activation(),
             parameters: builder.parameters,
             statistics: builder.statistics,

@@ -23,6 +23,11 @@ pub struct Network {
 }
 
 impl Model {
+    fn loss_operation(&self) -> LossOperation {
+        let Model { loss, label_smoothing, delta, .. } = *self;
+        LossOperation { loss, outputs: self.outputs(), label_smoothing, delta }
+    }
+
     /// The batch, the layers, the loss. With `training` dropout is in place, batches are normalised by their own statistics, and
     /// the backward pass follows.
     pub fn network(&self, training: bool) -> Network {
@@ -56,7 +61,7 @@ impl Model {
         if training {
             writes.push(graph.value("output.gradient", self.outputs()));
         }
-        graph.node(Arc::new(LossOperation { loss: self.loss, outputs: self.outputs() }), &[outputs], &writes);
+        graph.node(Arc::new(self.loss_operation()), &[outputs], &writes);
         if training {
             graph.differentiate();
         }

@@ -23,6 +23,10 @@ pub struct Model {
     pub layers: Vec<Layer>,
     /// What training makes small. The two cross entropies are computed on the network's outputs as logits.
     pub loss: Loss,
+    /// The share of the target that softmax cross-entropy spreads over all classes.
+    pub label_smoothing: f32,
+    /// The difference up to which Huber's loss is quadratic.
+    pub delta: f32,
     /// What eval and predict apply to the network's outputs; training does not.
     pub output_activation: Activation,
     /// What is trained, in the order of the layers, a layer's weight before its bias.
@@ -55,6 +59,17 @@ impl Model {
     /// Number of trained scalars.
     pub fn parameters_count(&self) -> usize {
         self.parameters.iter().map(Parameter::len).sum()
+    }
+
+    /// The loss with its numbers, in words.
+    pub fn loss_words(&self) -> String {
+        match self.loss {
+            Loss::SoftmaxCrossEntropy if self.label_smoothing != 0.0 => {
+                format!("{} with label smoothing {}", self.loss, self.label_smoothing)
+            }
+            Loss::Huber => format!("{} with delta {}", self.loss, self.delta),
+            loss => loss.to_string(),
+        }
     }
 
     /// Number of trained scalars of a layer.

@@ -123,6 +123,8 @@ mod tests {
             input: vec![784],
             layers: layers.map(|(units, activation)| LayerSpec::dense(units, activation)).into(),
             loss: Loss::SoftmaxCrossEntropy,
+            label_smoothing: 0.0,
+            delta: 1.0,
             init: Init::default(),
             bias_init: None,
         };

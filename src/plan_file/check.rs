@@ -100,6 +100,7 @@ impl Checked<'_> {
             [("begin_epoch", training.begin_epoch), ("step", training.step), ("gradient", training.gradient)];
         programs.into_iter().try_for_each(|(what, id)| self.program(what, id))?;
         let more = training.recorded_step.into_iter().chain(training.halves.into_iter().flatten());
+        let more = more.chain(training.accumulation.iter().map(|accumulation| accumulation.batch));
         more.into_iter().try_for_each(|id| self.program("a step", id))?;
         self.state("training", training.counters, training.scalars)?;
         let stride = io.parameters.stride;
@@ -109,6 +110,13 @@ impl Checked<'_> {
         if let Some(history) = training.loss_scaling {
             self.buffer("loss_scaling", history, Element::U32, &[self.models, adjust_loss_scale::HISTORY])?;
         }
+        if let Some(trained) = training.trained {
+            self.buffer("the trained weights", trained, Element::F32, &[self.models, stride])?;
+        }
+        if let Some(factors) = training.rate_factors {
+            let len = self.plan.buffers.get(factors.0).map_or(0, |buffer| buffer.len);
+            self.buffer("rate_factors", factors, Element::F32, &[self.models, (len / self.models).max(1)])?;
+        }
         if let Some(id) = training.state.iter().find(|id| id.0 >= self.plan.buffers.len()) {
             return Err(format!("io: there is no buffer {} for the state", id.0));
         }
@@ -117,10 +125,11 @@ impl Checked<'_> {
             return Err("io: its first set is not the one that it trains on".into());
         };
         let (examples, batch) = (source.layout.examples, source.batches.size);
-        let steps = [examples / batch, examples.div_ceil(batch)];
-        if training.log_steps == 0 || training.steps_per_epoch == 0 || !steps.contains(&training.steps_per_epoch) {
-            let found = training.steps_per_epoch;
-            return Err(format!("io: an epoch of {examples} examples in batches of {batch} takes {found} steps"));
+        let (steps, batches) = (training.steps_per_epoch, training.batches_per_epoch());
+        let of_step = training.accumulation.as_ref().map_or(1, |accumulation| accumulation.batches);
+        let known = [examples / batch, examples.div_ceil(batch)].contains(&batches);
+        if training.log_steps == 0 || steps == 0 || !known || of_step == 0 || steps != batches.div_ceil(of_step) {
+            return Err(format!("io: an epoch of {examples} examples in batches of {batch} takes {steps} steps"));
         }
         Ok(())
     }

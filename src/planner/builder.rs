@@ -4,8 +4,8 @@ use super::fusion::{Fusion, NotFused, Request, StepBuffers};
 use crate::graph::memory::{self, Assignment};
 use crate::graph::{Lowering, Node, ParameterLayout, Scaling, ValueId};
 use crate::ir::{
-    Batches, BufferId, DataLayout, Element, Evaluation, Io, Limits, ParameterBuffers, PhaseKind, PlanError, ProgramId,
-    Role, Slice, SourceBuffers, StatisticBuffers, TensorPlace, Training,
+    Accumulation, Batches, BufferId, DataLayout, Element, Evaluation, Io, Limits, ParameterBuffers, PhaseKind,
+    PlanError, ProgramId, Role, Slice, SourceBuffers, StatisticBuffers, TensorPlace, Training,
 };
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
@@ -26,6 +26,14 @@ pub enum BuildError {
     /// The plan does not fit the device.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The rates of more steps than a table holds.
+    #[error(
+        "the schedule changes the learning rate from step to step, and the run has more than {most} of them; lower train.epochs, or set schedule.by = \"epoch\""
+    )]
+    TooManyRates {
+        /// Steps that would do.
+        most: usize,
+    },
     /// A fused step was asked for.
     #[error("the training step cannot be fused, as was asked for: {0}")]
     NotFused(#[from] NotFused),
@@ -72,7 +80,12 @@ pub struct PlanBuilder<'a> {
     pub(super) limits: Limits,
     pub(super) out: TrainingPlan,
     pub(super) scaling_add: f32,
+    /// What the update takes.
     pub(super) gradients: BufferId,
+    /// The gradients of one batch: the same, but where several make an update.
+    pub(super) batch_gradients: BufferId,
+    /// The weights that steps train: the parameters, but where those are a moving average.
+    pub(super) trained: BufferId,
     /// A word for bindings that a variant leaves untouched.
     pub(super) unused: BufferId,
     pub(super) fusion: Fusion,
@@ -121,6 +134,8 @@ impl<'a> PlanBuilder<'a> {
             out,
             scaling_add,
             gradients,
+            batch_gradients: gradients,
+            trained: parameters,
             unused,
             fusion: Fusion::Auto,
             precision: Precision::F32,
@@ -164,14 +179,24 @@ impl<'a> PlanBuilder<'a> {
         source
     }
 
-    /// Adds the programs of the training loop over `source`.
+    /// Adds the programs of the training loop over `source`; `by_step` where the learning rate changes from step to step.
     pub fn training(
         &mut self,
         source: &SourceBuffers,
         train: &TrainSpec,
         optimizer: &OptimizerSpec,
+        by_step: bool,
     ) -> Result<(), BuildError> {
         let (examples, batch) = (source.layout.examples, source.batches.size);
+        let batches_per_epoch = if train.drop_last { examples / batch } else { examples.div_ceil(batch) };
+        let of_step = (train.accumulate as usize).clamp(1, batches_per_epoch.max(1));
+        let steps_per_epoch = batches_per_epoch.div_ceil(of_step);
+        if of_step > 1 {
+            self.batch_gradients = self.buffer_like_parameters("train.batch_gradients", Role::Gradients);
+        }
+        if train.ema.is_some() {
+            self.trained = self.buffer_like_parameters("train.weights", Role::State);
+        }
         let memory = self.allocate(self.model.network(true), batch, "train");
         let [counters, scalars] = self.step_state("train");
         let log_steps = 4096;
@@ -180,23 +205,46 @@ impl<'a> PlanBuilder<'a> {
         let penalty = self.sums("train.penalty", optimizer.l2 != 0.0);
         let norm = self.sums("train.gradient_norm", optimizer.clip_norm.is_some());
 
+        let rate_factors = by_step.then(|| self.rate_factors(train, steps_per_epoch)).transpose()?;
+        let scheduled = self.scheduled_rate(rate_factors, counters, scalars);
+        let averaged = self.average(train.ema, counters);
         let scaling = (self.precision == Precision::Mixed).then(|| self.loss_scaling(counters, scalars));
 
         let kind = if scaling.is_some() { Kind::ScaledStep } else { Kind::Step };
-        let mut phases = self.lower(&memory, source, counters, penalty);
-        let update = self.gradient_norm(norm, optimizer).into_iter();
-        let update = update.chain(self.update(optimizer, &moments, scalars, norm)).collect();
-        let bookkeeping = self.finish(&memory, [counters, scalars, log], log_steps, examples, penalty, kind);
-        phases.extend([
-            LaunchPhase::new(PhaseKind::Exchange, Vec::new()),
-            LaunchPhase::new(PhaseKind::Update, update),
-            LaunchPhase::new(PhaseKind::Finish, vec![bookkeeping]),
-        ]);
-        let mut step = self.in_precision(LaunchProgram::new("train step", phases));
-        if let Some(scaling) = &scaling {
-            step = scaling.scaled(step);
-        }
-        let gradient = step.clone().without(PhaseKind::Update).named("gradient");
+        let finish = |kind| {
+            let bookkeeping = self.finish(&memory, [counters, scalars, log], log_steps, examples, penalty, kind);
+            LaunchPhase::new(PhaseKind::Finish, vec![bookkeeping])
+        };
+        // All up to the gradients of one batch of so many.
+        let in_epoch = examples.min(batches_per_epoch * batch);
+        let forward_backward = |of_step: usize| {
+            let phases = self.lower(&memory, source, counters, (self.trained, penalty));
+            let accumulate = self.accumulate([batch, in_epoch, of_step], counters);
+            LaunchProgram::new("train step", phases).with_last(PhaseKind::Backward, accumulate)
+        };
+        let with_update = |mut program: LaunchProgram| {
+            let update = self.gradient_norm(norm, optimizer).into_iter();
+            let update = update.chain(self.update(optimizer, &moments, scalars, norm)).collect();
+            program.phases.extend([
+                LaunchPhase::new(PhaseKind::Exchange, Vec::new()),
+                LaunchPhase::new(PhaseKind::Update, update),
+                finish(kind),
+            ]);
+            let program = self.in_precision(program);
+            match &scaling {
+                Some(scaling) => scaling.scaled(program),
+                None => program,
+            }
+        };
+        let gradient = with_update(forward_backward(1)).without(PhaseKind::Update).named("gradient");
+        let mut step = with_update(forward_backward(of_step))
+            .with_first(PhaseKind::Update, scheduled.clone())
+            .with_last(PhaseKind::Finish, averaged.clone());
+        let one_batch = (of_step > 1).then(|| {
+            let mut program = self.in_precision(forward_backward(of_step)).named("batch of a step");
+            program.phases.push(finish(Kind::Evaluation));
+            program
+        });
         let parameters = self.model.parameters.len();
         let norms = self.out.plan.buffer("train.norms", Element::F32, self.models * parameters * 2, Role::Metrics);
         let records = train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms));
@@ -208,7 +256,9 @@ impl<'a> PlanBuilder<'a> {
         let state = StepBuffers { counters, scalars, log, log_steps, moments: &moments };
         self.out.not_fused = match self.fusable(&memory.network, &request) {
             Ok(layers) => {
-                step = LaunchProgram::new("train step", self.fused_step(&layers, &request, &state));
+                step = LaunchProgram::new("train step", self.fused_step(&layers, &request, &state))
+                    .with_first(PhaseKind::Backward, scheduled)
+                    .with_last(PhaseKind::Update, averaged);
                 None
             }
             Err(reason) if self.fusion == Fusion::Always => return Err(reason.into()),
@@ -218,7 +268,8 @@ impl<'a> PlanBuilder<'a> {
         let halves =
             halves.map(|(before, after)| [before.named("gradients of a step"), after.named("update of a step")]);
         let begin = vec![self.begin("train begin epoch", counters, scalars)];
-        let steps_per_epoch = if train.drop_last { examples / batch } else { examples.div_ceil(batch) };
+        let trained = train.ema.map(|_| self.trained);
+        let state = moments.into_iter().chain([counters, scalars]).chain(scaling.iter().map(|s| s.history));
         self.training = Some(Training {
             begin_epoch: self.begin_program("train begin epoch", begin),
             step: self.out.plan.program(step),
@@ -227,17 +278,19 @@ impl<'a> PlanBuilder<'a> {
             halves: halves.map(|halves| halves.map(|half| self.out.plan.program(half))),
             norms,
             steps_per_epoch,
+            accumulation: one_batch.map(|program| Accumulation {
+                batch: self.out.plan.program(program),
+                batches: of_step,
+                batches_per_epoch,
+            }),
+            trained,
+            rate_factors,
             gradients: self.gradients,
             counters,
             scalars,
             log,
             log_steps,
-            state: moments
-                .into_iter()
-                .chain([counters, scalars])
-                .chain(scaling.iter().map(|s| s.history))
-                .chain(self.out.statistics)
-                .collect(),
+            state: state.chain(trained).chain(self.out.statistics).collect(),
             loss_scaling: scaling.map(|scaling| scaling.history),
         });
         Ok(())
@@ -257,9 +310,9 @@ impl<'a> PlanBuilder<'a> {
         let examples = source.layout.examples;
         let penalty = self.sums(&format!("{name}.penalty"), l2 != 0.0);
         let mut begin = vec![self.begin(&format!("{name} begin"), counters, scalars)];
-        begin.extend(self.penalty(penalty));
+        begin.extend(self.penalty(penalty, self.out.parameters));
         // The penalty is that of the weights, which no batch changes: it is summed once.
-        let mut phases = self.lower(&memory, source, counters, None);
+        let mut phases = self.lower(&memory, source, counters, (self.out.parameters, None));
         let bookkeeping = self.finish(&memory, [counters, scalars, log], 1, examples, penalty, Kind::Evaluation);
         phases.push(LaunchPhase::new(PhaseKind::Finish, vec![bookkeeping]));
         let step = self.in_precision(LaunchProgram::new(format!("{name} step"), phases));
@@ -347,14 +400,30 @@ impl<'a> PlanBuilder<'a> {
         ]
     }
 
+    /// A buffer that is laid out like the parameters.
+    fn buffer_like_parameters(&mut self, name: &str, role: Role) -> BufferId {
+        let len = self.out.layout.len();
+        self.out.plan.buffer(name, Element::F32, len, role)
+    }
+
+    /// What the optimizer keeps of each parameter.
     fn moments(&mut self, optimizer: &OptimizerSpec) -> Vec<BufferId> {
-        let names: &[&str] = match optimizer.kind {
-            OptimizerKind::Sgd if optimizer.momentum == 0.0 => &[],
-            OptimizerKind::Sgd => &["velocity"],
-            OptimizerKind::Adam | OptimizerKind::AdamW => &["mean", "variance"],
+        let momentum = optimizer.momentum != 0.0;
+        let names: &[(&str, usize)] = match optimizer.kind {
+            OptimizerKind::Sgd if !momentum => &[],
+            OptimizerKind::Sgd => &[("velocity", 1)],
+            OptimizerKind::Adam | OptimizerKind::AdamW => &[("mean", 1), ("variance", 1)],
+            OptimizerKind::RmsProp => match (optimizer.centered, momentum) {
+                (false, false) => &[("averages", 1)],
+                (false, true) => &[("averages", 1), ("velocity", 1)],
+                (true, false) => &[("averages", 2)],
+                (true, true) => &[("averages", 2), ("velocity", 1)],
+            },
+            OptimizerKind::Lion => &[("mean", 1)],
         };
         let len = self.out.layout.len();
-        names.iter().map(|name| self.out.plan.buffer(*name, Element::F32, len, Role::State)).collect()
+        let plan = &mut self.out.plan;
+        names.iter().map(|(name, width)| plan.buffer(*name, Element::F32, width * len, Role::State)).collect()
     }
 
     /// A buffer for partial sums of squares over a model's parameters, if wanted.
@@ -387,7 +456,7 @@ impl<'a> PlanBuilder<'a> {
         memory: &GraphMemory,
         source: &SourceBuffers,
         counters: BufferId,
-        penalty: Option<Slice>,
+        (parameters, penalty): (BufferId, Option<Slice>),
     ) -> Vec<LaunchPhase> {
         let plan = &self.out.plan;
         let [subtract, divide] = self.out.scaling.map(|id| plan.whole(id));
@@ -396,8 +465,8 @@ impl<'a> PlanBuilder<'a> {
             models: self.models,
             limits: &self.limits,
             layout: &self.out.layout,
-            parameters: self.out.parameters,
-            gradients: self.gradients,
+            parameters,
+            gradients: self.batch_gradients,
             statistics_layout: &self.out.statistics_layout,
             statistics: self.out.statistics,
             scratch: memory.scratch,
@@ -408,6 +477,7 @@ impl<'a> PlanBuilder<'a> {
             targets: plan.whole(source.targets),
             scaling: Scaling { subtract, divide, add: self.scaling_add },
             scaled_loss: self.precision == Precision::Mixed,
+            accumulates: self.batch_gradients != self.gradients,
             unused: plan.whole(self.unused),
         };
         let slices = |values: &[ValueId]| values.iter().map(|value| self.slice_of(memory, *value)).collect::<Vec<_>>();
@@ -422,7 +492,7 @@ impl<'a> PlanBuilder<'a> {
             LaunchPhase::new(PhaseKind::Gather, lowered(gather)),
             LaunchPhase::new(
                 PhaseKind::Forward,
-                [lowered(forward), self.penalty(penalty).into_iter().collect()].concat(),
+                [lowered(forward), self.penalty(penalty, parameters).into_iter().collect()].concat(),
             ),
         ];
         if !backward.is_empty() {

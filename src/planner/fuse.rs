@@ -31,6 +31,9 @@ impl PlanBuilder<'_> {
             return Err(NotFused::Precision);
         }
         let layers = self.dense_layers(network)?;
+        if !matches!(request.optimizer.kind, OptimizerKind::Sgd | OptimizerKind::Adam | OptimizerKind::AdamW) {
+            return Err(NotFused::Optimizer(request.optimizer.kind));
+        }
         if request.optimizer.clip_norm.is_some() {
             return Err(NotFused::ClipNorm);
         }
@@ -39,6 +42,9 @@ impl PlanBuilder<'_> {
         }
         if request.train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms)) {
             return Err(NotFused::Norms);
+        }
+        if self.batch_gradients != self.gradients {
+            return Err(NotFused::Accumulates);
         }
         self.fits(&layers, request)?;
         if self.fusion == Fusion::Auto {
@@ -58,6 +64,9 @@ impl PlanBuilder<'_> {
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
         if self.model.loss != Loss::SoftmaxCrossEntropy {
             return Err(NotFused::Loss(self.model.loss));
+        }
+        if self.model.label_smoothing != 0.0 {
+            return Err(NotFused::LabelSmoothing);
         }
         if layers.is_empty() || layers.len() > fused::layers::MOST {
             return Err(NotFused::Layers(layers.len()));
@@ -121,7 +130,7 @@ impl PlanBuilder<'_> {
             divide: plan.whole(self.out.scaling[1]),
             counters: plan.whole(state.counters),
             scalars: plan.whole(state.scalars),
-            parameters: plan.whole(self.out.parameters),
+            parameters: plan.whole(self.trained),
             trace: plan.whole(trace),
         };
         let variant = fused::forward_backward::Variant { data: source.variant(), squares: request.optimizer.l2 != 0.0 };
@@ -155,7 +164,7 @@ impl PlanBuilder<'_> {
             multiply_adds: layers.weights() as u32,
         };
         let [trace, hyper, counters, scalars, log, parameters] =
-            [trace, self.out.hyper, state.counters, state.scalars, state.log, self.out.parameters].map(whole);
+            [trace, self.out.hyper, state.counters, state.scalars, state.log, self.trained].map(whole);
         let operands = fused::update::Operands { trace, hyper, counters, scalars, log, parameters };
         let (label, clip) = ("gradients and update", false);
         if optimizer.kind == OptimizerKind::Sgd {

@@ -2,7 +2,7 @@
 
 use crate::ir::{BufferId, SourceBuffers};
 use crate::kernel::fused;
-use crate::recipe::{Loss, OptimizerSpec, TrainSpec};
+use crate::recipe::{Loss, OptimizerKind, OptimizerSpec, TrainSpec};
 
 /// Whether to fuse training steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,9 +37,15 @@ pub enum NotFused {
     /// The loss has no fused form.
     #[error("the loss is {0}; only softmax_cross_entropy is fused")]
     Loss(Loss),
+    /// The loss smooths its labels.
+    #[error("model.label_smoothing has no fused form")]
+    LabelSmoothing,
     /// There are too many layers.
     #[error("it has {0} layers; at most {most} are fused", most = fused::layers::MOST)]
     Layers(usize),
+    /// The optimizer has no fused form.
+    #[error("the optimizer is {0}; only sgd, adam and adamw are fused")]
+    Optimizer(OptimizerKind),
     /// The gradient's norm must be known before the update.
     #[error("optimizer.clip_norm needs all gradients before the first weight changes")]
     ClipNorm,
@@ -49,6 +55,9 @@ pub enum NotFused {
     /// Gradients are recorded.
     #[error("train.record asks for norms, and a fused step keeps no gradients")]
     Norms,
+    /// The gradients of several batches are added up.
+    #[error("train.accumulate adds gradients up, and a fused step keeps none")]
+    Accumulates,
     /// The activations of a block of rows do not fit.
     #[error("a workgroup would need {needed} bytes of memory, and this device has {limit}")]
     WorkgroupMemory {

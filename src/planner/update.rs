@@ -1,17 +1,17 @@
 //! Lowering of what happens between the gradients and the next step: norms and the optimizer's update.
 
-use super::builder::PlanBuilder;
-use crate::ir::{BufferId, Slice};
+use super::builder::{BuildError, PlanBuilder};
+use crate::ir::{BufferId, Element, Role, Slice};
 use crate::kernel::step::state;
 use crate::kernel::{self, Launch};
-use crate::recipe::{OptimizerKind, OptimizerSpec, Precision};
+use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, TrainSpec};
 use std::sync::Arc;
 
 impl PlanBuilder<'_> {
     /// The sum of squared weights, for the L2 penalty.
-    pub(super) fn penalty(&self, parts: Option<Slice>) -> Option<Arc<dyn Launch>> {
+    pub(super) fn penalty(&self, parts: Option<Slice>, parameters: BufferId) -> Option<Arc<dyn Launch>> {
         let parts = parts?;
-        Some(self.squares("l2 penalty", self.out.parameters, parts, [true, false]))
+        Some(self.squares("l2 penalty", parameters, parts, [true, false]))
     }
 
     /// The sum of the squared gradient, for clipping.
@@ -25,7 +25,7 @@ impl PlanBuilder<'_> {
     pub(super) fn norm_records(&self, norms: BufferId, optimizer: &OptimizerSpec) -> Vec<Arc<dyn Launch>> {
         let plan = &self.out.plan;
         let layout = &self.out.layout;
-        let both = [self.gradients, self.out.parameters];
+        let both = [self.gradients, self.trained];
         let each =
             (0..layout.lens.len()).flat_map(|index| both.into_iter().enumerate().map(move |(i, b)| (index, i, b)));
         let one = |(index, which, buffer): (usize, usize, BufferId)| -> Arc<dyn Launch> {
@@ -39,7 +39,7 @@ impl PlanBuilder<'_> {
             };
             let operands = kernel::reduce::sum_squares::Operands {
                 values: layout.slice(buffer, index, index),
-                weights: layout.slice(self.out.parameters, index, index),
+                weights: layout.slice(self.trained, index, index),
                 weight_blocks: plan.whole(self.out.weight_blocks),
                 hyper: plan.whole(self.out.hyper),
                 parts: plan.whole(norms),
@@ -78,7 +78,7 @@ impl PlanBuilder<'_> {
         };
         let operands = kernel::reduce::sum_squares::Operands {
             values: plan.whole(values),
-            weights: plan.whole(self.out.parameters),
+            weights: plan.whole(self.trained),
             weight_blocks: plan.whole(self.out.weight_blocks),
             hyper: plan.whole(self.out.hyper),
             parts,
@@ -103,6 +103,8 @@ impl PlanBuilder<'_> {
     ) -> Vec<Arc<dyn Launch>> {
         let layout = &self.out.layout;
         let whole = |id: BufferId| self.out.plan.whole(id);
+        // Centered RMSprop has two averages side by side for each parameter.
+        let width = if optimizer.kind == OptimizerKind::RmsProp && optimizer.centered { 2 } else { 1 };
         let range = |(first, len): (usize, usize)| -> Arc<dyn Launch> {
             let part = |buffer: BufferId| Slice { buffer, offset: first, len };
             let shape = kernel::optimizer::rules::Params {
@@ -115,41 +117,161 @@ impl PlanBuilder<'_> {
             let (clip, penalty) = (norm.is_some(), optimizer.l2 != 0.0);
             let (skips, spares_biases) = (self.precision == Precision::Mixed, !optimizer.decay_bias);
             let [weight_blocks, hyper, scalars] = [self.out.weight_blocks, self.out.hyper, scalars].map(whole);
-            let (parameters, gradients) = (part(self.out.parameters), part(self.gradients));
+            let (parameters, gradients) = (part(self.trained), part(self.gradients));
             let norm_parts = norm.unwrap_or(scalars);
-            if optimizer.kind == OptimizerKind::Sgd {
-                let momentum = optimizer.momentum != 0.0;
-                let velocity = moments.first().map_or(whole(self.unused), |id| part(*id));
-                let nesterov = optimizer.nesterov;
-                let terms = kernel::optimizer::sgd::Terms { momentum, nesterov, clip, penalty, skips, spares_biases };
-                let operands = kernel::optimizer::sgd::Operands {
-                    parameters,
-                    gradients,
-                    velocity,
-                    weight_blocks,
-                    hyper,
-                    scalars,
-                    norm_parts,
-                };
-                Arc::new(kernel::optimizer::sgd::Sgd { label, shape, terms, operands })
-            } else {
-                let decoupled = optimizer.kind == OptimizerKind::AdamW;
-                let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips, spares_biases };
-                let (mean, variance) = (part(moments[0]), part(moments[1]));
-                let operands = kernel::optimizer::adam::Operands {
-                    parameters,
-                    gradients,
-                    mean,
-                    variance,
-                    weight_blocks,
-                    hyper,
-                    scalars,
-                    norm_parts,
-                };
-                Arc::new(kernel::optimizer::adam::Adam { label, shape, terms, operands })
+            let moment = |index: usize| moments.get(index).map_or(whole(self.unused), |id| part(*id));
+            let momentum = optimizer.momentum != 0.0;
+            match optimizer.kind {
+                OptimizerKind::Sgd => {
+                    let nesterov = optimizer.nesterov;
+                    let terms =
+                        kernel::optimizer::sgd::Terms { momentum, nesterov, clip, penalty, skips, spares_biases };
+                    let operands = kernel::optimizer::sgd::Operands {
+                        parameters,
+                        gradients,
+                        velocity: moment(0),
+                        weight_blocks,
+                        hyper,
+                        scalars,
+                        norm_parts,
+                    };
+                    Arc::new(kernel::optimizer::sgd::Sgd { label, shape, terms, operands })
+                }
+                OptimizerKind::Adam | OptimizerKind::AdamW => {
+                    let decoupled = optimizer.kind == OptimizerKind::AdamW;
+                    let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips, spares_biases };
+                    let operands = kernel::optimizer::adam::Operands {
+                        parameters,
+                        gradients,
+                        mean: moment(0),
+                        variance: moment(1),
+                        weight_blocks,
+                        hyper,
+                        scalars,
+                        norm_parts,
+                    };
+                    Arc::new(kernel::optimizer::adam::Adam { label, shape, terms, operands })
+                }
+                OptimizerKind::RmsProp => {
+                    let centered = optimizer.centered;
+                    let terms =
+                        kernel::optimizer::rmsprop::Terms { momentum, centered, clip, penalty, skips, spares_biases };
+                    let operands = kernel::optimizer::rmsprop::Operands {
+                        parameters,
+                        gradients,
+                        averages: Slice { buffer: moments[0], offset: first * width, len: len * width },
+                        velocity: moment(1),
+                        weight_blocks,
+                        hyper,
+                        scalars,
+                        norm_parts,
+                    };
+                    Arc::new(kernel::optimizer::rmsprop::RmsProp { label, shape, terms, operands })
+                }
+                OptimizerKind::Lion => {
+                    let terms = kernel::optimizer::lion::Terms { clip, penalty, skips, spares_biases };
+                    let operands = kernel::optimizer::lion::Operands {
+                        parameters,
+                        gradients,
+                        mean: moment(0),
+                        weight_blocks,
+                        hyper,
+                        scalars,
+                        norm_parts,
+                    };
+                    Arc::new(kernel::optimizer::lion::Lion { label, shape, terms, operands })
+                }
             }
         };
-        layout.ranges(self.limits.binding_bytes).map(range).collect()
+        layout.ranges(self.limits.binding_bytes / width as u64).map(range).collect()
+    }
+}
+
+/// Most steps of all models whose rates are kept in a table: 256 MiB.
+const MOST_RATES: usize = 1 << 26;
+
+impl PlanBuilder<'_> {
+    /// The table of the learning rate's factors in every step of a run.
+    pub(super) fn rate_factors(&mut self, train: &TrainSpec, steps_per_epoch: usize) -> Result<BufferId, BuildError> {
+        let len = steps_per_epoch.checked_mul(train.epochs as usize).and_then(|steps| steps.checked_mul(self.models));
+        match len {
+            Some(len) if len <= MOST_RATES => {
+                Ok(self.out.plan.buffer("train.rate_factors", Element::F32, len, Role::State))
+            }
+            _ => Err(BuildError::TooManyRates { most: MOST_RATES / self.models }),
+        }
+    }
+
+    /// What takes a step's factor of the learning rate from the table, where there is one.
+    pub(super) fn scheduled_rate(
+        &self,
+        factors: Option<BufferId>,
+        counters: BufferId,
+        scalars: BufferId,
+    ) -> Vec<Arc<dyn Launch>> {
+        let plan = &self.out.plan;
+        let one = |factors: BufferId| -> Arc<dyn Launch> {
+            let [factors, counters, scalars] = [factors, counters, scalars].map(|id| plan.whole(id));
+            let (models, steps) = (self.models as u32, (factors.len / self.models) as u32);
+            let shape = kernel::step::scheduled_rate::Params { models, steps };
+            let label = "learning rate".into();
+            Arc::new(kernel::step::scheduled_rate::ScheduledRate { label, shape, factors, counters, scalars })
+        };
+        factors.map(one).into_iter().collect()
+    }
+
+    /// What adds a batch's gradients to those of its update, where an update takes several batches. `batch` examples at a
+    /// time, `examples` in an epoch, `batches` to an update.
+    pub(super) fn accumulate(
+        &self,
+        [batch, examples, batches]: [usize; 3],
+        counters: BufferId,
+    ) -> Vec<Arc<dyn Launch>> {
+        if self.batch_gradients == self.gradients {
+            return Vec::new();
+        }
+        let range = |(first, len): (usize, usize)| -> Arc<dyn Launch> {
+            let part = |buffer: BufferId| Slice { buffer, offset: first, len };
+            let [batch, examples, batches] = [batch, examples, batches].map(|n| n as u32);
+            let (len, first, parameter_stride) = (len as u32, first as u32, self.out.layout.stride as u32);
+            Arc::new(kernel::optimizer::accumulate_gradients::AccumulateGradients {
+                label: format!("add gradients from {first}"),
+                shape: kernel::optimizer::accumulate_gradients::Params {
+                    len,
+                    first,
+                    parameter_stride,
+                    batch,
+                    examples,
+                    batches,
+                },
+                batch_gradients: part(self.batch_gradients),
+                counters: self.out.plan.whole(counters),
+                gradients: part(self.gradients),
+            })
+        };
+        self.out.layout.ranges(self.limits.binding_bytes).map(range).collect()
+    }
+
+    /// What moves the average of the weights after a step was counted, where there is one that decays so.
+    pub(super) fn average(&self, decay: Option<f32>, counters: BufferId) -> Vec<Arc<dyn Launch>> {
+        let Some(decay) = decay else { return Vec::new() };
+        let range = |(first, len): (usize, usize)| -> Arc<dyn Launch> {
+            let part = |buffer: BufferId| Slice { buffer, offset: first, len };
+            let (len, first, parameter_stride) = (len as u32, first as u32, self.out.layout.stride as u32);
+            Arc::new(kernel::optimizer::average_weights::AverageWeights {
+                label: format!("average from {first}"),
+                shape: kernel::optimizer::average_weights::Params {
+                    len,
+                    first,
+                    parameter_stride,
+                    rest: one_minus(decay),
+                },
+                parameters: part(self.trained),
+                counters: self.out.plan.whole(counters),
+                average: part(self.out.parameters),
+            })
+        };
+        self.out.layout.ranges(self.limits.binding_bytes).map(range).collect()
     }
 }
 
@@ -159,9 +281,10 @@ pub fn hyper_words(optimizer: &OptimizerSpec, learning_rate: f32, warmup_steps: 
     hyper[state::LEARNING_RATE] = learning_rate;
     hyper[state::MOMENTUM] = optimizer.momentum;
     hyper[state::BETA1] = optimizer.beta1;
-    hyper[state::BETA2] = optimizer.beta2;
+    let beta2 = if optimizer.kind == OptimizerKind::RmsProp { optimizer.alpha } else { optimizer.beta2 };
+    hyper[state::BETA2] = beta2;
     hyper[state::ONE_MINUS_BETA1] = one_minus(optimizer.beta1);
-    hyper[state::ONE_MINUS_BETA2] = one_minus(optimizer.beta2);
+    hyper[state::ONE_MINUS_BETA2] = one_minus(beta2);
     hyper[state::EPSILON] = optimizer.epsilon;
     hyper[state::L2] = optimizer.l2;
     hyper[state::WEIGHT_DECAY] = optimizer.weight_decay;

@@ -46,8 +46,10 @@ impl<'a> Answers<'a> {
             Loss::SoftmaxCrossEntropy => true,
             Loss::BinaryCrossEntropy if !several_bits => true,
             Loss::BinaryCrossEntropy => trained_on.classes.unwrap_or(truth.is_some()),
-            Loss::Mse | Loss::HalfMse if labelled => truth.is_some(),
-            Loss::Mse | Loss::HalfMse => ends_bounded(model) && trained_on.classes != Some(false),
+            _ if labelled => truth.is_some(),
+            Loss::Mse | Loss::HalfMse | Loss::Mae | Loss::Huber => {
+                ends_bounded(model) && trained_on.classes != Some(false)
+            }
         };
         let classes = names_classes.then(|| match result.width {
             1 => result.outputs.iter().map(|output| u32::from(*output > 0.5)).collect(),

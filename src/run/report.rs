@@ -95,7 +95,7 @@ fn layers(model: &Model) -> Section {
     }
     let highlight = Some(rows.len() - 1);
     let header = ["", "layer", "output", "parameters"].map(str::to_string).to_vec();
-    let loss = format!("The loss is {}.", model.loss);
+    let loss = format!("The loss is {}.", model.loss_words());
     Section { title: "Model".into(), blocks: vec![Block::Table(Table { header, rows, highlight }), Block::Text(loss)] }
 }
 

@@ -57,7 +57,11 @@ pub fn check_resume(folder: &Path, before: &Recipe, recipe: &Recipe, progress: &
 /// will not be those of a run by this recipe from its start. A cosine depends on the number of all epochs.
 pub fn rate_notes(before: &Recipe, recipe: &Recipe, progress: &Progress) -> Vec<String> {
     let rates = |epoch: u32| {
-        [before, recipe].map(|r| r.schedule.learning_rate(r.optimizer.learning_rate, epoch, r.train.epochs))
+        // Of a schedule by step, the rate at the epoch's begin, as if it had one step.
+        [before, recipe].map(|r| {
+            let (base, epochs) = (r.optimizer.learning_rate, r.train.epochs);
+            r.schedule.learning_rate(base, epoch, epochs) * r.schedule.factor(base, epoch.into(), 1, epochs)
+        })
     };
     let differs = |epoch: &u32| rates(*epoch)[0] != rates(*epoch)[1];
     let mut notes = Vec::new();
@@ -131,6 +135,9 @@ mod tests {
             ("train.batch", "full", "40", "\"full\""),
             ("train.shuffle", "false", "true", "false"),
             ("train.drop_last", "true", "false", "true"),
+            ("train.accumulate", "4", "1", "4"),
+            ("train.ema", "0.9", "nothing", "0.9"),
+            ("model.label_smoothing", "0.1", "0.0", "0.1"),
             ("seed", "4", "3", "4"),
             ("data.seed", "3", "nothing", "3"),
             ("data.validation", "0.1", "100", "0.1"),
@@ -216,6 +223,8 @@ mod tests {
         let middle = notes(&[("train.epochs", "8")], 1, 5);
         assert!(middle.len() == 1 && middle[0].contains("5 steps of epoch 2"), "{middle:?}");
         assert_eq!(notes(&[("optimizer.learning_rate", "0.5")], 2, 1).len(), 2);
+        let by_step = notes(&[("schedule.by", "step"), ("train.epochs", "8")], 4, 0);
+        assert!(by_step.len() == 1 && by_step[0].contains("3 of the 4 epochs done"), "{by_step:?}");
     }
 
     #[test]

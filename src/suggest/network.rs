@@ -18,7 +18,15 @@ pub fn default_network(input: Shape, targets: TargetKind) -> ModelSpec {
         Shape::Image { height, width, .. } => convolutional(height.min(width)),
     };
     layers.push(LayerSpec::dense(outputs, last));
-    ModelSpec { input: Vec::new(), layers, loss, init: Init::default(), bias_init: None }
+    ModelSpec {
+        input: Vec::new(),
+        layers,
+        loss,
+        label_smoothing: 0.0,
+        delta: 1.0,
+        init: Init::default(),
+        bias_init: None,
+    }
 }
 
 /// The layers before the last one for pictures whose shorter side is this.

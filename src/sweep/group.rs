@@ -6,7 +6,7 @@ use crate::data::{Dataset, Scaling, TrainedOn};
 use crate::ir::Role;
 use crate::model::Model;
 use crate::planner::Fusion;
-use crate::recipe::{Activation, Loss, OptimizerSpec, Recipe, Schedule, ScheduleKind};
+use crate::recipe::{Activation, By, Loss, OptimizerSpec, Recipe, Schedule, ScheduleKind};
 use crate::train::{Draft, Member, TrainerSpec};
 use std::sync::Arc;
 
@@ -59,6 +59,7 @@ fn shared(recipe: &Recipe) -> Recipe {
         learning_rate: 1.0,
         momentum: one_if(given.momentum != 0.0),
         nesterov: given.nesterov,
+        centered: given.centered,
         l2: one_if(given.l2 != 0.0),
         weight_decay: 0.0,
         decay_bias: given.decay_bias,
@@ -75,6 +76,8 @@ fn shared(recipe: &Recipe) -> Recipe {
             cooldown: 0,
             min_lr: 0.0,
         },
+        // Only a schedule by step has a table of the steps' rates.
+        _ if recipe.schedule.is_by_step() => ScheduleKind::Cosine { min: 0.0, by: By::Step },
         _ => ScheduleKind::Constant,
     };
     let mut shared = Recipe {
@@ -82,7 +85,7 @@ fn shared(recipe: &Recipe) -> Recipe {
         // What the seed decides beside the members' own: which examples are held out.
         seed: recipe.data_seed(),
         optimizer,
-        schedule: Schedule { kind, warmup_steps: 0 },
+        schedule: Schedule { kind, ..Schedule::default() },
         ..recipe.clone()
     };
     shared.data.seed = None;

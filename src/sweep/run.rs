@@ -11,7 +11,7 @@ use crate::backend::Backend;
 use crate::file::{FileError, write_whole};
 use crate::job::Job;
 use crate::lock::FolderLock;
-use crate::recipe::{Loss, Measure};
+use crate::recipe::Measure;
 use crate::run::{RunError, SWEEP_FILE, refuse_foreign};
 use crate::train::measured::unfit;
 use std::path::Path;
@@ -83,7 +83,7 @@ fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
         let recipe = &sweep.entries[group.runs[0]].recipe;
         let known = match metric.measure {
             Measure::Loss => true,
-            Measure::Accuracy => matches!(recipe.model.loss, Loss::SoftmaxCrossEntropy | Loss::BinaryCrossEntropy),
+            Measure::Accuracy => !recipe.model.loss.takes_values(),
             _ => false,
         };
         if !known && !before.as_ref().is_some_and(|before| before.same_data(&group)) {

@@ -41,7 +41,9 @@ pub(super) fn fits(spec: &TrainerSpec, io: &Io) -> Result<(), TrainError> {
 pub(super) fn is_drafted(draft: &Draft, plan: &Plan) -> Result<(), TrainError> {
     let other = |what: &str| Err(TrainError::OtherPlan(format!("its {what} are not those that are planned here")));
     let drafted = &draft.plan;
-    let weights: Vec<_> = drafted.io.iter().flat_map(|io| io.buffers().map(|(buffer, _)| buffer)).collect();
+    let trained = drafted.io.iter().filter_map(|io| io.training.as_ref()?.trained);
+    let weights: Vec<_> =
+        drafted.io.iter().flat_map(|io| io.buffers().map(|(buffer, _)| buffer)).chain(trained).collect();
     let init = plan.init.iter().filter(|initial| !weights.contains(&initial.buffer));
     if drafted.buffers != plan.buffers {
         return other("buffers");

@@ -34,7 +34,7 @@ impl Draft {
         let builder = PlanBuilder::new(&spec.model, spec.members.len(), scaling.subtract.len(), scaling.add, limits);
         let mut builder = builder.fusion(fusion).precision(first.precision)?;
         let source = builder.source(Set::Train.name(), spec::layout(&data.train), spec.batches());
-        builder.training(&source, &spec.train, &first.optimizer)?;
+        builder.training(&source, &spec.train, &first.optimizer, first.schedule.is_by_step())?;
         let held_out: Vec<(Set, &Examples)> = sets.iter().filter_map(|set| Some((*set, set.of(data)?))).collect();
         let largest = held_out.iter().map(|(_, examples)| examples.count()).max().unwrap_or(0);
         let batches = spec::evaluation_batches(&spec.model, largest);
@@ -43,9 +43,11 @@ impl Draft {
             builder.evaluation(&source, first.optimizer.l2);
         }
         let mut names = builder.finish_plan()?;
+        let steps_per_epoch = names.plan.io.as_ref().and_then(|io| Some(io.training.as_ref()?.steps_per_epoch));
+        let steps_per_epoch = steps_per_epoch.unwrap_or(1);
         let hyper = |member: &Member| {
             let rate = member.schedule.learning_rate(member.optimizer.learning_rate, 0, spec.train.epochs);
-            hyper_words(&member.optimizer, rate, member.schedule.warmup_steps)
+            hyper_words(&member.optimizer, rate, member.schedule.warmup(steps_per_epoch))
         };
         let hyper: Vec<f32> = spec.members.iter().flat_map(hyper).collect();
         begin_with(&mut names, &spec.model, scaling, &hyper);
@@ -57,6 +59,15 @@ impl Draft {
                 Initial { buffer: training.scalars, words: bytemuck::cast_slice(&scalars.concat()).to_vec() },
             ];
             plan.init.extend(state);
+            if let Some(buffer) = training.rate_factors {
+                let of = |member: &Member| -> Vec<u32> {
+                    let base = member.optimizer.learning_rate;
+                    let factors = member.schedule.factors(base, steps_per_epoch, spec.train.epochs);
+                    factors.map(f32::to_bits).collect()
+                };
+                let words = spec.members.iter().flat_map(of).collect();
+                plan.init.push(Initial { buffer, words });
+            }
         }
         Ok(Draft { spec, plan, not_fused })
     }
@@ -73,8 +84,10 @@ impl Draft {
         }
         let packed: Vec<Vec<Vec<u32>>> = models.iter().map(|weights| io.pack(weights)).collect();
         let of_all = |part: usize| packed.iter().flat_map(|parts| &parts[part]).copied().collect();
+        let trained = io.training.as_ref().and_then(|training| training.trained);
+        let trained = trained.map(|buffer| Initial { buffer, words: of_all(0) });
         let initial = io.buffers().enumerate().map(|(part, (buffer, _))| Initial { buffer, words: of_all(part) });
-        self.plan.init.extend(initial);
+        self.plan.init.extend(initial.chain(trained));
         Ok(self)
     }
 

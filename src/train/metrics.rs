@@ -23,7 +23,7 @@ impl Score {
     /// Whether answers to these targets are right or wrong: always those of the cross entropies; those of the squared
     /// losses only where the targets are classes in other words (one-hot rows, or zeros and ones).
     pub fn counts_answers(loss: Loss, targets: &Targets) -> bool {
-        !matches!(loss, Loss::Mse | Loss::HalfMse) || targets.classes().is_some()
+        !loss.takes_values() || targets.classes().is_some()
     }
 
     /// What the accuracy is of: under the binary cross-entropy each of several outputs counts for itself.
@@ -64,7 +64,8 @@ pub struct EpochMetrics {
     /// where recorded.
     #[serde(skip_serializing_if = "MetricsBySet::is_empty", default)]
     pub metrics: MetricsBySet,
-    /// The epoch's learning rate.
+    /// The epoch's learning rate, without warm-up; where the schedule changes it from step to step, that of the epoch's last
+    /// step, warm-up included.
     pub learning_rate: f32,
     /// The rate at which the epoch began, where the run was interrupted in it and went on at another.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -11,7 +11,11 @@ use std::time::Instant;
 impl Trainer {
     /// Sets the weights of one model, and its running statistics if it has any: a vector per tensor, in the model's order.
     pub fn set_parameters(&mut self, member: usize, parameters: &[Vec<f32>]) -> Result<(), TrainError> {
-        self.on.set_tensors(member, parameters)
+        self.on.set_tensors(member, parameters)?;
+        match self.training.trained {
+            Some(trained) => self.on.write_model(trained, member, &parameters[..self.spec.model.parameters.len()]),
+            None => Ok(()),
+        }
     }
 
     /// Says what the run is trained on: its checkpoints keep it.
@@ -19,7 +23,8 @@ impl Trainer {
         self.progress.data = Some(data);
     }
 
-    /// The weights of one model, and its running statistics if it has any: a vector per tensor, in the model's order.
+    /// The weights of one model, with `train.ema` their moving average, which is what is evaluated and saved; and its running
+    /// statistics if it has any: a vector per tensor, in the model's order.
     pub fn parameters(&mut self, member: usize) -> Result<Vec<Vec<f32>>, TrainError> {
         Ok(self.on.tensors(member)?)
     }
@@ -53,7 +58,8 @@ impl Trainer {
         let scalars = self.on.session.read(self.on.plan.whole(self.training.scalars))?;
         let mut gradients = self.on.read_model(self.training.gradients, 0)?;
         let l2 = self.spec.members[0].optimizer.l2;
-        let weights = self.parameters(0)?;
+        let trained = self.training.trained.unwrap_or(self.on.io.parameters.buffer);
+        let weights = self.on.read_model(trained, 0)?;
         for ((gradients, weights), parameter) in gradients.iter_mut().zip(&weights).zip(&self.spec.model.parameters) {
             if parameter.role == TensorRole::Weight {
                 gradients.iter_mut().zip(weights).for_each(|(g, w)| *g += 2.0 * l2 * w);
@@ -201,7 +207,8 @@ impl Trainer {
             let (initial, _) = member.initial_state();
             // Between two epochs the place is that of the one before.
             let epoch = if begun { progress.epoch } else { progress.epoch.wrapping_sub(1) };
-            let batch = if begun { progress.step_in_epoch } else { model[state::BATCH] };
+            let taken = self.training.first_batch(progress.step_in_epoch as usize) as u32;
+            let batch = if begun { taken } else { model[state::BATCH] };
             let expected = [
                 ("step", state::STEP, progress.step),
                 ("epoch", state::EPOCH, epoch),

@@ -181,10 +181,10 @@ impl<E: Borrow<Examples> + Sync> Mounted<E> {
     }
 }
 
-/// Steps of an epoch over the set of this name.
+/// Batches of an epoch over the set of this name.
 fn steps(io: &Io, name: &str) -> usize {
     let evaluation = io.evaluation(name).map(|evaluation| evaluation.steps);
-    evaluation.or(io.training.as_ref().map(|training| training.steps_per_epoch)).unwrap_or(0)
+    evaluation.or(io.training.as_ref().map(|training| training.batches_per_epoch())).unwrap_or(0)
 }
 
 /// Writes what a plan's buffers hold before the first step: what it says itself, and the sets, but examples that are streamed.

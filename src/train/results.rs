@@ -1,8 +1,8 @@
 //! What comes back from the device: metrics of epochs and steps, and what training makes of them.
 
 use super::{
-    EpochMetrics, MetricsBySet, Norms, Observer, Score, Set, SetTruth, StepMetrics, TrainError, Trainer, evaluate,
-    measured,
+    EpochMetrics, Member, MetricsBySet, Norms, Observer, Score, Set, SetTruth, StepMetrics, TrainError, Trainer,
+    evaluate, measured,
 };
 use crate::backend::Ticket;
 use crate::kernel::step::state;
@@ -245,7 +245,7 @@ impl Trainer {
                 test_loss: test.map(|s| s.loss),
                 test_accuracy: test.and_then(|s| s.accuracy),
                 metrics: pending.metrics[member].clone(),
-                learning_rate: pending.rates[member],
+                learning_rate: pending.rates[member] * self.rate_factor(member, pending.step),
                 learning_rate_before: before.filter(|rate| *rate != pending.rates[member]),
                 seconds: pending.seconds,
             };
@@ -268,6 +268,13 @@ impl Trainer {
             }
         }
         Ok(epochs)
+    }
+
+    /// What a schedule by step made of a member's learning rate in a step, counted from 1.
+    fn rate_factor(&self, member: usize, step: u32) -> f32 {
+        let Member { schedule, optimizer, .. } = &self.spec.members[member];
+        let (in_epoch, epochs) = (self.training.steps_per_epoch, self.spec.train.epochs);
+        schedule.factor(optimizer.learning_rate, u64::from(step.saturating_sub(1)), in_epoch, epochs)
     }
 
     /// Whether every member has stopped early.

@@ -14,20 +14,22 @@ impl Trainer {
             self.begin_step(left)?;
             let in_epoch = self.training.steps_per_epoch as u32;
             let count = left.min(in_epoch - self.progress.step_in_epoch);
-            self.on.run(self.training.step, count)?;
+            self.run_steps(self.training.step, self.progress.step_in_epoch, count)?;
             self.advance(count);
             left -= count;
         }
         Ok(())
     }
 
-    /// The first half of a step: of each model the gradient of each parameter on the coming batch. The L2 penalty's part is
+    /// The first half of a step: of each model the gradient of each parameter on the coming batch, or the mean over the coming
+    /// batches that make a step. The L2 penalty's part is
     /// not in it, since the optimizer adds it; in mixed precision the loss's scale is taken out. [`Trainer::apply`] is the other
     /// half, with these gradients or what became of them on other machines.
     pub fn gradients(&mut self) -> Result<Vec<Vec<Vec<f32>>>, TrainError> {
         self.refuse_half("the gradients of a step were taken already: apply them first")?;
         let [before, _] = self.training.halves.ok_or(TrainError::NoHalves)?;
         self.begin_step(1)?;
+        self.run_batches_before_last(self.progress.step_in_epoch)?;
         self.on.run(before, 1)?;
         self.half = true;
         let buffer = self.training.gradients;

@@ -121,7 +121,7 @@ mod tests {
             ),
         ] {
             let kind = ScheduleKind::Plateau { metric, factor: 0.5, patience, threshold, cooldown, min_lr };
-            let schedule = Schedule { kind, warmup_steps: 0 };
+            let schedule = Schedule { kind, ..Schedule::default() };
             let (mut tracker, mut scale) = (Tracker::default(), 1.0);
             let after = |(epoch, value): (u32, &f32)| {
                 if tracker.is_at_plateau(metric, *value, epoch, threshold, patience) {

@@ -7,8 +7,8 @@ use super::spec::SharedSet;
 use super::{
     Draft, Member, MetricsBySet, Observer, Score, Set, Tracker, TrainError, TrainerSpec, check, draft, measured,
 };
-use crate::backend::{Backend, HostCounters, LaunchTime};
-use crate::ir::{Plan, Program, SourceBuffers, Training};
+use crate::backend::{Backend, BackendError, HostCounters, LaunchTime};
+use crate::ir::{Plan, Program, ProgramId, SourceBuffers, Training};
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::metrics::Task;
 use crate::planner::{Fusion, NotFused, hyper_words};
@@ -215,7 +215,7 @@ impl Trainer {
         while left > 0 {
             let count = left.min(self.training.steps_per_epoch as u32);
             self.on.begin(self.training.begin_epoch)?;
-            self.on.run(self.training.step, count)?;
+            self.run_steps(self.training.step, 0, count)?;
             left -= count;
         }
         self.on.session.wait()?;
@@ -318,9 +318,10 @@ impl Trainer {
         if rates == self.rates {
             return Ok(());
         }
+        let in_epoch = self.training.steps_per_epoch;
         let numbers = self.spec.members.iter().zip(&rates);
         let hyper: Vec<f32> =
-            numbers.flat_map(|(m, rate)| hyper_words(&m.optimizer, *rate, m.schedule.warmup_steps)).collect();
+            numbers.flat_map(|(m, rate)| hyper_words(&m.optimizer, *rate, m.schedule.warmup(in_epoch))).collect();
         self.rates = rates;
         Ok(self.on.session.write(self.on.io.hyper, 0, bytemuck::cast_slice(&hyper))?)
     }
@@ -377,10 +378,10 @@ impl Trainer {
         let last = self.progress.step + count;
         match self.training.recorded_step.filter(|_| self.logs(last)) {
             Some(recorded) => {
-                self.on.run(self.training.step, count - 1)?;
-                self.on.run(recorded, 1)?;
+                self.run_steps(self.training.step, self.progress.step_in_epoch, count - 1)?;
+                self.run_steps(recorded, self.progress.step_in_epoch + count - 1, 1)?;
             }
-            None => self.on.run(self.training.step, count)?,
+            None => self.run_steps(self.training.step, self.progress.step_in_epoch, count)?,
         }
         self.first_step_at.get_or_insert_with(Instant::now);
         self.progress.step += count;
@@ -392,6 +393,25 @@ impl Trainer {
             self.steps_per_launch = (self.steps_per_launch / 2).max(1);
         }
         Ok(())
+    }
+
+    /// Takes so many steps of an epoch that has taken `first`, each by this program, which takes a step's last batch.
+    pub(super) fn run_steps(&mut self, program: ProgramId, first: u32, count: u32) -> Result<(), BackendError> {
+        if self.training.accumulation.is_none() {
+            return self.on.run(program, count);
+        }
+        for step in first..first + count {
+            self.run_batches_before_last(step)?;
+            self.on.run(program, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Adds up the gradients of a step's batches, but for its last one.
+    pub(super) fn run_batches_before_last(&mut self, step_in_epoch: u32) -> Result<(), BackendError> {
+        let Some(accumulation) = &self.training.accumulation else { return Ok(()) };
+        let batches = self.training.batches_before_last(step_in_epoch as usize);
+        self.on.run(accumulation.batch, batches as u32)
     }
 
     pub(super) fn measures_test(&self) -> bool {

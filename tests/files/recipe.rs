@@ -62,6 +62,8 @@ fn defaults_are_those_of_pytorch_and_the_contract() {
             input: vec![],
             layers: vec![LayerSpec::dense(10, Activation::Linear)],
             loss: Loss::SoftmaxCrossEntropy,
+            label_smoothing: 0.0,
+            delta: 1.0,
             init: Init::GlorotUniform,
             bias_init: None,
         },
@@ -72,13 +74,15 @@ fn defaults_are_those_of_pytorch_and_the_contract() {
             nesterov: false,
             beta1: 0.9,
             beta2: 0.999,
+            alpha: 0.99,
+            centered: false,
             epsilon: 1e-8,
             l2: 0.0,
             weight_decay: 0.0,
             decay_bias: true,
             clip_norm: None,
         },
-        schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps: 0 },
+        schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps: 0, warmup_epochs: 0.0 },
         train: TrainSpec {
             epochs: 10,
             batch: Batch::Size(128),
@@ -90,6 +94,8 @@ fn defaults_are_those_of_pytorch_and_the_contract() {
             checkpoint_every: 1,
             checkpoint_steps: 0,
             record: vec![],
+            accumulate: 1,
+            ema: None,
         },
         sweep: None,
     };
@@ -218,7 +224,10 @@ fn overrides_replace_add_and_index() {
     assert_eq!(set("model.layers.0.dense", "32").model.layers[0], LayerSpec::dense(32, Activation::Linear));
     assert_eq!(set("model.layers", "16:relu,10").model.layers.len(), 2);
     assert_eq!(set("model.layers", "[{ dense = 7 }]").model.layers, [LayerSpec::dense(7, Activation::Linear)]);
-    assert_eq!(set("schedule", "{ kind = \"cosine\" }").schedule.kind, ScheduleKind::Cosine { min: 0.0 });
+    assert_eq!(
+        set("schedule", "{ kind = \"cosine\" }").schedule.kind,
+        ScheduleKind::Cosine { min: 0.0, by: By::Epoch }
+    );
     let files = with(&[("data.validation.images", "x.npy"), ("data.validation.labels", "y.npy")]).unwrap();
     assert_eq!(
         files.data.validation,
@@ -234,7 +243,7 @@ fn unknown_keys_name_line_path_and_the_nearest_key() {
     assert_eq!(
         message(parse(&text)),
         "r.toml:13: unknown key \"optimizer.learnig_rate\"; did you mean \"learning_rate\"?; known here: kind, \
-         learning_rate, momentum, nesterov, beta1, beta2, epsilon, l2, weight_decay, decay_bias, clip_norm"
+         learning_rate, momentum, nesterov, beta1, beta2, alpha, centered, epsilon, l2, weight_decay, decay_bias, clip_norm"
     );
     let text = BASE.replace("activation = \"relu\"", "activaton = \"relu\"");
     let error = message(parse(&text));
@@ -301,7 +310,8 @@ fn a_folder_is_no_data_file() {
 fn wrong_values_list_what_is_allowed() {
     assert_eq!(
         message(parse(&BASE.replace("\"adam\"", "\"adma\""))),
-        "r.toml:12: optimizer.kind = \"adma\": expected one of \"sgd\", \"adam\", \"adamw\" (did you mean \"adam\"?)"
+        "r.toml:12: optimizer.kind = \"adma\": expected one of \"sgd\", \"adam\", \"adamw\", \"rmsprop\", \"lion\" (did you mean \
+         \"adam\"?)"
     );
     assert_eq!(
         message(with(&[("train.epochs", "ten")])),
@@ -330,6 +340,18 @@ fn wrong_values_list_what_is_allowed() {
         ("optimizer.momentum", "0.9", "belongs to kind = \"sgd\""),
         ("optimizer", "{ kind = \"sgd\", beta1 = 0.9 }", "belongs to kind = \"adam\" and \"adamw\""),
         ("optimizer", "{ kind = \"sgd\", nesterov = true }", "needs a momentum"),
+        (
+            "optimizer",
+            "{ kind = \"lion\", epsilon = 1e-8 }",
+            "belongs to kind = \"adam\" and \"adamw\" and \"rmsprop\"",
+        ),
+        ("model.label_smoothing", "1.5", "at most 1"),
+        ("model.delta", "1.0", "is for loss = \"huber\""),
+        ("schedule", "{ kind = \"one_cycle\", pct_start = 2 }", "at most 1"),
+        ("schedule", "{ kind = \"step\", every = 1, factor = 0.5, by = \"step\" }", "unknown key"),
+        ("schedule", "{ warmup_steps = 1, warmup_epochs = 1 }", "keep one of them"),
+        ("train.accumulate", "0", "1 or more"),
+        ("train.ema", "1.0", "below 1"),
         ("seed", "-1", "0 or more"),
         ("seed", "18446744073709551616", "not as large"),
         ("name", "a/b", "can be a folder"),
@@ -359,7 +381,7 @@ fn wrong_values_list_what_is_allowed() {
         ("schedule", "{ kind = \"cosin\" }", "\"cosine\""),
         ("schedule", "{ kind = \"step\", every = 3 }", "schedule.factor is missing"),
         ("schedule", "{ kind = \"step\", every = 0, factor = 0.1 }", "1 or more"),
-        ("schedule", "{ kind = \"cosine\", factor = 0.1 }", "known here: kind, min, warmup_steps"),
+        ("schedule", "{ kind = \"cosine\", factor = 0.1 }", "known here: kind, min, by, warmup_steps, warmup_epochs"),
         ("schedule", "{ kind = \"multi_step\", epochs = [4, 2], factor = 0.5 }", "ascending"),
         ("schedule", "[]", "a list of phases"),
         ("schedule", "{ kind = \"plateau\", factor = 1.5 }", "between 0 and 1"),

@@ -293,7 +293,15 @@ proptest! {
         input in proptest::collection::vec(prop_oneof![8 => 0usize..40, 1 => Just(usize::MAX)], 0..5),
         layers in proptest::collection::vec(any_layer(), 0..6),
     ) {
-        let spec = ModelSpec { input, layers, loss: Loss::Mse, init: Init::Zeros, bias_init: None };
+        let spec = ModelSpec {
+            input,
+            layers,
+            loss: Loss::Mse,
+            label_smoothing: 0.0,
+            delta: 1.0,
+            init: Init::Zeros,
+            bias_init: None,
+        };
         if let Ok(model) = Model::build(&spec, None) {
             let mut shape = model.input;
             for layer in &model.layers {

@@ -178,7 +178,9 @@ fn optimizer() -> impl Strategy<Value = OptimizerSpec> {
             };
             match kind {
                 OptimizerKind::Sgd => OptimizerSpec { momentum: c, nesterov: nesterov && c > 0.0, ..spec },
-                _ => OptimizerSpec { beta1: b, beta2: c, epsilon, ..spec },
+                OptimizerKind::RmsProp => OptimizerSpec { momentum: c, alpha: b, centered: nesterov, epsilon, ..spec },
+                OptimizerKind::Lion => OptimizerSpec { beta1: b, beta2: c, ..spec },
+                OptimizerKind::Adam | OptimizerKind::AdamW => OptimizerSpec { beta1: b, beta2: c, epsilon, ..spec },
             }
         })
 }
@@ -190,7 +192,16 @@ fn schedule() -> impl Strategy<Value = Schedule> {
         (1u32..99, positive()).prop_map(|(every, factor)| ScheduleKind::Step { every, factor }),
         (proptest::collection::btree_set(1u32..999, 1..5), positive())
             .prop_map(|(epochs, factor)| ScheduleKind::MultiStep { epochs: epochs.into_iter().collect(), factor }),
-        positive().prop_map(|min| ScheduleKind::Cosine { min }),
+        (positive(), word()).prop_map(|(min, by)| ScheduleKind::Cosine { min, by }),
+        (below_one(), [positive(), positive()], word(), word()).prop_map(
+            |(pct_start, [div_factor, final_div_factor], anneal, by)| ScheduleKind::OneCycle {
+                pct_start,
+                div_factor,
+                final_div_factor,
+                anneal,
+                by
+            }
+        ),
         (word(), 0.01f32..0.99, any::<[u32; 2]>(), below_one(), positive()).prop_map(
             |(metric, factor, [patience, cooldown], threshold, min_lr)| ScheduleKind::Plateau {
                 metric,
@@ -203,7 +214,10 @@ fn schedule() -> impl Strategy<Value = Schedule> {
         ),
         proptest::collection::vec(phase, 1..4).prop_map(ScheduleKind::Phases),
     ];
-    (kind, any::<u64>()).prop_map(|(kind, warmup_steps)| Schedule { kind, warmup_steps })
+    (kind, any::<u64>(), below_one()).prop_map(|(kind, warmup_steps, warmup_epochs)| {
+        let warmup_steps = if warmup_epochs == 0.0 { warmup_steps } else { 0 };
+        Schedule { kind, warmup_steps, warmup_epochs }
+    })
 }
 
 fn train() -> impl Strategy<Value = TrainSpec> {
@@ -214,8 +228,17 @@ fn train() -> impl Strategy<Value = TrainSpec> {
     });
     let batch = prop_oneof![Just(Batch::Full), (1usize..1_000_000).prop_map(Batch::Size)];
     let record = proptest::sample::subsequence(Record::WORDS.iter().map(|(_, r)| *r).collect::<Vec<_>>(), 0..=5);
-    (1u32.., batch, any::<[bool; 2]>(), any::<[u32; 3]>(), proptest::option::of(stop), record).prop_map(
-        |(epochs, batch, [shuffle, drop_last], [log_every, checkpoint_every, checkpoint_steps], early_stop, record)| {
+    let more = (1u32.., proptest::option::of(below_one()));
+    (1u32.., batch, any::<[bool; 2]>(), any::<[u32; 3]>(), proptest::option::of(stop), record, more).prop_map(
+        |(
+            epochs,
+            batch,
+            [shuffle, drop_last],
+            [log_every, checkpoint_every, checkpoint_steps],
+            early_stop,
+            record,
+            (accumulate, ema),
+        )| {
             TrainSpec {
                 epochs,
                 batch,
@@ -227,6 +250,8 @@ fn train() -> impl Strategy<Value = TrainSpec> {
                 checkpoint_every,
                 checkpoint_steps,
                 record,
+                accumulate,
+                ema,
             }
         },
     )
@@ -254,10 +279,19 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         prop_oneof![Just(vec![]), Just(vec![784]), Just(vec![28, 30, 3])],
         proptest::collection::vec(layer(), 1..6),
         word(),
+        [0.0f32..=1.0, 0.01..=9.0],
         init(),
         proptest::option::of(init()),
     )
-        .prop_map(|(input, layers, loss, init, bias_init)| ModelSpec { input, layers, loss, init, bias_init });
+        .prop_map(|(input, layers, loss, [smoothing, delta], init, bias_init)| ModelSpec {
+            input,
+            layers,
+            loss,
+            label_smoothing: if loss == Loss::SoftmaxCrossEntropy { smoothing } else { 0.0 },
+            delta: if loss == Loss::Huber { delta } else { 1.0 },
+            init,
+            bias_init,
+        });
     let head = ("[a-zA-Zäöü0-9#'-]{1,20}", any::<u64>(), word());
     (head, data(), model, optimizer(), schedule(), train(), proptest::option::of(sweep())).prop_map(
         |((name, seed, precision), data, model, optimizer, schedule, train, sweep)| Recipe {

@@ -17,6 +17,8 @@ class Case:
     loss: str = "softmax_cross_entropy"
     optimizer: dict = field(default_factory=lambda: {"kind": "sgd", "learning_rate": 0.1})
     schedule: dict = field(default_factory=dict)
+    model: dict = field(default_factory=dict)  # further keys of [model]
+    train: dict = field(default_factory=dict)  # further keys of [train]
     count: int = 155  # examples: five batches of 31
     epochs: int = 40
     batch: object = BATCH
@@ -142,11 +144,12 @@ def recipe_text(case):
     lines += [f'name = "{case.name}"', "seed = 0", 'precision = "f32"', "", *toml_table("data", {"scale": "none"})]
     lines += ["[model]", f"input = {toml_value(case.input)}", "layers = ["]
     lines += [f"  {toml_value(layer)}," for layer in case.layers]
-    lines += ["]", f'loss = "{case.loss}"', ""]
+    lines += ["]", f'loss = "{case.loss}"']
+    lines += [*(f"{key} = {toml_value(value)}" for key, value in case.model.items()), ""]
     lines += toml_table("optimizer", case.optimizer)
     if case.schedule:
         lines += toml_table("schedule", case.schedule)
-    train = {"epochs": case.epochs, "batch": case.batch, "shuffle": False, "drop_last": case.drop_last, "log_every": 1}
+    train = {"epochs": case.epochs, "batch": case.batch, "shuffle": False, "drop_last": case.drop_last, "log_every": 1, **case.train}
     return "\n".join(lines + toml_table("train", train)).rstrip() + "\n"
 
 
@@ -181,6 +184,18 @@ def loss_cases():
                mlp("tanh", "sigmoid", 1), loss="binary_cross_entropy", targets="binary_labels")
 
 
+    yield Case("loss-label-smoothing", "Cross-entropy whose targets are smoothed.", F14, mlp(), model={"label_smoothing": 0.125})
+    yield Case("loss-label-smoothing-l2", "The same beside the penalty, in short batches.", F14, mlp(), model={"label_smoothing": 0.25},
+               optimizer=sgd(0.1, l2=0.003), batch=31)
+    yield Case("loss-mae", "Absolute error of float targets, mean over all elements.", F14, mlp(outputs=3), loss="mae", targets="values",
+               optimizer=sgd(0.002))
+    yield Case("loss-huber", "Huber's error with its default delta of 1.", F14, mlp(outputs=3), loss="huber", targets="values")
+    yield Case("loss-huber-delta", "Huber's error with a delta that both its parts meet.", F14, mlp(outputs=3), loss="huber",
+               targets="values", model={"delta": 0.25})
+    yield Case("loss-huber-labels", "Huber's error of integer labels: they become one-hot rows.", F14, mlp(), loss="huber",
+               model={"delta": 0.1875}, optimizer=sgd(0.5))
+
+
 def optimizer_cases():
     def case(name, why, optimizer, **more):
         return Case(f"optimizer-{name}", why, F14, mlp(), optimizer=optimizer, **more)
@@ -197,6 +212,22 @@ def optimizer_cases():
     yield case("adam-l2", "The penalty in the loss, under Adam.", adam(0.003, l2=0.003))
     yield case("adamw", "AdamW with its default decay of 0.01.", adamw(0.003))
     yield case("adamw-weight-decay", "AdamW with a decay that shows: w *= 1 - rate * decay, biases too.", adamw(0.003, weight_decay=0.5))
+    def rmsprop(rate, **more):
+        return {"kind": "rmsprop", "learning_rate": rate, **more}
+
+    def lion(rate, **more):
+        return {"kind": "lion", "learning_rate": rate, **more}
+
+    yield case("rmsprop", "RMSprop with its defaults.", rmsprop(0.002))
+    yield case("rmsprop-momentum", "RMSprop with momentum: its velocity is of quotients.",
+               rmsprop(0.001, momentum=0.8, alpha=0.9, epsilon=0.001))
+    yield case("rmsprop-centered", "RMSprop by the gradient's deviation, with weight decay.",
+               rmsprop(0.002, centered=True, weight_decay=0.02, epsilon=0.01))
+    yield case("rmsprop-centered-momentum", "Both, under clipping and the penalty.",
+               rmsprop(0.001, centered=True, momentum=0.5, l2=0.003, clip_norm=0.5, epsilon=0.01))
+    yield case("lion", "Lion with its defaults.", lion(0.001))
+    yield case("lion-weight-decay", "Lion with betas of its own; the decay is decoupled, and comes first.",
+               lion(0.001, beta1=0.8, beta2=0.95, weight_decay=0.5), draw=1)
     yield case("clip-norm", "Clipping by the norm of all gradients together; some steps are clipped, some are not.",
                sgd(0.2, clip_norm=0.5))
     yield case("clip-norm-l2-weight-decay", "Clipping comes after the penalty and before weight decay.",
@@ -216,6 +247,32 @@ def schedule_cases():
     yield case("warmup", "The rate rises over the first 23 steps, across epochs, and then stays.", {"warmup_steps": 23})
     yield case("warmup-cosine", "Warm-up multiplies what the cosine gives.", {"kind": "cosine", "warmup_steps": 23})
     yield case("step-adam", "A schedule under Adam.", {"kind": "step", "every": 11, "factor": 0.3}, adam(0.005))
+
+
+    yield case("cosine-step", "The rate falls along a cosine, with every step.", {"kind": "cosine", "by": "step", "min": 0.01})
+    yield case("one-cycle", "PyTorch's OneCycleLR with its defaults.", {"kind": "one_cycle"})
+    yield case("one-cycle-linear", "One cycle of straight lines, with numbers of its own, under Adam.",
+               {"kind": "one_cycle", "anneal": "linear", "pct_start": 0.45, "div_factor": 10.0, "final_div_factor": 50.0}, adam(0.01))
+    yield case("one-cycle-epoch", "One cycle by epochs, and a warm-up that multiplies it.",
+               {"kind": "one_cycle", "by": "epoch", "warmup_steps": 3})
+    yield case("warmup-epochs-cosine-step", "A warm-up counted in epochs, under a cosine by steps.",
+               {"kind": "cosine", "by": "step", "warmup_epochs": 2.5})
+
+
+def train_cases():
+    def case(name, why, train, **more):
+        return Case(f"train-{name}", why, F14, mlp(), train=train, **more)
+
+    three = {"count": 150, "epochs": 100}  # batches of 31, 31 and 31, then of 31 and 26
+    yield case("accumulate", "Three batches of 31 to an update, and at the epoch's end one of 31 and one of 26.", {"accumulate": 3}, **three)
+    yield case("accumulate-all", "More batches to an update than there are; decay and penalty come once.", {"accumulate": 12}, batch=17,
+               epochs=200, optimizer=sgd(0.1, momentum=0.5, l2=0.003, weight_decay=0.02))
+    yield case("accumulate-adam-one-cycle", "Accumulated updates count as the steps of a schedule.", {"accumulate": 3},
+               schedule={"kind": "one_cycle"}, optimizer=adam(0.01), **three)
+    yield case("accumulate-drop-last", "A short batch is left out, and an update of two is left.", {"accumulate": 3},
+               count=170, epochs=100, drop_last=True)
+    yield case("ema", "The final weights are the moving average of the trained ones.", {"ema": 0.95})
+    yield case("ema-adam-accumulate", "The average moves once an update.", {"ema": 0.98, "accumulate": 3}, optimizer=adam(0.003), **three)
 
 
 def batch_cases():
@@ -409,6 +466,6 @@ def batch_norm_cases():
 
 
 CASES = [
-    *activation_cases(), *loss_cases(), *optimizer_cases(), *schedule_cases(), *batch_cases(), *shape_cases(), *convolution_cases(),
-    *graph_cases(), *batch_norm_cases(),
+    *activation_cases(), *loss_cases(), *optimizer_cases(), *schedule_cases(), *train_cases(), *batch_cases(), *shape_cases(),
+    *convolution_cases(), *graph_cases(), *batch_norm_cases(),
 ]

@@ -197,11 +197,15 @@ def loss_of(recipe, parameters, x, y, statistics=None, training=True):
     kind = recipe["model"]["loss"]
     targets = targets_for(kind, outputs, y)
     if kind == "softmax_cross_entropy":
-        loss = -(targets * F.log_softmax(outputs, dim=1)).sum(dim=1).mean()
+        loss = F.cross_entropy(outputs, targets, label_smoothing=recipe["model"].get("label_smoothing", 0.0))
     elif kind == "mse":
         loss = F.mse_loss(outputs, targets)
     elif kind == "half_mse":
         loss = F.mse_loss(outputs, targets) / 2
+    elif kind == "mae":
+        loss = F.l1_loss(outputs, targets)
+    elif kind == "huber":
+        loss = F.huber_loss(outputs, targets, delta=recipe["model"].get("delta", 1.0))
     elif kind == "binary_cross_entropy":
         loss = F.binary_cross_entropy(outputs, targets)
     else:
@@ -243,7 +247,14 @@ def make_optimizer(recipe, parameters, dtype):
         return torch.optim.SGD(
             taken, lr=rate, momentum=spec.get("momentum", 0.0), nesterov=spec.get("nesterov", False), weight_decay=decay or 0.0
         )
-    betas = (spec.get("beta1", rounded(0.9, dtype)), spec.get("beta2", rounded(0.999, dtype)))
+    if kind == "rmsprop":
+        return torch.optim.RMSprop(
+            taken, lr=rate, alpha=spec.get("alpha", rounded(0.99, dtype)), eps=spec.get("epsilon", rounded(1e-8, dtype)),
+            weight_decay=decay or 0.0, momentum=spec.get("momentum", 0.0), centered=spec.get("centered", False)
+        )
+    betas = (spec.get("beta1", rounded(0.9, dtype)), spec.get("beta2", rounded(0.99 if kind == "lion" else 0.999, dtype)))
+    if kind == "lion":
+        return Lion(taken, rate, betas, decay or 0.0)
     epsilon = spec.get("epsilon", rounded(1e-8, dtype))
     if kind == "adam":
         return torch.optim.Adam(taken, lr=rate, betas=betas, eps=epsilon, weight_decay=decay or 0.0)
@@ -252,10 +263,22 @@ def make_optimizer(recipe, parameters, dtype):
     raise ValueError(f"unknown optimizer {kind}")
 
 
-def learning_rate(recipe, epoch, step):
+def steps_per_epoch(recipe, count):
+    """Updates of an epoch: each takes `accumulate` batches, the last one what is left."""
+    return -(-len(batches(recipe, count)) // recipe["train"].get("accumulate", 1))
+
+
+def warmup_steps(schedule, per_epoch):
+    """Steps of a warm-up, also of one that is counted in epochs: halves are rounded up."""
+    return schedule.get("warmup_steps", math.floor(schedule.get("warmup_epochs", 0) * per_epoch + 0.5))
+
+
+def learning_rate(recipe, epoch, step, per_epoch):
     """The learning rate of one step; epochs and steps count from 0, and warm-up multiplies what the schedule says."""
     schedule, base, epochs = recipe.get("schedule", {}), recipe["optimizer"]["learning_rate"], recipe["train"]["epochs"]
     kind = schedule.get("kind", "constant")
+    by_step = schedule.get("by", "step" if kind == "one_cycle" else "epoch") == "step"
+    place, end = (step, epochs * per_epoch) if by_step else (epoch, epochs)
     if kind == "constant":
         rate = base
     elif kind == "step":
@@ -264,34 +287,65 @@ def learning_rate(recipe, epoch, step):
         rate = base * schedule["factor"] ** sum(epoch >= milestone for milestone in schedule["epochs"])
     elif kind == "cosine":
         lowest = schedule.get("min", 0.0)
-        rate = lowest + (base - lowest) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+        rate = lowest + (base - lowest) * (1 + math.cos(math.pi * place / end)) / 2
+    elif kind == "one_cycle":
+        first = base / schedule.get("div_factor", 25.0)
+        last, top = first / schedule.get("final_div_factor", 1e4), schedule.get("pct_start", 0.3) * end - 1
+        a, b, part = (first, base, place / top) if place <= top else (base, last, (place - top) / (end - 1 - top))
+        linear = schedule.get("anneal", "cos") == "linear"
+        rate = a + (b - a) * part if linear else b + (a - b) / 2 * (1 + math.cos(math.pi * part))
     elif kind == "phases":
         ends = np.cumsum([phase["epochs"] for phase in schedule["phases"]])
         rate = schedule["phases"][int(np.searchsorted(ends, epoch, side="right"))]["learning_rate"]
     else:
         raise ValueError(f"unknown schedule {kind}")
-    warmup = schedule.get("warmup_steps", 0)
+    warmup = warmup_steps(schedule, per_epoch)
     return rate * min(1.0, (step + 1) / warmup) if warmup else rate
 
 
-def torch_schedule_rates(recipe):
-    """What PyTorch's own scheduler gives per epoch, or None where PyTorch has none; used only to check `learning_rate`."""
+def torch_schedule_rates(recipe, per_epoch):
+    """What PyTorch's own scheduler gives per step, or None where PyTorch has none; used only to check `learning_rate`."""
     schedule, epochs = recipe.get("schedule", {}), recipe["train"]["epochs"]
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=recipe["optimizer"]["learning_rate"])
+    base, kind = recipe["optimizer"]["learning_rate"], schedule.get("kind")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=base)
     kinds = torch.optim.lr_scheduler
+    by_step = schedule.get("by", "step" if kind == "one_cycle" else "epoch") == "step"
+    places = epochs * per_epoch if by_step else epochs
     make = {
         "step": lambda: kinds.StepLR(optimizer, schedule["every"], schedule["factor"]),
         "multi_step": lambda: kinds.MultiStepLR(optimizer, schedule["epochs"], schedule["factor"]),
-        "cosine": lambda: kinds.CosineAnnealingLR(optimizer, epochs, schedule.get("min", 0.0)),
-    }.get(schedule.get("kind"))
+        "cosine": lambda: kinds.CosineAnnealingLR(optimizer, places, schedule.get("min", 0.0)),
+        "one_cycle": lambda: kinds.OneCycleLR(
+            optimizer, base, total_steps=places, cycle_momentum=False, anneal_strategy=schedule.get("anneal", "cos"),
+            **{key: schedule[key] for key in ("pct_start", "div_factor", "final_div_factor") if key in schedule}
+        ),
+    }.get(kind)
     if make is None:
         return None
     scheduler, rates = make(), []
-    for _ in range(epochs):
+    for place in range(places):
         rates.append(scheduler.get_last_lr()[0])
         optimizer.step()
-        scheduler.step()
-    return rates
+        if place + 1 < places:
+            scheduler.step()
+    return np.array(rates) if by_step else np.repeat(rates, per_epoch)
+
+
+class Lion(torch.optim.Optimizer):
+    """Lion as its authors define it (Chen et al., 2023, algorithm 2); PyTorch has none."""
+
+    def __init__(self, parameters, lr, betas, weight_decay):
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            rate, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
+            for p in group["params"]:
+                mean = self.state[p].setdefault("mean", torch.zeros_like(p))
+                direction = torch.sign(beta1 * mean + (1 - beta1) * p.grad)
+                p.mul_(1 - rate * decay).sub_(direction, alpha=rate)
+                mean.mul_(beta2).add_(p.grad, alpha=1 - beta2)
 
 
 def batches(recipe, count):
@@ -303,30 +357,44 @@ def batches(recipe, count):
 
 
 def train(recipe, initial, x, y, dtype, running=()):
-    """The whole job. Returns the loss of every step (before its update), the final parameters, the rates, the gradient norms, and
-    with batch norms the final statistics and the loss of all examples with those. `running` are the statistics at the start.
+    """The whole job. Returns the loss of the last batch of every step (before its update), the final parameters (their moving
+    average, where there is one), the rates, the gradient norms, and with batch norms the final statistics and the loss of all
+    examples with those. `running` are the statistics at the start.
     """
     parameters = tensors(initial, dtype)
     statistics = [[torch.tensor(a, dtype=dtype) for a in pair] for pair in running]
     optimizer = make_optimizer(recipe, parameters, dtype)
     x, y = torch.tensor(x, dtype=dtype), torch.tensor(y)
-    clip = recipe["optimizer"].get("clip_norm")
+    clip, decay = recipe["optimizer"].get("clip_norm"), recipe["train"].get("ema")
+    if decay is not None:
+        average = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)
+        module = torch.nn.ParameterList(flat(parameters))
+        averaged = torch.optim.swa_utils.AveragedModel(module, multi_avg_fn=average)
+    per_epoch, at_a_time = steps_per_epoch(recipe, len(x)), recipe["train"].get("accumulate", 1)
     losses, rates, norms = [], [], []
     for epoch in range(recipe["train"]["epochs"]):
-        for first, end in batches(recipe, len(x)):
-            rates.append(rounded(learning_rate(recipe, epoch, len(losses)), dtype))
+        of_epoch = batches(recipe, len(x))
+        for number in range(0, len(of_epoch), at_a_time):
+            of_step = of_epoch[number : number + at_a_time]
+            rates.append(rounded(learning_rate(recipe, epoch, len(losses), per_epoch), dtype))
             for group in optimizer.param_groups:
                 group["lr"] = rates[-1]
             optimizer.zero_grad()
-            loss = loss_of(recipe, parameters, x[first:end], y[first:end], statistics)
-            loss.backward()
+            for first, end in of_step:
+                loss = loss_of(recipe, parameters, x[first:end], y[first:end], statistics)
+                (loss * ((end - first) / (of_step[-1][1] - of_step[0][0]))).backward()
             limit = math.inf if clip is None else rounded(clip, dtype)
             norms.append(float(torch.nn.utils.clip_grad_norm_(flat(parameters), limit)) if clip else math.nan)
             optimizer.step()
+            if decay is not None:
+                averaged.update_parameters(module)
             losses.append(float(loss.detach()))
     final = [[None if a is None else a.detach().numpy() for a in layer] for layer in parameters]
+    if decay is not None:
+        remaining = iter(averaged.module)
+        final = [[None if a is None else next(remaining).detach().numpy() for a in layer] for layer in parameters]
     with torch.no_grad():
-        evaluation = float(loss_of(recipe, parameters, x, y, statistics, training=False))
+        evaluation = float(loss_of(recipe, tensors(final, dtype), x, y, statistics, training=False))
     measured = [[a.numpy() for a in pair] for pair in statistics]
     return np.array(losses), final, np.array(rates), np.array(norms), measured, evaluation
 

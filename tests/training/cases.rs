@@ -77,6 +77,11 @@ impl GoldenCase {
         table().iter().map(|(name, _)| GoldenCase::load(name, &[])).collect()
     }
 
+    /// The loss of the run's first batch; of a step of several, only the last one's is known.
+    pub fn first_loss(&self) -> Option<f64> {
+        (self.job.recipe.train.accumulate == 1).then(|| self.losses[0])
+    }
+
     pub fn spec(&self) -> TrainerSpec {
         spec(&self.job, &self.members)
     }

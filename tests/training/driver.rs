@@ -28,6 +28,8 @@ const BATCH_NORM: &[(&str, &str)] = &[
     ("precision", "\"mixed\""),
     ("model.layers", "[{ dense = 9 }, { batch_norm = true, activation = \"relu\" }, { dense = 10 }]"),
 ];
+/// Steps of two batches: 7 in an epoch, the last one of a single short batch.
+const PAIRS: &[(&str, &str)] = &[("train.accumulate", "2"), ("train.ema", "0.9"), ("precision", "\"mixed\"")];
 
 #[test]
 fn a_trainer_is_owned_and_can_be_sent() {
@@ -61,8 +63,68 @@ fn steps_of_any_number_end_where_the_loop_ends() {
 }
 
 #[test]
+fn steps_of_several_batches_are_counted_as_steps() {
+    let changes = [PAIRS, &[("schedule", "{ kind = \"cosine\", by = \"step\" }")]].concat();
+    let job = job(&changes);
+    for backend in backends() {
+        let whole = &train(&*backend, &job, &[Member::of(&job.recipe)])[0].1;
+        let mut trainer = job.trainer(&*backend).unwrap();
+        assert_eq!((trainer.steps_per_epoch(), trainer.total_steps()), (7, 21));
+        for steps in [3, 0, 5, 13] {
+            trainer.step(steps).unwrap();
+        }
+        assert_eq!((trainer.steps_taken(), trainer.epochs_finished()), (21, 3));
+        assert_eq!(bits(&trainer.parameters(0).unwrap()), bits(whole));
+    }
+}
+
+/// What is evaluated, kept as the best, recorded and returned is the average; what is trained is not.
+#[test]
+fn the_average_of_the_weights_changes_no_step_and_is_what_is_evaluated() {
+    let all = [("train.ema", "0.75"), ("train.record", "[\"weights\"]"), ("train.log_every", "1")];
+    let (plain, averaged) = (job(&all[1..]), job(&all));
+    for backend in backends() {
+        let member = [Member::of(&plain.recipe)];
+        let mut stepped = Trainer::new(&*backend, plain.spec(&member)).unwrap();
+        stepped.set_parameters(0, &plain.model.initialise(0)).unwrap();
+        // The same in f64, from the weights after each step.
+        let mut expected: Vec<Vec<f64>> = Vec::new();
+        for step in 0..39 {
+            stepped.step(1).unwrap();
+            let weights = stepped.parameters(0).unwrap();
+            let widened = weights.iter().map(|values| values.iter().map(|x| f64::from(*x)).collect::<Vec<_>>());
+            if step == 0 {
+                expected = widened.collect();
+            } else {
+                let pairs = expected.iter_mut().flatten().zip(widened.flatten());
+                pairs.for_each(|(average, weight)| *average += 0.25 * (weight - *average));
+            }
+        }
+        let run = |job: &Job| {
+            let mut trainer = Trainer::new(&*backend, job.spec(&member)).unwrap();
+            trainer.set_parameters(0, &job.model.initialise(0)).unwrap();
+            let mut stories = Stories::new(1);
+            assert_eq!(trainer.train(&mut stories).unwrap(), Stop::Finished);
+            (stories.0.remove(0), trainer.finish().unwrap().remove(0))
+        };
+        let ((plain_story, _), (story, outcome)) = (run(&plain), run(&averaged));
+        assert_eq!(plain_story.steps, story.steps, "the steps' losses are those of the trained weights");
+        for (found, expected) in outcome.parameters.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((f64::from(*found) - expected).abs() < 1e-6, "{found}, not {expected}");
+        }
+        // A trainer without an average that starts from the average measures the same.
+        let mut measured = Trainer::new(&*backend, plain.spec(&member)).unwrap();
+        measured.set_parameters(0, &outcome.parameters).unwrap();
+        let score = measured.scores(Set::Validation).unwrap()[0];
+        assert_eq!(outcome.validation, Some(score));
+        assert_eq!(story.epochs.last().unwrap().validation_loss, Some(score.loss));
+        assert_ne!(plain_story.epochs.last().unwrap().validation_loss, Some(score.loss));
+    }
+}
+
+#[test]
 fn a_step_in_two_halves_is_a_step() {
-    for changes in [PLAIN, MIXED, BATCH_NORM, &[("optimizer.clip_norm", "0.5"), ("optimizer.l2", "0.01")]] {
+    for changes in [PLAIN, MIXED, BATCH_NORM, PAIRS, &[("optimizer.clip_norm", "0.5"), ("optimizer.l2", "0.01")]] {
         let job = job(changes);
         for backend in backends() {
             let member = [Member::of(&job.recipe), Member { seed: 9, ..Member::of(&job.recipe) }];

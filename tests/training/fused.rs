@@ -112,6 +112,9 @@ fn what_is_not_fused_has_a_reason() {
     assert_eq!(gelu, NotFused::Operation("the activation gelu".into()));
     assert_eq!(layers(&format!("[{}{{ dense = 5 }}]", "{ dense = 9 }, ".repeat(8))), NotFused::Layers(9));
     assert!(matches!(reason(&golden_job("loss-mse", &[])), NotFused::Loss(_)));
+    assert_eq!(changed(&[("model.label_smoothing", "0.1")]), NotFused::LabelSmoothing);
+    assert_eq!(changed(&[("train.accumulate", "2")]), NotFused::Accumulates);
+    assert!(matches!(reason(&golden_job("optimizer-lion", &[])), NotFused::Optimizer(_)));
     let traffic = noise_of(100, 10_000, "[{ dense = 200 }, { dense = 5 }]");
     assert!(matches!(reason(&traffic), NotFused::Traffic { .. }));
 
@@ -172,7 +175,8 @@ fn digits(optimizer: &[(&str, &str)], epochs: &str) -> Job {
 #[test]
 fn fused_and_plain_trainings_agree() {
     let sgd = ("optimizer.kind", "\"sgd\"");
-    let optimizers: [&[(&str, &str)]; 4] = [
+    let optimizers: [&[(&str, &str)]; 5] = [
+        &[("train.ema", "0.9"), ("schedule", "{ kind = \"one_cycle\" }"), ("optimizer.learning_rate", "0.01")],
         &[("optimizer.kind", "\"adam\""), ("optimizer.l2", "0.001")],
         &[("optimizer.kind", "\"adamw\""), ("optimizer.weight_decay", "0.01")],
         &[sgd, ("optimizer.learning_rate", "0.1"), ("optimizer.weight_decay", "0.001")],

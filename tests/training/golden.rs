@@ -83,8 +83,9 @@ fn gradients_in_double_precision_are_pytorchs() {
     for case in GoldenCase::all() {
         let (loss, gradient) = double(&case).gradient();
         let bound = if case.name == "published-sigmoid" { 1e-6 } else { 1e-9 };
-        let loss_error = (loss - case.losses[0]).abs() / case.losses[0].abs();
-        assert!(loss_error < bound, "{}: loss {loss}, not {}", case.name, case.losses[0]);
+        if let Some(exact) = case.first_loss() {
+            assert!((loss - exact).abs() < bound * exact.abs(), "{}: loss {loss}, not {exact}", case.name);
+        }
         for ((ours, exact), parameter) in gradient.iter().zip(&case.gradient).zip(&case.job.model.parameters) {
             let error = relative_error(ours.iter().copied(), exact);
             assert!(error < bound, "{}: {} is off by {error:e}", case.name, parameter.name);
@@ -124,6 +125,9 @@ fn gradients_in_double_precision_are_the_slopes_of_the_loss() {
         "activation-softmax-hidden",
         "loss-mse-labels",
         "loss-binary-cross-entropy",
+        "loss-huber-delta",
+        "loss-label-smoothing-l2",
+        "train-ema-adam-accumulate",
         "optimizer-sgd-l2",
         "conv-same-stride",
         "pool-average-overlap",
@@ -151,7 +155,8 @@ fn gradients_agree(backend: &dyn Backend) {
         let mut trainer = Trainer::new(backend, case.spec()).unwrap();
         trainer.set_parameters(0, &case.initial).unwrap();
         let (loss, gradient) = trainer.gradient().unwrap();
-        let mut errors = vec![("loss".to_string(), (f64::from(loss) - case.losses[0]).abs() / case.losses[0])];
+        let loss_error = case.first_loss().map(|exact| ("loss".to_string(), (f64::from(loss) - exact).abs() / exact));
+        let mut errors: Vec<(String, f64)> = loss_error.into_iter().collect();
         for ((ours, exact), parameter) in gradient.iter().zip(&case.gradient).zip(&case.job.model.parameters) {
             errors.push((parameter.name.clone(), relative_error(widen(ours), exact)));
         }
@@ -185,7 +190,9 @@ fn train(backend: &dyn Backend, trainer: &mut Trainer, case: &GoldenCase) -> (f6
     let mut curve = Curve::default();
     assert_eq!(trainer.train(&mut curve).unwrap(), Stop::Finished, "{}", case.name);
     assert_eq!(curve.losses.len(), case.losses.len(), "{}", case.name);
-    let warm = case.job.recipe.schedule.warmup_steps as usize;
+    // The rate by epochs is told without its warm-up, that by steps with it.
+    let schedule = &case.job.recipe.schedule;
+    let warm = if schedule.is_by_step() { 0 } else { schedule.warmup(trainer.steps_per_epoch()) as usize };
     for epoch in curve.epochs.iter().filter(|epoch| epoch.step as usize > warm) {
         let exact = case.rates[epoch.step as usize - 1];
         let rate = f64::from(epoch.learning_rate);

@@ -66,7 +66,7 @@ fn side_by_side(job: &Job) {
 #[test]
 fn small_models_side_by_side_train_as_each_alone() {
     let dropout = "[{ dense = 17, activation = \"relu\" }, { dropout = 0.3 }, { dense = 5 }]";
-    let cases: [(&str, &[(&str, &str)]); 8] = [
+    let cases: [(&str, &[(&str, &str)]); 13] = [
         ("optimizer-adam", &[]),
         ("optimizer-adamw", &[("model.layers", dropout)]),
         ("optimizer-clip-norm-l2-weight-decay", &[]),
@@ -75,6 +75,11 @@ fn small_models_side_by_side_train_as_each_alone() {
         ("conv-l2-momentum", &[]),
         ("cnn-mixed", &[]),
         ("batch-norm-images", &[]),
+        ("schedule-one-cycle", &[("model.label_smoothing", "0.1")]),
+        ("train-accumulate-adam-one-cycle", &[("model.layers", dropout)]),
+        ("train-ema", &[("train.accumulate", "2")]),
+        ("optimizer-rmsprop-centered-momentum", &[]),
+        ("optimizer-lion", &[]),
     ];
     for (name, overrides) in cases {
         let common = [("train.shuffle", "true"), ("train.epochs", "3")];
@@ -122,7 +127,7 @@ fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
     let stop = ("train.early_stop", "{ metric = \"validation_accuracy\", patience = 1 }");
     // Without norms the step is fused on a GPU.
     let fused = [("train.record", "[\"validation\"]"), ("train.log_every", "1")];
-    let cases: [(&str, Vec<(&str, &str)>); 6] = [
+    let cases: [(&str, Vec<(&str, &str)>); 10] = [
         ("optimizer-adam", vec![detailed]),
         ("optimizer-adam", fused.to_vec()),
         ("optimizer-momentum", vec![detailed, plateau, stop]),
@@ -130,6 +135,10 @@ fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
         // Checkpoints every other step: launches of one step and of two.
         ("conv-l2-momentum", vec![("train.checkpoint_steps", "2")]),
         ("batch-norm-features", vec![detailed, stop]),
+        ("train-ema-adam-accumulate", vec![detailed, stop]),
+        ("train-ema", [&fused[..], &[("schedule", "{ kind = \"one_cycle\" }")]].concat()),
+        ("optimizer-rmsprop-centered-momentum", vec![("train.checkpoint_steps", "2")]),
+        ("optimizer-lion", vec![detailed, ("schedule", "{ kind = \"cosine\", by = \"step\", warmup_epochs = 0.5 }")]),
     ];
     for (name, overrides) in cases {
         let job = story::golden_job(name, &[&common[..], &overrides].concat());

@@ -172,11 +172,13 @@ fn each_model_has_its_own_scale_and_ends_with_the_bits_it_has_alone() {
 
 #[test]
 fn a_resumed_mixed_run_takes_the_very_same_steps() {
-    for backend in backends() {
-        let job = golden_job("optimizer-adam-l2", &[MIXED]);
+    let accumulate: &[(&str, &str)] = &[("train.accumulate", "2"), ("train.ema", "0.9")];
+    let backends = backends();
+    for (backend, more) in backends.iter().flat_map(|backend| [(&**backend, &[][..]), (&**backend, accumulate)]) {
+        let job = golden_job("optimizer-adam-l2", &[&[MIXED], more].concat());
         let members = [Member::of(&job.recipe)];
         let begin = || {
-            let mut trainer = start(&*backend, &job, &members);
+            let mut trainer = start(backend, &job, &members);
             // Some of the first steps are skipped.
             set_scale(&mut trainer, 0, 2f32.powi(30));
             trainer
@@ -187,7 +189,7 @@ fn a_resumed_mixed_run_takes_the_very_same_steps() {
         stories.1.stop_after = Some(2);
         let mut stopped = begin();
         assert_eq!(stopped.train(&mut stories).unwrap(), Stop::Interrupted);
-        let mut resumed = start(&*backend, &job, &members);
+        let mut resumed = start(backend, &job, &members);
         resumed.restore(&stories.1.checkpoint.unwrap()).unwrap();
         assert_eq!(resumed.train(&mut Silent).unwrap(), Stop::Finished);
         assert_eq!(whole.capture().unwrap().buffers, resumed.capture().unwrap().buffers);

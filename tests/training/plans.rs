@@ -64,6 +64,9 @@ fn a_plan_that_was_written_and_read_trains_to_the_same_bits() {
     same_after_reading(&cpu, &job(&[("model.layers", norm)]), Fusion::Never);
     same_after_reading(&cpu, &job(&[("precision", "\"mixed\"")]), Fusion::Never);
     same_after_reading(&cpu, &job(&[("train.record", "[\"gradient_norms\", \"weight_norms\"]")]), Fusion::Never);
+    let more = [("train.accumulate", "3"), ("train.ema", "0.9"), ("schedule", "{ kind = \"one_cycle\" }")];
+    same_after_reading(&cpu, &job(&more), Fusion::Never);
+    same_after_reading(&cpu, &job(&more[1..]), Fusion::Always);
     let little = DataMemory { backend: Box::new(cpu), bytes: 0 };
     same_after_reading(&little, &job(&[("model.layers", DROPOUT)]), Fusion::Never);
 }

@@ -65,8 +65,10 @@ fn trained(backend: &dyn Backend, job: &Job, members: &[Member]) -> (Option<usiz
 
 #[test]
 fn streamed_sets_train_to_the_same_bits() {
-    let cases: [&[(&str, &str)]; 5] = [
+    let cases: [&[(&str, &str)]; 6] = [
         &[],
+        // Steps of several batches, which windows do not divide.
+        &[("train.accumulate", "4"), ("train.ema", "0.9"), ("train.epochs", "2")],
         &[("train.shuffle", "false"), ("train.drop_last", "true")],
         // Not fused, and steps in programs of their own.
         &[("optimizer.clip_norm", "0.1"), ("train.record", "[\"gradient_norms\"]"), ("train.epochs", "2")],

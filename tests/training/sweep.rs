@@ -192,6 +192,11 @@ fn check_everything_side_by_side(backend: &dyn Backend) {
                  \"train.early_stop\" = [{ metric = \"validation_loss\", patience = 2 }]\n\
                  \"optimizer.learning_rate\" = [0.9]\n\"train.epochs\" = [12]";
     check_side_by_side(backend, MLP, table, &[1, 2, 1, 2]);
+    // A schedule by step has a table of rates, which those by epoch lack.
+    let table = "optimizer = [{ kind = \"rmsprop\" }, { kind = \"rmsprop\", learning_rate = 0.003, alpha = 0.9 }]\n\
+                 schedule = [{}, { kind = \"one_cycle\" }, { kind = \"cosine\", by = \"step\", warmup_epochs = 0.5 }]\n\
+                 \"train.ema\" = [0.9]\n\"train.accumulate\" = [2]";
+    check_side_by_side(backend, MLP, table, &[2, 4]);
     check_side_by_side(backend, CONVOLUTION, "trials = 3", &[3]);
 }
 

@@ -248,7 +248,7 @@ impl<T: Real> Shared<'_, T> {
         let mut gradient = vec![T::default(); outputs.len()];
         let mut results = [vec![T::default(); p.rows as usize], vec![T::default(); p.rows as usize]];
         let classes = self.layers.outputs() as u32;
-        let shape = softmax_cross_entropy::Params { batch: p.rows, examples: p.examples, classes };
+        let shape = softmax_cross_entropy::Params { batch: p.rows, examples: p.examples, classes, smoothing: 0.0 };
         let [loss, correct] = &mut results;
         let operands = [Operand::Read(outputs), Operand::ReadU32(self.labels), Operand::ReadU32(indices)];
         let operands = operands.into_iter().chain([Operand::ReadU32(counters)]);

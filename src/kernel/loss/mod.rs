@@ -1,10 +1,12 @@
 //! Losses with their gradients.
 
+pub mod absolute_error;
 pub mod binary_cross_entropy;
 pub mod rows;
 pub mod softmax_cross_entropy;
 pub mod squared_error;
 
+pub use absolute_error::AbsoluteError;
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
 pub use squared_error::SquaredError;
@@ -22,6 +24,10 @@ keywords! {
         "mse" => Mse,
         /// Half of `mse`.
         "half_mse" => HalfMse,
+        /// Mean of |output - target|.
+        "mae" => Mae,
+        /// Mean of (output - target)² / 2 up to a difference of `delta`, and linear beyond.
+        "huber" => Huber,
         /// -t log p - (1 - t) log(1 - p), mean over all elements.
         "binary_cross_entropy" => BinaryCrossEntropy,
     }
@@ -33,13 +39,18 @@ impl Loss {
         matches!(self, Loss::SoftmaxCrossEntropy)
     }
 
+    /// True when the targets may be any values, which outputs come near rather than meet.
+    pub fn takes_values(&self) -> bool {
+        matches!(self, Loss::Mse | Loss::HalfMse | Loss::Mae | Loss::Huber)
+    }
+
     /// What turns the network's outputs into what eval and predict report: the network itself ends in logits for the
     /// two cross entropies, because the loss is exact and finite only on those.
     pub fn output_activation(&self) -> Activation {
         match self {
             Loss::SoftmaxCrossEntropy => Activation::Softmax,
             Loss::BinaryCrossEntropy => Activation::Sigmoid,
-            Loss::Mse | Loss::HalfMse => Activation::Linear,
+            Loss::Mse | Loss::HalfMse | Loss::Mae | Loss::Huber => Activation::Linear,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the loss kernels share: their operands, the number of real rows in a batch, and data for their cases.
 
 use crate::ir::Slice;
+use crate::kernel::formula::rows::argmax;
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Real};
 
@@ -99,6 +100,15 @@ pub(crate) fn for_value_rows<T: Real>(args: &mut Args<T>, one_row: impl Fn(&[T],
             (row_loss[at], row_correct[at]) = (T::from_f64(loss), T::from_f64(correct));
         }
     }
+}
+
+/// Whether both have their first largest value in the same place; of a single value, whether both are above 1/2 or neither.
+pub(crate) fn same_answer<T: Real>(output: &[T], targets: &[T]) -> bool {
+    let answer = |values: &[T]| match values {
+        [value] => usize::from(value.to_f64() > 0.5),
+        _ => argmax(values.iter().map(|value| value.to_f64())),
+    };
+    answer(output) == answer(targets)
 }
 
 /// Copies of the smaller cases that scale the gradient, by another factor for each model.

@@ -14,6 +14,8 @@ params! {
         examples: u32,
         /// Classes.
         classes: u32,
+        /// Share of the target that is spread over all classes.
+        smoothing: f32,
     }
 }
 
@@ -64,6 +66,9 @@ impl Launch for SoftmaxCrossEntropy {
         let SoftmaxCrossEntropy { label, shape, models, gradient, operands } = self.clone();
         let mut constants = rows::constants(shape.classes);
         constants.extend(gradient.constants());
+        if shape.smoothing != 0.0 {
+            constants.push(("SMOOTHED", 1));
+        }
         Dispatch {
             kernel: &KERNEL,
             label,
@@ -85,7 +90,7 @@ pub(crate) fn label(labels: &[u32], index: u32, classes: usize) -> Option<usize>
 pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
     let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
-    let scaled = args.constant("SCALED", 0) == 1;
+    let (scaled, smoothing) = (args.constant("SCALED", 0) == 1, f64::from(p.smoothing));
     let [logits, labels, indices, counters, gradient, row_loss, row_correct] = args.operands();
     let (logits, labels, indices, counters) =
         (logits.read(), labels.read_u32(), indices.read_u32(), counters.read_u32());
@@ -104,14 +109,21 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
             let gap = label.map_or(f64::NAN, |c| largest - z(c));
             let sum = others + (-gap).exp();
             // ln(sum), but exact where the label's term, which is then 1, dwarfs the others.
-            let loss = if gap == 0.0 { others.ln_1p() } else { sum.ln() + gap };
+            let mut loss = if gap == 0.0 { others.ln_1p() } else { sum.ln() + gap };
+            if smoothing != 0.0 {
+                let gaps: f64 = (0..classes).map(|c| label.map_or(f64::NAN, &z) - z(c)).sum();
+                loss += smoothing * gaps / classes as f64;
+            }
             let correct = loss.is_finite() && label == Some(rows::argmax((0..classes).map(z)));
             let real = row < rows;
             row_loss[model_row] = T::from_f64(if real { loss } else { 0.0 });
             row_correct[model_row] = T::from_f64(f64::from(real && correct));
             for c in (0..classes).filter(|_| with_gradient) {
                 let difference = if Some(c) == label { -others } else { (z(c) - largest).exp() };
-                let value = if real { difference / (sum * rows as f64) } else { 0.0 };
+                let mut value = if real { difference / (sum * rows as f64) } else { 0.0 };
+                if real && smoothing != 0.0 {
+                    value += smoothing * (f64::from(u8::from(Some(c) == label)) - 1.0 / classes as f64) / rows as f64;
+                }
                 gradient[model_row * classes + c] = T::from_f64(value * f64::from(loss_scale));
             }
         }
@@ -135,7 +147,7 @@ enum Logits {
     Tied,
 }
 
-fn case([batch, classes, models]: [usize; 3], kind: Logits, seed: u32) -> Case {
+fn case([batch, classes, models]: [usize; 3], kind: Logits, smoothing: f32, seed: u32) -> Case {
     let data = loss::rows::case_data(batch, models);
     let labels: Vec<u32> = (0..data.examples).map(|i| (i * 5 % classes) as u32).collect();
     let elements = models * batch * classes;
@@ -159,7 +171,7 @@ fn case([batch, classes, models]: [usize; 3], kind: Logits, seed: u32) -> Case {
         Contents::random(models * batch, 1.0, 3),
         Contents::random(models * batch, 1.0, 4),
     ];
-    let shape = Params { batch: batch as u32, examples: data.examples as u32, classes: classes as u32 };
+    let shape = Params { batch: batch as u32, examples: data.examples as u32, classes: classes as u32, smoothing };
     let dispatch = SoftmaxCrossEntropy {
         label: "case".into(),
         shape,
@@ -168,19 +180,22 @@ fn case([batch, classes, models]: [usize; 3], kind: Logits, seed: u32) -> Case {
         operands: Operands::of(&Case::slices(&contents)),
     }
     .lower();
-    Case { name: format!("{models}x{batch}x{classes} {kind:?}"), dispatch, contents }
+    Case { name: format!("{models}x{batch}x{classes} {kind:?}, smoothing {smoothing}"), dispatch, contents }
 }
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (shape, seed) in rows::AWKWARD.into_iter().zip(1..) {
         for kind in [Logits::Usual, Logits::Large, Logits::Certain, Logits::Tied] {
-            cases.push(case(shape, kind, seed));
+            cases.push(case(shape, kind, 0.0, seed));
+        }
+        for (kind, smoothing) in [(Logits::Usual, 0.1), (Logits::Large, 0.5), (Logits::Tied, 1.0)] {
+            cases.push(case(shape, kind, smoothing, seed));
         }
     }
     cases.extend(rows::not_finite(&cases));
     cases.extend(loss::rows::scaled(&cases));
-    let mut wrong = case([65, 10, 3], Logits::Usual, 1);
+    let mut wrong = case([65, 10, 3], Logits::Usual, 0.0, 1);
     if let Contents::U32(labels) = &mut wrong.contents[1] {
         labels.iter_mut().skip(3).step_by(5).for_each(|label| *label = 10);
         labels.iter_mut().skip(4).step_by(7).for_each(|label| *label = u32::MAX);
@@ -212,7 +227,7 @@ mod tests {
             Contents::F32(vec![9.0]),
             Contents::F32(vec![9.0]),
         ];
-        let shape = Params { batch: 1, examples: 1, classes: logits.len() as u32 };
+        let shape = Params { batch: 1, examples: 1, classes: logits.len() as u32, smoothing: 0.0 };
         let dispatch = SoftmaxCrossEntropy {
             label: "".into(),
             shape,

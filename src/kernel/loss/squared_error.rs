@@ -84,11 +84,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
     loss::rows::for_value_rows(args, |output, targets, factor, gradient| {
         let differences = || output.iter().zip(targets).map(|(y, t)| y.to_f64() - t.to_f64());
         let squares: f64 = differences().map(|difference| difference * difference).sum();
-        let answer = |values: &[T]| match values {
-            [value] => usize::from(value.to_f64() > 0.5),
-            _ => rows::argmax(values.iter().map(|value| value.to_f64())),
-        };
-        let correct = answer(output) == answer(targets) && squares.is_finite();
+        let correct = loss::rows::same_answer(output, targets) && squares.is_finite();
         for (gradient, difference) in gradient.iter_mut().zip(differences()) {
             *gradient = T::from_f64(2.0 * scale * difference * factor);
         }

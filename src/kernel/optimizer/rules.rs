@@ -106,6 +106,11 @@ pub(crate) fn pieces<'a>(
     })
 }
 
+/// The same cut where models end alone, of `[first, len, parameter_stride]`.
+pub(crate) fn model_pieces([first, len, parameter_stride]: [u32; 3]) -> impl Iterator<Item = (usize, usize, usize)> {
+    pieces(&Params { len, first, parameter_stride, norm_parts: 0 }, None)
+}
+
 /// Contents that the optimizers' cases share: (weight_blocks, hyper, scalars, norm_parts) for `models` models.
 pub(crate) fn case_state(models: usize, stride: usize, parts: usize) -> [Contents; 4] {
     let mut hyper = vec![0.0; models * state::HYPER];

@@ -67,17 +67,19 @@ pub struct Dropout {
     pub shape: Params,
     /// Models side by side.
     pub models: usize,
+    /// Whether a step takes several batches: each has a mask of its own.
+    pub by_batch: bool,
     /// Its slices.
     pub operands: Operands,
 }
 
 impl Launch for Dropout {
     fn lower(&self) -> Dispatch {
-        let Dropout { label, shape, models, operands } = self.clone();
+        let Dropout { label, shape, models, by_batch, operands } = self.clone();
         Dispatch {
             kernel: &KERNEL,
             label,
-            constants: Vec::new(),
+            constants: vec![("BY_BATCH", by_batch.into())],
             cost: cost(&shape.words()).times(models),
             params: shape.words(),
             slices: vec![operands.input, operands.counters, operands.output],
@@ -88,18 +90,19 @@ impl Launch for Dropout {
 }
 
 /// What the hashes of a model's elements start from.
-pub(crate) fn key(counters: &[u32], model: usize, layer: u32) -> u32 {
+pub(crate) fn key(counters: &[u32], model: usize, layer: u32, by_batch: bool) -> u32 {
     let counter = |slot: usize| counters[model * state::COUNTERS + slot];
-    hash::combine(hash::combine(hash::mix(counter(state::SEED)), counter(state::STEP)), layer)
+    let of_step = hash::combine(hash::combine(hash::mix(counter(state::SEED)), counter(state::STEP)), layer);
+    if by_batch { hash::combine(of_step, counter(state::BATCH)) } else { of_step }
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
-    let models = args.models();
+    let (models, by_batch) = (args.models(), args.constant("BY_BATCH", 0) == 1);
     let [input, counters, output] = args.operands();
     let (input, counters, output) = (input.read(), counters.read_u32(), output.write());
     for model in 0..models {
-        let key = key(counters, model, p.layer);
+        let key = key(counters, model, p.layer, by_batch);
         for element in 0..p.len {
             let i = model * p.len as usize + element as usize;
             let kept = hash::combine(key, element) >= p.threshold;
@@ -125,8 +128,8 @@ fn cases() -> Vec<Case> {
             ];
             let s = Case::slices(&contents);
             let operands = Operands { input: s[0], counters: s[1], output: s[2] };
-            let dispatch =
-                Dropout { label: "case".into(), shape: Params::new(len as u32, layer, rate), models, operands }.lower();
+            let (shape, by_batch) = (Params::new(len as u32, layer, rate), layer == 3);
+            let dispatch = Dropout { label: "case".into(), shape, models, by_batch, operands }.lower();
             cases.push(Case { name: format!("{models}x{len} rate {rate}"), dispatch, contents });
         }
     }
@@ -146,8 +149,8 @@ mod tests {
         let contents = [Contents::F32(vec![1.0; 10_000]), Contents::U32(counters), Contents::F32(vec![9.0; 10_000])];
         let s = Case::slices(&contents);
         let operands = Operands { input: s[0], counters: s[1], output: s[2] };
-        let dispatch =
-            Dropout { label: "".into(), shape: Params::new(10_000, layer, rate), models: 1, operands }.lower();
+        let shape = Params::new(10_000, layer, rate);
+        let dispatch = Dropout { label: "".into(), shape, models: 1, by_batch: false, operands }.lower();
         run_f32(code, &dispatch, &contents)[2].floats().to_vec()
     }
 

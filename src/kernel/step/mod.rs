@@ -3,4 +3,5 @@
 pub mod begin_epoch;
 pub mod finish_step;
 pub mod gather;
+pub mod scheduled_rate;
 pub mod state;

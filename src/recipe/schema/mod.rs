@@ -9,7 +9,7 @@ mod training;
 
 pub use data::{Broken, DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
 pub use network::ModelSpec;
-pub use schedule::{Phase, Schedule, ScheduleKind};
+pub use schedule::{Anneal, By, Phase, Schedule, ScheduleKind};
 pub use sweep::SweepSpec;
 pub use training::{Batch, EarlyStop, Metric, OptimizerKind, OptimizerSpec, Record, Set, TrainSpec};
 

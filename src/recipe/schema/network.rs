@@ -4,7 +4,9 @@ use super::super::short;
 use crate::kernel::{Activation, Loss};
 #[cfg(test)]
 use crate::keys::KeyReference;
-use crate::keys::{Entries, Form, Item, KeyError, List, Optional, Plain, Section, Table, Unless, Value, Whole, keyed};
+use crate::keys::{
+    Entries, Form, Item, KeyError, List, Number, Optional, Plain, Section, Table, Unless, Value, Whole, keyed,
+};
 use crate::layers::{Init, LayerSpec};
 
 keyed! {
@@ -17,6 +19,12 @@ keyed! {
         pub layers: Vec<LayerSpec> [Layers; "[{ dense = 128, activation = \"relu\" }, { dense = 10 }]"],
         /// What training makes small.
         pub loss: Loss = Loss::default(),
+        /// The share of the target that is spread over all classes, as in PyTorch's CrossEntropyLoss. Evaluations smooth too: they
+        /// measure what training makes small.
+        pub label_smoothing: f32 [Number("a share, 0 or more and at most 1, such as 0.1", |x| (0.0..=1.0).contains(&x))]
+            where loss is (Loss::SoftmaxCrossEntropy, "loss = \"softmax_cross_entropy\"") = 0.0,
+        /// The difference between output and target up to which Huber's loss is quadratic.
+        pub delta: f32 [Number("a difference above 0", |x| x > 0.0)] where loss is (Loss::Huber, "loss = \"huber\"") = 1.0,
         /// Initial weights of every layer that names none of its own.
         pub init: Init = Init::default(),
         /// Initial biases of every layer that names none of its own; zeros where it is left out.

@@ -1,6 +1,6 @@
 //! `[schedule]`: how the learning rate changes.
 
-use super::Metric;
+use super::{Metric, keywords};
 use crate::keys::{
     Flat, Form, Inline, Item, KeyError, Keyed, List, Number, Section, Table, Value, Whole, keyed, kinds,
 };
@@ -13,6 +13,50 @@ keyed! {
         pub kind: ScheduleKind [Flat],
         /// Over so many steps at the start the rate grows linearly to its full value; 0 = none.
         pub warmup_steps: u64 [Whole(0)] = 0,
+        /// The same in epochs, or parts of one, in the place of `warmup_steps`; 0 = as many steps as that says.
+        pub warmup_epochs: f32 [Number("a number of epochs, 0 or more", |x| x >= 0.0)] = 0.0,
+    }
+    check one_warmup
+}
+
+fn one_warmup(schedule: &Schedule, table: &Table<'_>) -> Result<(), KeyError> {
+    match table.get("warmup_epochs") {
+        Some(item) if schedule.warmup_epochs != 0.0 && schedule.warmup_steps != 0 => {
+            Err(item.conflict("stands beside warmup_steps; keep one of them"))
+        }
+        _ => Ok(()),
+    }
+}
+
+keywords! {
+    /// How often a schedule changes the rate.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum By {
+        /// From epoch to epoch.
+        "epoch" => Epoch,
+        /// From step to step.
+        "step" => Step,
+    }
+}
+
+keywords! {
+    /// The shape of a way from one rate to another.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Anneal {
+        /// Half a cosine.
+        "cos" => Cos,
+        /// A straight line.
+        "linear" => Linear,
+    }
+}
+
+impl Anneal {
+    /// The value at a part of the way, 0 to 1.
+    fn between(self, start: f64, end: f64, part: f64) -> f64 {
+        match self {
+            Anneal::Cos => end + (start - end) / 2.0 * (1.0 + libm::cos(std::f64::consts::PI * part)),
+            Anneal::Linear => start + (end - start) * part,
+        }
     }
 }
 
@@ -36,10 +80,25 @@ kinds! {
             /// What the rate is multiplied by.
             factor: f32 [Number("a number above 0, such as 0.5", |x| x > 0.0); "0.5"],
         },
-        /// Half a cosine from the base rate down to `min` over all epochs.
+        /// Half a cosine from the base rate down to `min` over the run.
         "cosine" => Cosine {
             /// The rate at the end.
             min: f32 [LEAST_RATE] = 0.0,
+            /// When it changes.
+            by: By = By::Epoch,
+        },
+        /// Up to the base rate and down again, as PyTorch's `OneCycleLR` with `cycle_momentum=False`; the base rate is its `max_lr`.
+        "one_cycle" => OneCycle {
+            /// The share of the run that the rate grows in.
+            pct_start: f32 [Number("a share, 0 or more and at most 1", |x| (0.0..=1.0).contains(&x))] = 0.3,
+            /// What the base rate is divided by at the start.
+            div_factor: f32 [Number("a number above 0", |x| x > 0.0)] = 25.0,
+            /// What the rate at the start is divided by at the end.
+            final_div_factor: f32 [Number("a number above 0", |x| x > 0.0)] = 1e4,
+            /// The shape of both ways.
+            anneal: Anneal = Anneal::Cos,
+            /// When it changes.
+            by: By = By::Step,
         },
         /// Multiplied by `factor` when `metric` has not improved for more than `patience` epochs, as PyTorch's
         /// `ReduceLROnPlateau` does it, whose relative threshold is 1e-4 where none is given; here it is 0.
@@ -118,7 +177,7 @@ impl Form<Schedule> for InSection {
 
     fn read(&self, item: &Item<'_>) -> Result<Schedule, KeyError> {
         match item.node.value {
-            Value::Array(_) => Ok(Schedule { kind: ScheduleKind::Phases(Phases.read(item)?), warmup_steps: 0 }),
+            Value::Array(_) => Ok(Schedule { kind: ScheduleKind::Phases(Phases.read(item)?), ..Schedule::default() }),
             _ => Schedule::of(item.table(&self.expected())?),
         }
     }
@@ -146,7 +205,8 @@ impl Schedule {
     }
 
     /// The learning rate of `epoch` (from 0) in a run of `epochs`, as PyTorch's schedulers have it. A plateau depends
-    /// on what training measures, so the trainer applies it; here it is the base rate.
+    /// on what training measures, so the trainer applies it; here it is the base rate. So it is where the rate changes from step to step:
+    /// see [`Schedule::factor`].
     pub fn learning_rate(&self, base: f32, epoch: u32, epochs: u32) -> f32 {
         let times = |factor: f32, n: u32| (f64::from(base) * libm::pow(f64::from(factor), f64::from(n))) as f32;
         match &self.kind {
@@ -155,12 +215,68 @@ impl Schedule {
             ScheduleKind::MultiStep { epochs: after, factor } => {
                 times(*factor, after.iter().filter(|&&e| epoch >= e).count() as u32)
             }
-            ScheduleKind::Cosine { min } => {
-                let turn = std::f64::consts::PI * f64::from(epoch) / f64::from(epochs.max(1));
-                let (base, min) = (f64::from(base), f64::from(*min));
-                (min + (base - min) * (1.0 + libm::cos(turn)) / 2.0) as f32
+            ScheduleKind::Cosine { .. } | ScheduleKind::OneCycle { .. } if self.is_by_step() => base,
+            ScheduleKind::Cosine { .. } | ScheduleKind::OneCycle { .. } => {
+                self.rate_at(f64::from(base), f64::from(epoch), f64::from(epochs)) as f32
             }
             ScheduleKind::Phases(phases) => phase_rate(phases, epoch).unwrap_or(base),
+        }
+    }
+}
+
+impl Schedule {
+    /// Whether the rate changes from step to step, by [`Schedule::factor`].
+    pub fn is_by_step(&self) -> bool {
+        matches!(self.kind, ScheduleKind::Cosine { by: By::Step, .. } | ScheduleKind::OneCycle { by: By::Step, .. })
+    }
+
+    /// Steps over which the rate grows linearly at the start.
+    pub fn warmup(&self, steps_per_epoch: usize) -> u64 {
+        match self.warmup_epochs {
+            0.0 => self.warmup_steps,
+            epochs => (f64::from(epochs) * steps_per_epoch as f64).round() as u64,
+        }
+    }
+
+    /// What the base rate is multiplied by in a step (from 0) of a run of `epochs`, warm-up included, where the schedule is by
+    /// step; behind the last step as in it. 1 where it is not.
+    pub fn factor(&self, base: f32, step: u64, steps_per_epoch: usize, epochs: u32) -> f32 {
+        if !self.is_by_step() {
+            return 1.0;
+        }
+        let steps = (u64::from(epochs) * steps_per_epoch as u64).max(1);
+        let (step, base) = (step.min(steps - 1) as f64, f64::from(base));
+        let warmup = (step + 1.0) / (self.warmup(steps_per_epoch).max(1) as f64);
+        (self.rate_at(base, step, steps as f64) / base * warmup.min(1.0)) as f32
+    }
+
+    /// [`Schedule::factor`] of every step of a run.
+    pub fn factors(&self, base: f32, steps_per_epoch: usize, epochs: u32) -> impl Iterator<Item = f32> {
+        let steps = u64::from(epochs) * steps_per_epoch as u64;
+        (0..steps).map(move |step| self.factor(base, step, steps_per_epoch, epochs))
+    }
+
+    /// The rate of a cosine or of one cycle at a place (from 0) of `len`.
+    fn rate_at(&self, base: f64, place: f64, len: f64) -> f64 {
+        match self.kind {
+            ScheduleKind::Cosine { min, .. } => {
+                let turn = std::f64::consts::PI * place / len.max(1.0);
+                let min = f64::from(min);
+                min + (base - min) * (1.0 + libm::cos(turn)) / 2.0
+            }
+            ScheduleKind::OneCycle { pct_start, div_factor, final_div_factor, anneal, .. } => {
+                let first = base / f64::from(div_factor);
+                let last = first / f64::from(final_div_factor);
+                // The places of the highest and of the last rate.
+                let (top, end) = (f64::from(pct_start) * len - 1.0, len - 1.0);
+                let part = |start: f64, end: f64| if end > start { (place - start) / (end - start) } else { 1.0 };
+                if place <= top {
+                    anneal.between(first, base, part(0.0, top))
+                } else {
+                    anneal.between(base, last, part(top, end))
+                }
+            }
+            _ => base,
         }
     }
 }
@@ -181,7 +297,7 @@ mod tests {
     use super::*;
 
     fn rates(kind: ScheduleKind, base: f32, epochs: u32) -> Vec<f32> {
-        let schedule = Schedule { kind, warmup_steps: 0 };
+        let schedule = Schedule { kind, ..Schedule::default() };
         (0..epochs).map(|e| schedule.learning_rate(base, e, epochs)).collect()
     }
 
@@ -193,10 +309,47 @@ mod tests {
         assert_eq!(rates(kind, 0.5, 5), [0.5, 0.25, 0.25, 0.125, 0.125]);
         // torch.optim.lr_scheduler.CosineAnnealingLR(opt, T_max=4, eta_min=0.2) at lr=1
         let expected = [1.0, 0.882_842_7, 0.6, 0.317_157_3];
-        for (rate, expected) in rates(ScheduleKind::Cosine { min: 0.2 }, 1.0, 4).iter().zip(expected) {
+        for (rate, expected) in rates(ScheduleKind::Cosine { min: 0.2, by: By::Epoch }, 1.0, 4).iter().zip(expected) {
             assert!((rate - expected).abs() < 1e-6, "{rate} {expected}");
         }
         let phases = vec![Phase { epochs: 2, learning_rate: 0.1 }, Phase { epochs: 1, learning_rate: 0.01 }];
         assert_eq!(rates(ScheduleKind::Phases(phases), 9.0, 5), [0.1, 0.1, 0.01, 0.01, 0.01]);
+    }
+
+    #[test]
+    fn steps_follow_pytorchs_one_cycle() {
+        let cycle = |pct_start, anneal| Schedule {
+            kind: ScheduleKind::OneCycle { pct_start, div_factor: 25.0, final_div_factor: 1e4, anneal, by: By::Step },
+            ..Schedule::default()
+        };
+        // torch.optim.lr_scheduler.OneCycleLR(opt, 1.0, total_steps=5, pct_start=0.4) and (..., anneal_strategy="linear")
+        let cases = [
+            (cycle(0.4, Anneal::Cos), [0.04, 1.0, 0.750_001, 0.250_003, 4e-6]),
+            (cycle(0.4, Anneal::Linear), [0.04, 1.0, 0.666_668, 0.333_336, 4e-6]),
+        ];
+        for (schedule, expected) in cases {
+            let found: Vec<f32> = schedule.factors(1.0, 5, 1).collect();
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+            }
+            assert_eq!(schedule.learning_rate(1.0, 0, 1), 1.0, "the table has the rest");
+        }
+        // Shares for which PyTorch divides by zero, and those at the ends.
+        for share in [0.0, 0.2, 1.0] {
+            let rates: Vec<f32> = cycle(share, Anneal::Cos).factors(0.5, 5, 1).collect();
+            assert!(rates.iter().all(|rate| (0.0..=1.0).contains(rate)), "{share}: {rates:?}");
+        }
+    }
+
+    #[test]
+    fn a_warm_up_in_epochs_is_one_in_steps() {
+        let cosine = ScheduleKind::Cosine { min: 0.0, by: By::Step };
+        let schedule = Schedule { kind: cosine, warmup_epochs: 0.5, ..Schedule::default() };
+        assert_eq!([schedule.warmup(8), schedule.warmup(5), schedule.warmup(0)], [4, 3, 0]);
+        let factors: Vec<f32> = schedule.factors(0.1, 4, 2).collect();
+        assert_eq!(factors.len(), 8);
+        assert_eq!(factors[0], 0.5);
+        assert!(factors[1] > 0.9 && factors[7] < 0.1);
+        assert_eq!(schedule.factor(0.1, 99, 4, 2), factors[7], "behind the last step as in it");
     }
 }

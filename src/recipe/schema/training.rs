@@ -18,21 +18,30 @@ keyed! {
         /// The rule.
         pub kind: OptimizerKind = OptimizerKind::Adam,
         /// The base learning rate, before the schedule.
-        pub learning_rate: f32 [RATE] = 0.001,
-        /// SGD's momentum, in 0..1.
-        pub momentum: f32 [SHARE] where kind is (OptimizerKind::Sgd) = 0.0,
+        pub learning_rate: f32 [RATE] = match kind {
+            OptimizerKind::RmsProp => 0.01,
+            OptimizerKind::Lion => 0.0001,
+            _ => 0.001,
+        },
+        /// The momentum of SGD and RMSprop, in 0..1.
+        pub momentum: f32 [SHARE] where kind is (OptimizerKind::Sgd | OptimizerKind::RmsProp) = 0.0,
         /// Whether SGD's momentum is Nesterov's.
         pub nesterov: bool where kind is (OptimizerKind::Sgd) = false,
-        /// Adam's decay of the mean gradient.
-        pub beta1: f32 [SHARE] where kind is (OptimizerKind::Adam | OptimizerKind::AdamW) = 0.9,
-        /// Adam's decay of the mean squared gradient.
-        pub beta2: f32 [SHARE] where kind is (OptimizerKind::Adam | OptimizerKind::AdamW) = 0.999,
-        /// Adam's guard against division by zero.
+        /// Adam's decay of the mean gradient; Lion's in the direction of a step.
+        pub beta1: f32 [SHARE] where kind is (OptimizerKind::Adam | OptimizerKind::AdamW | OptimizerKind::Lion) = 0.9,
+        /// Adam's decay of the mean squared gradient; Lion's of the mean gradient.
+        pub beta2: f32 [SHARE] where kind is (OptimizerKind::Adam | OptimizerKind::AdamW | OptimizerKind::Lion) =
+            if kind == OptimizerKind::Lion { 0.99 } else { 0.999 },
+        /// RMSprop's decay of the mean squared gradient.
+        pub alpha: f32 [SHARE] where kind is (OptimizerKind::RmsProp) = 0.99,
+        /// Whether RMSprop divides by the deviation of the gradient instead of the root of its mean square.
+        pub centered: bool where kind is (OptimizerKind::RmsProp) = false,
+        /// Guard of Adam and RMSprop against division by zero.
         pub epsilon: f32 [Number("a number above 0", |x| x > 0.0)]
-            where kind is (OptimizerKind::Adam | OptimizerKind::AdamW) = 1e-8,
+            where kind is (OptimizerKind::Adam | OptimizerKind::AdamW | OptimizerKind::RmsProp) = 1e-8,
         /// Penalty `l2 * sum(w²)` on weights, not biases, in the loss (Keras' l2).
         pub l2: f32 [NOT_NEGATIVE] = 0.0,
-        /// PyTorch's weight decay: added to the gradient, or decoupled with AdamW.
+        /// PyTorch's weight decay: added to the gradient, or decoupled with AdamW and Lion.
         pub weight_decay: f32 [NOT_NEGATIVE] = if kind == OptimizerKind::AdamW { 0.01 } else { 0.0 },
         /// Whether weight decay applies to biases and the scales of norms too, as in PyTorch unless parameters are put into groups.
         pub decay_bias: bool [Unless(true, Plain)],
@@ -54,7 +63,7 @@ fn momentum_for_nesterov(spec: &OptimizerSpec, table: &Table<'_>) -> Result<(), 
 }
 
 impl OptimizerSpec {
-    /// PyTorch's defaults of a rule.
+    /// PyTorch's defaults of a rule; Lion's, which PyTorch lacks, are its authors'.
     pub fn new(kind: OptimizerKind) -> OptimizerSpec {
         OptimizerSpec::with_defaults(&[("kind", kind.word())])
     }
@@ -70,6 +79,10 @@ keywords! {
         "adam" => Adam,
         /// Adam with decoupled weight decay.
         "adamw" => AdamW,
+        /// RMSprop.
+        "rmsprop" => RmsProp,
+        /// Lion: steps by the sign of a mean gradient.
+        "lion" => Lion,
     }
 }
 
@@ -97,6 +110,12 @@ keyed! {
         pub checkpoint_steps: u32 [Whole(0)] = 0,
         /// What is recorded beside loss and accuracy.
         pub record: Vec<Record> [Records] = Vec::new(),
+        /// Batches of one step: its gradient is the mean over the examples of all of them. The last step of an epoch takes what is
+        /// left.
+        pub accumulate: u32 [Whole(1)] = 1,
+        /// The decay of a moving average of the weights, 0 or more and below 1, as PyTorch's `AveragedModel` with
+        /// `get_ema_multi_avg_fn`: the average is what is evaluated and saved.
+        pub ema: Option<f32> [Optional(Number("a decay, 0 or more and below 1, such as 0.999", |x| (0.0..1.0).contains(&x))); "0.999"],
     }
     check validation_at_logged_steps
 }

@@ -111,6 +111,12 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("let y = select((1.0 + parts.x) * parts.y, 0.0, x < EXP_MIN);", &[LESS], MEETING),
     unnoticed("let large = x > 1.0;", &[MORE], MEETING),
     unnoticed("let t = select(abs(x), 14.0, abs(x) > 14.0);", &[MORE], MEETING),
+    unnoticed("if SMOOTHED == 1u {", &[GUARD], "without smoothing it adds 0"),
+    unnoticed(
+        "return select(0.5 * size * size, params.delta * (size - 0.5 * params.delta), size > params.delta);",
+        &[MORE],
+        MEETING,
+    ),
     unnoticed("return select(pair, pair.yx, x < 0.0);", &[LESS], MEETING),
     unnoticed(
         "return select(select(x, 6.0, x >= 6.0 && !is_nan(x)), 0.0, x <= 0.0 && !is_nan(x));",

@@ -2,12 +2,12 @@
 
 use super::{math, simd};
 use crate::kernel::Args;
-use crate::kernel::loss::{rows, softmax_cross_entropy, squared_error};
+use crate::kernel::loss::{absolute_error, rows, softmax_cross_entropy, squared_error};
 
 pub(crate) fn softmax_cross_entropy(args: &mut Args<f32>) {
     let p: softmax_cross_entropy::Params = args.params();
     let (models, with_gradient) = (args.models(), args.constant("GRADIENT", 1) == 1);
-    let scaled = args.constant("SCALED", 0) == 1;
+    let (scaled, smoothing) = (args.constant("SCALED", 0) == 1, p.smoothing);
     let [logits, labels, indices, counters, gradient, row_loss, row_correct] = args.operands();
     let (logits, labels, indices, counters) =
         (logits.read(), labels.read_u32(), indices.read_u32(), counters.read_u32());
@@ -30,7 +30,7 @@ pub(crate) fn softmax_cross_entropy(args: &mut Args<f32>) {
             let answer = simd::vectorised(
                 #[inline(always)]
                 || {
-                    let answer = one_row(&logits[range], label, &mut exponentials);
+                    let answer = one_row(&logits[range.clone()], label, &mut exponentials);
                     let scale = loss_scale / (answer.sum * rows as f32);
                     for (gradient, e) in gradient.iter_mut().zip(&exponentials) {
                         *gradient = e * scale;
@@ -41,6 +41,15 @@ pub(crate) fn softmax_cross_entropy(args: &mut Args<f32>) {
             (row_loss[model_row], row_correct[model_row]) = (answer.loss, answer.correct);
             if let (Some(c), true) = (label, with_gradient) {
                 gradient[c] = -answer.others * loss_scale / (answer.sum * rows as f32);
+            }
+            if let Some(c) = label.filter(|_| smoothing != 0.0) {
+                let logits = &logits[range];
+                let gaps: f32 = logits.iter().map(|z| logits[c] - z).sum();
+                row_loss[model_row] += smoothing * gaps / classes as f32;
+                let slope = smoothing * loss_scale / (classes * rows) as f32;
+                for (other, gradient) in gradient.iter_mut().enumerate() {
+                    *gradient += slope * if other == c { classes as f32 - 1.0 } else { -1.0 };
+                }
             }
         }
     }
@@ -91,12 +100,43 @@ pub(crate) fn squared_error(args: &mut Args<f32>) {
                 simd::sums(output, targets, |y, t| [(y - t) * (y - t), f32::from(!(y - t).is_finite())])
             },
         );
-        let answer = |values: &[f32]| match values {
-            [value] => usize::from(*value > 0.5),
-            _ => simd::first_largest(values),
-        };
-        let correct = not_finite == 0.0 && answer(output) == answer(targets);
+        let correct = not_finite == 0.0 && same_answer(output, targets);
         [f64::from(scale * squares / output.len() as f32), f64::from(correct)]
+    });
+}
+
+/// Whether both have their first largest value in the same place; of a single value, whether both are above 1/2 or neither.
+fn same_answer(output: &[f32], targets: &[f32]) -> bool {
+    let answer = |values: &[f32]| match values {
+        [value] => usize::from(*value > 0.5),
+        _ => simd::first_largest(values),
+    };
+    answer(output) == answer(targets)
+}
+
+pub(crate) fn absolute_error(args: &mut Args<f32>) {
+    let (delta, huber) = (args.params::<absolute_error::Params>().delta, args.constant("HUBER", 0) == 1);
+    if huber {
+        let loss_of = |size: f32| if size > delta { delta * (size - 0.5 * delta) } else { 0.5 * size * size };
+        absolute(args, loss_of, |d| if d.abs() > delta { delta.copysign(d) } else { d });
+    } else {
+        absolute(args, |size| size, |d| if d.abs() > 0.0 { 1f32.copysign(d) } else { d });
+    }
+}
+
+fn absolute(args: &mut Args<f32>, loss_of: impl Fn(f32) -> f32, slope_of: impl Fn(f32) -> f32) {
+    rows::for_value_rows(args, |output, targets, factor, gradient| {
+        let factor = factor as f32;
+        let [sum, not_finite] = simd::vectorised(
+            #[inline(always)]
+            || {
+                for ((gradient, y), t) in gradient.iter_mut().zip(output).zip(targets) {
+                    *gradient = factor * slope_of(y - t);
+                }
+                simd::sums(output, targets, |y, t| [loss_of((y - t).abs()), f32::from(!(y - t).is_finite())])
+            },
+        );
+        [f64::from(sum / output.len() as f32), f64::from(not_finite == 0.0 && same_answer(output, targets))]
     });
 }
 

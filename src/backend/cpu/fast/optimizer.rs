@@ -2,6 +2,9 @@
 
 use super::simd;
 use crate::kernel::Args;
+use crate::kernel::optimizer::accumulate_gradients::{self, weight};
+use crate::kernel::optimizer::average_weights;
+use crate::kernel::optimizer::lion::direction;
 use crate::kernel::optimizer::rules::{self, Rules};
 use crate::kernel::step::state;
 
@@ -81,6 +84,121 @@ pub(crate) fn adam(args: &mut Args<f32>) {
                     *m = beta1 * *m + rest1 * gradient;
                     *v = beta2 * *v + rest2 * gradient * gradient;
                     *p = *p * shrink - step * *m / (v.sqrt() + epsilon);
+                }
+            });
+        });
+    }
+}
+
+pub(crate) fn accumulate_gradients(args: &mut Args<f32>) {
+    let p: accumulate_gradients::Params = args.params();
+    let [batch_gradients, counters, gradients] = args.operands();
+    let (batch_gradients, counters, gradients) = (batch_gradients.read(), counters.read_u32(), gradients.write());
+    for (model, first, len) in rules::model_pieces([p.first, p.len, p.parameter_stride]) {
+        let (weight, begins) = weight(&p, counters, model);
+        let weight = weight as f32;
+        simd::chunks(&mut gradients[first..first + len], |at, gradients| {
+            simd::vectorised(|| {
+                for (sum, gradient) in gradients.iter_mut().zip(&batch_gradients[first + at..]) {
+                    *sum = if begins { gradient * weight } else { *sum + gradient * weight };
+                }
+            });
+        });
+    }
+}
+
+pub(crate) fn average_weights(args: &mut Args<f32>) {
+    let p: average_weights::Params = args.params();
+    let [parameters, counters, average] = args.operands();
+    let (parameters, counters, average) = (parameters.read(), counters.read_u32(), average.write());
+    for (model, first, len) in rules::model_pieces([p.first, p.len, p.parameter_stride]) {
+        let is_first = counters[model * state::COUNTERS + state::STEP] == 1;
+        simd::chunks(&mut average[first..first + len], |at, average| {
+            simd::vectorised(|| {
+                for (average, parameter) in average.iter_mut().zip(&parameters[first + at..]) {
+                    *average = if is_first { *parameter } else { *average + p.rest * (parameter - *average) };
+                }
+            });
+        });
+    }
+}
+
+pub(crate) fn rmsprop(args: &mut Args<f32>) {
+    let p: rules::Params = args.params();
+    let [momentum, centered, clip, penalty] =
+        ["WITH_MOMENTUM", "CENTERED", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
+    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
+    let [parameters, gradients, averages, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
+    let (parameters, gradients) = (parameters.write(), gradients.read());
+    let (averages, velocity) = (averages.write(), velocity.write());
+    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
+    let width = 1 + usize::from(centered);
+    for (model, first, len) in rules::pieces(&p, (penalty || spares_biases).then_some(blocks)) {
+        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
+        if rules.is_skipped(skips) {
+            continue;
+        }
+        let (rate, clip) = (rules.learning_rate() as f32, rules.clip_factor() as f32);
+        let slope = rules.l2_slope(p.first as usize + first) as f32;
+        let decay = rules.decay(p.first as usize + first);
+        let [factor, alpha, rest, epsilon] =
+            [state::MOMENTUM, state::BETA2, state::ONE_MINUS_BETA2, state::EPSILON].map(|slot| rules.hyper[slot]);
+        let range = first..first + len;
+        let (parameters, gradients) = (&mut parameters[range.clone()], &gradients[range.clone()]);
+        let averages = &mut averages[first * width..(first + len) * width];
+        let gradient = |p: f32, g: f32| (g + slope * p) * clip + decay * p;
+        simd::vectorised(|| {
+            let step = |p: f32, g: f32, averages: &mut [f32]| {
+                let gradient = gradient(p, g);
+                averages[0] = alpha * averages[0] + rest * gradient * gradient;
+                let mut square = averages[0];
+                if let [_, mean] = averages {
+                    *mean += rest * (gradient - *mean);
+                    square -= *mean * *mean;
+                    square = if square < 0.0 { 0.0 } else { square };
+                }
+                gradient / (square.sqrt() + epsilon)
+            };
+            let elements = parameters.iter_mut().zip(gradients).zip(averages.chunks_exact_mut(width));
+            if momentum {
+                for (((p, g), averages), v) in elements.zip(&mut velocity[range]) {
+                    *v = factor * *v + step(*p, *g, averages);
+                    *p -= rate * *v;
+                }
+            } else {
+                for ((p, g), averages) in elements {
+                    *p -= rate * step(*p, *g, averages);
+                }
+            }
+        });
+    }
+}
+
+pub(crate) fn lion(args: &mut Args<f32>) {
+    let p: rules::Params = args.params();
+    let [clip, penalty] = ["CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
+    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
+    let [parameters, gradients, mean, weight_blocks, hyper, scalars, norm_parts] = args.operands();
+    let (parameters, gradients, mean) = (parameters.write(), gradients.read(), mean.write());
+    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
+    for (model, first, len) in rules::pieces(&p, (penalty || spares_biases).then_some(blocks)) {
+        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
+        if rules.is_skipped(skips) {
+            continue;
+        }
+        let (rate, clip) = (rules.learning_rate() as f32, rules.clip_factor() as f32);
+        let slope = rules.l2_slope(p.first as usize + first) as f32;
+        let [beta1, beta2, rest1, rest2] =
+            [state::BETA1, state::BETA2, state::ONE_MINUS_BETA1, state::ONE_MINUS_BETA2].map(|slot| rules.hyper[slot]);
+        let shrink = 1.0 - rate * rules.decay(p.first as usize + first);
+        let range = first..first + len;
+        let gradients = &gradients[range.clone()];
+        simd::zip_chunks(&mut parameters[range.clone()], &mut mean[range], |at, parameters, mean| {
+            simd::vectorised(|| {
+                for ((p, m), g) in parameters.iter_mut().zip(mean).zip(&gradients[at..]) {
+                    let gradient = (g + slope * *p) * clip;
+                    *p = *p * shrink - rate * direction(beta1 * *m + rest1 * gradient);
+                    *m = beta2 * *m + rest2 * gradient;
                 }
             });
         });

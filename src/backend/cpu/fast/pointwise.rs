@@ -30,11 +30,11 @@ pub(crate) fn activation_backward(args: &mut Args<f32>) {
 
 pub(crate) fn dropout(args: &mut Args<f32>) {
     let p: dropout::Params = args.params();
-    let (models, len) = (args.models(), p.len as usize);
+    let (models, len, by_batch) = (args.models(), p.len as usize, args.constant("BY_BATCH", 0) == 1);
     let [input, counters, output] = args.operands();
     let (input, counters, output) = (input.read(), counters.read_u32(), output.write());
     for model in 0..models {
-        let key = dropout::key(counters, model, p.layer);
+        let key = dropout::key(counters, model, p.layer, by_batch);
         let range = model * len..(model + 1) * len;
         let input = &input[range.clone()];
         simd::chunks(&mut output[range], |first, output| {
