@@ -11,12 +11,13 @@ use std::collections::BTreeSet;
 
 /// Kernels of few workgroups, whatever the batch: one, a bounded number of parts, one for each 64 models, or one for each
 /// tile of weights that fit workgroup memory.
-const FEW: [&str; 7] = [
+const FEW: [&str; 8] = [
     "adjust_loss_scale",
     "begin_epoch",
     "finish_step",
     "fused_update_adam",
     "fused_update_sgd",
+    "scheduled_rate",
     "sum_squares",
     "unscale_gradients",
 ];
