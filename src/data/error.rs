@@ -194,7 +194,7 @@ pub enum Problem {
         /// Number of examples.
         count: usize,
         /// What may be the matter, in parentheses; empty where nothing tells.
-        cause: String,
+        cause: Box<str>,
     },
     /// A label is negative or too large.
     #[error(

@@ -256,7 +256,7 @@ fn check_count(labels: &Array, features: &Features, source: SourceRef<'_>) -> Re
             remedy("(N,) or (N, 1): the labels lie in a row; transpose them, in NumPy with y.T")
         }
         [count, ..] if count != examples && !labels.is_empty() => {
-            let cause = why_counts_differ(labels, features, source);
+            let cause = why_counts_differ(labels, features, source).into();
             Err(Problem::CountsDiffer { labels: count, images: source.images.to_owned(), count: examples, cause })
         }
         _ => Ok(()),
