@@ -7,7 +7,7 @@ use crate::data::{
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
-use crate::recipe::{Activation, DataSpec, Holdout, Keyword, Loss, Recipe, Record, Source, TrainSpec};
+use crate::recipe::{Activation, DataSpec, Holdout, Keyword, Loss, OptimizerSpec, Recipe, Record, Source, TrainSpec};
 use crate::train::{DataSeen, Member, Score, TrainError, Trainer, TrainerSpec};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Job {
         let early = source.filter(|_| recipe.model.input.is_empty());
         let read = early.map(|source| Raw::read(source, &recipe.data, known, None)).transpose()?;
         let input = match source {
-            Some(_) => read.as_ref().and_then(Raw::input),
+            Some(_) => read.as_ref().map(Raw::input).transpose()?,
             None => Some(Shape::Features(28 * 28)),
         };
         let model = Model::build(&recipe.model, input)?;
@@ -137,11 +137,13 @@ impl Job {
         lines.push(format!("scale {kind}: {}", scaling.in_words(kind)));
         lines.extend(remarks::no_pixels(kind, scaling, &train.features));
         lines.extend(unrecorded(&self.recipe.train));
+        lines.extend(nothing_spared(&self.recipe.optimizer));
         let last = self.model.layers.last().and_then(|layer| layer.kind.activation());
         lines.extend(remarks::out_of_reach(last, &train.targets));
         let (validation, test) = (self.dataset.validation.as_ref(), self.dataset.test.as_ref());
         let sets = [("training", Some(train)), ("validation", validation), ("test", test)];
-        lines.extend(sets.iter().filter_map(|(set, examples)| remarks::absent_classes(set, &(*examples)?.targets)));
+        let name = |class: usize| self.trained_on.class(class);
+        lines.extend(sets.iter().filter_map(|(set, found)| remarks::absent_classes(set, &(*found)?.targets, name)));
         let (loss, outputs) = (self.model.loss, self.model.outputs());
         if Score::accuracy_name(loss, outputs) != Score::accuracy_name(loss, 1) {
             lines.push(format!(
@@ -233,12 +235,12 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The input of a model for them, where it can be told.
-    fn input(&self) -> Option<Shape> {
+    /// The input of a model for them.
+    fn input(&self) -> Result<Shape, DataError> {
         match self {
             Raw::Arrays(raw) => raw.input(),
-            Raw::Pictures(_, pictures) => Some(pictures.features.shape),
-            Raw::Table(raw) => Some(raw.input()),
+            Raw::Pictures(_, pictures) => Ok(pictures.features.shape),
+            Raw::Table(raw) => Ok(raw.input()),
         }
     }
 
@@ -369,6 +371,14 @@ fn unrecorded(train: &TrainSpec) -> Option<String> {
     Some(format!(
         "warning: train.record = [\"{word}\"] records nothing: it belongs to logged steps; set train.log_every"
     ))
+}
+
+/// What is kept from a decay that there is none of.
+fn nothing_spared(optimizer: &OptimizerSpec) -> Option<String> {
+    (!optimizer.decay_bias && optimizer.weight_decay == 0.0).then(|| {
+        "note: optimizer.decay_bias = false changes nothing: optimizer.weight_decay is 0 (l2 applies to no bias in any case)"
+            .into()
+    })
 }
 
 /// A set that is not trained on, if the recipe asks for one.

@@ -1,6 +1,6 @@
 //! `eval`: how good a trained model is.
 
-use super::examples::{ExamplesArgs, evaluate};
+use super::examples::{ExamplesArgs, Shown, evaluate};
 use super::predict::set_threshold;
 use super::table::table;
 use super::{CliError, Context};
@@ -75,17 +75,30 @@ struct ClassRow {
     f1: f64,
 }
 
+/// Why examples cannot be evaluated, and the remedy.
+fn unlabelled(saved: &SavedModel, shown: &Shown) -> String {
+    let name = &shown.name;
+    if saved.trained_on.table.is_some() {
+        return format!(
+            "{name} lacks the target, or holds it in some rows only; give a table that has it in every row, or use predict"
+        );
+    }
+    if shown.files.is_empty() {
+        return format!("{name} has no labels here; add --labels FILE, or use predict");
+    }
+    // What of the folder is no class of the model's.
+    let why = shown.notes.iter().find_map(|note| note.strip_prefix("note: ")).unwrap_or("nothing tells their classes");
+    format!(
+        "{name}: its pictures have no truth ({why}); give one folder that has a folder for each class, called as in training, \
+         or use predict"
+    )
+}
+
 pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
     let saved = SavedModel::load(&args.examples.model)?;
     let shown = args.examples.load(&saved)?;
     if !shown.labelled {
-        let remedy = match &saved.trained_on.table {
-            Some(_) => {
-                "lacks the target, or holds it in some rows only; give a table that has it in every row, or use predict"
-            }
-            None => "has no labels here; add --labels FILE, or use predict",
-        };
-        return Err(CliError::Usage(format!("{} {remedy}", shown.name)));
+        return Err(CliError::Usage(unlabelled(&saved, &shown)));
     }
     let result = evaluate(&saved, &shown, context)?;
     let Score { loss, mut accuracy } = result.score;

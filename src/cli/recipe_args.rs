@@ -138,7 +138,8 @@ impl RecipeArgs {
         let unused = || {
             format!(
                 "--data {shown}: the recipe names no files to look for there, it trains on generated digits; name the \
-                 files, as in --train-images x.npy --train-labels y.npy --layers \"128:relu,10\""
+                 files, as in --train-images x.npy --train-labels y.npy --layers \"128:relu,10\", or give a folder of pictures \
+                 or a table by --train PATH"
             )
         };
         if goes_on {

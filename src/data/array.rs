@@ -254,6 +254,11 @@ impl Array {
         ))
     }
 
+    /// The first value.
+    pub(crate) fn first(&self) -> Option<f64> {
+        with_values!(self, |values| values.map(Number::to_f64).next())
+    }
+
     /// The array, if each value of it is one: a boolean is 0 or 1.
     pub(crate) fn checked(self, format: &'static str) -> Result<Array, Problem> {
         match self.bytes.iter().position(|&byte| byte > 1).filter(|_| self.dtype == Dtype::Bool) {

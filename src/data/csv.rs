@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use super::array::Array;
+use super::array::{Array, Dtype};
 use super::bytes::{open_csv, read_error};
 use super::error::Problem;
 use super::header::{self, FirstLine, number};
@@ -33,6 +33,17 @@ pub(crate) struct Columns {
 /// not exhaust memory.
 pub(super) const MAX_LINE_BYTES: usize = 16 << 20;
 pub(super) const MAX_FIELDS: usize = 1 << 20;
+/// Why lines differ in their number of fields; the first one, which sets the number, begins with the field `start`.
+pub(super) fn lines_differ(found: usize, width: usize, first: u64, start: &str) -> String {
+    let remark = match start {
+        _ if start.starts_with('#') => format!(" (line {first} looks like a comment: remove it)"),
+        _ if start.starts_with("sep=") => format!(" (line {first} tells a spreadsheet the separator: remove it)"),
+        _ => String::new(),
+    };
+    let fields = if found == 1 { "field" } else { "fields" };
+    format!("it has {found} {fields}, but line {first} has {width}; give every line as many{remark}")
+}
+
 /// The end of a line.
 pub(super) const UNIX: u8 = b'\n';
 
@@ -231,11 +242,13 @@ impl Table {
             return Err(self.cell(*line, column, unreadable(field, *line)));
         }
         let shape = self.shape(columns);
-        let mut values = Vec::with_capacity(shape.iter().product());
+        let length = size_of::<f64>() * shape.iter().product::<usize>();
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).map_err(|_| no_memory())?;
         for row in self.values.chunks_exact(self.width.max(1)) {
-            values.extend(columns.indices.iter().map(|&column| row[column]));
+            columns.indices.iter().for_each(|&column| bytes.extend_from_slice(&row[column].to_le_bytes()));
         }
-        Array::from_f64(&shape, &values).ok_or_else(|| Problem::malformed("CSV", "its rows differ in length"))
+        Array::new(Dtype::F64, shape, bytes).ok_or_else(|| Problem::malformed("CSV", "its rows differ in length"))
     }
 
     /// The shape of columns as an array.
@@ -261,6 +274,12 @@ impl Table {
         let name = self.names.as_ref().map_or_else(|| format!("#{column}"), |names| format!("{:?}", names[column]));
         Problem::Cell { line, column: column + 1, name, cause }
     }
+}
+
+/// A table is larger than what memory is left.
+pub(super) fn no_memory() -> Problem {
+    let cause = "the memory of this machine does not hold the table; split it, or write it as .npy of a smaller type";
+    Problem::Io(std::io::Error::new(std::io::ErrorKind::OutOfMemory, cause))
 }
 
 /// What to do about cells without a value.
@@ -300,6 +319,8 @@ struct Draft {
     first: Option<Vec<String>>,
     /// The number of the first line.
     first_line: u64,
+    /// The first field of that line.
+    start: String,
     /// Whether a later value is written as an integer.
     bare: bool,
 }
@@ -308,7 +329,7 @@ impl Draft {
     fn new(header: Option<bool>) -> Draft {
         let (unread, not_finite) = (BTreeMap::new(), BTreeMap::new());
         let table = Table { names: None, doubt: None, width: 0, values: Vec::new(), unread, not_finite };
-        Draft { table, header, first: None, first_line: 0, bare: false }
+        Draft { table, header, first: None, first_line: 0, start: String::new(), bare: false }
     }
 
     fn line(&mut self, line: u64, fields: &StringRecord) -> Result<(), Problem> {
@@ -319,6 +340,7 @@ impl Draft {
         }
         if self.table.width == 0 {
             (self.table.width, self.first_line) = (fields.len(), line);
+            self.start = fields.get(0).unwrap_or_default().to_owned();
             let names = || Some(fields.iter().map(str::to_owned).collect());
             let reading = match self.header {
                 Some(true) => Some(FirstLine::Names),
@@ -337,10 +359,10 @@ impl Draft {
             self.bare = self.bare || self.first.is_some() && fields.iter().any(header::is_bare);
         }
         if fields.len() != self.table.width {
-            let (found, width, first) = (fields.len(), self.table.width, self.first_line);
-            let cause = format!("it has {found} fields, but line {first} has {width}; give every line as many");
+            let cause = lines_differ(fields.len(), self.table.width, self.first_line, &self.start);
             return Err(Problem::Table { line, cause });
         }
+        self.table.values.try_reserve(fields.len()).map_err(|_| no_memory())?;
         for (column, field) in fields.iter().enumerate() {
             let value = number(field);
             match value {
@@ -496,7 +518,12 @@ mod tests {
     fn errors_name_line_column_cause_and_remedy() {
         for (text, says) in [
             ("1,2\n3,x\n", "line 2, column 2 (#1): \"x\" is text"),
-            ("1,2\n3\n", "line 2: it has 1 fields, but line 1 has 2"),
+            ("1,2\n3\n", "line 2: it has 1 field, but line 1 has 2; give every line as many"),
+            ("# made by hand\na,b\n1,2\n", "(line 1 looks like a comment: remove it)"),
+            (
+                "sep=;\na;b;c\n1;2;3\n",
+                "line 2: it has 3 fields, but line 1 has 2; give every line as many (line 1 tells a spreadsheet",
+            ),
             ("a,\n2,3\n4,\n", "line 3, column 2 (\"\"): the cell is empty; fill the cell in"),
             ("1,\n2,3\n", "line 1, column 2 (#1): the cell is empty"),
             (

@@ -185,7 +185,7 @@ pub enum Problem {
         shape: Vec<usize>,
     },
     /// Examples and labels differ in number.
-    #[error("holds {labels} labels but {images} holds {count} examples; give the two files of one split{}", one_more(*labels, *count))]
+    #[error("holds {labels} labels but {images} holds {count} examples; give the two files of one split{cause}")]
     CountsDiffer {
         /// Number of labels.
         labels: usize,
@@ -193,6 +193,8 @@ pub enum Problem {
         images: String,
         /// Number of examples.
         count: usize,
+        /// What may be the matter, in parentheses; empty where nothing tells.
+        cause: Box<str>,
     },
     /// A label is negative or too large.
     #[error(
@@ -315,11 +317,15 @@ pub enum Problem {
         /// The columns there are.
         columns: Vec<String>,
     },
-    /// A feature that is the target, too.
-    #[error("data.features names {name:?}, which is the target; leave it out")]
-    TargetTwice {
+    /// A column that is named where it cannot be.
+    #[error("{key} names {name:?}, which {other}; leave it out")]
+    NamedTwice {
+        /// Where it is named.
+        key: &'static str,
         /// The column.
         name: String,
+        /// What it is named as elsewhere.
+        other: &'static str,
     },
     /// Nothing to learn from.
     #[error("no column is left to be a feature; give a table with other columns than the target, or shorten data.drop")]
@@ -483,14 +489,6 @@ pub(crate) fn tuple(shape: &[usize]) -> String {
     match shape {
         [one] => format!("({one},)"),
         _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
-    }
-}
-
-/// What may be the matter where one file has one line more.
-fn one_more(labels: usize, count: usize) -> &'static str {
-    match labels.abs_diff(count) {
-        1 => " (if the one more is the first line of a table, which names its columns, say so with data.header = true)",
-        _ => "",
     }
 }
 

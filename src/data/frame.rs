@@ -1,6 +1,6 @@
 //! A table with columns of any kind in memory: numbers, or codes of texts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, TryReserveError};
 use std::io::Read;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::bytes::{open_csv, read_error};
 use super::cells;
-use super::csv::{Lines, MAX_FIELDS, MAX_LINE_BYTES, UNIX, csv_problem, delimiter};
+use super::csv::{Lines, MAX_FIELDS, MAX_LINE_BYTES, UNIX, csv_problem, delimiter, lines_differ, no_memory};
 use super::error::Problem;
 use super::header::{self, FirstLine};
 use crate::place::Place;
@@ -121,10 +121,11 @@ impl Frame {
                 return Err(Problem::Table { line, cause });
             }
             let pieces = cut(&block[..end], delimiter, line);
-            let read = |(piece, line): &(&[u8], u64)| lines.read(piece, *line, &readings, start.first_line);
+            let read = |(piece, line): &(&[u8], u64)| lines.read(piece, *line, &readings, &start);
             let read = pieces.par_iter().map(read).collect::<Result<Vec<_>, Problem>>()?;
             for (more, count) in read {
-                columns.par_iter_mut().zip(more).for_each(|(column, more)| column.append(more, rows, count));
+                let added = columns.par_iter_mut().zip(more).map(|(column, more)| column.append(more, rows, count));
+                added.collect::<Result<(), TryReserveError>>().map_err(|_| no_memory())?;
                 rows += count;
             }
             line += line_ends(&block[..end]);
@@ -205,8 +206,9 @@ impl Frame {
 struct Start {
     names: Option<Vec<String>>,
     width: usize,
-    /// The number of the first line that holds anything.
+    /// The number of the first line that holds anything, and its first field.
     first_line: u64,
+    first_field: String,
     /// Whether the first line might be something else than it was taken for.
     doubtful: bool,
     /// Bytes before the first example, and its line.
@@ -252,7 +254,8 @@ impl Start {
         };
         let (width, is_named) = (first.len(), reading == FirstLine::Names);
         let (bytes, line) = if is_named { (after.byte() as usize, after.line()) } else { (0, 1) };
-        Ok(Start { names: is_named.then_some(first), width, first_line, doubtful, bytes, line })
+        let first_field = first.first().cloned().unwrap_or_default();
+        Ok(Start { names: is_named.then_some(first), width, first_line, first_field, doubtful, bytes, line })
     }
 
     /// What the file was taken for.
@@ -310,7 +313,7 @@ impl Fields {
         text: &[u8],
         line: u64,
         readings: &[Reading],
-        first_line: u64,
+        start: &Start,
     ) -> Result<(Vec<Values>, usize), Problem> {
         let mut drafts: Vec<Draft> = readings.iter().map(|reading| Draft::new(*reading)).collect();
         let mut reader = self.reader(text);
@@ -323,14 +326,12 @@ impl Fields {
         let (mut at, mut from) = (line, 0);
         while self.next(&mut reader, &mut record).map_err(moved)? {
             // Lines without anything on them belong to the record after them.
-            let mut start = record.position().map_or(0, |position| position.byte() as usize);
-            start += text[start..].iter().take_while(|byte| **byte == UNIX).count();
-            (at, from) = (at + line_ends(&text[from..start]), start);
+            let mut begin = record.position().map_or(0, |position| position.byte() as usize);
+            begin += text[begin..].iter().take_while(|byte| **byte == UNIX).count();
+            (at, from) = (at + line_ends(&text[from..begin]), begin);
             let line = at;
             if record.len() != drafts.len() {
-                let (found, width) = (record.len(), drafts.len());
-                let cause =
-                    format!("it has {found} fields, but line {first_line} has {width}; give every line as many");
+                let cause = lines_differ(record.len(), drafts.len(), start.first_line, &start.first_field);
                 return Err(Problem::Table { line, cause });
             }
             for (draft, cell) in drafts.iter_mut().zip(&record) {
@@ -423,10 +424,10 @@ fn shortened(cell: &str) -> String {
 
 impl Values {
     /// Adds `more` rows below the first `rows`.
-    fn append(&mut self, more: Values, rows: usize, count: usize) {
+    fn append(&mut self, more: Values, rows: usize, count: usize) -> Result<(), TryReserveError> {
         if rows == 0 {
             *self = more;
-            return;
+            return Ok(());
         }
         let only_missing = |values: &Values, rows: usize| values.missing.0 == rows;
         let (here, there) = (only_missing(self, rows), only_missing(&more, count));
@@ -446,6 +447,7 @@ impl Values {
         self.missing.0 += more.missing.0;
         self.numbers = match (self.numbers.take(), more.numbers) {
             (Some(mut numbers), Some(more)) => {
+                numbers.try_reserve(more.len())?;
                 numbers.extend(more);
                 Some(numbers)
             }
@@ -465,6 +467,7 @@ impl Values {
                     })
                     .collect();
                 let moved = |code: u32| if code == NO_LEVEL { NO_LEVEL } else { moved[code as usize] };
+                codes.try_reserve(more_codes.len())?;
                 codes.extend(more_codes.into_iter().map(moved));
                 let mut levels: Vec<(String, u32)> = known.into_iter().collect();
                 levels.sort_unstable_by_key(|(_, code)| *code);
@@ -479,6 +482,7 @@ impl Values {
         self.comma = self.comma.take().or(more.comma);
         self.point = self.point.take().or(more.point);
         self.not_finite = self.not_finite.take().or(more.not_finite);
+        Ok(())
     }
 
     /// Whether no cell has a value.
@@ -618,7 +622,8 @@ mod tests {
         let error =
             |text: &str| Frame::from_text(text.as_bytes(), None, &[], |_, _| Reading::Told).unwrap_err().to_string();
         assert!(error("a;b\n1,5;2.5\n").contains("\"1,5\" is written with a comma, but \"2.5\" (line 2) with a point"));
-        assert!(error("a,b\n1,2\n3\n").contains("line 3: it has 1 fields, but line 1 has 2"));
+        assert!(error("a,b\n1,2\n3\n").contains("line 3: it has 1 field, but line 1 has 2"));
+        assert!(error("# by hand\na,b\n1,2\n").contains("(line 1 looks like a comment: remove it)"));
         assert!(error("").contains("holds no examples"));
     }
 

@@ -75,7 +75,9 @@ impl<'a> RawFeatures<'a> {
         }
         let array = read_array(source)?;
         refuse_channels_first(array.shape()).map_err(at_source)?;
-        Ok(RawFeatures { source, array, columns: Vec::new(), named: false, notes: place.matlab_note() })
+        let order = (!options.features.is_empty()).then(|| in_order(source, options.features));
+        let notes = place.matlab_note().into_iter().chain(order).collect();
+        Ok(RawFeatures { source, array, columns: Vec::new(), named: false, notes })
     }
 
     /// Those in some columns of a table.
@@ -99,8 +101,7 @@ impl<'a> RawFeatures<'a> {
                 return Err(Problem::Shape { found: table.shape(&columns), expected });
             }
             features => {
-                let order = remarks::columns(features);
-                notes.push(format!("{source} names no columns: they are taken in the order of training ({order})"));
+                notes.push(in_order(source, features));
                 columns.indices
             }
         };
@@ -168,14 +169,18 @@ impl<'a> RawExamples<'a> {
         Ok(RawExamples { source, features, labels })
     }
 
-    /// The input of a model for them; none where the array has too few dimensions or too many.
-    pub fn input(&self) -> Option<Shape> {
-        match *self.features.array.shape() {
-            [_, features] => Some(Shape::Features(features)),
-            [_, height, width] => Some(Shape::Image { channels: 1, height, width }),
-            [_, height, width, channels] => Some(Shape::Image { channels, height, width }),
-            _ => None,
-        }
+    /// The input of a model for them; an error where the array has too few dimensions or too many.
+    pub fn input(&self) -> Result<Shape, DataError> {
+        let expected = match *self.features.array.shape() {
+            [_, features] => return Ok(Shape::Features(features)),
+            [_, height, width] => return Ok(Shape::Image { channels: 1, height, width }),
+            [_, height, width, channels] => return Ok(Shape::Image { channels, height, width }),
+            [] => "an example in each row: this is a single number",
+            [_] => "(N, 1) where each example is a single number; in NumPy x.reshape(-1, 1), or set model.input = [1]",
+            _ => "(N, features), (N, height, width) or (N, height, width, channels)",
+        };
+        let found = self.features.array.shape().to_vec();
+        Err(Problem::Shape { found, expected: expected.to_owned() }.at(self.features.source))
     }
 
     /// The names of the features, in their order; none where the file has no names.
@@ -194,7 +199,7 @@ impl<'a> RawExamples<'a> {
         let RawExamples { source, features, labels } = self;
         let features = features.fit(input)?;
         let at_labels = |problem: Problem| problem.for_matlab(source.labels).at(source.labels);
-        check_count(&labels, features.count, source).map_err(at_labels)?;
+        check_count(&labels, &features, source).map_err(at_labels)?;
         let (features, labels) = match classes {
             None => (features, labels),
             Some(wanted) => {
@@ -242,8 +247,8 @@ pub fn outputs(source: SourceRef<'_>, header: Option<bool>, classes: bool) -> Re
 }
 
 /// Refuses labels that are not as many as the examples.
-fn check_count(labels: &Array, examples: usize, source: SourceRef<'_>) -> Result<(), Problem> {
-    let found = labels.shape().to_vec();
+fn check_count(labels: &Array, features: &Features, source: SourceRef<'_>) -> Result<(), Problem> {
+    let (found, examples) = (labels.shape().to_vec(), features.count);
     let remedy = |expected: &str| Err(Problem::Shape { found: found.clone(), expected: expected.to_owned() });
     match *labels.shape() {
         [] => remedy("(N,), a label for each example: this is a single number"),
@@ -251,10 +256,45 @@ fn check_count(labels: &Array, examples: usize, source: SourceRef<'_>) -> Result
             remedy("(N,) or (N, 1): the labels lie in a row; transpose them, in NumPy with y.T")
         }
         [count, ..] if count != examples && !labels.is_empty() => {
-            Err(Problem::CountsDiffer { labels: count, images: source.images.to_owned(), count: examples })
+            let cause = why_counts_differ(labels, features, source).into();
+            Err(Problem::CountsDiffer { labels: count, images: source.images.to_owned(), count: examples, cause })
         }
         _ => Ok(()),
     }
+}
+
+/// What may be the matter where labels are not as many as the examples, in parentheses.
+fn why_counts_differ(labels: &Array, features: &Features, source: SourceRef<'_>) -> String {
+    let is_table = |source: &str| Place::parse(source).is_table();
+    let (count, examples) = (labels.shape()[0], features.count);
+    let first = |source: &str, value: String, taken: &str| {
+        format!(
+            " (the first line of {source}, {value}, was taken for {taken}; if it names the columns, say so with data.header \
+             = true)"
+        )
+    };
+    match *labels.shape() {
+        [_, columns] if columns == examples => {
+            " (the labels lie in rows: transpose them, in NumPy with y.T)".to_owned()
+        }
+        _ if features.shape == Shape::Features(count) => {
+            " (the examples lie in columns: transpose them, in NumPy with x.T)".to_owned()
+        }
+        _ if count == examples + 1 && is_table(source.labels) => {
+            let value = labels.first().map_or(String::new(), |value| value.to_string());
+            first(source.labels, value, "a label")
+        }
+        _ if count + 1 == examples && is_table(source.images) => {
+            first(source.images, format!("{}, …", features.storage.get(0)), "an example")
+        }
+        _ => String::new(),
+    }
+}
+
+/// What is said where columns without names are taken for those of a model.
+fn in_order(source: &str, features: &[String]) -> String {
+    let order = remarks::columns(features);
+    format!("{source} names no columns: they are taken in the order of training ({order})")
 }
 
 /// Refuses images with their channels first: files have them last.

@@ -86,11 +86,11 @@ pub(crate) fn leaks(examples: &Examples, names: &[String]) -> Vec<String> {
             alone
         }
         Targets::Values { values, outputs } => {
-            let equal =
-                |feature: &usize| (0..*outputs).any(|output| equals(features, *feature, values, output, *outputs));
-            let equal: Vec<usize> = (0..width).filter(equal).collect();
+            let ends: Vec<_> = (0..*outputs).filter_map(|output| Ends::of(values, output, *outputs)).collect();
+            let tells = |feature: &usize| ends.iter().any(|ends| ends.are_told(features, *feature, values));
+            let told: Vec<usize> = (0..width).filter(tells).collect();
             // A network that is to give back its input.
-            if equal.len() == width && width == *outputs && width > 1 { Vec::new() } else { equal }
+            if told.len() == width && width == *outputs && width > 1 { Vec::new() } else { told }
         }
     };
     let warn = |feature: usize| {
@@ -123,22 +123,52 @@ fn distinct(values: impl Iterator<Item = Vec<f32>>) -> usize {
     values.map(bits).collect::<BTreeSet<_>>().len()
 }
 
-fn equals(features: &Features, feature: usize, values: &[f32], output: usize, outputs: usize) -> bool {
-    let width = features.shape.len();
-    let mut rows = values.iter().skip(output).step_by(outputs).enumerate();
-    let varies = values.iter().skip(output).step_by(outputs).any(|value| *value != values[output]);
-    varies && features.count > 3 && rows.all(|(row, value)| features.storage.get(row * width + feature) == *value)
+/// The smallest and the largest value of an output, and their rows.
+struct Ends {
+    output: usize,
+    outputs: usize,
+    low: (usize, f64),
+    high: (usize, f64),
 }
 
-/// A word on classes of which a set has no example.
-pub(crate) fn absent_classes(set: &str, targets: &Targets) -> Option<String> {
+impl Ends {
+    /// None where the output never changes.
+    fn of(values: &[f32], output: usize, outputs: usize) -> Option<Ends> {
+        let rows = || values.iter().skip(output).step_by(outputs).map(|value| f64::from(*value)).enumerate();
+        let low = rows().min_by(|one, other| one.1.total_cmp(&other.1))?;
+        let high = rows().max_by(|one, other| one.1.total_cmp(&other.1))?;
+        (low.1 < high.1).then_some(Ends { output, outputs, low, high })
+    }
+
+    /// Whether a feature is the output: the same values, or beside other features the same in another unit or order.
+    fn are_told(&self, features: &Features, feature: usize, values: &[f32]) -> bool {
+        /// What single precision makes of values that are multiplied and shifted, as a share of their range.
+        const ROUNDING: f64 = 1e-5;
+        let width = features.shape.len();
+        let value = |row: usize| f64::from(features.storage.get(row * width + feature));
+        let (low, high) = (value(self.low.0), value(self.high.0));
+        let is_same = (low, high) == (self.low.1, self.high.1);
+        if features.count <= 3 || low == high || width == 1 && !is_same {
+            return false;
+        }
+        let slope = (high - low) / (self.high.1 - self.low.1);
+        let mut rows = values.iter().skip(self.output).step_by(self.outputs).enumerate();
+        rows.all(|(row, target)| {
+            let expected = low + slope * (f64::from(*target) - self.low.1);
+            (value(row) - expected).abs() <= ROUNDING * (high - low).abs()
+        })
+    }
+}
+
+/// A word on classes of which a set has no example; `name` tells what a class is called.
+pub(crate) fn absent_classes(set: &str, targets: &Targets, name: impl Fn(usize) -> String) -> Option<String> {
     let classes = match targets {
         Targets::Classes { classes, .. } => *classes,
         Targets::Values { outputs, .. } => (*outputs).max(2),
     };
     let mut counts = vec![0; classes];
     targets.classes()?.into_iter().for_each(|class| counts[class as usize] += 1);
-    let absent: Vec<String> = (0..classes).filter(|class| counts[*class] == 0).map(|class| class.to_string()).collect();
+    let absent: Vec<String> = (0..classes).filter(|class| counts[*class] == 0).map(name).collect();
     let plural = if absent.len() == 1 { "" } else { "es" };
     let names = columns(&absent).replace(" columns", "");
     (!absent.is_empty()).then(|| format!("the {set} set has no example of class{plural} {names} (of {classes})"))
@@ -232,6 +262,15 @@ mod tests {
         );
         let values = Targets::Values { values: same.clone(), outputs: 1 };
         assert!(leaks(&examples(&[&honest, &same], values), &[])[0].contains("number 1 (from 0)"));
+        // In another unit and in reverse; a single feature of which the values are made is what is to be learned.
+        let target = [0.3, -1.5, 2.25, 0.1, 7.0, 3.5, -0.7, 1.0];
+        let values = || Targets::Values { values: target.to_vec(), outputs: 1 };
+        let (metres, reversed) = (target.map(|value| value * 1000.0), target.map(|value| 5.0 - value));
+        let near = target.map(|value| value + 0.01 * value * value);
+        let found = leaks(&examples(&[&honest, &metres, &near, &reversed], values()), &names);
+        assert!(found.len() == 2 && found[0].contains("\"b\"") && found[1].contains("\"d\""), "{found:?}");
+        assert!(leaks(&examples(&[&metres], values()), &[]).is_empty());
+        assert_eq!(leaks(&examples(&[&target], values()), &[]).len(), 1);
         // A network that gives back its input, and few examples.
         let back = Targets::Values { values: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0].to_vec(), outputs: 2 };
         assert!(leaks(&examples(&[&[1.0, 3.0, 5.0, 7.0], &[2.0, 4.0, 6.0, 8.0]], back), &[]).is_empty());
@@ -301,14 +340,18 @@ mod tests {
 
     #[test]
     fn classes_without_examples_are_named() {
+        let number = |class: usize| class.to_string();
+        let name = |class: usize| ["cat", "dog", "owl"][class].to_owned();
+        let said = absent_classes("test", &classes(&[0, 2], 3), name).unwrap();
+        assert_eq!(said, "the test set has no example of class dog (of 3)");
         assert_eq!(
-            absent_classes("test", &classes(&[0, 3, 0], 4)).unwrap(),
+            absent_classes("test", &classes(&[0, 3, 0], 4), number).unwrap(),
             "the test set has no example of classes 1, 2 (of 4)"
         );
-        assert_eq!(absent_classes("test", &classes(&[1, 0], 2)), None);
+        assert_eq!(absent_classes("test", &classes(&[1, 0], 2), number), None);
         let ones = Targets::Values { values: vec![1.0, 1.0], outputs: 1 };
-        assert!(absent_classes("validation", &ones).unwrap().contains("no example of class 0 (of 2)"));
-        assert_eq!(absent_classes("test", &Targets::Values { values: vec![0.5], outputs: 1 }), None);
+        assert!(absent_classes("validation", &ones, number).unwrap().contains("no example of class 0 (of 2)"));
+        assert_eq!(absent_classes("test", &Targets::Values { values: vec![0.5], outputs: 1 }, number), None);
     }
 
     #[test]

@@ -51,6 +51,21 @@ fn check_place(place: &Place) -> Result<(), Problem> {
     place.key.as_ref().map_or(Ok(()), |key| Err(Problem::TableKey { key: key.clone() }))
 }
 
+/// Refuses columns that are named in a list where another list, or the same one before, has them already.
+fn check_named(frame: &Frame, lists: &[(&'static str, &Vec<usize>, &Vec<usize>, &'static str)]) -> Result<(), Problem> {
+    for (key, columns, others, other) in lists {
+        let is_same = std::ptr::eq(*columns, *others);
+        let mut named = columns.iter().enumerate().map(|(place, column)| {
+            let others = if is_same { &others[..place] } else { &others[..] };
+            (column, others.contains(column))
+        });
+        if let Some((column, _)) = named.find(|(_, twice)| *twice) {
+            return Err(Problem::NamedTwice { key, name: frame.name(*column), other });
+        }
+    }
+    Ok(())
+}
+
 /// The texts of a table's column, one for each row.
 pub fn column_texts(table: &str, header: Option<bool>, column: &str) -> Result<Vec<String>, DataError> {
     let place = Place::parse(table);
@@ -113,10 +128,19 @@ impl RawTable {
         if frame.rows == 0 {
             return Err(Problem::Empty { shape: vec![0, frame.width()] });
         }
-        let targets = target.iter().map(|name| frame.require(name)).collect::<Result<Vec<usize>, Problem>>()?;
-        let dropped = data.drop.iter().map(|name| frame.require(name)).collect::<Result<Vec<usize>, Problem>>()?;
-        let forced =
-            data.categorical.iter().map(|name| frame.require(name)).collect::<Result<Vec<usize>, Problem>>()?;
+        let require = |names: &[String]| names.iter().map(|name| frame.require(name)).collect::<Result<Vec<_>, _>>();
+        let (targets, dropped) = (require(target)?, require(&data.drop)?);
+        let (forced, picked) = (require(&data.categorical)?, require(&data.features)?);
+        check_named(
+            &frame,
+            &[
+                ("the target", &targets, &targets, "is named there before"),
+                ("data.features", &picked, &picked, "is named there before"),
+                ("data.features", &picked, &targets, "is the target"),
+                ("data.drop", &dropped, &targets, "is the target"),
+                ("data.categorical", &forced, &dropped, "data.drop leaves out"),
+            ],
+        )?;
         let mut notes = vec![format!("{} rows, {}", frame.rows, frame.dialect)];
         let features = if data.features.is_empty() {
             let mut left_out = Vec::new();
@@ -135,12 +159,7 @@ impl RawTable {
             }
             taken
         } else {
-            let picked =
-                data.features.iter().map(|name| frame.require(name)).collect::<Result<Vec<usize>, Problem>>()?;
-            match picked.iter().find(|column| targets.contains(column)) {
-                Some(column) => return Err(Problem::TargetTwice { name: frame.name(*column) }),
-                None => picked,
-            }
+            picked
         };
         if features.is_empty() {
             return Err(Problem::NoFeatures);
@@ -215,7 +234,7 @@ impl RawTable {
             notes.push(format!("columns that the model does not take: {}", remarks::columns(&others)));
         }
         for (column, known) in features.iter().zip(&columns.features) {
-            check_column(&frame, *column, known.levels.is_some(), data.missing)?;
+            check_column(&frame, *column, known.levels.is_some(), data.missing, false)?;
         }
         notes.extend(missing_note(&frame, &features, data.missing));
         let raw = RawTable {
@@ -439,7 +458,11 @@ impl RawTable {
 
     /// The targets as the model learns them, and the names of the classes.
     fn learned(&mut self, kind: TargetKind, kept: Option<usize>) -> Result<(Targets, Vec<String>), Problem> {
-        let targets = self.targets.clone().unwrap_or_default();
+        let Some(targets) = self.targets.clone() else {
+            let named = |target: &TargetColumn| self.frame.find(&target.name).is_ok_and(|found| found.is_some());
+            let missing = self.columns.targets.iter().filter(|target| !named(target)).map(|target| target.name.clone());
+            return Err(Problem::ColumnsMissing { missing: missing.collect(), columns: self.frame.names() });
+        };
         let (count, outputs) = (targets.len(), kind.outputs());
         let one_hot =
             |labels: Vec<u32>| Targets::Values { values: super::load::one_hot_rows(&labels, outputs), outputs };
@@ -471,7 +494,7 @@ impl RawTable {
                 let values = (0..self.frame.rows).flat_map(|row| columns.iter().map(move |column| column[row] as f32));
                 let targets = Targets::Values { values: values.collect(), outputs };
                 targets.check(kind)?;
-                self.describe_values();
+                self.describe_values(matches!(kind, TargetKind::Probabilities { .. }));
                 Ok((targets, Vec::new()))
             }
         }
@@ -518,9 +541,13 @@ impl RawTable {
         self.note_target(format!("{}, {} classes: {listed}{more}{doubt}", self.frame.name(column), names.len()));
     }
 
-    /// Notes the range of values, in place of the target's name.
-    fn describe_values(&mut self) {
+    /// Notes the range of values, or of bits how often they are 1, in place of the target's name.
+    fn describe_values(&mut self, are_probabilities: bool) {
         let of = |column: &usize| {
+            if are_probabilities && !self.has_fractions(*column) {
+                let ones = self.numbers(*column).unwrap_or_default().iter().filter(|value| **value == 1.0).count();
+                return format!("{}, 1 (yes) in {ones} of {} rows", self.frame.name(*column), self.frame.rows);
+            }
             let values = self.frame.columns[*column].numbers.iter().flatten();
             let (low, high) =
                 values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
@@ -674,14 +701,21 @@ fn check_levels(frame: &Frame, features: &[usize], forced: &[usize]) -> Result<(
 fn feature(frame: &Frame, column: usize, forced: bool, missing: Missing) -> Result<FeatureColumn, Problem> {
     let values = &frame.columns[column];
     let is_category = forced || values.text.is_some() && values.number.is_none();
-    check_column(frame, column, is_category, missing)?;
+    check_column(frame, column, is_category, missing, true)?;
     let levels = is_category.then(|| sorted(&values.levels).0);
     let indicator = missing == Missing::Indicator && values.missing.0 > 0;
     Ok(FeatureColumn { name: frame.name(column), levels, fill: None, indicator })
 }
 
-/// Refuses a column whose cells are not all of its kind, or missing where that is an error.
-fn check_column(frame: &Frame, column: usize, is_category: bool, missing: Missing) -> Result<(), Problem> {
+/// Refuses a column whose cells are not all of its kind, or missing where that is an error. A model that is there already
+/// leaves no choice but to repair them.
+fn check_column(
+    frame: &Frame,
+    column: usize,
+    is_category: bool,
+    missing: Missing,
+    is_new: bool,
+) -> Result<(), Problem> {
     let values = &frame.columns[column];
     if !is_category && let Some((line, text)) = &values.text {
         let beside = values
@@ -691,6 +725,8 @@ fn check_column(frame: &Frame, column: usize, is_category: bool, missing: Missin
         let name = frame.name(column);
         let cause = if header::has_comma(text) {
             format!("{text:?} is written with a comma; write a point, and no comma between thousands")
+        } else if !is_new {
+            format!("{text:?} is text, but the model was trained on numbers here; repair the cell")
         } else {
             format!(
                 "{text:?} is text, but the column holds numbers{beside}; repair the cell, leave the column out with data.drop = \
@@ -709,12 +745,17 @@ fn check_column(frame: &Frame, column: usize, is_category: bool, missing: Missin
     let (count, line) = values.missing;
     if count > 0 && missing == Missing::Error {
         let rows = if count == 1 { "in 1 row".to_string() } else { format!("in {count} rows") };
-        let cause = format!(
-            "the value is missing ({rows}; missing is {}); fill it in, or choose with data.missing: \"mean\", \"median\" or \
-             \"indicator\" (--set data.missing=mean), or leave the column out with data.drop = [{:?}]",
-            cells::missing_words(),
-            frame.name(column)
-        );
+        let remedy = if is_new {
+            format!(
+                "choose with data.missing: \"mean\", \"median\" or \"indicator\" (--set data.missing=mean), or leave the column \
+                 out with data.drop = [{:?}]",
+                frame.name(column)
+            )
+        } else {
+            "train with data.missing = \"mean\", \"median\" or \"indicator\", which this model was not".into()
+        };
+        let cause =
+            format!("the value is missing ({rows}; missing is {}); fill it in, or {remedy}", cells::missing_words());
         return Err(frame.cell(line, column, cause));
     }
     Ok(())

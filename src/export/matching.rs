@@ -6,7 +6,7 @@ use super::ExportError;
 use crate::data::Array;
 use crate::model::{Model, Parameter};
 
-/// The values of every tensor of the model, if the file has exactly those. What PyTorch counts beside running statistics
+/// The values of every tensor of the model, if the file has exactly those, and they are finite. What PyTorch counts beside running statistics
 /// (`num_batches_tracked`) is of no use here and may be there.
 pub(super) fn matching(
     path: &Path,
@@ -53,6 +53,10 @@ fn values(path: &Path, parameter: &Parameter, array: &Array) -> Result<Vec<f32>,
         return Err(ExportError::Type { path: path.into(), tensor: parameter.name.clone(), found });
     }
     let values = array.to_f32();
+    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        let tensor = parameter.name.clone();
+        return Err(ExportError::NotFinite { path: path.into(), tensor, index, value: values[index] });
+    }
     match values.iter().position(|value| parameter.is_variance() && *value < 0.0) {
         Some(index) => {
             let tensor = parameter.name.clone();

@@ -29,14 +29,7 @@ pub fn load_initial(path: &Path, model: &Model) -> Result<(Vec<Vec<f32>>, Vec<St
         Some(Format::Npz) => (read_arrays(&path.to_string_lossy())?, Vec::new()),
         Some(Format::Onnx) | None => return Err(ExportError::UnknownFormat { path: path.into() }),
     };
-    let parameters = matching(path, model, tensors)?;
-    for (parameter, values) in model.tensors().zip(&parameters) {
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            let tensor = parameter.name.clone();
-            return Err(ExportError::NotFinite { path: path.into(), tensor, index, value: values[index] });
-        }
-    }
-    Ok((parameters, features))
+    Ok((matching(path, model, tensors)?, features))
 }
 
 /// Writes weights, a vector per parameter, to a .safetensors file that [`load_parameters`] reads: whole or not at all, and

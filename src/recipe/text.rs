@@ -76,6 +76,7 @@ fn instead_of_folder(folder: &Path) -> String {
         let (recipe, folder) = (recipe.display(), folder.display());
         format!("it holds a run: give {recipe} to train the same anew, or --resume {folder} to go on with it")
     } else {
-        "give a recipe file, or the name of a bundled recipe".into()
+        let folder = folder.display();
+        format!("give a recipe file, or the name of a bundled recipe; --train {folder} trains on a folder of pictures")
     }
 }

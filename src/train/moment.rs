@@ -196,8 +196,30 @@ impl Trainer {
         if let Some((_, counters)) = ids.iter().zip(&words).find(|(id, _)| **id == self.training.counters) {
             self.check_counters(progress, counters)?;
         }
+        let statistics = self.on.io.statistics.as_ref();
+        if let Some((_, words)) = ids.iter().zip(&words).find(|(id, _)| statistics.is_some_and(|at| at.buffer == **id))
+        {
+            self.check_variances(words)?;
+        }
+        // The best weights have the statistics behind them.
+        best.iter().flatten().try_for_each(|words| self.check_variances(&words[self.on.io.parameters.stride..]))?;
         check_trackers(progress)?;
         Ok(words)
+    }
+
+    /// Running variances, of each of so many models, are never below zero.
+    fn check_variances(&self, words: &[u32]) -> Result<(), String> {
+        let Some(places) = &self.on.io.statistics else { return Ok(()) };
+        for model in words.chunks_exact(places.stride) {
+            let named = self.spec.model.statistics.iter().zip(&places.tensors);
+            for (statistic, place) in named.filter(|(statistic, _)| statistic.is_variance()) {
+                let values = model[place.offset..][..place.len].iter().map(|word| f32::from_bits(*word));
+                if let Some(value) = values.into_iter().find(|value| *value < 0.0) {
+                    return Err(format!("its {} holds {value}, and a variance is 0 or more", statistic.name));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The step state must be at the place that the host's part tells, and of the members' seeds.

@@ -320,7 +320,7 @@ fn one_csv_file_holds_features_and_labels() {
     let labels = format!("{}#label", path.display());
     let kind = TargetKind::Classes { outputs: 2 };
     let raw = RawExamples::read(SourceRef { images: text(&path), labels: &labels }, TableOptions::default()).unwrap();
-    assert_eq!(raw.input(), Some(Shape::Features(2)));
+    assert_eq!(raw.input().unwrap(), Shape::Features(2));
     let loaded = raw.fit(Shape::Features(2), kind, None).unwrap();
     assert_eq!(loaded.features.storage, Storage::F32(vec![10.0, 20.0, 30.0, 40.0]));
     assert_eq!(loaded.targets, Targets::Classes { labels: vec![1, 0], classes: 2 });

@@ -171,6 +171,7 @@ fn check(folder: &Path, image: ImageSpec, bytes: &[u8], what: &str) {
     assert!(matches!(error.problem, Problem::BrokenPicture { others: 0, .. }), "{what}: {error}");
     let error = error.to_string();
     assert!(error.contains("0.png") && error.contains("data.broken = \"skip\""), "{what}: {error}");
+    assert!(!error.contains('\n'), "{what}: {error}");
     let skipping = Loading { broken: Broken::Skip, ..loading(image) };
     let pictures = Pictures::of_classes(folder, &[], &skipping).expect(what);
     assert_eq!((pictures.features.count, &pictures.labels[..]), (2, &[0, 1][..]), "{what}");

@@ -1,7 +1,7 @@
 //! Tables: which columns are features, what a first line is, and what is said about data that can be read in two ways.
 
 use gputrain::data::{
-    Array, DataError, RawExamples, SourceRef, Storage, TableOptions, TargetKind, read_array, write_array,
+    Array, DataError, RawExamples, RawFeatures, SourceRef, Storage, TableOptions, TargetKind, read_array, write_array,
 };
 use gputrain::job::Job;
 use gputrain::model::Shape;
@@ -159,6 +159,10 @@ fn a_file_without_names_is_taken_in_the_order_of_training() {
     let raw = raw.fit(Shape::Features(5), TargetKind::Classes { outputs: 2 }, None).unwrap();
     let Storage::F32(values) = raw.features.storage else { panic!("these are floats") };
     assert_eq!(values[..5], [5.1, 3.5, 1.4, 0.2, 7.5]);
+    let array = folder.path().join("x.npy");
+    write_array(&array, &Array::from_f32(&[2, 5], &[0.5; 10]).unwrap()).unwrap();
+    let raw = RawFeatures::read(array.to_str().unwrap(), options).unwrap();
+    assert!(raw.notes()[0].contains("x.npy names no columns: they are taken in the order of training"));
     let few = TableOptions { header: None, features: &names[..4] };
     let error = RawExamples::read(SourceRef { images: &path, labels: &labels }, few).unwrap_err().to_string();
     assert!(error.contains("pick columns as FILE#0..4"), "{error}");
@@ -237,6 +241,60 @@ fn labels_in_a_row_and_single_numbers_are_told_apart() {
     let single = Array::from_u8(&[], vec![1]).unwrap();
     let error = loaded(&images, &single, "").map(|_| ()).unwrap_err();
     assert!(error.contains("expected (N,), a label for each example: this is a single number"), "{error}");
+}
+
+#[test]
+fn labels_that_are_not_as_many_as_the_examples_are_told_why() {
+    let images = Array::from_f32(&[3, 2], &[0.0, 1.0, 0.5, 0.25, 0.75, 1.0]).unwrap();
+    let turned = Array::from_u8(&[2, 3], vec![0, 1, 0, 1, 0, 1]).unwrap();
+    let error = |images: &Array, labels: &Array| loaded(images, labels, "").map(|_| ()).unwrap_err();
+    let rows = error(&images, &turned);
+    assert!(rows.contains("(the labels lie in rows: transpose them, in NumPy with y.T)"), "{rows}");
+    let columns = error(&images, &Array::from_u8(&[2], vec![0, 1]).unwrap());
+    assert!(columns.contains("(the examples lie in columns: transpose them, in NumPy with x.T)"), "{columns}");
+    // An array has no first line that could be taken for something else.
+    let more = error(&images, &Array::from_u8(&[4], vec![0, 1, 0, 1]).unwrap());
+    assert!(more.ends_with("give the two files of one split"), "{more}");
+    // The name of a single column may be a number.
+    let lines = |header: &str| format!("{header}1\n0\n1\n1\n0\n1\n");
+    let folder = folder(&[("x.csv", &named()), ("y.csv", &lines("0\n")), ("y-plain.csv", &lines(""))]);
+    let said = job(folder.path(), "x.csv", "y.csv", &[]).unwrap_err();
+    assert!(
+        said.contains("(the first line of ")
+            && said.contains("y.csv, 0, was taken for a label; if it names the columns"),
+        "{said}"
+    );
+    assert!(job(folder.path(), "x.csv", "y.csv", &[("data.header", "true")]).is_ok());
+    let said = job(folder.path(), "x.csv", "y-plain.csv", &[("data.header", "false")]).unwrap_err();
+    assert!(said.contains("if line 1 does name them, say so with data.header = true"), "{said}");
+}
+
+#[test]
+fn an_array_of_single_numbers_is_told_how_to_become_examples() {
+    let labels = Array::from_u8(&[3], vec![0, 1, 0]).unwrap();
+    let error = |shape: &[usize]| {
+        let images = Array::from_f32(shape, &vec![0.5; shape.iter().product()]).unwrap();
+        loaded(&images, &labels, "").map(|_| ()).unwrap_err()
+    };
+    assert!(
+        error(&[3]).contains("has shape (3,), expected (N, 1) where each example is a single number"),
+        "{}",
+        error(&[3])
+    );
+    assert!(error(&[]).contains("expected an example in each row: this is a single number"), "{}", error(&[]));
+    assert!(error(&[3, 1, 1, 1, 1]).contains("(N, height, width, channels)"));
+    assert!(loaded(&Array::from_f32(&[3], &[0.5; 3]).unwrap(), &labels, "[1]").is_ok());
+}
+
+#[test]
+fn what_is_kept_from_no_decay_is_said() {
+    let folder = folder(&[("t.csv", &named())]);
+    let said = |settings: &[(&str, &str)]| said(&job(folder.path(), "t.csv", "t.csv#label", settings).unwrap());
+    let spare = ("optimizer.decay_bias", "false");
+    assert!(said(&[spare]).contains("note: optimizer.decay_bias = false changes nothing"), "{}", said(&[spare]));
+    for settings in [&[][..], &[spare, ("optimizer.weight_decay", "0.01")], &[spare, ("optimizer.kind", "adamw")]] {
+        assert!(!said(settings).contains("changes nothing"), "{}", said(settings));
+    }
 }
 
 #[test]

@@ -159,6 +159,9 @@ fn several_targets_are_values_each_in_its_own_unit() {
         values.iter().zip(given).all(|(value, given): (&f32, f32)| (value - given).abs() < 1e-5 * given),
         "{values:?}"
     );
+    let bits = table("a,b,u,v\n1,2,0,1\n2,1,1,1\n3,5,0,0\n4,4,0,1\n");
+    let job = bits.job(&["u", "v"], &[("model.loss", "binary_cross_entropy"), NO_SPLIT]).unwrap();
+    assert!(said(&job).contains("target: u, 1 (yes) in 1 of 4 rows; v, 1 (yes) in 3 of 4 rows"), "{}", said(&job));
     let error = table(text).job(&["u", "v"], &[("model.loss", "softmax_cross_entropy")]).unwrap_err();
     assert!(error.contains("2 targets cannot be classes together"), "{error}");
     let error = table(text).job(&["w"], &[]).unwrap_err();
@@ -238,11 +241,19 @@ fn what_is_no_feature_is_refused_with_the_remedy() {
         (line("1,2,u\n2,5,v\n"), ("data.drop", "[\"a\",\"b\"]"), "no column is left to be a feature"),
         (line("1,2,u\n2,5,v\n"), ("data.features", "[\"a\",\"y\"]"), "data.features names \"y\", which is the target"),
         (line("1,2,u\n2,5,v\n"), ("data.features", "[\"c\"]"), "has no column \"c\"; it has a, b, y"),
+        (
+            line("1,2,u\n2,5,v\n"),
+            ("data.features", "[\"a\",\"0\"]"),
+            "data.features names \"a\", which is named there before",
+        ),
+        (line("1,2,u\n2,5,v\n"), ("data.drop", "[\"y\"]"), "data.drop names \"y\", which is the target"),
         (self::table("a,a,y\n1,2,u\n2,5,v\n"), NO_SPLIT, "columns 1 and 2 are both called \"a\""),
     ] {
         let error = table.job(&["y"], &[settings]).map(|_| ()).unwrap_err();
         assert!(error.contains(problem), "no {problem} in: {error}");
     }
+    let twice = line("1,2,0.5\n2,5,1.5\n").job(&["y", "y"], &[NO_SPLIT]).map(|_| ()).unwrap_err();
+    assert!(twice.contains("the target names \"y\", which is named there before; leave it out"), "{twice}");
     // What the recipe says is done.
     let job = line("1,5,u\n2,x,v\n3,5,u\n4,10,v\n").job(&["y"], &[("data.categorical", "[\"b\"]"), NO_SPLIT]).unwrap();
     assert_eq!(job.trained_on.features, ["a", "b=10", "b=5", "b=x"]);
@@ -297,8 +308,15 @@ fn classes_of_other_tables_are_the_models() {
         load(&source, &job.recipe.data, (&job.model, &job.trained_on)).map(|(examples, _)| examples.targets)
     };
     assert_eq!(read("y,x\nc,1\nc,2\n").unwrap(), Targets::Classes { labels: vec![2, 2], classes: 3 });
-    let error = read("y,x\nc,1\nd,2\n").unwrap_err().to_string();
-    assert!(error.contains("the target has \"d\", which the training table had not; it had a, b, c"), "{error}");
+    let error = |text: &str| read(text).unwrap_err().to_string();
+    for (text, says) in [
+        ("y,x\nc,1\nd,2\n", "the target has \"d\", which the training table had not; it had a, b, c"),
+        ("x\n1\n2\n", "has no column \"y\", which the model was trained on; it has x"),
+        ("y,x\nc,one\n", "\"one\" is text, but the model was trained on numbers here; repair the cell"),
+        ("y,x\nc,1\na,\n", "fill it in, or train with data.missing = \"mean\""),
+    ] {
+        assert!(error(text).contains(says), "{}", error(text));
+    }
 }
 
 #[test]

@@ -375,3 +375,20 @@ fn a_variance_below_zero_is_refused() {
     let error = load_parameters(&path, &saved.model).unwrap_err().to_string();
     assert!(error.contains("layers.3.running_var holds -0.5 at place 2; a variance is 0 or more"), "{error}");
 }
+
+/// An infinite mean makes outputs of nothing odd: only the weights themselves tell of it.
+#[test]
+fn weights_that_are_not_finite_are_refused_by_every_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let sound = with_statistics();
+    for (place, values) in sound.parameters.iter().enumerate() {
+        for value in [f32::INFINITY, f32::NAN] {
+            let mut saved = sound.clone();
+            saved.parameters[place][values.len() - 1] = value;
+            saved.save(&path).unwrap();
+            let errors = [SavedModel::load(&path).unwrap_err(), load_parameters(&path, &saved.model).unwrap_err()];
+            assert!(errors.iter().all(|error| matches!(error, ExportError::NotFinite { .. })), "{errors:?}");
+        }
+    }
+}

@@ -282,7 +282,10 @@ fn what_is_no_recipe_is_told_what_would_be() {
     let folder = tempfile::tempdir().unwrap();
     let name = folder.path().to_str().unwrap();
     let error = message(RecipeText::find(name));
-    assert!(error.contains(" is a folder, not a recipe; give a recipe file"), "{error}");
+    assert!(
+        error.contains(" is a folder, not a recipe; give a recipe file") && error.contains("; --train "),
+        "{error}"
+    );
     std::fs::write(folder.path().join("recipe.toml"), BASE).unwrap();
     let error = message(RecipeText::find(name));
     assert!(error.contains("recipe.toml to train the same anew, or --resume"), "{error}");

@@ -1,6 +1,6 @@
 //! Hostile files: every parser is given changed copies of the valid files in `corpus` (and of what comes with the program).
 //! It may refuse them or read something odd. It may not panic, take longer than a second, or hold more memory than 20 times
-//! the file and 64 MiB. What it reads from an unchanged file is what NumPy and h5py read (`make.py` notes that).
+//! the file and 64 MiB. What it reads from an unchanged file is what NumPy, h5py and pandas read (`make.py` notes that).
 //!
 //! As a test, each target gets a bounded number of inputs, the same each time. `tests/fuzz.sh` goes on for as long as one
 //! likes with others. An input that fails is kept, and belongs into the corpus once its fault is mended.
@@ -24,13 +24,16 @@ use clap::Parser;
 use cli::Cli;
 use gputrain::backend::tuning::Tuning;
 use gputrain::data::{
-    Array, Loading, Pictures, SourceRef, TargetKind, describe, load_examples, load_features, read_array, read_arrays,
+    Array, DataError, Examples, Features, Loading, Pictures, RawTable, SourceRef, TargetKind, Targets, TrainedOn,
+    column_texts, describe, load_examples, load_features, read_array, read_arrays,
 };
 use gputrain::export::{SavedModel, load_parameters};
+use gputrain::job::Job;
 use gputrain::landscape::Relief;
 use gputrain::model::{Model, Shape};
-use gputrain::recipe::{Broken, Fit, ImageSpec, Recipe, RecipeText, builtin_names};
+use gputrain::recipe::{Broken, DataSpec, Fit, ImageSpec, Missing, Recipe, RecipeText, builtin_names};
 use gputrain::report::RunRecords;
+use gputrain::suggest::{self, Wanted};
 use gputrain::train::Checkpoint;
 use mutate::{Random, mutate};
 
@@ -59,6 +62,7 @@ const TARGETS: &[Target] = &[
     Target { name: "npz", folder: "npz", changed: ALL, inputs: 2000, read: data },
     Target { name: "idx", folder: "idx", changed: ALL, inputs: 2000, read: data },
     Target { name: "csv", folder: "csv", changed: ALL, inputs: 2000, read: data },
+    Target { name: "table", folder: "table", changed: ALL, inputs: 1500, read: table },
     Target { name: "gz", folder: "gz", changed: ALL, inputs: 2000, read: data },
     Target { name: "hdf5", folder: "hdf5", changed: ALL, inputs: 2000, read: data },
     Target { name: "pictures", folder: "../../fixtures/pictures", changed: PICTURES, inputs: 1500, read: pictures },
@@ -89,6 +93,50 @@ fn data(path: &Path) {
         let source = SourceRef { images: &images, labels: &labels };
         let _ = load_examples(source, Shape::Features(3), TargetKind::Values { outputs: 3 });
         let _ = load_examples(source, Shape::Features(1), TargetKind::Classes { outputs: 3 });
+    }
+}
+
+/// The column that is to be predicted in a file of the corpus.
+fn target_of(path: &Path) -> String {
+    if path.file_name().is_some_and(|name| name == "unnamed.csv") { "2".into() } else { "target".into() }
+}
+
+/// A table with a target, read anew.
+fn read_table(path: &Path, data: &DataSpec, known: &TrainedOn) -> Result<(Examples, TrainedOn), DataError> {
+    let raw = RawTable::read(path.to_str().unwrap(), &[target_of(path)], data, known)?;
+    let (input, kind) = (raw.input(), raw.target_kind(None)?);
+    raw.fit(input, kind, None).map(|(examples, trained_on, _)| (examples, trained_on))
+}
+
+/// The bits of features; they tell values that are missing from others.
+fn bits(features: &Features) -> Vec<u32> {
+    (0..features.storage.len()).map(|index| features.storage.get(index).to_bits()).collect()
+}
+
+/// Reads a table with a target: to be trained on, for the model that was, as the recipe that suits it says, and its texts.
+fn table(path: &Path) {
+    let target = target_of(path);
+    let column = |name: &str| vec![name.to_owned()];
+    let gaps = DataSpec { missing: Missing::Indicator, ..DataSpec::default() };
+    let odd = DataSpec { header: Some(false), categorical: column("1"), ..gaps.clone() };
+    for data in [DataSpec::default(), gaps, odd, DataSpec { drop: column("1"), ..DataSpec::default() }] {
+        let Ok((examples, trained_on)) = read_table(path, &data, &TrainedOn::default()) else { continue };
+        let features = &examples.features;
+        assert_eq!(features.storage.len(), features.count * trained_on.features.len());
+        assert_eq!(examples.count(), features.count);
+        // What a model keeps of the table reads the table as it was.
+        let (again, _) = read_table(path, &data, &trained_on).expect("what was trained on is read by its own model");
+        assert_eq!((bits(&again.features), again.targets), (bits(features), examples.targets));
+    }
+    let text = path.to_str().unwrap();
+    let _ = column_texts(text, None, &target);
+    let wanted = Wanted { train: text, target: &[target], test: None, overrides: &[] };
+    if let Ok(text) = suggest::recipe(&wanted) {
+        let recipe = text.parse(&[]).expect("what is suggested can be read");
+        if let Ok(job) = Job::load(recipe) {
+            assert!(bits(&job.dataset.train.features).into_iter().all(|bits| f32::from_bits(bits).is_finite()));
+            let _ = job.described();
+        }
     }
 }
 
@@ -385,7 +433,30 @@ macro_rules! fuzz_tests {
 /// A test per target, of the target's name.
 mod target {
     use super::fuzz;
-    fuzz_tests!(npy, npz, idx, csv, gz, hdf5, pictures, packed, recipe, gallery, tuning, model, checkpoint, run);
+    fuzz_tests!(npy, npz, idx, csv, table, gz, hdf5, pictures, packed, recipe, gallery, tuning, model, checkpoint, run);
+}
+
+#[test]
+fn tables_are_those_that_pandas_reads() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = corpus_folder().join("table");
+    let gaps = DataSpec { missing: Missing::Mean, ..DataSpec::default() };
+    let hex = |words: Vec<u32>| words.into_iter().flat_map(u32::to_le_bytes).map(|byte| format!("{byte:02x}"));
+    let mut compared = 0;
+    for line in std::fs::read_to_string(folder.join("expected")).unwrap().lines() {
+        let file = line.split(' ').next().unwrap();
+        let (examples, trained_on) = read_table(&folder.join(file), &gaps, &TrainedOn::default()).expect(file);
+        let (kind, learned) = match examples.targets {
+            Targets::Classes { labels, .. } => (trained_on.class_names.join("/"), labels),
+            Targets::Values { values, .. } => ("values".to_owned(), values.into_iter().map(f32::to_bits).collect()),
+        };
+        let features = hex(bits(&examples.features)).collect::<String>();
+        let (rows, width, learned) =
+            (examples.features.count, trained_on.features.len(), hex(learned).collect::<String>());
+        assert_eq!(format!("{file} {rows},{width} {features} {kind} {learned}"), line, "{file}");
+        compared += 1;
+    }
+    assert!(compared > 5);
 }
 
 #[test]

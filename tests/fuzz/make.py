@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Writes the valid files of tests/fuzz/corpus that NumPy and h5py (3.x) make, and what they read from them.
 
-usage: make.py, in this folder. Each folder of the corpus gets an `expected` with a line per array: file, key, type, shape,
+usage: make.py, in this folder; make.py table makes the tables alone. Each folder of the corpus gets an `expected` with a line per array: file, key, type, shape,
 and the values' bytes in hexadecimal (C order, little-endian). An array that must be refused has `refused` instead of a type.
+
+Tables have a target, and are read by pandas (3.x): a line has the file, rows and features, the features' bytes, the names of
+the classes or `values`, and the bytes of labels or values.
 """
 import gzip
 import io
@@ -10,8 +13,10 @@ import os
 import struct
 import zipfile
 
-import h5py
+import sys
+
 import numpy as np
+import pandas as pd
 
 corpus = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 known = {"|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8"}
@@ -33,6 +38,50 @@ def expect(target, name, arrays):
             what = "refused"
         lines.setdefault(target, []).append(f"{name} {key} {what}")
 
+
+# Tables with a target: a number is a feature, a text one for each level, in the levels' order; what is missing is NaN
+def table(name, text, target, out=(), **how):
+    raw = text.encode("utf-8")
+    with open(place("table", name), "wb") as file:
+        file.write(gzip.compress(raw, mtime=0) if name.endswith(".gz") else raw)
+    found = pd.read_csv(place("table", name), **how).drop(columns=list(out))
+    features = []
+    for column in found.columns.drop(target):
+        column = found[column]
+        if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+            column = column.map(str, na_action="ignore")
+            features += [(column == level).astype("<f4") for level in sorted(column.dropna().unique())]
+        else:
+            features.append(column.astype("<f4"))
+    features = np.stack(features, 1).astype("<f4")
+    if pd.api.types.is_numeric_dtype(found[target]) and (found[target] % 1 != 0).any():
+        kind, learned = "values", found[target].to_numpy("<f4")
+    else:
+        names = sorted(found[target].unique())
+        kind, learned = "/".join(map(str, names)), found[target].map(names.index).to_numpy("<u4")
+    what = f"{','.join(map(str, features.shape))} {features.tobytes().hex()} {kind} {learned.tobytes().hex()}"
+    lines.setdefault("table", []).append(f"{name} {what}")
+
+
+districts = ["north, high", "south", "we\nst"]
+houses = "Id,size,district,garden,target\n" + "".join(
+    f'{i + 1},{40 + 7 * i % 50},"{districts[i % 3]}",{i % 4 == 0},{["old", "new"][i % 5 % 2]}\n' for i in range(12)
+)
+table("houses.csv", houses, "target", out=["Id"])
+table("houses.csv.gz", houses.replace("\n", "\r\n"), "target", out=["Id"])
+table("commas.csv", "\ufeffGröße;target;Art\n1,5;0,25;rot\n-3;1e2;blau\n4,75;7;rot\n", "target", sep=";", decimal=",",
+      encoding="utf-8-sig")
+table("gaps.tsv", "x\tkind\ttarget\n1\ta\t0\n\tb\t1\nNA\t\t0\n2.5\ta\t1\n-7\tb\t0\n1e-3\tb\t1\n", "target", sep="\t")
+table("bars.csv", "a|target\r1.5|yes\r2|no\r-0.0|yes\r3|no\r", "target", sep="|", lineterminator="\r")
+table("spaces.txt", "a   b target\n1  2 0.5\n3 4   -1.25\n5 6 0\n", "target", sep=r"\s+")
+table("unnamed.csv", "1.5,x,0\n2.5,y,1\n3.5,x,0\n-1,y,1\n7,x,1\n0,y,0\n", 2, header=None)
+
+if sys.argv[1:] == ["table"]:
+    with open(place("table", "expected"), "w") as out:
+        out.write("\n".join(sorted(lines["table"])) + "\n")
+    sys.exit()
+
+import h5py
 
 values = np.arange(6).reshape(2, 3)
 kinds = ["|b1", "|u1", "|i1", "<u2", ">i2", ">u4", "<i4", "<u8", ">i8", "<f2", ">f4", "<f8"]

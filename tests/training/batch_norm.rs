@@ -100,6 +100,30 @@ fn statistics_that_are_not_finite_are_refused() {
     assert!(error.contains("running statistics"), "{error}");
 }
 
+/// A variance below zero makes numbers of the root of what is none.
+#[test]
+fn a_checkpoint_with_a_variance_below_zero_is_refused() {
+    let early_stop = ("train.early_stop", "{ metric = \"train_loss\", patience = 3 }");
+    let job = job(&[early_stop, ("train.epochs", "2")], 100);
+    let mut trainer = job.trainer(&CpuBackend::new()).unwrap();
+    trainer.train(&mut Stories::new(1)).unwrap();
+    let good = trainer.checkpoint().unwrap();
+    let below_zero = |words: &mut Vec<u32>| {
+        // The last place is one of the variances'; gaps follow them.
+        let last = words.iter().rposition(|word| *word != 0).unwrap();
+        words[last] = (-0.5f32).to_bits();
+    };
+    let (mut current, mut best) = (good.clone(), good.clone());
+    below_zero(&mut current.buffers.iter_mut().find(|(name, _)| name == "statistics").unwrap().1);
+    below_zero(best.best[0].as_mut().unwrap());
+    for damaged in [current, best] {
+        let error = trainer.restore(&damaged).unwrap_err().to_string();
+        assert!(error.contains("running_var holds -0.5, and a variance is 0 or more"), "{error}");
+        assert_eq!(trainer.checkpoint().unwrap().buffers, good.buffers);
+    }
+    trainer.restore(&good).unwrap();
+}
+
 /// A landscape's points have no running statistics: as in training, batches are normalised by their own. A full batch has the very
 /// loss that training sees.
 #[test]

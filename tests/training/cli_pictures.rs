@@ -58,6 +58,16 @@ fn a_folder_of_pictures_is_all_that_training_needs() {
     assert_eq!((rows[0], rows.len()), ("id,class,dark,hell ☀", 6), "{answers}");
     assert!(rows[1].starts_with(&format!("{one},dark,")), "{answers}");
 
+    // A class that the model does not have is no truth, and that is said.
+    for class in ["dark", "cat"] {
+        std::fs::create_dir_all(place.path("odd").join(class)).unwrap();
+        std::fs::copy(&one, place.path("odd").join(class).join("1.png")).unwrap();
+    }
+    let (code, error) = fail(&["--backend", "cpu", "eval", &run, &place.text("odd")]);
+    assert!(code == 2 && error.contains("not trained on: \"cat\"") && error.contains("or use predict"), "{error}");
+    let (code, error) = fail(&["--backend", "cpu", "eval", &run, &one]);
+    assert!(code == 2 && error.contains("nothing tells their classes"), "{error}");
+
     let broken = place.path("photos/test/dark/20.png");
     std::fs::write(&broken, "no picture").unwrap();
     let (code, error) = fail(&["--backend", "cpu", "eval", &run, &test]);

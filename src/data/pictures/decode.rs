@@ -71,13 +71,19 @@ pub(super) fn check_there() -> Result<(), Problem> {
 
 /// Decodes a picture.
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, Cause> {
-    match Format::of(bytes)? {
+    let decoded = match Format::of(bytes)? {
         Format::Png => png::decode(bytes),
         Format::Jpeg => jpeg::decode(bytes),
         Format::WebP => webp::decode(bytes),
         Format::Bmp => bmp::decode(bytes),
         Format::Gif => gif::decode(bytes),
-    }
+    };
+    decoded.map_err(|cause| one_line(&cause))
+}
+
+/// A decoder's words without the lines that some end with.
+fn one_line(cause: &str) -> Cause {
+    cause.split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
 /// Reads the head of a picture, of which `bytes` need only be the first part.

@@ -19,8 +19,8 @@ use crate::recipe::{Broken, Fit, ImageSpec};
 const CHUNK: usize = 1024;
 /// Bytes of a file that are read for its head at first.
 const HEAD_BYTES: u64 = 64 << 10;
-/// Pictures in larger files are decoded one at a time: each may take hundreds of megabytes.
-const LARGE: u64 = 16 << 20;
+/// Pictures in larger files, and of more pixels, are decoded one at a time: each may take hundreds of megabytes.
+const LARGE: usize = 16 << 20;
 /// Longest file that is read.
 const LONGEST: u64 = 1 << 30;
 /// Pictures that are all of one size stay as they are, if no side is longer.
@@ -118,8 +118,8 @@ impl Packer<'_> {
         let mut unread = false;
         for (number, chunk) in self.pictures.chunks(CHUNK).enumerate() {
             let one = |found: &Found| {
-                let result = picture(&found.path)
-                    .map(|picture| (fitted(&picture, &self.form), picture.transparent, picture.deep));
+                let fit = |picture: &Picture| (fitted(picture, &self.form), picture.transparent, picture.deep);
+                let result = with_picture(&found.path, fit);
                 (self.loading.progress)(done.fetch_add(1, Relaxed) + 1, total);
                 result
             };
@@ -144,23 +144,29 @@ impl Packer<'_> {
     }
 }
 
-/// Reads and decodes a picture.
-fn picture(path: &Path) -> Result<Picture, Cause> {
-    /// Whoever decodes a large picture has this.
+/// Reads and decodes a picture, and makes something of it.
+fn with_picture<T>(path: &Path, make: impl FnOnce(&Picture) -> T) -> Result<T, Cause> {
+    /// Whoever has a large picture in memory has this.
     static TURN: Mutex<()> = Mutex::new(());
     let (bytes, whole) = first_bytes(path, LONGEST).map_err(|error| Cause::Unread(error.to_string()))?;
     if !whole {
         return Err(Cause::Broken(format!("it is longer than {} MiB", LONGEST >> 20)));
     }
-    let _turn = (bytes.len() as u64 > LARGE).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
-    decode::decode(&bytes).map_err(Cause::Broken)
+    let _turn = is_large(&bytes).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+    decode::decode(&bytes).map(|picture| make(&picture)).map_err(Cause::Broken)
+}
+
+/// Whether a picture takes much memory: a short file may hold one of many pixels.
+fn is_large(bytes: &[u8]) -> bool {
+    let pixels = |head: Head| head.width * head.height;
+    bytes.len() > LARGE || decode::head(bytes).is_ok_and(|head| pixels(head) > LARGE)
 }
 
 /// Decodes every picture, to see whether it can be.
 pub(super) fn checked(pictures: &[Found], loading: &Loading<'_>) -> Vec<Result<(), String>> {
     let (done, total) = (AtomicUsize::new(0), pictures.len());
     let one = |found: &Found| {
-        let result = picture(&found.path).map(|_| ());
+        let result = with_picture(&found.path, |_| ());
         (loading.progress)(done.fetch_add(1, Relaxed) + 1, total);
         result.map_err(|(Cause::Broken(why) | Cause::Unread(why))| why)
     };
@@ -276,6 +282,24 @@ fn size(heads: &[Head]) -> ([usize; 2], String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "pictures")]
+    #[test]
+    fn pictures_of_many_pixels_are_large_however_short_the_file_is() {
+        let png = |side: u32| {
+            let mut bytes = Vec::new();
+            let mut encoder = ::png::Encoder::new(&mut bytes, side, side);
+            encoder.set_color(::png::ColorType::Grayscale);
+            let mut writer = encoder.write_header().unwrap();
+            writer.write_image_data(&vec![0; (side * side) as usize]).unwrap();
+            writer.finish().unwrap();
+            bytes
+        };
+        let (small, large) = (png(64), png(4097));
+        assert!(large.len() < LARGE, "{} bytes", large.len());
+        assert_eq!((is_large(&small), is_large(&large), is_large(b"no picture")), (false, true, false));
+        assert!(is_large(&vec![0; LARGE + 1]));
+    }
 
     #[test]
     fn the_size_follows_from_the_pictures() {
