@@ -32,7 +32,7 @@ use recipe_args::RecipeArgs;
 use tune_args::TuneArgs;
 
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::ffi::OsString;
 use std::time::Instant;
 
 /// Trains neural networks on any GPU, and on the CPU with the same plan.
@@ -70,20 +70,20 @@ enum Command {
     Data(data::DataArgs),
 }
 
-/// Parses the command line, runs the command and returns the exit code.
-pub fn main() -> ExitCode {
+/// Parses a command line, the program's name first, runs the command and returns the exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let started = Instant::now();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
     match run(cli, started) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             if let Some(text) = error.message() {
                 print::error_line(format!("error: {text}"));
             }
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
     }
 }
@@ -117,17 +117,17 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
 }
 
 /// Prints help, the version or what is wrong with the command line.
-fn explain(error: &clap::Error) -> ExitCode {
+fn explain(error: &clap::Error) -> u8 {
     if error.use_stderr() {
         // It may quote what the command line holds, such as the names of files.
         print::error_line(error.render().to_string().trim_end());
-        return ExitCode::from(2);
+        return 2;
     }
     match error.print() {
         Err(problem) if problem.kind() != std::io::ErrorKind::BrokenPipe => {
             print::error_line(format_args!("error: standard output: {problem}"));
-            ExitCode::FAILURE
+            1
         }
-        _ => ExitCode::SUCCESS,
+        _ => 0,
     }
 }

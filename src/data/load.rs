@@ -473,7 +473,7 @@ pub(super) fn one_hot_rows(labels: &[u32], outputs: usize) -> Vec<f32> {
 impl Examples {
     /// Makes examples that are in memory fit a model, as loading a file does: the same values under the model's input
     /// shape, classes as one-hot rows where the loss takes values.
-    pub(crate) fn fit(&mut self, input: Shape, targets: TargetKind) -> Result<(), Problem> {
+    pub fn fit(&mut self, input: Shape, targets: TargetKind) -> Result<(), Problem> {
         let found = self.features.shape;
         let single_channel = !matches!(found, Shape::Image { channels, .. } if channels > 1);
         if found != input && (found.len() != input.len() || !single_channel) {

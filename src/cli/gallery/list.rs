@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The experiments that come with the program.
-const BUNDLED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/data/gallery.toml"));
+const BUNDLED: &str = include_str!("../../../data/gallery.toml");
 
 /// Experiments, and what to call the columns of other people's figures.
 #[derive(Debug, Clone, Deserialize)]

@@ -1,0 +1,34 @@
+"""Arrays as the native part takes them."""
+
+import numpy as np
+
+
+def features(values):
+    """Examples one after the other: bytes as they are, all else in single precision. Copies only where it must."""
+    array = np.asarray(values)
+    if array.dtype != np.uint8:
+        if array.dtype.kind not in "buif":
+            raise ValueError(f"X holds {array.dtype}, not numbers; encode it first, such as with scikit-learn's OneHotEncoder")
+        array = array.astype(np.float32, copy=False)
+    if array.ndim < 2:
+        raise ValueError(f"X has the shape {array.shape}; it is (N, features), or of pictures (N, height, width[, channels])")
+    return np.ascontiguousarray(array)
+
+
+def targets(values, loss):
+    """Classes from 0 on where the loss counts classes, else (N, outputs) in single precision."""
+    array = np.asarray(values)
+    if loss == "softmax_cross_entropy":
+        if array.ndim != 1 or array.dtype.kind not in "bui":
+            raise ValueError(
+                f"y is a {array.dtype} array of the shape {array.shape}; {loss} takes N whole numbers, the classes counted "
+                "from 0: np.unique(y, return_inverse=True)[1] makes them of anything"
+            )
+        if array.size and not 0 <= int(array.min()) <= int(array.max()) < 2**31:
+            raise ValueError(f"y holds {array.min()} to {array.max()}; classes are counted from 0")
+        return np.ascontiguousarray(array, dtype=np.uint32)
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"y holds {array.dtype}, not numbers")
+    if array.ndim not in (1, 2):
+        raise ValueError(f"y has the shape {array.shape}; it is (N,) or (N, outputs)")
+    return np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float32)

@@ -1,0 +1,355 @@
+"""Estimators by scikit-learn's rules."""
+
+import json
+import math
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._training import Model, train_side_by_side
+
+_ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+
+
+class _Network(BaseEstimator):
+    """What the estimators share: parameters by the names of scikit-learn's MLPs, and training."""
+
+    def _more_layers(self):
+        """Layers before the dense ones."""
+        return []
+
+    def _recipe(self, count, input_shape, seed):
+        """The recipe as a dict, for so many examples of such a shape."""
+        activation = _ACTIVATIONS.get(self.activation, self.activation)
+        batch = min(200, count) if self.batch_size == "auto" else min(self.batch_size, count)
+        widths = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=np.int64)).tolist() if self._has_hidden() else []
+        if any(width <= 0 for width in widths):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {self.hidden_layer_sizes}")
+        layers = self._more_layers() + [{"dense": width, "activation": activation} for width in widths]
+        last = {"dense": self.n_outputs_}
+        if self._loss() == "binary_cross_entropy":
+            last["activation"] = "sigmoid"
+        optimizer = {
+            "kind": self.solver,
+            "learning_rate": float(self.learning_rate_init),
+            # scikit-learn's alpha / 2 times the squares, of which each batch has its share.
+            "l2": self.alpha / 2 / batch,
+        }
+        if self.solver == "sgd":
+            optimizer |= {"momentum": float(self.momentum), "nesterov": bool(self.nesterovs_momentum) and self.momentum > 0}
+        elif self.solver == "adam":
+            optimizer |= {"beta1": float(self.beta_1), "beta2": float(self.beta_2), "epsilon": float(self.epsilon)}
+        else:
+            raise ValueError(f"solver is {self.solver!r}; it is 'adam' or 'sgd'")
+        data = {"scale": self._scale}
+        if self.early_stopping:
+            data |= {"validation": float(self.validation_fraction)} | ({"stratify": True} if self._strata else {})
+        train = {"epochs": int(self.max_iter), "batch": int(batch), "shuffle": bool(self.shuffle), "checkpoint_every": 0}
+        if self.n_iter_no_change and math.isfinite(self.n_iter_no_change):
+            metric = self._watched() if self.early_stopping else "train_loss"
+            train["early_stop"] = {
+                "metric": metric, "patience": int(self.n_iter_no_change), "min_delta": float(max(self.tol, 0)),
+            }
+        return {
+            "name": type(self).__name__,
+            "seed": int(seed),
+            "precision": self.precision,
+            "data": data,
+            "model": {"input": list(input_shape) + [1] * (len(input_shape) == 2), "layers": layers + [last], "loss": self._loss()},
+            "optimizer": optimizer,
+            "train": train,
+        }
+
+    def _has_hidden(self):
+        return np.size(self.hidden_layer_sizes) > 0
+
+    def _seed(self):
+        return check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+
+    def _train(self, X, target, epochs=None, start=None):
+        recipe = self._recipe(len(X), X.shape[1:], self._seed())
+        if epochs is not None:
+            recipe["train"] |= {"epochs": epochs}
+            recipe["train"].pop("early_stop", None)
+            recipe["data"].pop("validation", None)
+            recipe["data"].pop("stratify", None)
+        run = train_side_by_side(
+            [json.dumps(recipe)], X, target, start=None if start is None else [start], device=self.device,
+            origin=type(self).__name__,
+        )[0]
+        return self._adopt(run)
+
+    def _adopt(self, run):
+        """Takes over what a run came to."""
+        self.run_ = run
+        self.model_ = run.model
+        self.loss_curve_ = [epoch["train_loss"] for epoch in run.history]
+        self.loss_ = self.loss_curve_[-1]
+        self.best_loss_ = min(self.loss_curve_)
+        self.n_iter_ = len(run.history)
+        self.t_ = run.summary["steps"]
+        tensors = run.model.state_dict()
+        self.coefs_ = [w.T for name, w in tensors.items() if name.endswith(".weight") and w.ndim == 2]
+        self.intercepts_ = [b for name, b in tensors.items() if name.endswith(".bias")]
+        self.n_layers_ = len(self.coefs_) + 1
+        return self
+
+    def fit(self, X, y):
+        """Trains from new weights, or with ``warm_start`` from those of the last fit."""
+        start = getattr(self, "model_", None) if self.warm_start else None
+        X, target = self._prepared(X, y, reset=True)
+        return self._train(X, target, start=start)
+
+    def _outputs(self, X):
+        check_is_fitted(self)
+        return self.model_.outputs(self._examples(X, reset=False), self.device)
+
+    def _examples(self, X, reset):
+        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # Weights are drawn at random, and batches mixed; a random_state makes them the same.
+        tags.non_deterministic = False
+        return tags
+
+
+class _MLP(_Network):
+    """Fully connected networks."""
+
+    _scale = "none"
+
+    def __init__(
+        self, hidden_layer_sizes=(100,), activation="relu", *, solver="adam", alpha=0.0001, batch_size="auto",
+        learning_rate_init=0.001, max_iter=200, shuffle=True, random_state=None, tol=1e-4, warm_start=False, momentum=0.9,
+        nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8,
+        n_iter_no_change=10, device="auto", precision="f32",
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.precision = precision
+
+
+class _Classifier(ClassifierMixin):
+    """Classes, or several bits of which each may be set."""
+
+    def _loss(self):
+        return "binary_cross_entropy" if self._bits else "softmax_cross_entropy"
+
+    def _watched(self):
+        return "validation_accuracy"
+
+    @property
+    def _strata(self):
+        return not self._bits
+
+    def _prepared(self, X, y, reset, classes=None):
+        X, y = self._checked(X, y, reset)
+        check_classification_targets(y)
+        self._bits = type_of_target(y).startswith("multilabel")
+        self.out_activation_ = "logistic" if self._bits else "softmax"
+        if self._bits:
+            self.classes_ = np.arange(y.shape[1])
+            self.n_outputs_ = y.shape[1]
+            return X, np.asarray(y, dtype=np.float32)
+        if y.ndim == 2:
+            from sklearn.utils import column_or_1d
+
+            y = column_or_1d(y, warn=True)
+        known = np.unique(y)
+        self.classes_ = known if classes is None else np.unique(classes)
+        if not np.isin(known, self.classes_).all():
+            raise ValueError(f"y holds classes {known} that are not among {self.classes_}")
+        if len(self.classes_) < 2:
+            raise ValueError(f"y holds one class alone, {self.classes_[0]!r}; a classifier needs two classes or more")
+        self.n_outputs_ = len(self.classes_)
+        return X, np.searchsorted(self.classes_, y).astype(np.uint32)
+
+    def _checked(self, X, y, reset):
+        return validate_data(self, X, y, reset=reset, dtype=[np.float64, np.float32], multi_output=True)
+
+    def partial_fit(self, X, y, classes=None):
+        """One epoch over these examples from the weights as they are; ``classes`` names all classes at the first call.
+
+        The optimizer's averages begin anew with each call.
+        """
+        first = not hasattr(self, "model_")
+        if first and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if not first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes={classes} are not those of the first call to partial_fit, {self.classes_}")
+        X, target = self._prepared(X, y, reset=first, classes=self.classes_ if not first else classes)
+        return self._train(X, target, epochs=1, start=None if first else self.model_)
+
+    def predict_proba(self, X):
+        """(N, classes): the probability of each class, or of each bit."""
+        return self._outputs(X).astype(np.float64)
+
+    def predict_log_proba(self, X):
+        """The logarithm of ``predict_proba``."""
+        return np.log(np.maximum(self.predict_proba(X), np.finfo(np.float32).tiny))
+
+    def predict(self, X):
+        """The class of each example, or its bits."""
+        outputs = self._outputs(X)
+        return (outputs >= 0.5).astype(np.int64) if self._bits else self.classes_[outputs.argmax(axis=1)]
+
+
+class MLPClassifier(_Classifier, _MLP):
+    """A fully connected network that names classes: scikit-learn's ``MLPClassifier`` on any GPU.
+
+    Parameters have scikit-learn's names, meanings and defaults; ``device`` is ``"auto"``, ``"cpu"``, ``"vulkan"`` or a part of a
+    GPU's name, ``precision`` is ``"f32"`` or ``"mixed"``. Training stops when the training loss (with ``early_stopping`` the
+    accuracy on what is held out) has not grown better by ``tol`` for ``n_iter_no_change`` epochs, and the best weights are
+    kept. Features are taken as they are: scale them, as with scikit-learn's own.
+    """
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class MLPRegressor(RegressorMixin, _MLP):
+    """A fully connected network that gives values: scikit-learn's ``MLPRegressor`` on any GPU. See :class:`MLPClassifier`."""
+
+    _strata = False
+    out_activation_ = "identity"
+
+    def _loss(self):
+        return "half_mse"
+
+    def _watched(self):
+        return "validation_r2"
+
+    def _prepared(self, X, y, reset):
+        X, y = validate_data(
+            self, X, y, reset=reset, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            from sklearn.utils import column_or_1d
+
+            y = column_or_1d(y, warn=True)
+        self._is_flat = y.ndim == 1
+        target = np.asarray(y, dtype=np.float32).reshape(len(y), -1)
+        self.n_outputs_ = target.shape[1]
+        return X, target
+
+    def partial_fit(self, X, y):
+        """One epoch over these examples from the weights as they are. The optimizer's averages begin anew with each call."""
+        first = not hasattr(self, "model_")
+        X, target = self._prepared(X, y, reset=first)
+        return self._train(X, target, epochs=1, start=None if first else self.model_)
+
+    def predict(self, X):
+        """The values of each example."""
+        outputs = self._outputs(X).astype(np.float64)
+        return outputs[:, 0] if self._is_flat else outputs
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class ConvClassifier(_Classifier, _Network):
+    """A convolutional network that names what is on pictures.
+
+    ``X`` is (N, height, width) or (N, height, width, channels), or (N, pixels) of square pictures in grey. Bytes are divided
+    by 255; floats are taken as they are. ``channels`` are the filters of the convolutions, each of ``kernel_size`` pixels and
+    followed by a pool of 2; all else is as in :class:`MLPClassifier`.
+    """
+
+    def __init__(
+        self, channels=(16, 32), kernel_size=3, hidden_layer_sizes=(64,), activation="relu", *, solver="adam", alpha=0.0001,
+        batch_size="auto", learning_rate_init=0.001, max_iter=20, shuffle=True, random_state=None, tol=1e-4,
+        warm_start=False, momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9,
+        beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, device="auto", precision="f32",
+    ):
+        self.channels = channels
+        self.kernel_size = kernel_size
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.precision = precision
+
+    @property
+    def _scale(self):
+        return "unit" if self._has_bytes else "none"
+
+    def _more_layers(self):
+        activation = _ACTIVATIONS.get(self.activation, self.activation)
+        layers = []
+        for count in np.atleast_1d(self.channels).tolist():
+            conv = {"conv2d": count, "kernel": int(self.kernel_size), "padding": "same", "activation": activation}
+            layers += [conv, {"max_pool": 2}]
+        return layers + [{"flatten": True}]
+
+    def _checked(self, X, y, reset):
+        X = self._pictures(X)
+        self._has_bytes = X.dtype == np.uint8
+        dtype = np.uint8 if self._has_bytes else [np.float64, np.float32]
+        return validate_data(self, X, y, reset=reset, dtype=dtype, multi_output=True, allow_nd=True)
+
+    def _examples(self, X, reset):
+        X = self._pictures(X)
+        if (X.dtype == np.uint8) != self._has_bytes:
+            trained = "bytes" if self._has_bytes else "floats"
+            raise ValueError(f"X holds {X.dtype}, and the network was trained on {trained}; give it the same")
+        dtype = np.uint8 if self._has_bytes else [np.float64, np.float32]
+        X = validate_data(self, X, reset=reset, dtype=dtype, allow_nd=True)
+        expected = tuple(self.model_.recipe["model"]["input"])
+        if (X.shape[1:] + (1,))[:3] != expected:
+            raise ValueError(f"X has pictures of {X.shape[1:]}, and the network was trained on {expected}")
+        return X
+
+    @staticmethod
+    def _pictures(X):
+        X = np.asarray(X)
+        if X.ndim == 2:
+            side = math.isqrt(X.shape[1])
+            if side * side != X.shape[1]:
+                raise ValueError(f"X has rows of {X.shape[1]} pixels, which are no square; reshape it to (N, height, width)")
+            X = X.reshape(len(X), side, side)
+        return X
+
+
+__all__ = ["ConvClassifier", "MLPClassifier", "MLPRegressor", "Model"]

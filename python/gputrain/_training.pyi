@@ -1,0 +1,57 @@
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+class Model:
+    def outputs(self, X: npt.ArrayLike, device: str = "auto") -> npt.NDArray[np.float32]: ...
+    def predict(self, X: npt.ArrayLike, device: str = "auto") -> npt.NDArray[Any]: ...
+    def predict_proba(self, X: npt.ArrayLike, device: str = "auto") -> npt.NDArray[np.float32]: ...
+    def state_dict(self) -> dict[str, npt.NDArray[np.float32]]: ...
+    def save(self, path: str | os.PathLike[str]) -> None: ...
+    def export(self, path: str | os.PathLike[str]) -> None: ...
+    def summary(self) -> str: ...
+    @property
+    def recipe(self) -> dict[str, Any]: ...
+    @property
+    def loss(self) -> str: ...
+    @property
+    def class_names(self) -> list[str]: ...
+    @property
+    def feature_names(self) -> list[str]: ...
+    @property
+    def parameter_hash(self) -> str: ...
+
+class Run:
+    model: Model
+    history: list[dict[str, Any]]
+    summary: dict[str, Any]
+    notes: list[str]
+    def _repr_html_(self) -> str: ...
+
+def train(
+    recipe: dict[str, Any] | str | os.PathLike[str],
+    X: npt.ArrayLike | None = None,
+    y: npt.ArrayLike | None = None,
+    on_epoch: Callable[[dict[str, Any]], object] | None = None,
+    *,
+    X_test: npt.ArrayLike | None = None,
+    y_test: npt.ArrayLike | None = None,
+    start: Model | None = None,
+    device: str = "auto",
+) -> Run: ...
+def train_side_by_side(
+    texts: Sequence[str],
+    X: npt.ArrayLike | None,
+    y: npt.ArrayLike | None,
+    on_epoch: Callable[[int, str], object] | None = None,
+    X_test: npt.ArrayLike | None = None,
+    y_test: npt.ArrayLike | None = None,
+    start: Sequence[Model] | None = None,
+    device: str = "auto",
+    origin: str = "recipe",
+) -> list[Run]: ...
+def load(path: str | os.PathLike[str]) -> Model: ...
+def verify(device: str = "auto", kernels: Sequence[str] = ()) -> dict[str, Any]: ...

@@ -1,0 +1,226 @@
+//! Training on arrays or files.
+
+use crate::device;
+use crate::errors::{Failure, json};
+use crate::model::Model;
+use gputrain::data::{Examples, Storage, TargetKind, Targets};
+use gputrain::export::SavedModel;
+use gputrain::job::{Job, JobError};
+use gputrain::model::Model as Network;
+use gputrain::recipe::{Recipe, RecipeText};
+use gputrain::run::Summary;
+use gputrain::train::{EpochMetrics, Member, Observer, Stop, TrainError, Trainer, TrainerSpec};
+use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
+use pyo3::prelude::*;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Examples as NumPy has them: (N, features), (N, height, width) or (N, height, width, channels), one after the other in
+/// memory. They are copied once, into memory that the trainer owns.
+#[derive(FromPyObject)]
+pub(crate) enum Values<'py> {
+    #[pyo3(transparent, annotation = "float32 array")]
+    Floats(PyReadonlyArrayDyn<'py, f32>),
+    #[pyo3(transparent, annotation = "uint8 array")]
+    Bytes(PyReadonlyArrayDyn<'py, u8>),
+}
+
+impl Values<'_> {
+    /// The numbers and their shape.
+    pub(crate) fn read(&self) -> PyResult<(Storage, Vec<usize>)> {
+        Ok(match self {
+            Values::Floats(array) => (array.as_slice()?.to_vec().into(), array.shape().to_vec()),
+            Values::Bytes(array) => (array.as_slice()?.to_vec().into(), array.shape().to_vec()),
+        })
+    }
+}
+
+/// What the examples should give: classes, or so many values each.
+#[derive(FromPyObject)]
+pub(crate) enum Truth<'py> {
+    #[pyo3(transparent, annotation = "uint32 array of N classes")]
+    Classes(PyReadonlyArray1<'py, u32>),
+    #[pyo3(transparent, annotation = "float32 array of (N, outputs)")]
+    Numbers(PyReadonlyArray2<'py, f32>),
+}
+
+impl Truth<'_> {
+    fn read(&self) -> PyResult<Targets> {
+        Ok(match self {
+            Truth::Classes(labels) => labels.as_slice()?.to_vec().into(),
+            Truth::Numbers(values) => (values.as_slice()?.to_vec(), values.shape()[1]).into(),
+        })
+    }
+}
+
+/// Examples as a network takes them.
+pub(crate) fn examples(storage: Storage, shape: &[usize], targets: Targets, network: &Network) -> PyResult<Examples> {
+    let mut examples = Examples::new(storage, shape, targets).map_err(Failure::from)?;
+    examples.fit(network.input, TargetKind::for_model(network)).map_err(Failure::from)?;
+    Ok(examples)
+}
+
+/// The recipe of TOML or JSON text, in full, as TOML; `origin` is what errors call it.
+#[pyfunction]
+pub(crate) fn resolve(text: &str, origin: &str) -> PyResult<String> {
+    Ok(recipe(text, origin)?.to_toml())
+}
+
+/// The recipe of a file, or a bundled one by its name, in full, as TOML: data that lies beside the file by its whole path.
+#[pyfunction]
+pub(crate) fn find(name: &str) -> PyResult<String> {
+    let recipe = RecipeText::find(name).and_then(|text| text.parse(&[])).map_err(Failure::from)?;
+    Ok(recipe.to_toml())
+}
+
+/// JSON is an object, and TOML never begins with a brace.
+fn recipe(text: &str, origin: &str) -> PyResult<Recipe> {
+    let text = if text.trim_start().starts_with('{') {
+        let refused = |error: &dyn std::fmt::Display| PyValueError::new_err(format!("{origin}: {error}"));
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| refused(&error))?;
+        toml::to_string(&value).map_err(|error| refused(&error))?
+    } else {
+        text.to_string()
+    };
+    Ok(Recipe::parse(&text, origin, &[]).map_err(Failure::from)?)
+}
+
+/// What came out of one of the models that trained side by side.
+type Result3 = (Model, String, String);
+
+/// Trains the models of recipes that differ in numbers alone, side by side on the same examples: of each the model, its
+/// epochs and its summary as JSON; and what a person should know of the data.
+///
+/// `recipes` are texts as `resolve` takes them. Without `x` the first one says where the data lies.
+/// `test_x`, `test_y` are held out. `start` are models to take the initial weights from. `on_epoch` is called with the
+/// model's number and the epoch's metrics as JSON.
+#[pyfunction]
+#[pyo3(signature = (recipes, origin, x, y, test_x, test_y, start, device, on_epoch))]
+#[allow(clippy::too_many_arguments, reason = "Python code gives them by name")]
+pub(crate) fn train(
+    py: Python<'_>,
+    recipes: Vec<String>,
+    origin: &str,
+    x: Option<Values<'_>>,
+    y: Option<Truth<'_>>,
+    test_x: Option<Values<'_>>,
+    test_y: Option<Truth<'_>>,
+    start: Option<Vec<Py<Model>>>,
+    device: &str,
+    on_epoch: Option<Py<PyAny>>,
+) -> PyResult<(Vec<Result3>, Vec<String>)> {
+    let mut recipes = recipes.iter().map(|text| recipe(text, origin)).collect::<PyResult<Vec<_>>>()?;
+    let backend = device::open(device)?;
+    let first = recipes.first_mut().ok_or_else(|| PyValueError::new_err("there is no recipe"))?;
+    let given = |x: Option<Values<'_>>, y: Option<Truth<'_>>, what: &str| match (x, y) {
+        (Some(x), Some(y)) => {
+            let (storage, shape) = x.read()?;
+            Ok(Some(Examples::new(storage, &shape, y.read()?).map_err(Failure::from)?))
+        }
+        (None, None) => Ok(None),
+        _ => Err(PyValueError::new_err(format!("{what}: give both X and y, or neither"))),
+    };
+    let (examples, test) = (given(x, y, "the training examples")?, given(test_x, test_y, "the test examples")?);
+    let job = match examples {
+        Some(examples) => {
+            let recipe = first.clone();
+            py.detach(|| Job::with_examples(recipe, examples, test)).map_err(Failure::from)?
+        }
+        None => {
+            if test.is_some() {
+                return Err(PyValueError::new_err("test examples in memory need training examples in memory, too"));
+            }
+            first.resolve_data(None).map_err(Failure::from)?;
+            let recipe = first.clone();
+            py.detach(|| Job::load(recipe)).map_err(Failure::from)?
+        }
+    };
+    let started = Instant::now();
+    let mut watcher = Watcher { on_epoch, histories: vec![Vec::new(); recipes.len()], raised: None, asked: started };
+    let start: Option<Vec<Vec<Vec<f32>>>> =
+        start.map(|models| models.iter().map(|model| model.get().saved.parameters.clone()).collect());
+    let trained = py.detach(|| run(&job, &recipes, start, &*backend, &mut watcher));
+    if let Some(raised) = watcher.raised {
+        return Err(raised);
+    }
+    let (outcomes, networks, startup) = match trained {
+        Ok(Some(trained)) => trained,
+        Ok(None) => return Err(PyKeyboardInterrupt::new_err("training was interrupted")),
+        Err(failure) => return Err(failure.into()),
+    };
+    let startup = startup.map_or(0.0, |at| at.duration_since(started).as_secs_f64());
+    let mut results = Vec::new();
+    for (((recipe, network), outcome), history) in recipes.into_iter().zip(networks).zip(outcomes).zip(watcher.histories) {
+        let summary =
+            Summary::new(&recipe, &network, backend.info(), history.last(), Some(&outcome), startup);
+        let (history, summary) = (json(&history)?, json(&summary)?);
+        let (scaling, trained_on) = (job.scaling.clone(), job.trained_on.clone());
+        let saved = SavedModel { recipe, model: network, scaling, trained_on, parameters: outcome.parameters };
+        results.push((Model { saved }, history, summary));
+    }
+    Ok((results, job.described()))
+}
+
+type Trained = (Vec<gputrain::train::Outcome>, Vec<Network>, Option<Instant>);
+
+/// Trains to the end, or until something was raised: then nothing.
+fn run(
+    job: &Job,
+    recipes: &[Recipe],
+    start: Option<Vec<Vec<Vec<f32>>>>,
+    backend: &(dyn gputrain::backend::Backend + Send + Sync),
+    watcher: &mut Watcher,
+) -> Result<Option<Trained>, Failure> {
+    let shape = job.dataset.train.features.shape;
+    let networks = recipes.iter().map(|recipe| Network::build(&recipe.model, Some(shape)).map_err(JobError::Model));
+    let networks = networks.collect::<Result<Vec<_>, _>>()?;
+    let members: Vec<Member> = recipes.iter().map(Member::of).collect();
+    let spec: TrainerSpec = job.spec(&members);
+    let spec = TrainerSpec { dataset: Arc::clone(&job.dataset), ..spec };
+    let mut trainer = Trainer::new(backend, spec)?;
+    for (member, (network, recipe)) in networks.iter().zip(recipes).enumerate() {
+        let weights = match &start {
+            Some(start) => start.get(member).cloned().unwrap_or_default(),
+            None => network.initialise(recipe.seed),
+        };
+        trainer.set_parameters(member, &weights)?;
+    }
+    if trainer.train(watcher)? == Stop::Interrupted {
+        return Ok(None);
+    }
+    let outcomes = trainer.finish()?;
+    // Of several models the others go on where one leaves the finite numbers.
+    if let [outcome] = &outcomes[..] {
+        outcome.check().map_err(TrainError::from)?;
+    }
+    Ok(Some((outcomes, networks, trainer.first_step_at())))
+}
+
+/// Keeps what is told of training, tells Python, and stops where Python raises.
+struct Watcher {
+    on_epoch: Option<Py<PyAny>>,
+    histories: Vec<Vec<EpochMetrics>>,
+    raised: Option<PyErr>,
+    /// When Python was last asked for signals.
+    asked: Instant,
+}
+
+impl Observer for Watcher {
+    fn epoch(&mut self, member: usize, metrics: &EpochMetrics) {
+        self.histories[member].push(metrics.clone());
+        if let (Some(callback), None) = (&self.on_epoch, &self.raised) {
+            let call = |py: Python<'_>| callback.call1(py, (member, json(metrics)?)).map(|_| ());
+            self.raised = Python::attach(call).err();
+        }
+    }
+
+    fn interrupted(&mut self) -> bool {
+        const EVERY: Duration = Duration::from_millis(50);
+        if self.raised.is_none() && self.asked.elapsed() > EVERY {
+            self.asked = Instant::now();
+            self.raised = Python::attach(|py| py.check_signals()).err();
+        }
+        self.raised.is_some()
+    }
+}

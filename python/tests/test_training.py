@@ -1,0 +1,150 @@
+"""Recipes, runs and models."""
+
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import tomllib
+
+import numpy as np
+import pytest
+
+import gputrain
+
+RECIPE = {
+    "name": "spirals",
+    "data": {"validation": 0.2, "scale": "none"},
+    "model": {"input": [2], "layers": [{"dense": 16, "activation": "tanh"}, {"dense": 2}]},
+    "optimizer": {"kind": "adam", "learning_rate": 0.01},
+    "train": {"epochs": 4, "batch": 32},
+}
+
+
+def spirals(count=400):
+    turn = 6 * (np.arange(count) // 2) / (count // 2)
+    radius = np.where(np.arange(count) % 2, -1, 1) * (0.2 + turn / 6)
+    return np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1), np.arange(count) % 2
+
+
+def trained(**changes):
+    return gputrain.train(RECIPE | changes, *spirals(), device="cpu")
+
+
+def test_a_dict_and_arrays_are_trained():
+    seen = []
+    run = gputrain.train(RECIPE, *spirals(), seen.append, device="cpu")
+    assert [epoch["epoch"] for epoch in seen] == [1, 2, 3, 4]
+    assert seen == run.history
+    assert run.summary["validation_loss"] is not None
+    assert run.summary["parameter_hash"] == run.model.parameter_hash == trained().model.parameter_hash
+    assert "<svg" in run._repr_html_()
+    assert "spirals" in repr(run)
+
+
+def test_a_file_is_trained_as_the_program_does(tmp_path):
+    (tmp_path / "r.toml").write_text("[model]\ninput = [784]\nlayers = \"16:relu,10\"\n[train]\nepochs = 1\n")
+    run = gputrain.train(tmp_path / "r.toml", device="cpu")
+    arguments = ["--backend", "cpu", "--json", "train", str(tmp_path / "r.toml"), "--out", str(tmp_path / "run")]
+    program = subprocess.run([sys.executable, "-m", "gputrain", *arguments], capture_output=True, text=True, check=True)
+    assert run.model.parameter_hash in program.stdout
+    assert gputrain.load(tmp_path / "run").parameter_hash == run.model.parameter_hash
+
+
+def test_outputs_are_those_of_the_weights():
+    X, y = spirals()
+    model = trained().model
+    weights = model.state_dict()
+    hidden = np.tanh(X @ weights["layers.0.weight"].T + weights["layers.0.bias"])
+    logits = hidden @ weights["layers.1.weight"].T + weights["layers.1.bias"]
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert np.abs(model.predict_proba(X, "cpu") - shares).max() < 1e-5
+    assert np.array_equal(model.predict(X, "cpu"), logits.argmax(axis=1))
+
+
+def test_models_are_saved_pickled_and_exported(tmp_path):
+    model = trained().model
+    model.save(tmp_path / "m.safetensors")
+    for read in [gputrain.load(tmp_path / "m.safetensors"), pickle.loads(pickle.dumps(model._native))]:
+        assert read.parameter_hash == model.parameter_hash
+    session = pytest.importorskip("onnxruntime")
+    model.export(tmp_path / "m.onnx")
+    X = spirals()[0].astype(np.float32)[:5]
+    onnx = session.InferenceSession(tmp_path / "m.onnx")
+    answer = onnx.run(None, {onnx.get_inputs()[0].name: X})[0]
+    assert np.abs(answer - model.outputs(X, "cpu")).max() < 1e-5
+
+
+def test_a_state_dict_loads_in_pytorch():
+    torch = pytest.importorskip("torch")
+    network = torch.nn.Sequential(torch.nn.Linear(2, 16), torch.nn.Tanh(), torch.nn.Linear(16, 2))
+    names = {"layers.0": "0", "layers.1": "2"}
+    model = trained().model
+    state = {names[name.rsplit(".", 1)[0]] + "." + name.rsplit(".", 1)[1]: torch.tensor(v) for name, v in model.state_dict().items()}
+    network.load_state_dict(state)
+    X = spirals()[0].astype(np.float32)
+    with torch.no_grad():
+        shares = network(torch.tensor(X)).softmax(dim=1).numpy()
+    assert np.abs(shares - model.outputs(X, "cpu")).max() < 1e-5
+
+
+def test_a_run_begins_with_the_weights_of_another():
+    first = trained(train={"epochs": 30, "batch": 32})
+    second = gputrain.train(RECIPE, *spirals(), start=first.model, device="cpu")
+    assert second.history[0]["train_loss"] < trained().history[0]["train_loss"]
+    with pytest.raises(ValueError, match="4 tensors"):
+        gputrain.train(RECIPE | {"model": {"input": [2], "layers": "2"}}, *spirals(), start=first.model, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "error, words, call",
+    [
+        (ValueError, 'did you mean "dense"', lambda: gputrain.train({"model": {"input": [2], "layers": [{"dens": 3}]}})),
+        (ValueError, "neither a file nor a bundled", lambda: gputrain.train("nosuch")),
+        (ValueError, "classes counted", lambda: gputrain.train(RECIPE, np.zeros((3, 2)), [0.5, 1, 0])),
+        (ValueError, "not numbers", lambda: gputrain.train(RECIPE, [["a", "b"]], [0])),
+        (ValueError, "neither", lambda: gputrain.train(RECIPE, np.zeros((3, 2)))),
+        (FileNotFoundError, "nowhere", lambda: gputrain.load("nowhere")),
+        (TypeError, "no recipe can hold", lambda: gputrain.train({"name": object()})),
+        (RuntimeError, "nosuchgpu", lambda: gputrain.train(RECIPE, *spirals(), device="nosuchgpu")),
+        (FloatingPointError, "learning_rate", lambda: trained(optimizer={"kind": "sgd", "learning_rate": 0.1, "l2": 1e38})),
+    ],
+)
+def test_errors_have_the_right_types(error, words, call):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_what_a_callback_raises_ends_the_run():
+    def callback(metrics):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        gputrain.train(RECIPE, *spirals(), callback, device="cpu")
+
+
+def test_an_interrupt_ends_the_run():
+    recipe = RECIPE | {"train": {"epochs": 1_000_000, "batch": 32, "checkpoint_every": 0}}
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    # Another thread's signal: the run must let it through, and have released the lock that threads need to run.
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        gputrain.train(recipe, *spirals(), device="cpu")
+
+
+def test_threads_train_at_once():
+    hashes = []
+    threads = [threading.Thread(target=lambda: hashes.append(trained().model.parameter_hash)) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert hashes == [trained().model.parameter_hash] * 4
+
+
+def test_the_recipe_of_a_model_is_a_dict():
+    assert trained().model.recipe["optimizer"]["learning_rate"] == 0.01
+    assert tomllib.loads(gputrain._native.resolve('{"model": {"input": [2], "layers": "2"}}', "recipe"))["seed"] == 0
+
+
+def test_kernels_are_verified():
+    report = gputrain.verify("cpu", ["sgd"])
+    assert report["rows"] and all(row["passed"] for row in report["rows"])
