@@ -9,13 +9,18 @@ use pyo3::{PyResult, pyfunction};
 /// Pixels of a drawing.
 const SIZE: (u32, u32) = (460, 300);
 
+/// What one line shows of an epoch.
+type Value = fn(&EpochMetrics) -> Option<f32>;
+
+/// A drawing: what is measured, its unit, and its lines.
+type Quantity = (&'static str, &'static str, [(&'static str, Value); 3]);
+
 /// Loss and accuracy over the epochs as drawings in SVG, from the epochs' metrics as JSON.
 #[pyfunction]
 pub(crate) fn curves(history: &str) -> PyResult<Vec<String>> {
     let epochs: Vec<EpochMetrics> =
         serde_json::from_str(history).map_err(|error| PyValueError::new_err(format!("the history: {error}")))?;
-    type Value = fn(&EpochMetrics) -> Option<f32>;
-    let quantities: [(&str, &str, [(&str, Value); 3]); 2] = [
+    let quantities: [Quantity; 2] = [
         (
             "loss",
             "",

@@ -3,17 +3,17 @@
 use crate::device;
 use crate::errors::{Failure, json};
 use crate::model::Model;
+use gputrain::backend::Backend;
 use gputrain::data::{Examples, Storage, TargetKind, Targets};
 use gputrain::export::SavedModel;
 use gputrain::job::{Job, JobError};
 use gputrain::model::Model as Network;
 use gputrain::recipe::{Recipe, RecipeText};
 use gputrain::run::Summary;
-use gputrain::train::{EpochMetrics, Member, Observer, Stop, TrainError, Trainer, TrainerSpec};
+use gputrain::train::{EpochMetrics, Member, Observer, Outcome, Stop, Trainer};
 use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Examples as NumPy has them: (N, features), (N, height, width) or (N, height, width, channels), one after the other in
@@ -86,8 +86,8 @@ fn recipe(text: &str, origin: &str) -> PyResult<Recipe> {
     Ok(Recipe::parse(&text, origin, &[]).map_err(Failure::from)?)
 }
 
-/// What came out of one of the models that trained side by side.
-type Result3 = (Model, String, String);
+/// One of the models that trained side by side, its epochs and its summary as JSON.
+type One = (Model, String, String);
 
 /// Trains the models of recipes that differ in numbers alone, side by side on the same examples: of each the model, its
 /// epochs and its summary as JSON; and what a person should know of the data.
@@ -109,7 +109,7 @@ pub(crate) fn train(
     start: Option<Vec<Py<Model>>>,
     device: &str,
     on_epoch: Option<Py<PyAny>>,
-) -> PyResult<(Vec<Result3>, Vec<String>)> {
+) -> PyResult<(Vec<One>, Vec<String>)> {
     let mut recipes = recipes.iter().map(|text| recipe(text, origin)).collect::<PyResult<Vec<_>>>()?;
     let backend = device::open(device)?;
     let first = recipes.first_mut().ok_or_else(|| PyValueError::new_err("there is no recipe"))?;
@@ -151,9 +151,10 @@ pub(crate) fn train(
     };
     let startup = startup.map_or(0.0, |at| at.duration_since(started).as_secs_f64());
     let mut results = Vec::new();
-    for (((recipe, network), outcome), history) in recipes.into_iter().zip(networks).zip(outcomes).zip(watcher.histories) {
-        let summary =
-            Summary::new(&recipe, &network, backend.info(), history.last(), Some(&outcome), startup);
+    for (((recipe, network), outcome), history) in
+        recipes.into_iter().zip(networks).zip(outcomes).zip(watcher.histories)
+    {
+        let summary = Summary::new(&recipe, &network, backend.info(), history.last(), Some(&outcome), startup);
         let (history, summary) = (json(&history)?, json(&summary)?);
         let (scaling, trained_on) = (job.scaling.clone(), job.trained_on.clone());
         let saved = SavedModel { recipe, model: network, scaling, trained_on, parameters: outcome.parameters };
@@ -162,23 +163,22 @@ pub(crate) fn train(
     Ok((results, job.described()))
 }
 
-type Trained = (Vec<gputrain::train::Outcome>, Vec<Network>, Option<Instant>);
+/// What came out of each model, its network, and when the first step began.
+type Trained = (Vec<Outcome>, Vec<Network>, Option<Instant>);
 
 /// Trains to the end, or until something was raised: then nothing.
 fn run(
     job: &Job,
     recipes: &[Recipe],
     start: Option<Vec<Vec<Vec<f32>>>>,
-    backend: &(dyn gputrain::backend::Backend + Send + Sync),
+    backend: &dyn Backend,
     watcher: &mut Watcher,
 ) -> Result<Option<Trained>, Failure> {
     let shape = job.dataset.train.features.shape;
     let networks = recipes.iter().map(|recipe| Network::build(&recipe.model, Some(shape)).map_err(JobError::Model));
     let networks = networks.collect::<Result<Vec<_>, _>>()?;
     let members: Vec<Member> = recipes.iter().map(Member::of).collect();
-    let spec: TrainerSpec = job.spec(&members);
-    let spec = TrainerSpec { dataset: Arc::clone(&job.dataset), ..spec };
-    let mut trainer = Trainer::new(backend, spec)?;
+    let mut trainer = Trainer::new(backend, job.spec(&members))?;
     for (member, (network, recipe)) in networks.iter().zip(recipes).enumerate() {
         let weights = match &start {
             Some(start) => start.get(member).cloned().unwrap_or_default(),
@@ -192,7 +192,7 @@ fn run(
     let outcomes = trainer.finish()?;
     // Of several models the others go on where one leaves the finite numbers.
     if let [outcome] = &outcomes[..] {
-        outcome.check().map_err(TrainError::from)?;
+        outcome.check()?;
     }
     Ok(Some((outcomes, networks, trainer.first_step_at())))
 }
