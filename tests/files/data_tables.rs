@@ -148,7 +148,7 @@ fn a_file_without_names_is_taken_in_the_order_of_training() {
     let folder = folder(&[("t.csv", ROWS)]);
     let path = folder.path().join("t.csv").display().to_string();
     let names = ["a", "b", "c", "d", "e"].map(str::to_string);
-    let options = TableOptions { header: None, features: &names };
+    let options = TableOptions { features: &names, ..TableOptions::default() };
     let labels = format!("{path}#5");
     let raw = RawExamples::read(SourceRef { images: &path, labels: &labels }, options).unwrap();
     assert!(
@@ -159,7 +159,7 @@ fn a_file_without_names_is_taken_in_the_order_of_training() {
     let raw = raw.fit(Shape::Features(5), TargetKind::Classes { outputs: 2 }, None).unwrap();
     let Storage::F32(values) = raw.features.storage else { panic!("these are floats") };
     assert_eq!(values[..5], [5.1, 3.5, 1.4, 0.2, 7.5]);
-    let few = TableOptions { header: None, features: &names[..4] };
+    let few = TableOptions { features: &names[..4], ..TableOptions::default() };
     let error = RawExamples::read(SourceRef { images: &path, labels: &labels }, few).unwrap_err().to_string();
     assert!(error.contains("pick columns as FILE#0..4"), "{error}");
 }

@@ -51,6 +51,8 @@ impl GoldenCase {
         let file = folder().join(format!("{name}.npz"));
         let key = |key: &str| format!("{}#{key}", file.display());
         recipe.data.train = Some(Source::Arrays { images: key("x"), labels: key("y") });
+        let weights = key("sample_weights");
+        recipe.data.sample_weights = read_array(&weights).ok().map(|_| weights);
         let job = Job::load(recipe).unwrap_or_else(|error| panic!("{name}: {error}"));
         let array = |what: &str| read_array(&key(what)).unwrap().to_f64();
         let group = |prefix: &str, tensors: &mut dyn Iterator<Item = &Parameter>| {

@@ -196,6 +196,7 @@ pub fn noise(overrides: &[(&str, &str)], features: usize, [train, validation]: [
             shape: Shape::Features(features),
         },
         targets: Targets::Classes { labels: (0..count as u32).map(|i| i * 7 % 10).collect(), classes: 10 },
+        weights: None,
     };
     job.dataset = Dataset { train: examples(train), validation: Some(examples(validation)), test: None }.into();
     job
