@@ -173,7 +173,7 @@ fn examples(model: &Model, count: usize) -> Examples {
         Loss::SoftmaxCrossEntropy => Targets::Classes { labels: vec![0; count], classes: model.outputs() },
         _ => Targets::Values { values: vec![0.0; count * model.outputs()], outputs: model.outputs() },
     };
-    Examples { features, targets }
+    Examples::unweighted(features, targets)
 }
 
 /// A recipe; those of its sweep, if it is one, that differ in their model or batch.

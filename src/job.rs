@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::data::{
     self, DataError, Dataset, Examples, Loading, PartSize, Pictures, Problem, RawExamples, RawTable, Scaling,
-    SourceRef, Storage, TableOptions, TargetKind, Targets, TrainedOn, remarks,
+    SourceRef, Storage, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
 };
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
@@ -54,7 +54,7 @@ impl Job {
         let source = recipe.data.train.as_ref();
         // Where the recipe leaves the input to the data, the files come before the network.
         let early = source.filter(|_| recipe.model.input.is_empty());
-        let read = early.map(|source| Raw::read(source, &recipe.data, known, None)).transpose()?;
+        let read = early.map(|source| Raw::read_training(source, &recipe.data, known, None)).transpose()?;
         let input = match source {
             Some(_) => read.as_ref().map(Raw::input).transpose()?,
             None => Some(Shape::Features(28 * 28)),
@@ -63,7 +63,8 @@ impl Job {
         let (mut trained_on, mut notes) = (known.clone(), Vec::new());
         let dataset = match source {
             Some(source) => {
-                let raw = read.map_or_else(|| Raw::read(source, &recipe.data, known, Some(model.input)), Ok)?;
+                let raw =
+                    read.map_or_else(|| Raw::read_training(source, &recipe.data, known, Some(model.input)), Ok)?;
                 let (train, of_data, said) = raw.fit(&model, recipe.data.classes)?;
                 (trained_on, notes) = (of_data, said);
                 notes.extend(remarks::leaks(&train, &trained_on.features));
@@ -108,6 +109,7 @@ impl Job {
             let part = part(&recipe, &mut dataset.train, PartSize::Count(count), "training part");
             dataset.train = part.map_err(|problem| problem.at("data.examples"))?;
         }
+        weigh(&recipe, &mut dataset.train, &trained_on, &mut notes)?;
         // Of a table that was known, all is filled in and scaled already.
         if let (Some(columns), true) = (&mut trained_on.table, is_new) {
             columns.fit_fills(recipe.data.missing, &dataset.train.features);
@@ -174,6 +176,7 @@ impl Job {
             Targets::Classes { labels, .. } => add(bytemuck::cast_slice(labels)),
             Targets::Values { values, .. } => add(bytemuck::cast_slice(values)),
         }
+        self.dataset.train.weights.iter().for_each(|weights| add(bytemuck::cast_slice(weights)));
         let Scaling { subtract, divide, add: last } = &self.scaling;
         [subtract, divide, &vec![*last]].iter().for_each(|numbers| add(bytemuck::cast_slice(numbers)));
         self.trained_on.class_names.iter().for_each(|name| add(name.as_bytes()));
@@ -221,7 +224,8 @@ impl<'a> Raw<'a> {
     ) -> Result<Raw<'a>, DataError> {
         match source {
             Source::Arrays { images, labels } => {
-                let options = TableOptions { header: data.header, features: &known.features };
+                let weights = data.sample_weights.as_deref();
+                let options = TableOptions { header: data.header, features: &known.features, weights };
                 RawExamples::read(SourceRef { images, labels }, options).map(|raw| Raw::Arrays(Box::new(raw)))
             }
             Source::Folder { folder } => {
@@ -233,6 +237,28 @@ impl<'a> Raw<'a> {
                 RawTable::read(table, target, data, known).map(|table| Raw::Table(Box::new(table)))
             }
         }
+    }
+
+    /// The same of training examples, with their weights where the recipe names any. A table that a model knows is not
+    /// trained on.
+    fn read_training(
+        source: &'a Source,
+        data: &DataSpec,
+        known: &TrainedOn,
+        input: Option<Shape>,
+    ) -> Result<Raw<'a>, DataError> {
+        let raw = Raw::read(source, data, known, input)?;
+        let named = data.sample_weights.as_deref().filter(|_| known.table.is_none());
+        Ok(match (raw, named) {
+            (Raw::Arrays(raw), Some(file)) => {
+                Raw::Arrays(Box::new(raw.weighed(weights::read_weights(file, data.header)?)))
+            }
+            (Raw::Table(raw), Some(file)) if !raw.is_weighed() => {
+                let weighed = raw.weighed(weights::read_weights(file, data.header)?);
+                Raw::Table(Box::new(weighed.map_err(|problem| problem.at(file))?))
+            }
+            (raw, _) => raw,
+        })
     }
 
     /// The input of a model for them.
@@ -274,7 +300,7 @@ fn fit_pictures(pictures: Pictures, model: &Model) -> Result<(Examples, TrainedO
         _ if classes != outputs => return Err(Problem::Outputs { needed: classes, outputs, what: "classes" }),
         _ => Targets::Classes { labels, classes },
     };
-    let mut examples = Examples { features, targets };
+    let mut examples = Examples::unweighted(features, targets);
     examples.fit(model.input, TargetKind::for_model(model))?;
     Ok((examples, TrainedOn { class_names, ..TrainedOn::default() }, notes))
 }
@@ -323,7 +349,7 @@ pub fn load_pictures(
     let Pictures { features, files, mut notes, .. } = Pictures::unlabelled(paths, &loading)?;
     notes.extend(untold);
     let targets = blank_targets(features.count, model);
-    let mut examples = Examples { features, targets };
+    let mut examples = Examples::unweighted(features, targets);
     examples.fit(model.input, TargetKind::for_model(model)).map_err(|problem| problem.at(place))?;
     Ok(ShownPictures { examples, files, labelled: false, notes })
 }
@@ -362,6 +388,35 @@ fn fit(examples: &mut Examples, recipe: &Recipe, model: &Model) -> Result<(), Pr
     }
     examples.fit(model.input, TargetKind::for_model(model))
 }
+
+/// Weighs the training examples as the recipe asks for, beside the weights that they have, and notes how.
+pub(crate) fn weigh(
+    recipe: &Recipe,
+    train: &mut Examples,
+    trained_on: &TrainedOn,
+    notes: &mut Vec<String>,
+) -> Result<(), DataError> {
+    let DataSpec { class_weights, sample_weights, .. } = &recipe.data;
+    if let Some(own) = &train.weights {
+        let checked = weights::check_count(own, train.count()).and_then(|()| weights::check_weights(own));
+        checked.map_err(|problem| problem.at("the weights of the training examples"))?;
+        let source = sample_weights.as_deref().unwrap_or("given with the examples");
+        notes.push(weights::samples_in_words(own, source));
+    }
+    let of_classes = class_weights.as_ref().map(|spec| weights::of_classes(spec, &train.targets, trained_on));
+    let of_classes = of_classes.transpose().map_err(|problem| problem.at("data.class_weights"))?;
+    notes.extend(of_classes.iter().map(|of_classes| weights::classes_in_words(of_classes, trained_on)));
+    if of_classes.is_none() && train.weights.is_none() {
+        return Ok(());
+    }
+    notes.push(WEIGHED.into());
+    let key = if sample_weights.is_some() { "data.sample_weights" } else { "data.class_weights" };
+    train.weigh(of_classes.as_deref()).map_err(|problem| problem.at(key))
+}
+
+/// What is weighed and what is not.
+const WEIGHED: &str = "the training loss is the mean by these weights, sum(w * loss) / sum(w) of each batch; losses of other sets \
+    and all metrics count every example once";
 
 /// What is asked to be recorded of logged steps, where no step is logged.
 fn unrecorded(train: &TrainSpec) -> Option<String> {

@@ -91,11 +91,14 @@ impl ExamplesArgs {
             return table_examples(images, labels, &spec, saved);
         }
         let Some(labels) = labels else {
-            let raw =
-                RawFeatures::read(images, TableOptions { header: spec.header, features: &saved.trained_on.features })?;
+            let raw = RawFeatures::read(
+                images,
+                TableOptions { header: spec.header, features: &saved.trained_on.features, weights: None },
+            )?;
             let notes = raw.notes().to_vec();
             let features = raw.fit(saved.model.input)?;
-            let examples = Examples { targets: job::blank_targets(features.count, &saved.model), features };
+            let targets = job::blank_targets(features.count, &saved.model);
+            let examples = Examples::unweighted(features, targets);
             return Ok(Shown { examples, name, set: Set::Test, labelled: false, files: Vec::new(), notes });
         };
         let source = Source::Arrays { images: images.clone(), labels: labels.clone() };
@@ -198,7 +201,8 @@ fn table_examples(
         return Ok(Shown { examples, name, set: Set::Test, labelled: true, files: Vec::new(), notes });
     }
     let (features, notes) = raw.features(saved.model.input)?;
-    let examples = Examples { targets: job::blank_targets(features.count, &saved.model), features };
+    let targets = job::blank_targets(features.count, &saved.model);
+    let examples = Examples::unweighted(features, targets);
     Ok(Shown { examples, name, set: Set::Test, labelled: false, files: Vec::new(), notes })
 }
 

@@ -238,7 +238,7 @@ mod tests {
         let parameters = [first, (0..UNITS).map(|j| random(1000 + j)).collect(), vec![0.0]];
         let features = Features { storage: Storage::F32(vec![1.0; 3]), count: 1, shape: model.input };
         let scaling = Scaling::fit(recipe.data.scale, &features);
-        let train = Examples { features, targets: Targets::Values { values: vec![1.0], outputs: 1 } };
+        let train = Examples::unweighted(features, Targets::Values { values: vec![1.0], outputs: 1 });
         let dataset = Arc::new(Dataset { train, validation: None, test: None });
         let job = Job { recipe, model, dataset, scaling, trained_on: Default::default(), notes: Vec::new() };
         let measured = measure(&job, &parameters, Some(1), &CpuBackend::new(), &ProgressBar::hidden()).unwrap();

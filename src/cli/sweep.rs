@@ -170,6 +170,7 @@ impl From<SweepError> for CliError {
             | SweepError::NoMetric { .. }
             | SweepError::NoMeaning { .. }
             | SweepError::RetrainWatches { .. }
+            | SweepError::RetrainWeighs { .. }
             | SweepError::Other { .. }
             | SweepError::Results { .. } => CliError::Usage(error.to_string()),
         }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::keys::did_you_mean;
+
 /// Something is wrong with the data at `place`.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {problem}")]
@@ -326,6 +328,59 @@ pub enum Problem {
         name: String,
         /// What it is named as elsewhere.
         other: &'static str,
+    },
+    /// A column of weights that is something else, too.
+    #[error("data.sample_weights = {name:?} is {what}; leave it out there, or weigh by another column")]
+    WeightTwice {
+        /// The column.
+        name: String,
+        /// What else it is.
+        what: &'static str,
+    },
+    /// A weight that is none.
+    #[error("example {row} has the weight {value}; a weight is a finite number, 0 or more")]
+    Weight {
+        /// The example, counting from 0.
+        row: usize,
+        /// Its weight.
+        value: f32,
+    },
+    /// Weights that are not as many as the examples.
+    #[error("there are {weights} weights, and there are {count} examples in the training files; give one for each")]
+    WeightCount {
+        /// Number of weights.
+        weights: usize,
+        /// Number of examples.
+        count: usize,
+    },
+    /// No example counts.
+    #[error("every training example has the weight 0; give some of them a weight above 0")]
+    NoWeight,
+    /// Weights of classes where there are none.
+    #[error(
+        "weighs classes, and the targets are values that name none; leave data.class_weights out, or weigh examples with data.sample_weights"
+    )]
+    WeighsNoClasses,
+    /// Weights of other classes.
+    #[error(
+        "there are {found} weights for {} classes: {}; give one for each, in this order, or by name as {{ {:?} = 2.0 }}",
+        classes.len(), list(classes), classes.first().map_or("name", String::as_str)
+    )]
+    ClassWeightCount {
+        /// Number of weights.
+        found: usize,
+        /// The names of the classes.
+        classes: Vec<String>,
+    },
+    /// The weight of a class that there is not.
+    #[error("there is no class {name:?}{}; the classes are {}", did_you_mean(suggestion), list(classes))]
+    NoSuchClass {
+        /// The name.
+        name: String,
+        /// The class that is called most like it.
+        suggestion: Option<String>,
+        /// The names of the classes.
+        classes: Vec<String>,
     },
     /// Nothing to learn from.
     #[error("no column is left to be a feature; give a table with other columns than the target, or shorten data.drop")]

@@ -48,6 +48,9 @@ pub struct Examples {
     pub features: Features,
     /// What it should answer.
     pub targets: Targets,
+    /// How much each example counts in the loss that is trained on, 0 or more; without weights all count the same. The loss of a
+    /// batch is the mean by these weights, so that only their ratios matter. Evaluations do not weigh.
+    pub weights: Option<Vec<f32>>,
 }
 
 /// All splits of a data set.
@@ -169,6 +172,11 @@ impl Targets {
 }
 
 impl Examples {
+    /// Examples that all count the same.
+    pub fn unweighted(features: Features, targets: Targets) -> Examples {
+        Examples { features, targets, weights: None }
+    }
+
     /// Number of examples.
     pub fn count(&self) -> usize {
         self.features.count
@@ -176,7 +184,11 @@ impl Examples {
 
     /// The examples at `indices`, in that order. Panics when one is out of range.
     pub fn select(&self, indices: &[usize]) -> Examples {
-        Examples { features: self.features.select(indices), targets: self.targets.select(indices) }
+        Examples {
+            features: self.features.select(indices),
+            targets: self.targets.select(indices),
+            weights: self.weights.as_ref().map(|weights| rows(weights, indices, 1)),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::error::{DataError, Problem};
 use super::examples::hot_column;
 use super::source::read_array;
 use super::targets::TargetKind;
+use super::weights::check_count as check_weight_count;
 use super::{Examples, Features, Storage, Targets, remarks};
 use crate::model::Shape;
 use crate::place::{Place, same_file};
@@ -28,6 +29,20 @@ pub struct TableOptions<'a> {
     /// The features that a model takes, in its order: of a table that names its columns these are taken, in whatever order
     /// they stand there. None stand for every column but the labels'.
     pub features: &'a [String],
+    /// Where the examples' weights lie: a column of them is no feature of a table whose columns are not picked.
+    pub weights: Option<&'a str>,
+}
+
+impl TableOptions<'_> {
+    /// Takes the column of weights out of all columns of a table.
+    fn without_weights(&self, table: &Table, place: &Place, columns: &mut Columns) -> Result<(), Problem> {
+        let Some(weights) = self.weights.map(Place::parse) else { return Ok(()) };
+        if place.key.is_none() && weights.key.is_some() && weights.is_table() && same_file(&place.path, &weights.path) {
+            let weights = table.keyed(weights.key.as_deref())?;
+            columns.indices.retain(|column| !weights.indices.contains(column));
+        }
+        Ok(())
+    }
 }
 
 /// Loads one split for a model with this input and these targets.
@@ -70,7 +85,8 @@ impl<'a> RawFeatures<'a> {
         let at_source = |problem: Problem| problem.at(source);
         if place.is_table() {
             let table = Table::open(&place, options.header).map_err(at_source)?;
-            let columns = table.keyed(place.key.as_deref()).map_err(at_source)?;
+            let mut columns = table.keyed(place.key.as_deref()).map_err(at_source)?;
+            options.without_weights(&table, &place, &mut columns).map_err(at_source)?;
             return RawFeatures::from_table(source, &table, columns, options).map_err(at_source);
         }
         let array = read_array(source)?;
@@ -133,6 +149,7 @@ pub struct RawExamples<'a> {
     source: SourceRef<'a>,
     features: RawFeatures<'a>,
     labels: Array,
+    weights: Option<Vec<f32>>,
 }
 
 impl<'a> RawExamples<'a> {
@@ -142,18 +159,19 @@ impl<'a> RawExamples<'a> {
         if !labels.is_table() {
             let mut features = RawFeatures::read(source.images, options)?;
             features.describe(&[source.labels.to_owned()]);
-            return Ok(RawExamples { source, features, labels: read_array(source.labels)? });
+            return Ok(RawExamples { source, features, labels: read_array(source.labels)?, weights: None });
         }
         let at_labels = |problem: Problem| problem.at(source.labels);
         let table = Table::open(&labels, options.header).map_err(at_labels)?;
-        let targets = table.keyed(labels.key.as_deref()).map_err(at_labels)?;
+        let mut targets = table.keyed(labels.key.as_deref()).map_err(at_labels)?;
+        options.without_weights(&table, &labels, &mut targets).map_err(at_labels)?;
         let names: Vec<String> = targets.indices.iter().map(|&column| table.name(column)).collect();
         let mut features = if images.is_table() && same_file(&images.path, &labels.path) {
-            let columns = table.keyed(images.key.as_deref()).map(|mut columns| {
+            let columns = table.keyed(images.key.as_deref()).and_then(|mut columns| {
                 // The whole table is what it is to give back where both are the whole table.
                 let apart = images.key.is_none() && labels.key.is_some();
                 columns.indices.retain(|column| !apart || !targets.indices.contains(column));
-                columns
+                options.without_weights(&table, &images, &mut columns).map(|()| columns)
             });
             let features = columns.and_then(|columns| RawFeatures::from_table(source.images, &table, columns, options));
             let mut features = features.map_err(|problem| problem.at(source.images))?;
@@ -166,7 +184,12 @@ impl<'a> RawExamples<'a> {
         };
         features.describe(&names);
         let labels = table.finite_array(&targets).map_err(at_labels)?;
-        Ok(RawExamples { source, features, labels })
+        Ok(RawExamples { source, features, labels, weights: None })
+    }
+
+    /// The same with weights, one for each example of the files.
+    pub(crate) fn weighed(self, weights: Vec<f32>) -> RawExamples<'a> {
+        RawExamples { weights: Some(weights), ..self }
     }
 
     /// The input of a model for them; an error where the array has too few dimensions or too many.
@@ -196,18 +219,20 @@ impl<'a> RawExamples<'a> {
     /// Examples for a model with this input and these targets: all of them, or those of the first so many classes, in
     /// the files' order.
     pub fn fit(self, input: Shape, targets: TargetKind, classes: Option<usize>) -> Result<Examples, DataError> {
-        let RawExamples { source, features, labels } = self;
+        let RawExamples { source, features, labels, weights } = self;
         let features = features.fit(input)?;
         let at_labels = |problem: Problem| problem.for_matlab(source.labels).at(source.labels);
         check_count(&labels, &features, source).map_err(at_labels)?;
-        let (features, labels) = match classes {
-            None => (features, labels),
+        weights.iter().try_for_each(|weights| check_weight_count(weights, features.count)).map_err(at_labels)?;
+        let (features, labels, weights) = match classes {
+            None => (features, labels, weights),
             Some(wanted) => {
                 let (kept, labels) = first_classes(&labels, wanted).map_err(at_labels)?;
-                (features.select(&kept), labels)
+                let of_kept = |weights: Vec<f32>| kept.iter().map(|index| weights[*index]).collect();
+                (features.select(&kept), labels, weights.map(of_kept))
             }
         };
-        Ok(Examples { features, targets: self::targets(&labels, targets).map_err(at_labels)? })
+        Ok(Examples { features, targets: self::targets(&labels, targets).map_err(at_labels)?, weights })
     }
 }
 

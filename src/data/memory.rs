@@ -79,7 +79,7 @@ impl Examples {
             return Err(Problem::NotFinite { row: index / example.len(), value: f64::from(values[index]) });
         }
         let storage = channels_first(storage, example);
-        Ok(Examples { features: Features { storage, count, shape: example }, targets })
+        Ok(Examples::unweighted(Features { storage, count, shape: example }, targets))
     }
 }
 

@@ -36,6 +36,7 @@ mod table;
 mod table_columns;
 mod targets;
 mod trained_on;
+pub(crate) mod weights;
 mod write;
 
 pub use array::{Array, Dtype};

@@ -240,7 +240,7 @@ mod tests {
         let count = columns[0].len();
         let values = (0..count).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
         let features = Features { storage: Storage::F32(values), count, shape: Shape::Features(columns.len()) };
-        Examples { features, targets }
+        Examples::unweighted(features, targets)
     }
 
     fn classes(labels: &[u32], classes: usize) -> Targets {

@@ -94,7 +94,7 @@ mod tests {
         let storage = Storage::F32((0..2 * count).map(|v| v as f32).collect());
         let features = Features { storage, count, shape: Shape::Features(2) };
         let targets = Targets::Classes { labels: (0..count as u32).collect(), classes: count };
-        Examples { features, targets }
+        Examples::unweighted(features, targets)
     }
 
     fn labels(examples: &Examples) -> &[u32] {

@@ -8,6 +8,7 @@ use super::frame::{Frame, MAX_LEVELS, NO_LEVEL, Reading, Values};
 use super::header;
 use super::remarks;
 use super::table_columns::{FeatureColumn, TableColumns, TargetColumn};
+use super::weights;
 use super::{Examples, Features, Storage, TargetKind, Targets, TrainedOn};
 use crate::model::Shape;
 use crate::place::Place;
@@ -36,6 +37,8 @@ pub struct RawTable {
     targets: Option<Vec<usize>>,
     /// The classes of the table that the model was trained on.
     class_names: Vec<String>,
+    /// The examples' weights, where they have any.
+    weights: Option<Vec<f32>>,
     notes: Vec<String>,
     /// Whether it is to be trained on: no model knows its columns.
     is_new: bool,
@@ -141,10 +144,17 @@ impl RawTable {
                 ("data.categorical", &forced, &dropped, "data.drop leaves out"),
             ],
         )?;
+        // A name that no column has is that of a file.
+        let weighing = data.sample_weights.as_ref().map_or(Ok(None), |name| frame.find(name))?;
+        if let Some(column) = weighing.filter(|column| targets.contains(column)) {
+            return Err(Problem::WeightTwice { name: frame.name(column), what: "the target" });
+        }
         let mut notes = vec![format!("{} rows, {}", frame.rows, frame.dialect)];
         let features = if data.features.is_empty() {
             let mut left_out = Vec::new();
-            let rest = |column: &usize| !targets.contains(column) && !dropped.contains(column);
+            let rest = |column: &usize| {
+                !targets.contains(column) && !dropped.contains(column) && weighing.as_ref() != Some(column)
+            };
             let taken = (0..frame.width()).filter(rest).filter(|column| match reason(&frame, *column) {
                 Some(reason) if !forced.contains(column) => {
                     left_out.push(format!("{} ({reason})", frame.name(*column)));
@@ -154,6 +164,7 @@ impl RawTable {
             });
             let taken: Vec<usize> = taken.collect();
             left_out.extend(dropped.iter().map(|column| format!("{} (data.drop)", frame.name(*column))));
+            left_out.extend(weighing.map(|column| format!("{} (data.sample_weights)", frame.name(column))));
             if !left_out.is_empty() {
                 notes.push(format!("left out: {}", left_out.join(", ")));
             }
@@ -161,6 +172,9 @@ impl RawTable {
         } else {
             picked
         };
+        if let Some(column) = weighing.filter(|column| features.contains(column)) {
+            return Err(Problem::WeightTwice { name: frame.name(column), what: "a feature (data.features)" });
+        }
         if features.is_empty() {
             return Err(Problem::NoFeatures);
         }
@@ -182,13 +196,44 @@ impl RawTable {
             features,
             targets: Some(targets),
             class_names: Vec::new(),
+            weights: None,
             notes,
             is_new: true,
         };
         raw.check_size()?;
         raw.check_target()?;
         raw.notes.push(raw.target_in_words());
+        raw.weights = weighing.map(|column| raw.column_of_weights(column)).transpose()?;
         Ok(raw)
+    }
+
+    /// The weights in a column.
+    fn column_of_weights(&self, column: usize) -> Result<Vec<f32>, Problem> {
+        let values = &self.frame.columns[column];
+        let cell = |line: u64, cause: String| Err(self.frame.cell(line, column, cause));
+        if let Some((line, text)) = &values.text {
+            return cell(*line, format!("{text:?} is text, and data.sample_weights are numbers; repair the cell"));
+        }
+        let (missing, line) = values.missing;
+        if missing > 0 {
+            return cell(line, "the weight is missing; fill it in, 0 for a row that is not to count".into());
+        }
+        if let Some((line, value)) = values.not_finite {
+            return cell(line, format!("the weight is {value}; every weight must be finite"));
+        }
+        let weights: Vec<f32> = values.numbers.iter().flatten().map(|weight| *weight as f32).collect();
+        weights::check_weights(&weights).map(|()| weights)
+    }
+
+    /// Whether a column holds the examples' weights.
+    pub(crate) fn is_weighed(&self) -> bool {
+        self.weights.is_some()
+    }
+
+    /// The same with weights for its rows.
+    pub(crate) fn weighed(self, weights: Vec<f32>) -> Result<RawTable, Problem> {
+        weights::check_count(&weights, self.frame.rows)?;
+        Ok(RawTable { weights: Some(weights), ..self })
     }
 
     /// A table for a model.
@@ -244,6 +289,7 @@ impl RawTable {
             features,
             targets,
             class_names: Vec::new(),
+            weights: None,
             notes,
             is_new: false,
         };
@@ -440,7 +486,7 @@ impl RawTable {
         let features = self.encode(input).map_err(at_source)?;
         self.check_target().map_err(at_source)?;
         let (targets, mut names) = self.learned(kind, classes).map_err(at_source)?;
-        let mut examples = Examples { features, targets };
+        let mut examples = Examples { features, targets, weights: self.weights.take() };
         if let Some(wanted) = classes {
             examples.keep_first_classes(wanted);
             names.truncate(wanted.max(2));

@@ -109,7 +109,7 @@ mod tests {
         let targets = Targets::Values { values: values.chunks(INPUTS).enumerate().map(residual).collect(), outputs: 1 };
         let features = Features { storage: Storage::F32(values), count: 64, shape: Shape::Features(INPUTS) };
         let scaling = Scaling::fit(recipe.data.scale, &features);
-        let dataset = Dataset { train: Examples { features, targets }, validation: None, test: None };
+        let dataset = Dataset { train: Examples::unweighted(features, targets), validation: None, test: None };
         let members = vec![Member::of(&recipe)];
         let train = recipe.train.clone();
         let spec = TrainerSpec {
@@ -153,7 +153,7 @@ mod tests {
         let shape = Shape::Image { channels: 2, height: 3, width: 3 };
         let features = Features { storage: Storage::F32(values), count: 4, shape };
         let scaling = Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 };
-        let dataset = Dataset { train: Examples { features, targets }, validation: None, test: None };
+        let dataset = Dataset { train: Examples::unweighted(features, targets), validation: None, test: None };
         let members = vec![Member::of(&recipe)];
         let parameters: Vec<Vec<f64>> =
             model.initialise(3).iter().map(|values| values.iter().map(|x| f64::from(*x)).collect()).collect();

@@ -1,9 +1,11 @@
 //! The loss.
 
-use super::{Lowering, Node, Operation, ValueId};
+use super::{Lowering, Node, Operation, ValueId, Weighing};
 use crate::ir::Slice;
 use crate::kernel::loss::rows::{Gradient, Operands};
-use crate::kernel::loss::{absolute_error, binary_cross_entropy, softmax_cross_entropy, squared_error};
+use crate::kernel::loss::{
+    absolute_error, binary_cross_entropy, softmax_cross_entropy, squared_error, sum_weights, weigh_rows,
+};
 use crate::kernel::{Launch, Loss};
 use std::sync::Arc;
 
@@ -38,7 +40,7 @@ impl Operation for LossOperation {
             (true, true) => Gradient::Scaled,
         };
         let (label, models) = ("loss".to_string(), at.models);
-        vec![match self.loss {
+        let loss: Arc<dyn Launch> = match self.loss {
             Loss::SoftmaxCrossEntropy => {
                 let smoothing = self.label_smoothing;
                 let shape = softmax_cross_entropy::Params { batch, examples, classes: outputs, smoothing };
@@ -58,7 +60,11 @@ impl Operation for LossOperation {
                 let shape = binary_cross_entropy::Params { batch, examples, outputs };
                 Arc::new(binary_cross_entropy::BinaryCrossEntropy { label, shape, models, gradient, operands })
             }
-        }]
+        };
+        match at.weighing.filter(|_| gradient != Gradient::None) {
+            None => vec![loss],
+            Some(weighing) => self.weighed(loss, &operands, weighing, at),
+        }
     }
 
     fn own_gradient(&self, node: &Node) -> Option<(ValueId, ValueId)> {
@@ -67,5 +73,37 @@ impl Operation for LossOperation {
 
     fn describe(&self) -> String {
         format!("the loss {}", self.loss)
+    }
+}
+
+impl LossOperation {
+    /// The loss of a batch, and what makes its means those by the weights of its examples.
+    fn weighed(
+        &self,
+        loss: Arc<dyn Launch>,
+        operands: &Operands,
+        weighing: Weighing,
+        at: &Lowering,
+    ) -> Vec<Arc<dyn Launch>> {
+        let Weighing { weights, weight_sums, updates } = weighing;
+        let sum = sum_weights::SumWeights {
+            label: "sum of weights".into(),
+            examples: at.source.layout.examples as u32,
+            updates,
+            shuffle: at.source.batches.shuffle,
+            models: at.models,
+            weights,
+            counters: at.counters,
+            weight_sums,
+        };
+        let Operands { indices, counters, gradient, row_loss, .. } = *operands;
+        let weigh = weigh_rows::WeighRows {
+            label: "weighed loss".into(),
+            updates,
+            outputs: self.outputs as u32,
+            models: at.models,
+            operands: weigh_rows::Operands { weights, indices, weight_sums, counters, gradient, row_loss },
+        };
+        vec![Arc::new(sum), loss, Arc::new(weigh)]
     }
 }

@@ -4,6 +4,7 @@ use super::ParameterLayout;
 use crate::ir::{BufferId, Limits, Slice, SourceBuffers};
 use crate::kernel::dense::Tiling;
 use crate::kernel::dense::tiling::Tile;
+use crate::kernel::loss::weights::Updates;
 
 /// Where the operations of one graph run.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,8 @@ pub struct Lowering<'a> {
     pub data: Slice,
     /// Its classes or values.
     pub targets: Slice,
+    /// How examples are weighed, where they are.
+    pub weighing: Option<Weighing>,
     /// How features are scaled.
     pub scaling: Scaling,
     /// Whether the loss's gradient is scaled for f16.
@@ -44,6 +47,17 @@ pub struct Lowering<'a> {
     pub accumulates: bool,
     /// For bindings that a variant leaves untouched.
     pub unused: Slice,
+}
+
+/// How the examples of a set count in its loss.
+#[derive(Debug, Clone, Copy)]
+pub struct Weighing {
+    /// A weight for each example of the set.
+    pub weights: Slice,
+    /// (models, WEIGHT_SUMS).
+    pub weight_sums: Slice,
+    /// The batches over which gradients are weighed together.
+    pub updates: Updates,
 }
 
 /// `(x - subtract) / divide + add`.

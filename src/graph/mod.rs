@@ -13,7 +13,7 @@ pub mod pointwise;
 mod sources;
 
 pub use differentiate::Backward;
-pub use lowering::{Lowering, Scaling};
+pub use lowering::{Lowering, Scaling, Weighing};
 pub use operation::Operation;
 pub use parameters::ParameterLayout;
 

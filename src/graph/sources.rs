@@ -47,7 +47,9 @@ impl SourceBuffers {
                 plan.buffer(format!("{name}.targets"), Element::F32, layout.examples * n, Role::Data)
             }
         };
-        SourceBuffers { name: name.into(), layout, batches, window, data, targets }
+        let weights =
+            layout.weighted.then(|| plan.buffer(format!("{name}.weights"), Element::F32, layout.examples, Role::Data));
+        SourceBuffers { name: name.into(), layout, batches, window, data, targets, weights }
     }
 
     /// Rows of a window, as kernels want them; of no meaning where there is none.

@@ -177,6 +177,9 @@ pub struct DataLayout {
     pub bytes: bool,
     /// The targets.
     pub targets: TargetLayout,
+    /// Whether each example has a weight in the loss.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub weighted: bool,
 }
 
 impl DataLayout {
@@ -227,6 +230,9 @@ pub struct SourceBuffers {
     pub data: BufferId,
     /// The classes (integers) or values (floats) of all examples.
     pub targets: BufferId,
+    /// The weights of all examples, where they have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<BufferId>,
 }
 
 impl SourceBuffers {

@@ -44,6 +44,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("skipped.wgsl", include_str!("../../shaders/lib/skipped.wgsl")),
     ("softmax_loss.wgsl", include_str!("../../shaders/lib/softmax_loss.wgsl")),
     ("step_state.wgsl", include_str!("../../shaders/lib/step_state.wgsl")),
+    ("weight_sums.wgsl", include_str!("../../shaders/lib/weight_sums.wgsl")),
     ("upsample_shape.wgsl", include_str!("../../shaders/lib/upsample_shape.wgsl")),
     ("value_loss.wgsl", include_str!("../../shaders/lib/value_loss.wgsl")),
 ];

@@ -86,7 +86,15 @@ impl Checked<'_> {
             TargetLayout::Classes => (Element::U32, 1),
             TargetLayout::Values(width) => (Element::F32, width),
         };
-        self.buffer(&format!("the targets of {name}"), source.targets, element, &[layout.examples, width]).map(|_| ())
+        self.buffer(&format!("the targets of {name}"), source.targets, element, &[layout.examples, width])?;
+        match source.weights {
+            None if layout.weighted => Err(format!("io: the set {name} has no buffer of its examples' weights")),
+            Some(_) if !layout.weighted => Err(format!("io: the set {name} has weights, and its examples have none")),
+            Some(weights) => {
+                self.buffer(&format!("the weights of {name}"), weights, Element::F32, &[layout.examples]).map(|_| ())
+            }
+            None => Ok(()),
+        }
     }
 
     fn state(&self, what: &str, counters: BufferId, scalars: BufferId) -> Result<(), String> {

@@ -2,11 +2,12 @@
 
 use super::fusion::{Fusion, NotFused, Request, StepBuffers};
 use crate::graph::memory::{self, Assignment};
-use crate::graph::{Lowering, Node, ParameterLayout, Scaling, ValueId};
+use crate::graph::{Lowering, Node, ParameterLayout, Scaling, ValueId, Weighing};
 use crate::ir::{
     Accumulation, Batches, BufferId, DataLayout, Element, Evaluation, Io, Limits, ParameterBuffers, PhaseKind,
     PlanError, ProgramId, Role, Slice, SourceBuffers, StatisticBuffers, TensorPlace, Training,
 };
+use crate::kernel::loss::weights::{Updates, WEIGHT_SUMS};
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
 use crate::kernel::{self, Launch, LaunchPhase, LaunchPlan, LaunchProgram};
@@ -201,6 +202,7 @@ impl<'a> PlanBuilder<'a> {
         let [counters, scalars] = self.step_state("train");
         let log_steps = 4096;
         let log = self.out.plan.buffer("train.log", Element::F32, self.models * log_steps * 2, Role::Metrics);
+        let weight_sums = source.weights.map(|_| self.weight_sums());
         let moments = self.moments(optimizer);
         let penalty = self.sums("train.penalty", optimizer.l2 != 0.0);
         let norm = self.sums("train.gradient_norm", optimizer.clip_norm.is_some());
@@ -213,12 +215,19 @@ impl<'a> PlanBuilder<'a> {
         let kind = if scaling.is_some() { Kind::ScaledStep } else { Kind::Step };
         let finish = |kind| {
             let bookkeeping = self.finish(&memory, [counters, scalars, log], log_steps, examples, penalty, kind);
-            LaunchPhase::new(PhaseKind::Finish, vec![bookkeeping])
+            let weighed = weight_sums.map(|sums| self.weigh_epoch(sums, counters, scalars));
+            LaunchPhase::new(PhaseKind::Finish, std::iter::once(bookkeeping).chain(weighed).collect())
         };
         // All up to the gradients of one batch of so many.
         let in_epoch = examples.min(batches_per_epoch * batch);
         let forward_backward = |of_step: usize| {
-            let phases = self.lower(&memory, source, counters, (self.trained, penalty));
+            let updates = Updates { batch: batch as u32, in_epoch: in_epoch as u32, batches: of_step as u32 };
+            let weighing = source.weights.zip(weight_sums).map(|(weights, sums)| Weighing {
+                weights: self.out.plan.whole(weights),
+                weight_sums: self.out.plan.whole(sums),
+                updates,
+            });
+            let phases = self.lower(&memory, source, counters, (self.trained, penalty), weighing);
             let accumulate = self.accumulate([batch, in_epoch, of_step], counters);
             LaunchProgram::new("train step", phases).with_last(PhaseKind::Backward, accumulate)
         };
@@ -290,7 +299,7 @@ impl<'a> PlanBuilder<'a> {
             scalars,
             log,
             log_steps,
-            state: state.chain(trained).chain(self.out.statistics).collect(),
+            state: state.chain(trained).chain(self.out.statistics).chain(weight_sums).collect(),
             loss_scaling: scaling.map(|scaling| scaling.history),
         });
         Ok(())
@@ -312,7 +321,7 @@ impl<'a> PlanBuilder<'a> {
         let mut begin = vec![self.begin(&format!("{name} begin"), counters, scalars)];
         begin.extend(self.penalty(penalty, self.out.parameters));
         // The penalty is that of the weights, which no batch changes: it is summed once.
-        let mut phases = self.lower(&memory, source, counters, (self.out.parameters, None));
+        let mut phases = self.lower(&memory, source, counters, (self.out.parameters, None), None);
         let bookkeeping = self.finish(&memory, [counters, scalars, log], 1, examples, penalty, Kind::Evaluation);
         phases.push(LaunchPhase::new(PhaseKind::Finish, vec![bookkeeping]));
         let step = self.in_precision(LaunchProgram::new(format!("{name} step"), phases));
@@ -400,6 +409,18 @@ impl<'a> PlanBuilder<'a> {
         ]
     }
 
+    /// The sums of the weights of a batch, of its update and of its epoch.
+    fn weight_sums(&mut self) -> BufferId {
+        self.out.plan.buffer("train.weight_sums", Element::F32, self.models * WEIGHT_SUMS, Role::State)
+    }
+
+    /// What makes the epoch's loss a mean by the weights of its examples, after a batch's bookkeeping.
+    fn weigh_epoch(&self, weight_sums: BufferId, counters: BufferId, scalars: BufferId) -> Arc<dyn Launch> {
+        let [weight_sums, counters, scalars] = [weight_sums, counters, scalars].map(|id| self.out.plan.whole(id));
+        let (label, models) = ("weighed epoch".into(), self.models);
+        Arc::new(kernel::loss::WeighEpoch { label, models, counters, weight_sums, scalars })
+    }
+
     /// A buffer that is laid out like the parameters.
     fn buffer_like_parameters(&mut self, name: &str, role: Role) -> BufferId {
         let len = self.out.layout.len();
@@ -457,6 +478,7 @@ impl<'a> PlanBuilder<'a> {
         source: &SourceBuffers,
         counters: BufferId,
         (parameters, penalty): (BufferId, Option<Slice>),
+        weighing: Option<Weighing>,
     ) -> Vec<LaunchPhase> {
         let plan = &self.out.plan;
         let [subtract, divide] = self.out.scaling.map(|id| plan.whole(id));
@@ -475,6 +497,7 @@ impl<'a> PlanBuilder<'a> {
             source,
             data: plan.whole(source.data),
             targets: plan.whole(source.targets),
+            weighing,
             scaling: Scaling { subtract, divide, add: self.scaling_add },
             scaled_loss: self.precision == Precision::Mixed,
             accumulates: self.batch_gradients != self.gradients,

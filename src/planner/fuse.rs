@@ -46,6 +46,9 @@ impl PlanBuilder<'_> {
         if self.batch_gradients != self.gradients {
             return Err(NotFused::Accumulates);
         }
+        if request.source.weights.is_some() {
+            return Err(NotFused::Weighted);
+        }
         self.fits(&layers, request)?;
         if self.fusion == Fusion::Auto {
             pays(&layers, request.source.batches.size).map(|()| layers)

@@ -58,6 +58,9 @@ pub enum NotFused {
     /// The gradients of several batches are added up.
     #[error("train.accumulate adds gradients up, and a fused step keeps none")]
     Accumulates,
+    /// Examples have weights.
+    #[error("examples have weights (data.class_weights or data.sample_weights), and a fused step's loss knows none")]
+    Weighted,
     /// The activations of a block of rows do not fit.
     #[error("a workgroup would need {needed} bytes of memory, and this device has {limit}")]
     WorkgroupMemory {

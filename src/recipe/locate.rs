@@ -20,6 +20,7 @@ impl Recipe {
         for (set, source) in self.sources_mut() {
             *source = locate(source, &folders).ok_or_else(|| not_found(set, source, &folders))?;
         }
+        self.find_weights(&folders);
         Ok(())
     }
 
@@ -39,6 +40,7 @@ impl Recipe {
             };
             *source = found.ok_or_else(|| not_found(set, source, &[&here[..], &around].concat()))?;
         }
+        self.find_weights(&[&here[..], &around].concat());
         Ok(())
     }
 
@@ -60,6 +62,11 @@ impl Recipe {
                 *source = found;
             }
         }
+        if let Some(weights) = &mut self.data.sample_weights
+            && let Some(found) = inside(weights).and_then(|weights| find_file(&weights, &[data_dir.to_path_buf()]))
+        {
+            *weights = found;
+        }
     }
 
     /// Replaces data paths that lie in the recipe's folder.
@@ -68,6 +75,24 @@ impl Recipe {
         for (_, source) in self.sources_mut() {
             if let Some(found) = locate(source, std::slice::from_ref(&folder)) {
                 *source = found;
+            }
+        }
+        self.find_weights(&[folder]);
+    }
+
+    /// Replaces the path of a file of weights by the file that it stands for. What is found nowhere may be a column's name, or
+    /// that of a column of the table that has the labels.
+    fn find_weights(&mut self, folders: &[PathBuf]) {
+        let Some(weights) = &mut self.data.sample_weights else { return };
+        if let Some(found) = find_file(weights, folders) {
+            *weights = found;
+        } else if let Some(Source::Arrays { labels, .. }) = &self.data.train
+            && place::Place::parse(weights).key.is_none()
+            && place::Format::from_path(Path::new(weights)).is_none()
+        {
+            let table = place::Place::parse(labels);
+            if table.is_table() && place::is_file(&table.path) {
+                *weights = format!("{}#{weights}", table.path.display());
             }
         }
     }
@@ -146,6 +171,12 @@ fn locate_pair(images: &str, labels: &str, folders: &[PathBuf]) -> Option<Source
     let ([image], [label]) = (&images[..], &labels[..]) else { return None };
     let anywhere = |path| folders.iter().find_map(|folder| find(folder, path, false).ok());
     Some(Source::Arrays { images: anywhere(image)?, labels: anywhere(label)? })
+}
+
+/// The first file of this path, if its name tells a format.
+fn find_file(path: &str, folders: &[PathBuf]) -> Option<String> {
+    let found = folders.iter().find_map(|folder| find(folder, path, false).ok())?;
+    place::Format::from_path(&place::Place::parse(&found).path).map(|_| found)
 }
 
 fn alternatives(path: &str) -> Vec<&str> {

@@ -18,7 +18,28 @@ pub(super) fn recipe(root: &Node, origin: &str) -> Result<Recipe, KeyError> {
         recipe.train.epochs = phases.iter().map(|phase| phase.epochs).sum();
     }
     check_metrics(&root, &recipe)?;
+    check_class_weights(&root, &recipe)?;
     Ok(recipe)
+}
+
+/// Refuses weights of classes where the loss knows none, and beside smoothed labels: PyTorch weighs the share that smoothing
+/// gives to a class by that class' weight, and not by the label's.
+fn check_class_weights(root: &Table<'_>, recipe: &Recipe) -> Result<(), KeyError> {
+    let (ModelSpec { loss, label_smoothing, .. }, data) = (&recipe.model, root.section("data")?);
+    let Some(item) = data.get("class_weights") else { return Ok(()) };
+    if loss.takes_values() {
+        return Err(item.conflict(format!(
+            "weighs classes, and the loss {loss} is one of values; remove it, take softmax_cross_entropy or \
+             binary_cross_entropy, or weigh examples with data.sample_weights"
+        )));
+    }
+    if *label_smoothing != 0.0 {
+        return Err(item.conflict(
+            "does not go together with model.label_smoothing: a smoothed label is of several classes; remove one, or weigh \
+             examples with data.sample_weights",
+        ));
+    }
+    Ok(())
 }
 
 /// Whoever watches a metric needs the examples it is measured on.

@@ -84,6 +84,12 @@ impl Sweep {
                 let (metric, name) = (self.spec.metric, recipe.name.clone());
                 return Err(SweepError::NoMetric { metric, name, set });
             }
+            if self.spec.retrain
+                && recipe.data.sample_weights.is_some()
+                && matches!(recipe.data.validation, Holdout::Files(_))
+            {
+                return Err(SweepError::RetrainWeighs { name: recipe.name.clone() });
+            }
             if let ScheduleKind::Plateau { metric, .. } = recipe.schedule.kind
                 && self.spec.retrain
                 && metric.set == Set::Validation

@@ -56,6 +56,15 @@ pub enum SweepError {
     },
     /// Retraining leaves no validation set for the schedule to watch.
     #[error(
+        "[sweep] retrain = true trains on the validation examples too, and those of {name} have no data.sample_weights; let \
+         data.validation be a share of the training examples, or set sweep.retrain = false"
+    )]
+    RetrainWeighs {
+        /// The run's recipe.
+        name: String,
+    },
+    /// Retraining would leave the schedule nothing to watch.
+    #[error(
         "[sweep] retrain = true trains on the validation examples too, but the plateau schedule of {name} watches \
          {metric}; let it watch train_loss, or set sweep.retrain = false"
     )]

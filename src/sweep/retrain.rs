@@ -58,7 +58,12 @@ fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
     let mut job = Job::load(recipe.clone())?;
     if let Holdout::Files(source) = validation {
         let (more, _) = job::load(source, &recipe.data, (&job.model, &job.trained_on)).map_err(JobError::Data)?;
-        append(&mut Arc::make_mut(&mut job.dataset).train, more);
+        let train = &mut Arc::make_mut(&mut job.dataset).train;
+        append(train, more);
+        // Those of the classes, which count anew: examples with weights of their own are not trained on with others.
+        if train.weights.take().is_some() {
+            job::weigh(recipe, train, &job.trained_on, &mut job.notes).map_err(JobError::Data)?;
+        }
         job.scaling = job.trained_on.scaling(recipe.data.scale, &job.dataset.train.features);
     }
     Ok(job.into())

@@ -3,7 +3,7 @@
 use super::measured::unfit;
 use super::spec::layout;
 use super::{Draft, Set, TrainError, TrainerSpec};
-use crate::data::TargetKind;
+use crate::data::{Problem, TargetKind, weights};
 use crate::ir::{Dispatch, Io, Plan};
 use crate::kernel::Launch;
 use crate::model::Model;
@@ -116,6 +116,11 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     {
         let checked = examples.map_or(Ok(()), |examples| examples.targets.check(TargetKind::for_model(&spec.model)));
         checked.map_err(|problem| problem.at(format_args!("the {set} set")))?;
+    }
+    if let Some(weights) = &data.train.weights {
+        let checked = weights::check_count(weights, examples).and_then(|()| weights::check_weights(weights));
+        let counts = |()| if weights.iter().all(|weight| *weight == 0.0) { Err(Problem::NoWeight) } else { Ok(()) };
+        checked.and_then(counts).map_err(|problem| problem.at("the weights of the training examples"))?;
     }
     let plateau = match &spec.members[0].schedule.kind {
         ScheduleKind::Plateau { metric, .. } => Some(*metric),

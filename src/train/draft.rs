@@ -3,7 +3,7 @@
 use super::spec::SharedSet;
 use super::{Member, Set, TrainError, TrainerSpec, check, spec};
 use crate::data::{Examples, Scaling};
-use crate::ir::{BufferId, Initial, Io, Limits, PlanError};
+use crate::ir::{BufferId, DataLayout, Initial, Io, Limits, PlanError};
 use crate::kernel::LaunchPlan;
 use crate::layers::TensorRole;
 use crate::model::Model;
@@ -147,7 +147,9 @@ pub(super) fn evaluation(
         batches.size = count.div_ceil(count.div_ceil(batches.size));
         check::has_variance(model, batches.size, count, false)?;
     }
-    let source = builder.source(EXAMPLES, spec::layout(examples), batches);
+    // An evaluation does not weigh.
+    let layout = DataLayout { weighted: false, ..spec::layout(examples) };
+    let source = builder.source(EXAMPLES, layout, batches);
     builder.evaluation(&source, optimizer.l2);
     let mut names = builder.finish_plan()?;
     begin_with(&mut names, model, scaling, &vec![hyper_words(optimizer, 0.0, 0); models].concat());

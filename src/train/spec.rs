@@ -78,6 +78,7 @@ pub(crate) fn layout(examples: &Examples) -> DataLayout {
             Targets::Classes { .. } => TargetLayout::Classes,
             Targets::Values { outputs, .. } => TargetLayout::Values(outputs),
         },
+        weighted: examples.weights.is_some(),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::data::{Examples, Features, Storage, Targets};
 use crate::ir::{BufferId, SourceBuffers};
 
-/// Writes a set into its buffers: its targets, and its examples unless they are streamed.
+/// Writes a set into its buffers: its targets, its weights where it has any, and its examples unless they are streamed.
 pub(crate) fn examples<E>(
     write: &mut impl FnMut(BufferId, &[u32]) -> Result<(), E>,
     buffers: &SourceBuffers,
@@ -19,6 +19,9 @@ pub(crate) fn examples<E>(
             }
             Storage::F32(values) => write(buffers.data, bytemuck::cast_slice(values))?,
         }
+    }
+    if let (Some(buffer), Some(weights)) = (buffers.weights, &examples.weights) {
+        write(buffer, bytemuck::cast_slice(weights))?;
     }
     match &examples.targets {
         Targets::Classes { labels, .. } => write(buffers.targets, labels),

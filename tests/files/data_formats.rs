@@ -202,7 +202,7 @@ fn colour_images_turn_channels_first_and_back() {
     let features = load_features(text(&path), input).unwrap();
     assert_eq!(features.storage, Storage::U8(vec![1, 2, 3, 4, 5, 6]));
     let targets = Targets::Classes { labels: vec![300], classes: 1000 };
-    let train = gputrain::data::Examples { features, targets };
+    let train = gputrain::data::Examples::unweighted(features, targets);
     let paths = write_idx(folder.path(), &Dataset { train, validation: None, test: None }, false).unwrap();
     assert_eq!(read_array(text(&paths[0])).unwrap(), file);
     assert!(text(&paths[1]).ends_with("train-labels-idx1-int"));

@@ -148,7 +148,7 @@ fn a_file_without_names_is_taken_in_the_order_of_training() {
     let folder = folder(&[("t.csv", ROWS)]);
     let path = folder.path().join("t.csv").display().to_string();
     let names = ["a", "b", "c", "d", "e"].map(str::to_string);
-    let options = TableOptions { header: None, features: &names };
+    let options = TableOptions { features: &names, ..TableOptions::default() };
     let labels = format!("{path}#5");
     let raw = RawExamples::read(SourceRef { images: &path, labels: &labels }, options).unwrap();
     assert!(
@@ -163,7 +163,7 @@ fn a_file_without_names_is_taken_in_the_order_of_training() {
     write_array(&array, &Array::from_f32(&[2, 5], &[0.5; 10]).unwrap()).unwrap();
     let raw = RawFeatures::read(array.to_str().unwrap(), options).unwrap();
     assert!(raw.notes()[0].contains("x.npy names no columns: they are taken in the order of training"));
-    let few = TableOptions { header: None, features: &names[..4] };
+    let few = TableOptions { features: &names[..4], ..TableOptions::default() };
     let error = RawExamples::read(SourceRef { images: &path, labels: &labels }, few).unwrap_err().to_string();
     assert!(error.contains("pick columns as FILE#0..4"), "{error}");
 }

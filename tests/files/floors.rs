@@ -23,7 +23,7 @@ const FLOORS: &[Floor] = &[
     ("layers", &["ir", "keys", "kernel", "onnx", "graph"]),
     ("recipe", &["file", "place", "keys", "metrics", "kernel", "layers"]),
     ("model", &["keys", "kernel", "graph", "layers", "recipe"]),
-    ("data", &["file", "lock", "place", "recipe", "model"]),
+    ("data", &["file", "lock", "place", "keys", "recipe", "model"]),
     ("suggest", &["recipe", "model", "data"]),
     ("planner", &["ir", "kernel", "graph", "layers", "recipe", "model"]),
     (

@@ -17,6 +17,7 @@ class Case:
     loss: str = "softmax_cross_entropy"
     optimizer: dict = field(default_factory=lambda: {"kind": "sgd", "learning_rate": 0.1})
     schedule: dict = field(default_factory=dict)
+    data: dict = field(default_factory=dict)  # further keys of [data]
     model: dict = field(default_factory=dict)  # further keys of [model]
     train: dict = field(default_factory=dict)  # further keys of [train]
     count: int = 155  # examples: five batches of 31
@@ -24,6 +25,7 @@ class Case:
     batch: object = BATCH
     drop_last: bool = False
     targets: str = "labels"  # or "one_hot", "values", "binary", "binary_labels"
+    weighted: bool = False  # whether each example has a weight
     draw: int = 0  # another draw of data and weights, where the first one is chaotic
 
 
@@ -69,6 +71,13 @@ def make_data(case, outputs):
         return x, on_grid(np.sin(2 * rows @ mix) + noise, 256)
     binary = (rows @ mix + noise > 0).astype(np.float32)
     return x, binary if case.targets == "binary" else binary[:, 0].astype(np.int64)
+
+
+def sample_weights(case):
+    """A weight for each example of a weighted case: one in four is 0."""
+    if not case.weighted:
+        return None
+    return np.maximum(on_grid(random_for(case, "sample weights").uniform(-1, 3, case.count), 64), 0)
 
 
 def initial_parameters(case, shapes):
@@ -141,7 +150,7 @@ def toml_table(name, values):
 def recipe_text(case):
     """The recipe as TOML: the only definition of the job; make.py reads it back before it trains."""
     lines = [f"# {case.why}", "# Made by make.py; the data and the expected numbers are in the .npz of the same name.", ""]
-    lines += [f'name = "{case.name}"', "seed = 0", 'precision = "f32"', "", *toml_table("data", {"scale": "none"})]
+    lines += [f'name = "{case.name}"', "seed = 0", 'precision = "f32"', "", *toml_table("data", {"scale": "none", **case.data})]
     lines += ["[model]", f"input = {toml_value(case.input)}", "layers = ["]
     lines += [f"  {toml_value(layer)}," for layer in case.layers]
     lines += ["]", f'loss = "{case.loss}"']
@@ -194,6 +203,17 @@ def loss_cases():
                targets="values", model={"delta": 0.25})
     yield Case("loss-huber-labels", "Huber's error of integer labels: they become one-hot rows.", F14, mlp(), loss="huber",
                model={"delta": 0.1875}, optimizer=sgd(0.5))
+    short = {"count": 149}  # the last batch of an epoch has 25 rows
+    yield Case("loss-class-weights", "Cross-entropy by the classes' weights, one of them 0; batches have other sums of weights.", F14,
+               mlp(), data={"class_weights": [2.0, 0.5, 0.0, 3.0, 1.0]}, **short)
+    yield Case("loss-class-weights-balanced", "Classes that count the same, beside the penalty; the last examples never train.", F14,
+               mlp(), data={"class_weights": "balanced"}, optimizer=sgd(0.1, l2=0.003), batch=29, drop_last=True, **short)
+    yield Case("loss-class-weights-binary", "A weight for the second of two classes, by its name.", F14, mlp("tanh", "sigmoid", 1),
+               loss="binary_cross_entropy", targets="binary_labels", data={"class_weights": {"1": 3.0}}, **short)
+    yield Case("loss-sample-weights", "Squared error by the examples' weights, some of them 0.", F14, mlp(outputs=3), loss="mse",
+               targets="values", weighted=True, **short)
+    yield Case("loss-sample-weights-label-smoothing", "Weighted examples with smoothed labels.", F14, mlp(),
+               model={"label_smoothing": 0.125}, weighted=True, **short)
 
 
 def optimizer_cases():
@@ -273,6 +293,8 @@ def train_cases():
                count=170, epochs=100, drop_last=True)
     yield case("ema", "The final weights are the moving average of the trained ones.", {"ema": 0.95})
     yield case("ema-adam-accumulate", "The average moves once an update.", {"ema": 0.98, "accumulate": 3}, optimizer=adam(0.003), **three)
+    yield case("accumulate-weights", "The gradient of an update is weighted over all of its batches.", {"accumulate": 3},
+               data={"class_weights": [2.0, 0.5, 1.0, 3.0, 0.25]}, weighted=True, optimizer=adam(0.003), **three)
 
 
 def batch_cases():

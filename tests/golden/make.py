@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import tables
-from cases import CASES, initial_parameters, initial_statistics, make_data, recipe_text
+from cases import CASES, initial_parameters, initial_statistics, make_data, recipe_text, sample_weights
 from reference import (
     central_difference_error,
     first_gradient,
@@ -72,7 +72,7 @@ def relative(found, truth):
     return max(np.abs(a - b).max() / np.abs(b).max() for a, b in zip(found, truth))
 
 
-def float32_deviation(recipe, initial, running, x, y, losses, final):
+def float32_deviation(recipe, initial, running, x, y, losses, final, sample):
     """How far float32 runs stray from the float64 one: worst loss, worst parameter or statistic.
 
     The first run starts at the initial weights, the others next to them: a case passes when no rounding tips a ReLU or a pool
@@ -81,7 +81,7 @@ def float32_deviation(recipe, initial, running, x, y, losses, final):
     loss_error = final_error = 0.0
     for seed in range(FLOAT32_RUNS):
         start = nudged(initial, seed) if seed else initial
-        losses32, final32, _, _, measured32, _ = train(recipe, start, x, y, torch.float32, running)
+        losses32, final32, _, _, measured32, _ = train(recipe, start, x, y, torch.float32, running, sample)
         loss_error = max(loss_error, float((np.abs(losses32 - losses) / np.abs(losses)).max()))
         final_error = max(final_error, relative(flat([*final32, *measured32]), final))
     return loss_error, final_error
@@ -95,13 +95,13 @@ def check_schedule(recipe, rates, per_epoch):
         np.testing.assert_allclose(rates[warmup:], theirs[warmup:], rtol=1e-11, atol=1e-15)
 
 
-def build(recipe, x, y, initial, running=()):
+def build(recipe, x, y, initial, running=(), sample=None):
     """Trains one case and checks it. Returns its arrays and its row of the table."""
     name = recipe["name"]
-    losses, final, rates, norms, measured, evaluation = train(recipe, initial, x, y, torch.float64, running)
-    loss, gradients = first_gradient(recipe, initial, x, y, torch.float64)
-    difference = central_difference_error(recipe, initial, x, y, gradients)
-    deviation, final_deviation = float32_deviation(recipe, initial, running, x, y, losses, flat([*final, *measured]))
+    losses, final, rates, norms, measured, evaluation = train(recipe, initial, x, y, torch.float64, running, sample)
+    loss, gradients = first_gradient(recipe, initial, x, y, torch.float64, sample)
+    difference = central_difference_error(recipe, initial, x, y, gradients, sample)
+    deviation, final_deviation = float32_deviation(recipe, initial, running, x, y, losses, flat([*final, *measured]), sample)
     clip = recipe["optimizer"].get("clip_norm")
 
     check_schedule(recipe, rates, steps_per_epoch(recipe, len(x)))
@@ -117,6 +117,8 @@ def build(recipe, x, y, initial, running=()):
     if running:
         arrays |= {**named_statistics("init", recipe, running), **named_statistics("final", recipe, measured)}
         arrays["evaluation"] = np.array([evaluation])
+    if sample is not None:
+        arrays["sample_weights"] = sample
     parameters = sum(a.size for a in flat(initial))
     row = [name, parameters, f"{losses[0]:.6f}", f"{losses[-1]:.6f}", deviation, final_deviation, difference]
     return arrays, row
@@ -126,7 +128,8 @@ def build_case(case, text):
     recipe = tomllib.loads(text)
     shapes = parameter_shapes(recipe)
     x, y = make_data(case, outputs=shapes[-1][1][0])
-    return build(recipe, x, y, initial_parameters(case, shapes), initial_statistics(case, statistic_shapes(recipe)))
+    running = initial_statistics(case, statistic_shapes(recipe))
+    return build(recipe, x, y, initial_parameters(case, shapes), running, sample_weights(case))
 
 
 def store(path, arrays, check):
@@ -138,7 +141,7 @@ def store(path, arrays, check):
     with np.load(path) as stored:
         assert sorted(stored.files) == sorted(arrays), f"{path.name}: other arrays"
         for key, array in arrays.items():
-            exact = key in ("x", "y") or key.startswith("init.")
+            exact = key in ("x", "y", "sample_weights") or key.startswith("init.")
             tolerance = 0 if exact else 1e-9
             np.testing.assert_allclose(stored[key], array, rtol=tolerance, atol=tolerance, err_msg=f"{path.name} {key}")
 

@@ -191,12 +191,38 @@ def targets_for(loss, outputs, y):
     return F.one_hot(y, outputs.shape[1]).to(outputs.dtype)
 
 
-def loss_of(recipe, parameters, x, y, statistics=None, training=True):
-    """The loss of one batch: the mean over its examples (and outputs), plus l2 * sum(w^2) over all weights, never biases."""
+def class_weights(recipe, y):
+    """A weight for each class; `y` are the labels of all examples."""
+    named, counts = recipe["data"]["class_weights"], np.bincount(y)
+    if named == "balanced":
+        return [float(np.float32(len(y) / ((counts > 0).sum() * count))) if count else 0.0 for count in counts]
+    return named if isinstance(named, list) else [named.get(str(c), 1.0) for c in range(len(counts))]
+
+
+def example_weights(recipe, y, sample=None):
+    """A weight for each example, or None: those of the classes times those of the examples."""
+    if "class_weights" not in recipe["data"]:
+        return sample
+    of_class = np.array(class_weights(recipe, y))[y]
+    return np.float32(of_class if sample is None else of_class * sample)  # as a program keeps them
+
+
+def loss_of(recipe, parameters, x, y, statistics=None, training=True, weights_of_rows=None):
+    """The loss of one batch: the mean over its examples (and outputs), plus l2 * sum(w^2) over all weights, never biases.
+
+    With weights of rows the mean over the examples is sum(w * loss) / sum(w), as in PyTorch where a class has the weight.
+    """
     outputs = forward(recipe, parameters, x, statistics, training)
     kind = recipe["model"]["loss"]
     targets = targets_for(kind, outputs, y)
-    if kind == "softmax_cross_entropy":
+    if weights_of_rows is not None:
+        mean, functions = F.cross_entropy, {"softmax_cross_entropy": F.cross_entropy, "mse": F.mse_loss,
+                                            "binary_cross_entropy": F.binary_cross_entropy}
+        more = {"label_smoothing": recipe["model"].get("label_smoothing", 0.0)} if functions[kind] is mean else {}
+        each = functions[kind](outputs, targets, reduction="none", **more)
+        each = each if each.ndim == 1 else each.mean(dim=1)
+        loss = (weights_of_rows * each).sum() / weights_of_rows.sum()
+    elif kind == "softmax_cross_entropy":
         loss = F.cross_entropy(outputs, targets, label_smoothing=recipe["model"].get("label_smoothing", 0.0))
     elif kind == "mse":
         loss = F.mse_loss(outputs, targets)
@@ -356,7 +382,7 @@ def batches(recipe, count):
     return [b for b in ends if b[1] - b[0] == size] if recipe["train"]["drop_last"] else ends
 
 
-def train(recipe, initial, x, y, dtype, running=()):
+def train(recipe, initial, x, y, dtype, running=(), sample=None):
     """The whole job. Returns the loss of the last batch of every step (before its update), the final parameters (their moving
     average, where there is one), the rates, the gradient norms, and with batch norms the final statistics and the loss of all
     examples with those. `running` are the statistics at the start.
@@ -364,6 +390,9 @@ def train(recipe, initial, x, y, dtype, running=()):
     parameters = tensors(initial, dtype)
     statistics = [[torch.tensor(a, dtype=dtype) for a in pair] for pair in running]
     optimizer = make_optimizer(recipe, parameters, dtype)
+    weighing = example_weights(recipe, y, sample)
+    # Without weights all have the same.
+    share = torch.ones(len(x), dtype=dtype) if weighing is None else torch.tensor(weighing, dtype=dtype)
     x, y = torch.tensor(x, dtype=dtype), torch.tensor(y)
     clip, decay = recipe["optimizer"].get("clip_norm"), recipe["train"].get("ema")
     if decay is not None:
@@ -381,8 +410,9 @@ def train(recipe, initial, x, y, dtype, running=()):
                 group["lr"] = rates[-1]
             optimizer.zero_grad()
             for first, end in of_step:
-                loss = loss_of(recipe, parameters, x[first:end], y[first:end], statistics)
-                (loss * ((end - first) / (of_step[-1][1] - of_step[0][0]))).backward()
+                rows = None if weighing is None else share[first:end]
+                loss = loss_of(recipe, parameters, x[first:end], y[first:end], statistics, weights_of_rows=rows)
+                (loss * (share[first:end].sum() / share[of_step[0][0] : of_step[-1][1]].sum())).backward()
             limit = math.inf if clip is None else rounded(clip, dtype)
             norms.append(float(torch.nn.utils.clip_grad_norm_(flat(parameters), limit)) if clip else math.nan)
             optimizer.step()
@@ -399,21 +429,35 @@ def train(recipe, initial, x, y, dtype, running=()):
     return np.array(losses), final, np.array(rates), np.array(norms), measured, evaluation
 
 
-def first_gradient(recipe, initial, x, y, dtype):
+def first_rows(recipe, y, dtype, sample):
+    """The weights of the first batch's rows, or None."""
+    first, end = batches(recipe, len(y))[0]
+    weighing = example_weights(recipe, y, sample)
+    return None if weighing is None else torch.tensor(weighing[first:end], dtype=dtype)
+
+
+def first_gradient(recipe, initial, x, y, dtype, sample=None):
     """The loss and the gradients on the first batch at the initial weights, before clipping and weight decay."""
     first, end = batches(recipe, len(x))[0]
-    parameters = tensors(initial, dtype)
-    loss = loss_of(recipe, parameters, torch.tensor(x[first:end], dtype=dtype), torch.tensor(y[first:end]))
+    parameters, rows = tensors(initial, dtype), first_rows(recipe, y, dtype, sample)
+    batch, targets = torch.tensor(x[first:end], dtype=dtype), torch.tensor(y[first:end])
+    loss = loss_of(recipe, parameters, batch, targets, weights_of_rows=rows)
+    if rows is not None and sample is None and recipe["model"]["loss"] == "softmax_cross_entropy":
+        # PyTorch's own, by its own argument.
+        criterion = torch.nn.CrossEntropyLoss(weight=torch.tensor(class_weights(recipe, y), dtype=dtype))
+        penalty = recipe["optimizer"].get("l2", 0.0) * sum((weight**2).sum() for weight in weights(recipe, parameters))
+        torch.testing.assert_close(loss, criterion(forward(recipe, parameters, batch), targets) + penalty)
     loss.backward()
     return float(loss.detach()), [[None if a is None else a.grad.numpy() for a in layer] for layer in parameters]
 
 
-def central_difference_error(recipe, initial, x, y, gradients, limit=1500):
+def central_difference_error(recipe, initial, x, y, gradients, sample=None, limit=1500):
     """The largest gap between the gradient and central differences in f64, relative to the tensor's largest gradient.
 
     Every element is tried, or `limit` elements spread evenly over a larger tensor.
     """
     first, end = batches(recipe, len(x))[0]
+    rows = first_rows(recipe, y, torch.float64, sample)
     x, y = torch.tensor(x[first:end], dtype=torch.float64), torch.tensor(y[first:end])
     parameters = tensors(initial, torch.float64)
     worst, h = 0.0, 1e-6
@@ -425,9 +469,9 @@ def central_difference_error(recipe, initial, x, y, gradients, limit=1500):
             for i in range(0, len(values), -(-len(values) // limit)):
                 kept = float(values[i])
                 values[i] = kept + h
-                above = float(loss_of(recipe, parameters, x, y))
+                above = float(loss_of(recipe, parameters, x, y, weights_of_rows=rows))
                 values[i] = kept - h
-                below = float(loss_of(recipe, parameters, x, y))
+                below = float(loss_of(recipe, parameters, x, y, weights_of_rows=rows))
                 values[i] = kept
                 worst = max(worst, abs((above - below) / (2 * h) - exact[i]) / scale)
     return worst

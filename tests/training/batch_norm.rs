@@ -62,7 +62,7 @@ fn a_batch_of_single_values_is_refused_with_the_remedy() {
     let shape = model.input;
     let features = Features { storage: Storage::U8((0..180).collect()), count: 9, shape };
     let job =
-        trained_on(recipe, model, Examples { features, targets: Targets::Classes { labels: vec![1; 9], classes: 10 } });
+        trained_on(recipe, model, Examples::unweighted(features, Targets::Classes { labels: vec![1; 9], classes: 10 }));
     Trainer::new(&CpuBackend::new(), job.spec(&[Member::of(&job.recipe)])).unwrap();
 }
 
@@ -156,7 +156,7 @@ fn values_far_from_zero_keep_their_digits() {
     let values = (0..700).map(|i| 1000.0 + ((random(i) * 2048.0).round() / 1024.0) as f32).collect();
     let features = Features { storage: Storage::F32(values), count: 100, shape: Shape::Features(7) };
     let targets = Targets::Classes { labels: (0..100).map(|i| i * 7 % 3).collect(), classes: 3 };
-    let job = trained_on(recipe, model, Examples { features, targets });
+    let job = trained_on(recipe, model, Examples::unweighted(features, targets));
     let spec = job.spec(&[Member::of(&job.recipe)]);
     let initial = job.model.initialise(1);
     let mut trainer = Trainer::with_fusion(&CpuBackend::new(), spec.clone(), Fusion::Never).unwrap();

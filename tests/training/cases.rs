@@ -43,6 +43,12 @@ pub fn table() -> Vec<(String, f64)> {
     table.lines().filter_map(row).collect()
 }
 
+/// Where the weights of a case's examples lie, if they have any.
+pub fn sample_weights(name: &str) -> Option<String> {
+    let weights = format!("{}#sample_weights", folder().join(format!("{name}.npz")).display());
+    read_array(&weights).ok().map(|_| weights)
+}
+
 impl GoldenCase {
     /// Loads a case; `overrides` change its recipe.
     pub fn load(name: &str, overrides: &[(&str, &str)]) -> GoldenCase {
@@ -51,6 +57,7 @@ impl GoldenCase {
         let file = folder().join(format!("{name}.npz"));
         let key = |key: &str| format!("{}#{key}", file.display());
         recipe.data.train = Some(Source::Arrays { images: key("x"), labels: key("y") });
+        recipe.data.sample_weights = sample_weights(name);
         let job = Job::load(recipe).unwrap_or_else(|error| panic!("{name}: {error}"));
         let array = |what: &str| read_array(&key(what)).unwrap().to_f64();
         let group = |prefix: &str, tensors: &mut dyn Iterator<Item = &Parameter>| {

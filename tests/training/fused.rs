@@ -68,6 +68,7 @@ pub fn workload(name: &str, examples: usize) -> Job {
             shape: model.input,
         },
         targets: Targets::Classes { labels: vec![0; examples], classes: model.outputs() },
+        weights: None,
     };
     trained_on(recipe, model, train)
 }
@@ -136,6 +137,7 @@ fn noise_of(features: usize, examples: usize, layers: &str) -> Job {
     let train = Examples {
         features: Features { storage, count: examples, shape: model.input },
         targets: Targets::Classes { labels: (0..examples as u32).map(|i| i * 7 % 5).collect(), classes: 5 },
+        weights: None,
     };
     trained_on(recipe, model, train)
 }

@@ -20,6 +20,7 @@ fn zeros(examples: usize, set: &[(&str, &str)]) -> Job {
     let train = Examples {
         features: Features { storage, count: examples, shape: model.input },
         targets: Targets::Classes { labels: vec![0; examples], classes: model.outputs() },
+        weights: None,
     };
     trained_on(recipe, model, train)
 }

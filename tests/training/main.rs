@@ -36,3 +36,4 @@ mod streamed;
 mod sweep;
 mod sweep_outcomes;
 mod tune;
+mod weights;

@@ -66,7 +66,7 @@ fn side_by_side(job: &Job) {
 #[test]
 fn small_models_side_by_side_train_as_each_alone() {
     let dropout = "[{ dense = 17, activation = \"relu\" }, { dropout = 0.3 }, { dense = 5 }]";
-    let cases: [(&str, &[(&str, &str)]); 13] = [
+    let cases: [(&str, &[(&str, &str)]); 14] = [
         ("optimizer-adam", &[]),
         ("optimizer-adamw", &[("model.layers", dropout)]),
         ("optimizer-clip-norm-l2-weight-decay", &[]),
@@ -80,6 +80,7 @@ fn small_models_side_by_side_train_as_each_alone() {
         ("train-ema", &[("train.accumulate", "2")]),
         ("optimizer-rmsprop-centered-momentum", &[]),
         ("optimizer-lion", &[]),
+        ("train-accumulate-weights", &[]),
     ];
     for (name, overrides) in cases {
         let common = [("train.shuffle", "true"), ("train.epochs", "3")];
@@ -127,7 +128,7 @@ fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
     let stop = ("train.early_stop", "{ metric = \"validation_accuracy\", patience = 1 }");
     // Without norms the step is fused on a GPU.
     let fused = [("train.record", "[\"validation\"]"), ("train.log_every", "1")];
-    let cases: [(&str, Vec<(&str, &str)>); 10] = [
+    let cases: [(&str, Vec<(&str, &str)>); 11] = [
         ("optimizer-adam", vec![detailed]),
         ("optimizer-adam", fused.to_vec()),
         ("optimizer-momentum", vec![detailed, plateau, stop]),
@@ -138,6 +139,7 @@ fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
         ("train-ema-adam-accumulate", vec![detailed, stop]),
         ("train-ema", [&fused[..], &[("schedule", "{ kind = \"one_cycle\" }")]].concat()),
         ("optimizer-rmsprop-centered-momentum", vec![("train.checkpoint_steps", "2")]),
+        ("train-accumulate-weights", vec![detailed]),
         ("optimizer-lion", vec![detailed, ("schedule", "{ kind = \"cosine\", by = \"step\", warmup_epochs = 0.5 }")]),
     ];
     for (name, overrides) in cases {
@@ -181,7 +183,7 @@ impl Backend for Limited<'_> {
     }
 }
 
-/// Bytes of noise under a wide network, in memory.
+/// Bytes of noise under a wide network, in memory, with weights where the recipe has any of classes.
 pub fn noise(overrides: &[(&str, &str)], features: usize, [train, validation]: [usize; 2]) -> Job {
     let input = format!("[{features}]");
     let mut job = digits(&[("model.layers", "[{ dense = 10 }]"), ("data.validation", "0")]);
@@ -196,8 +198,10 @@ pub fn noise(overrides: &[(&str, &str)], features: usize, [train, validation]: [
             shape: Shape::Features(features),
         },
         targets: Targets::Classes { labels: (0..count as u32).map(|i| i * 7 % 10).collect(), classes: 10 },
+        weights: job.recipe.data.class_weights.as_ref().map(|_| (0..count).map(|i| (i * 7 % 5) as f32).collect()),
     };
-    job.dataset = Dataset { train: examples(train), validation: Some(examples(validation)), test: None }.into();
+    let validation = Examples { weights: None, ..examples(validation) };
+    job.dataset = Dataset { train: examples(train), validation: Some(validation), test: None }.into();
     job
 }
 

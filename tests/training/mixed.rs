@@ -18,7 +18,7 @@ use gputrain::train::{Checkpoint, Member, Silent, StepMetrics, Stop, TrainError,
 const MIXED: (&str, &str) = ("precision", "mixed");
 
 /// Bundled golden cases: every optimizer, loss and kind of term, and convolutions, which stay f32, among dense layers.
-const CASES: [&str; 12] = [
+const CASES: [&str; 13] = [
     "optimizer-sgd",
     "optimizer-nesterov",
     "optimizer-adam",
@@ -31,6 +31,7 @@ const CASES: [&str; 12] = [
     "shape-wide",
     "batch-partial",
     "cnn-mixed",
+    "loss-sample-weights",
 ];
 
 fn trained(backend: &dyn Backend, case: &GoldenCase) -> Vec<Vec<f32>> {

@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 const DENSE: &str = "[{ dense = 9, activation = \"relu\" }, { dense = 10 }]";
 const DROPOUT: &str = "[{ dense = 9, activation = \"relu\" }, { dropout = 0.2 }, { dense = 10 }]";
 
+/// Examples with weights.
+const WEIGHTS: (&str, &str) = ("data.class_weights", "balanced");
+
 fn job(changes: &[(&str, &str)]) -> Job {
     let small = [("model.layers", DENSE), ("train.batch", "8"), ("train.epochs", "2"), ("train.log_every", "1")];
     noise(&[&small[..], changes].concat(), 20, [100, 40])
@@ -66,6 +69,7 @@ fn a_plan_that_was_written_and_read_trains_to_the_same_bits() {
     same_after_reading(&cpu, &job(&[("train.record", "[\"gradient_norms\", \"weight_norms\"]")]), Fusion::Never);
     let more = [("train.accumulate", "3"), ("train.ema", "0.9"), ("schedule", "{ kind = \"one_cycle\" }")];
     same_after_reading(&cpu, &job(&more), Fusion::Never);
+    same_after_reading(&cpu, &job(&[&more[..1], &[WEIGHTS]].concat()), Fusion::Never);
     same_after_reading(&cpu, &job(&more[1..]), Fusion::Always);
     let little = DataMemory { backend: Box::new(cpu), bytes: 0 };
     same_after_reading(&little, &job(&[("model.layers", DROPOUT)]), Fusion::Never);
@@ -223,6 +227,15 @@ fn what_a_plan_cannot_hold_is_refused_and_never_a_panic() {
         }
     }
     assert!(unclear.is_empty(), "{unclear:#?}");
+    let weighted = PlanFile::new(&self::plan(&CpuBackend::new(), &self::job(&[WEIGHTS]), Fusion::Never));
+    for (pointer, value, said) in [
+        ("/io/sources/0/weights", Value::Null, "has no buffer of its examples' weights"),
+        ("/io/sources/0/layout/weighted", json!(false), "the set train has weights, and its examples have none"),
+        ("/io/sources/0/weights", json!(0), "the weights of train"),
+    ] {
+        let error = plan_file::read(&changed(&weighted.json(), pointer, value), weighted.blob()).unwrap_err();
+        assert!(error.contains(said), "{pointer}: {error}");
+    }
     // Loops that a shader writes out as often as a constant says.
     let number = plan.dispatches().find(|dispatch| dispatch.constants.iter().any(|c| c.0 == "UNROLL")).unwrap();
     let place = |document: &Value| {

@@ -1,6 +1,6 @@
 //! Everything that a training reports, in a form that can be compared.
 
-use crate::cases::folder;
+use crate::cases::{folder, sample_weights};
 use gputrain::job::Job;
 use gputrain::recipe::{Recipe, Source};
 use gputrain::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};
@@ -63,5 +63,6 @@ pub fn golden_job(name: &str, overrides: &[(&str, &str)]) -> Job {
     let mut recipe = Recipe::load(&folder().join(format!("{name}.toml")), &overrides).unwrap();
     let key = |key: &str| format!("{}#{key}", folder().join(format!("{name}.npz")).display());
     recipe.data.train = Some(Source::Arrays { images: key("x"), labels: key("y") });
+    recipe.data.sample_weights = sample_weights(name);
     Job::load(recipe).unwrap()
 }

@@ -65,8 +65,9 @@ fn trained(backend: &dyn Backend, job: &Job, members: &[Member]) -> (Option<usiz
 
 #[test]
 fn streamed_sets_train_to_the_same_bits() {
-    let cases: [&[(&str, &str)]; 6] = [
+    let cases: [&[(&str, &str)]; 7] = [
         &[],
+        &[("data.class_weights", "balanced"), ("train.epochs", "1")],
         // Steps of several batches, which windows do not divide.
         &[("train.accumulate", "4"), ("train.ema", "0.9"), ("train.epochs", "2")],
         &[("train.shuffle", "false"), ("train.drop_last", "true")],

@@ -43,6 +43,7 @@ fn split(seed: u64, purpose: &str, count: usize) -> Examples {
     Examples {
         features: Features { storage: Storage::U8(pixels), count, shape },
         targets: Targets::Classes { labels, classes: DIGITS.len() },
+        weights: None,
     }
 }
 

@@ -5,11 +5,18 @@ pub mod binary_cross_entropy;
 pub mod rows;
 pub mod softmax_cross_entropy;
 pub mod squared_error;
+pub mod sum_weights;
+pub mod weigh_epoch;
+pub mod weigh_rows;
+pub mod weights;
 
 pub use absolute_error::AbsoluteError;
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
 pub use squared_error::SquaredError;
+pub use sum_weights::SumWeights;
+pub use weigh_epoch::WeighEpoch;
+pub use weigh_rows::WeighRows;
 
 use super::formula::activation::Activation;
 use crate::keys::keywords;

@@ -39,6 +39,15 @@ keyed! {
         /// Whether held-out shares keep the classes' shares; without it they do where the training examples are a folder or a
         /// table with classes.
         pub stratify: Option<bool> [Optional(Plain); "true"],
+        /// How much the examples of each class count in the loss that is trained on: by name or in the classes' order, 1 for those
+        /// that a table does not name, or balanced, so that all classes count the same: examples / (classes * examples of the
+        /// class), as in scikit-learn. The loss of a batch is `sum(w * loss) / sum(w)`, as that of
+        /// `torch.nn.CrossEntropyLoss(weight=w)`. Validation and test losses and all metrics count every example once.
+        pub class_weights: Option<ClassWeights> [Optional(WeightsOfClasses); "\"balanced\""],
+        /// How much each example counts in the loss that is trained on: a column of the training table, which is then no feature,
+        /// or a file with a weight for each training example, path or path#key. Where classes have weights too, both multiply.
+        pub sample_weights: Option<String> [Optional(Text("the name of a column, or a path", is_path)); "\"weight\""]
+            where train is (Some(Source::Arrays { .. } | Source::Table { .. }), WEIGHED),
         /// Decides which examples are held out, and the generated digits; without it the recipe's seed does.
         pub seed: Option<u64> [Optional(Whole(0)); "0"],
         /// Keeps only the examples of the first so many classes, in every set; of a folder, move those of other classes away.
@@ -58,6 +67,9 @@ pub(in crate::recipe) const FOLDERS: &str =
 
 pub(in crate::recipe) const NUMBERED: &str =
     "classes that are numbered; of a folder, move the folders of other classes away";
+
+const WEIGHED: &str =
+    "the training examples of a table or of arrays; of a folder of pictures, weigh the classes with data.class_weights";
 
 const COLUMN_NAMES: &str = "a list of names of columns, such as [\"rooms\", \"district\"]";
 
@@ -174,6 +186,66 @@ impl Source {
             Source::Arrays { images, labels } => vec![images, labels],
             Source::Folder { folder } => vec![folder],
             Source::Table { table, .. } => vec![table],
+        }
+    }
+}
+
+/// How much the examples of each class count.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClassWeights {
+    /// All classes count the same.
+    Balanced,
+    /// By the classes' names; 1 for those that are not named.
+    ByName(Vec<(String, f32)>),
+    /// One for each class, in their order.
+    InOrder(Vec<f32>),
+}
+
+/// The weights of classes.
+struct WeightsOfClasses;
+
+impl Form<ClassWeights> for WeightsOfClasses {
+    fn expected(&self) -> String {
+        "\"balanced\", a table such as { cat = 2.0, dog = 1.0 }, or a list such as [2.0, 1.0]; weights are 0 or more, and not \
+         all are 0"
+            .into()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<ClassWeights, KeyError> {
+        let weight = |item: &Item<'_>| item.number("a weight, 0 or more", |weight| weight >= 0.0);
+        let weights = match &item.node.value {
+            Value::String(word) if word == "balanced" => return Ok(ClassWeights::Balanced),
+            Value::Table(_) => {
+                let table = item.table(&self.expected())?;
+                let named = table.items().map(|(name, item)| Ok((name.to_string(), weight(&item)?)));
+                ClassWeights::ByName(named.collect::<Result<_, KeyError>>()?)
+            }
+            Value::Array(_) => {
+                let items = item.list(&self.expected())?;
+                ClassWeights::InOrder(items.iter().map(weight).collect::<Result<_, KeyError>>()?)
+            }
+            _ => return Err(item.wrong(self.expected())),
+        };
+        let is_useless = match &weights {
+            ClassWeights::ByName(named) => named.is_empty(),
+            ClassWeights::InOrder(list) => list.iter().all(|weight| *weight == 0.0),
+            ClassWeights::Balanced => false,
+        };
+        if is_useless { Err(item.wrong(self.expected())) } else { Ok(weights) }
+    }
+}
+
+impl Written for ClassWeights {
+    fn written(&self) -> Option<Entry> {
+        match self {
+            ClassWeights::Balanced => "balanced".written(),
+            ClassWeights::InOrder(list) => list.written(),
+            ClassWeights::ByName(named) => {
+                let one =
+                    |(name, weight): &(String, f32)| format!("{} = {weight:?}", toml::Value::String(name.clone()));
+                let entries: Vec<String> = named.iter().map(one).collect();
+                Some(Entry::Value(format!("{{ {} }}", entries.join(", "))))
+            }
         }
     }
 }

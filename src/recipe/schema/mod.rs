@@ -7,7 +7,7 @@ mod schedule;
 mod sweep;
 mod training;
 
-pub use data::{Broken, DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
+pub use data::{Broken, ClassWeights, DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
 pub use network::ModelSpec;
 pub use schedule::{Anneal, By, Phase, Schedule, ScheduleKind};
 pub use sweep::SweepSpec;
