@@ -32,3 +32,16 @@ def targets(values, loss):
     if array.ndim not in (1, 2):
         raise ValueError(f"y has the shape {array.shape}; it is (N,) or (N, outputs)")
     return np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float32)
+
+
+def weights(values, X):
+    """A weight of each example, 0 or more."""
+    array = np.asarray(values)
+    if X is None:
+        raise ValueError("sample_weight weighs examples in memory: give X and y, or name data.sample_weights in the recipe")
+    if array.dtype.kind not in "buif" or array.shape != (len(X),):
+        raise ValueError(f"sample_weight is a {array.dtype} array of the shape {array.shape}; it is a number for each of {len(X)} examples")
+    array = np.ascontiguousarray(array, dtype=np.float32)
+    if not (np.isfinite(array).all() and (array >= 0).all() and array.any()):
+        raise ValueError("sample_weight holds numbers that are not finite, or below 0, or nothing but 0")
+    return array

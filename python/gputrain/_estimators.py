@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ._training import Model, train_side_by_side
 
@@ -69,7 +69,7 @@ class _Network(BaseEstimator):
     def _seed(self):
         return check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
 
-    def _train(self, X, target, epochs=None, start=None):
+    def _train(self, X, target, sample_weight=None, epochs=None, start=None):
         recipe = self._recipe(len(X), X.shape[1:], self._seed())
         if epochs is not None:
             recipe["train"] |= {"epochs": epochs}
@@ -77,8 +77,8 @@ class _Network(BaseEstimator):
             recipe["data"].pop("validation", None)
             recipe["data"].pop("stratify", None)
         run = train_side_by_side(
-            [json.dumps(recipe)], X, target, start=None if start is None else [start], device=self.device,
-            origin=type(self).__name__,
+            [json.dumps(recipe)], X, target, sample_weight=sample_weight, start=None if start is None else [start],
+            device=self.device, origin=type(self).__name__,
         )[0]
         return self._adopt(run)
 
@@ -97,11 +97,16 @@ class _Network(BaseEstimator):
         self.n_layers_ = len(self.coefs_) + 1
         return self
 
-    def fit(self, X, y):
-        """Trains from new weights, or with ``warm_start`` from those of the last fit."""
+    def fit(self, X, y, sample_weight=None):
+        """Trains from new weights, or with ``warm_start`` from those of the last fit.
+
+        ``sample_weight`` is how much each example counts: the loss of a batch is ``sum(w * loss) / sum(w)``.
+        """
         start = getattr(self, "model_", None) if self.warm_start else None
         X, target = self._prepared(X, y, reset=True)
-        return self._train(X, target, start=start)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+        return self._train(X, target, sample_weight, start=start)
 
     def _outputs(self, X):
         check_is_fitted(self)

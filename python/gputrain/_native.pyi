@@ -40,6 +40,7 @@ def train(
     origin: str,
     x: npt.NDArray[Any] | None,
     y: npt.NDArray[Any] | None,
+    weights: npt.NDArray[np.float32] | None,
     test_x: npt.NDArray[Any] | None,
     test_y: npt.NDArray[Any] | None,
     start: Sequence[Model] | None,

@@ -118,12 +118,13 @@ class Run:
         return f"<p>{escape(repr(self)[1:-1])}</p><div style='display:flex;flex-wrap:wrap'>{drawings}</div>"
 
 
-def train(recipe, X=None, y=None, on_epoch=None, *, X_test=None, y_test=None, start=None, device="auto"):
+def train(recipe, X=None, y=None, on_epoch=None, *, sample_weight=None, X_test=None, y_test=None, start=None, device="auto"):
     """Trains a network and returns a :class:`Run`.
 
     ``recipe`` is a dict with the keys of the program's recipes (docs/recipe.md), or the path of a TOML file, or the name of a
     bundled recipe. ``X`` and ``y`` take the place of the recipe's training files: (N, features) or pictures, bytes or
-    floats; and N classes counted from 0, or (N, outputs) values. ``X_test`` and ``y_test`` are measured at the end.
+    floats; and N classes counted from 0, or (N, outputs) values. ``sample_weight`` is how much each example counts: the loss of a
+    batch is ``sum(w * loss) / sum(w)``. ``X_test`` and ``y_test`` are measured at the end.
     ``on_epoch(metrics)`` is called after every epoch with a dict; what it raises ends the run. ``start`` is a :class:`Model`
     of the same network whose weights the run begins with. Ctrl-C raises ``KeyboardInterrupt``.
 
@@ -132,18 +133,22 @@ def train(recipe, X=None, y=None, on_epoch=None, *, X_test=None, y_test=None, st
     """
     text, origin = recipe_text(recipe)
     call = None if on_epoch is None else lambda _, metrics: on_epoch(json.loads(metrics))
-    return train_side_by_side([text], X, y, call, X_test, y_test, None if start is None else [start], device, origin)[0]
+    start = None if start is None else [start]
+    return train_side_by_side([text], X, y, call, sample_weight, X_test, y_test, start, device, origin)[0]
 
 
-def train_side_by_side(texts, X, y, on_epoch=None, X_test=None, y_test=None, start=None, device="auto", origin="recipe"):
+def train_side_by_side(
+    texts, X, y, on_epoch=None, sample_weight=None, X_test=None, y_test=None, start=None, device="auto", origin="recipe"
+):
     """Trains the models of recipes that differ in numbers alone on the same examples, and returns a :class:`Run` of each."""
     loss = tomllib.loads(_native.resolve(texts[0], origin))["model"]["loss"]
     given = [None if x is None else _arrays.features(x) for x in (X, X_test)]
     wanted = [None if t is None else _arrays.targets(t, loss) for t in (y, y_test)]
+    weights = None if sample_weight is None else _arrays.weights(sample_weight, X)
     natives = None if start is None else [model._native for model in start]
     results, notes = _native.train(
-        recipes=texts, origin=origin, x=given[0], y=wanted[0], test_x=given[1], test_y=wanted[1], start=natives, device=device,
-        on_epoch=on_epoch,
+        recipes=texts, origin=origin, x=given[0], y=wanted[0], weights=weights, test_x=given[1], test_y=wanted[1],
+        start=natives, device=device, on_epoch=on_epoch,
     )
     return [Run(Model(model), json.loads(history), json.loads(summary), notes) for model, history, summary in results]
 

@@ -93,10 +93,10 @@ type One = (Model, String, String);
 /// epochs and its summary as JSON; and what a person should know of the data.
 ///
 /// `recipes` are texts as `resolve` takes them. Without `x` the first one says where the data lies.
-/// `test_x`, `test_y` are held out. `start` are models to take the initial weights from. `on_epoch` is called with the
+/// `weights` are how much each of them counts in the loss. `test_x`, `test_y` are held out. `start` are models to take the initial weights from. `on_epoch` is called with the
 /// model's number and the epoch's metrics as JSON.
 #[pyfunction]
-#[pyo3(signature = (recipes, origin, x, y, test_x, test_y, start, device, on_epoch))]
+#[pyo3(signature = (recipes, origin, x, y, weights, test_x, test_y, start, device, on_epoch))]
 #[allow(clippy::too_many_arguments, reason = "Python code gives them by name")]
 pub(crate) fn train(
     py: Python<'_>,
@@ -104,6 +104,7 @@ pub(crate) fn train(
     origin: &str,
     x: Option<Values<'_>>,
     y: Option<Truth<'_>>,
+    weights: Option<PyReadonlyArray1<'_, f32>>,
     test_x: Option<Values<'_>>,
     test_y: Option<Truth<'_>>,
     start: Option<Vec<Py<Model>>>,
@@ -121,7 +122,10 @@ pub(crate) fn train(
         (None, None) => Ok(None),
         _ => Err(PyValueError::new_err(format!("{what}: give both X and y, or neither"))),
     };
-    let (examples, test) = (given(x, y, "the training examples")?, given(test_x, test_y, "the test examples")?);
+    let (mut examples, test) = (given(x, y, "the training examples")?, given(test_x, test_y, "the test examples")?);
+    if let (Some(examples), Some(weights)) = (&mut examples, weights) {
+        examples.weights = Some(weights.as_slice()?.to_vec());
+    }
     let job = match examples {
         Some(examples) => {
             let recipe = first.clone();
