@@ -233,7 +233,7 @@ fn what_a_plan_cannot_hold_is_refused_and_never_a_panic() {
         ("/io/sources/0/layout/weighted", json!(false), "the set train has weights, and its examples have none"),
         ("/io/sources/0/weights", json!(0), "the weights of train"),
     ] {
-        let error = plan_file::read(&changed(weighted.json(), pointer, value), weighted.blob()).unwrap_err();
+        let error = plan_file::read(&changed(&weighted.json(), pointer, value), weighted.blob()).unwrap_err();
         assert!(error.contains(said), "{pointer}: {error}");
     }
     // Loops that a shader writes out as often as a constant says.
