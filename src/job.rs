@@ -109,6 +109,8 @@ impl Job {
             let part = part(&recipe, &mut dataset.train, PartSize::Count(count), "training part");
             dataset.train = part.map_err(|problem| problem.at("data.examples"))?;
         }
+        // What is held out only evaluates.
+        [&mut dataset.validation, &mut dataset.test].into_iter().flatten().for_each(|held| held.weights = None);
         weigh(&recipe, &mut dataset.train, &trained_on, &mut notes)?;
         // Of a table that was known, all is filled in and scaled already.
         if let (Some(columns), true) = (&mut trained_on.table, is_new) {
@@ -251,7 +253,7 @@ impl<'a> Raw<'a> {
         let named = data.sample_weights.as_deref().filter(|_| known.table.is_none());
         Ok(match (raw, named) {
             (Raw::Arrays(raw), Some(file)) => {
-                Raw::Arrays(Box::new(raw.weighed(weights::read_weights(file, data.header)?)))
+                Raw::Arrays(Box::new(raw.weighed(weights::read_weights(file, data.header)?, file)))
             }
             (Raw::Table(raw), Some(file)) if !raw.is_weighed() => {
                 let weighed = raw.weighed(weights::read_weights(file, data.header)?);

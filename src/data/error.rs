@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::keys::did_you_mean;
+use crate::keys::{did_you_mean, nearest};
 
 /// Something is wrong with the data at `place`.
 #[derive(Debug, thiserror::Error)]
@@ -373,12 +373,13 @@ pub enum Problem {
         classes: Vec<String>,
     },
     /// The weight of a class that there is not.
-    #[error("there is no class {name:?}{}; the classes are {}", did_you_mean(suggestion), list(classes))]
+    #[error(
+        "there is no class {name:?}{}; the classes are {}",
+        did_you_mean(&nearest(name, classes.iter().map(String::as_str))), list(classes)
+    )]
     NoSuchClass {
         /// The name.
         name: String,
-        /// The class that is called most like it.
-        suggestion: Option<String>,
         /// The names of the classes.
         classes: Vec<String>,
     },

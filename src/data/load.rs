@@ -149,7 +149,8 @@ pub struct RawExamples<'a> {
     source: SourceRef<'a>,
     features: RawFeatures<'a>,
     labels: Array,
-    weights: Option<Vec<f32>>,
+    /// The examples' weights, and where they come from.
+    weights: Option<(String, Vec<f32>)>,
 }
 
 impl<'a> RawExamples<'a> {
@@ -188,8 +189,8 @@ impl<'a> RawExamples<'a> {
     }
 
     /// The same with weights, one for each example of the files.
-    pub(crate) fn weighed(self, weights: Vec<f32>) -> RawExamples<'a> {
-        RawExamples { weights: Some(weights), ..self }
+    pub(crate) fn weighed(self, weights: Vec<f32>, source: &str) -> RawExamples<'a> {
+        RawExamples { weights: Some((source.into(), weights)), ..self }
     }
 
     /// The input of a model for them; an error where the array has too few dimensions or too many.
@@ -223,7 +224,10 @@ impl<'a> RawExamples<'a> {
         let features = features.fit(input)?;
         let at_labels = |problem: Problem| problem.for_matlab(source.labels).at(source.labels);
         check_count(&labels, &features, source).map_err(at_labels)?;
-        weights.iter().try_for_each(|weights| check_weight_count(weights, features.count)).map_err(at_labels)?;
+        let counted = |(source, weights): (String, Vec<f32>)| {
+            check_weight_count(&weights, features.count).map(|()| weights).map_err(|problem| problem.at(source))
+        };
+        let weights = weights.map(counted).transpose()?;
         let (features, labels, weights) = match classes {
             None => (features, labels, weights),
             Some(wanted) => {

@@ -3,7 +3,6 @@
 use super::error::{DataError, Problem};
 use super::source::read_array;
 use super::{Examples, Targets, TrainedOn, csv};
-use crate::keys::nearest;
 use crate::place::Place;
 use crate::recipe::ClassWeights;
 
@@ -71,8 +70,7 @@ pub(crate) fn of_classes(
             let mut all = vec![Some(1.0); classes];
             for (name, weight) in named {
                 let Some(class) = names.iter().position(|known| known == name) else {
-                    let suggestion = nearest(name, names.iter().map(String::as_str)).map(str::to_string);
-                    return Err(Problem::NoSuchClass { name: name.clone(), suggestion, classes: names });
+                    return Err(Problem::NoSuchClass { name: name.clone(), classes: names });
                 };
                 all[class] = Some(f64::from(*weight));
             }

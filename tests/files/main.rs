@@ -8,6 +8,7 @@ mod data_parts;
 mod data_pictures;
 mod data_tables;
 mod data_target;
+mod data_weights;
 mod export;
 mod floors;
 mod metrics;

@@ -68,7 +68,7 @@ fn losses_of_steps_and_epochs_are_weighted_means() {
                 assert_eq!(epoch.validation_loss, story(&*backend, &job(None, overrides)).epochs[0].validation_loss);
             }
             if overrides.contains(&ordered) && !overrides.contains(&accumulated) {
-                for (step, (losses, weights)) in found.steps.iter().zip(each.chunks(7).zip(weights.chunks(7))) {
+                for (step, (losses, weights)) in found.steps.iter().zip(each[..seen].chunks(7).zip(weights.chunks(7))) {
                     assert!(close(step.loss, mean(losses, weights)), "{overrides:?}: step {}", step.step);
                 }
             }
@@ -82,20 +82,22 @@ fn only_what_counts_moves_the_weights() {
     let learns = [("train.shuffle", "false"), ("train.epochs", "1"), ("optimizer.learning_rate", "0.1")];
     let sgd = ("optimizer.kind", "sgd");
     for backend in backends() {
-        let last = |weights: Option<&[f32]>, drop: &[(&str, &str)]| {
-            let job = job(weights, &[&learns[..], &[sgd], drop].concat());
-            bits(&train(&*backend, &job, &[Member::of(&job.recipe)]).remove(0).1)
+        let last = |weights: Option<&[f32]>| {
+            let job = job(weights, &[&learns[..], &[sgd]].concat());
+            train(&*backend, &job, &[Member::of(&job.recipe)]).remove(0).1
         };
         // Only the first batch counts: the others leave its step alone.
         let first: Vec<f32> = (0..45).map(|i| if i < 7 { 1.0 } else { 0.0 }).collect();
         let mut alone = job(None, &[&learns[..], &[sgd]].concat());
         let train_set = &mut Arc::make_mut(&mut alone.dataset).train;
         *train_set = train_set.select(&(0..7).collect::<Vec<_>>());
-        let alone = bits(&train(&*backend, &alone, &[Member::of(&alone.recipe)]).remove(0).1);
-        assert!(last(Some(&first), &[]) == alone, "on {}", backend.info().backend);
+        let alone = train(&*backend, &alone, &[Member::of(&alone.recipe)]).remove(0).1.concat();
+        // The step of unweighted examples may be fused, which sums in another order.
+        let gap = last(Some(&first)).concat().iter().zip(&alone).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(gap < 1e-6, "on {}: {gap:e}", backend.info().backend);
         let four: Vec<f32> = weights().iter().map(|weight| 4.0 * weight).collect();
-        assert!(last(Some(&weights()), &[]) == last(Some(&four), &[]), "on {}", backend.info().backend);
-        assert!(last(Some(&weights()), &[]) != last(None, &[]));
+        assert!(bits(&last(Some(&weights()))) == bits(&last(Some(&four))), "on {}", backend.info().backend);
+        assert!(bits(&last(Some(&weights()))) != bits(&last(None)));
     }
 }
 
