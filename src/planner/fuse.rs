@@ -46,6 +46,9 @@ impl PlanBuilder<'_> {
         if self.batch_gradients != self.gradients {
             return Err(NotFused::Accumulates);
         }
+        if self.model.layers.iter().any(|layer| layer.frozen) {
+            return Err(NotFused::Frozen);
+        }
         self.fits(&layers, request)?;
         if self.fusion == Fusion::Auto {
             pays(&layers, request.source.batches.size).map(|()| layers)

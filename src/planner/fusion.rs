@@ -58,6 +58,9 @@ pub enum NotFused {
     /// The gradients of several batches are added up.
     #[error("train.accumulate adds gradients up, and a fused step keeps none")]
     Accumulates,
+    /// Layers are not trained.
+    #[error("start.freeze keeps layers as they are, and a fused step updates all of them")]
+    Frozen,
     /// The activations of a block of rows do not fit.
     #[error("a workgroup would need {needed} bytes of memory, and this device has {limit}")]
     WorkgroupMemory {
