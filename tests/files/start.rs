@@ -96,7 +96,7 @@ fn what_cannot_be_a_start_is_said_with_the_remedy() {
         "",
         &["none of its tensors fits", "fc.weight (3, 5)", "head.weight (3, 5)", "start.rename"],
     );
-    fails(&[STEM], "rename = { ste = \"stem\" }", &["start.rename has \"ste\"", "did you mean stem?"]);
+    fails(&[STEM], "rename = { ste = \"stem\" }", &["start.rename has \"ste\"", "did you mean \"stem\"?"]);
     fails(&[STEM, ("a.weight", &[5, 6], 0.0)], "rename = { a = \"stem\" }", &["a.weight another stem.weight"]);
     fails(&[STEM], "strict = true", &["no norm.weight, norm.bias, head.weight"]);
     fails(&[("stem.weight", &[5, 6], f32::NAN)], "", &["stem.weight holds NaN"]);
@@ -171,7 +171,7 @@ fn layers_are_frozen_by_name_or_by_the_beginning_of_names() {
     assert_eq!(summary.frozen, 4 + 4 + 6);
     assert!(summary.to_string().contains("of which frozen") && summary.to_string().contains("named a.01, frozen"));
     let unknown = model("[\"a.0.con\"]").unwrap_err();
-    assert!(unknown.contains("\"a.0.con\"") && unknown.contains("did you mean a.0.conv?"), "{unknown}");
+    assert!(unknown.contains("\"a.0.con\"") && unknown.contains("did you mean \"a.0.conv\"?"), "{unknown}");
     let all = model("[\"a\", \"layers\"]").unwrap_err();
     assert!(all.contains("nothing is left to train"), "{all}");
 }

@@ -74,11 +74,20 @@ impl Written for Renames {
     fn written(&self) -> Option<Entry> {
         let mut entries = Entries::default();
         for (from, to) in &self.0 {
-            // Dots and what else no plain key has: always as a string.
-            entries.put(&toml::Value::String(from.clone()).to_string(), to);
+            entries.put(&quoted(from), to);
         }
         Some(Entry::Table(entries))
     }
+}
+
+/// A key as a TOML string of one line, whatever is in it.
+fn quoted(key: &str) -> String {
+    let escaped = key.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 #[cfg(test)]
