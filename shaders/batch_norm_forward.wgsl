@@ -2,7 +2,8 @@
 //
 // input, output (models, batch, channels, plane). statistics: model z's means at z * statistics_stride, and `second` further on
 // the inverses, or, with RUNNING = 1, the variances, of which inverse = 1 / sqrt(variance + epsilon). weight and bias: model
-// z's start at z * parameter_stride. A thread per element; grid linear over groups of 256, z over models.
+// z's start at z * parameter_stride. With GRADIENT = 1 the input is the gradient of an output, and the output that of its input: nothing
+// is subtracted or added. A thread per element; grid linear over groups of 256, z over models.
 struct Params {
     len: u32,
     channels: u32,
@@ -22,6 +23,7 @@ struct Params {
 
 const ACTIVATION = 0u;
 const RUNNING = 0u;
+const GRADIENT = 0u;
 
 // include: activation.wgsl
 // include: grid.wgsl
@@ -44,6 +46,9 @@ fn main(
     }
     let c = group.z * params.parameter_stride + channel;
     let i = group.z * params.len + element;
-    let value = (input[i] - statistics[statistic]) * inverse * weight[c] + bias[c];
+    var value = input[i] * inverse * weight[c];
+    if GRADIENT == 0u {
+        value = (input[i] - statistics[statistic]) * inverse * weight[c] + bias[c];
+    }
     output[i] = activate(value, ACTIVATION);
 }

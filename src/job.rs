@@ -5,6 +5,7 @@ use crate::data::{
     self, DataError, Dataset, Examples, Loading, PartSize, Pictures, Problem, RawExamples, RawTable, Scaling,
     SourceRef, Storage, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
 };
+use crate::export::{ExportError, Initial};
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
 use crate::recipe::{Activation, DataSpec, Holdout, Keyword, Loss, OptimizerSpec, Recipe, Record, Source, TrainSpec};
@@ -21,6 +22,12 @@ pub enum JobError {
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The weights that the recipe begins with cannot be used.
+    #[error(transparent)]
+    Start(#[from] ExportError),
+    /// It cannot train.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// Examples in memory for a recipe that names files.
     #[error("the recipe names its training files in data.train, and there are examples in memory; leave one out")]
     TwoSources,
@@ -59,7 +66,7 @@ impl Job {
             Some(_) => read.as_ref().map(Raw::input).transpose()?,
             None => Some(Shape::Features(28 * 28)),
         };
-        let model = Model::build(&recipe.model, input)?;
+        let model = Model::of(&recipe, input)?;
         let (mut trained_on, mut notes) = (known.clone(), Vec::new());
         let dataset = match source {
             Some(source) => {
@@ -82,7 +89,7 @@ impl Job {
         if recipe.data.train.is_some() {
             return Err(JobError::TwoSources);
         }
-        let model = Model::build(&recipe.model, Some(train.features.shape))?;
+        let model = Model::of(&recipe, Some(train.features.shape))?;
         let mut dataset = Dataset { train, validation: None, test };
         let sets = [("the training examples", Some(&mut dataset.train)), ("the test examples", dataset.test.as_mut())];
         for (place, examples) in sets.into_iter().filter_map(|(place, examples)| Some((place, examples?))) {
@@ -157,10 +164,16 @@ impl Job {
         lines
     }
 
+    /// The weights that the recipe's training begins with: drawn, and where its `[start]` names a file, taken from that as far as they
+    /// fit.
+    pub fn initial(&self) -> Result<Initial, ExportError> {
+        Initial::of(&self.recipe, &self.model, &self.scaling, &self.trained_on)
+    }
+
     /// A trainer of the recipe's model, which has its initial weights.
-    pub fn trainer(&self, backend: &dyn Backend) -> Result<Trainer, TrainError> {
+    pub fn trainer(&self, backend: &dyn Backend) -> Result<Trainer, JobError> {
         let mut trainer = Trainer::new(backend, self.spec(&[Member::of(&self.recipe)]))?;
-        trainer.set_parameters(0, &self.model.initialise(self.recipe.seed))?;
+        trainer.set_parameters(0, &self.initial()?.parameters)?;
         Ok(trainer)
     }
 

@@ -22,7 +22,7 @@ pub struct GradArgs {
     /// Weights (.safetensors or .npz with layers.N.weight, layers.N.bias) [default: the recipe's initial weights]
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// Writes `loss` and a gradient per parameter as .npz
+    /// Writes `loss` and a gradient per parameter, but for frozen ones, as .npz
     #[arg(long, value_name = "FILE.npz")]
     out: Option<PathBuf>,
     /// Compares the gradients with central differences in f64, and the device's with the f64 ones; exit code 1 if they
@@ -61,7 +61,12 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
     context.say(format!("{} ({})", backend.info().device, backend.info().backend));
     let in_f64 = double_loss.map_or(String::new(), |loss| format!(", in f64 {loss}"));
     context.say(format!("loss {loss}{in_f64}"));
-    for (parameter, gradient) in job.model.parameters.iter().zip(&gradients) {
+    let frozen = job.model.frozen_parameters();
+    for ((parameter, gradient), frozen) in job.model.parameters.iter().zip(&gradients).zip(frozen) {
+        if frozen {
+            context.say(format!("{} {:?}: frozen", parameter.name, parameter.shape));
+            continue;
+        }
         context.say(describe(&parameter.name, &parameter.shape, gradient));
         context.emit(&json!({ "parameter": parameter.name, "shape": parameter.shape, "gradient": gradient }));
     }
@@ -118,7 +123,9 @@ fn describe(name: &str, shape: &[usize], gradient: &[f32]) -> String {
 }
 
 fn write(path: &std::path::Path, model: &Model, loss: f32, gradients: &[Vec<f32>]) -> Result<(), CliError> {
-    let tensors = model.parameters.iter().zip(gradients).map(|(p, g)| (p.name.as_str(), Array::from_f32(&p.shape, g)));
+    let tensors = model.parameters.iter().zip(gradients).zip(model.frozen_parameters());
+    let tensors =
+        tensors.filter(|(_, frozen)| !frozen).map(|((p, g), _)| (p.name.as_str(), Array::from_f32(&p.shape, g)));
     let arrays: Vec<(&str, Array)> = std::iter::once(("loss", Array::from_f32(&[], &[loss])))
         .chain(tensors)
         .filter_map(|(name, array)| Some((name, array?)))
@@ -159,10 +166,12 @@ fn check(
     let mut double = DoublePrecision::new(spec.clone())?;
     double.set_parameters(&parameters);
     let (loss, mut exact) = double.gradient();
-    let names: Vec<String> = spec.model.parameters.iter().map(|p| p.name.clone()).collect();
+    let frozen = spec.model.frozen_parameters();
+    let trained = || spec.model.parameters.iter().zip(&frozen).filter(|(_, frozen)| !**frozen).map(|(p, _)| p);
+    let names: Vec<String> = trained().map(|p| p.name.clone()).collect();
     let compared: &dyn Fn() = &|| bar.inc(1);
     let options = Options { at_most: Some(at_most), compared: Some(compared) };
-    let elements: usize = spec.model.parameters.iter().map(|p| options.count(p.len())).sum();
+    let elements: usize = trained().map(|p| options.count(p.len())).sum();
     bar.set_length(elements as u64 + u64::from(rounding::SAMPLES));
     let numeric = double.check(&names, options);
     double.set_parameters(&parameters);
@@ -181,10 +190,11 @@ fn check(
         compared();
     }
     bar.finish_and_clear();
-    let device = gradients.iter().zip(&exact).zip(&terms);
-    let device = device.map(|((ours, exact), terms)| rounding::relative_to_terms(ours, exact, terms));
-    let checks = numeric.into_iter().zip(device).zip(bounds);
-    let check = |((numeric, device_error), device_bound)| Check { numeric, device_error, device_bound };
+    let device = gradients.iter().zip(&exact).zip(&terms).zip(bounds).zip(&frozen).filter(|(_, frozen)| !**frozen);
+    let device =
+        device.map(|((((ours, exact), terms), bound), _)| (rounding::relative_to_terms(ours, exact, terms), bound));
+    let checks = numeric.into_iter().zip(device);
+    let check = |(numeric, (device_error, device_bound))| Check { numeric, device_error, device_bound };
     Ok((loss, checks.map(check).collect()))
 }
 

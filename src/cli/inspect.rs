@@ -132,7 +132,7 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
 
 /// The recipe's network. Its data is only read where the recipe leaves the input's shape to it.
 fn build(recipe: &Recipe, data: Option<&Path>) -> Result<Model, CliError> {
-    match Model::build(&recipe.model, None) {
+    match Model::of(recipe, None) {
         Err(ModelError::NoInput) => Ok(ready(recipe.clone(), data)?.model),
         other => Ok(other?),
     }
@@ -151,7 +151,10 @@ fn plan(
     context: &Context,
 ) -> Result<Value, CliError> {
     let job = ready(recipe, args.data.as_deref())?;
-    let weights = weights.map_or_else(|| job.model.initialise(job.recipe.seed), <[_]>::to_vec);
+    let weights = match weights {
+        Some(weights) => weights.to_vec(),
+        None => job.initial()?.parameters,
+    };
     say_plan(&job, weights, args.fusion.fusion(), args.out.as_deref(), context)
 }
 

@@ -5,7 +5,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use gputrain::backend::Backend;
 use gputrain::data::{TrainedOn, other_features};
-use gputrain::export::{SavedModel, load_initial};
+use gputrain::export::{Initial, SavedModel, load_initial};
 use gputrain::file::FileError;
 use gputrain::ir::{Plan, Role, SourceBuffers};
 use gputrain::job::Job;
@@ -39,7 +39,7 @@ pub struct TrainArgs {
     /// may change
     #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "train", "out", "init"])]
     pub(super) resume: Option<PathBuf>,
-    /// Initial weights (.safetensors or .npz with layers.N.weight, layers.N.bias)
+    /// Initial weights: all of the model's, by its names (.safetensors or .npz); the recipe's start.from takes what fits
     #[arg(long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
     /// Runs every Nth step on the CPU too, launch by launch from the device's own buffers, and stops with exit code 1 at the
@@ -195,9 +195,20 @@ fn ending(trainer: &mut Trainer, stop: Stop, job: &Job) -> Result<Option<(Option
     Ok(Some((end, outcome)))
 }
 
-/// The weights of a file, or those that the recipe draws. Says where the file's met other features.
+/// The weights of a file, or those that the recipe begins with. Says what is to be known of them.
 pub(super) fn initial(file: Option<&Path>, job: &Job, context: &Context) -> Result<Vec<Vec<f32>>, CliError> {
-    let Some(file) = file else { return Ok(job.model.initialise(job.recipe.seed)) };
+    let Some(file) = file else {
+        let Initial { parameters, notes } = job.initial()?;
+        notes.iter().for_each(|note| context.say(note));
+        return Ok(parameters);
+    };
+    if let Some(from) = &job.recipe.start.from {
+        let file = file.display();
+        return Err(CliError::Usage(format!(
+            "--init {file} and start.from = \"{from}\" both say what the weights begin with; leave one out (start.from takes what fits, \
+             --init demands all)"
+        )));
+    }
     let (parameters, features) = load_initial(file, &job.model)?;
     if let Some(warning) = other_features(&features, &job.trained_on.features) {
         context.say(warning);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::data::DataError;
 use crate::file::FileError;
+use crate::keys::did_you_mean;
 use crate::model::ModelError;
 use crate::recipe::RecipeError;
 
@@ -18,6 +19,48 @@ pub enum ExportError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// The file of `start.from` is nowhere.
+    #[error(
+        "start.from = \"{}\": no such file or folder, neither beside the recipe nor in the folder of --data, the current one or ./data; \
+         give a .safetensors or .npz file, or the folder of a run", path.display()
+    )]
+    NoStart {
+        /// What the recipe says.
+        path: PathBuf,
+    },
+    /// None of a file's tensors is one of the model's.
+    #[error(
+        "{}: none of its tensors fits the model by name and shape: it has {}, the model {}; let start.rename say what the file's names \
+         begin with and what they begin with here, such as {{ fc = \"head\" }}", path.display(), found.join(", "), expected.join(", ")
+    )]
+    NothingFits {
+        /// The file.
+        path: PathBuf,
+        /// Tensors of the file with their shapes, renamed.
+        found: Vec<String>,
+        /// Tensors of the model with their shapes.
+        expected: Vec<String>,
+    },
+    /// A beginning of names that no tensor has.
+    #[error("{}: start.rename has \"{prefix}\", and no tensor's name begins with that and a dot{}", path.display(), did_you_mean(suggestion))]
+    NothingToRename {
+        /// The file.
+        path: PathBuf,
+        /// What the recipe says.
+        prefix: String,
+        /// The beginning that looks most like it.
+        suggestion: Option<String>,
+    },
+    /// Two tensors of one name.
+    #[error("{}: start.rename makes {old} another {name}; rename it to something else", path.display())]
+    RenamedTwice {
+        /// The file.
+        path: PathBuf,
+        /// The second of them, as the file calls it.
+        old: String,
+        /// What both are called.
+        name: String,
     },
     /// A folder without a model.
     #[error("{}: there is no model.safetensors in this folder; give the folder of a run that was trained to its end", path.display())]

@@ -20,21 +20,24 @@ pub(super) fn matching(
     if !missing.is_empty() {
         return Err(ExportError::Missing { path: path.into(), missing, expected: expected() });
     }
-    let counted = |name: &str| {
-        let layer = name.strip_suffix(".num_batches_tracked");
-        layer.is_some_and(|layer| model.statistics.iter().any(|p| p.name.strip_suffix(".running_mean") == Some(layer)))
-    };
-    let known = |name: &str| model.tensors().any(|p| p.name == name) || counted(name);
+    let known = |name: &str| model.tensors().any(|p| p.name == name) || is_count(model, name);
     let unknown = tensors.iter().filter(|(name, _)| !known(name));
     let unknown: Vec<String> = unknown.map(|(name, array)| format!("{name} {}", tuple(array.shape()))).collect();
     if !unknown.is_empty() {
         return Err(ExportError::Unknown { path: path.into(), unknown, expected: expected() });
     }
     let found = model.tensors().filter_map(|parameter| Some((parameter, &find(parameter)?.1)));
-    found.map(|(parameter, array)| values(path, parameter, array)).collect()
+    found.map(|(parameter, array)| checked(path, parameter, array)).collect()
 }
 
-fn values(path: &Path, parameter: &Parameter, array: &Array) -> Result<Vec<f32>, ExportError> {
+/// Whether a name is what PyTorch counts beside running statistics that the model has.
+pub(super) fn is_count(model: &Model, name: &str) -> bool {
+    let layer = name.strip_suffix(".num_batches_tracked");
+    layer.is_some_and(|layer| model.statistics.iter().any(|p| p.name.strip_suffix(".running_mean") == Some(layer)))
+}
+
+/// The values of a tensor, if the array can be it.
+pub(super) fn checked(path: &Path, parameter: &Parameter, array: &Array) -> Result<Vec<f32>, ExportError> {
     if array.shape() != parameter.shape {
         let reversed = array.shape().iter().rev().eq(&parameter.shape);
         return Err(ExportError::Shape {

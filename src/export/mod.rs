@@ -12,6 +12,7 @@ mod matching;
 mod onnx;
 mod parameters;
 mod saved;
+mod start;
 mod tensors;
 
 pub use crate::data::TrainedOn;
@@ -19,6 +20,7 @@ pub use error::ExportError;
 pub use format::Format;
 pub use parameters::{load_initial, load_parameters, save_parameters};
 pub use saved::SavedModel;
+pub use start::Initial;
 pub use tensors::parameter_hash;
 
 use std::path::Path;

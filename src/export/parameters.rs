@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::format::Format;
 use super::matching::matching;
+use super::tensors::Contents;
 use super::{ExportError, saved, tensors};
 use crate::data::read_arrays;
 use crate::file::{FileError, write_whole};
@@ -19,17 +20,18 @@ pub fn load_parameters(path: &Path, model: &Model) -> Result<Vec<Vec<f32>>, Expo
 
 /// The same, and the names of the features that the weights were trained on, where the file tells them.
 pub fn load_initial(path: &Path, model: &Model) -> Result<(Vec<Vec<f32>>, Vec<String>), ExportError> {
+    let Contents { tensors, metadata } = stored(path)?;
+    Ok((matching(path, model, tensors)?, saved::features(&metadata)))
+}
+
+/// What a .safetensors file, a run folder or a .npz file holds.
+pub(super) fn stored(path: &Path) -> Result<Contents, ExportError> {
     let path = &tensors::model_file(path)?;
-    let (tensors, features) = match Format::from_path(path) {
-        Some(Format::Safetensors) => {
-            let contents = tensors::read(path)?;
-            let features = saved::features(&contents.metadata);
-            (contents.tensors, features)
-        }
-        Some(Format::Npz) => (read_arrays(&path.to_string_lossy())?, Vec::new()),
-        Some(Format::Onnx) | None => return Err(ExportError::UnknownFormat { path: path.into() }),
-    };
-    Ok((matching(path, model, tensors)?, features))
+    match Format::from_path(path) {
+        Some(Format::Safetensors) => tensors::read(path),
+        Some(Format::Npz) => Ok(Contents { tensors: read_arrays(&path.to_string_lossy())?, metadata: BTreeMap::new() }),
+        Some(Format::Onnx) | None => Err(ExportError::UnknownFormat { path: path.into() }),
+    }
 }
 
 /// Writes weights, a vector per parameter, to a .safetensors file that [`load_parameters`] reads: whole or not at all, and

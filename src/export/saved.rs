@@ -41,6 +41,11 @@ pub(super) fn features(metadata: &BTreeMap<String, String>) -> Vec<String> {
     stored.unwrap_or_default().features
 }
 
+/// How the inputs of a file's weights were scaled, where its metadata tell it.
+pub(super) fn scaling(metadata: &BTreeMap<String, String>) -> Option<Scaling> {
+    serde_json::from_str::<StoredScaling>(metadata.get(SCALING)?).ok()?.narrow()
+}
+
 /// A [`Scaling`] in the metadata. Doubles, because their shortest decimals name every single-precision number exactly,
 /// however a reader rounds.
 #[derive(Serialize, Deserialize)]
@@ -88,7 +93,7 @@ impl SavedModel {
             let version = contents.metadata.get(VERSION).map_or("an unknown version", String::as_str);
             ExportError::Recipe { path: path.clone(), version: version.to_string(), problem: Box::new(problem) }
         })?;
-        let model = Model::build(&recipe.model, None)
+        let model = Model::of(&recipe, None)
             .map_err(|problem| ExportError::Model { path: path.clone(), problem: Box::new(problem) })?;
         let scaling = StoredScaling::parse(entry(SCALING)?, model.input)
             .map_err(|problem| ExportError::Scaling { path: path.clone(), problem })?;
@@ -140,15 +145,21 @@ impl StoredScaling {
         StoredScaling { subtract: wide(subtract), divide: wide(divide), add: f64::from(*add) }
     }
 
+    /// In single precision; nothing where it has not as many numbers of one kind as of the other, or none.
+    fn narrow(&self) -> Option<Scaling> {
+        let narrow = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
+        let fits = self.subtract.len() == self.divide.len() && !self.subtract.is_empty();
+        let (subtract, divide, add) = (narrow(&self.subtract), narrow(&self.divide), self.add as f32);
+        fits.then_some(Scaling { subtract, divide, add })
+    }
+
     fn parse(text: &str, input: Shape) -> Result<Scaling, String> {
         let stored: StoredScaling = serde_json::from_str(text).map_err(|e| format!("cannot be read: {e}"))?;
-        let narrow = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
-        let scaling =
-            Scaling { subtract: narrow(&stored.subtract), divide: narrow(&stored.divide), add: stored.add as f32 };
-        let (subtract, divide) = (scaling.subtract.len(), scaling.divide.len());
-        if subtract != divide || (subtract != 1 && subtract != input.len()) {
+        let (subtract, divide) = (stored.subtract.len(), stored.divide.len());
+        let scaling = stored.narrow().filter(|_| subtract == 1 || subtract == input.len());
+        let Some(scaling) = scaling else {
             return Err(format!("has {subtract} and {divide} numbers, expected 1 or {} of each", input.len()));
-        }
+        };
         let finite = scaling.subtract.iter().chain(&scaling.divide).chain([&scaling.add]).all(|x| x.is_finite());
         if !finite || scaling.divide.contains(&0.0) {
             return Err("divides by 0 or holds what is no number".to_string());

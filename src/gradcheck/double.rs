@@ -51,11 +51,17 @@ impl DoublePrecision {
         self.training.trained.unwrap_or(self.io.parameters.buffer)
     }
 
-    /// Sets the weights: a vector per parameter, in the model's order.
+    /// Sets the weights, and the running statistics where they are given too: a vector per tensor, in the model's order.
     pub fn set_parameters(&mut self, parameters: &[Vec<f64>]) {
         let weights = self.weights();
         let flat = self.machine.floats_mut(weights);
         for (values, TensorPlace { offset, .. }) in parameters.iter().zip(&self.io.parameters.tensors) {
+            flat[*offset..offset + values.len()].copy_from_slice(values);
+        }
+        let Some(statistics) = &self.io.statistics else { return };
+        let flat = self.machine.floats_mut(statistics.buffer);
+        let given = parameters.iter().skip(self.io.parameters.tensors.len());
+        for (values, TensorPlace { offset, .. }) in given.zip(&statistics.tensors) {
             flat[*offset..offset + values.len()].copy_from_slice(values);
         }
     }
@@ -149,15 +155,15 @@ impl DoublePrecision {
         self.machine.floats(self.training.scalars)[state::STEP_LOSS]
     }
 
-    /// Holds the analytic gradient of each parameter against 4-point differences of the loss.
+    /// Holds the analytic gradient of each parameter of these names against 4-point differences of the loss.
     pub fn check(&mut self, names: &[String], options: Options<'_>) -> Vec<TensorCheck> {
         let (_, analytic) = self.flat_gradient();
         let places = self.io.parameters.tensors.clone();
         let mut parameters = self.machine.floats(self.weights()).to_vec();
         let tensors: Vec<Tensor> = names
             .iter()
-            .zip(&places)
-            .map(|(name, place)| Tensor { name: name.clone(), offset: place.offset, len: place.len })
+            .filter_map(|name| places.iter().find(|place| place.name == *name))
+            .map(|place| Tensor { name: place.name.clone(), offset: place.offset, len: place.len })
             .collect();
         check_gradients(&mut parameters, &analytic, &tensors, options, |at| {
             let weights = self.weights();

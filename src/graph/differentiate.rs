@@ -17,6 +17,7 @@ impl Graph {
         let forward = self.nodes.clone();
         let mut pass = Backward::new(self, &forward);
         for node in forward.iter().rev() {
+            pass.frozen = node.frozen;
             if let Some((value, gradient)) = node.operation.own_gradient(node) {
                 pass.add(value, gradient);
             } else if let Some(gradient) = node.writes.first().and_then(|value| pass.total(*value)) {
@@ -37,6 +38,8 @@ pub struct Backward<'a> {
     activations: Vec<Activation>,
     /// Gradients that flowed into each value.
     arrived: Vec<Vec<Gradient>>,
+    /// Whether the operation whose turn it is has tensors that are not trained.
+    frozen: bool,
 }
 
 /// A gradient of a value.
@@ -53,14 +56,14 @@ impl<'a> Backward<'a> {
         let (mut needed, mut uses, mut activations) =
             (vec![false; count], vec![0; count], vec![Activation::Linear; count]);
         for node in forward {
-            let trains = node.operation.trains() || node.reads.iter().any(|value| needed[value.0]);
+            let trains = node.operation.trains() && !node.frozen || node.reads.iter().any(|value| needed[value.0]);
             for value in &node.writes {
                 needed[value.0] = trains;
                 activations[value.0] = node.operation.activation();
             }
             node.reads.iter().for_each(|value| uses[value.0] += 1);
         }
-        Backward { graph, needed, uses, activations, arrived: vec![Vec::new(); count] }
+        Backward { graph, needed, uses, activations, arrived: vec![Vec::new(); count], frozen: false }
     }
 
     /// Whether the gradient of a value is asked for.
@@ -68,8 +71,15 @@ impl<'a> Backward<'a> {
         self.needed[value.0]
     }
 
+    /// Appends an operation that makes the gradients of tensors from these values, unless they are frozen.
+    pub fn gradient_of_tensors(&mut self, operation: impl Operation + 'static, reads: &[ValueId]) {
+        if !self.frozen {
+            self.node(operation, reads, &[]);
+        }
+    }
+
     /// Appends an operation.
-    pub fn node(&mut self, operation: impl Operation + 'static, reads: &[ValueId], writes: &[ValueId]) {
+    fn node(&mut self, operation: impl Operation + 'static, reads: &[ValueId], writes: &[ValueId]) {
         self.graph.node(Arc::new(operation), reads, writes);
     }
 

@@ -50,6 +50,8 @@ pub struct Node {
     pub reads: Vec<ValueId>,
     /// Values it writes.
     pub writes: Vec<ValueId>,
+    /// Whether its tensors are not trained, though it has some.
+    pub frozen: bool,
 }
 
 /// Operations in order, over values that are each written once.
@@ -59,6 +61,8 @@ pub struct Graph {
     pub values: Vec<Value>,
     /// The operations.
     pub nodes: Vec<Node>,
+    /// Whether the operations that are added now are those of a frozen layer.
+    pub frozen: bool,
 }
 
 impl Graph {
@@ -76,6 +80,6 @@ impl Graph {
 
     /// Adds an operation.
     pub fn node(&mut self, operation: Arc<dyn Operation>, reads: &[ValueId], writes: &[ValueId]) {
-        self.nodes.push(Node { operation, reads: reads.to_vec(), writes: writes.to_vec() });
+        self.nodes.push(Node { operation, reads: reads.to_vec(), writes: writes.to_vec(), frozen: self.frozen });
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::ir::{BufferId, SLICE_ALIGNMENT, Slice};
 
-/// The flat layout: model after model, `stride` elements each; in a model, parameter after parameter in the model's order,
-/// each starting at a multiple of [`SLICE_ALIGNMENT`]. The gaps stay zero.
+/// The flat layout: model after model, `stride` elements each; in a model, parameter after parameter in the model's order, those that
+/// are frozen behind the others, each starting at a multiple of [`SLICE_ALIGNMENT`]. The gaps stay zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterLayout {
     /// First element of each parameter in its model.
@@ -12,6 +12,8 @@ pub struct ParameterLayout {
     pub lens: Vec<usize>,
     /// Elements from one model to the next.
     pub stride: usize,
+    /// Elements of a model before the first frozen one: what updates go through.
+    pub trained: usize,
     /// Models side by side.
     pub models: usize,
 }
@@ -19,16 +21,22 @@ pub struct ParameterLayout {
 impl ParameterLayout {
     /// The layout of parameters of these sizes, for so many models.
     pub fn new(lens: Vec<usize>, models: usize) -> ParameterLayout {
-        let mut stride = 0;
-        let offsets = lens
-            .iter()
-            .map(|len| {
-                let offset = stride;
+        let frozen = vec![false; lens.len()];
+        ParameterLayout::with_frozen(lens, &frozen, models)
+    }
+
+    /// The same, where some of them are frozen.
+    pub fn with_frozen(lens: Vec<usize>, frozen: &[bool], models: usize) -> ParameterLayout {
+        let (mut stride, mut offsets) = (0, vec![0; lens.len()]);
+        let mut place = |wanted: bool| {
+            for (index, len) in lens.iter().enumerate().filter(|(index, _)| frozen[*index] == wanted) {
+                offsets[index] = stride;
                 stride += len.next_multiple_of(SLICE_ALIGNMENT);
-                offset
-            })
-            .collect();
-        ParameterLayout { offsets, lens, stride: stride.max(SLICE_ALIGNMENT), models }
+            }
+            stride.max(SLICE_ALIGNMENT)
+        };
+        let (trained, stride) = (place(false), place(true));
+        ParameterLayout { offsets, lens, stride, trained, models }
     }
 
     /// Elements of all models.
@@ -49,12 +57,17 @@ impl ParameterLayout {
         Slice { buffer, offset, len: end - offset }
     }
 
-    /// The whole flat range cut into slices that fit a binding of `binding_bytes`.
+    /// The trained elements as flat ranges, first and length, that fit a binding of `binding_bytes` each: of all models together, or
+    /// where some parameters are frozen, of each model by itself.
     pub fn ranges(&self, binding_bytes: u64) -> impl Iterator<Item = (usize, usize)> + use<> {
         let most = usize::try_from(binding_bytes / 4).unwrap_or(usize::MAX);
         let step = (most / SLICE_ALIGNMENT * SLICE_ALIGNMENT).max(SLICE_ALIGNMENT);
-        let len = self.len();
-        (0..len.div_ceil(step)).map(move |i| (i * step, step.min(len - i * step)))
+        let parts = if self.trained == self.stride { 1 } else { self.models };
+        let (len, stride) = (self.models / parts * self.trained, self.stride);
+        let of_part = move |i: usize| (i * step, step.min(len - i * step));
+        (0..parts).flat_map(move |part| {
+            (0..len.div_ceil(step)).map(of_part).map(move |(first, len)| (part * stride + first, len))
+        })
     }
 
     /// One word per 64 elements of a model: 1 where the parameter is one to which the L2 penalty applies, 0 elsewhere.

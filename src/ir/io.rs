@@ -111,7 +111,7 @@ fn unpack(tensors: &[TensorPlace], words: &[u32]) -> Vec<Vec<f32>> {
 pub struct ParameterBuffers {
     /// Their buffer.
     pub buffer: BufferId,
-    /// A word per 64 elements of a model: 1 where they are weights, which decay, 0 where they do not.
+    /// A word per 64 elements of a model: 1 where they are weights, which decay, 0 where they do not, or are frozen.
     pub weight_blocks: BufferId,
     /// Elements from one model to the next.
     pub stride: usize,

@@ -1,6 +1,7 @@
 //! `{ batch_norm = true }`: each feature, or each channel of images, to mean 0 and variance 1 over the batch, then scaled and
 //! shifted. PyTorch's `nn.BatchNorm1d` and `nn.BatchNorm2d`: training divides by the batch's variance over n values, and moves the
-//! running statistics towards the batch's mean and variance over n - 1; evaluations take the running statistics.
+//! running statistics towards the batch's mean and variance over n - 1; evaluations take the running statistics. A frozen one takes them
+//! in training too and leaves them as they are, as Keras' does and PyTorch's in `eval()`.
 
 use super::norm::{EPSILON, NormBackwardWeight, Scaled, channels};
 use super::{
@@ -77,12 +78,12 @@ impl LayerKind for BatchNorm {
 
     /// A channel of one value has no variance.
     fn least_rows(&self, layer: &Layer) -> usize {
-        if plane(layer) == 1 { 2 } else { 1 }
+        if plane(layer) == 1 && !layer.frozen { 2 } else { 1 }
     }
 
     fn forward(&self, pass: &mut Forward<'_>, inputs: &[ValueId]) -> ValueId {
         let channels = Channels::of(self, pass.layer);
-        if !pass.own_statistics {
+        if !pass.own_statistics || pass.training && pass.layer.frozen {
             return pass.with_activation(self.activation, inputs, |activation| {
                 Arc::new(NormByRunning { channels, activation })
             });
@@ -130,6 +131,14 @@ impl Channels {
         Channels { name, count, plane, epsilon: kind.epsilon, scale, bias, running }
     }
 
+    /// What normalises by the running statistics.
+    fn running(&self, at: &Lowering) -> batch_forward::Statistics {
+        let [mean, variance] = self.running;
+        let (running, variance_offset) = at.statistics_between(mean, variance);
+        let (stride, epsilon) = (at.statistics_layout.stride, self.epsilon);
+        batch_forward::Statistics::Running { running, stride, variance_offset, epsilon }
+    }
+
     /// The launch that normalises.
     fn forward(
         &self,
@@ -138,13 +147,24 @@ impl Channels {
         activation: Activation,
         at: &Lowering,
     ) -> Arc<dyn Launch> {
-        Arc::new(batch_forward::BatchForward {
+        Arc::new(self.launch([input, output], statistics, activation, at))
+    }
+
+    fn launch(
+        &self,
+        [input, output]: [Slice; 2],
+        statistics: batch_forward::Statistics,
+        activation: Activation,
+        at: &Lowering,
+    ) -> batch_forward::BatchForward {
+        batch_forward::BatchForward {
             label: format!("{} forward", self.name),
             batch: at.rows,
             channels: self.count,
             plane: self.plane,
             models: at.models,
             activation: activation.code(),
+            gradient: false,
             operands: batch_forward::Operands {
                 input,
                 weight: at.parameter(self.scale),
@@ -153,7 +173,7 @@ impl Channels {
                 statistics,
                 output,
             },
-        })
+        }
     }
 }
 
@@ -180,19 +200,36 @@ struct NormByRunning {
 
 impl Operation for NormByRunning {
     fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
-        let [mean, variance] = self.channels.running;
-        let (running, variance_offset) = at.statistics_between(mean, variance);
-        let (stride, epsilon) = (at.statistics_layout.stride, self.channels.epsilon);
-        let statistics = batch_forward::Statistics::Running { running, stride, variance_offset, epsilon };
-        vec![self.channels.forward([reads[0], writes[0]], statistics, self.activation, at)]
+        vec![self.channels.forward([reads[0], writes[0]], self.channels.running(at), self.activation, at)]
     }
 
     fn activation(&self) -> Activation {
         self.activation
     }
 
+    /// Of a frozen layer.
+    fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {
+        pass.gradient(node.reads[0], Arc::new(NormByRunningBackward(self.channels.clone())), &[gradient]);
+    }
+
     fn describe(&self) -> String {
         format!("the normalisation {}", self.channels.name)
+    }
+}
+
+/// output gradient → input gradient, by the running statistics.
+#[derive(Debug)]
+struct NormByRunningBackward(Channels);
+
+impl Operation for NormByRunningBackward {
+    fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
+        let launch = self.0.launch([reads[0], writes[0]], self.0.running(at), Activation::Linear, at);
+        let label = format!("{} backward input", self.0.name);
+        vec![Arc::new(batch_forward::BatchForward { label, gradient: true, ..launch })]
+    }
+
+    fn describe(&self) -> String {
+        format!("the input gradient of {}", self.0.name)
     }
 }
 
@@ -259,7 +296,7 @@ impl Operation for NormByBatch {
     fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {
         let (input, statistics) = (node.reads[0], node.writes[1]);
         // The gradient of the input reads those of the tensors.
-        pass.node(NormBackwardWeight(self.channels.clone()), &[gradient, input, statistics], &[]);
+        pass.gradient_of_tensors(NormBackwardWeight(self.channels.clone()), &[gradient, input, statistics]);
         pass.gradient_in_epilogue(input, |activation, saved| {
             let operation = BatchNormBackwardInput { channels: self.channels.clone(), activation };
             (Arc::new(operation), vec![gradient, input, statistics, saved])

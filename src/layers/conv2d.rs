@@ -241,7 +241,7 @@ impl Operation for ConvForward {
 
     fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {
         let input = node.reads[0];
-        pass.node(ConvBackwardWeight(self.layer.clone()), &[gradient, input], &[]);
+        pass.gradient_of_tensors(ConvBackwardWeight(self.layer.clone()), &[gradient, input]);
         pass.gradient_in_epilogue(input, |activation, saved| {
             (Arc::new(ConvBackwardInput { layer: self.layer.clone(), activation }), vec![gradient, saved])
         });

@@ -262,7 +262,7 @@ impl Operation for TransposeForward {
 
     fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {
         let input = node.reads[0];
-        pass.node(TransposeBackwardWeight(self.layer.clone()), &[gradient, input], &[]);
+        pass.gradient_of_tensors(TransposeBackwardWeight(self.layer.clone()), &[gradient, input]);
         pass.gradient_in_epilogue(input, |activation, saved| {
             (Arc::new(TransposeBackwardInput { layer: self.layer.clone(), activation }), vec![gradient, saved])
         });

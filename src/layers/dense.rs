@@ -160,7 +160,7 @@ impl Operation for DenseForward {
 
     fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {
         let input = node.reads[0];
-        pass.node(DenseBackwardWeight(self.layer.clone()), &[gradient, input], &[]);
+        pass.gradient_of_tensors(DenseBackwardWeight(self.layer.clone()), &[gradient, input]);
         pass.gradient_in_epilogue(input, |activation, saved| {
             (Arc::new(DenseBackwardInput { layer: self.layer.clone(), activation }), vec![gradient, saved])
         });

@@ -31,6 +31,8 @@ pub struct Layer {
     pub tensors: Vec<(TensorRole, usize)>,
     /// Its tensors among the model's statistics.
     pub statistics: Vec<usize>,
+    /// Whether training leaves its tensors as they are.
+    pub frozen: bool,
 }
 
 impl PartialEq for Layer {
@@ -46,6 +48,7 @@ impl PartialEq for Layer {
                 layer.output,
                 layer.tensors.clone(),
                 layer.statistics.clone(),
+                layer.frozen,
             )
         };
         key(self) == key(other)

@@ -246,7 +246,7 @@ impl Operation for NormForward {
 
     fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {
         let (input, statistics) = (node.reads[0], node.writes[1]);
-        pass.node(NormBackwardWeight(self.rows.clone()), &[gradient, input, statistics], &[]);
+        pass.gradient_of_tensors(NormBackwardWeight(self.rows.clone()), &[gradient, input, statistics]);
         pass.gradient_in_epilogue(input, |activation, saved| {
             let operation = NormBackwardInput { rows: self.rows.clone(), activation };
             (Arc::new(operation), vec![gradient, input, statistics, saved])

@@ -195,7 +195,17 @@ impl Builder<'_> {
         }
         let name = name.clone().unwrap_or_else(|| format!("layers.{index}"));
         self.places.push(place.to_string());
-        self.layers.push(Layer { index, name, kind, inputs, input: shapes[0], output, tensors, statistics });
+        self.layers.push(Layer {
+            index,
+            name,
+            kind,
+            inputs,
+            input: shapes[0],
+            output,
+            tensors,
+            statistics,
+            frozen: false,
+        });
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What can be wrong with a model.
 
+use crate::keys::did_you_mean;
 use crate::layers::LayerProblem;
 
 /// A model that cannot be built.
@@ -31,6 +32,23 @@ pub enum ModelError {
         /// The most there may be.
         limit: u64,
     },
+    /// Nothing of that name is there to be frozen.
+    #[error(
+        "start.freeze: no layer with tensors is called \"{name}\", and no name begins with it and a dot{}; gputrain inspect lists them, and \
+             what has no name is layers.N, N counting those with tensors from 0",
+        did_you_mean(suggestion)
+    )]
+    NothingToFreeze {
+        /// What the recipe says.
+        name: String,
+        /// The name that looks most like it.
+        suggestion: Option<String>,
+    },
+    /// Nothing is left to train.
+    #[error(
+        "start.freeze freezes every layer that has parameters, and nothing is left to train; leave the last one out"
+    )]
+    AllFrozen,
     /// One layer is wrong.
     #[error("layer {place} ({kind}): {problem}")]
     Layer {

@@ -50,9 +50,11 @@ impl Model {
                 Input::Layer(index) => values[*index],
             });
             let inputs: Vec<ValueId> = inputs.collect();
+            graph.frozen = layer.frozen;
             let mut pass = Forward { graph: &mut graph, layer, training, own_statistics };
             values.push(layer.kind.forward(&mut pass, &inputs));
         }
+        graph.frozen = false;
         let outputs = values.last().copied().unwrap_or(input);
         let before_loss = graph.nodes.len();
         let row_loss = graph.value("row_loss", 1);

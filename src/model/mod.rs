@@ -2,6 +2,7 @@
 
 mod build;
 mod error;
+mod freeze;
 mod graph;
 mod init;
 mod summary;

@@ -19,6 +19,13 @@ pub struct Summary {
     pub parameters: usize,
     /// Scalars of all layers that are measured while training, not trained.
     pub statistics: usize,
+    /// Those of the parameters that are frozen, where some are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub frozen: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// One layer.
@@ -51,7 +58,9 @@ impl Model {
             parameters: self.layer_parameters(layer),
         });
         let (parameters, statistics) = (self.parameters_count(), self.statistics_count());
-        Summary { input: sizes(self.input), layers: rows.collect(), parameters, statistics }
+        let frozen = self.frozen_parameters().into_iter().zip(&self.parameters);
+        let frozen = frozen.filter(|(frozen, _)| *frozen).map(|(_, parameter)| parameter.len()).sum();
+        Summary { input: sizes(self.input), layers: rows.collect(), parameters, statistics, frozen }
     }
 }
 
@@ -68,6 +77,7 @@ fn describe(model: &Model, layer: &Layer, output: Activation) -> String {
     layer.kind.describe(&mut words);
     words.extend(sources(model, layer));
     words.extend(layer.given_name().map(|name| format!("named {name}")));
+    words.extend(layer.frozen.then(|| "frozen".into()));
     let text = words.join(", ");
     if output == Activation::Linear { text } else { format!("{text} -> {output}") }
 }
@@ -93,6 +103,9 @@ impl fmt::Display for Summary {
         }));
         rows.push(["".into(), "total".into(), "".into(), self.parameters.to_string()]);
         let total = rows.len() - 1;
+        if self.frozen > 0 {
+            rows.push(["".into(), "of which frozen".into(), "".into(), self.frozen.to_string()]);
+        }
         if self.statistics > 0 {
             rows.push(["".into(), STATISTICS.into(), "".into(), self.statistics.to_string()]);
         }

@@ -106,7 +106,11 @@ impl<'a> PlanBuilder<'a> {
     /// or one per feature) and `scaling_add`.
     pub fn new(model: &'a Model, models: usize, scaling_len: usize, scaling_add: f32, limits: Limits) -> Self {
         let mut plan = LaunchPlan::default();
-        let layout = ParameterLayout::new(model.parameters.iter().map(Parameter::len).collect(), models);
+        let layout = ParameterLayout::with_frozen(
+            model.parameters.iter().map(Parameter::len).collect(),
+            &model.frozen_parameters(),
+            models,
+        );
         let parameters = plan.buffer("parameters", Element::F32, layout.len(), Role::Parameters);
         let gradients = plan.buffer("gradients", Element::F32, layout.len(), Role::Gradients);
         let weight_blocks = plan.buffer("weight_blocks", Element::U32, layout.stride / 64, Role::State);

@@ -49,6 +49,9 @@ impl PlanBuilder<'_> {
         if request.source.weights.is_some() {
             return Err(NotFused::Weighted);
         }
+        if self.model.layers.iter().any(|layer| layer.frozen) {
+            return Err(NotFused::Frozen);
+        }
         self.fits(&layers, request)?;
         if self.fusion == Fusion::Auto {
             pays(&layers, request.source.batches.size).map(|()| layers)

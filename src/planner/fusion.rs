@@ -61,6 +61,9 @@ pub enum NotFused {
     /// Examples have weights.
     #[error("examples have weights (data.class_weights or data.sample_weights), and a fused step's loss knows none")]
     Weighted,
+    /// Layers are not trained.
+    #[error("start.freeze keeps layers as they are, and a fused step updates all of them")]
+    Frozen,
     /// The activations of a block of rows do not fit.
     #[error("a workgroup would need {needed} bytes of memory, and this device has {limit}")]
     WorkgroupMemory {

@@ -66,10 +66,10 @@ impl PlanBuilder<'_> {
         [weights_only, with_l2]: [bool; 2],
     ) -> Arc<dyn Launch> {
         let plan = &self.out.plan;
-        let stride = self.out.layout.stride as u32;
+        let (len, stride) = (self.out.layout.trained as u32, self.out.layout.stride as u32);
         let count = (parts.len / self.models) as u32;
         let shape = kernel::reduce::sum_squares::Params {
-            len: stride,
+            len,
             stride,
             first: 0,
             parts: count,

@@ -31,6 +31,8 @@ bundled!(
     "fashion5-rates",
     "wide-mlp-4096",
     "two-layer-sigmoid",
+    "resnet18",
+    "resnet20",
 );
 
 impl Recipe {

@@ -1,4 +1,4 @@
-//! Finding the data files that a recipe names.
+//! Finding the files that a recipe names.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ const OR: &str = " | ";
 impl Recipe {
     /// Replaces every data path by the file it stands for, looking in `data_dir` (if given), in the current folder and
     /// in `./data`; [`Recipe::load`] has looked in the recipe's own folder before. A path may list alternatives,
-    /// separated by ` | `: the first that is there is taken. An error lists every place that was tried.
+    /// separated by ` | `: the first that is there is taken. An error lists every place that was tried. The weights of `start.from` are
+    /// looked for in the same folders; where they are nowhere, whoever reads them says so.
     pub fn resolve_data(&mut self, data_dir: Option<&Path>) -> Result<(), RecipeError> {
         let folders = data_dir.into_iter().chain([Path::new(""), Path::new("data")]);
         let folders: Vec<PathBuf> = folders.map(Path::to_path_buf).collect();
@@ -21,7 +22,18 @@ impl Recipe {
             *source = locate(source, &folders).ok_or_else(|| not_found(set, source, &folders))?;
         }
         self.find_weights(&folders);
+        self.find_start(&folders);
         Ok(())
+    }
+
+    /// Replaces the path of `start.from` by that of the first file or folder that is there. The whole path, since a run's recipe keeps
+    /// it, and a run's folder holds a model of its own.
+    fn find_start(&mut self, folders: &[PathBuf]) {
+        let Some(from) = &mut self.start.from else { return };
+        let found = folders.iter().map(|folder| folder.join(&*from)).find(|path| path.exists());
+        if let Some(path) = found.and_then(|path| std::path::absolute(path).ok()) {
+            *from = path.to_string_lossy().into_owned();
+        }
     }
 
     /// Replaces every data path of a run's recipe by the file it stands for. The run may have been trained from another
@@ -69,7 +81,7 @@ impl Recipe {
         }
     }
 
-    /// Replaces data paths that lie in the recipe's folder.
+    /// Replaces paths that lie in the recipe's folder.
     pub(super) fn find_beside(&mut self, recipe: &Path) {
         let folder = recipe.parent().unwrap_or(Path::new("")).to_path_buf();
         for (_, source) in self.sources_mut() {
@@ -77,7 +89,8 @@ impl Recipe {
                 *source = found;
             }
         }
-        self.find_weights(&[folder]);
+        self.find_weights(&[folder.clone()]);
+        self.find_start(&[folder]);
     }
 
     /// Replaces the path of a file of weights by the file that it stands for. What is found nowhere may be a column's name, or

@@ -78,7 +78,7 @@ impl Sweep {
     fn check(&self) -> Result<(), SweepError> {
         for Entry { recipe, .. } in &self.entries {
             if !recipe.model.input.is_empty() {
-                Model::build(&recipe.model, None).map_err(JobError::Model)?;
+                Model::of(recipe, None).map_err(JobError::Model)?;
             }
             if let Some(set) = missing_set(recipe, self.spec.metric) {
                 let (metric, name) = (self.spec.metric, recipe.name.clone());

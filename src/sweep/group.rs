@@ -6,7 +6,7 @@ use crate::data::{Dataset, Scaling, TrainedOn};
 use crate::ir::Role;
 use crate::model::Model;
 use crate::planner::Fusion;
-use crate::recipe::{Activation, By, Loss, OptimizerSpec, Recipe, Schedule, ScheduleKind};
+use crate::recipe::{Activation, By, Loss, OptimizerSpec, Recipe, Schedule, ScheduleKind, StartSpec};
 use crate::train::{Draft, Member, TrainerSpec};
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub(super) fn groups(sweep: &Sweep, runs: &[usize]) -> Vec<Group> {
     sorted
 }
 
-/// The recipe without what may differ between runs that train side by side: seed, initial weights, the numbers of the
+/// The recipe without what may differ between runs that train side by side: seed, initial weights and where they come from, the numbers of the
 /// optimizer (but not which of its terms there are) and of the schedule.
 fn shared(recipe: &Recipe) -> Recipe {
     let given = &recipe.optimizer;
@@ -89,6 +89,7 @@ fn shared(recipe: &Recipe) -> Recipe {
         ..recipe.clone()
     };
     shared.data.seed = None;
+    shared.start = StartSpec { freeze: recipe.start.freeze.clone(), ..StartSpec::default() };
     shared.model.init = crate::recipe::Init::Zeros;
     shared.model.bias_init = None;
     for layer in &mut shared.model.layers {

@@ -8,13 +8,13 @@ use super::results::{Results, Row, recipe_hash};
 use super::watcher::Watcher;
 use crate::backend::{Backend, BackendError};
 use crate::data::{Dataset, Scaling};
-use crate::export::{SavedModel, TrainedOn};
+use crate::export::{Initial, SavedModel, TrainedOn};
 use crate::job::{Job, JobError};
 use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
 use crate::run::{Recorder, RunFolder, Summary};
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +43,7 @@ impl Loaded {
     }
 
     fn model(&self, recipe: &Recipe) -> Result<Model, SweepError> {
-        Ok(Model::build(&recipe.model, Some(self.dataset.train.features.shape)).map_err(JobError::Model)?)
+        Ok(Model::of(recipe, Some(self.dataset.train.features.shape)).map_err(JobError::Model)?)
     }
 }
 
@@ -134,10 +134,14 @@ impl Runner<'_> {
         let (dataset, scaling, trained_on) = (Arc::clone(dataset), scaling.clone(), trained_on.clone());
         let spec = TrainerSpec { model: models[0].clone(), dataset, scaling, trained_on, train, members };
         let mut trainer = Trainer::new(self.backend, spec)?;
-        let mut folders = Vec::new();
+        let (mut folders, mut said) = (Vec::new(), HashSet::new());
         let mut tracks = Vec::new();
         for (member, (entry, model)) in entries.iter().zip(&models).enumerate() {
-            trainer.set_parameters(member, &model.initialise(entry.recipe.seed))?;
+            let initial =
+                Initial::of(&entry.recipe, model, &data.scaling, &data.trained_on).map_err(JobError::Start)?;
+            trainer.set_parameters(member, &initial.parameters)?;
+            // Of runs that begin alike, it is said once.
+            initial.notes.iter().filter(|note| said.insert((*note).clone())).for_each(|note| self.watcher.warn(note));
             let folder = self.fresh_folder(entry)?;
             tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, model)?));
             folders.push(folder);

@@ -159,7 +159,8 @@ pub(super) fn evaluation(
 /// Adds to a plan what it begins with whatever it does.
 fn begin_with(names: &mut TrainingPlan, model: &Model, scaling: &Scaling, hyper: &[f32]) {
     let floats = |buffer: BufferId, values: &[f32]| Initial { buffer, words: bytemuck::cast_slice(values).to_vec() };
-    let weights = model.parameters.iter().map(|parameter| parameter.role == TensorRole::Weight);
+    let weights = model.parameters.iter().zip(model.frozen_parameters());
+    let weights = weights.map(|(parameter, frozen)| parameter.role == TensorRole::Weight && !frozen);
     let init = [
         floats(names.scaling[0], &scaling.subtract),
         floats(names.scaling[1], &scaling.divide),

@@ -83,6 +83,15 @@ pub enum TrainError {
         /// Whether it is the last, short batch that is too small.
         last: bool,
     },
+    /// A layer takes running statistics in training, of which there are none here.
+    #[error(
+        "{layer} is frozen (start.freeze) and normalises by its running statistics in training too; a landscape, which knows weights \
+         alone, would show another loss than the one that was trained"
+    )]
+    FrozenStatistics {
+        /// The layer.
+        layer: String,
+    },
     /// The loss left the finite numbers.
     #[error(
         "the loss was not finite at step {step} (epoch {epoch}); lower optimizer.learning_rate or optimizer.l2, set optimizer.clip_norm, or check the data's scale (data.scale)"

@@ -23,7 +23,8 @@ pub struct Population<'a> {
 impl<'a> Population<'a> {
     /// Makes ready for as many members as fit the device, `wanted` at most. The loss is the mean over the examples with
     /// the optimizer's L2 penalty, as it is in training; and as there, layers that normalise over the batch take each batch's
-    /// own mean and variance: nobody knows the running ones of weights that no training has gone through.
+    /// own mean and variance: nobody knows the running ones of weights that no training has gone through. So a model with such a layer
+    /// that is frozen, and takes the running ones in training, is refused.
     pub fn new(
         backend: &dyn Backend,
         model: &Model,
@@ -32,6 +33,9 @@ impl<'a> Population<'a> {
         examples: &'a Examples,
         wanted: usize,
     ) -> Result<Population<'a>, TrainError> {
+        if let Some(layer) = model.layers.iter().find(|layer| layer.frozen && !layer.statistics.is_empty()) {
+            return Err(TrainError::FrozenStatistics { layer: layer.name.clone() });
+        }
         let mut members = wanted.max(1);
         loop {
             let prepared = Population::of(backend, model, scaling, optimizer, examples, members);

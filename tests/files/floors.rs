@@ -36,8 +36,8 @@ const FLOORS: &[Floor] = &[
     ("plan_file", &["file", "ir", "kernel"]),
     ("verify", &["ir", "kernel", "backend", "parity"]),
     ("gradcheck", &["ir", "kernel", "backend", "layers", "recipe", "model", "planner", "train"]),
-    ("job", &["place", "backend", "recipe", "model", "data", "train"]),
-    ("export", &["file", "sealed", "kernel", "onnx", "layers", "recipe", "model", "data"]),
+    ("export", &["file", "sealed", "keys", "kernel", "onnx", "layers", "recipe", "model", "data"]),
+    ("job", &["place", "backend", "recipe", "model", "data", "train", "export"]),
     ("report", &["file"]),
     ("landscape", &["file", "backend", "recipe", "model", "data", "train", "export", "report"]),
     (

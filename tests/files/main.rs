@@ -21,3 +21,4 @@ mod recipe_round_trip;
 mod recipe_sweep;
 mod report_drawings;
 mod report_pages;
+mod start;

@@ -67,6 +67,7 @@ fn defaults_are_those_of_pytorch_and_the_contract() {
             init: Init::GlorotUniform,
             bias_init: None,
         },
+        start: StartSpec::default(),
         optimizer: OptimizerSpec {
             kind: OptimizerKind::Adam,
             learning_rate: 0.001,

@@ -58,6 +58,10 @@ fn parameter_counts() {
         ("fashion5-cnn4", 160 + 3_208 + 584 + 3_216 + 85),
         ("fashion5-cnn5", 160 + 1_160 + 584 + 584 + 1_168 + 2_320 + 85),
         ("wide-mlp-4096", 3 * 4_097 * 4_096 + 4_097 * 1_000),
+        // As torchvision counts it.
+        ("resnet18", 11_689_512),
+        // 269,722 by the article's shortcuts without parameters, and two convolutions with norms.
+        ("resnet20", 269_722 + 16 * 32 + 64 + 32 * 64 + 128),
     ] {
         let model = Model::build(&load(name).model, DIGITS).unwrap();
         assert_eq!(model.parameters_count(), expected, "{name}");

@@ -293,17 +293,30 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             bias_init,
         });
     let head = ("[a-zA-Zäöü0-9#'-]{1,20}", any::<u64>(), word());
-    (head, data(), model, optimizer(), schedule(), train(), proptest::option::of(sweep())).prop_map(
-        |((name, seed, precision), data, model, optimizer, schedule, train, sweep)| Recipe {
+    (head, data(), (model, start()), optimizer(), schedule(), train(), proptest::option::of(sweep())).prop_map(
+        |((name, seed, precision), data, (model, start), optimizer, schedule, train, sweep)| Recipe {
             name,
             seed,
             precision,
             data,
             model,
+            start,
             optimizer,
             schedule,
             train,
             sweep,
+        },
+    )
+}
+
+fn start() -> impl Strategy<Value = StartSpec> {
+    let name = "[a-zA-Zä0-9#'. \"-]{0,20}";
+    let renames = proptest::collection::btree_map(name, name, 0..3);
+    let freeze = proptest::collection::vec("[a-z0-9.]{1,9}", 0..3);
+    (proptest::option::of("[a-z#'./\\\\ -]{1,20}"), renames, any::<bool>(), freeze).prop_map(
+        |(from, renames, strict, freeze)| {
+            let rename = Renames(if from.is_some() { renames.into_iter().collect() } else { Vec::new() });
+            StartSpec { strict: strict && from.is_some(), from, rename, freeze }
         },
     )
 }

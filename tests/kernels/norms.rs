@@ -90,7 +90,8 @@ fn launches([batch, channels, plane]: [usize; 3]) -> Vec<(&'static Specification
         statistics: Statistics::Batch(s[3]),
         output: s[4],
     };
-    let forward = BatchForward { label: label.clone(), batch, channels, plane, models, activation, operands };
+    let forward =
+        BatchForward { label: label.clone(), batch, channels, plane, models, activation, gradient: false, operands };
     let contents =
         vec![random(len, 1), random(channels, 2), random(channels, 3), random(2 * channels, 4), random(len, 5)];
     cases.push((&batch_forward::SPECIFICATION, &forward, contents));

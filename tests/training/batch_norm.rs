@@ -180,3 +180,14 @@ fn values_far_from_zero_keep_their_digits() {
         assert!((mean - 100.1).abs() < 0.02 && (variance - 0.933).abs() < 0.01, "{mean} {variance}");
     }
 }
+
+/// A small job on images, with weights.
+pub fn images(layers: &str) -> (Job, Vec<Vec<f32>>) {
+    let text = format!("[model]\ninput = [4, 5, 1]\nlayers = {layers}\n[train]\nbatch = 6");
+    let recipe = Recipe::parse(&text, "r.toml", &[]).unwrap();
+    let model = Model::build(&recipe.model, None).unwrap();
+    let features = Features { storage: Storage::U8((0..180).collect()), count: 9, shape: model.input };
+    let targets = Targets::Classes { labels: (0..9).collect(), classes: 10 };
+    let parameters = model.initialise(5);
+    (trained_on(recipe, model, Examples { features, targets, weights: None }), parameters)
+}

@@ -31,6 +31,7 @@ mod resume;
 mod run_report;
 mod runs;
 mod shadow;
+mod start;
 mod story;
 mod streamed;
 mod sweep;

@@ -73,7 +73,7 @@ impl Workload {
         let precision = precision.map(|precision| ("precision".to_string(), precision.to_string()));
         let recipe = text.parse(&Vec::from_iter(precision))?;
         let input = recipe.data.train.is_none().then_some(Shape::Features(28 * 28));
-        let model = Model::build(&recipe.model, input).map_err(|problem| match problem {
+        let model = Model::of(&recipe, input).map_err(|problem| match problem {
             ModelError::NoInput => CliError::Usage(format!(
                 "{name}: model.input is not given, and bench reads no data files that could tell it; write it into the \
                  recipe as [features] or [height, width, channels], such as input = [28, 28, 1]"

@@ -186,7 +186,7 @@ impl Studio<'_> {
         }
         let job = Job::load(recipe)?;
         let parameters = match &experiment.init {
-            None => job.model.initialise(job.recipe.seed),
+            None => job.initial()?.parameters,
             Some(init) => match self.find(init) {
                 Some(file) => load_parameters(&file, &job.model)?,
                 None => return Ok(Status::Missing(format!("{init}: no such file; give its folder with --data DIR"))),

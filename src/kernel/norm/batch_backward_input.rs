@@ -244,7 +244,16 @@ mod tests {
                     output: s[4],
                 };
                 let activation = activation::LINEAR;
-                let launch = BatchForward { label: "".into(), batch, channels, plane, models: 1, activation, operands };
+                let launch = BatchForward {
+                    label: "".into(),
+                    batch,
+                    channels,
+                    plane,
+                    models: 1,
+                    activation,
+                    gradient: false,
+                    operands,
+                };
                 let mut memory =
                     vec![floats(&input), floats(weight), floats(bias), statistics.clone(), floats(&vec![9.0; len])];
                 run(&launch.lower(), &mut memory);

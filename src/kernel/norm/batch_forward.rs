@@ -80,7 +80,8 @@ pub struct Operands {
 }
 
 /// A launch for `models` models: `output = f((input - mean[c]) * inverse[c] * weight[c] + bias[c])`. `activation` is an
-/// [`activation`] code, for training one of [`FROM_OUTPUT`](activation::FROM_OUTPUT).
+/// [`activation`] code, for training one of [`FROM_OUTPUT`](activation::FROM_OUTPUT). With `gradient` it goes back by running statistics,
+/// which are constants: `output = input * inverse[c] * weight[c]`.
 #[derive(Debug, Clone)]
 pub struct BatchForward {
     /// What it computes here.
@@ -95,13 +96,15 @@ pub struct BatchForward {
     pub models: usize,
     /// Code of the activation.
     pub activation: u32,
+    /// Whether the input is the gradient of an output.
+    pub gradient: bool,
     /// Its slices and strides.
     pub operands: Operands,
 }
 
 impl Launch for BatchForward {
     fn lower(&self) -> Dispatch {
-        let BatchForward { label, batch, channels, plane, models, activation, operands } = self.clone();
+        let BatchForward { label, batch, channels, plane, models, activation, gradient, operands } = self.clone();
         let Operands { input, weight, bias, parameter_stride, statistics, output } = operands;
         let (is_running, statistics, stride, second, epsilon) = match statistics {
             Statistics::Batch(statistics) => (false, statistics, 2 * channels, channels, 0.0),
@@ -116,7 +119,7 @@ impl Launch for BatchForward {
         Dispatch {
             kernel: &KERNEL,
             label,
-            constants: vec![("ACTIVATION", activation), ("RUNNING", is_running.into())],
+            constants: vec![("ACTIVATION", activation), ("RUNNING", is_running.into()), ("GRADIENT", gradient.into())],
             cost: Cost { flops: 4.0 * len as f64, bytes: 8.0 * len as f64 }.times(models),
             params: shape.words(),
             slices: vec![input, weight, bias, statistics, output],
@@ -128,7 +131,8 @@ impl Launch for BatchForward {
 
 fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
-    let (models, kind, running) = (args.models(), args.constant("ACTIVATION", 0), args.constant("RUNNING", 0) == 1);
+    let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
+    let [running, gradient] = ["RUNNING", "GRADIENT"].map(|name| args.constant(name, 0) == 1);
     let [input, weight, bias, statistics, output] = args.operands();
     let (input, weight, bias) = (input.read(), weight.read(), bias.read());
     let (statistics, output) = (statistics.read(), output.write());
@@ -139,15 +143,16 @@ fn reference<T: Real>(args: &mut Args<T>) {
         let second = statistics[statistic + p.second as usize].to_f64();
         let inverse = if running { 1.0 / (second + f64::from(p.epsilon)).sqrt() } else { second };
         let c = model * p.parameter_stride as usize + channel;
-        let x = (input[index].to_f64() - statistics[statistic].to_f64()) * inverse;
-        let value = x * weight[c].to_f64() + bias[c].to_f64();
+        let [mean, shift] = if gradient { [0.0; 2] } else { [statistics[statistic].to_f64(), bias[c].to_f64()] };
+        let value = (input[index].to_f64() - mean) * inverse * weight[c].to_f64() + shift;
         output[index] = T::from_f64(activation::activate(value, kind));
     }
 }
 
 fn cases() -> Vec<Case> {
-    let case = |(index, [models, batch, channels, plane, _], running): (usize, [usize; 5], bool)| {
+    let case = |(index, [models, batch, channels, plane, _], [running, gradient]): (usize, [usize; 5], [bool; 2])| {
         let kind = activation::FROM_OUTPUT[(index + usize::from(running)) % activation::FROM_OUTPUT.len()];
+        let kind = if gradient { activation::LINEAR } else { kind };
         let len = models * batch * channels * plane;
         let parameter_stride = channels + 5;
         let parameters = (models - 1) * parameter_stride + channels;
@@ -167,12 +172,17 @@ fn cases() -> Vec<Case> {
             false => Statistics::Batch(s[3]),
         };
         let operands = Operands { input: s[0], weight: s[1], bias: s[2], parameter_stride, statistics, output: s[4] };
-        let launch = BatchForward { label: "case".into(), batch, channels, plane, models, activation: kind, operands };
-        let name = format!("{models}x{batch}x{channels}x{plane} activation {kind}, running {running}");
+        let (label, activation) = ("case".into(), kind);
+        let launch = BatchForward { label, batch, channels, plane, models, activation, gradient, operands };
+        let name =
+            format!("{models}x{batch}x{channels}x{plane} activation {kind}, running {running}, gradient {gradient}");
         Case { name, dispatch: launch.lower(), contents }
     };
     let shapes = SHAPES.into_iter().enumerate();
-    shapes.flat_map(|(index, shape)| [false, true].map(|running| (index, shape, running))).map(case).collect()
+    shapes
+        .flat_map(|(index, shape)| [[false, false], [true, false], [true, true]].map(|form| (index, shape, form)))
+        .map(case)
+        .collect()
 }
 
 /// Statistics (models, 2, channels) at other strides.

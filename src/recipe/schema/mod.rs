@@ -4,12 +4,14 @@
 pub(super) mod data;
 mod network;
 mod schedule;
+mod start;
 mod sweep;
 mod training;
 
 pub use data::{Broken, ClassWeights, DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
 pub use network::ModelSpec;
 pub use schedule::{Anneal, By, Phase, Schedule, ScheduleKind};
+pub use start::{Renames, StartSpec};
 pub use sweep::SweepSpec;
 pub use training::{Batch, EarlyStop, Metric, OptimizerKind, OptimizerSpec, Record, Set, TrainSpec};
 
@@ -18,7 +20,7 @@ pub use crate::keys::Keyword;
 pub use crate::layers::{Init, LayerSpec, Padding};
 pub use crate::metrics::Measure;
 
-use crate::keys::{Optional, Section, Text, Whole, keyed, keywords};
+use crate::keys::{Optional, Section, Text, Unless, Whole, keyed, keywords};
 
 keyed! {
     /// A whole training run: data, model, optimizer, schedule and loop.
@@ -34,6 +36,8 @@ keyed! {
         pub data: DataSpec [Section],
         /// The network, its loss and its initial weights.
         pub model: ModelSpec [network::Model],
+        /// What training begins with.
+        pub start: StartSpec [Unless(StartSpec::default(), Section)],
         /// The update rule.
         pub optimizer: OptimizerSpec [Section],
         /// How the learning rate changes over the epochs.

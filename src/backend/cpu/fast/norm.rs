@@ -240,11 +240,13 @@ pub(crate) fn batch_moments(args: &mut Args<f32>) {
 /// Batch norm, forward.
 pub(crate) fn batch_forward(args: &mut Args<f32>) {
     let p: batch_forward::Params = args.params();
-    let (models, kind, running) = (args.models(), args.constant("ACTIVATION", 0), args.constant("RUNNING", 0) == 1);
+    let (models, kind) = (args.models(), args.constant("ACTIVATION", 0));
+    let [running, gradient] = ["RUNNING", "GRADIENT"].map(|name| args.constant(name, 0) == 1);
     let [input, weight, bias, statistics, output] = args.operands();
     let (input, weight, bias, statistics) = (input.read(), weight.read(), bias.read(), statistics.read());
     let output = output.write();
     let (len, channels, plane) = (p.len as usize, p.channels as usize, p.plane as usize);
+    let zeros = vec![0.0; channels];
     for (model, output) in output.chunks_exact_mut(len).take(models).enumerate() {
         let statistics = &statistics[model * p.statistics_stride as usize..];
         let means = &statistics[..channels];
@@ -252,6 +254,7 @@ pub(crate) fn batch_forward(args: &mut Args<f32>) {
         let inverse = |x: &f32| if running { (1.0 / (f64::from(*x) + f64::from(p.epsilon)).sqrt()) as f32 } else { *x };
         let parameters = model * p.parameter_stride as usize;
         let (weight, bias) = (&weight[parameters..][..channels], &bias[parameters..][..channels]);
+        let (means, bias) = if gradient { (&zeros[..], &zeros[..]) } else { (means, bias) };
         let scales: Vec<f32> =
             second.iter().map(inverse).zip(weight).map(|(inverse, weight)| inverse * weight).collect();
         let of_example = channels * plane;
