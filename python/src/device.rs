@@ -33,7 +33,9 @@ fn open_anew(device: &str) -> PyResult<Shared> {
         return Ok(Arc::new(CpuBackend::new()));
     }
     if device.is_empty() {
-        return Err(PyValueError::new_err("device is empty; it is \"auto\", \"cpu\", \"vulkan\" or a part of a GPU's name"));
+        return Err(PyValueError::new_err(
+            "device is empty; it is \"auto\", \"cpu\", \"vulkan\" or a part of a GPU's name",
+        ));
     }
     let interface = interfaces.into_iter().find(|name| name.to_string() == device);
     let part = interface.is_none().then(|| device.to_string());

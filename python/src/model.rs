@@ -33,9 +33,8 @@ impl Model {
 
     /// Writes another format by the file's name: .onnx, .npz or .safetensors.
     fn export(&self, path: PathBuf) -> PyResult<()> {
-        let format = Format::from_path(&path).ok_or_else(|| {
-            PyValueError::new_err(format!("{}: name it .onnx, .npz or .safetensors", path.display()))
-        })?;
+        let format = Format::from_path(&path)
+            .ok_or_else(|| PyValueError::new_err(format!("{}: name it .onnx, .npz or .safetensors", path.display())))?;
         Ok(export::write(&self.saved, format, &path).map_err(Failure::from)?)
     }
 

@@ -151,9 +151,10 @@ pub(crate) fn train(
     };
     let startup = startup.map_or(0.0, |at| at.duration_since(started).as_secs_f64());
     let mut results = Vec::new();
-    for (((recipe, network), outcome), history) in recipes.into_iter().zip(networks).zip(outcomes).zip(watcher.histories) {
-        let summary =
-            Summary::new(&recipe, &network, backend.info(), history.last(), Some(&outcome), startup);
+    for (((recipe, network), outcome), history) in
+        recipes.into_iter().zip(networks).zip(outcomes).zip(watcher.histories)
+    {
+        let summary = Summary::new(&recipe, &network, backend.info(), history.last(), Some(&outcome), startup);
         let (history, summary) = (json(&history)?, json(&summary)?);
         let (scaling, trained_on) = (job.scaling.clone(), job.trained_on.clone());
         let saved = SavedModel { recipe, model: network, scaling, trained_on, parameters: outcome.parameters };

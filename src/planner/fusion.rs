@@ -58,6 +58,9 @@ pub enum NotFused {
     /// The gradients of several batches are added up.
     #[error("train.accumulate adds gradients up, and a fused step keeps none")]
     Accumulates,
+    /// The batch's images are changed.
+    #[error("[augment] changes the batch, and a fused step takes the examples as they are")]
+    Augments,
     /// The activations of a block of rows do not fit.
     #[error("a workgroup would need {needed} bytes of memory, and this device has {limit}")]
     WorkgroupMemory {

@@ -1,12 +1,14 @@
 //! The plain types of a recipe. They hold what the TOML says after defaults are filled in; reading and writing TOML
 //! is the business of the modules beside this one.
 
+mod augment;
 pub(super) mod data;
 mod network;
 mod schedule;
 mod sweep;
 mod training;
 
+pub use augment::{AugmentSpec, Flip, SizeRange};
 pub use data::{Broken, DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
 pub use network::ModelSpec;
 pub use schedule::{Anneal, By, Phase, Schedule, ScheduleKind};
@@ -18,7 +20,7 @@ pub use crate::keys::Keyword;
 pub use crate::layers::{Init, LayerSpec, Padding};
 pub use crate::metrics::Measure;
 
-use crate::keys::{Optional, Section, Text, Whole, keyed, keywords};
+use crate::keys::{Optional, Section, Text, Unless, Whole, keyed, keywords};
 
 keyed! {
     /// A whole training run: data, model, optimizer, schedule and loop.
@@ -34,6 +36,8 @@ keyed! {
         pub data: DataSpec [Section],
         /// The network, its loss and its initial weights.
         pub model: ModelSpec [network::Model],
+        /// Random changes of the training images.
+        pub augment: AugmentSpec [Unless(AugmentSpec::NONE, Section)],
         /// The update rule.
         pub optimizer: OptimizerSpec [Section],
         /// How the learning rate changes over the epochs.
