@@ -52,6 +52,7 @@ fn reference() -> String {
     book.item::<ImageSpec>("### `data.image`");
     book.section::<ModelSpec>("model");
     book.layers();
+    book.section::<AugmentSpec>("augment");
     book.section::<OptimizerSpec>("optimizer");
     book.section::<Schedule>("schedule");
     book.item::<Phase>("### An item of `schedule.phases`");

@@ -31,8 +31,8 @@ pub struct TrainerSpec {
 impl TrainerSpec {
     /// The numbers by which training changes images, if it does. An error where that makes no sense.
     pub(crate) fn changes(&self) -> Result<Option<augment::Params>, TrainError> {
-        let moves_scale = self.scaling.subtract.len() > 1;
-        self.augment.params(self.model.input, moves_scale).map_err(TrainError::Augment)
+        let scaled_by_feature = self.scaling.subtract.len() > 1;
+        self.augment.params(self.model.input, scaled_by_feature).map_err(TrainError::Augment)
     }
 
     /// A training example as it is, scaled, and as the first member sees it in each of the first epochs; no such where nothing

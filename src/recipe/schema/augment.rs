@@ -83,9 +83,9 @@ impl AugmentSpec {
         AugmentSpec { flip: None, translate: 0, rotate: 0.0, scale: None, brightness: 0.0, contrast: 0.0, erase: 0.0 };
 
     /// The numbers of the changes for images of a shape, or nothing where there are none to make. What is wrong with them, and
-    /// what to do, where they make no sense for examples of that shape; `moves_scale` says that features have a scaling each,
+    /// what to do, where they make no sense for examples of that shape; `scaled_by_feature` says that features have a scaling each,
     /// with which they cannot change their places.
-    pub fn params(&self, shape: Shape, moves_scale: bool) -> Result<Option<Params>, String> {
+    pub fn params(&self, shape: Shape, scaled_by_feature: bool) -> Result<Option<Params>, String> {
         if *self == AugmentSpec::NONE {
             return Ok(None);
         }
@@ -123,7 +123,7 @@ impl AugmentSpec {
             erase_high: if self.erase > 0.0 { erased(self.erase) } else { 0 },
             ..Params::none(0, [channels, height, width].map(|side| side as u32))
         };
-        if moves_scale && (params.flips != 0 || params.translate != 0 || params.warps()) {
+        if scaled_by_feature && (params.flips != 0 || params.translate != 0 || params.warps()) {
             return Err(
                 "data.scale = \"standard\" scales each pixel by numbers of its own, and [augment] moves pixels; set data.scale = \
                  \"unit\" or \"minmax\", or keep only brightness, contrast and erase"
