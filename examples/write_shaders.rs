@@ -84,6 +84,7 @@ impl Shaders {
             scaling,
             trained_on: Default::default(),
             train: recipe.train.clone(),
+            augment: recipe.augment.clone(),
             members,
         };
         for fusion in [Fusion::Auto, Fusion::Never] {

@@ -206,6 +206,7 @@ impl Job {
             scaling: self.scaling.clone(),
             trained_on: self.trained_on.clone(),
             train: self.recipe.train.clone(),
+            augment: self.recipe.augment.clone(),
             members: members.to_vec(),
         }
     }

@@ -8,7 +8,7 @@ use gputrain::data::{Array, write_arrays};
 use gputrain::gradcheck::{DoublePrecision, Options, TensorCheck, rounding};
 use gputrain::job::Job;
 use gputrain::model::Model;
-use gputrain::recipe::Precision;
+use gputrain::recipe::{AugmentSpec, Precision};
 use gputrain::train::{Member, Trainer, TrainerSpec};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -106,7 +106,8 @@ pub(super) fn measure(
     bar: &ProgressBar,
 ) -> Result<Measured, CliError> {
     let members = [Member::of(&job.recipe)];
-    let spec = job.spec(&members);
+    // Gradients are those at the images as they are.
+    let spec = TrainerSpec { augment: AugmentSpec::NONE, ..job.spec(&members) };
     let mut trainer = Trainer::new(backend, spec.clone())?;
     trainer.set_parameters(0, parameters)?;
     let (loss, gradients) = trainer.gradient()?;

@@ -1,5 +1,6 @@
 //! `inspect`: what is in a recipe, a model or a data file.
 
+use super::inspect_augment::draw;
 use super::inspect_plan::say_plan;
 use super::recipe_args::settings;
 use super::table::table;
@@ -26,8 +27,12 @@ pub struct InspectArgs {
     /// Also lists every launch of the training plan with its kernel, grid and work, and the memory by role
     #[arg(long)]
     plan: bool,
-    /// With --plan: writes plan.json and plan.bin into this folder, which hold all that a replay needs to know but the data
-    #[arg(long, value_name = "DIR", requires = "plan")]
+    /// Draws some training images of a recipe as they are and as [augment] shows them in the first epochs
+    #[arg(long, requires = "out", conflicts_with = "plan")]
+    augment: bool,
+    /// With --plan: writes plan.json and plan.bin into this folder, which hold all that a replay needs to know but the data.
+    /// With --augment: the .png file to draw
+    #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
     /// Overrides a key of a recipe, as in --set train.batch=64
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -40,6 +45,9 @@ pub struct InspectArgs {
 }
 
 pub fn run(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
+    if args.out.is_some() && !args.plan && !args.augment {
+        return Err(CliError::Usage("--out goes with --plan or --augment".into()));
+    }
     let path = Path::new(&args.file);
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
     let is_recipe = || extension == "toml" || !path.is_file() && !args.file.contains(['.', '#', '/', '\\']);
@@ -50,15 +58,32 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
         return inspect_model(args, path, context);
     }
     if is_recipe() {
-        return inspect_recipe(args, context);
+        return if args.augment { inspect_augment(args, context) } else { inspect_recipe(args, context) };
     }
     if args.plan || !args.set.is_empty() {
         return Err(CliError::Usage(format!("{}: --plan and --set are for recipes and models", args.file)));
     }
+    refuse_augment(args)?;
     inspect_data(&args.file, context)
 }
 
+fn refuse_augment(args: &InspectArgs) -> Result<(), CliError> {
+    if args.augment {
+        return Err(CliError::Usage(format!("{}: --augment draws what a recipe's [augment] does", args.file)));
+    }
+    Ok(())
+}
+
+fn inspect_augment(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
+    let text = RecipeText::find(&args.file)?;
+    let mut recipe = text.parse(&settings(&args.set)?)?;
+    recipe.prefer_data(args.data.as_deref(), text.path.as_deref());
+    let job = ready(recipe, args.data.as_deref())?;
+    draw(&job, args.out.as_deref().unwrap_or(Path::new("")), context)
+}
+
 fn inspect_model(args: &InspectArgs, path: &Path, context: &Context) -> Result<(), CliError> {
+    refuse_augment(args)?;
     if !args.set.is_empty() {
         return Err(CliError::Usage("--set changes a recipe, but this is a trained model".into()));
     }
@@ -160,6 +185,7 @@ fn plan(
 
 /// Classes with their pictures, sizes, and what cannot be read, of every set of a folder.
 fn inspect_pictures(args: &InspectArgs, folder: &Path, context: &Context) -> Result<(), CliError> {
+    refuse_augment(args)?;
     if args.plan || !args.set.is_empty() {
         return Err(CliError::Usage(format!("{}: --plan and --set are for recipes and models", args.file)));
     }

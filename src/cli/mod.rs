@@ -13,6 +13,7 @@ mod gallery;
 mod grad;
 mod init;
 mod inspect;
+mod inspect_augment;
 mod inspect_plan;
 mod landscape;
 mod plot;

@@ -78,7 +78,7 @@ mod tests {
     use crate::backend::cpu::CpuBackend;
     use crate::data::{Dataset, Examples, Features, Scaling, Storage, Targets};
     use crate::gradcheck::DoublePrecision;
-    use crate::recipe::Recipe;
+    use crate::recipe::{AugmentSpec, Recipe};
     use crate::train::{Member, Trainer, TrainerSpec};
 
     #[test]
@@ -118,6 +118,7 @@ mod tests {
             scaling,
             trained_on: Default::default(),
             train,
+            augment: AugmentSpec::NONE,
             members,
         };
         let parameters = [weights.clone(), vec![0.0]];
@@ -163,6 +164,7 @@ mod tests {
             scaling,
             trained_on: Default::default(),
             train: recipe.train.clone(),
+            augment: AugmentSpec::NONE,
             members,
         };
         let mut double = DoublePrecision::new(spec).unwrap();

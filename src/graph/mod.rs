@@ -1,6 +1,7 @@
 //! What a network computes, as operations over values: a graph without circles. [`Graph::differentiate`] appends the backward pass,
 //! [`memory`] gives the values their place, and each [`Operation`] lowers itself to launches.
 
+pub mod augment;
 pub mod columns;
 mod differentiate;
 pub mod gather;

@@ -80,6 +80,7 @@ impl std::fmt::Debug for Specification {
 /// Every kernel there is.
 pub static REGISTRY: &[&Specification] = &[
     &step::gather::SPECIFICATION,
+    &step::augment::SPECIFICATION,
     &dense::forward::SPECIFICATION,
     &dense::backward_input::SPECIFICATION,
     &dense::backward_weight::SPECIFICATION,

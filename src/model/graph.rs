@@ -1,9 +1,11 @@
 //! The forward pass of a model as a graph.
 
 use super::Model;
+use crate::graph::augment::Augment;
 use crate::graph::gather::Gather;
 use crate::graph::loss::LossOperation;
 use crate::graph::{Graph, ValueId};
+use crate::kernel::step::augment;
 use crate::layers::{Forward, Input};
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use std::sync::Arc;
 pub struct Network {
     /// The operations: the batch, the layers, the loss, and in training the backward pass.
     pub graph: Graph,
+    /// Number of operations that change the batch's images, right behind the first.
+    pub augmentations: usize,
     /// Number of operations before the loss.
     pub before_loss: usize,
     /// What the loss is computed on.
@@ -31,18 +35,28 @@ impl Model {
     /// The batch, the layers, the loss. With `training` dropout is in place, batches are normalised by their own statistics, and
     /// the backward pass follows.
     pub fn network(&self, training: bool) -> Network {
-        self.graph(training, training)
+        self.graph(training, training, None)
+    }
+
+    /// The network of training steps, on images that are changed by the way.
+    pub fn training_network(&self, augment: Option<augment::Params>) -> Network {
+        self.graph(true, true, augment)
     }
 
     /// The same as for evaluation, but that batches are normalised by their own statistics.
     pub fn network_by_batch(&self) -> Network {
-        self.graph(false, true)
+        self.graph(false, true, None)
     }
 
-    fn graph(&self, training: bool, own_statistics: bool) -> Network {
+    fn graph(&self, training: bool, own_statistics: bool, augment: Option<augment::Params>) -> Network {
         let mut graph = Graph::default();
-        let input = graph.value("input", self.input.len());
+        let mut input = graph.value("input", self.input.len());
         graph.node(Arc::new(Gather), &[], &[input]);
+        if let Some(changes) = augment {
+            let changed = graph.value("augmented", self.input.len());
+            graph.node(Arc::new(Augment(changes)), &[input], &[changed]);
+            input = changed;
+        }
         let mut values: Vec<ValueId> = Vec::new();
         for layer in &self.layers {
             let inputs = layer.inputs.iter().map(|from| match from {
@@ -67,6 +81,7 @@ impl Model {
         if training {
             graph.differentiate();
         }
-        Network { graph, before_loss, outputs, row_loss, row_correct }
+        let augmentations = usize::from(augment.is_some());
+        Network { graph, augmentations, before_loss, outputs, row_loss, row_correct }
     }
 }

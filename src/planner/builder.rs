@@ -8,6 +8,7 @@ use crate::ir::{
     PlanError, ProgramId, Role, Slice, SourceBuffers, StatisticBuffers, TensorPlace, Training,
 };
 use crate::kernel::loss::weights::{Updates, WEIGHT_SUMS};
+use crate::kernel::step::augment::Params as Changes;
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
 use crate::kernel::{self, Launch, LaunchPhase, LaunchPlan, LaunchProgram};
@@ -91,6 +92,8 @@ pub struct PlanBuilder<'a> {
     pub(super) unused: BufferId,
     pub(super) fusion: Fusion,
     pub(super) precision: Precision,
+    /// How training changes images.
+    pub(super) augment: Option<Changes>,
     /// Bytes left for the examples of further sets.
     data_room: u64,
     /// Whether evaluations normalise batches by their own statistics.
@@ -144,6 +147,7 @@ impl<'a> PlanBuilder<'a> {
             unused,
             fusion: Fusion::Auto,
             precision: Precision::F32,
+            augment: None,
             data_room: limits.data_bytes,
             own_statistics: false,
             evaluation: None,
@@ -156,6 +160,12 @@ impl<'a> PlanBuilder<'a> {
     /// Says whether to fuse training steps.
     pub fn fusion(mut self, fusion: Fusion) -> Self {
         self.fusion = fusion;
+        self
+    }
+
+    /// Says how training changes the images of a batch, if it does.
+    pub fn augment(mut self, augment: Option<Changes>) -> Self {
+        self.augment = augment;
         self
     }
 
@@ -202,7 +212,7 @@ impl<'a> PlanBuilder<'a> {
         if train.ema.is_some() {
             self.trained = self.buffer_like_parameters("train.weights", Role::State);
         }
-        let memory = self.allocate(self.model.network(true), batch, "train");
+        let memory = self.allocate(self.model.training_network(self.augment), batch, "train");
         let [counters, scalars] = self.step_state("train");
         let log_steps = 4096;
         let log = self.out.plan.buffer("train.log", Element::F32, self.models * log_steps * 2, Role::Metrics);
@@ -513,15 +523,18 @@ impl<'a> PlanBuilder<'a> {
             launches.flat_map(|(node, reads, writes)| node.operation.lower(&reads, &writes, &lowering)).collect()
         };
         // The first operation takes the batch out of the data; the loss ends the forward pass.
+        let Network { augmentations, before_loss, .. } = memory.network;
         let (gather, others) = memory.network.graph.nodes.split_at(1);
-        let (forward, backward) = others.split_at(memory.network.before_loss);
-        let mut phases = vec![
-            LaunchPhase::new(PhaseKind::Gather, lowered(gather)),
-            LaunchPhase::new(
-                PhaseKind::Forward,
-                [lowered(forward), self.penalty(penalty, parameters).into_iter().collect()].concat(),
-            ),
-        ];
+        let (augment, others) = others.split_at(augmentations);
+        let (forward, backward) = others.split_at(before_loss - augmentations);
+        let mut phases = vec![LaunchPhase::new(PhaseKind::Gather, lowered(gather))];
+        if !augment.is_empty() {
+            phases.push(LaunchPhase::new(PhaseKind::Augment, lowered(augment)));
+        }
+        phases.push(LaunchPhase::new(
+            PhaseKind::Forward,
+            [lowered(forward), self.penalty(penalty, parameters).into_iter().collect()].concat(),
+        ));
         if !backward.is_empty() {
             phases.push(LaunchPhase::new(PhaseKind::Backward, lowered(backward)));
         }

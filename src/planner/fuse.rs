@@ -30,6 +30,9 @@ impl PlanBuilder<'_> {
         if self.precision == Precision::Mixed {
             return Err(NotFused::Precision);
         }
+        if network.augmentations > 0 {
+            return Err(NotFused::Augments);
+        }
         let layers = self.dense_layers(network)?;
         if !matches!(request.optimizer.kind, OptimizerKind::Sgd | OptimizerKind::Adam | OptimizerKind::AdamW) {
             return Err(NotFused::Optimizer(request.optimizer.kind));

@@ -64,6 +64,9 @@ pub enum NotFused {
     /// Layers are not trained.
     #[error("start.freeze keeps layers as they are, and a fused step updates all of them")]
     Frozen,
+    /// The batch's images are changed.
+    #[error("[augment] changes the batch, and a fused step takes the examples as they are")]
+    Augments,
     /// The activations of a block of rows do not fit.
     #[error("a workgroup would need {needed} bytes of memory, and this device has {limit}")]
     WorkgroupMemory {

@@ -53,6 +53,7 @@ fn reference() -> String {
     book.section::<ModelSpec>("model");
     book.layers();
     book.section::<StartSpec>("start");
+    book.section::<AugmentSpec>("augment");
     book.section::<OptimizerSpec>("optimizer");
     book.section::<Schedule>("schedule");
     book.item::<Phase>("### An item of `schedule.phases`");

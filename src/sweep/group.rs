@@ -122,7 +122,8 @@ pub(super) fn members_that_fit(
         let members = vec![member.clone(); count];
         let (model, dataset, scaling, train) = (model.clone(), Arc::clone(dataset), scaling.clone(), train.clone());
         // Names and units take no memory there.
-        let spec = TrainerSpec { model, dataset, scaling, trained_on: TrainedOn::default(), train, members };
+        let (trained_on, augment) = (TrainedOn::default(), recipe.augment.clone());
+        let spec = TrainerSpec { model, dataset, scaling, trained_on, train, augment, members };
         if bytes(backend, spec).is_some_and(|bytes| bytes <= MEMBERS_BYTES) {
             break;
         }

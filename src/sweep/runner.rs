@@ -132,7 +132,8 @@ impl Runner<'_> {
         let Loaded { dataset, scaling, trained_on, .. } = data;
         let epochs = u64::from(train.epochs);
         let (dataset, scaling, trained_on) = (Arc::clone(dataset), scaling.clone(), trained_on.clone());
-        let spec = TrainerSpec { model: models[0].clone(), dataset, scaling, trained_on, train, members };
+        let (model, augment) = (models[0].clone(), entries[0].recipe.augment.clone());
+        let spec = TrainerSpec { model, dataset, scaling, trained_on, train, augment, members };
         let mut trainer = Trainer::new(self.backend, spec)?;
         let (mut folders, mut said) = (Vec::new(), HashSet::new());
         let mut tracks = Vec::new();

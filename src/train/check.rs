@@ -110,6 +110,7 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     if spec.train.drop_last && spec.batches().size > examples {
         return Err(TrainError::NoBatch { batch: spec.batches().size, examples });
     }
+    spec.changes()?;
     has_variance(&spec.model, spec.batches().size, examples, spec.train.drop_last)?;
     for (set, examples) in
         [("train", Some(&data.train)), ("validation", data.validation.as_ref()), ("test", data.test.as_ref())]

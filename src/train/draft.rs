@@ -32,7 +32,7 @@ impl Draft {
     fn with_held_out(spec: TrainerSpec, fusion: Fusion, limits: Limits, sets: &[Set]) -> Result<Draft, TrainError> {
         let (data, scaling, first) = (&spec.dataset, &spec.scaling, &spec.members[0]);
         let builder = PlanBuilder::new(&spec.model, spec.members.len(), scaling.subtract.len(), scaling.add, limits);
-        let mut builder = builder.fusion(fusion).precision(first.precision)?;
+        let mut builder = builder.fusion(fusion).precision(first.precision)?.augment(spec.changes()?);
         let source = builder.source(Set::Train.name(), spec::layout(&data.train), spec.batches());
         builder.training(&source, &spec.train, &first.optimizer, first.schedule.is_by_step())?;
         let held_out: Vec<(Set, &Examples)> = sets.iter().filter_map(|set| Some((*set, set.of(data)?))).collect();

@@ -47,6 +47,9 @@ pub enum TrainError {
     /// Nothing to train.
     #[error("the network has no parameters to train; add a layer that has, such as {{ dense = 10 }}")]
     NoParameters,
+    /// Changes of images that make no sense here.
+    #[error("{0}")]
+    Augment(String),
     /// Nothing to train on.
     #[error("the training set is empty after {held_out} examples were held out; lower data.validation or data.test")]
     NoExamples {

@@ -1,10 +1,11 @@
 //! What a trainer is made from.
 
-use super::Member;
+use super::{Member, TrainError};
 use crate::data::{Dataset, Examples, Scaling, Storage, Targets, TrainedOn};
 use crate::ir::{Batches, DataLayout, TargetLayout};
+use crate::kernel::step::{augment, state};
 use crate::model::Model;
-use crate::recipe::{Batch, Set, TrainSpec};
+use crate::recipe::{AugmentSpec, Batch, Set, TrainSpec};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
@@ -21,11 +22,37 @@ pub struct TrainerSpec {
     pub trained_on: TrainedOn,
     /// The loop.
     pub train: TrainSpec,
+    /// How training changes images.
+    pub augment: AugmentSpec,
     /// The models that train side by side; usually one.
     pub members: Vec<Member>,
 }
 
 impl TrainerSpec {
+    /// The numbers by which training changes images, if it does. An error where that makes no sense.
+    pub(crate) fn changes(&self) -> Result<Option<augment::Params>, TrainError> {
+        let scaled_by_feature = self.scaling.subtract.len() > 1;
+        self.augment.params(self.model.input, scaled_by_feature).map_err(TrainError::Augment)
+    }
+
+    /// A training example as it is, scaled, and as the first member sees it in each of the first epochs; no such where nothing
+    /// is changed.
+    pub fn augmented(&self, example: usize, epochs: u32) -> Result<(Vec<f32>, Vec<Vec<f32>>), TrainError> {
+        let Some(changes) = self.changes()? else { return Ok((Vec::new(), Vec::new())) };
+        let (features, scaling) = (&self.dataset.train.features, &self.scaling);
+        let len = features.shape.len();
+        let value = |feature| scaling.apply(features.storage.get(example * len + feature), feature);
+        let plain: Vec<f32> = (0..len).map(value).collect();
+        let changes = augment::Params { add: scaling.add, ..changes };
+        let seed = self.members[0].initial_state().0[state::SEED];
+        let in_epoch = |epoch| {
+            let place = [seed, epoch, example as u32];
+            augment::image(&changes, place, &plain, [&scaling.subtract, &scaling.divide])
+        };
+        let changed = (0..epochs).map(in_epoch).collect();
+        Ok((plain, changed))
+    }
+
     /// How training steps take the examples.
     pub fn batches(&self) -> Batches {
         let examples = self.dataset.train.features.count;

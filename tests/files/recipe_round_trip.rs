@@ -274,6 +274,15 @@ fn sweep() -> impl Strategy<Value = SweepSpec> {
         .prop_map(|(grid, recipes, trials, metric, retrain)| SweepSpec { grid, recipes, trials, metric, retrain })
 }
 
+fn augment() -> impl Strategy<Value = AugmentSpec> {
+    let sizes = proptest::option::of((0.1f32..1.0, 1.0f32..10.0).prop_map(|(low, high)| SizeRange([low, high])));
+    let numbers = (0u32..9, 0.0f32..180.0, [0.0f32..1.0, 0.0..1.0, 0.0..1.0]);
+    (proptest::option::of(word()), sizes, numbers).prop_map(|(flip, scale, (translate, rotate, shares))| {
+        let [brightness, contrast, erase] = shares;
+        AugmentSpec { flip, translate, rotate, scale, brightness, contrast, erase }
+    })
+}
+
 fn recipe() -> impl Strategy<Value = Recipe> {
     let model = (
         prop_oneof![Just(vec![]), Just(vec![784]), Just(vec![28, 30, 3])],
@@ -293,20 +302,10 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             bias_init,
         });
     let head = ("[a-zA-Zäöü0-9#'-]{1,20}", any::<u64>(), word());
-    (head, data(), (model, start()), optimizer(), schedule(), train(), proptest::option::of(sweep())).prop_map(
-        |((name, seed, precision), data, (model, start), optimizer, schedule, train, sweep)| Recipe {
-            name,
-            seed,
-            precision,
-            data,
-            model,
-            start,
-            optimizer,
-            schedule,
-            train,
-            sweep,
-        },
-    )
+    (head, data(), (model, start()), augment(), optimizer(), schedule(), train(), proptest::option::of(sweep()))
+        .prop_map(|((name, seed, precision), data, (model, start), augment, optimizer, schedule, train, sweep)| {
+            Recipe { name, seed, precision, data, model, start, augment, optimizer, schedule, train, sweep }
+        })
 }
 
 fn start() -> impl Strategy<Value = StartSpec> {

@@ -1,5 +1,6 @@
 //! Every kernel: its declaration, its shader and its reference.
 
+mod augment;
 mod barriers;
 mod canary;
 #[path = "../common/mod.rs"]

@@ -1,6 +1,7 @@
 //! Training on every backend, and the program as a user runs it.
 
 mod anywhere;
+mod augment;
 mod batch_norm;
 mod bench;
 mod binary;

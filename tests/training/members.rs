@@ -99,7 +99,7 @@ fn larger_models_side_by_side_train_as_each_alone() {
 
 /// Interrupts a run after `steps`, goes on in another trainer from a checkpoint that went through a file, and returns
 /// everything that was measured with the final weights.
-fn interrupted(backend: &dyn Backend, job: &Job, steps: u64) -> (Story, Vec<Vec<f32>>) {
+pub fn interrupted(backend: &dyn Backend, job: &Job, steps: u64) -> (Story, Vec<Vec<f32>>) {
     let members = [Member::of(&job.recipe)];
     let mut story = story::Stories::new(1);
     story.1.stop_after = Some(steps);

@@ -12,7 +12,7 @@ use gputrain::train::{Checkpoint, Member, Population, Predictions, Set, Stop, Tr
 use std::sync::Arc;
 
 /// A backend with this much memory for examples.
-struct Room<'a>(&'a dyn Backend, u64);
+pub struct Room<'a>(pub &'a dyn Backend, pub u64);
 
 impl Backend for Room<'_> {
     fn info(&self) -> &DeviceInfo {

@@ -112,6 +112,7 @@ impl Workload {
             scaling,
             trained_on: TrainedOn::default(),
             train,
+            augment: recipe.augment.clone(),
             members,
         };
         let fusion = args.fusion.fusion();

@@ -1,6 +1,7 @@
 //! The plain types of a recipe. They hold what the TOML says after defaults are filled in; reading and writing TOML
 //! is the business of the modules beside this one.
 
+mod augment;
 pub(super) mod data;
 mod network;
 mod schedule;
@@ -8,6 +9,7 @@ mod start;
 mod sweep;
 mod training;
 
+pub use augment::{AugmentSpec, Flip, SizeRange};
 pub use data::{Broken, ClassWeights, DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
 pub use network::ModelSpec;
 pub use schedule::{Anneal, By, Phase, Schedule, ScheduleKind};
@@ -38,6 +40,8 @@ keyed! {
         pub model: ModelSpec [network::Model],
         /// What training begins with.
         pub start: StartSpec [Unless(StartSpec::default(), Section)],
+        /// Random changes of the training images.
+        pub augment: AugmentSpec [Unless(AugmentSpec::NONE, Section)],
         /// The update rule.
         pub optimizer: OptimizerSpec [Section],
         /// How the learning rate changes over the epochs.

@@ -1,6 +1,7 @@
 //! Faster ways to compute kernels in f32, held to the tolerance of their specifications.
 
 mod add;
+pub(crate) mod augment;
 pub(crate) mod conv;
 mod copy_columns;
 mod correlate;
@@ -26,6 +27,7 @@ type Code = fn(&mut Args<f32>);
 /// Each kernel that has a faster way than its reference.
 static TABLE: &[(&Kernel, Code)] = &[
     (&kernel::step::gather::KERNEL, step::gather),
+    (&kernel::step::augment::KERNEL, augment::augment),
     (&kernel::dense::forward::KERNEL, dense::forward),
     (&kernel::dense::forward::KERNEL_F16, |args| on_rounded(args, dense::forward)),
     (&kernel::dense::forward::KERNEL_COOPERATIVE, |args| on_rounded(args, dense::forward)),

@@ -1,0 +1,135 @@
+//! `[augment]`.
+
+use super::keywords;
+use crate::kernel::step::augment::Params;
+use crate::keys::{Entry, Form, Item, KeyError, Number, Optional, Plain, Unless, Whole, Written, keyed};
+use crate::layers::Shape;
+
+keyed! {
+    /// Random changes of the training images, each drawn from the seed, the epoch and the example alone: a run that is resumed,
+    /// trained beside others or on another device sees the same. Evaluations and predictions see the images as they are. What
+    /// moves in from outside of an image is black: 0 before scaling.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct AugmentSpec {
+        /// Half of the images are mirrored.
+        pub flip: Option<Flip> [Optional(Plain); "\"horizontal\""],
+        /// Images move by so many whole pixels at most, up or down and left or right, as torchvision's RandomCrop with padding.
+        pub translate: u32 [Unless(0, Whole(0))],
+        /// Images are turned about their middle by so many degrees at most, either way.
+        pub rotate: f32 [Unless(0.0, Number("degrees, from 0 to 180", |x| (0.0..=180.0).contains(&x)))],
+        /// The smallest and largest factor of an image's size about its middle.
+        pub scale: Option<SizeRange> [Optional(Plain); "[0.9, 1.1]"],
+        /// Images are multiplied by a factor between 1 minus and 1 plus this, as torchvision's ColorJitter before scaling, but
+        /// without a cut at the brightest value.
+        pub brightness: f32 [Unless(0.0, STRENGTH)],
+        /// The distances to the image's mean grey are multiplied by such a factor, as torchvision's ColorJitter does, also
+        /// without a cut.
+        pub contrast: f32 [Unless(0.0, STRENGTH)],
+        /// In half of the images a rectangle is blackened, of 2 % up to this share of the image, its sides in a ratio of 0.3 to
+        /// 3.3: as torchvision's RandomErasing.
+        pub erase: f32 [Unless(0.0, Number("a share, from 0 to 1, such as 0.25", |x| (0.0..=1.0).contains(&x)))],
+    }
+}
+
+const STRENGTH: Number = Number("a number from 0 to 1, such as 0.2", |x| (0.0..=1.0).contains(&x));
+
+keywords! {
+    /// In which directions images are mirrored.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Flip {
+        /// Left and right change places.
+        "horizontal" => Horizontal,
+        /// Top and bottom change places.
+        "vertical" => Vertical,
+        /// Each by itself, so that a quarter of the images has both.
+        "both" => Both,
+    }
+}
+
+/// The smallest and the largest factor of an image's size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SizeRange(pub [f32; 2]);
+
+impl Form<SizeRange> for Plain {
+    fn expected(&self) -> String {
+        "the smallest and the largest factor, from 0.1 to 10, such as [0.9, 1.1]".into()
+    }
+
+    fn read(&self, item: &Item<'_>) -> Result<SizeRange, KeyError> {
+        let expected = Form::<SizeRange>::expected(self);
+        let factor = |item: &Item<'_>| item.number("a factor from 0.1 to 10", |x| (0.1..=10.0).contains(&x));
+        match &item.list(&expected)?[..] {
+            [low, high] => {
+                let range = [factor(low)?, factor(high)?];
+                if range[0] <= range[1] { Ok(SizeRange(range)) } else { Err(item.wrong(expected)) }
+            }
+            _ => Err(item.wrong(expected)),
+        }
+    }
+}
+
+impl Written for SizeRange {
+    fn written(&self) -> Option<Entry> {
+        self.0.to_vec().written()
+    }
+}
+
+/// The smallest share of an image that is blackened.
+const LEAST_ERASED: f32 = 0.02;
+
+impl AugmentSpec {
+    /// No changes.
+    pub const NONE: AugmentSpec =
+        AugmentSpec { flip: None, translate: 0, rotate: 0.0, scale: None, brightness: 0.0, contrast: 0.0, erase: 0.0 };
+
+    /// The numbers of the changes for images of a shape, or nothing where there are none to make. What is wrong with them, and
+    /// what to do, where they make no sense for examples of that shape; `scaled_by_feature` says that features have a scaling each,
+    /// with which they cannot change their places.
+    pub fn params(&self, shape: Shape, scaled_by_feature: bool) -> Result<Option<Params>, String> {
+        if *self == AugmentSpec::NONE {
+            return Ok(None);
+        }
+        let Shape::Image { channels, height, width } = shape else {
+            return Err(format!(
+                "[augment] changes images, and the examples have {} features without rows and columns; give model.input as \
+                 [height, width, channels], or remove [augment]",
+                shape.len()
+            ));
+        };
+        let SizeRange([scale_low, scale_high]) = self.scale.unwrap_or(SizeRange([1.0, 1.0]));
+        if self.translate as usize >= height.min(width) && self.translate > 0 {
+            return Err(format!(
+                "augment.translate = {} moves images of {height} x {width} out of sight; expected less than {}",
+                self.translate,
+                height.min(width)
+            ));
+        }
+        let pixels = (height * width) as f32;
+        let erased = |share: f32| ((pixels * share) as u32).clamp(1, (height * width) as u32);
+        let params = Params {
+            flips: match self.flip {
+                None => 0,
+                Some(Flip::Horizontal) => 1,
+                Some(Flip::Vertical) => 2,
+                Some(Flip::Both) => 3,
+            },
+            translate: self.translate,
+            angle: self.rotate / 180.0,
+            scale_low,
+            scale_high,
+            brightness: self.brightness,
+            contrast: self.contrast,
+            erase_low: if self.erase > 0.0 { erased(self.erase.min(LEAST_ERASED)) } else { 0 },
+            erase_high: if self.erase > 0.0 { erased(self.erase) } else { 0 },
+            ..Params::none(0, [channels, height, width].map(|side| side as u32))
+        };
+        if scaled_by_feature && (params.flips != 0 || params.translate != 0 || params.warps()) {
+            return Err(
+                "data.scale = \"standard\" scales each pixel by numbers of its own, and [augment] moves pixels; set data.scale = \
+                 \"unit\" or \"minmax\", or keep only brightness, contrast and erase"
+                    .into(),
+            );
+        }
+        Ok(Some(params))
+    }
+}
