@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 /// Kernels of few workgroups, whatever the batch: one, a bounded number of parts, one for each 64 models, or one for each
 /// tile of weights that fit workgroup memory.
-const FEW: [&str; 8] = [
+const FEW: [&str; 10] = [
     "adjust_loss_scale",
     "begin_epoch",
     "finish_step",
@@ -19,7 +19,9 @@ const FEW: [&str; 8] = [
     "fused_update_sgd",
     "scheduled_rate",
     "sum_squares",
+    "sum_weights",
     "unscale_gradients",
+    "weigh_epoch",
 ];
 
 #[test]
