@@ -24,13 +24,25 @@ pub enum JobError {
     Data(#[from] DataError),
     /// The weights that the recipe begins with cannot be used.
     #[error(transparent)]
-    Start(#[from] ExportError),
+    Start(Box<ExportError>),
     /// It cannot train.
     #[error(transparent)]
-    Train(#[from] TrainError),
+    Train(Box<TrainError>),
     /// Examples in memory for a recipe that names files.
     #[error("the recipe names its training files in data.train, and there are examples in memory; leave one out")]
     TwoSources,
+}
+
+impl From<ExportError> for JobError {
+    fn from(error: ExportError) -> JobError {
+        JobError::Start(Box::new(error))
+    }
+}
+
+impl From<TrainError> for JobError {
+    fn from(error: TrainError) -> JobError {
+        JobError::Train(Box::new(error))
+    }
 }
 
 /// Everything a run needs but a backend.

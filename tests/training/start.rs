@@ -178,11 +178,8 @@ fn nothing_changes_what_is_frozen_and_members_do_not_see_each_other() {
                 let alone = &train(&*backend, &job, std::slice::from_ref(member))[0];
                 assert!(alone.0 == *story && bits(&alone.1) == bits(after), "{case:?}: beside others");
                 // a, b, c, d, e with a weight and a bias each, then the statistics of c.
-                let same: Vec<bool> = before
-                    .iter()
-                    .zip(after)
-                    .map(|(before, after)| bits(&[before.clone()]) == bits(&[after.clone()]))
-                    .collect();
+                let (before, after) = (bits(&before), bits(after));
+                let same: Vec<bool> = before.iter().zip(&after).map(|(before, after)| before == after).collect();
                 let f = false;
                 assert_eq!(same, [f, f, true, true, true, true, f, f, f, f, true, true], "{case:?}");
             }

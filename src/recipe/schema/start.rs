@@ -127,7 +127,7 @@ mod tests {
             let error = recipe(&format!("[start]\n{line}")).unwrap_err();
             assert!(error.contains("needs a file"), "{error}");
         }
-        assert!(recipe("[start]\nfreez = [\"a\"]").unwrap_err().contains("did you mean freeze"));
+        assert!(recipe("[start]\nfreez = [\"a\"]").unwrap_err().contains("did you mean \"freeze\"?"));
         assert!(recipe("[start]\nrename = \"a\"").unwrap_err().contains("{ fc = \"head\" }"));
         recipe("[start]\nfreeze = [\"layers.0\"]").unwrap();
     }
