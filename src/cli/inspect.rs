@@ -27,7 +27,7 @@ pub struct InspectArgs {
     /// Also lists every launch of the training plan with its kernel, grid and work, and the memory by role
     #[arg(long)]
     plan: bool,
-    /// Draws some training images of a recipe as they are and as [augment] shows them in the first epochs
+    /// Draws some training images of a recipe as they are and as its augmentation shows them in the first epochs
     #[arg(long, requires = "out", conflicts_with = "plan")]
     augment: bool,
     /// With --plan: writes plan.json and plan.bin into this folder, which hold all that a replay needs to know but the data.

@@ -78,7 +78,7 @@ fn first_losses(overrides: &[(&str, &str)]) -> [f32; 3] {
     let job = job(&[&[("train.shuffle", "false"), ("train.batch", "full")], overrides].concat());
     let mut trainer = Trainer::new(&CpuBackend::new(), spec(&job, &[Member::of(&job.recipe)])).unwrap();
     trainer.set_parameters(0, &job.model.initialise(5)).unwrap();
-    let validation = trainer.scores(Set::Validation).unwrap()[0].loss as f32;
+    let validation = trainer.scores(Set::Validation).unwrap()[0].loss;
     let (training, gradient) = trainer.gradient().unwrap();
     [validation, training, gradient[0].iter().sum()]
 }
@@ -118,6 +118,9 @@ fn what_makes_no_sense_is_refused_with_the_remedy() {
     assert!(flat.contains("90 features") && flat.contains("give model.input as [height, width, channels]"), "{flat}");
     let far = refused(&[("augment.translate", "5")], |_| ());
     assert!(far.contains("translate = 5") && far.contains("less than 5"), "{far}");
+    let large: fn(&mut Job) = |job| job.model.input = Shape::Image { channels: 1, height: 10_000, width: 10_000 };
+    let large = refused(&[("augment.erase", "0.5")], large);
+    assert!(large.contains("67108864 pixels"), "{large}");
     let standard: fn(&mut Job) = |job| {
         let scaling = &mut job.scaling;
         (scaling.subtract, scaling.divide) = (vec![0.0; 90], vec![1.0; 90]);

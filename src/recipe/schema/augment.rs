@@ -76,6 +76,8 @@ impl Written for SizeRange {
 
 /// The smallest share of an image that is blackened.
 const LEAST_ERASED: f32 = 0.02;
+/// The most pixels of an image for which 33 times the area of a rectangle is a number of 32 bits.
+const MOST_ERASED_OF: usize = 1 << 26;
 
 impl AugmentSpec {
     /// No changes.
@@ -102,6 +104,12 @@ impl AugmentSpec {
                 "augment.translate = {} moves images of {height} x {width} out of sight; expected less than {}",
                 self.translate,
                 height.min(width)
+            ));
+        }
+        if self.erase > 0.0 && height * width > MOST_ERASED_OF {
+            return Err(format!(
+                "augment.erase works on images of up to {MOST_ERASED_OF} pixels, and these have {height} x {width}; remove it, or \
+                 make the images smaller"
             ));
         }
         let pixels = (height * width) as f32;
