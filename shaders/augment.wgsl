@@ -104,7 +104,7 @@ fn draw_moves(key: u32) -> Moves {
     var moves: Moves;
     moves.flips = vec2(
         (params.flips & combine(key, FLIP_COLUMNS) & 1u) != 0u,
-        (params.flips >> 1u & combine(key, FLIP_ROWS) & 1u) != 0u,
+        ((params.flips >> 1u) & combine(key, FLIP_ROWS) & 1u) != 0u,
     );
     let places = 2u * params.translate + 1u;
     moves.down = f32(draw_below(key, MOVE_ROWS, places)) - f32(params.translate);

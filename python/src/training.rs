@@ -5,7 +5,7 @@ use crate::errors::{Failure, json};
 use crate::model::Model;
 use gputrain::backend::Backend;
 use gputrain::data::{Examples, Storage, TargetKind, Targets};
-use gputrain::export::SavedModel;
+use gputrain::export::{Initial, SavedModel};
 use gputrain::job::{Job, JobError};
 use gputrain::model::Model as Network;
 use gputrain::recipe::{Recipe, RecipeText};
@@ -141,7 +141,13 @@ pub(crate) fn train(
         }
     };
     let started = Instant::now();
-    let mut watcher = Watcher { on_epoch, histories: vec![Vec::new(); recipes.len()], raised: None, asked: started };
+    let mut watcher = Watcher {
+        on_epoch,
+        histories: vec![Vec::new(); recipes.len()],
+        raised: None,
+        asked: started,
+        notes: job.described(),
+    };
     let start: Option<Vec<Vec<Vec<f32>>>> =
         start.map(|models| models.iter().map(|model| model.get().saved.parameters.clone()).collect());
     let trained = py.detach(|| run(&job, &recipes, start, &*backend, &mut watcher));
@@ -164,7 +170,7 @@ pub(crate) fn train(
         let saved = SavedModel { recipe, model: network, scaling, trained_on, parameters: outcome.parameters };
         results.push((Model { saved }, history, summary));
     }
-    Ok((results, job.described()))
+    Ok((results, watcher.notes))
 }
 
 /// What came out of each model, its network, and when the first step began.
@@ -186,7 +192,11 @@ fn run(
     for (member, (network, recipe)) in networks.iter().zip(recipes).enumerate() {
         let weights = match &start {
             Some(start) => start.get(member).cloned().unwrap_or_default(),
-            None => network.initialise(recipe.seed),
+            None => {
+                let initial = Initial::of(recipe, network, &job.scaling, &job.trained_on)?;
+                watcher.notes.extend(initial.notes.into_iter().filter(|_| member == 0));
+                initial.parameters
+            }
         };
         trainer.set_parameters(member, &weights)?;
     }
@@ -206,6 +216,8 @@ struct Watcher {
     on_epoch: Option<Py<PyAny>>,
     histories: Vec<Vec<EpochMetrics>>,
     raised: Option<PyErr>,
+    /// What a person should know of the data and the weights that training begins with.
+    notes: Vec<String>,
     /// When Python was last asked for signals.
     asked: Instant,
 }

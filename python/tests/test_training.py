@@ -96,6 +96,21 @@ def test_a_run_begins_with_the_weights_of_another():
         gputrain.train(RECIPE | {"model": {"input": [2], "layers": "2"}}, *spirals(), start=first.model, device="cpu")
 
 
+def test_a_recipe_names_what_its_run_begins_with(tmp_path):
+    first = trained(train={"epochs": 30, "batch": 32})
+    first.model.save(tmp_path / "first.safetensors")
+    start = {"from": tmp_path / "first.safetensors", "freeze": ["layers.0"]}
+    second = gputrain.train(RECIPE | {"start": start}, *spirals(), device="cpu")
+    frozen = [run.model.state_dict()["layers.0.weight"] for run in (first, second)]
+    assert np.array_equal(*frozen)
+    assert any("4 of 4 tensors" in note for note in second.notes)
+
+
+def test_classes_have_weights():
+    run = trained(data={"scale": "none", "class_weights": [0.0, 1.0]}, train={"epochs": 30, "batch": 32})
+    assert (run.model.predict(spirals()[0], "cpu") == 1).all()
+
+
 @pytest.mark.parametrize(
     "error, words, call",
     [

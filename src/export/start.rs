@@ -8,7 +8,7 @@ use super::tensors::Contents;
 use super::{ExportError, saved};
 use crate::data::{Array, Scaling, TrainedOn, other_features};
 use crate::keys::nearest;
-use crate::model::Model;
+use crate::model::{Model, Parameter};
 use crate::recipe::{Recipe, Renames, StartSpec};
 
 /// Initial weights.
@@ -103,13 +103,17 @@ impl Initial {
     }
 }
 
-/// Warns of frozen tensors that are those that were drawn.
+/// Warns of frozen tensors, running statistics among them, that no file gave.
 fn kept_as_drawn(model: &Model, is_drawn: impl Fn(&str) -> bool) -> Option<String> {
+    let layer = |name: &str| name.rsplit_once('.').map(|(layer, _)| layer.to_string());
     let frozen = model.parameters.iter().zip(model.frozen_parameters()).filter(|(_, frozen)| *frozen);
-    let drawn = frozen.map(|(parameter, _)| parameter.name.clone()).filter(|name| is_drawn(name));
-    let drawn = first(drawn.collect());
+    let frozen: Vec<&Parameter> = frozen.map(|(parameter, _)| parameter).collect();
+    let is_frozen = |statistic: &&Parameter| frozen.iter().any(|known| layer(&known.name) == layer(&statistic.name));
+    let tensors = frozen.iter().copied().chain(model.statistics.iter().filter(is_frozen));
+    let drawn = first(tensors.map(|tensor| tensor.name.clone()).filter(|name| is_drawn(name)).collect());
     let names = drawn.join(", ");
-    (!drawn.is_empty()).then(|| format!("warning: frozen by start.freeze, though drawn at random: {names}"))
+    (!drawn.is_empty())
+        .then(|| format!("warning: frozen by start.freeze as they are drawn, since no file gave them: {names}"))
 }
 
 /// The file's tensors under the names that the model has for them.

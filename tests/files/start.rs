@@ -72,7 +72,10 @@ fn what_fits_is_taken_and_the_rest_is_drawn_and_listed() {
     let found = initial(&recipe(3, &format!("{from}freeze = [\"head\", \"stem\"]"))).unwrap();
     assert_eq!(found.notes[1], "start: drawn anew, not in the file: head.weight, head.bias");
     assert_eq!(found.notes[2], "start: not used of the file: fc.weight, fc.bias, old.weight");
-    assert_eq!(found.notes[3], "warning: frozen by start.freeze, though drawn at random: head.weight, head.bias");
+    assert_eq!(
+        found.notes[3],
+        "warning: frozen by start.freeze as they are drawn, since no file gave them: head.weight, head.bias"
+    );
     let frozen = initial(&recipe(3, "freeze = [\"stem\"]")).unwrap();
     assert_eq!((frozen.parameters, frozen.notes.len()), (drawn, 1), "{:?}", frozen.notes);
 }

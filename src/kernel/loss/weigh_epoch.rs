@@ -90,7 +90,11 @@ fn cases() -> Vec<Case> {
         {
             counters[state::BATCH] = 1 + model as u32 % 3;
             counters[state::SEEN] = 31 * counters[state::BATCH] - model as u32 % 2;
-            let batch_weight = if model % 4 == 3 { 0.0 } else { 7.5 + model as f32 };
+            let batch_weight = match model % 4 {
+                2 => 0.25,
+                3 => 0.0,
+                _ => 7.5 + model as f32,
+            };
             sums.copy_from_slice(&[batch_weight, 99.0, 20.25 + model as f32, 3.5 + model as f32]);
         }
         let contents =

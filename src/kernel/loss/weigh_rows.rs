@@ -131,7 +131,7 @@ fn cases() -> Vec<Case> {
         }
         let Contents::F32(weights) = Contents::random(examples, 1.0, 1) else { continue };
         // The sums of a batch without a weight are 0.
-        let sums = [[12.0, 31.0, 1.0, 1.0], [0.0, 25.5, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]].concat();
+        let sums = [[0.75, 31.0, 1.0, 1.0], [0.0, 25.5, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]].concat();
         let contents = vec![
             Contents::F32(weights.into_iter().map(|weight| (4.0 * weight).max(0.0)).collect()),
             Contents::U32((0..rows).map(|row| ((row * 7 + 3) % examples) as u32).collect()),

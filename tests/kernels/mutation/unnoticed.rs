@@ -46,6 +46,13 @@ const LONGER: &str = "`min(` to `max(`";
 const SECOND: &str = "`1u` to `2u`";
 const PRODUCT: &str = "`*` to `+`";
 
+const MINUS: &str = "`+` to `-`";
+const SLOT_0: &str = "the slot is the first, at 0";
+const ROOT: &str =
+    "the root is whole already where the device's square root is exact; the two lines mend one that is off by 1";
+const NO_CHANGE: &str = "without the change its strength is 0, which changes nothing";
+const NO_AREA: &str = "a rectangle without an area covers no pixel";
+
 const MEETING: &str = "where two formulas meet they agree";
 const ZEROED: &str = "private variables start at 0";
 const PADDING: &str = "one more turn, of the padding behind the tile: 0 where bounds are checked";
@@ -62,6 +69,22 @@ const DATA: &str = "no index leads behind the data set; the guard keeps reads in
 
 /// All of them.
 pub const UNNOTICED: &[Unnoticed] = &[
+    unnoticed("weight_sums[sums + BATCH_WEIGHT] = of_batch;", &[MINUS], SLOT_0),
+    unnoticed("var loss = weight_sums[sums + BATCH_WEIGHT] * scalars[s + STEP_LOSS];", &[MINUS], SLOT_0),
+    unnoticed("var weight = weight_sums[sums + BATCH_WEIGHT];", &[MINUS], SLOT_0),
+    unnoticed(
+        "row_loss[model_row] *= weight * rows_per_weight(rows, weight_sums[sums + BATCH_WEIGHT]);",
+        &[MINUS],
+        SLOT_0,
+    ),
+    unnoticed("if root * root > number {", &[PRODUCT, MORE, GUARD], ROOT),
+    unnoticed("root -= 1u;", &["`-=` to `+=`", SECOND, DROPPED], ROOT),
+    unnoticed("if (root + 1u) * (root + 1u) <= number {", &[SECOND, "`1u` to `2u` 1"], ROOT),
+    unnoticed("root += 1u;", &["`+=` to `-=`", SECOND, DROPPED], ROOT),
+    unnoticed("if BRIGHTNESS == 1u {", &[GUARD], NO_CHANGE),
+    among(["}", "let mean = workgroup_sum(own, thread) / f32(plane);"], "if CONTRAST == 1u {", &[GUARD], NO_CHANGE),
+    unnoticed("if params.erase_high == 0u || (combine(key, ERASE) & 1u) == 0u {", &[FIRST], NO_AREA),
+    unnoticed("return vec4(0u);", &[FIRST], NO_AREA),
     // lib/matmul_staging.wgsl and lib/matmul_registers.wgsl, and what includes them
     unnoticed("for (var first_k = 0u; first_k < depth; first_k += TILE_K) {", &[LESS], EMPTY),
     unnoticed("for (var i = 0u; i < THREAD_M * THREAD_N; i++) {", &[LESS, PRODUCT, FIRST], ZEROED),
