@@ -89,7 +89,7 @@ impl Recipe {
                 *source = found;
             }
         }
-        self.find_weights(&[folder.clone()]);
+        self.find_weights(std::slice::from_ref(&folder));
         self.find_start(&[folder]);
     }
 
