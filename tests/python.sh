@@ -21,7 +21,8 @@ rm -rf "$target/wheels"
 CARGO_TARGET_DIR=$target "$environment/bin/maturin" build --quiet --profile "$profile" --manifest-path python/Cargo.toml \
     --interpreter "$environment/bin/python" --out "$target/wheels"
 "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps "$target"/wheels/gputrain-*.whl
-cd python
 "$environment/bin/gputrain" --version
-# Not from the source beside it: what is tested is what is installed.
-"$environment/bin/python" -P -m pytest -q -rs --import-mode=importlib -p no:cacheprovider
+# Not from beside the source: what is tested, also by the processes that the tests begin, is what is installed.
+tests=$PWD/python/tests
+cd "$environment"
+bin/python -m pytest -q -rs -p no:cacheprovider "$tests"
