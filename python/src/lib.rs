@@ -1,6 +1,7 @@
 //! What the Python package `gputrain` is made of: the library's trainer, models and verification as Python objects, and the
 //! whole program as a function. What is convenient in Python is written in Python, in `gputrain/`.
 
+mod arrays;
 mod curves;
 mod device;
 mod errors;

@@ -1,8 +1,8 @@
 //! A trained model.
 
+use crate::arrays::{Values, examples};
 use crate::device;
 use crate::errors::Failure;
-use crate::training::{Values, examples};
 use gputrain::export::{self, Format, SavedModel, parameter_hash};
 use gputrain::job::blank_targets;
 use gputrain::train::Predictions;

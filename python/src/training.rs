@@ -1,65 +1,21 @@
 //! Training on arrays or files.
 
+use crate::arrays::{Truth, Values};
 use crate::device;
 use crate::errors::{Failure, json};
 use crate::model::Model;
 use gputrain::backend::Backend;
-use gputrain::data::{Examples, Storage, TargetKind, Targets};
+use gputrain::data::Examples;
 use gputrain::export::{Initial, SavedModel};
 use gputrain::job::{Job, JobError};
 use gputrain::model::Model as Network;
 use gputrain::recipe::{Recipe, RecipeText};
 use gputrain::run::Summary;
 use gputrain::train::{EpochMetrics, Member, Observer, Outcome, Stop, Trainer};
-use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::PyReadonlyArray1;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use std::time::{Duration, Instant};
-
-/// Examples as NumPy has them: (N, features), (N, height, width) or (N, height, width, channels), one after the other in
-/// memory. They are copied once, into memory that the trainer owns.
-#[derive(FromPyObject)]
-pub(crate) enum Values<'py> {
-    #[pyo3(transparent, annotation = "float32 array")]
-    Floats(PyReadonlyArrayDyn<'py, f32>),
-    #[pyo3(transparent, annotation = "uint8 array")]
-    Bytes(PyReadonlyArrayDyn<'py, u8>),
-}
-
-impl Values<'_> {
-    /// The numbers and their shape.
-    pub(crate) fn read(&self) -> PyResult<(Storage, Vec<usize>)> {
-        Ok(match self {
-            Values::Floats(array) => (array.as_slice()?.to_vec().into(), array.shape().to_vec()),
-            Values::Bytes(array) => (array.as_slice()?.to_vec().into(), array.shape().to_vec()),
-        })
-    }
-}
-
-/// What the examples should give: classes, or so many values each.
-#[derive(FromPyObject)]
-pub(crate) enum Truth<'py> {
-    #[pyo3(transparent, annotation = "uint32 array of N classes")]
-    Classes(PyReadonlyArray1<'py, u32>),
-    #[pyo3(transparent, annotation = "float32 array of (N, outputs)")]
-    Numbers(PyReadonlyArray2<'py, f32>),
-}
-
-impl Truth<'_> {
-    fn read(&self) -> PyResult<Targets> {
-        Ok(match self {
-            Truth::Classes(labels) => labels.as_slice()?.to_vec().into(),
-            Truth::Numbers(values) => (values.as_slice()?.to_vec(), values.shape()[1]).into(),
-        })
-    }
-}
-
-/// Examples as a network takes them.
-pub(crate) fn examples(storage: Storage, shape: &[usize], targets: Targets, network: &Network) -> PyResult<Examples> {
-    let mut examples = Examples::new(storage, shape, targets).map_err(Failure::from)?;
-    examples.fit(network.input, TargetKind::for_model(network)).map_err(Failure::from)?;
-    Ok(examples)
-}
 
 /// The recipe of TOML or JSON text, in full, as TOML; `origin` is what errors call it.
 #[pyfunction]
