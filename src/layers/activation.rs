@@ -1,6 +1,6 @@
 //! `{ activation = NAME }`: an activation as a layer of its own.
 
-use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, reader, write_keys};
+use super::{Forward, Layer, LayerKind, LayerProblem, Reader, Shape, from_fields, reader};
 use crate::graph::ValueId;
 use crate::kernel::Activation;
 use crate::keys::{Plain, keyed};
@@ -19,13 +19,7 @@ keyed! {
 pub(super) static READER: Reader = reader!(ActivationLayer(function), "activation", "{ activation = NAME }");
 
 impl LayerKind for ActivationLayer {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push("activation".into());

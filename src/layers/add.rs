@@ -1,8 +1,6 @@
 //! `{ add = ["a", "b"] }`: the sum of the outputs of layers, of one shape.
 
-use super::{
-    Entries, Forward, Layer, LayerKind, LayerProblem, NAMES, Reader, Shape, describe_activation, reader, write_keys,
-};
+use super::{Forward, Layer, LayerKind, LayerProblem, NAMES, Reader, Shape, describe_activation, from_fields, reader};
 use crate::graph::ValueId;
 use crate::graph::pointwise;
 use crate::kernel::Activation;
@@ -24,25 +22,11 @@ keyed! {
 pub(super) static READER: Reader = reader!(Add(inputs), "add", "{ add = [NAME, NAME] }");
 
 impl LayerKind for Add {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write, activation);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push("add".into());
         describe_activation(words, self.activation);
-    }
-
-    fn activation(&self) -> Option<Activation> {
-        Some(self.activation)
-    }
-
-    fn with_activation(&self, activation: Activation) -> Option<Arc<dyn LayerKind>> {
-        Some(Arc::new(Add { activation, ..self.clone() }))
     }
 
     fn named_inputs(&self) -> &[String] {

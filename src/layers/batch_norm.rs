@@ -5,8 +5,8 @@
 
 use super::norm::{EPSILON, NormBackwardWeight, Scaled, channels};
 use super::{
-    Entries, Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorRole, TensorSpec, describe_activation,
-    reader, write_keys,
+    Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorRole, TensorSpec, describe_activation,
+    from_fields, reader,
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
@@ -34,25 +34,11 @@ keyed! {
 pub(super) static READER: Reader = reader!(BatchNorm(whole), "batch_norm", "{ batch_norm = true }");
 
 impl LayerKind for BatchNorm {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write, activation);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push(READER.word.into());
         describe_activation(words, self.activation);
-    }
-
-    fn activation(&self) -> Option<Activation> {
-        Some(self.activation)
-    }
-
-    fn with_activation(&self, activation: Activation) -> Option<Arc<dyn LayerKind>> {
-        Some(Arc::new(BatchNorm { activation, ..*self }))
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, LayerProblem> {

@@ -1,6 +1,6 @@
 //! `{ concat = ["a", "b"] }`: the outputs of layers one after the other: their features, or their channels.
 
-use super::{Entries, Forward, Layer, LayerKind, LayerProblem, NAMES, Reader, Shape, reader, within_limit, write_keys};
+use super::{Forward, Layer, LayerKind, LayerProblem, NAMES, Reader, Shape, from_fields, reader, within_limit};
 use crate::graph::ValueId;
 use crate::graph::columns::Join;
 use crate::keys::keyed;
@@ -18,13 +18,7 @@ keyed! {
 pub(super) static READER: Reader = reader!(Concat(inputs), "concat", "{ concat = [NAME, NAME] }");
 
 impl LayerKind for Concat {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push("concat".into());

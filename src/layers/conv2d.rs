@@ -2,8 +2,8 @@
 
 use super::tensor::{positive, weight_and_bias};
 use super::{
-    Entries, Forward, Init, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, TensorSpec, Window, cross,
-    describe_activation, describe_window, reader, within_limit, write_keys,
+    Forward, Init, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, TensorSpec, Window, cross,
+    describe_activation, describe_window, from_fields, reader, within_limit,
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
@@ -58,13 +58,7 @@ pub(super) static READER: Reader =
     Reader { follows_activation: true, ..reader!(Conv2d(filters), "conv2d", "{ conv2d = FILTERS, kernel = SIZE }") };
 
 impl LayerKind for Conv2d {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write, activation, width(filters), init);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.extend([format!("conv2d {}", self.filters), cross(self.kernel)]);
@@ -73,26 +67,6 @@ impl LayerKind for Conv2d {
         words.extend((self.groups != 1).then(|| format!("{} groups", self.groups)));
         describe_activation(words, self.activation);
         words.extend((!self.bias).then(|| "no bias".into()));
-    }
-
-    fn activation(&self) -> Option<Activation> {
-        Some(self.activation)
-    }
-
-    fn with_activation(&self, activation: Activation) -> Option<Arc<dyn LayerKind>> {
-        Some(Arc::new(Conv2d { activation, ..*self }))
-    }
-
-    fn width(&self) -> Option<usize> {
-        Some(self.filters)
-    }
-
-    fn with_width(&self, filters: usize) -> Option<Arc<dyn LayerKind>> {
-        Some(Arc::new(Conv2d { filters, ..*self }))
-    }
-
-    fn without_init(&self) -> Option<Arc<dyn LayerKind>> {
-        Some(Arc::new(Conv2d { init: None, bias_init: None, ..*self }))
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, LayerProblem> {

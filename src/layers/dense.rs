@@ -2,7 +2,7 @@
 
 use super::tensor::{positive, weight_and_bias};
 use super::{
-    Entries, Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorSpec, reader, within_limit, write_keys,
+    Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorSpec, from_fields, reader, within_limit,
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
@@ -35,38 +35,12 @@ pub(super) static READER: Reader =
     Reader { follows_activation: true, ..reader!(Dense(units), "dense", "{ dense = UNITS }") };
 
 impl LayerKind for Dense {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write, activation, width(units), init);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push(format!("dense {}", self.units));
         super::describe_activation(words, self.activation);
         words.extend((!self.bias).then(|| "no bias".into()));
-    }
-
-    fn activation(&self) -> Option<Activation> {
-        Some(self.activation)
-    }
-
-    fn with_activation(&self, activation: Activation) -> Option<Arc<dyn LayerKind>> {
-        Some(Arc::new(Dense { activation, ..*self }))
-    }
-
-    fn width(&self) -> Option<usize> {
-        Some(self.units)
-    }
-
-    fn with_width(&self, units: usize) -> Option<Arc<dyn LayerKind>> {
-        Some(Arc::new(Dense { units, ..*self }))
-    }
-
-    fn without_init(&self) -> Option<Arc<dyn LayerKind>> {
-        Some(Arc::new(Dense { init: None, bias_init: None, ..*self }))
     }
 
     fn output(&self, _inputs: &[Shape]) -> Result<Shape, LayerProblem> {

@@ -1,6 +1,6 @@
 //! `{ dropout = RATE }`: while training, zeroes values at random and scales the others up by 1 / (1 - rate).
 
-use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, reader, write_keys};
+use super::{Forward, Layer, LayerKind, LayerProblem, Reader, Shape, from_fields, reader};
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::Launch;
@@ -21,13 +21,7 @@ keyed! {
 pub(super) static READER: Reader = reader!(Dropout(rate), "dropout", "{ dropout = RATE }");
 
 impl LayerKind for Dropout {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push(format!("dropout {}", self.rate));

@@ -1,6 +1,6 @@
 //! `{ flatten = true }`: an image to a vector, channel by channel.
 
-use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, reader, write_keys};
+use super::{Forward, Layer, LayerKind, LayerProblem, Reader, Shape, from_fields, reader};
 use crate::graph::ValueId;
 use crate::keys::{Plain, keyed};
 use crate::onnx;
@@ -18,13 +18,7 @@ keyed! {
 pub(super) static READER: Reader = reader!(Flatten(whole), "flatten", "{ flatten = true }");
 
 impl LayerKind for Flatten {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push("flatten".into());

@@ -1,7 +1,7 @@
 //! `{ global_average_pool = true }` and `{ global_max_pool = true }`: the mean, or the largest value, of each channel.
 
 use super::pool::{PoolForward, Pooling};
-use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, Window, reader, write_keys};
+use super::{Forward, Layer, LayerKind, LayerProblem, Reader, Shape, Window, from_fields, reader};
 use crate::graph::ValueId;
 use crate::keys::{OfKind, Plain, keyed};
 use crate::onnx;
@@ -24,15 +24,13 @@ pub(super) static AVERAGE: Reader =
 pub(super) static MAX: Reader = reader!(GlobalPool(pooling, whole), "global_max_pool", "{ global_max_pool = true }");
 
 impl LayerKind for GlobalPool {
+    from_fields!(write);
+
     fn word(&self) -> &'static str {
         match self.pooling {
             Pooling::Average => AVERAGE.word,
             Pooling::Max => MAX.word,
         }
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -127,6 +127,45 @@ fn write_keys(kind: &(impl LayerKind + Keyed), entries: &mut Entries) {
     entries.append(kind.word(), own);
 }
 
+/// Methods of [`LayerKind`] that a kind's fields and its `READER` tell, by what they are about.
+macro_rules! from_fields {
+    ($($what:ident $(($field:ident))?),+) => { $(super::from_fields! { @$what $($field)? })+ };
+    (@word) => {
+        fn word(&self) -> &'static str {
+            READER.word
+        }
+    };
+    (@write) => {
+        fn write(&self, entries: &mut super::Entries) {
+            super::write_keys(self, entries);
+        }
+    };
+    (@activation) => {
+        fn activation(&self) -> Option<crate::kernel::Activation> {
+            Some(self.activation)
+        }
+
+        fn with_activation(&self, activation: crate::kernel::Activation) -> Option<std::sync::Arc<dyn LayerKind>> {
+            Some(std::sync::Arc::new(Self { activation, ..Clone::clone(self) }))
+        }
+    };
+    (@width $field:ident) => {
+        fn width(&self) -> Option<usize> {
+            Some(self.$field)
+        }
+
+        fn with_width(&self, $field: usize) -> Option<std::sync::Arc<dyn LayerKind>> {
+            Some(std::sync::Arc::new(Self { $field, ..Clone::clone(self) }))
+        }
+    };
+    (@init) => {
+        fn without_init(&self) -> Option<std::sync::Arc<dyn LayerKind>> {
+            Some(std::sync::Arc::new(Self { init: None, bias_init: None, ..Clone::clone(self) }))
+        }
+    };
+}
+use from_fields;
+
 /// What the recipe reference says of a kind.
 #[cfg(test)]
 pub(crate) struct LayerReference {

@@ -4,7 +4,7 @@
 
 use super::{
     Entries, Forward, Init, Layer, LayerKind, LayerProblem, Reader, Shape, TensorRole, TensorSpec, describe_activation,
-    reader, write_keys,
+    from_fields, reader,
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
@@ -62,25 +62,15 @@ pub(super) static LAYER: Reader = reader!(Norm(groups), "layer_norm", "{ layer_n
 pub(super) static GROUP: Reader = reader!(Norm(groups), "group_norm", "{ group_norm = GROUPS }");
 
 impl LayerKind for Norm {
+    from_fields!(write, activation);
+
     fn word(&self) -> &'static str {
         if self.groups.is_some() { GROUP.word } else { LAYER.word }
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push(self.groups.map_or(LAYER.word.into(), |groups| format!("{} {groups}", GROUP.word)));
         describe_activation(words, self.activation);
-    }
-
-    fn activation(&self) -> Option<Activation> {
-        Some(self.activation)
-    }
-
-    fn with_activation(&self, activation: Activation) -> Option<Arc<dyn LayerKind>> {
-        Some(Arc::new(Norm { activation, ..*self }))
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, LayerProblem> {

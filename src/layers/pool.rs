@@ -1,8 +1,8 @@
 //! `{ max_pool = SIZE }` and `{ average_pool = SIZE }`: the largest value, or the mean, of each window.
 
 use super::{
-    Entries, Forward, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, Window, cross, describe_window, reader,
-    write_keys,
+    Forward, Layer, LayerKind, LayerProblem, Padding, Reader, Shape, Window, cross, describe_window, from_fields,
+    reader,
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
@@ -47,15 +47,13 @@ pub(super) static MAX: Reader = reader!(Pool(pooling, size), "max_pool", "{ max_
 pub(super) static AVERAGE: Reader = reader!(Pool(pooling, size), "average_pool", "{ average_pool = SIZE }");
 
 impl LayerKind for Pool {
+    from_fields!(write);
+
     fn word(&self) -> &'static str {
         match self.pooling {
             Pooling::Max => MAX.word,
             Pooling::Average => AVERAGE.word,
         }
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
     }
 
     fn describe(&self, words: &mut Vec<String>) {

@@ -2,7 +2,7 @@
 //! `view(channels, height, width)` takes them. So `flatten` and then `reshape` gives the image back.
 
 use super::tensor::positive;
-use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, reader, within_limit, write_keys};
+use super::{Forward, Layer, LayerKind, LayerProblem, Reader, Shape, from_fields, reader, within_limit};
 use crate::graph::ValueId;
 use crate::keys::{Form, Item, KeyError, keyed};
 use crate::onnx;
@@ -35,13 +35,7 @@ impl Form<[usize; 3]> for Size {
 pub(super) static READER: Reader = reader!(Reshape(size), "reshape", "{ reshape = [HEIGHT, WIDTH, CHANNELS] }");
 
 impl LayerKind for Reshape {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push("reshape".into());

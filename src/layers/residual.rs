@@ -2,8 +2,7 @@
 //! makes of it. The model holds the block's layers and an addition in its place.
 
 use super::{
-    Add, Entries, Forward, Layer, LayerKind, LayerProblem, LayerSpec, Reader, Shape, describe_activation, reader,
-    write_keys,
+    Add, Forward, Layer, LayerKind, LayerProblem, LayerSpec, Reader, Shape, describe_activation, from_fields, reader,
 };
 use crate::graph::ValueId;
 use crate::kernel::Activation;
@@ -36,25 +35,11 @@ impl Residual {
 }
 
 impl LayerKind for Residual {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write, activation);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push("residual".into());
         describe_activation(words, self.activation);
-    }
-
-    fn activation(&self) -> Option<Activation> {
-        Some(self.activation)
-    }
-
-    fn with_activation(&self, activation: Activation) -> Option<Arc<dyn LayerKind>> {
-        Some(Arc::new(Residual { activation, ..self.clone() }))
     }
 
     fn without_init(&self) -> Option<Arc<dyn LayerKind>> {

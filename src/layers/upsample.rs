@@ -1,6 +1,6 @@
 //! `{ upsample = FACTOR }`: each pixel becomes a window of itself, as in PyTorch's `nn.Upsample(mode = "nearest")`.
 
-use super::{Entries, Forward, Layer, LayerKind, LayerProblem, Reader, Shape, cross, reader, within_limit, write_keys};
+use super::{Forward, Layer, LayerKind, LayerProblem, Reader, Shape, cross, from_fields, reader, within_limit};
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
 use crate::kernel::pool::upsample_backward::{Operands, UpsampleBackward};
@@ -22,13 +22,7 @@ keyed! {
 pub(super) static READER: Reader = reader!(Upsample(factor), "upsample", "{ upsample = FACTOR }");
 
 impl LayerKind for Upsample {
-    fn word(&self) -> &'static str {
-        READER.word
-    }
-
-    fn write(&self, entries: &mut Entries) {
-        write_keys(self, entries);
-    }
+    from_fields!(word, write);
 
     fn describe(&self, words: &mut Vec<String>) {
         words.push(format!("upsample {}", cross(self.factor)));
