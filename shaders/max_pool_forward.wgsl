@@ -2,14 +2,15 @@
 //
 // Only pixels inside the image count; a window with a NaN gives NaN.
 //
-// input (models, planes, height, width), output (models, planes, output_height, output_width).
-// Grid: linear over the output's elements, z over models.
+// input (models, planes, height, width), output (models, planes, output_height, output_width). LANES is 1 for small windows, and
+// all of a workgroup for whole images. Grid: linear over groups of THREADS / LANES outputs, z over models.
 // include: pool_shape.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;
 @group(0) @binding(2) var<storage, read_write> output: array<f32>;
 
+const LANES = 1u;
 const THREADS = 64u;
 
 // include: grid.wgsl
@@ -21,14 +22,22 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let index = linear_group(group, groups) * THREADS + thread;
+    let index = linear_group(group, groups) * (THREADS / LANES) + thread / LANES;
     let area = params.output_height * params.output_width;
-    if index >= params.planes * area {
-        return;
+    let inside = index < params.planes * area;
+    // A thread past the end takes the first window and stores nothing.
+    let own = select(0u, index, inside);
+    let place = own % area;
+    let start = (group.z * params.planes + own / area) * params.height * params.width;
+    let y = place / params.output_width;
+    let x = place % params.output_width;
+    var largest: u32;
+    if LANES == 1u {
+        largest = window_maximum(start, y, x);
+    } else {
+        largest = shared_window_maximum(start, y, x, thread);
     }
-    let plane = group.z * params.planes + index / area;
-    let place = index % area;
-    let start = plane * params.height * params.width;
-    let largest = window_maximum(start, place / params.output_width, place % params.output_width);
-    output[group.z * params.planes * area + index] = input[start + largest];
+    if thread % LANES == 0u && inside {
+        output[group.z * params.planes * area + index] = input[start + largest];
+    }
 }

@@ -23,13 +23,6 @@ pub static SPECIFICATION: Specification = Specification {
     cases,
 };
 
-/// Threads of the shader that share one window: a power of two, more for larger windows.
-fn lanes(shape: &Params) -> usize {
-    const PIXELS_PER_LANE: usize = 8;
-    let pixels = shape.size_height as usize * shape.size_width as usize;
-    (pixels / PIXELS_PER_LANE).next_power_of_two().min(THREADS)
-}
-
 /// A launch for `models` models: input (models, planes, height, width), output (models, planes, output_height,
 /// output_width).
 #[derive(Debug, Clone)]
@@ -49,7 +42,7 @@ pub struct AverageForward {
 impl Launch for AverageForward {
     fn lower(&self) -> Dispatch {
         let AverageForward { label, shape, models, input, output } = self.clone();
-        let lanes = lanes(&shape);
+        let lanes = shape.lanes();
         let groups = (shape.planes as usize * shape.output_area()).div_ceil(THREADS / lanes);
         Dispatch {
             kernel: &KERNEL,

@@ -41,11 +41,12 @@ pub struct MaxForward {
 impl Launch for MaxForward {
     fn lower(&self) -> Dispatch {
         let MaxForward { label, shape, models, input, output } = self.clone();
-        let groups = (shape.planes as usize * shape.output_area()).div_ceil(THREADS);
+        let lanes = shape.lanes();
+        let groups = (shape.planes as usize * shape.output_area()).div_ceil(THREADS / lanes);
         Dispatch {
             kernel: &KERNEL,
             label,
-            constants: vec![],
+            constants: vec![("LANES", lanes as u32)],
             cost: cost(&shape.words()).times(models),
             params: shape.words(),
             slices: vec![input, output],

@@ -42,6 +42,21 @@ impl Params {
         self.output_height as usize * self.output_width as usize
     }
 
+    /// Threads of a shader that share one window: a power of two, more for larger windows.
+    pub(crate) fn lanes(&self) -> usize {
+        const PIXELS_PER_LANE: usize = 8;
+        let pixels = self.size_height as usize * self.size_width as usize;
+        (pixels / PIXELS_PER_LANE).next_power_of_two().min(THREADS)
+    }
+
+    /// Whether there is one window, and it has all pixels.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.output_area() == 1
+            && self.pad_top + self.pad_left == 0
+            && self.size_height >= self.height
+            && self.size_width >= self.width
+    }
+
     /// The rows and columns inside the image of window (y, x).
     pub(crate) fn window(&self, y: usize, x: usize) -> [Range<usize>; 2] {
         let range = |window: usize, stride: u32, pad: u32, size: u32, limit: u32| {
@@ -89,7 +104,7 @@ pub(crate) mod shapes {
     /// (models, planes, height, width, size, stride, same padding)
     type Row = (usize, u32, u32, u32, [u32; 2], [u32; 2], bool);
 
-    const ROWS: [Row; 13] = [
+    const ROWS: [Row; 14] = [
         (1, 1, 1, 1, [1, 1], [1, 1], false),
         (2, 3, 5, 7, [2, 2], [2, 2], false),
         (1, 5, 5, 7, [2, 2], [2, 2], true),
@@ -104,6 +119,7 @@ pub(crate) mod shapes {
         // Windows as large as the image: a global pool.
         (2, 3, 7, 5, [7, 5], [7, 5], false),
         (1, 2, 64, 64, [64, 64], [64, 64], false),
+        (2, 3, 19, 29, [19, 29], [19, 29], false),
     ];
 
     fn axis(input: u32, size: u32, stride: u32, same: bool) -> (u32, u32) {
