@@ -21,6 +21,8 @@
 // 0: both strides are 1.
 const STRIDED = 1u;
 const PIXELS = 2u;
+// 1: results are stored in loops that are written out, so that their sums stay in registers.
+const UNROLL = 0u;
 
 // include: conv2d_epilogue.wgsl
 // include: direct_weights.wgsl
@@ -127,15 +129,14 @@ fn main(
 
 fn store(first_pixel: u32, first_column: u32) {
     let area = params.height * params.width;
+    // unroll
     for (var p = 0u; p < PIXELS; p++) {
         let pixel = first_pixel + p * THREADS;
         let image = pixel / area;
-        if image >= params.batch {
-            continue;
-        }
+        // unroll
         for (var v = 0u; v < COLUMNS; v++) {
             let column = first_column + v;
-            if column < params.channels {
+            if image < params.batch && column < params.channels {
                 let channel = channel_group * params.channels + column;
                 let plane = (model * params.batch + image) * params.groups * params.channels + channel;
                 let index = plane * area + pixel % area;

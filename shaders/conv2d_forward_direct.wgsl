@@ -19,6 +19,8 @@
 // 0: every window lies inside its image, so that the loads need no guard.
 const PADDED = 1u;
 const PIXELS = 2u;
+// 1: results are stored in loops that are written out, so that their sums stay in registers.
+const UNROLL = 0u;
 
 // include: conv2d_epilogue.wgsl
 // include: direct_weights.wgsl
@@ -116,15 +118,14 @@ fn main(
 
 fn store(first_pixel: u32, first_column: u32) {
     let area = params.output_height * params.output_width;
+    // unroll
     for (var p = 0u; p < PIXELS; p++) {
         let pixel = first_pixel + p * THREADS;
         let image = pixel / area;
-        if image >= params.batch {
-            continue;
-        }
+        // unroll
         for (var v = 0u; v < COLUMNS; v++) {
             let column = first_column + v;
-            if column < params.filters {
+            if image < params.batch && column < params.filters {
                 let channel = channel_group * params.filters + column;
                 let plane = (model * params.batch + image) * params.groups * params.filters + channel;
                 let index = plane * area + pixel % area;

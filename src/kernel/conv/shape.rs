@@ -237,6 +237,9 @@ pub const DIRECT: [[u32; 2]; 6] = [[4, 1], [4, 4], [8, 1], [8, 2], [16, 1], [16,
 /// Threads in a workgroup of the direct and depthwise variants.
 const DIRECT_THREADS: u32 = 64;
 
+/// Results of a thread from which on compilers no longer unroll loops over them by themselves.
+const UNROLL_FROM: u32 = 32;
+
 impl Variant {
     /// Every variant that the planner can choose where filters see several channels.
     pub fn all() -> impl Iterator<Item = Variant> {
@@ -277,7 +280,9 @@ impl Variant {
                 constants.push(("B_K_CONTIGUOUS", 0));
                 constants
             }
-            Variant::Direct { columns, pixels } => vec![("COLUMNS", columns), ("PIXELS", pixels)],
+            Variant::Direct { columns, pixels } => {
+                vec![("COLUMNS", columns), ("PIXELS", pixels), ("UNROLL", (columns * pixels >= UNROLL_FROM).into())]
+            }
             Variant::Depthwise => vec![],
         }
     }

@@ -104,7 +104,7 @@ pub(crate) mod shapes {
     /// (models, planes, height, width, size, stride, same padding)
     type Row = (usize, u32, u32, u32, [u32; 2], [u32; 2], bool);
 
-    const ROWS: [Row; 14] = [
+    const ROWS: [Row; 15] = [
         (1, 1, 1, 1, [1, 1], [1, 1], false),
         (2, 3, 5, 7, [2, 2], [2, 2], false),
         (1, 5, 5, 7, [2, 2], [2, 2], true),
@@ -120,6 +120,8 @@ pub(crate) mod shapes {
         (2, 3, 7, 5, [7, 5], [7, 5], false),
         (1, 2, 64, 64, [64, 64], [64, 64], false),
         (2, 3, 19, 29, [19, 29], [19, 29], false),
+        // Several lanes for a window.
+        (2, 3, 13, 17, [5, 6], [4, 3], true),
     ];
 
     fn axis(input: u32, size: u32, stride: u32, same: bool) -> (u32, u32) {

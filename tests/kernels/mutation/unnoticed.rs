@@ -181,6 +181,14 @@ pub const UNNOTICED: &[Unnoticed] = &[
     // convolution and pooling
     unnoticed("let own = select(0u, index, inside);", &[FIRST], UNUSED),
     unnoticed("let own = select(0u, tap, real);", &[FIRST], UNUSED),
+    unnoticed("let plane = model * params.planes + select(0u, plane_of_model, inside);", &[FIRST], UNUSED),
+    unnoticed("if better || (tied && lane_places[l] < largest) {", &[LESS], "a pixel is no other than itself"),
+    among(
+        ["", "largest = window_maximum(start, y, x);"],
+        "if LANES == 1u {",
+        &["`==` to `!=`", GUARD, "`1u` to `2u`"],
+        "one lane or several find the same pixel",
+    ),
     unnoticed("if channel < params.channels && filter_ < params.filters {", &[LESS], OUTSIDE),
     unnoticed("if filter_ < params.filters && k < taps {", &[LESS], OUTSIDE),
     unnoticed("if image >= params.batch || filter_ >= params.filters {", &[AT_LEAST], OUTSIDE),
