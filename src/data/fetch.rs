@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use ureq::http::{Response, StatusCode, header};
@@ -164,7 +164,7 @@ pub fn fetch(
     fetch_patiently(set, folder, base_url, Duration::from_secs(60), progress)
 }
 
-/// As [`fetch`], giving a server up that sends nothing for so long.
+/// As [`fetch`], giving a server up that sends next to nothing for so long.
 fn fetch_patiently(
     set: &PublicSet,
     folder: &Path,
@@ -183,16 +183,20 @@ fn fetch_patiently(
         .into();
     let fetch_one = |file: &PublicFile| {
         let url = format!("{}/{}", base_url.trim_end_matches('/'), file.name);
-        Download { agent: &agent, url, file, part: folder.join(format!("{}.part", file.name)) }
+        Download { agent: &agent, url, file, patience, part: folder.join(format!("{}.part", file.name)) }
             .run(&folder.join(file.name), progress)
     };
     set.files.iter().map(fetch_one).collect()
 }
 
+/// Fewer bytes in the time of the patience are no download: of a minute a kilobyte a second.
+const LEAST_BYTES: u64 = 60 << 10;
+
 struct Download<'a> {
     agent: &'a Agent,
     url: String,
     file: &'a PublicFile,
+    patience: Duration,
     part: PathBuf,
 }
 
@@ -252,8 +256,15 @@ impl Download<'_> {
         // One byte more than expected is enough to fail the checksum; an endless answer must not fill the disk.
         let mut body = response.into_body().into_reader().take(total - done + 1);
         let mut buffer = vec![0; 1 << 16];
+        let (mut since, mut then) = (Instant::now(), done);
         loop {
             progress(Progress { file: self.file.name, done, total });
+            if since.elapsed() >= self.patience {
+                if done - then < LEAST_BYTES {
+                    return Err(self.broken("the server sends next to nothing", done));
+                }
+                (since, then) = (Instant::now(), done);
+            }
             match body.read(&mut buffer) {
                 Ok(0) if done < total => return Err(self.broken("the connection ended early", done)),
                 Ok(0) => return Ok(()),
@@ -326,16 +337,15 @@ fn disk(path: &Path, source: io::Error) -> FetchError {
 mod tests {
     use super::*;
     use std::net::TcpListener;
-    use std::time::Instant;
 
-    #[test]
-    fn a_server_that_falls_silent_is_given_up() {
+    /// Fetches 4,542 bytes from a server that answers with what `send` writes.
+    fn fetched(send: impl FnOnce(&mut std::net::TcpStream) + Send + 'static) -> FetchError {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        // Ten of the announced bytes, then nothing, with the connection open.
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4542\r\n\r\n0123456789").unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4542\r\n\r\n").unwrap();
+            send(&mut stream);
             stream
         });
         let files = &PublicSet::named("mnist").unwrap().files[3..];
@@ -343,8 +353,28 @@ mod tests {
         let started = Instant::now();
         let error = fetch_patiently(&set, folder.path(), &url, Duration::from_millis(300), &mut |_| {}).unwrap_err();
         assert!(started.elapsed() < Duration::from_secs(20));
+        drop(server.join().unwrap());
+        error
+    }
+
+    #[test]
+    fn a_server_that_falls_silent_is_given_up() {
+        let error = fetched(|stream| stream.write_all(b"0123456789").unwrap());
         assert!(matches!(error, FetchError::Network { done: 10, .. }), "{error}");
         assert!(error.to_string().contains("sent nothing for too long; run the command again"), "{error}");
-        drop(server.join().unwrap());
+    }
+
+    #[test]
+    fn a_server_that_sends_a_byte_now_and_then_is_given_up() {
+        let error = fetched(|stream| {
+            // Until the other side hangs up.
+            for _ in 0..1000 {
+                std::thread::sleep(Duration::from_millis(10));
+                if stream.write_all(b"0").is_err() {
+                    break;
+                }
+            }
+        });
+        assert!(error.to_string().contains("sends next to nothing; run the command again"), "{error}");
     }
 }
