@@ -3,13 +3,13 @@
 use crate::backend::Backend;
 use crate::data::{
     self, DataError, Dataset, Examples, Loading, PartSize, Pictures, Problem, RawExamples, RawTable, Scaling,
-    SourceRef, Storage, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
+    SourceRef, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
 };
 use crate::export::{ExportError, Initial};
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
 use crate::recipe::{Activation, DataSpec, Holdout, Keyword, Loss, OptimizerSpec, Recipe, Record, Source, TrainSpec};
-use crate::train::{DataSeen, Member, Score, TrainError, Trainer, TrainerSpec};
+use crate::train::{Member, Score, TrainError, Trainer, TrainerSpec};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,6 +60,8 @@ pub struct Job {
     pub trained_on: TrainedOn,
     /// What a person should know of how the files were read: what their parts were taken for, and warnings.
     pub notes: Vec<String>,
+    /// The same of how training weighs the examples.
+    pub weighing: Vec<String>,
 }
 
 impl Job {
@@ -130,7 +132,8 @@ impl Job {
         }
         // What is held out only evaluates.
         [&mut dataset.validation, &mut dataset.test].into_iter().flatten().for_each(|held| held.weights = None);
-        weigh(&recipe, &mut dataset.train, &trained_on, &mut notes)?;
+        let mut weighing = Vec::new();
+        weigh(&recipe, &mut dataset.train, &trained_on, &mut weighing)?;
         // Of a table that was known, all is filled in and scaled already.
         if let (Some(columns), true) = (&mut trained_on.table, is_new) {
             columns.fit_fills(recipe.data.missing, &dataset.train.features);
@@ -149,16 +152,17 @@ impl Job {
         }
         let scaling = trained_on.scaling(recipe.data.scale, &dataset.train.features);
         trained_on.classes = Some(dataset.train.targets.classes().is_some());
-        Ok(Job { recipe, model, dataset: Arc::new(dataset), scaling, trained_on, notes })
+        Ok(Job { recipe, model, dataset: Arc::new(dataset), scaling, trained_on, notes, weighing })
     }
 
     /// What a person should know of the data before it is trained on: how it was read and is scaled, what is missing, and
     /// what is measured.
     pub fn described(&self) -> Vec<String> {
         let (kind, train, scaling) = (self.recipe.data.scale, &self.dataset.train, &self.scaling);
-        let mut lines = self.notes.clone();
+        let mut lines = [&self.notes[..], &self.weighing].concat();
         lines.push(format!("scale {kind}: {}", scaling.in_words(kind)));
         lines.extend(remarks::no_pixels(kind, scaling, &train.features));
+        lines.extend(self.recipe.augment.in_words());
         lines.extend(unrecorded(&self.recipe.train));
         lines.extend(nothing_spared(&self.recipe.optimizer));
         let last = self.model.layers.last().and_then(|layer| layer.kind.activation());
@@ -187,27 +191,6 @@ impl Job {
         let mut trainer = Trainer::new(backend, self.spec(&[Member::of(&self.recipe)]))?;
         trainer.set_parameters(0, &self.initial()?.parameters)?;
         Ok(trainer)
-    }
-
-    /// What tells the training examples from others: a run that goes on expects the same.
-    pub fn seen(&self) -> DataSeen {
-        let mut hasher = blake3::Hasher::new();
-        let mut add = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-        };
-        match &self.dataset.train.features.storage {
-            Storage::U8(values) => add(values),
-            Storage::F32(values) => add(bytemuck::cast_slice(values)),
-        }
-        match &self.dataset.train.targets {
-            Targets::Classes { labels, .. } => add(bytemuck::cast_slice(labels)),
-            Targets::Values { values, .. } => add(bytemuck::cast_slice(values)),
-        }
-        self.dataset.train.weights.iter().for_each(|weights| add(bytemuck::cast_slice(weights)));
-        let Scaling { subtract, divide, add: last } = &self.scaling;
-        [subtract, divide, &vec![*last]].iter().for_each(|numbers| add(bytemuck::cast_slice(numbers)));
-        self.trained_on.class_names.iter().for_each(|name| add(name.as_bytes()));
-        DataSeen { features: self.trained_on.features.clone(), hash: hasher.finalize().to_hex().to_string() }
     }
 
     /// What a trainer of these members is made from.

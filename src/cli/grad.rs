@@ -251,7 +251,15 @@ mod tests {
         let scaling = Scaling::fit(recipe.data.scale, &features);
         let train = Examples::unweighted(features, Targets::Values { values: vec![1.0], outputs: 1 });
         let dataset = Arc::new(Dataset { train, validation: None, test: None });
-        let job = Job { recipe, model, dataset, scaling, trained_on: Default::default(), notes: Vec::new() };
+        let job = Job {
+            recipe,
+            model,
+            dataset,
+            scaling,
+            trained_on: Default::default(),
+            notes: Vec::new(),
+            weighing: Vec::new(),
+        };
         let measured = measure(&job, &parameters, Some(1), &CpuBackend::new(), &ProgressBar::hidden()).unwrap();
         let open = |gradients: &[f32]| gradients.iter().filter(|gradient| **gradient != 0.0).count();
         assert!(open(&measured.gradients[0]) < 3 * 20, "the units are shut in f32: {:?}", measured.gradients[0]);

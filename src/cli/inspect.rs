@@ -10,7 +10,7 @@ use gputrain::data::{self, ArrayInfo, Loading, PictureFolder, PictureSets, Probl
 use gputrain::export::{SavedModel, parameter_hash};
 use gputrain::job::Job;
 use gputrain::model::{Model, ModelError};
-use gputrain::recipe::{Broken, DataSpec, Recipe, RecipeText};
+use gputrain::recipe::{Broken, DataSpec, Recipe, RecipeText, Scale};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -157,10 +157,13 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
 
 /// The recipe's network. Its data is only read where the recipe leaves the input's shape to it.
 fn build(recipe: &Recipe, data: Option<&Path>) -> Result<Model, CliError> {
-    match Model::of(recipe, None) {
-        Err(ModelError::NoInput) => Ok(ready(recipe.clone(), data)?.model),
-        other => Ok(other?),
-    }
+    let model = match Model::of(recipe, None) {
+        Err(ModelError::NoInput) => ready(recipe.clone(), data)?.model,
+        other => other?,
+    };
+    // Refused here too where training would refuse it.
+    recipe.augment.params(model.input, recipe.data.scale == Scale::Standard).map_err(CliError::Usage)?;
+    Ok(model)
 }
 
 fn ready(mut recipe: Recipe, data: Option<&Path>) -> Result<Job, CliError> {

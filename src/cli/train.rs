@@ -18,6 +18,7 @@ use gputrain::train::{
 };
 use gputrain::verify::Shadow;
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -82,8 +83,6 @@ pub(super) fn train(
     let (spec, fusion) = (job.spec(&members), args.fusion.fusion());
     args.tune.tune(backend, context, spec.clone(), fusion)?;
     let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
-    let seen = job.seen();
-    trainer.trains_on(seen.clone());
     context.say(memory(trainer.plan()));
     say_streamed(&trainer, context);
     detail_plan(&trainer, backend, context);
@@ -92,7 +91,7 @@ pub(super) fn train(
             trainer.restore(&checkpoint)?;
             context.say(format!("going on after step {} of {}", trainer.steps_taken(), trainer.total_steps()));
             notes.iter().for_each(|note| context.say(note));
-            if checkpoint.progress.data.as_ref().is_some_and(|data| data.hash != seen.hash) {
+            if checkpoint.progress.data.as_ref().is_some_and(|data| data.hash != trainer.data_seen().hash) {
                 context.say(OTHER_DATA);
             }
             let recorder = Recorder::resume(&folder, &job.model, &job.recipe, &checkpoint);
@@ -200,6 +199,9 @@ pub(super) fn initial(file: Option<&Path>, job: &Job, context: &Context) -> Resu
     let Some(file) = file else {
         let Initial { parameters, notes } = job.initial()?;
         notes.iter().for_each(|note| context.say(note));
+        if let Some(from) = &job.recipe.start.from {
+            context.emit(&json!({ "start": from, "notes": notes }));
+        }
         return Ok(parameters);
     };
     if let Some(from) = &job.recipe.start.from {

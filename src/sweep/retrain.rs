@@ -62,7 +62,8 @@ fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
         append(train, more);
         // Those of the classes, which count anew: examples with weights of their own are not trained on with others.
         if train.weights.take().is_some() {
-            job::weigh(recipe, train, &job.trained_on, &mut job.notes).map_err(JobError::Data)?;
+            job.weighing.clear();
+            job::weigh(recipe, train, &job.trained_on, &mut job.weighing).map_err(JobError::Data)?;
         }
         job.scaling = job.trained_on.scaling(recipe.data.scale, &job.dataset.train.features);
     }

@@ -1,6 +1,7 @@
 //! Everything needed to go on from a moment in training, and its file.
 
-use super::Tracker;
+use super::{Tracker, TrainerSpec};
+use crate::data::{Scaling, Storage, Targets};
 use crate::file::{FileError, write_whole_with};
 use crate::sealed;
 use safetensors::tensor::Dtype;
@@ -53,6 +54,30 @@ pub struct DataSeen {
     pub features: Vec<String>,
     /// The hash of the examples, their targets and their scaling.
     pub hash: String,
+}
+
+impl DataSeen {
+    /// What a trainer of these is trained on.
+    pub(super) fn of(spec: &TrainerSpec) -> DataSeen {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        };
+        let train = &spec.dataset.train;
+        match &train.features.storage {
+            Storage::U8(values) => add(values),
+            Storage::F32(values) => add(bytemuck::cast_slice(values)),
+        }
+        match &train.targets {
+            Targets::Classes { labels, .. } => add(bytemuck::cast_slice(labels)),
+            Targets::Values { values, .. } => add(bytemuck::cast_slice(values)),
+        }
+        train.weights.iter().for_each(|weights| add(bytemuck::cast_slice(weights)));
+        let Scaling { subtract, divide, add: last } = &spec.scaling;
+        [subtract, divide, &vec![*last]].iter().for_each(|numbers| add(bytemuck::cast_slice(numbers)));
+        spec.trained_on.class_names.iter().for_each(|name| add(name.as_bytes()));
+        DataSeen { features: spec.trained_on.features.clone(), hash: hasher.finalize().to_hex().to_string() }
+    }
 }
 
 /// Why a checkpoint could not be written or used.

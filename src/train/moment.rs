@@ -18,9 +18,9 @@ impl Trainer {
         }
     }
 
-    /// Says what the run is trained on: its checkpoints keep it.
-    pub fn trains_on(&mut self, data: DataSeen) {
-        self.progress.data = Some(data);
+    /// What the run is trained on: its checkpoints keep it. All training examples are gone through when it is first asked for.
+    pub fn data_seen(&mut self) -> &DataSeen {
+        self.progress.data.get_or_insert_with(|| DataSeen::of(&self.spec))
     }
 
     /// The weights of one model, with `train.ema` their moving average, which is what is evaluated and saved; and its running
@@ -84,6 +84,7 @@ impl Trainer {
     /// The same, to be kept in place of an earlier one: of a lone model that has left the finite numbers nothing is. One
     /// member of a population may, while the others go on.
     pub fn checkpoint(&mut self) -> Result<Checkpoint, TrainError> {
+        self.data_seen();
         let checkpoint = self.capture()?;
         match self.not_finite_at(&checkpoint) {
             Some(step) => Err(TrainError::NotFinite { step, epoch: checkpoint.progress.epoch_under_way() }),
@@ -132,7 +133,7 @@ impl Trainer {
             }
         }
         let models = self.spec.members.len();
-        let data = self.progress.data.take().or_else(|| checkpoint.progress.data.clone());
+        let data = self.progress.data.take();
         self.progress = Progress { watched: self.watched_words(), data, ..checkpoint.progress.clone() };
         self.before = self.progress.seconds;
         self.best = checkpoint.best.clone();

@@ -103,7 +103,15 @@ pub fn spec(job: &Job, members: &[Member]) -> TrainerSpec {
 pub fn trained_on(recipe: Recipe, model: Model, train: Examples) -> Job {
     let scaling = Scaling::fit(recipe.data.scale, &train.features);
     let dataset = Dataset { train, validation: None, test: None };
-    Job { recipe, model, dataset: dataset.into(), scaling, trained_on: Default::default(), notes: Vec::new() }
+    Job {
+        recipe,
+        model,
+        dataset: dataset.into(),
+        scaling,
+        trained_on: Default::default(),
+        notes: Vec::new(),
+        weighing: Vec::new(),
+    }
 }
 
 fn read(tensor: &Parameter, key: &str) -> Vec<f64> {

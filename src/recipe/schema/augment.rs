@@ -2,7 +2,9 @@
 
 use super::keywords;
 use crate::kernel::step::augment::Params;
-use crate::keys::{Entry, Form, Item, KeyError, Number, Optional, Plain, Unless, Whole, Written, keyed};
+use crate::keys::{
+    Entries, Entry, Form, Item, KeyError, Keyed, Number, Optional, Plain, Unless, Whole, Written, keyed,
+};
 use crate::layers::Shape;
 
 keyed! {
@@ -20,13 +22,14 @@ keyed! {
         /// The smallest and largest factor of an image's size about its middle.
         pub scale: Option<SizeRange> [Optional(Plain); "[0.9, 1.1]"],
         /// Images are multiplied by a factor between 1 minus and 1 plus this, as torchvision's ColorJitter before scaling, but
-        /// without a cut at the brightest value.
+        /// without a cut at the brightest value, and always before `contrast`, where ColorJitter draws the order.
         pub brightness: f32 [Unless(0.0, STRENGTH)],
         /// The distances to the image's mean grey are multiplied by such a factor, as torchvision's ColorJitter does, also
         /// without a cut.
         pub contrast: f32 [Unless(0.0, STRENGTH)],
         /// In half of the images a rectangle is blackened, of 2 % up to this share of the image, its sides in a ratio of 0.3 to
-        /// 3.3: as torchvision's RandomErasing.
+        /// 3.3, both drawn evenly. torchvision's RandomErasing draws the logarithm of the ratio, takes up to a third, and fills
+        /// with the scaled value 0.
         pub erase: f32 [Unless(0.0, Number("a share, from 0 to 1, such as 0.25", |x| (0.0..=1.0).contains(&x)))],
     }
 }
@@ -83,6 +86,13 @@ impl AugmentSpec {
     /// No changes.
     pub const NONE: AugmentSpec =
         AugmentSpec { flip: None, translate: 0, rotate: 0.0, scale: None, brightness: 0.0, contrast: 0.0, erase: 0.0 };
+
+    /// What changes, as a recipe writes it; nothing where nothing does.
+    pub fn in_words(&self) -> Option<String> {
+        let mut entries = Entries::default();
+        Keyed::write(self, &mut entries);
+        (*self != AugmentSpec::NONE).then(|| format!("training images are changed: {}", entries.inline()))
+    }
 
     /// The numbers of the changes for images of a shape, or nothing where there are none to make. What is wrong with them, and
     /// what to do, where they make no sense for examples of that shape; `scaled_by_feature` says that features have a scaling each,
