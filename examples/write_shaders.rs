@@ -21,18 +21,7 @@ use std::error::Error;
 use std::path::Path;
 
 /// A GPU with WebGPU's default limits.
-const SMALL: Limits = Limits {
-    buffer_bytes: 256 << 20,
-    binding_bytes: 128 << 20,
-    data_bytes: u64::MAX,
-    workgroups: 65_535,
-    busy_workgroups: 256,
-    workgroup_bytes: 16 << 10,
-    workgroup_threads: 256,
-    costly_launches: true,
-    f16: false,
-    matrix_units: None,
-};
+const SMALL: Limits = Limits::WEBGPU;
 
 /// A GPU with all that kernels can use, its matrix units aside.
 const LARGE: Limits = Limits {

@@ -52,3 +52,4 @@ pub mod sweep;
 pub mod train;
 pub mod tune;
 pub mod verify;
+pub mod web;

@@ -14,6 +14,7 @@ use gputrain::report::ReportError;
 use gputrain::run::RunError;
 use gputrain::suggest::SuggestError;
 use gputrain::train::{CheckpointError, TrainError};
+use gputrain::web::WebError;
 use std::io::{self, ErrorKind};
 
 /// An error that ends the process.
@@ -139,5 +140,6 @@ usage_errors!(
     CheckpointError,
     ReportError,
     SuggestError,
-    ExportError
+    ExportError,
+    WebError
 );

@@ -1,11 +1,14 @@
 //! `export`: a trained model in another format.
 
+use super::examples::find_data;
 use super::{CliError, Context};
 use clap::{Args, ValueEnum};
 use gputrain::export::{Format, SavedModel, parameter_hash, write};
+use gputrain::job::Job;
 use gputrain::model::Shape;
+use gputrain::web::WebPage;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A format on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -17,6 +20,9 @@ enum FormatArg {
     /// The network ready to run: takes raw values as floats, scales them, gives probabilities; pictures are taken
     /// channels first, (N, channels, height, width)
     Onnx,
+    /// A page for a browser, in one file that asks for nothing else: draw or drop a picture, or fill in a row, and see the
+    /// answer, by the model's own WGSL or, without WebGPU, in plain JavaScript
+    Web,
 }
 
 /// Writes a trained model in another format
@@ -25,6 +31,7 @@ enum FormatArg {
 /// Example:
 ///
 ///   gputrain export runs/digits-20250101-120000 --to npz digits-weights.npz
+///   gputrain export runs/digits-20250101-120000 --to web digits.html --train
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ExportArgs {
@@ -37,6 +44,12 @@ pub struct ExportArgs {
     /// The file to write
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// With --to web: the page also trains the model's recipe again, live, on its data, which the page then holds
+    #[arg(long)]
+    train: bool,
+    /// With --train: folder in which the recipe's data files are looked for
+    #[arg(long, value_name = "DIR", requires = "train")]
+    data: Option<PathBuf>,
 }
 
 pub fn run(args: &ExportArgs, context: &Context) -> Result<(), CliError> {
@@ -45,7 +58,11 @@ pub fn run(args: &ExportArgs, context: &Context) -> Result<(), CliError> {
         FormatArg::Safetensors => Format::Safetensors,
         FormatArg::Npz => Format::Npz,
         FormatArg::Onnx => Format::Onnx,
+        FormatArg::Web => return web(args, &saved, context),
     };
+    if args.train {
+        return Err(CliError::Usage("--train is for --to web: only a page trains".into()));
+    }
     write(&saved, format, &args.file)?;
     let tensors = saved.model.tensors().count();
     let count = saved.model.parameters_count();
@@ -61,6 +78,50 @@ pub fn run(args: &ExportArgs, context: &Context) -> Result<(), CliError> {
         "parameter_hash": parameter_hash(&saved.parameters),
     }));
     Ok(())
+}
+
+fn web(args: &ExportArgs, saved: &SavedModel, context: &Context) -> Result<(), CliError> {
+    let path = &args.file;
+    if !is_html(path) {
+        return Err(CliError::Usage(format!("{}: the name of a page must end in .html", path.display())));
+    }
+    let job = args.train.then(|| training(args, saved, context)).transpose()?;
+    let page = WebPage::new(saved, job.as_ref())?;
+    page.notes.iter().for_each(|note| context.say(note));
+    page.save(path)?;
+    let kilobytes = |bytes: usize| bytes.div_ceil(1000);
+    let parts = page.parts.iter().map(|(part, bytes)| format!("{part} {}", kilobytes(*bytes)));
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    context.say(format!("wrote {}: {} kB ({parts})", path.display(), kilobytes(page.html().len())));
+    context.emit(&json!({
+        "file": path,
+        "format": "web",
+        "bytes": page.html().len(),
+        "parts": page.parts.iter().map(|(part, bytes)| json!({ "part": part, "bytes": bytes })).collect::<Vec<_>>(),
+        "trains": args.train,
+        "parameter_hash": parameter_hash(&saved.parameters),
+    }));
+    Ok(())
+}
+
+/// The model's recipe with its data, to be trained once more.
+fn training(args: &ExportArgs, saved: &SavedModel, context: &Context) -> Result<Job, CliError> {
+    let mut recipe = saved.recipe.clone();
+    find_data(&mut recipe, &args.model, args.data.as_deref())?;
+    let job = Job::load(recipe)?;
+    if job.model.input != saved.model.input || job.trained_on.class_names != saved.trained_on.class_names {
+        return Err(CliError::Usage(
+            "the recipe's data is not that which the model was trained on: its inputs or classes are others; say with --data \
+             where it is"
+                .into(),
+        ));
+    }
+    job.notes.iter().for_each(|note| context.say(note));
+    Ok(job)
+}
+
+fn is_html(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html"))
 }
 
 /// How the exported network wants its examples: not as data files hold pictures.

@@ -18,6 +18,7 @@ mod tensors;
 pub use crate::data::TrainedOn;
 pub use error::ExportError;
 pub use format::Format;
+pub(crate) use onnx::graph as onnx_graph;
 pub use parameters::{load_initial, load_parameters, save_parameters};
 pub use saved::SavedModel;
 pub use start::Initial;

@@ -2,6 +2,7 @@
 
 use super::{BufferId, ProgramId, Slice};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a host reads and writes of a plan that trains or evaluates, and which program is what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub struct Io {
     pub statistics: Option<StatisticBuffers>,
     /// (models, HYPER): what the host may write between epochs.
     pub hyper: BufferId,
+    /// Where each number lies in `hyper` and in the step states.
+    pub slots: Slots,
     /// Sets of examples. Each is filled by the host before the first step.
     pub sources: Vec<SourceBuffers>,
     /// The training loop over the set `train`.
@@ -69,6 +72,18 @@ impl Io {
             self.statistics.iter().zip(&words[1..]).flat_map(|(place, words)| unpack(&place.tensors, words));
         self.parameters.unpack(words[0]).into_iter().chain(statistics).collect()
     }
+}
+
+/// Where numbers lie among a model's words of the step state, by name; a model has as many words as the buffer has for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slots {
+    /// Of `counters`, whole numbers: such as `step`, `epoch` and `seen`, the examples in this epoch.
+    pub counters: BTreeMap<String, usize>,
+    /// Of `scalars`, floats: such as `loss_sum` and `correct_sum` over this epoch, and `step_loss`.
+    pub scalars: BTreeMap<String, usize>,
+    /// Of `hyper`, floats: such as `learning_rate`.
+    pub hyper: BTreeMap<String, usize>,
 }
 
 /// Where statistics are: as the parameters, model after model, `stride` elements each.
@@ -265,6 +280,12 @@ pub struct Training {
     pub norms: BufferId,
     /// Steps of an epoch.
     pub steps_per_epoch: usize,
+    /// Epochs of the run.
+    pub epochs: u32,
+    /// The learning rates that the host writes into `hyper` between epochs: the first ones, and each change. Nothing where what
+    /// is measured decides them (a plateau schedule), or where a schedule changes them over more than a million epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rates: Option<Vec<EpochRates>>,
     /// Where a step takes several batches; else each takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accumulation: Option<Accumulation>,
@@ -288,6 +309,16 @@ pub struct Training {
     pub state: Vec<BufferId>,
     /// (models, HISTORY) of loss scaling, in mixed precision.
     pub loss_scaling: Option<BufferId>,
+}
+
+/// The learning rates from an epoch on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochRates {
+    /// The first epoch that has them, from 0.
+    pub epoch: u32,
+    /// The rate of each model, as the bits of a float.
+    pub bits: Vec<u32>,
 }
 
 impl Training {

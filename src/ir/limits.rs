@@ -39,6 +39,20 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// What every browser with WebGPU has: its default limits. The others of them no kernel passes (8 storage buffers a launch).
+    pub const WEBGPU: Limits = Limits {
+        buffer_bytes: 256 << 20,
+        binding_bytes: 128 << 20,
+        data_bytes: u64::MAX,
+        workgroups: 65_535,
+        busy_workgroups: 256,
+        workgroup_bytes: 16 << 10,
+        workgroup_threads: 256,
+        costly_launches: true,
+        f16: false,
+        matrix_units: None,
+    };
+
     /// What the CPU backend has: no limit but that kernels count elements in 32 bits.
     pub const UNLIMITED: Limits = Limits {
         buffer_bytes: u64::MAX,

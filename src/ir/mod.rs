@@ -11,8 +11,8 @@ mod plan;
 pub use check::PlanError;
 pub use dispatch::{BufferId, Cost, Demands, Dispatch, SLICE_ALIGNMENT, Slice, Workgroup, linear_grid};
 pub use io::{
-    Accumulation, Batches, DataLayout, Evaluation, Initial, Io, ParameterBuffers, SourceBuffers, StatisticBuffers,
-    TargetLayout, TensorPlace, Training, Window,
+    Accumulation, Batches, DataLayout, EpochRates, Evaluation, Initial, Io, ParameterBuffers, Slots, SourceBuffers,
+    StatisticBuffers, TargetLayout, TensorPlace, Training, Window,
 };
 pub(crate) use kernel::params;
 pub use kernel::{Access, Binding, Element, Field, Kernel, Needs, read, read_u32, write, write_u32};

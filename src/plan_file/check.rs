@@ -11,6 +11,9 @@ use crate::kernel::step::state;
 pub(super) fn check(plan: &Plan) -> Result<(), String> {
     let Some(io) = &plan.io else { return Ok(()) };
     let at = Checked { plan, models: io.models };
+    if io.slots != state::slots() {
+        return Err("io: its slots are not those that this version's kernels have".into());
+    }
     at.parameters(io)?;
     at.statistics(io)?;
     io.sources.iter().try_for_each(|source| at.source(source))?;
@@ -128,6 +131,7 @@ impl Checked<'_> {
         if let Some(id) = training.state.iter().find(|id| id.0 >= self.plan.buffers.len()) {
             return Err(format!("io: there is no buffer {} for the state", id.0));
         }
+        self.learning_rates(training)?;
         // The set of training comes first.
         let Some(source) = io.sources.first().filter(|source| source.name == "train") else {
             return Err("io: its first set is not the one that it trains on".into());
@@ -140,6 +144,16 @@ impl Checked<'_> {
             return Err(format!("io: an epoch of {examples} examples in batches of {batch} takes {steps} steps"));
         }
         Ok(())
+    }
+
+    fn learning_rates(&self, training: &Training) -> Result<(), String> {
+        let Some(rates) = &training.learning_rates else { return Ok(()) };
+        let begins = rates.first().is_some_and(|first| first.epoch == 0);
+        let ascends = rates.windows(2).all(|pair| pair[0].epoch < pair[1].epoch && pair[1].epoch < training.epochs);
+        let are_rates = |bits: &u32| f32::from_bits(*bits).is_finite() && f32::from_bits(*bits) >= 0.0;
+        let of_all = rates.iter().all(|rates| rates.bits.len() == self.models && rates.bits.iter().all(are_rates));
+        let what = "one finite learning rate for each model, from epoch 0 on and in ascending epochs of the run";
+        if begins && ascends && of_all { Ok(()) } else { Err(format!("io: learning_rates must have {what}")) }
     }
 
     fn evaluation(&self, evaluation: &Evaluation, io: &Io) -> Result<(), String> {

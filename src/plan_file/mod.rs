@@ -2,7 +2,8 @@
 //!
 //! The JSON has the buffers, each distinct shader's complete text once, pipelines (a shader with its bindings), programs as
 //! phases of dispatches, what is written before the first step (few words in place, many as a range of the blob, whose words
-//! are little-endian), and where a host finds data, parameters and scores ([`Io`]). Its first key is a hash of all that follows
+//! are little-endian), and where a host finds data, parameters, scores and learning rates
+//! ([`Io`]). Its first key is a hash of all that follows
 //! it. Reading takes nothing on trust but what kernels do with the numbers in `params`: those are held by the hash alone, so
 //! read plans from where you would take a program.
 
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 /// What every such file says it is.
 const FORMAT: &str = "gputrain plan";
 /// The version that is written, and the only one that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Up to so many words are written in place.
 const WORDS_IN_PLACE: usize = 64;
 /// How the JSON begins.

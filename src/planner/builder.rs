@@ -301,6 +301,8 @@ impl<'a> PlanBuilder<'a> {
             halves: halves.map(|halves| halves.map(|half| self.out.plan.program(half))),
             norms,
             steps_per_epoch,
+            epochs: train.epochs,
+            learning_rates: None,
             accumulation: one_batch.map(|program| Accumulation {
                 batch: self.out.plan.program(program),
                 batches: of_step,
@@ -368,6 +370,7 @@ impl<'a> PlanBuilder<'a> {
             parameters: self.parameter_buffers(),
             statistics: self.statistic_buffers(),
             hyper: self.out.hyper,
+            slots: state::slots(),
             sources: std::mem::take(&mut self.sources),
             training: self.training.take(),
             evaluations: std::mem::take(&mut self.evaluations),

@@ -32,6 +32,7 @@ pub use raster::{save_drawing, save_svg_and_png, svg_to_png};
 pub use records::{Record, RunRecords};
 pub use run::{compare_runs, run_page, write_run_report};
 pub use surface::Landscape;
+pub(crate) use svg::escape;
 pub use sweep::{GalleryEntry, SweepReport, SweepRow, gallery_page, mean_over_trials, trials_text};
 
 use crate::file::FileError;

@@ -49,7 +49,7 @@ pub(super) fn is_drafted(draft: &Draft, plan: &Plan) -> Result<(), TrainError> {
         return other("buffers");
     }
     if drafted.io != plan.io {
-        return other("places of data, parameters and scores");
+        return other("places of data, parameters and scores, or its learning rates,");
     }
     if !init.eq(&drafted.init) {
         return other("initial numbers");

@@ -1,14 +1,15 @@
 //! Training and evaluation as they are planned, before anything is allocated.
 
 use super::spec::SharedSet;
-use super::{Member, Set, TrainError, TrainerSpec, check, spec};
+use super::{Member, Set, TrainError, TrainerSpec, check, spec, upload};
 use crate::data::{Examples, Scaling};
-use crate::ir::{BufferId, DataLayout, Initial, Io, Limits, PlanError};
+use crate::ir::{BufferId, DataLayout, EpochRates, Initial, Io, Limits, PlanError};
 use crate::kernel::LaunchPlan;
 use crate::layers::TensorRole;
 use crate::model::Model;
 use crate::planner::{Fusion, NotFused, PlanBuilder, TrainingPlan, hyper_words};
-use crate::recipe::OptimizerSpec;
+use crate::recipe::{OptimizerSpec, ScheduleKind};
+use std::borrow::Borrow;
 
 /// What a [`Trainer`](super::Trainer) is prepared from.
 pub struct Draft {
@@ -52,7 +53,8 @@ impl Draft {
         let hyper: Vec<f32> = spec.members.iter().flat_map(hyper).collect();
         begin_with(&mut names, &spec.model, scaling, &hyper);
         let TrainingPlan { mut plan, not_fused, .. } = names;
-        if let Some(Io { training: Some(training), .. }) = &plan.io {
+        if let Some(Io { training: Some(training), .. }) = &mut plan.io {
+            training.learning_rates = learning_rates(&spec.members, spec.train.epochs);
             let (counters, scalars): (Vec<_>, Vec<_>) = spec.members.iter().map(Member::initial_state).unzip();
             let state = [
                 Initial { buffer: training.counters, words: counters.concat() },
@@ -82,12 +84,22 @@ impl Draft {
         if let Some(problem) = models.iter().find_map(|weights| io.misfit(weights)) {
             return Err(TrainError::NotOfModel(problem));
         }
-        let packed: Vec<Vec<Vec<u32>>> = models.iter().map(|weights| io.pack(weights)).collect();
-        let of_all = |part: usize| packed.iter().flat_map(|parts| &parts[part]).copied().collect();
-        let trained = io.training.as_ref().and_then(|training| training.trained);
-        let trained = trained.map(|buffer| Initial { buffer, words: of_all(0) });
-        let initial = io.buffers().enumerate().map(|(part, (buffer, _))| Initial { buffer, words: of_all(part) });
-        self.plan.init.extend(initial.chain(trained));
+        self.plan.init.extend(weights_of(io, models));
+        Ok(self)
+    }
+
+    /// The plan with all examples in it, for hosts that have no others.
+    pub fn with_examples(mut self) -> Result<Draft, TrainError> {
+        let io = self.plan.io.clone().ok_or(PlanError::NoIo)?;
+        if let Some(source) = io.sources.iter().find(|source| source.window.is_some()) {
+            return Err(TrainError::StreamedPlan { set: source.name.clone(), bytes: source.bytes() });
+        }
+        let mut add = |buffer, words: &[u32]| {
+            self.plan.init.push(Initial { buffer, words: words.to_vec() });
+            Ok::<_, TrainError>(())
+        };
+        let sets = sets(&self.spec, &io)?;
+        io.sources.iter().zip(&sets).try_for_each(|(source, set)| upload::examples(&mut add, source, set.borrow()))?;
         Ok(self)
     }
 
@@ -105,6 +117,36 @@ impl Draft {
     pub fn plan(&self) -> &LaunchPlan {
         &self.plan
     }
+}
+
+/// What the buffers of these models' weights begin with.
+pub(super) fn weights_of(io: &Io, models: &[Vec<Vec<f32>>]) -> Vec<Initial> {
+    let packed: Vec<Vec<Vec<u32>>> = models.iter().map(|weights| io.pack(weights)).collect();
+    let of_all = |part: usize| packed.iter().flat_map(|parts| &parts[part]).copied().collect();
+    let trained = io.training.as_ref().and_then(|training| training.trained);
+    let trained = trained.map(|buffer| Initial { buffer, words: of_all(0) });
+    let initial = io.buffers().enumerate().map(|(part, (buffer, _))| Initial { buffer, words: of_all(part) });
+    initial.chain(trained).collect()
+}
+
+/// The members' rates in every epoch of a run, as far as they are known before it.
+fn learning_rates(members: &[Member], epochs: u32) -> Option<Vec<EpochRates>> {
+    const MOST_EPOCHS: u32 = 1 << 20;
+    let is_constant = |member: &Member| member.schedule.is_by_step() || member.schedule.kind == ScheduleKind::Constant;
+    let last = if members.iter().all(is_constant) { 1 } else { epochs.max(1) };
+    let decides = |member: &Member| matches!(member.schedule.kind, ScheduleKind::Plateau { .. });
+    if members.iter().any(decides) || last > MOST_EPOCHS {
+        return None;
+    }
+    let rate = |member: &Member, epoch| member.schedule.learning_rate(member.optimizer.learning_rate, epoch, epochs);
+    let mut rates: Vec<EpochRates> = Vec::new();
+    for epoch in 0..last {
+        let bits = members.iter().map(|member| rate(member, epoch).to_bits()).collect();
+        if rates.last().is_none_or(|before| before.bits != bits) {
+            rates.push(EpochRates { epoch, bits });
+        }
+    }
+    Some(rates)
 }
 
 /// The sets of a plan in its order, as the data set has them.

@@ -5,6 +5,7 @@ use super::mounted::Mounted;
 use super::{Score, TrainError, draft};
 use crate::backend::Backend;
 use crate::data::{Examples, Scaling};
+use crate::ir::{Limits, Plan, PlanError};
 use crate::kernel::step::state;
 use crate::model::Model;
 use crate::recipe::{Activation, OptimizerSpec};
@@ -51,6 +52,27 @@ impl Predictions {
         let counts_answers = Score::counts_answers(model.loss, &examples.targets);
         let score = Score::of(&counters[..state::COUNTERS], &scalars[..state::SCALARS], counts_answers);
         Ok(Predictions { score, outputs, width })
+    }
+
+    /// The plan that [`Predictions::run`] runs, with these weights, for a device with these limits. Its set, of which the plan
+    /// holds no example, is the first of its `io`; its outputs are those of the network, to which the model's
+    /// `output_activation` is yet to be applied.
+    pub fn plan(
+        model: &Model,
+        parameters: &[Vec<f32>],
+        scaling: &Scaling,
+        optimizer: &OptimizerSpec,
+        examples: &Examples,
+        limits: Limits,
+    ) -> Result<Plan, TrainError> {
+        let mut planned = draft::evaluation((model, scaling, optimizer), examples, 1, NormalisedBy::Running, limits)?;
+        let io = planned.io.as_ref().ok_or(PlanError::NoIo)?;
+        if let Some(problem) = io.misfit(parameters) {
+            return Err(TrainError::NotOfModel(problem));
+        }
+        let weights = draft::weights_of(io, &[parameters.to_vec()]);
+        planned.init.extend(weights);
+        Ok(planned.lower())
     }
 
     /// The class of each example: its largest output.

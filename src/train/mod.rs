@@ -139,6 +139,17 @@ pub enum TrainError {
         /// Its name.
         set: String,
     },
+    /// A plan that is to hold its examples has no room for them.
+    #[error(
+        "the {set} set takes {bytes} bytes, more than one buffer of the device may show to a kernel, so that it would be streamed; a \
+         plan that holds its examples takes fewer of them: lower data.examples"
+    )]
+    StreamedPlan {
+        /// The set.
+        set: String,
+        /// Bytes of its examples.
+        bytes: u64,
+    },
     /// A plan that was read is that of something else.
     #[error("the plan is not that of this training: {0}; write it anew with gputrain inspect --plan --out")]
     OtherPlan(String),

@@ -45,6 +45,24 @@ const FLOORS: &[Floor] = &[
         &["file", "lock", "metrics", "backend", "recipe", "model", "data", "train", "export", "report", "landscape"],
     ),
     (
+        "web",
+        &[
+            "file",
+            "ir",
+            "onnx",
+            "recipe",
+            "model",
+            "data",
+            "planner",
+            "train",
+            "plan_file",
+            "export",
+            "job",
+            "report",
+            "run",
+        ],
+    ),
+    (
         "sweep",
         &[
             "file", "lock", "metrics", "ir", "backend", "recipe", "model", "data", "planner", "train", "job", "export",

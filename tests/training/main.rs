@@ -38,4 +38,5 @@ mod streamed;
 mod sweep;
 mod sweep_outcomes;
 mod tune;
+mod web;
 mod weights;

@@ -143,7 +143,7 @@ fn a_plan_of_something_else_is_refused() {
         "launches of layers.0 forward",
     );
     other(&[("optimizer.kind", "\"sgd\"")], "its buffers");
-    other(&[("optimizer.learning_rate", "0.5")], "its initial numbers");
+    other(&[("optimizer.learning_rate", "0.5")], "its learning rates");
     other(&[("seed", "5")], "its initial numbers");
     other(&[("train.record", "[\"weight_norms\"]")], "its places of data");
     let wrong = |weights: &[Vec<Vec<f32>>]| {
@@ -166,16 +166,17 @@ fn changed(json: &str, pointer: &str, value: Value) -> Vec<u8> {
 
 #[test]
 fn what_a_plan_cannot_hold_is_refused_and_never_a_panic() {
-    let plan = plan(&CpuBackend::new(), &job(&[]), Fusion::Always);
+    let halved = [("schedule.kind", "step"), ("schedule.every", "1"), ("schedule.factor", "0.5")];
+    let plan = plan(&CpuBackend::new(), &job(&halved), Fusion::Always);
     let file = PlanFile::new(&plan);
     let (json, blob) = (file.json(), file.blob());
-    let unchanged = changed(&json, "/version", json!(1));
+    let unchanged = changed(&json, "/version", json!(2));
     plan_file::read(&unchanged, blob).expect("only the order of its keys is another");
     let whole = usize::MAX as u64;
     let mut unclear = Vec::new();
     for (pointer, value, said) in [
         ("/format", json!("x"), "format"),
-        ("/version", json!(2), "its version is 2, and 1 is read"),
+        ("/version", json!(1), "its version is 1, and 2 is read"),
         ("/version", json!("1"), "invalid type"),
         ("/blob/bytes", json!(1), "are not the 1 that it was written with"),
         ("/buffers/0/len", json!(0), "the buffer parameters has 0 elements"),
@@ -216,6 +217,13 @@ fn what_a_plan_cannot_hold_is_refused_and_never_a_panic() {
         ("/io/training/halves", json!([99, 0]), "there is no program 99"),
         ("/io/training/steps_per_epoch", json!(0), "takes 0 steps"),
         ("/io/training/log_steps", json!(0), "the log"),
+        ("/io/slots/hyper/learning_rate", json!(1), "its slots are not those"),
+        ("/io/slots/counters", json!({}), "its slots are not those"),
+        ("/io/training/learning_rates", json!([]), "learning_rates must have"),
+        ("/io/training/learning_rates/0/epoch", json!(1), "learning_rates must have"),
+        ("/io/training/learning_rates/0/bits", json!([]), "learning_rates must have"),
+        ("/io/training/learning_rates/0/bits/0", json!(f32::NAN.to_bits()), "learning_rates must have"),
+        ("/io/training/learning_rates/1/epoch", json!(2), "learning_rates must have"),
         ("/io/training/state/0", json!(9999), "for the state"),
         ("/io/evaluations/0/name", json!("x"), "there is no set x"),
         ("/io/evaluations/0/steps", json!(3), "has 3 steps"),
@@ -264,6 +272,25 @@ fn what_a_plan_cannot_hold_is_refused_and_never_a_panic() {
     let mut damaged = blob.to_vec();
     damaged[17] ^= 1;
     assert!(plan_file::read(bytes, &damaged).unwrap_err().contains("plan.bin"));
+}
+
+/// What a host must write between epochs, by a schedule: (epoch, rate of the model).
+fn rates_by(schedule: &[(&str, &str)]) -> Option<Vec<(u32, f32)>> {
+    let changes = [&[("train.epochs", "5"), ("optimizer.learning_rate", "0.5")], schedule].concat();
+    let plan = read_back(&plan(&CpuBackend::new(), &job(&changes), Fusion::Never));
+    let training = plan.io().unwrap().training.clone().unwrap();
+    assert_eq!(training.epochs, 5);
+    Some(training.learning_rates?.iter().map(|rates| (rates.epoch, f32::from_bits(rates.bits[0]))).collect())
+}
+
+#[test]
+fn a_plan_says_the_rates_of_all_epochs() {
+    assert_eq!(rates_by(&[]), Some(vec![(0, 0.5)]));
+    let steps = [("schedule.kind", "multi_step"), ("schedule.epochs", "[2, 4]"), ("schedule.factor", "0.5")];
+    assert_eq!(rates_by(&steps), Some(vec![(0, 0.5), (2, 0.25), (4, 0.125)]));
+    // By step the plan has a table of its own.
+    assert_eq!(rates_by(&[("schedule.kind", "one_cycle")]), Some(vec![(0, 0.5)]));
+    assert_eq!(rates_by(&[("schedule.kind", "plateau"), ("schedule.metric", "train_loss")]), None);
 }
 
 #[test]

@@ -47,7 +47,8 @@ fn model(saved: &SavedModel) -> ModelProto {
     }
 }
 
-fn graph(saved: &SavedModel) -> GraphProto {
+/// The network with its constants.
+pub(crate) fn graph(saved: &SavedModel) -> GraphProto {
     let model = &saved.model;
     let mut graph = Builder { nodes: Vec::new(), constants: Vec::new(), current: INPUT.to_string() };
     for (parameter, values) in model.tensors().zip(&saved.parameters) {

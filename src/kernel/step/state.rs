@@ -1,5 +1,8 @@
 //! Slots of the per-model step state, the twins of `shaders/lib/step_state.wgsl`: a test holds the two together.
 
+use crate::ir::Slots;
+use std::collections::BTreeMap;
+
 macro_rules! slots {
     ($($(#[$meta:meta])* $name:ident = $value:expr;)*) => {
         $($(#[$meta])* pub const $name: usize = $value;)*
@@ -72,4 +75,15 @@ slots! {
     CLIP_NORM = 9;
     /// Steps over which the learning rate grows linearly.
     WARMUP_STEPS = 10;
+}
+
+/// The same as a plan says it, by lower-case name.
+pub fn slots() -> Slots {
+    // A group begins with its number of words.
+    let group = |name: &str| -> BTreeMap<String, usize> {
+        let slots = SLOTS.iter().skip_while(|(word, _)| *word != name).skip(1);
+        let slots = slots.take_while(|(word, _)| !["COUNTERS", "SCALARS", "HYPER"].contains(word));
+        slots.map(|(word, slot)| (word.to_ascii_lowercase(), *slot)).collect()
+    };
+    Slots { counters: group("COUNTERS"), scalars: group("SCALARS"), hyper: group("HYPER") }
 }

@@ -1,0 +1,99 @@
+// What the program writes into a page: src/web/mod.rs has the same.
+
+/// A plan: its JSON and its words, each packed by gzip and written in base64.
+export interface PackedPlan {
+    json: string;
+    words: string;
+}
+
+/// Where a drawing lies: as it was drawn, or 20 of 28 pixels large with its box or its centre of mass in the middle.
+export type Place = 'drawn' | 'box' | 'mass';
+
+/// A picture: channel after channel, each row after row.
+export interface PictureInput {
+    kind: 'picture';
+    height: number;
+    width: number;
+    channels: number;
+    /// What becomes of a picture of another ratio of sides.
+    fit: 'crop' | 'pad' | 'stretch';
+    /// How drawings are placed at first.
+    place: Place;
+    /// The values that stand for black and for white in the data.
+    black: number;
+    white: number;
+}
+
+/// A column of a table.
+export interface Column {
+    name: string;
+    /// The levels of a category; a number has none.
+    levels: string[] | null;
+    /// What a missing number becomes; where it is null, none may be missing.
+    fill: number | null;
+    /// Whether a feature of the column's own says that it is missing.
+    indicator: boolean;
+    /// What the form shows first.
+    start: number | null;
+}
+
+export interface RowInput {
+    kind: 'row';
+    columns: Column[];
+}
+
+/// What the outputs mean.
+export interface Answer {
+    kind: 'classes' | 'bits' | 'values';
+    /// Of each class (two of a single output), bit or value.
+    names: string[];
+    /// Applied to the network's outputs.
+    activation: 'linear' | 'softmax' | 'sigmoid';
+    /// Values in the table's units: output * deviation + mean.
+    units: { mean: number; deviation: number }[] | null;
+}
+
+export interface TrainingData extends PackedPlan {
+    examples: number;
+    /// Such as "cpu: run RECIPE" in words.
+    notes: string[];
+    /// What the accuracy is called; null where answers are neither right nor wrong.
+    accuracy: string | null;
+}
+
+export interface PageData {
+    format: string;
+    version: number;
+    gputrain: string;
+    name: string;
+    input: PictureInput | RowInput;
+    answer: Answer;
+    predict: PackedPlan;
+    /// The network as operations of ONNX, for a browser without WebGPU; packed.
+    network: string;
+    training: TrainingData | null;
+}
+
+/// Bytes from base64.
+export function fromBase64(text: string): Uint8Array {
+    const binary = atob(text);
+    const bytes = new Uint8Array(binary.length);
+    for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
+    return bytes;
+}
+
+/// What was packed by gzip and written in base64.
+export async function unpack(text: string): Promise<Uint8Array> {
+    const stream = new Blob([fromBase64(text) as BlobPart]).stream().pipeThrough(new DecompressionStream('gzip'));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+export async function unpackJson<T>(text: string): Promise<T> {
+    return JSON.parse(new TextDecoder().decode(await unpack(text))) as T;
+}
+
+/// Words that were written little-endian, as all machines with a browser have them.
+export async function unpackWords(text: string): Promise<Uint32Array> {
+    const bytes = await unpack(text);
+    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}
