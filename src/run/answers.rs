@@ -118,6 +118,46 @@ impl<'a> Answers<'a> {
         }
     }
 
+    /// What each bit is called: by its target's column, or by its number.
+    pub fn bit_names(&self) -> Vec<String> {
+        (0..self.result.width).map(|bit| self.listed_name(bit)).collect()
+    }
+
+    /// The name under which [`Answers::metrics`] lists a bit or a value.
+    pub fn listed_name(&self, output: usize) -> String {
+        let targets = self.trained_on.targets(self.result.width);
+        targets.get(output).cloned().unwrap_or_else(|| output.to_string())
+    }
+
+    /// The features of the examples.
+    pub fn features(&self) -> &Features {
+        &self.examples.features
+    }
+
+    /// How far the outputs for an example are from its values: the largest difference.
+    pub fn error(&self, index: usize) -> f64 {
+        let targets = self.targets(index).unwrap_or_default();
+        let errors = self.outputs(index).iter().zip(targets).map(|(output, target)| f64::from((output - target).abs()));
+        errors.fold(0.0, f64::max)
+    }
+
+    /// What went wrong, in words, and the examples that it happened to: wrong classes by how sure the answer was, values by
+    /// how far they are off. None without a truth.
+    pub fn mistakes(&self) -> Option<(&'static str, Vec<usize>)> {
+        let mut found: Vec<(usize, f64)> = Vec::new();
+        if let (Some(truth), Some(classes)) = (&self.truth, &self.classes) {
+            let wrong = (0..self.count()).filter(|&index| truth[index] != classes[index]);
+            found.extend(wrong.filter_map(|index| Some((index, f64::from(self.class(index)?.1)))));
+        } else if self.classes.is_none() && !self.values.is_empty() {
+            found.extend((0..self.count()).map(|index| (index, self.error(index))).filter(|(_, error)| *error > 0.0));
+        } else {
+            return None;
+        }
+        found.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let title = if self.classes.is_some() { "Surest mistakes" } else { "Largest errors" };
+        Some((title, found.into_iter().map(|(index, _)| index).collect()))
+    }
+
     /// Which bits of one example are more likely set than not; none where the outputs are no bits.
     pub fn set_bits(&self, index: usize) -> Option<Vec<u8>> {
         self.bits.then(|| self.outputs(index).iter().map(|output| u8::from(*output > 0.5)).collect())
@@ -190,11 +230,24 @@ impl<'a> Answers<'a> {
 
     /// The first images with prediction and truth, wrong ones red; none where the examples are no pictures.
     pub fn grid(&self, first: usize) -> Result<Option<ImageGrid>, ReportError> {
+        let first = first.min(self.count());
+        let indices: Vec<usize> = (0..first).collect();
+        let grid = self.grid_of(&indices, format!("{first} predictions"))?;
+        Ok(grid.map(|mut grid| {
+            if self.truth.is_some() {
+                let wrong = grid.tiles.iter().filter(|tile| tile.wrong).count();
+                grid.title = format!("{first} predictions, {wrong} wrong");
+            }
+            grid
+        }))
+    }
+
+    /// The images of these examples with prediction and truth, wrong ones red; none where the examples are no pictures.
+    pub fn grid_of(&self, indices: &[usize], title: String) -> Result<Option<ImageGrid>, ReportError> {
         let features = &self.examples.features;
         let Some(shape) = picture_shape(features.shape) else { return Ok(None) };
-        let first = first.min(self.count());
-        let pictures = pictures(features, shape, &(0..first).collect::<Vec<_>>())?;
-        let tile = |(index, picture): (usize, Picture)| {
+        let pictures = pictures(features, shape, indices)?;
+        let tile = |(&index, picture): (&usize, Picture)| {
             let Some((class, sure)) = self.class(index) else {
                 let target = self.targets(index).map(|values| format!("true: {}", in_words(values)));
                 let caption = [in_words(self.outputs(index))].into_iter().chain(target).collect();
@@ -206,12 +259,7 @@ impl<'a> Answers<'a> {
             caption.extend(label.map(|label| format!("true: {}", self.class_name(label))));
             Tile { picture, caption, wrong: label.is_some_and(|label| label != class) }
         };
-        let tiles: Vec<Tile> = pictures.into_iter().enumerate().map(tile).collect();
-        let wrong = tiles.iter().filter(|tile| tile.wrong).count();
-        let title = match &self.truth {
-            Some(_) => format!("{first} predictions, {wrong} wrong"),
-            None => format!("{first} predictions"),
-        };
+        let tiles: Vec<Tile> = indices.iter().zip(pictures).map(tile).collect();
         Ok(Some(ImageGrid { title, columns: 10, tiles, colour_bar: None }))
     }
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use gputrain::report::{
-    Block, GalleryEntry, Page, ReportError, RunRecords, Section, SweepReport, SweepRow, Table, compare_runs,
-    gallery_page, mean_over_trials, write_run_report,
+    Block, GalleryEntry, ImageGrid, Page, Picture, ReportError, RunRecords, Section, SweepReport, SweepRow, Table,
+    Tile, compare_runs, gallery_page, mean_over_trials, write_run_report,
 };
 use resvg::usvg::roxmltree::Document;
 
@@ -225,14 +225,21 @@ fn runs_are_compared_in_one_drawing() {
 #[test]
 fn pages_escape_everything_and_carry_their_pictures() {
     let attack = "<img src=x onerror=\"alert('1')\">";
-    let table = Table { header: vec![attack.into()], rows: vec![vec![attack.into()]], highlight: Some(0) };
-    let png = [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &300_u32.to_be_bytes(), &[0; 9]].concat();
+    let table = Table {
+        header: vec![attack.into()],
+        rows: vec![vec![attack.into()]],
+        highlight: Some(0),
+        links: vec![attack.into()],
+    };
+    let picture = Picture::from_values([1, 1, 2], &[0.0, 1.0], 0.0, 1.0).unwrap();
+    let tile = Tile { picture, caption: vec![attack.into()], wrong: true };
+    let grid = ImageGrid { columns: 3, tiles: vec![tile], ..ImageGrid::default() };
     let blocks = vec![
         Block::Text(attack.into()),
         Block::Code(attack.into()),
         Block::Figures(vec![(attack.into(), attack.into())]),
         Block::Table(table),
-        Block::Image { png: png.clone(), caption: attack.into() },
+        Block::Pictures { grid, caption: attack.into() },
     ];
     let page = Page {
         title: attack.into(),
@@ -241,15 +248,16 @@ fn pages_escape_everything_and_carry_their_pictures() {
     };
     let html = page.html();
     assert!(!html.contains("<img src=x") && !html.contains("onerror=\""));
-    assert_eq!(html.matches("&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;").count(), 12);
-    assert!(html.contains("<tr class=\"best\">"));
+    assert_eq!(html.matches("&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;").count(), 14);
+    assert!(html.contains("<tr class=\"best leads\">") && html.contains("<div class=\"wrong\">"));
     let data = html.split("src=\"data:image/png;base64,").nth(1).unwrap().split('"').next().unwrap();
     use base64::Engine as _;
-    assert_eq!(base64::engine::general_purpose::STANDARD.decode(data).unwrap(), png);
-    assert!(html.contains("width=\"150\""));
+    let png = base64::engine::general_purpose::STANDARD.decode(data).unwrap();
+    assert_eq!((&png[..4], &png[16..24]), (&b"\x89PNG"[..], &[0, 0, 0, 2, 0, 0, 0, 1][..]));
+    assert!(html.contains("width=\"72\" height=\"36\""), "few pixels are shown as squares");
     // What is left of the page without its style and doctype is well-formed XML, so no element is left open.
     let body = &html[html.find("<body>").unwrap()..html.find("</html>").unwrap()];
-    Document::parse(&body.replace("base64,", "").replace("\"><figcaption>", "\"/><figcaption>")).unwrap();
+    Document::parse(body).unwrap();
 }
 
 fn sweep(metric: &str, values: &[&[f64]]) -> SweepReport {

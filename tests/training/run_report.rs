@@ -45,13 +45,16 @@ fn the_page_shows_the_model_its_weights_the_data_and_the_predictions() {
         "<h2>First layer</h2>",
         "<h2>Training examples</h2>",
         "<h2>The first 50 test images</h2>",
-        "<h2>Accuracy per class, test set</h2>",
+        "<h2>Confusion matrix, test set</h2>",
+        "<h2>Surest mistakes, test set</h2>",
+        "<th>most often taken for</th>",
     ] {
         assert!(page.contains(wanted), "{wanted}");
     }
     let svg = std::fs::read_to_string(place.path("run/accuracy.svg")).unwrap();
     assert!(svg.contains("rate 0.005"), "the epoch of the decay is marked");
-    assert_eq!(page.matches("data:image/png;base64,").count(), 3, "weights, examples, predictions");
+    let pictures = page.matches("data:image/png;base64,").count();
+    assert!(pictures >= 6 + 50 + 50, "{pictures}: filters, examples, predictions, mistakes");
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
     for foreign in ["<script", "<link", "src=\"http", "href=\"http", "url("] {
         assert!(!page.contains(foreign), "{foreign} in the page");
