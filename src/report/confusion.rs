@@ -2,7 +2,7 @@
 
 use super::ReportError;
 use super::colour::{ColourMap, INK, MUTED, WHITE};
-use super::html::{Block, Section, Table};
+use super::html::{Block, Table};
 use super::raster::{fit_text, text_width};
 use super::svg::{Anchor, Stroke, Svg, Type};
 
@@ -125,11 +125,5 @@ impl ConfusionMatrix {
         let wrong = (0..counts.len()).filter(|&other| other != class && counts[other] > 0);
         let taken = wrong.max_by_key(|&other| (counts[other], std::cmp::Reverse(other)))?;
         Some((&self.classes[taken], counts[taken]))
-    }
-
-    /// The table and the drawing as a section of a page.
-    pub fn section(&self) -> Section {
-        let blocks = vec![Block::Table(self.table()), self.block()];
-        Section { title: "Accuracy per class".to_string(), blocks }
     }
 }

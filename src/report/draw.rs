@@ -25,6 +25,8 @@ const LEGEND_ROW: f64 = 20.0;
 const EVENT_ROW: f64 = 15.0;
 const MAX_EVENT_ROWS: usize = 3;
 
+const TITLE_FACE: Type = Type::new(16.0).bold();
+
 /// How the names of series are written.
 const LEGEND_FACE: Type = Type::new(12.5);
 
@@ -49,12 +51,13 @@ impl Chart {
         }
         let mut svg = Svg::new(wide, high, &self.title);
         let mut top = MARGIN;
-        if !self.title.is_empty() {
-            let face = Type::new(16.0).bold();
+        let lines = self.title_lines(wide);
+        for line in &lines {
             top += 12.0;
-            svg.text(MARGIN, top, &fit_text(&self.title, face, wide - 2.0 * MARGIN), face);
-            top += 12.0;
+            svg.text(MARGIN, top, line, TITLE_FACE);
+            top += 8.0;
         }
+        top += if lines.is_empty() { 0.0 } else { 4.0 };
         top = self.draw_legend(&mut svg, top, (wide, high));
         let mut layout = self.layout(top, wide, high);
         let labels = self.place_events(&layout);
@@ -81,13 +84,33 @@ impl Chart {
         Ok(Block::Drawing { svg, narrow: Some(narrow), caption: caption.to_string() })
     }
 
+    /// The title in as many lines as it needs in a drawing so wide, but no more than three.
+    fn title_lines(&self, width: f64) -> Vec<String> {
+        const MOST: usize = 3;
+        // Browsers may show a wider font than the bundled one.
+        let room = (width - 2.0 * MARGIN) / 1.15;
+        let mut lines: Vec<String> = Vec::new();
+        for word in self.title.split_whitespace() {
+            let full = lines.len() == MOST;
+            match lines.last_mut() {
+                Some(line) if full || text_width(&format!("{line} {word}"), TITLE_FACE) <= room => {
+                    line.push(' ');
+                    line.push_str(word);
+                }
+                _ => lines.push(word.to_string()),
+            }
+        }
+        lines.iter().map(|line| fit_text(line, TITLE_FACE, room)).collect()
+    }
+
     /// The height at which the legend has room for all of its rows, if they are not too many.
     fn height_for(&self, (width, height): (u32, u32)) -> u32 {
         const MOST_ROWS: usize = 16;
         let Legend { entries, columns, .. } = self.legend(f64::from(width));
         let rows = entries.len().div_ceil(columns).min(MOST_ROWS);
+        let title = 20 * self.title_lines(f64::from(width)).len() as u32;
         // Half of it, below the title.
-        height.max((2.0 * (rows as f64 * LEGEND_ROW + MARGIN + 26.0)).ceil() as u32)
+        height.max((2.0 * (rows as f64 * LEGEND_ROW + MARGIN + 6.0)).ceil() as u32 + 2 * title)
     }
 
     /// Writes the chart to a .svg or .png file, atomically.

@@ -124,7 +124,8 @@ ul{padding-left:1.2rem}li{margin:.4rem 0}a{color:var(--link)}footer{margin-top:2
 h2{break-after:avoid}pre{white-space:pre-wrap}}\
 @media(max-width:600px){main{margin:0;padding:1.2rem;border:0;border-radius:0}.drawing:has(+.narrow){display:none}\
 .narrow{display:block}.drawing{overflow-x:auto}.drawing:not(.narrow) svg{width:auto;max-width:none}\
-.figures{grid-template-columns:repeat(auto-fit,minmax(120px,1fr))}}\
+.figures{grid-template-columns:repeat(auto-fit,minmax(120px,1fr))}\
+td:not(.number):not(:empty){min-width:6.5rem}}\
 @media screen and (prefers-color-scheme:dark){\
 :root{--page:#0f1113;--sheet:#191c20;--ink:#e4e6e9;--muted:#a3a9b1;--line:#30353c;--rule:#4a515a;--code:#22262b;\
 --best:#1d3527;--link:#6cb8f0;--wrong:#ff7b6b}";

@@ -72,6 +72,19 @@ impl Picture {
         Ok((encode(&pixels)?, (side(self.width), side(self.height)), zoom > 1))
     }
 
+    /// This picture above another of its width.
+    pub fn above(&self, other: &Picture) -> Result<Picture, ReportError> {
+        if self.width != other.width {
+            return Err(wrong(
+                "a picture below another",
+                format!("{} pixels wide", self.width),
+                other.width.to_string(),
+            ));
+        }
+        let pixels = [&self.pixels[..], &other.pixels[..]].concat();
+        Ok(Picture { height: self.height + other.height, width: self.width, pixels })
+    }
+
     /// Every `by` times `by` pixels as one, their mean.
     fn shrunk(&self, by: usize) -> Picture {
         let (height, width) = (self.height.div_ceil(by), self.width.div_ceil(by));

@@ -35,7 +35,7 @@ impl Type {
         Type { size, colour: INK, bold: false, anchor: Anchor::Start, turn: 0.0, on_cell: false }
     }
 
-    pub(super) fn bold(self) -> Type {
+    pub(super) const fn bold(self) -> Type {
         Type { bold: true, ..self }
     }
 

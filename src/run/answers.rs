@@ -4,7 +4,7 @@ use crate::data::{Examples, Features, Storage, Targets, TrainedOn};
 use crate::export::SavedModel;
 use crate::metrics::{Classes, Metrics, Task, Truth, measure_all};
 use crate::model::{Model, Shape};
-use crate::recipe::{Activation, Loss};
+use crate::recipe::{Activation, Aim, Loss};
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
 use crate::train::{Predictions, SetTruth, task};
 
@@ -25,6 +25,8 @@ pub struct Answers<'a> {
     /// The true classes, where the examples have labels and the answers are classes.
     pub truth: Option<Vec<u32>>,
     labelled: bool,
+    /// Whether the outputs should be the inputs.
+    pub reconstructs: bool,
     /// What is asked of the model by the targets.
     task: Task,
     /// Where the second of two classes begins, if that was asked for.
@@ -67,8 +69,21 @@ impl<'a> Answers<'a> {
             columns.unscale(&mut values, result.width);
         }
         let task = task(model, names_classes, [&examples.targets]);
-        let threshold = None;
-        Answers { examples, result, probable, bits, classes, truth, labelled, task, threshold, values, trained_on }
+        let (threshold, reconstructs) = (None, saved.recipe.data.targets == Some(Aim::Inputs));
+        Answers {
+            examples,
+            result,
+            probable,
+            bits,
+            classes,
+            truth,
+            labelled,
+            reconstructs,
+            task,
+            threshold,
+            values,
+            trained_on,
+        }
     }
 
     /// All that can be measured, values in their own units; nothing without a truth.
@@ -116,6 +131,32 @@ impl<'a> Answers<'a> {
             (true, width) => (0..width).map(|output| format!("p{output}")).collect(),
             (false, width) => (0..width).map(|output| format!("y{output}")).collect(),
         }
+    }
+
+    /// Pictures of inputs, above what the model makes of them, in the inputs' range, with how far they are apart.
+    fn reconstructions(&self, indices: &[usize], shape: [usize; 3], title: String) -> Result<ImageGrid, ReportError> {
+        let [low, high] = self
+            .values
+            .iter()
+            .fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], value| [low.min(*value), high.max(*value)]);
+        let tile = |&index: &usize| {
+            let given = Picture::from_values(shape, self.targets(index).unwrap_or_default(), low, high)?;
+            let made = Picture::from_values(shape, self.outputs(index), low, high)?;
+            Ok(Tile {
+                picture: given.above(&made)?,
+                caption: vec![format!("{:.4}", self.distance(index))],
+                wrong: false,
+            })
+        };
+        let tiles = indices.iter().map(tile).collect::<Result<_, ReportError>>()?;
+        Ok(ImageGrid { title, columns: 10, tiles, colour_bar: None })
+    }
+
+    /// How far the outputs for an example are from its values: the root of the mean squared difference.
+    pub fn distance(&self, index: usize) -> f64 {
+        let targets = self.targets(index).unwrap_or_default();
+        let squares = self.outputs(index).iter().zip(targets).map(|(a, b)| f64::from(a - b).powi(2));
+        (squares.sum::<f64>() / targets.len().max(1) as f64).sqrt()
     }
 
     /// What each bit is called: by its target's column, or by its number.
@@ -246,6 +287,9 @@ impl<'a> Answers<'a> {
     pub fn grid_of(&self, indices: &[usize], title: String) -> Result<Option<ImageGrid>, ReportError> {
         let features = &self.examples.features;
         let Some(shape) = picture_shape(features.shape) else { return Ok(None) };
+        if self.reconstructs && !self.values.is_empty() {
+            return self.reconstructions(indices, shape, title).map(Some);
+        }
         let pictures = pictures(features, shape, indices)?;
         let tile = |(&index, picture): (&usize, Picture)| {
             let Some((class, sure)) = self.class(index) else {

@@ -13,7 +13,7 @@ mod summary;
 pub use crate::lock::LockError;
 pub use answers::{Answers, in_words, picture_shape};
 pub use recorder::Recorder;
-pub use report::write_report;
+pub use report::{answer_sections, write_report};
 pub use resume::{check_resume, rate_notes};
 pub use summary::Summary;
 

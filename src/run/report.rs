@@ -59,7 +59,7 @@ pub(super) fn page_sections(
     if let Some((set, examples)) = shown.into_iter().find_map(|(set, examples)| Some((set, examples.as_ref()?))) {
         let SavedModel { recipe, model, scaling, parameters, .. } = saved;
         let result = Predictions::run(backend, model, parameters, scaling, &recipe.optimizer, examples)?;
-        sections.extend(answers(set, &Answers::new(saved, examples, result, true))?);
+        sections.extend(answer_sections(set, &Answers::new(saved, examples, result, true))?);
     }
     Ok(sections)
 }
@@ -198,8 +198,9 @@ fn samples(examples: &Examples, trained_on: &TrainedOn) -> Result<Option<Section
     Ok(Some(Section { title: "Training examples".into(), blocks: vec![block] }))
 }
 
-/// The first images with prediction and truth, and the confusion matrix.
-fn answers(set: &str, answers: &Answers) -> Result<Vec<Section>, ReportError> {
+/// How good a model's answers to a set are: metrics, what goes wrong, the first images with prediction and truth, and the
+/// confusion matrix. Nothing without a truth.
+pub fn answer_sections(set: &str, answers: &Answers) -> Result<Vec<Section>, ReportError> {
     let mut sections = measured::sections(set, answers)?;
     if answers.truth.is_none() {
         return Ok(sections);

@@ -62,6 +62,15 @@ fn a_run_folder_becomes_drawings_and_a_page() {
     assert!(!loss.contains(&"test".to_string()), "there is no test set");
     assert!(texts(&read(folder.path(), "accuracy.svg")).contains(&"accuracy (%)".to_string()));
     assert!(!folder.path().join("steps.svg").exists());
+    let page = read(folder.path(), "report.html");
+    assert_eq!(
+        page.matches("<div class=\"drawing narrow\">").count(),
+        2,
+        "every chart is drawn for narrow screens too"
+    );
+    // On a dark screen the page's ink, and that of its drawings, are light.
+    let dark = page.split("prefers-color-scheme:dark").nth(1).unwrap();
+    assert!(dark.contains("--ink:#e4e6e9") && dark.contains("[fill=\"#222222\" i]{fill:var(--ink)}"), "{dark}");
     let png = std::fs::read(folder.path().join("loss.png")).unwrap();
     assert_eq!((&png[1..4], &png[16..20]), (&b"PNG"[..], &1440_u32.to_be_bytes()[..]));
 
@@ -289,6 +298,8 @@ fn sweeps_are_sorted_with_mean_and_spread() {
     assert_eq!(table.rows[2][3..], ["2: 1 collapsed, 1 diverged", "2.5"]);
     let html = report.page().html();
     assert!(html.find("run-3/report.html").unwrap() < html.find("run-0/report.html").unwrap());
+    let row = "<tr class=\"best leads\"><td class=\"number\"><a href=\"run-3/report.html\">1</a></td>";
+    assert!(html.contains(row), "each row leads to its run: {html}");
 
     let losses = sweep("validation_loss", &[&[0.5, 0.7], &[0.0913, 0.0917]]).table();
     assert_eq!(losses.rows[0][2], "0.09150 ± 0.00028");

@@ -9,6 +9,12 @@ use crate::report::{Block, ReportError, Section, Table};
 const DRAWN: usize = 30;
 const LISTED: usize = 15;
 
+/// The first of some values.
+fn first(values: &[f32], most: usize, text: impl Fn(f32) -> String) -> String {
+    let shown: Vec<String> = values.iter().take(most).map(|value| text(*value)).collect();
+    shown.join(" ") + if values.len() > most { " …" } else { "" }
+}
+
 /// The surest mistakes as pictures or, where the examples are none, as a table; none where nothing is wrong.
 pub(super) fn section(set: &str, answers: &Answers) -> Result<Option<Section>, ReportError> {
     let Some((title, wrong)) = answers.mistakes() else { return Ok(None) };
@@ -33,9 +39,9 @@ pub(super) fn section(set: &str, answers: &Answers) -> Result<Option<Section>, R
             [index.to_string()].into_iter().chain(names).chain([format!("{sure:.4}")]).collect()
         }
         _ => {
-            let shown = |values: &[f32]| {
-                let values: Vec<String> = values.iter().take(4).map(|value| digits(f64::from(*value))).collect();
-                values.join(" ")
+            let shown = |values: &[f32]| match answers.bits {
+                true => first(values, 16, |value| u8::from(value > 0.5).to_string()),
+                false => first(values, 4, |value| digits(f64::from(value))),
             };
             let [truth, predicted] = [answers.targets(index).unwrap_or_default(), answers.outputs(index)].map(shown);
             vec![index.to_string(), truth, predicted, digits(answers.error(index))]

@@ -7,6 +7,7 @@ mod mistakes;
 mod values;
 
 use super::Answers;
+use super::report::draws;
 use crate::metrics::Measure;
 use crate::report::{Block, ReportError, Section, Table};
 
@@ -23,13 +24,36 @@ pub(super) fn sections(set: &str, answers: &Answers) -> Result<Vec<Section>, Rep
     let table = Block::Table(Table { header: words(&["metric", "value"]), rows, ..Table::default() });
     let mut sections = vec![Section { title: format!("Metrics, {set} set"), blocks: vec![table] }];
     sections.extend(answers.of_classes(|classes| classes::section(set, classes, answers)).transpose()?);
-    if answers.bits {
+    if answers.reconstructs && draws(answers) {
+        sections.push(reconstructions(set, answers)?);
+        return Ok(sections);
+    }
+    if answers.bits && !answers.reconstructs {
         sections.push(bits::section(set, &metrics, answers)?);
     } else if answers.classes.is_none() {
         sections.push(values::section(set, &metrics, answers)?);
     }
     sections.extend(mistakes::section(set, answers)?);
     Ok(sections)
+}
+
+/// Inputs and what the model makes of them: the first ones, and those that are met worst.
+fn reconstructions(set: &str, answers: &Answers) -> Result<Section, ReportError> {
+    const SHOWN: usize = 20;
+    let mut order: Vec<usize> = (0..answers.count()).collect();
+    let shown = order.len().min(SHOWN);
+    let first = answers.grid_of(&order[..shown], String::new())?;
+    order.sort_by(|a, b| answers.distance(*b).total_cmp(&answers.distance(*a)));
+    let worst = answers.grid_of(&order[..shown], String::new())?;
+    let captions = [
+        format!(
+            "The first {shown}: above the input, below what the model makes of it, and the root of their mean squared difference."
+        ),
+        format!("The {shown} that are met worst."),
+    ];
+    let blocks = [first, worst].into_iter().zip(captions);
+    let blocks = blocks.filter_map(|(grid, caption)| Some(Block::Pictures { grid: grid?, caption })).collect();
+    Ok(Section { title: format!("Reconstructions, {set} set"), blocks })
 }
 
 /// Shares have four decimals; values of any size have four digits.
