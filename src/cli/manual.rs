@@ -46,9 +46,13 @@ pub fn man(context: &Context) -> Result<(), CliError> {
 fn page() -> std::io::Result<String> {
     let command = Cli::command();
     let mut page = Vec::new();
-    Man::new(command.clone()).render(&mut page)?;
+    // `gputrain help COMMAND` says what the sections do.
+    Man::new(command.clone().disable_help_subcommand(true)).render(&mut page)?;
     let mut page = String::from_utf8_lossy(&page).into_owned();
     for command in command.get_subcommands() {
+        // It has a section here, and no page of its own.
+        let (name, refers) = (command.get_name(), format!("gputrain\\-{}(1)", command.get_name()));
+        page = page.replace(&refers, &format!("gputrain {name}"));
         append(&mut page, command, "gputrain")?;
     }
     Ok(page)
@@ -101,6 +105,8 @@ mod tests {
         for option in ["backend", "device", "json", "quiet", "verbose"] {
             assert!(page.split(".SH \"GPUTRAIN TRAIN\"").next().unwrap().contains(&format!("\\-\\-{option}")));
         }
+        let refers = page.lines().find(|line| line.starts_with("gputrain\\-") && line.ends_with("(1)"));
+        assert_eq!(refers, None, "a page that there is not");
         assert!(page.contains(".TH gputrain 1"), "{}", &page[..200]);
     }
 

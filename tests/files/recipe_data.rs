@@ -104,7 +104,7 @@ fn inputs_as_targets_need_no_labels_and_forbid_what_needs_them() {
     let table = "train = { table = \"x.csv\", target = \"a\" }\ntargets = \"inputs\"";
     for (data, rest, problem) in [
         ("train = { images = \"x.npy\" }", "loss = \"mse\"", "data.targets"),
-        (labelled, "loss = \"mse\"", "labels would not be read"),
+        (labelled, "loss = \"mse\"", "data.train.labels: would not be read"),
         (images, "", "model.loss = \"mse\""),
         (
             &format!("{images}\nclass_weights = \"balanced\"")[..],

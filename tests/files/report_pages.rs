@@ -87,7 +87,7 @@ fn a_run_folder_becomes_drawings_and_a_page() {
     ] {
         assert!(page.contains(text), "{text} is missing");
     }
-    assert_eq!(page.matches("<svg").count(), 2);
+    assert_eq!(page.matches("<svg").count(), 4);
     for foreign in ["<script", "<link", "src=\"http", "href=\"http", "url("] {
         assert!(!page.contains(foreign), "{foreign} in the page");
     }
