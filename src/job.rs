@@ -2,13 +2,15 @@
 
 use crate::backend::Backend;
 use crate::data::{
-    self, DataError, Dataset, Examples, Loading, PartSize, Pictures, Problem, RawExamples, RawTable, Scaling,
-    SourceRef, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
+    self, DataError, Dataset, Examples, Features, Loading, PartSize, Pictures, Problem, RawExamples, RawFeatures,
+    RawTable, Scaling, SourceRef, Storage, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
 };
 use crate::export::{ExportError, Initial};
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
-use crate::recipe::{Activation, DataSpec, Holdout, Keyword, Loss, OptimizerSpec, Recipe, Record, Source, TrainSpec};
+use crate::recipe::{
+    Activation, Aim, DataSpec, Holdout, Keyword, Loss, OptimizerSpec, Recipe, Record, Source, TrainSpec,
+};
 use crate::train::{Member, Score, TrainError, Trainer, TrainerSpec};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,7 +88,7 @@ impl Job {
             Some(source) => {
                 let raw =
                     read.map_or_else(|| Raw::read_training(source, &recipe.data, known, Some(model.input)), Ok)?;
-                let (train, of_data, said) = raw.fit(&model, recipe.data.classes)?;
+                let (train, of_data, said) = raw.fit(&model, &recipe.data)?;
                 (trained_on, notes) = (of_data, said);
                 notes.extend(remarks::leaks(&train, &trained_on.features));
                 notes.extend(remarks::indices(&train.features, &trained_on.features));
@@ -152,6 +154,15 @@ impl Job {
         }
         let scaling = trained_on.scaling(recipe.data.scale, &dataset.train.features);
         trained_on.classes = Some(dataset.train.targets.classes().is_some());
+        if recipe.data.targets == Some(Aim::Inputs) {
+            trained_on.classes = Some(false);
+            for examples in
+                [Some(&mut dataset.train), dataset.validation.as_mut(), dataset.test.as_mut()].into_iter().flatten()
+            {
+                aim_at_inputs(examples, &model, &scaling)?;
+            }
+            notes.push("targets: the inputs, scaled as they are".into());
+        }
         Ok(Job { recipe, model, dataset: Arc::new(dataset), scaling, trained_on, notes, weighing })
     }
 
@@ -214,12 +225,27 @@ pub fn load(
     data: &DataSpec,
     (model, trained_on): (&Model, &TrainedOn),
 ) -> Result<(Examples, Vec<String>), DataError> {
-    let (examples, _, notes) = Raw::read(source, data, trained_on, Some(model.input))?.fit(model, data.classes)?;
+    let (examples, _, notes) = Raw::read(source, data, trained_on, Some(model.input))?.fit(model, data)?;
     Ok((examples, notes))
+}
+
+/// Gives examples their own features as targets, scaled as the model sees them.
+pub fn aim_at_inputs(examples: &mut Examples, model: &Model, scaling: &Scaling) -> Result<(), DataError> {
+    let Features { storage, count, shape } = &examples.features;
+    let (needed, outputs) = (shape.len(), model.outputs());
+    let at_key = |problem: Problem| problem.at("data.targets");
+    if needed != outputs {
+        return Err(at_key(Problem::Outputs { needed, outputs, what: "inputs" }));
+    }
+    let values = (0..count * needed).map(|at| scaling.apply(storage.get(at), at % needed)).collect();
+    examples.targets = Targets::Values { values, outputs };
+    examples.targets.check(TargetKind::for_model(model)).map_err(at_key)
 }
 
 /// Examples as their source holds them, before a model is known.
 enum Raw<'a> {
+    /// Arrays without labels.
+    Features(Box<RawFeatures<'a>>),
     Arrays(Box<RawExamples<'a>>),
     Pictures(&'a str, Box<Pictures>),
     Table(Box<RawTable>),
@@ -234,6 +260,10 @@ impl<'a> Raw<'a> {
         input: Option<Shape>,
     ) -> Result<Raw<'a>, DataError> {
         match source {
+            Source::Arrays { images, .. } if data.targets.is_some() => {
+                let options = TableOptions { header: data.header, features: &known.features, weights: None };
+                RawFeatures::read(images, options).map(|raw| Raw::Features(Box::new(raw)))
+            }
             Source::Arrays { images, labels } => {
                 let weights = data.sample_weights.as_deref();
                 let options = TableOptions { header: data.header, features: &known.features, weights };
@@ -275,6 +305,7 @@ impl<'a> Raw<'a> {
     /// The input of a model for them.
     fn input(&self) -> Result<Shape, DataError> {
         match self {
+            Raw::Features(raw) => raw.input(),
             Raw::Arrays(raw) => raw.input(),
             Raw::Pictures(_, pictures) => Ok(pictures.features.shape),
             Raw::Table(raw) => Ok(raw.input()),
@@ -283,8 +314,23 @@ impl<'a> Raw<'a> {
 
     /// Examples for a model: all of them, or those of the first so many classes. Also what other data is to be read by, and
     /// what a person should know of how they were read.
-    fn fit(self, model: &Model, classes: Option<usize>) -> Result<(Examples, TrainedOn, Vec<String>), DataError> {
+    fn fit(self, model: &Model, data: &DataSpec) -> Result<(Examples, TrainedOn, Vec<String>), DataError> {
+        let classes = data.classes;
         match self {
+            Raw::Features(raw) => {
+                let trained_on = TrainedOn { features: raw.names().to_vec(), ..TrainedOn::default() };
+                let notes = raw.notes().to_vec();
+                let features = raw.fit(model.input)?;
+                let targets = blank_targets(features.count, model);
+                Ok((Examples::unweighted(features, targets), trained_on, notes))
+            }
+            Raw::Pictures(folder, pictures) if data.targets.is_some() => {
+                let Pictures { features, notes, .. } = *pictures;
+                let targets = blank_targets(features.count, model);
+                let mut examples = Examples::unweighted(features, targets);
+                examples.fit(model.input, TargetKind::for_model(model)).map_err(|problem| problem.at(folder))?;
+                Ok((examples, TrainedOn::default(), notes))
+            }
             Raw::Arrays(raw) => {
                 let trained_on = TrainedOn { features: raw.names().to_vec(), ..TrainedOn::default() };
                 let notes = raw.notes().to_vec();
@@ -396,6 +442,9 @@ fn generated(recipe: &Recipe, model: &Model) -> Result<Dataset, DataError> {
 fn fit(examples: &mut Examples, recipe: &Recipe, model: &Model) -> Result<(), Problem> {
     if let Some(classes) = recipe.data.classes {
         examples.keep_first_classes(classes);
+    }
+    if recipe.data.targets.is_some() {
+        examples.targets = blank_targets(examples.count(), model);
     }
     examples.fit(model.input, TargetKind::for_model(model))
 }

@@ -48,6 +48,7 @@ pub mod run;
 mod sealed;
 pub mod suggest;
 pub mod sweep;
+pub mod tensorboard;
 #[allow(unreachable_pub, reason = "not gone through yet")]
 pub mod train;
 pub mod tune;

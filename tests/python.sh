@@ -15,7 +15,7 @@ python=$(command -v python3) || { echo "error: install Python 3.11 or later" >&2
     { echo "error: $("$python" --version) is too old: install Python 3.11 or later" >&2; exit 1; }
 "$python" -m venv --clear "$environment"
 "$environment/bin/pip" install --quiet --disable-pip-version-check \
-    "maturin>=1.9,<2" numpy "scikit-learn>=1.6" pandas pytest onnxruntime nbclient nbformat ipykernel
+    "maturin>=1.9,<2" numpy "scikit-learn>=1.6" pandas pillow pytest onnxruntime nbclient nbformat ipykernel tensorboard
 rm -rf "$target/wheels"
 # The wheel's own compilation is the library's and the module's.
 CARGO_TARGET_DIR=$target "$environment/bin/maturin" build --quiet --profile "$profile" --manifest-path python/Cargo.toml \

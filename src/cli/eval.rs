@@ -8,9 +8,9 @@ use clap::Args;
 use gputrain::export::SavedModel;
 use gputrain::keys::Keyword;
 use gputrain::metrics::{ClassReport, Measure, Measures, Metrics};
-use gputrain::recipe::Precision;
+use gputrain::recipe::{Precision, Set};
 use gputrain::report::{Block, ConfusionMatrix, Page, Section, save_svg_and_png};
-use gputrain::run::Answers;
+use gputrain::run::{Answers, answer_sections};
 use gputrain::train::{MetricsBySet, Score};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub struct EvalArgs {
     /// Of two classes, answers the second where its probability is at least this
     #[arg(long, value_name = "P")]
     threshold: Option<f32>,
-    /// Writes confusion.svg, confusion.png and report.html into this folder
+    /// Writes report.html into this folder (metrics, what goes wrong, curves) and, of classes, confusion.svg and confusion.png
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -144,9 +144,6 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         let reports = answers.of_classes(|classes| classes.reports.clone()).unwrap_or_default();
         let classes = counts.len();
         say(&matrix, (&counts, &reports), context);
-        if let Some(folder) = &args.out {
-            write(folder, (&summary, name), &matrix, context)?;
-        }
         let row = |class: usize| ClassRow {
             class,
             name: answers.has_names().then(|| answers.class_name(class as u32)),
@@ -159,8 +156,9 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
         };
         summary.classes = Some((0..classes).map(row).collect());
         summary.confusion = Some(counts);
-    } else if args.out.is_some() {
-        return Err(CliError::Usage("--out draws a confusion matrix, but these targets name no classes".into()));
+    }
+    if let Some(folder) = &args.out {
+        write(folder, (&summary, name), (shown.set, &answers), context)?;
     }
     context.emit(&summary);
     Ok(())
@@ -214,10 +212,13 @@ fn say(matrix: &ConfusionMatrix, (counts, reports): (&[Vec<u64>], &[ClassReport]
 fn write(
     folder: &Path,
     (summary, accuracy): (&Evaluation, &str),
-    matrix: &ConfusionMatrix,
+    (set, answers): (Set, &Answers),
     context: &Context,
 ) -> Result<(), CliError> {
-    save_svg_and_png(folder, "confusion", &matrix.svg())?;
+    let matrix = answers.confusion()?;
+    if let Some(matrix) = &matrix {
+        save_svg_and_png(folder, "confusion", &matrix.svg())?;
+    }
     let accuracy = summary.accuracy.map(|share| (accuracy.to_string(), format!("{:.2} %", 100.0 * share)));
     let figures = [
         Some(("loss".to_string(), format!("{:.4}", summary.loss))),
@@ -226,9 +227,10 @@ fn write(
     ];
     let figures =
         Section { title: String::new(), blocks: vec![Block::Figures(figures.into_iter().flatten().collect())] };
-    let page =
-        Page { title: summary.name.clone(), subtitle: summary.data.clone(), sections: vec![figures, matrix.section()] };
+    let sections = std::iter::once(figures).chain(answer_sections(set.name(), answers)?).collect();
+    let page = Page { title: summary.name.clone(), subtitle: summary.data.clone(), sections };
     page.save(&folder.join("report.html"))?;
-    context.say(format!("\nwrote {} with confusion.svg, confusion.png and report.html", folder.display()));
+    let drawings = if matrix.is_some() { "confusion.svg, confusion.png and " } else { "" };
+    context.say(format!("\nwrote {} with {drawings}report.html", folder.display()));
     Ok(())
 }

@@ -70,8 +70,18 @@ pub struct Shown {
 }
 
 impl ExamplesArgs {
-    /// The examples that the arguments name, else those of the model's recipe.
+    /// The examples that the arguments name, else those of the model's recipe. A model that answers with its inputs needs no other
+    /// truth.
     pub fn load(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        let mut shown = self.find(saved)?;
+        if saved.recipe.data.targets.is_some() {
+            job::aim_at_inputs(&mut shown.examples, &saved.model, &saved.scaling)?;
+            shown.labelled = true;
+        }
+        Ok(shown)
+    }
+
+    fn find(&self, saved: &SavedModel) -> Result<Shown, CliError> {
         let is_pictures = |file: &String| Path::new(file).is_dir() || is_picture(Path::new(file));
         if !self.files.is_empty() && self.files.iter().all(is_pictures) {
             return self.pictures(saved);

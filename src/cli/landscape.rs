@@ -9,7 +9,7 @@ use gputrain::export::SavedModel;
 use gputrain::job::Job;
 use gputrain::landscape::{Ground, LANDSCAPE_SIZE, Relief, Trajectory, spread};
 use gputrain::report::{save_drawing, save_svg_and_png};
-use gputrain::run::{RunFolder, Unwritten, write_report};
+use gputrain::run::{RunFolder, write_report};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -136,8 +136,7 @@ pub(super) fn draw(
     bar.finish_and_clear();
     folder.check_there()?;
     draw_relief(args, &relief)?;
-    let unwritten = Unwritten { landscape: Some(&relief), ..Unwritten::default() };
-    write_report(&args.folder, &saved, &dataset, backend, unwritten)?;
+    write_report(&args.folder, &saved, &dataset, backend, &relief)?;
     // Last, because its presence says that all is there.
     relief.save(&args.folder)?;
     conclude(args, &relief, context);

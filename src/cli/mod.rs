@@ -16,6 +16,7 @@ mod inspect;
 mod inspect_augment;
 mod inspect_plan;
 mod landscape;
+mod manual;
 mod plot;
 mod predict;
 mod print;
@@ -69,6 +70,8 @@ enum Command {
     Plot(plot::PlotArgs),
     Landscape(landscape::LandscapeArgs),
     Data(data::DataArgs),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// Parses a command line, the program's name first, runs the command and returns the exit code.
@@ -113,6 +116,11 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
         Command::Plot(args) => plot::run(&args, &context),
         Command::Landscape(args) => landscape::run(&args, &context),
         Command::Data(args) => data::run(&args, &context),
+        Command::Completions(args) => {
+            manual::completions(&args, &context);
+            Ok(())
+        }
+        Command::Man(_) => manual::man(&context),
     }?;
     context.check_output()
 }

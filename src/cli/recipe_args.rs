@@ -159,7 +159,11 @@ impl RecipeArgs {
         const MAX_OUTPUTS: usize = 1000;
         let said = self.recipe.is_some() || self.train.is_some() || self.layers.is_some();
         let said = said || self.set.iter().any(|setting| setting.starts_with("model.layers"));
-        let (Some(Source::Arrays { images, labels }), false) = (&recipe.data.train, said) else { return Ok(None) };
+        let (Some(Source::Arrays { images, labels }), false) =
+            (&recipe.data.train, said || recipe.data.targets.is_some())
+        else {
+            return Ok(None);
+        };
         let classes = recipe.model.loss == Loss::SoftmaxCrossEntropy;
         let outputs = match recipe.data.classes {
             Some(wanted) if classes => wanted,

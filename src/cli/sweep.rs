@@ -31,6 +31,9 @@ pub struct SweepArgs {
     /// Most models that train side by side
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..))]
     side_by_side: u32,
+    /// Writes an event file for TensorBoard into the folder of each run
+    #[arg(long)]
+    tensorboard: bool,
 }
 
 pub fn run(args: &SweepArgs, context: &Context) -> Result<(), CliError> {
@@ -38,7 +41,9 @@ pub fn run(args: &SweepArgs, context: &Context) -> Result<(), CliError> {
     let sweep = Sweep::load(&args.recipe.text()?, &args.recipe.overrides()?, args.recipe.data.as_deref())?;
     let backend = context.open_backend()?;
     let out = args.out.clone().map_or_else(|| default_folder(&sweep.recipe.name), Ok)?;
-    train(&sweep, &*backend, &out, args.side_by_side, context)
+    let options =
+        Options { side_by_side: args.side_by_side as usize, tensorboard: args.tensorboard, started: context.started };
+    train(&sweep, &*backend, &out, &options, context)
 }
 
 /// Runs what is missing of a sweep in its folder.
@@ -46,16 +51,15 @@ pub(super) fn train(
     sweep: &Sweep,
     backend: &dyn Backend,
     out: &Path,
-    side_by_side: u32,
+    options: &Options,
     context: &Context,
 ) -> Result<(), CliError> {
     let info = backend.info();
     context.say(format!("{} on {} ({})", sweep.recipe.name, info.device, info.backend));
     let (runs, combinations) = (sweep.entries.len(), sweep.combinations());
     context.say(format!("{combinations} combinations, {runs} runs, into {}", out.display()));
-    let options = Options { side_by_side: side_by_side as usize, started: context.started };
     let mut reporter = Reporter::new(context)?;
-    let result = run_sweep(sweep, backend, out, &options, &mut reporter);
+    let result = run_sweep(sweep, backend, out, options, &mut reporter);
     reporter.bar.finish_and_clear();
     let summary = result?;
     conclude(sweep, &summary, context);

@@ -48,6 +48,10 @@ pub struct TrainArgs {
     /// examples are kept in host memory
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) shadow: Option<u32>,
+    /// Writes an event file for TensorBoard into the run's folder: what is measured after epochs and of logged steps, the weights'
+    /// histograms after each epoch, and at the end the pictures of the report. A run that had one goes on with another
+    #[arg(long)]
+    pub(super) tensorboard: bool,
     #[command(flatten)]
     pub(super) fusion: FusionArgs,
     #[command(flatten)]
@@ -105,6 +109,13 @@ pub(super) fn train(
             let recorder = Recorder::new(&folder, &job.model)?;
             (folder, recorder)
         }
+    };
+    let recorder = match args.tensorboard || folder.has_events()? {
+        true => {
+            trainer.show_weights();
+            recorder.with_tensorboard(&job.recipe)?
+        }
+        false => recorder,
     };
     if let Some(warning) = folder.warning() {
         context.say(warning);

@@ -137,6 +137,20 @@ impl<'a> RawFeatures<'a> {
         &self.notes
     }
 
+    /// The input of a model for them; an error where the array has too few dimensions or too many.
+    pub fn input(&self) -> Result<Shape, DataError> {
+        let expected = match *self.array.shape() {
+            [_, features] => return Ok(Shape::Features(features)),
+            [_, height, width] => return Ok(Shape::Image { channels: 1, height, width }),
+            [_, height, width, channels] => return Ok(Shape::Image { channels, height, width }),
+            [] => "an example in each row: this is a single number",
+            [_] => "(N, 1) where each example is a single number; in NumPy x.reshape(-1, 1), or set model.input = [1]",
+            _ => "(N, features), (N, height, width) or (N, height, width, channels)",
+        };
+        let found = self.array.shape().to_vec();
+        Err(Problem::Shape { found, expected: expected.to_owned() }.at(self.source))
+    }
+
     /// The features for a model with this input.
     pub fn fit(self, input: Shape) -> Result<Features, DataError> {
         features(self.array, input).map_err(|problem| problem.for_matlab(self.source).at(self.source))
@@ -195,16 +209,7 @@ impl<'a> RawExamples<'a> {
 
     /// The input of a model for them; an error where the array has too few dimensions or too many.
     pub fn input(&self) -> Result<Shape, DataError> {
-        let expected = match *self.features.array.shape() {
-            [_, features] => return Ok(Shape::Features(features)),
-            [_, height, width] => return Ok(Shape::Image { channels: 1, height, width }),
-            [_, height, width, channels] => return Ok(Shape::Image { channels, height, width }),
-            [] => "an example in each row: this is a single number",
-            [_] => "(N, 1) where each example is a single number; in NumPy x.reshape(-1, 1), or set model.input = [1]",
-            _ => "(N, features), (N, height, width) or (N, height, width, channels)",
-        };
-        let found = self.features.array.shape().to_vec();
-        Err(Problem::Shape { found, expected: expected.to_owned() }.at(self.features.source))
+        self.features.input()
     }
 
     /// The names of the features, in their order; none where the file has no names.

@@ -160,6 +160,9 @@ fn locate(source: &Source, folders: &[PathBuf]) -> Option<Source> {
         all.into_iter().find_map(|(folder, path)| find(folder, path, is_folder).ok())
     };
     Some(match source {
+        Source::Arrays { images, labels } if labels.is_empty() => {
+            Source::Arrays { images: first(images, false)?, labels: String::new() }
+        }
         Source::Arrays { images, labels } => return locate_pair(images, labels, folders),
         Source::Folder { folder } => Source::Folder { folder: first(folder, true)? },
         Source::Table { table, target } => Source::Table { table: first(table, false)?, target: target.clone() },

@@ -19,6 +19,7 @@ pub(super) fn recipe(root: &Node, origin: &str) -> Result<Recipe, KeyError> {
     }
     check_metrics(&root, &recipe)?;
     check_class_weights(&root, &recipe)?;
+    check_targets(&root, &recipe)?;
     Ok(recipe)
 }
 
@@ -38,6 +39,28 @@ fn check_class_weights(root: &Table<'_>, recipe: &Recipe) -> Result<(), KeyError
             "does not go together with model.label_smoothing: a smoothed label is of several classes; remove one, or weigh \
              examples with data.sample_weights",
         ));
+    }
+    Ok(())
+}
+
+/// Refuses inputs as targets beside what needs labels, or changes the inputs alone.
+fn check_targets(root: &Table<'_>, recipe: &Recipe) -> Result<(), KeyError> {
+    let data = root.section("data")?;
+    let Some(item) = data.get("targets") else { return Ok(()) };
+    if recipe.model.loss == Loss::SoftmaxCrossEntropy {
+        return Err(item.conflict(
+            "needs a loss of values, and softmax_cross_entropy is one of classes; set model.loss = \"mse\", or binary_cross_entropy \
+             for inputs from 0 to 1",
+        ));
+    }
+    let of_labels = ["class_weights", "sample_weights", "classes"].into_iter().find(|key| data.get(key).is_some());
+    if let Some(key) = of_labels {
+        return Err(item.conflict(format!("leaves no labels for data.{key}; remove one")));
+    }
+    if recipe.augment != AugmentSpec::NONE {
+        return Err(
+            item.conflict("does not go together with [augment]: images would change, and the targets not; remove one")
+        );
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Line charts.
 
-use super::colour::{Rgb, series_colour};
+use super::colour::{COLOURS, MARK, Rgb, series_colour};
 use super::ticks::Scale;
 
 /// One axis of a chart.
@@ -45,8 +45,25 @@ pub struct Series {
     pub dashed: bool,
     /// The spread around the line, as (x, low, high): over trials, or over the steps a point stands for.
     pub band: Option<Vec<(f64, f64, f64)>>,
-    /// Which colour of the palette the line has; without one, the series' place in the chart decides.
+    /// Which colour of the palette the line has, and beyond its seven colours which markers; without one, the series' place in
+    /// the chart decides.
     pub colour: Option<usize>,
+    /// How the points are drawn.
+    pub look: Look,
+}
+
+/// How the points of a series are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Look {
+    /// As a line, with markers where they are few.
+    #[default]
+    Line,
+    /// Each by itself.
+    Dots,
+    /// As a line without markers, such as the outline of a histogram.
+    Outline,
+    /// As a grey dashed line without markers, which others are read against.
+    Reference,
 }
 
 impl Series {
@@ -103,10 +120,48 @@ impl Layout {
 }
 
 impl Chart {
-    /// The colour of a series, and whether its line is dashed: beyond seven series the colours come again, dashed.
-    pub(crate) fn look(&self, index: usize) -> (Rgb, bool) {
-        let series = &self.series[index];
-        let place = series.colour.unwrap_or(index);
-        (series_colour(place), series.dashed || place % 14 >= 7)
+    /// The colour of a series.
+    pub(crate) fn colour(&self, index: usize) -> Rgb {
+        if self.series[index].look == Look::Reference {
+            return MARK;
+        }
+        series_colour(self.series[index].colour.unwrap_or(index))
+    }
+
+    /// The markers of a series: where the colours come again, other markers tell its line apart.
+    pub(crate) fn marker(&self, index: usize) -> Marker {
+        let round = self.series[index].colour.unwrap_or(index) / COLOURS;
+        Marker::ALL[round % Marker::ALL.len()]
+    }
+}
+
+/// The shape that marks the points of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marker {
+    /// Small, and left out where points are many.
+    Dot,
+    Square,
+    Triangle,
+    Diamond,
+    Cross,
+}
+
+impl Marker {
+    pub(super) const ALL: [Marker; 5] = [Marker::Dot, Marker::Triangle, Marker::Square, Marker::Diamond, Marker::Cross];
+
+    /// The corners around (0, 0) of a marker as large as a dot of this radius; none of a dot, which is round.
+    pub(super) fn corners(self, radius: f64) -> Vec<(f64, f64)> {
+        let scaled = |corners: &[(f64, f64)]| corners.iter().map(|(x, y)| (x * radius, y * radius)).collect();
+        match self {
+            Marker::Dot => Vec::new(),
+            Marker::Square => scaled(&[(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)]),
+            Marker::Triangle => scaled(&[(0.0, -1.4), (1.3, 1.0), (-1.3, 1.0)]),
+            Marker::Diamond => scaled(&[(0.0, -1.5), (1.5, 0.0), (0.0, 1.5), (-1.5, 0.0)]),
+            Marker::Cross => {
+                let quarter = [(0.4, -1.5), (0.4, -0.4), (1.5, -0.4)];
+                let turned = (0..4).flat_map(|turn| quarter.map(|(x, y)| (0..turn).fold((x, y), |(x, y), _| (-y, x))));
+                scaled(&turned.collect::<Vec<_>>())
+            }
+        }
     }
 }

@@ -36,8 +36,11 @@ pub(crate) const MARK: Rgb = Rgb(0x8a, 0x8a, 0x8a);
 pub(crate) const WHITE: Rgb = Rgb(255, 255, 255);
 pub(crate) const WRONG: Rgb = Rgb(0xc6, 0x1a, 0x09);
 
+/// How many series have colours of their own.
+pub(crate) const COLOURS: usize = 7;
+
 /// Okabe and Ito's palette without its yellow, which is too pale for lines on white.
-const PALETTE: [Rgb; 7] = [
+const PALETTE: [Rgb; COLOURS] = [
     Rgb(0x00, 0x72, 0xb2),
     Rgb(0xd5, 0x5e, 0x00),
     Rgb(0x00, 0x9e, 0x73),

@@ -2,7 +2,7 @@
 
 use super::ReportError;
 use super::colour::{ColourMap, INK, MUTED, WHITE};
-use super::html::{Block, Section, Table};
+use super::html::{Block, Table};
 use super::raster::{fit_text, text_width};
 use super::svg::{Anchor, Stroke, Svg, Type};
 
@@ -83,11 +83,11 @@ impl ConfusionMatrix {
             // The power makes rare confusions visible beside a full diagonal.
             let colour = ColourMap::Blues.at((count as f64 / total).powf(0.4));
             let x = left + predicted as f64 * cell;
-            svg.rect(x, top, cell, cell, colour);
+            svg.cell(x, top, (cell, cell), colour);
             svg.frame(x, top, cell, cell, Stroke::new(WHITE, 1.0));
             if count > 0 {
                 let ink = if colour.lightness() < 0.55 { WHITE } else { INK };
-                let face = Type::new(size).colour(ink).anchor(Anchor::Middle);
+                let face = Type::new(size).colour(ink).anchor(Anchor::Middle).on_cell();
                 svg.text(x + cell / 2.0, top + cell / 2.0 + 0.36 * size, &count.to_string(), face);
             }
         }
@@ -98,29 +98,32 @@ impl ConfusionMatrix {
         let header = ["class", "examples", "correct", "accuracy", "most often taken for"];
         let row = |class: usize| {
             let counts = self.row(class);
-            let wrong = (0..counts.len()).filter(|&other| other != class && counts[other] > 0);
-            let taken = wrong.max_by_key(|&other| (counts[other], std::cmp::Reverse(other)));
             vec![
                 self.classes[class].clone(),
                 counts.iter().sum::<u64>().to_string(),
                 counts[class].to_string(),
                 self.accuracy(class).map_or("–".to_string(), |share| format!("{:.2} %", 100.0 * share)),
-                taken.map_or(String::new(), |other| format!("{} ({} times)", self.classes[other], counts[other])),
+                self.taken_for(class).map_or(String::new(), |(other, times)| format!("{other} ({times} times)")),
             ]
         };
         Table {
             header: header.map(str::to_string).to_vec(),
             rows: (0..self.classes.len()).map(row).collect(),
-            highlight: None,
+            ..Table::default()
         }
     }
 
-    /// The table and the drawing as a section of a page.
-    pub fn section(&self) -> Section {
-        let drawing = Block::Drawing {
-            svg: self.svg(),
-            caption: "Rows are true classes, columns predictions; colours follow the share of the row.".to_string(),
-        };
-        Section { title: "Accuracy per class".to_string(), blocks: vec![Block::Table(self.table()), drawing] }
+    /// The drawing as a part of a page.
+    pub fn block(&self) -> Block {
+        let caption = "Rows are true classes, columns predictions; colours follow the share of the row.".to_string();
+        Block::Drawing { svg: self.svg(), narrow: None, caption }
+    }
+
+    /// What a class is most often taken for, and how often; none of a class that is always found.
+    pub fn taken_for(&self, class: usize) -> Option<(&str, u64)> {
+        let counts = self.row(class);
+        let wrong = (0..counts.len()).filter(|&other| other != class && counts[other] > 0);
+        let taken = wrong.max_by_key(|&other| (counts[other], std::cmp::Reverse(other)))?;
+        Some((&self.classes[taken], counts[taken]))
     }
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::ReportError;
-use super::chart::{Axis, Chart, Layout};
+use super::chart::{Axis, Chart, Layout, Look};
 use super::colour::MUTED;
+use super::html::Block;
 use super::plot;
 use super::raster::{fit_text, save_drawing, text_width};
 use super::svg::{Anchor, Stroke, Svg, Type};
@@ -14,6 +15,8 @@ use super::ticks::{Scale, Wish};
 pub(crate) const WIDTH: u32 = 720;
 /// The height a chart has in a report, in pixels.
 pub(crate) const HEIGHT: u32 = 420;
+/// The size of a chart on a narrow screen, where a wide one would be too small to read.
+const NARROW: (u32, u32) = (330, 300);
 
 const MIN_WIDTH: u32 = 240;
 const MIN_HEIGHT: u32 = 180;
@@ -21,6 +24,19 @@ const MARGIN: f64 = 18.0;
 const LEGEND_ROW: f64 = 20.0;
 const EVENT_ROW: f64 = 15.0;
 const MAX_EVENT_ROWS: usize = 3;
+
+const TITLE_FACE: Type = Type::new(16.0).bold();
+
+/// How the names of series are written.
+const LEGEND_FACE: Type = Type::new(12.5);
+
+/// The names of series: (series, text, how wide it is with its key), row by row.
+struct Legend {
+    entries: Vec<(usize, String, f64)>,
+    columns: usize,
+    /// How wide a column is; none where all stand in one row.
+    column: Option<f64>,
+}
 
 impl Chart {
     /// The chart as SVG text, `width` by `height` pixels.
@@ -35,12 +51,13 @@ impl Chart {
         }
         let mut svg = Svg::new(wide, high, &self.title);
         let mut top = MARGIN;
-        if !self.title.is_empty() {
-            let face = Type::new(16.0).bold();
+        let lines = self.title_lines(wide);
+        for line in &lines {
             top += 12.0;
-            svg.text(MARGIN, top, &fit_text(&self.title, face, wide - 2.0 * MARGIN), face);
-            top += 12.0;
+            svg.text(MARGIN, top, line, TITLE_FACE);
+            top += 8.0;
         }
+        top += if lines.is_empty() { 0.0 } else { 4.0 };
         top = self.draw_legend(&mut svg, top, (wide, high));
         let mut layout = self.layout(top, wide, high);
         let labels = self.place_events(&layout);
@@ -58,6 +75,42 @@ impl Chart {
             svg.text(middle.0, middle.1, "no data", Type::new(14.0).colour(MUTED).anchor(Anchor::Middle));
         }
         Ok(svg.finish())
+    }
+
+    /// The chart as a part of a page: `size` pixels, and drawn once more for narrow screens.
+    pub fn block(&self, size: (u32, u32), caption: &str) -> Result<Block, ReportError> {
+        let svg = self.svg(size.0, self.height_for(size))?;
+        let narrow = self.svg(NARROW.0, self.height_for(NARROW))?;
+        Ok(Block::Drawing { svg, narrow: Some(narrow), caption: caption.to_string() })
+    }
+
+    /// The title in as many lines as it needs in a drawing so wide, but no more than three.
+    fn title_lines(&self, width: f64) -> Vec<String> {
+        const MOST: usize = 3;
+        // Browsers may show a wider font than the bundled one.
+        let room = (width - 2.0 * MARGIN) / 1.15;
+        let mut lines: Vec<String> = Vec::new();
+        for word in self.title.split_whitespace() {
+            let full = lines.len() == MOST;
+            match lines.last_mut() {
+                Some(line) if full || text_width(&format!("{line} {word}"), TITLE_FACE) <= room => {
+                    line.push(' ');
+                    line.push_str(word);
+                }
+                _ => lines.push(word.to_string()),
+            }
+        }
+        lines.iter().map(|line| fit_text(line, TITLE_FACE, room)).collect()
+    }
+
+    /// The height at which the legend has room for all of its rows, if they are not too many.
+    fn height_for(&self, (width, height): (u32, u32)) -> u32 {
+        const MOST_ROWS: usize = 16;
+        let Legend { entries, columns, .. } = self.legend(f64::from(width));
+        let rows = entries.len().div_ceil(columns).min(MOST_ROWS);
+        let title = 20 * self.title_lines(f64::from(width)).len() as u32;
+        // Half of it, below the title.
+        height.max((2.0 * (rows as f64 * LEGEND_ROW + MARGIN + 6.0)).ceil() as u32 + 2 * title)
     }
 
     /// Writes the chart to a .svg or .png file, atomically.
@@ -91,7 +144,7 @@ impl Chart {
         let bands = self.series.iter().flat_map(|series| series.band.iter().flatten()).map(|part| part.0);
         let (low, high) = Chart::extent(&self.x, points.clone().chain(bands));
         let whole = points.filter(|x| x.is_finite()).all(|x| x.fract() == 0.0);
-        Scale::new(low, high, Wish { log: self.x.log, room: false, whole, ticks: (width / 85.0) as usize })
+        Scale::new(low, high, Wish { log: self.x.log, room: false, whole, ticks: (width / 85.0).max(3.0) as usize })
     }
 
     fn layout(&self, top: f64, width: f64, height: f64) -> Layout {
@@ -106,25 +159,34 @@ impl Chart {
         Layout { left, top, right, bottom, x: self.x_scale(right - left), y }
     }
 
-    /// Draws the legend in rows below `top`, in columns where it takes several, and returns where it ends. What would leave
-    /// the plot less than half of the height is counted instead.
-    fn draw_legend(&self, svg: &mut Svg, top: f64, (width, height): (f64, f64)) -> f64 {
-        let face = Type::new(12.5);
+    /// What the legend holds, and how many columns it has in a drawing so wide.
+    fn legend(&self, width: f64) -> Legend {
+        let room = width - 2.0 * MARGIN;
         let entries: Vec<(usize, String, f64)> = (0..self.series.len())
             .filter(|&index| !self.series[index].name.is_empty())
             .map(|index| {
-                let name = fit_text(&self.series[index].name, face, width - 2.0 * MARGIN - 60.0);
-                let wide = 48.0 + 1.1 * text_width(&name, face);
+                let name = fit_text(&self.series[index].name, LEGEND_FACE, room - 60.0);
+                let wide = 44.0 + 1.05 * text_width(&name, LEGEND_FACE);
                 (index, name, wide)
             })
             .collect();
+        let one_row = entries.iter().map(|entry| entry.2).sum::<f64>() <= room;
+        let widest = entries.iter().map(|entry| entry.2).fold(1.0, f64::max);
+        let columns = if one_row { entries.len() } else { (room / widest) as usize };
+        Legend {
+            entries,
+            columns: columns.max(1),
+            column: (!one_row).then(|| widest.max(room / columns.max(1) as f64)),
+        }
+    }
+
+    /// Draws the legend in rows below `top`, in columns where it takes several, and returns where it ends. What would leave
+    /// the plot less than half of the height is counted instead.
+    fn draw_legend(&self, svg: &mut Svg, top: f64, (width, height): (f64, f64)) -> f64 {
+        let Legend { entries, columns, column } = self.legend(width);
         if entries.is_empty() {
             return top;
         }
-        let room = width - 2.0 * MARGIN;
-        let one_row = entries.iter().map(|entry| entry.2).sum::<f64>() <= room;
-        let widest = entries.iter().map(|entry| entry.2).fold(0.0, f64::max);
-        let columns = if one_row { entries.len() } else { (room / widest).max(1.0) as usize };
         let most_rows = ((height / 2.0 - top) / LEGEND_ROW).max(1.0) as usize;
         let (mut x, mut y) = (MARGIN, top + 10.0);
         for (place, (index, name, wide)) in entries.iter().enumerate() {
@@ -132,16 +194,27 @@ impl Chart {
                 (x, y) = (MARGIN, y + LEGEND_ROW);
             }
             if place + 1 == most_rows * columns && place + 1 < entries.len() {
-                svg.text(x, y + 4.5, &format!("and {} more", entries.len() - place), face.colour(MUTED));
+                svg.text(x, y + 4.5, &format!("and {} more", entries.len() - place), LEGEND_FACE.colour(MUTED));
                 break;
             }
-            let (colour, dashed) = self.look(*index);
-            let stroke = Stroke::new(colour, 2.5);
-            svg.line((x, y), (x + 24.0, y), if dashed { stroke.dashed("6 4") } else { stroke });
-            svg.text(x + 30.0, y + 4.5, name, face);
-            x += if one_row { *wide } else { widest.max(room / columns as f64) };
+            self.draw_key(svg, (x, y), *index);
+            svg.text(x + 30.0, y + 4.5, name, LEGEND_FACE);
+            x += column.unwrap_or(*wide);
         }
         y + 10.0
+    }
+
+    /// Draws what a series looks like, 24 units wide.
+    fn draw_key(&self, svg: &mut Svg, (x, y): (f64, f64), index: usize) {
+        let (series, colour) = (&self.series[index], self.colour(index));
+        if series.look == Look::Dots {
+            return svg.circle(x + 12.0, y, 3.5, colour, colour);
+        }
+        let stroke = Stroke::new(colour, 2.5);
+        svg.line((x, y), (x + 24.0, y), if series.dashed { stroke.dashed("6 4") } else { stroke });
+        let corners: Vec<(f64, f64)> =
+            self.marker(index).corners(3.8).into_iter().map(|(dx, dy)| (x + 12.0 + dx, y + dy)).collect();
+        svg.path(&[corners], true, Some(colour), None);
     }
 
     /// Gives every event's label a row above the plot, so that labels do not overlap: (row, centre, text). A label that

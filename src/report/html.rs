@@ -5,7 +5,11 @@ use std::path::Path;
 
 use base64::Engine as _;
 
+use super::ReportError;
+use super::colour::{COLOURS, GRID, INK, MARK, MUTED, Rgb, WHITE, series_colour};
+use super::images::ImageGrid;
 use super::svg::escape;
+use super::ticks::short_number;
 use crate::file::{FileError, write_whole};
 
 /// A page, ready to be read by a person or handed in.
@@ -43,14 +47,16 @@ pub enum Block {
     Drawing {
         /// The drawing.
         svg: String,
+        /// The same for narrow screens; without it, these scroll through the other.
+        narrow: Option<String>,
         /// A line below it; may be empty.
         caption: String,
     },
-    /// A picture: the bytes of a PNG file.
-    Image {
-        /// The file's content. It is shown at half its size, sharp on dense screens, as this module's pictures are meant.
-        png: Vec<u8>,
-        /// A line below it; may be empty.
+    /// Pictures with what is written below each, in as many columns as the screen has room for.
+    Pictures {
+        /// The pictures.
+        grid: ImageGrid,
+        /// A line below them; may be empty.
         caption: String,
     },
     /// Links with a short text each.
@@ -66,6 +72,8 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
     /// The row to stand out, such as the best.
     pub highlight: Option<usize>,
+    /// The file that each row leads to, relative to the page; empty for a row that leads nowhere.
+    pub links: Vec<String>,
 }
 
 /// A link to another file, relative to the page.
@@ -79,28 +87,69 @@ pub struct Link {
     pub text: String,
 }
 
+/// Colours are named once, and named anew for dark screens. Drawings come in the colours of a white page: on a dark one, those of
+/// their texts, axes and ground are exchanged, and black lines.
 const STYLE: &str = "\
-:root{color-scheme:light}*{box-sizing:border-box}\
-body{margin:0;background:#f4f5f7;color:#222;font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\
-main{max-width:980px;margin:2rem auto;padding:2.2rem 2.6rem;background:#fff;border:1px solid #e2e4e8;border-radius:8px}\
+:root{color-scheme:light dark;--page:#f4f5f7;--sheet:#fff;--ink:#222;--muted:#5a5a5a;--line:#e2e4e8;--rule:#c9ccd1;\
+--code:#f6f7f9;--best:#e8f3ec;--link:#0063a0;--wrong:#c61a09}\
+*{box-sizing:border-box}\
+body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\
+main{max-width:1090px;margin:2rem auto;padding:2.2rem 2.6rem;background:var(--sheet);border:1px solid var(--line);\
+border-radius:8px}\
 h1{font-size:1.9rem;line-height:1.2;margin:0;overflow-wrap:anywhere}\
-h2{font-size:1.25rem;margin:2.4rem 0 .8rem;padding-bottom:.3rem;border-bottom:1px solid #e2e4e8}\
-.subtitle{color:#5a5a5a;margin:.4rem 0 0}\
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:.8rem;margin:1rem 0}\
-.figures div{border:1px solid #e2e4e8;border-radius:6px;padding:.7rem .9rem;overflow-wrap:anywhere}\
-.figures b{display:block;font-size:1.3rem;line-height:1.3;font-weight:600}.figures span{color:#5a5a5a;font-size:.85rem}\
+h2{font-size:1.25rem;margin:2.4rem 0 .8rem;padding-bottom:.3rem;border-bottom:1px solid var(--line)}\
+p{max-width:75ch;overflow-wrap:anywhere}.subtitle{color:var(--muted);margin:.4rem 0 0}\
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:.8rem;margin:1rem 0}\
+.figures div{border:1px solid var(--line);border-radius:6px;padding:.7rem .9rem;overflow-wrap:anywhere}\
+.figures b{display:block;font-size:1.3rem;line-height:1.3;font-weight:600}.figures span{color:var(--muted);font-size:.85rem}\
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:.8rem 0;font-size:.93rem}\
-th,td{padding:.35rem .9rem .35rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #ececef}\
-th{border-bottom:2px solid #c9ccd1;font-weight:600}\
-.number{text-align:right;font-variant-numeric:tabular-nums}tr.best td{font-weight:600;background:#e8f3ec}\
-figure{margin:1.2rem 0}figure svg,figure img{display:block;max-width:100%;height:auto}\
-figcaption{color:#5a5a5a;font-size:.9rem;margin-top:.4rem}\
-pre{background:#f6f7f9;border:1px solid #e2e4e8;border-radius:6px;padding:.9rem 1rem;overflow-x:auto;\
+th,td{padding:.35rem .9rem .35rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}\
+th{border-bottom:2px solid var(--rule);font-weight:600;vertical-align:bottom}td{overflow-wrap:break-word;max-width:20rem}\
+.number{text-align:right;font-variant-numeric:tabular-nums}td.number{white-space:nowrap}\
+tr.best td{font-weight:600;background:var(--best)}\
+tr.leads{position:relative}tr.leads:hover td{background:var(--code)}td a::after{content:'';position:absolute;inset:0}\
+figure{margin:1.2rem 0}figure svg{display:block;width:100%;height:auto}figure svg,figure svg text{font-family:inherit}\
+figcaption{color:var(--muted);font-size:.9rem;margin-top:.4rem;max-width:75ch}\
+.narrow{display:none}\
+.tiles{display:grid;gap:.8rem .5rem;font-size:.78rem;line-height:1.3}\
+.tiles div{text-align:center;overflow-wrap:anywhere}.tiles img{display:block;margin:0 auto .25rem;max-width:100%;\
+outline:1px solid var(--rule)}.tiles .sharp{image-rendering:pixelated}\
+.tiles .wrong{color:var(--wrong)}.tiles .wrong img{outline:2px solid var(--wrong)}\
+.bar{display:flex;align-items:center;gap:.5rem;margin:.4rem 0 .8rem;color:var(--muted);font-size:.85rem}\
+.bar i{width:9rem;height:.8rem;border:1px solid var(--rule)}\
+pre{background:var(--code);border:1px solid var(--line);border-radius:6px;padding:.9rem 1rem;overflow-x:auto;\
 font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}\
-ul{padding-left:1.2rem}li{margin:.4rem 0}a{color:#0063a0}footer{margin-top:2.6rem;color:#767676;font-size:.85rem}\
+ul{padding-left:1.2rem}li{margin:.4rem 0}a{color:var(--link)}footer{margin-top:2.6rem;color:var(--muted);font-size:.85rem}\
 @media print{body{background:#fff}main{border:0;margin:0;padding:0;max-width:none}figure,tr{break-inside:avoid}\
 h2{break-after:avoid}pre{white-space:pre-wrap}}\
-@media(max-width:600px){main{margin:0;padding:1.2rem;border:0}}";
+@media(max-width:600px){main{margin:0;padding:1.2rem;border:0;border-radius:0}.drawing:has(+.narrow){display:none}\
+.narrow{display:block}.drawing{overflow-x:auto}.drawing:not(.narrow) svg{width:auto;max-width:none}\
+.figures{grid-template-columns:repeat(auto-fit,minmax(120px,1fr))}\
+td:not(.number):not(:empty){min-width:6.5rem}}\
+@media screen and (prefers-color-scheme:dark){\
+:root{--page:#0f1113;--sheet:#191c20;--ink:#e4e6e9;--muted:#a3a9b1;--line:#30353c;--rule:#4a515a;--code:#22262b;\
+--best:#1d3527;--link:#6cb8f0;--wrong:#ff7b6b}";
+
+/// The rules that exchange the colours of drawings on dark screens.
+fn dark_drawings() -> String {
+    let black = series_colour(COLOURS - 1);
+    // On a dark ground the other colours of lines stand out enough, and a lighter blue would be another of them.
+    let exchanged =
+        [(INK, "var(--ink)"), (MUTED, "var(--muted)"), (GRID, "var(--line)"), (MARK, "#7d858e"), (black, "#f2f2f2")];
+    let rule = |(colour, to): (Rgb, &str)| {
+        let hex = colour.hex();
+        // Cells of a matrix keep their colours, and so do the texts on them.
+        format!(
+            "figure svg :not(.cell)[fill=\"{hex}\" i]{{fill:{to}}}figure svg :not(.cell)[stroke=\"{hex}\" i]{{stroke:{to}}}"
+        )
+    };
+    let white = WHITE.hex();
+    let ground = format!(
+        "figure svg>rect:first-of-type{{fill:var(--sheet)}}figure svg g[stroke=\"{white}\"],\
+         figure svg rect[stroke=\"{white}\"]{{stroke:var(--sheet)}}figure svg g[stroke=\"{white}\"] text{{fill:var(--sheet)}}"
+    );
+    exchanged.map(rule).concat() + &ground
+}
 
 impl Page {
     /// The page as HTML text.
@@ -109,7 +158,8 @@ impl Page {
         let mut html = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
+             <title>{title}</title>\n<style>{STYLE}{}}}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n",
+            dark_drawings()
         );
         if !self.subtitle.is_empty() {
             line(&mut html, format_args!("<p class=\"subtitle\">{}</p>", escape(&self.subtitle)));
@@ -147,13 +197,21 @@ impl Block {
                 html.push_str("</div>\n");
             }
             Block::Table(table) => table.write(html),
-            Block::Drawing { svg, caption } => figure(html, svg, caption),
-            Block::Image { png, caption } => {
-                let data = base64::engine::general_purpose::STANDARD.encode(png);
-                let width = png_width(png).map(|width| format!(" width=\"{}\"", width / 2)).unwrap_or_default();
-                let image = format!("<img alt=\"{}\"{width} src=\"data:image/png;base64,{data}\">", escape(caption));
-                figure(html, &image, caption);
+            Block::Drawing { svg, narrow, caption } => {
+                let narrow = narrow.as_ref().map(|svg| format!("<div class=\"drawing narrow\">{svg}</div>"));
+                let most = svg_width(svg).map(|width| format!(" style=\"max-width:{width}px\"")).unwrap_or_default();
+                figure(
+                    html,
+                    &format!("<div class=\"drawing\"{most}>{svg}</div>{}", narrow.unwrap_or_default()),
+                    caption,
+                );
             }
+            Block::Pictures { grid, caption } => match tiles(grid) {
+                Ok(tiles) => figure(html, &tiles, caption),
+                Err(missing) => {
+                    line(html, format_args!("<p>Pictures are left out: {}.</p>", escape(&missing.to_string())))
+                }
+            },
             Block::Links(links) => {
                 html.push_str("<ul>\n");
                 for link in links {
@@ -179,9 +237,19 @@ impl Table {
         }
         html.push_str("<tbody>\n");
         for (index, row) in self.rows.iter().enumerate() {
-            let class = if self.highlight == Some(index) { " class=\"best\"" } else { "" };
-            let cells = row.iter().zip(&numbers);
-            let cells: String = cells.map(|(cell, class)| format!("<td{class}>{}</td>", escape(cell))).collect();
+            let link = self.links.get(index).filter(|link| !link.is_empty());
+            let class = match (self.highlight == Some(index), link) {
+                (false, None) => "",
+                (true, None) => " class=\"best\"",
+                (false, Some(_)) => " class=\"leads\"",
+                (true, Some(_)) => " class=\"best leads\"",
+            };
+            let text = |(place, cell): (usize, &String)| match link.filter(|_| place == 0) {
+                Some(link) => format!("<a href=\"{}\">{}</a>", escape(link), escape(cell)),
+                None => escape(cell),
+            };
+            let cells = row.iter().enumerate().map(text).zip(&numbers);
+            let cells: String = cells.map(|(cell, class)| format!("<td{class}>{cell}</td>")).collect();
             line(html, format_args!("<tr{class}>{cells}</tr>"));
         }
         html.push_str("</tbody></table></div>\n");
@@ -201,10 +269,45 @@ impl Table {
     }
 }
 
-/// The width of a PNG file, which its header tells at a fixed place.
-fn png_width(png: &[u8]) -> Option<u32> {
-    let bytes = png.get(16..20)?;
-    Some(u32::from_be_bytes(bytes.try_into().ok()?))
+/// How wide a drawing is shown at most, in pixels: by two fifths larger than it is drawn, so that its texts are as large as the page's.
+fn svg_width(svg: &str) -> Option<f64> {
+    let width: f64 = svg.split_once("width=\"")?.1.split_once('"')?.0.parse().ok()?;
+    Some((1.4 * width).round())
+}
+
+/// The pictures of a grid, each with its own lines.
+fn tiles(grid: &ImageGrid) -> Result<String, ReportError> {
+    let bare = grid.tiles.iter().all(|tile| tile.caption.is_empty());
+    let mut html = String::new();
+    if let Some(bar) = &grid.colour_bar {
+        let stops: Vec<String> = (0..=8).map(|stop| bar.map.at(f64::from(stop) / 8.0).hex()).collect();
+        let (low, high) = (short_number(bar.low), short_number(bar.high));
+        html += &format!(
+            "<div class=\"bar\">{low}<i style=\"background:linear-gradient(90deg,{})\"></i>{high}</div>",
+            stops.join(",")
+        );
+    }
+    // As many columns as the grid has where there is room, fewer elsewhere.
+    let gaps = 0.5 * (grid.columns.max(1) - 1) as f64;
+    html += &format!(
+        "<div class=\"tiles\" style=\"grid-template-columns:repeat(auto-fill,minmax(max({}px,\
+         calc((100% - {gaps}rem)/{})),1fr))\">",
+        if bare { 56 } else { 76 },
+        grid.columns.max(1)
+    );
+    for tile in &grid.tiles {
+        let (png, (width, height), sharp) = tile.picture.shown()?;
+        let data = base64::engine::general_purpose::STANDARD.encode(png);
+        let lines: Vec<String> = tile.caption.iter().map(|line| escape(line)).collect();
+        html += &format!(
+            "<div{}><img alt=\"{}\"{} width=\"{width}\" height=\"{height}\" src=\"data:image/png;base64,{data}\"/>{}</div>\n",
+            if tile.wrong { " class=\"wrong\"" } else { "" },
+            lines.join(", "),
+            if sharp { " class=\"sharp\"" } else { "" },
+            lines.join("<br/>")
+        );
+    }
+    Ok(html + "</div>")
 }
 
 fn figure(html: &mut String, content: &str, caption: &str) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::ReportError;
 use super::colour::{ColourMap, INK, MUTED, Rgb, WRONG};
-use super::pixels::{Pixmap, encode, rasterise};
+use super::pixels::{Pixmap, blank, encode, rasterise};
 use super::raster::{fit_text, text_width};
 use super::svg::{Anchor, Stroke, Svg, Type};
 use super::ticks::short_number;
@@ -51,6 +51,57 @@ impl Picture {
         check_size([1, height, width], values.len())?;
         let colour = |&value: &f32| map.at(f64::from((value - low) / (high - low)));
         Ok(Picture { height, width, pixels: values.iter().map(colour).collect() })
+    }
+}
+
+/// The sides that a picture of a page fills, in the page's pixels.
+const SHOWN: usize = 72;
+/// Of a larger picture more pixels than these along a side are not put into a page.
+const MOST: usize = 128;
+
+impl Picture {
+    /// The picture as a page shows it: the bytes of a PNG file, width and height on the page, and whether its pixels are so
+    /// few that they are shown as squares.
+    pub(super) fn shown(&self) -> Result<(Vec<u8>, (usize, usize), bool), ReportError> {
+        let longest = self.height.max(self.width);
+        let small = self.shrunk(longest.div_ceil(MOST));
+        let mut pixels = blank(small.width as u32, small.height as u32)?;
+        blit(&mut pixels, &small, 1, (0, 0));
+        let zoom = SHOWN / longest;
+        let side = |side: usize| if zoom > 0 { side * zoom } else { (side * SHOWN / longest).max(1) };
+        Ok((encode(&pixels)?, (side(self.width), side(self.height)), zoom > 1))
+    }
+
+    /// This picture above another of its width.
+    pub fn above(&self, other: &Picture) -> Result<Picture, ReportError> {
+        if self.width != other.width {
+            return Err(wrong(
+                "a picture below another",
+                format!("{} pixels wide", self.width),
+                other.width.to_string(),
+            ));
+        }
+        let pixels = [&self.pixels[..], &other.pixels[..]].concat();
+        Ok(Picture { height: self.height + other.height, width: self.width, pixels })
+    }
+
+    /// Every `by` times `by` pixels as one, their mean.
+    fn shrunk(&self, by: usize) -> Picture {
+        let (height, width) = (self.height.div_ceil(by), self.width.div_ceil(by));
+        let mean = |at: usize| {
+            let (top, left) = (at / width * by, at % width * by);
+            let rows = top..(top + by).min(self.height);
+            let of =
+                rows.flat_map(|y| (left..(left + by).min(self.width)).map(move |x| self.pixels[y * self.width + x]));
+            let (mut sum, mut count) = ([0_usize; 3], 0);
+            for Rgb(red, green, blue) in of {
+                sum = [sum[0] + usize::from(red), sum[1] + usize::from(green), sum[2] + usize::from(blue)];
+                count += 1;
+            }
+            let [red, green, blue] = sum.map(|sum| (sum / count) as u8);
+            Rgb(red, green, blue)
+        };
+        Picture { height, width, pixels: (0..height * width).map(mean).collect() }
     }
 }
 

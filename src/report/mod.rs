@@ -23,7 +23,7 @@ mod svg;
 mod sweep;
 mod ticks;
 
-pub use chart::{Axis, Chart, Event, Series};
+pub use chart::{Axis, Chart, Event, Look, Series};
 pub use colour::{ColourMap, Rgb, series_colour};
 pub use confusion::ConfusionMatrix;
 pub use html::{Block, Link, Page, Section, Table};

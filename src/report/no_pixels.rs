@@ -24,6 +24,10 @@ pub(crate) fn rasterise(_: &str, _: f32) -> Result<Pixmap, ReportError> {
     Err(ReportError::NoPng)
 }
 
+pub(crate) fn blank(_: u32, _: u32) -> Result<Pixmap, ReportError> {
+    Err(ReportError::NoPng)
+}
+
 pub(crate) fn encode(pixels: &Pixmap) -> Result<Vec<u8>, ReportError> {
     match *pixels {}
 }

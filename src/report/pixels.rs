@@ -36,12 +36,17 @@ pub(crate) fn rasterise(svg: &str, scale: f32) -> Result<Pixmap, ReportError> {
     let tree = parse(svg)?;
     let side = |length: f32| (length * scale).round() as u32;
     let (width, height) = (side(tree.size().width()), side(tree.size().height()));
-    let mut pixels = Pixmap::new(width, height).ok_or_else(|| ReportError::Draw {
-        what: "the PNG".to_string(),
-        message: format!("{width} x {height} pixels are none, or more than a picture can have"),
-    })?;
+    let mut pixels = blank(width, height)?;
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
     Ok(pixels)
+}
+
+/// Pixels that nothing is drawn on.
+pub(crate) fn blank(width: u32, height: u32) -> Result<Pixmap, ReportError> {
+    Pixmap::new(width, height).ok_or_else(|| ReportError::Draw {
+        what: "the PNG".to_string(),
+        message: format!("{width} x {height} pixels are none, or more than a picture can have"),
+    })
 }
 
 pub(crate) fn encode(pixels: &Pixmap) -> Result<Vec<u8>, ReportError> {

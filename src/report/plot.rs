@@ -5,7 +5,7 @@ use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
 
 use super::ReportError;
-use super::chart::{Chart, Layout, Series};
+use super::chart::{Chart, Layout, Look, Marker, Series};
 use super::colour::{GRID, INK, MARK, MUTED, Rgb};
 use super::svg::Svg;
 use super::ticks::Scale;
@@ -15,6 +15,9 @@ const FINE: f64 = 10.0;
 
 /// Lines with few points show them.
 const MAX_MARKERS: usize = 30;
+
+/// Of many points, so many bear a marker where a colour alone does not tell a line.
+const SPARSE_MARKERS: usize = 12;
 
 /// Lines with more points than this are never dashed.
 const MAX_DASHED: usize = 1000;
@@ -123,7 +126,7 @@ fn draw_events(context: &mut Context, chart: &Chart, layout: &Layout) -> Drawn {
 
 fn draw_band(context: &mut Context, chart: &Chart, layout: &Layout, index: usize) -> Drawn {
     let Some(band) = &chart.series[index].band else { return Ok(()) };
-    let (rgb, _) = chart.look(index);
+    let rgb = chart.colour(index);
     let placed: Vec<Option<(f64, f64, f64)>> = band
         .iter()
         .map(|&(x, low, high)| {
@@ -141,25 +144,45 @@ fn draw_band(context: &mut Context, chart: &Chart, layout: &Layout, index: usize
 }
 
 fn draw_series(context: &mut Context, chart: &Chart, layout: &Layout, index: usize) -> Drawn {
-    let (rgb, dashed) = chart.look(index);
+    let (rgb, marker) = (chart.colour(index), chart.marker(index));
     let series = &chart.series[index];
+    if series.look == Look::Dots {
+        let points: Vec<(f64, f64)> = runs(series, layout).concat();
+        let look = colour(rgb).mix(0.55).filled();
+        return context.draw_series(points.iter().map(|&point| Circle::new(point, fine(2.6), look))).map(|_| ());
+    }
     let style = line(rgb, 1.8);
     for run in runs(series, layout) {
         if run.len() > 1 {
             let thinned = thin(&run, layout);
             // Dashes cannot be seen in a line that goes up and down at every pixel.
+            let dashed = series.dashed || series.look == Look::Reference;
             if dashed && thinned.len() < MAX_DASHED {
                 context.draw_series(DashedLineSeries::new(thinned, fine(6.0), fine(4.0), style))?;
             } else {
                 context.draw_series(LineSeries::new(thinned, style))?;
             }
         }
-        if run.len() == 1 || series.points.len() <= MAX_MARKERS {
-            let radius = fine(if run.len() == 1 { 3.0 } else { 2.4 });
-            context.draw_series(run.iter().map(|&point| Circle::new(point, radius, colour(rgb).filled())))?;
+        if series.look == Look::Line {
+            draw_markers(context, &run, series.points.len(), (marker, rgb))?;
         }
     }
     Ok(())
+}
+
+/// Marks the points of a stretch of a series with `all` points.
+fn draw_markers(context: &mut Context, run: &[(f64, f64)], all: usize, (marker, rgb): (Marker, Rgb)) -> Drawn {
+    let few = run.len() == 1 || all <= MAX_MARKERS;
+    let look = colour(rgb).filled();
+    if marker == Marker::Dot {
+        let radius = fine(if run.len() == 1 { 3.0 } else { 2.4 });
+        let shown = if few { run } else { &[] };
+        return context.draw_series(shown.iter().map(|&point| Circle::new(point, radius, look))).map(|_| ());
+    }
+    let every = if few { 1 } else { all.div_ceil(SPARSE_MARKERS) };
+    let corners: Vec<(i32, i32)> = marker.corners(3.4).into_iter().map(|(x, y)| (fine(x), fine(y))).collect();
+    let shape = |&point: &(f64, f64)| EmptyElement::at(point) + Polygon::new(corners.clone(), look);
+    context.draw_series(run.iter().step_by(every).map(shape)).map(|_| ())
 }
 
 /// The stretches of a series between its gaps, in the axes' scales.

@@ -193,7 +193,17 @@ fn parse_summary(text: &str, path: &Path) -> Result<Vec<(String, String)>, Repor
     let Value::Object(entries) = &value else {
         return Err(error(1, format!("expected an object, found {}", kind(&value))));
     };
-    Ok(entries.iter().map(|(key, value)| (key.clone(), text_of(key, value))).collect())
+    let mut texts = Vec::new();
+    entries.iter().for_each(|(key, value)| flatten(key, value, &mut texts));
+    Ok(texts)
+}
+
+/// The entries of an object come under its name.
+fn flatten(key: &str, value: &Value, texts: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(inner) => inner.iter().for_each(|(name, value)| flatten(&format!("{key}/{name}"), value, texts)),
+        value => texts.push((key.to_string(), text_of(key, value))),
+    }
 }
 
 fn text_of(key: &str, value: &Value) -> String {

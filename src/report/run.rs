@@ -24,8 +24,11 @@ const MAX_STEPS: usize = 600;
 const LOG_SPAN: f64 = 200.0;
 
 /// The summary's entries that come first, in this order, with what they are called.
-const KEY_FIGURES: [(&str, &str); 9] = [
+const KEY_FIGURES: [(&str, &str); 12] = [
     ("test_accuracy", "test accuracy"),
+    ("metrics/test/balanced_accuracy", "balanced accuracy, test"),
+    ("metrics/test/r2", "R², test"),
+    ("metrics/test/mae", "mean absolute error, test"),
     ("validation_accuracy", "validation accuracy"),
     ("test_loss", "test loss"),
     ("validation_loss", "validation loss"),
@@ -63,8 +66,7 @@ pub fn run_page(run: &RunRecords, extra: &[Section]) -> Result<Page, ReportError
     }
     let mut curves = Vec::new();
     for (_, chart) in run_charts(run) {
-        let caption = caption(&chart);
-        curves.push(Block::Drawing { svg: chart.svg(WIDTH, HEIGHT)?, caption });
+        curves.push(chart.block((WIDTH, HEIGHT), &caption(&chart))?);
     }
     if curves.is_empty() {
         curves.push(Block::Text("No epoch has been completed yet.".to_string()));
@@ -128,20 +130,20 @@ fn epoch_section(run: &RunRecords) -> Option<Section> {
     }
     let title = if first > 0 { format!("The last {MAX_ROWS} epochs") } else { "Epochs".to_string() };
     let header = keys.into_iter().map(|(_, name)| name).collect();
-    Some(Section { title, blocks: vec![Block::Table(Table { header, rows, highlight: None })] })
+    Some(Section { title, blocks: vec![Block::Table(Table { header, rows, ..Table::default() })] })
 }
 
 fn details_section(run: &RunRecords) -> Option<Section> {
     let rank = |key: &str| KEY_FIGURES.iter().position(|figure| figure.0 == key).unwrap_or(KEY_FIGURES.len());
     let mut entries: Vec<&(String, String)> =
-        run.summary.iter().filter(|(key, _)| key != "name" && key != "metrics").collect();
+        run.summary.iter().filter(|(key, _)| key != "name" && !key.starts_with("metrics/")).collect();
     entries.sort_by_key(|(key, _)| rank(key));
     let rows: Vec<Vec<String>> =
         entries.into_iter().map(|(key, value)| vec![key.replace('_', " "), value.clone()]).collect();
     if rows.is_empty() {
         return None;
     }
-    let table = Table { header: Vec::new(), rows, highlight: None };
+    let table = Table { rows, ..Table::default() };
     Some(Section { title: "Details".to_string(), blocks: vec![Block::Table(table)] })
 }
 

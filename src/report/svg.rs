@@ -26,14 +26,16 @@ pub(crate) struct Type {
     pub anchor: Anchor,
     /// Degrees, clockwise, around the position.
     pub turn: f64,
+    /// Whether it stands on a cell, whose colour is the same on every page.
+    pub on_cell: bool,
 }
 
 impl Type {
-    pub(super) fn new(size: f64) -> Type {
-        Type { size, colour: INK, bold: false, anchor: Anchor::Start, turn: 0.0 }
+    pub(super) const fn new(size: f64) -> Type {
+        Type { size, colour: INK, bold: false, anchor: Anchor::Start, turn: 0.0, on_cell: false }
     }
 
-    pub(super) fn bold(self) -> Type {
+    pub(super) const fn bold(self) -> Type {
         Type { bold: true, ..self }
     }
 
@@ -47,6 +49,10 @@ impl Type {
 
     pub(super) fn turn(self, turn: f64) -> Type {
         Type { turn, ..self }
+    }
+
+    pub(super) fn on_cell(self) -> Type {
+        Type { on_cell: true, ..self }
     }
 }
 
@@ -99,6 +105,18 @@ impl Svg {
         ));
     }
 
+    /// A rectangle whose colour is a value: it is the same on every page.
+    pub(super) fn cell(&mut self, x: f64, y: f64, (width, height): (f64, f64), fill: Rgb) {
+        self.element(format_args!(
+            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\" class=\"cell\"/>",
+            number(x),
+            number(y),
+            number(width),
+            number(height),
+            fill.hex()
+        ));
+    }
+
     pub(super) fn frame(&mut self, x: f64, y: f64, width: f64, height: f64, stroke: Stroke) {
         self.element(format_args!(
             "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" {}/>",
@@ -135,7 +153,7 @@ impl Svg {
                 // Writing to a String cannot fail.
                 let _ = write!(data, "{command}{} {}", number(x), number(y));
             }
-            if closed {
+            if closed && !line.is_empty() {
                 data.push('Z');
             }
         }
@@ -154,6 +172,7 @@ impl Svg {
             Anchor::Middle => " text-anchor=\"middle\"",
             Anchor::End => " text-anchor=\"end\"",
         };
+        let class = if face.on_cell { " class=\"cell\"" } else { "" };
         let weight = if face.bold { " font-weight=\"bold\"" } else { "" };
         let (x, y) = (number(x), number(y));
         let turn = if face.turn == 0.0 {
@@ -162,7 +181,7 @@ impl Svg {
             format!(" transform=\"rotate({} {x} {y})\"", number(face.turn))
         };
         self.element(format_args!(
-            "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\" fill=\"{}\"{anchor}{weight}{turn}>{}</text>",
+            "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\" fill=\"{}\"{class}{anchor}{weight}{turn}>{}</text>",
             number(face.size),
             face.colour.hex(),
             escape(text)

@@ -150,7 +150,8 @@ impl SweepReport {
         };
         let rows: Vec<Vec<String>> = order.iter().enumerate().map(row).collect();
         let best = mean_and_spread(first.values(&self.metric)).map(|_| 0);
-        Table { header: header.collect(), rows, highlight: best }
+        let links = order.iter().map(|&index| self.rows[index].href.clone()).collect();
+        Table { header: header.collect(), rows, highlight: best, links }
     }
 
     /// The page of the sweep.
@@ -168,7 +169,7 @@ impl SweepReport {
         }
         let sorted = format!(
             "Sorted by {}, best first. With several trials: mean ± standard deviation over all of them. Seconds are those \
-             of one trial; trials that trained side by side share theirs.",
+             of one trial; trials that trained side by side share theirs. Each row leads to its run.",
             self.metric.replace('_', " ")
         );
         sections.push(Section {
@@ -176,16 +177,6 @@ impl SweepReport {
             blocks: vec![Block::Text(sorted), Block::Table(self.table())],
         });
         sections.extend(self.sections.iter().cloned());
-        let link = |&index: &usize| {
-            let row = &self.rows[index];
-            let title =
-                row.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ");
-            Link { href: row.href.clone(), title, text: String::new() }
-        };
-        let links: Vec<Link> = order.iter().filter(|&&index| !self.rows[index].href.is_empty()).map(link).collect();
-        if !links.is_empty() {
-            sections.push(Section { title: "Runs".to_string(), blocks: vec![Block::Links(links)] });
-        }
         Page { title: self.title.clone(), subtitle: self.subtitle.clone(), sections }
     }
 }
@@ -223,7 +214,7 @@ pub fn gallery_page(title: &str, subtitle: &str, entries: &[GalleryEntry]) -> Pa
             blocks.push(Block::Table(entry.table.clone()));
         }
         if !entry.svg.is_empty() {
-            blocks.push(Block::Drawing { svg: entry.svg.clone(), caption: String::new() });
+            blocks.push(Block::Drawing { svg: entry.svg.clone(), narrow: None, caption: String::new() });
         }
         let report = (!entry.href.is_empty()).then(|| Link {
             href: entry.href.clone(),

@@ -4,7 +4,7 @@ use crate::data::{Examples, Features, Storage, Targets, TrainedOn};
 use crate::export::SavedModel;
 use crate::metrics::{Classes, Metrics, Task, Truth, measure_all};
 use crate::model::{Model, Shape};
-use crate::recipe::{Activation, Loss};
+use crate::recipe::{Activation, Aim, Loss};
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
 use crate::train::{Predictions, SetTruth, task};
 
@@ -25,6 +25,8 @@ pub struct Answers<'a> {
     /// The true classes, where the examples have labels and the answers are classes.
     pub truth: Option<Vec<u32>>,
     labelled: bool,
+    /// Whether the outputs should be the inputs.
+    pub reconstructs: bool,
     /// What is asked of the model by the targets.
     task: Task,
     /// Where the second of two classes begins, if that was asked for.
@@ -67,8 +69,21 @@ impl<'a> Answers<'a> {
             columns.unscale(&mut values, result.width);
         }
         let task = task(model, names_classes, [&examples.targets]);
-        let threshold = None;
-        Answers { examples, result, probable, bits, classes, truth, labelled, task, threshold, values, trained_on }
+        let (threshold, reconstructs) = (None, saved.recipe.data.targets == Some(Aim::Inputs));
+        Answers {
+            examples,
+            result,
+            probable,
+            bits,
+            classes,
+            truth,
+            labelled,
+            reconstructs,
+            task,
+            threshold,
+            values,
+            trained_on,
+        }
     }
 
     /// All that can be measured, values in their own units; nothing without a truth.
@@ -116,6 +131,72 @@ impl<'a> Answers<'a> {
             (true, width) => (0..width).map(|output| format!("p{output}")).collect(),
             (false, width) => (0..width).map(|output| format!("y{output}")).collect(),
         }
+    }
+
+    /// Pictures of inputs, above what the model makes of them, in the inputs' range, with how far they are apart.
+    fn reconstructions(&self, indices: &[usize], shape: [usize; 3], title: String) -> Result<ImageGrid, ReportError> {
+        let [low, high] = self
+            .values
+            .iter()
+            .fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], value| [low.min(*value), high.max(*value)]);
+        let tile = |&index: &usize| {
+            let given = Picture::from_values(shape, self.targets(index).unwrap_or_default(), low, high)?;
+            let made = Picture::from_values(shape, self.outputs(index), low, high)?;
+            Ok(Tile {
+                picture: given.above(&made)?,
+                caption: vec![format!("{:.4}", self.distance(index))],
+                wrong: false,
+            })
+        };
+        let tiles = indices.iter().map(tile).collect::<Result<_, ReportError>>()?;
+        Ok(ImageGrid { title, columns: 10, tiles, colour_bar: None })
+    }
+
+    /// How far the outputs for an example are from its values: the root of the mean squared difference.
+    pub fn distance(&self, index: usize) -> f64 {
+        let targets = self.targets(index).unwrap_or_default();
+        let squares = self.outputs(index).iter().zip(targets).map(|(a, b)| f64::from(a - b).powi(2));
+        (squares.sum::<f64>() / targets.len().max(1) as f64).sqrt()
+    }
+
+    /// What each bit is called: by its target's column, or by its number.
+    pub fn bit_names(&self) -> Vec<String> {
+        (0..self.result.width).map(|bit| self.listed_name(bit)).collect()
+    }
+
+    /// The name under which [`Answers::metrics`] lists a bit or a value.
+    pub fn listed_name(&self, output: usize) -> String {
+        let targets = self.trained_on.targets(self.result.width);
+        targets.get(output).cloned().unwrap_or_else(|| output.to_string())
+    }
+
+    /// The features of the examples.
+    pub fn features(&self) -> &Features {
+        &self.examples.features
+    }
+
+    /// How far the outputs for an example are from its values: the largest difference.
+    pub fn error(&self, index: usize) -> f64 {
+        let targets = self.targets(index).unwrap_or_default();
+        let errors = self.outputs(index).iter().zip(targets).map(|(output, target)| f64::from((output - target).abs()));
+        errors.fold(0.0, f64::max)
+    }
+
+    /// What went wrong, in words, and the examples that it happened to: wrong classes by how sure the answer was, values by
+    /// how far they are off. None without a truth.
+    pub fn mistakes(&self) -> Option<(&'static str, Vec<usize>)> {
+        let mut found: Vec<(usize, f64)> = Vec::new();
+        if let (Some(truth), Some(classes)) = (&self.truth, &self.classes) {
+            let wrong = (0..self.count()).filter(|&index| truth[index] != classes[index]);
+            found.extend(wrong.filter_map(|index| Some((index, f64::from(self.class(index)?.1)))));
+        } else if self.classes.is_none() && !self.values.is_empty() {
+            found.extend((0..self.count()).map(|index| (index, self.error(index))).filter(|(_, error)| *error > 0.0));
+        } else {
+            return None;
+        }
+        found.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let title = if self.classes.is_some() { "Surest mistakes" } else { "Largest errors" };
+        Some((title, found.into_iter().map(|(index, _)| index).collect()))
     }
 
     /// Which bits of one example are more likely set than not; none where the outputs are no bits.
@@ -190,11 +271,27 @@ impl<'a> Answers<'a> {
 
     /// The first images with prediction and truth, wrong ones red; none where the examples are no pictures.
     pub fn grid(&self, first: usize) -> Result<Option<ImageGrid>, ReportError> {
+        let first = first.min(self.count());
+        let indices: Vec<usize> = (0..first).collect();
+        let grid = self.grid_of(&indices, format!("{first} predictions"))?;
+        Ok(grid.map(|mut grid| {
+            if self.truth.is_some() {
+                let wrong = grid.tiles.iter().filter(|tile| tile.wrong).count();
+                grid.title = format!("{first} predictions, {wrong} wrong");
+            }
+            grid
+        }))
+    }
+
+    /// The images of these examples with prediction and truth, wrong ones red; none where the examples are no pictures.
+    pub fn grid_of(&self, indices: &[usize], title: String) -> Result<Option<ImageGrid>, ReportError> {
         let features = &self.examples.features;
         let Some(shape) = picture_shape(features.shape) else { return Ok(None) };
-        let first = first.min(self.count());
-        let pictures = pictures(features, shape, &(0..first).collect::<Vec<_>>())?;
-        let tile = |(index, picture): (usize, Picture)| {
+        if self.reconstructs && !self.values.is_empty() {
+            return self.reconstructions(indices, shape, title).map(Some);
+        }
+        let pictures = pictures(features, shape, indices)?;
+        let tile = |(&index, picture): (&usize, Picture)| {
             let Some((class, sure)) = self.class(index) else {
                 let target = self.targets(index).map(|values| format!("true: {}", in_words(values)));
                 let caption = [in_words(self.outputs(index))].into_iter().chain(target).collect();
@@ -206,12 +303,7 @@ impl<'a> Answers<'a> {
             caption.extend(label.map(|label| format!("true: {}", self.class_name(label))));
             Tile { picture, caption, wrong: label.is_some_and(|label| label != class) }
         };
-        let tiles: Vec<Tile> = pictures.into_iter().enumerate().map(tile).collect();
-        let wrong = tiles.iter().filter(|tile| tile.wrong).count();
-        let title = match &self.truth {
-            Some(_) => format!("{first} predictions, {wrong} wrong"),
-            None => format!("{first} predictions"),
-        };
+        let tiles: Vec<Tile> = indices.iter().zip(pictures).map(tile).collect();
         Ok(Some(ImageGrid { title, columns: 10, tiles, colour_bar: None }))
     }
 }

@@ -1,11 +1,13 @@
 //! What a run that is over leaves in its folder.
 
-use super::{RunError, RunFolder, Summary, Unwritten, write_report};
+use super::report::page_sections;
+use super::{RunError, RunFolder, Summary, events};
 use crate::backend::Backend;
 use crate::data::Dataset;
 use crate::export::SavedModel;
 use crate::file::FileError;
 use crate::report::write_run_report;
+use crate::tensorboard::EventFile;
 
 impl RunFolder {
     /// Writes the model, the page and the summary of a run that is over; one that diverged has no model. The summary comes
@@ -22,10 +24,14 @@ impl RunFolder {
         }
         let wrong = |error: serde_json::Error| FileError::at(&self.file("summary.json"))(error.into());
         let text = serde_json::to_string_pretty(summary).map_err(wrong)?;
-        let unwritten = Unwritten { summary: Some(&text), ..Unwritten::default() };
-        match model {
-            Some(model) => write_report(self.path(), model, dataset, backend, unwritten)?,
-            None => write_run_report(self.path(), unwritten.summary, &[])?,
+        let sections = match model {
+            Some(model) => page_sections(self.path(), model, dataset, backend, None)?,
+            None => Vec::new(),
+        };
+        write_run_report(self.path(), Some(&text), &sections)?;
+        if let Some(mut events) = EventFile::last(self.path())? {
+            events::end(&mut events, summary, &sections)?;
+            events.flush()?;
         }
         self.write("summary.json", text.as_bytes())
     }

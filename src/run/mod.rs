@@ -3,6 +3,7 @@
 mod answers;
 mod checkpoints;
 mod conclude;
+mod events;
 mod measured;
 mod recorder;
 mod report;
@@ -12,7 +13,7 @@ mod summary;
 pub use crate::lock::LockError;
 pub use answers::{Answers, in_words, picture_shape};
 pub use recorder::Recorder;
-pub use report::{Unwritten, write_report};
+pub use report::{answer_sections, write_report};
 pub use resume::{check_resume, rate_notes};
 pub use summary::Summary;
 
@@ -22,6 +23,7 @@ use crate::landscape::LandscapeError;
 use crate::lock::{FolderLock, LOCK};
 use crate::recipe::Recipe;
 use crate::report::ReportError;
+use crate::tensorboard::{EventFile, PREFIX};
 use crate::train::{CheckpointError, TrainError};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -241,6 +243,11 @@ impl RunFolder {
         if self.lock.is_there() { Ok(()) } else { Err(RunError::Gone(self.path.clone())) }
     }
 
+    /// Whether the run told TensorBoard of itself.
+    pub fn has_events(&self) -> Result<bool, RunError> {
+        Ok(EventFile::last(&self.path)?.is_some())
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
@@ -267,7 +274,7 @@ fn checkpoint(run: &Path) -> PathBuf {
     run.join("checkpoint").join("state.safetensors")
 }
 
-/// Refuses a folder that holds some of these files, or drawings, unless this program has locked it before.
+/// Refuses a folder that holds some of these files, drawings or TensorBoard's events, unless this program has locked it before.
 pub fn refuse_foreign(folder: &Path, files: &[&str]) -> Result<(), RunError> {
     if folder.join(LOCK).exists() {
         return Ok(());
@@ -280,8 +287,8 @@ pub fn refuse_foreign(folder: &Path, files: &[&str]) -> Result<(), RunError> {
     let mut found: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     found.sort();
-    let is_drawing = |name: &str| name.ends_with(".svg") || name.ends_with(".png");
-    match found.into_iter().find(|name| files.contains(&name.as_str()) || is_drawing(name)) {
+    let is_drawn = |name: &str| name.ends_with(".svg") || name.ends_with(".png") || name.starts_with(PREFIX);
+    match found.into_iter().find(|name| files.contains(&name.as_str()) || is_drawn(name)) {
         Some(name) => Err(RunError::Foreign { folder: folder.into(), name }),
         None => Ok(()),
     }

@@ -1,12 +1,13 @@
 //! Writes what happens in training into the run's folder.
 
 use super::checkpoints::Checkpoints;
-use super::{RunError, RunFolder};
+use super::{RunError, RunFolder, events};
 use crate::export::save_parameters;
 use crate::file::{FileError, write_whole};
 use crate::landscape::{snapshot, snapshots};
 use crate::model::{Model, Parameter};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Record};
+use crate::tensorboard::EventFile;
 use crate::train::{Checkpoint, EpochMetrics, Observer, StepMetrics};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +27,10 @@ pub struct Recorder {
     records: Records,
     checkpoints: Checkpoints,
     parameters: Vec<Parameter>,
+    /// TensorBoard's file, where it was asked for, and the last step that is told there.
+    events: Option<(EventFile, u32)>,
+    /// Whether the weights of epochs are kept in files.
+    keeps_weights: bool,
     error: Option<RunError>,
     /// When the folder was last seen to be there.
     seen: Instant,
@@ -71,7 +76,22 @@ impl Recorder {
     fn with(folder: &RunFolder, model: &Model, records: Records) -> Recorder {
         let (folder, parameters) = (folder.clone(), model.tensors().cloned().collect());
         let checkpoints = Checkpoints::to(folder.checkpoint());
-        Recorder { folder, records, checkpoints, parameters, error: None, seen: Instant::now() }
+        let (events, keeps_weights, error) = (None, true, None);
+        Recorder { folder, records, checkpoints, parameters, events, keeps_weights, error, seen: Instant::now() }
+    }
+
+    /// Writes an event file for TensorBoard too, with the weights' histograms: what trains must hand them over
+    /// ([`crate::train::Trainer::show_weights`]), and they are kept in files only where the recipe records them.
+    pub fn with_tensorboard(mut self, recipe: &Recipe) -> Result<Recorder, RunError> {
+        let mut events = EventFile::begin(self.folder.path())?;
+        let mut step = 0;
+        if let Records::Held(Held { since, .. }) = &self.records {
+            step = since.1;
+            events.go_on_at(step + 1);
+        }
+        self.keeps_weights = recipe.train.record.contains(&Record::Weights);
+        self.events = Some((events, step));
+        Ok(self)
     }
 
     /// From here on the folder is that of a run under way: what was held back is written.
@@ -98,6 +118,7 @@ impl Recorder {
         self.commit()?;
         let steps = self.folder.file("steps.jsonl");
         self.flush().map_err(FileError::at(self.folder.path()))?;
+        self.flush_events()?;
         if steps.metadata().is_ok_and(|m| m.len() == 0) {
             let _ = std::fs::remove_file(steps);
         }
@@ -123,6 +144,13 @@ impl Recorder {
         }
     }
 
+    fn flush_events(&mut self) -> Result<(), RunError> {
+        match (&self.records, &mut self.events) {
+            (Records::Written { .. }, Some((events, _))) => Ok(events.flush()?),
+            _ => Ok(()),
+        }
+    }
+
     fn note(&mut self, name: &str, result: io::Result<()>) {
         if let Err(source) = result {
             self.fail(FileError { path: self.folder.file(name), source });
@@ -141,6 +169,13 @@ impl Observer for Recorder {
             Records::Held(held) => line(&mut held.metrics, metrics),
         };
         self.note("metrics.jsonl", result);
+        if let Some((events, step)) = &mut self.events {
+            *step = metrics.step;
+            events::epoch(events, metrics);
+        }
+        if let Err(error) = self.flush_events() {
+            self.fail(error);
+        }
     }
 
     fn step(&mut self, _: usize, metrics: &StepMetrics) {
@@ -148,10 +183,21 @@ impl Observer for Recorder {
             Records::Written { steps, .. } => line(steps, metrics),
             Records::Held(held) => line(&mut held.steps, metrics),
         };
+        if let Some((events, _)) = &mut self.events {
+            events::step(events, metrics);
+        }
         self.note("steps.jsonl", result);
     }
 
     fn weights(&mut self, _: usize, epoch: u32, parameters: Vec<Vec<f32>>) {
+        if let Some((events, step)) = &mut self.events {
+            for (parameter, values) in self.parameters.iter().zip(&parameters) {
+                events.histogram(*step, &format!("weights/{}", parameter.name), values);
+            }
+        }
+        if !self.keeps_weights {
+            return;
+        }
         if let Records::Held(held) = &mut self.records {
             return held.weights.push((epoch, parameters));
         }

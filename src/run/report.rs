@@ -4,7 +4,7 @@
 use super::answers::{Answers, pictures};
 use super::{RunError, measured, picture_shape};
 use crate::backend::Backend;
-use crate::data::{Dataset, Examples, TrainedOn};
+use crate::data::{Dataset, Examples, Features, TrainedOn};
 use crate::export::SavedModel;
 use crate::landscape::{LANDSCAPE_SIZE, Relief};
 use crate::model::{Layer, Model, STATISTICS, Shape};
@@ -26,28 +26,31 @@ const MAX_CLASSES: usize = 40;
 /// Fewer features than this, though their number is a square, are no image.
 const MIN_PIXELS: usize = 64;
 
-/// What a page shows that has no file in the run's folder yet: the file is written after the page, since its presence says
-/// that all is there.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Unwritten<'a> {
-    /// The text of `summary.json`.
-    pub summary: Option<&'a str>,
-    /// What `landscape.json` will hold.
-    pub landscape: Option<&'a Relief>,
-}
-
 /// Writes the drawings and `report.html` of a run whose model is trained, with everything that the model and the data
-/// add to its records. The test examples, or without any the validation examples, are evaluated once more.
+/// add to its records, and `relief` in the place of the folder's `landscape.json`, which is written after the page.
 pub fn write_report(
     folder: &Path,
     saved: &SavedModel,
     dataset: &Dataset,
     backend: &dyn Backend,
-    unwritten: Unwritten,
+    relief: &Relief,
 ) -> Result<(), RunError> {
+    let sections = page_sections(folder, saved, dataset, backend, Some(relief))?;
+    Ok(write_run_report(folder, None, &sections)?)
+}
+
+/// What the model and the data add to the page of a run. The test examples, or without any the validation examples, are
+/// evaluated once more.
+pub(super) fn page_sections(
+    folder: &Path,
+    saved: &SavedModel,
+    dataset: &Dataset,
+    backend: &dyn Backend,
+    relief: Option<&Relief>,
+) -> Result<Vec<Section>, RunError> {
     let mut sections = vec![layers(&saved.model)];
-    let stored = if unwritten.landscape.is_none() { Relief::load(folder)? } else { None };
-    if let Some(relief) = unwritten.landscape.or(stored.as_ref()) {
+    let stored = if relief.is_none() { Relief::load(folder)? } else { None };
+    if let Some(relief) = relief.or(stored.as_ref()) {
         sections.push(landscape(relief)?);
     }
     sections.extend(first_weights(&saved.model, &saved.parameters)?);
@@ -56,9 +59,9 @@ pub fn write_report(
     if let Some((set, examples)) = shown.into_iter().find_map(|(set, examples)| Some((set, examples.as_ref()?))) {
         let SavedModel { recipe, model, scaling, parameters, .. } = saved;
         let result = Predictions::run(backend, model, parameters, scaling, &recipe.optimizer, examples)?;
-        sections.extend(answers(set, examples, &Answers::new(saved, examples, result, true))?);
+        sections.extend(answer_sections(set, &Answers::new(saved, examples, result, true))?);
     }
-    Ok(write_run_report(folder, unwritten.summary, &sections)?)
+    Ok(sections)
 }
 
 /// The loss landscape.
@@ -72,7 +75,7 @@ fn landscape(relief: &Relief) -> Result<Section, RunError> {
         relief.samples,
         if relief.path.first().is_some_and(|point| point.epoch == 0) { " from the initial weights on" } else { "" }
     );
-    let drawing = |svg, caption| Block::Drawing { svg, caption };
+    let drawing = |svg, caption| Block::Drawing { svg, narrow: None, caption };
     let blocks = vec![
         drawing(landscape.surface_svg(width, height)?, surface),
         drawing(landscape.contour_svg(width, height)?, "The same from above.".into()),
@@ -96,7 +99,10 @@ fn layers(model: &Model) -> Section {
     let highlight = Some(rows.len() - 1);
     let header = ["", "layer", "output", "parameters"].map(str::to_string).to_vec();
     let loss = format!("The loss is {}.", model.loss_words());
-    Section { title: "Model".into(), blocks: vec![Block::Table(Table { header, rows, highlight }), Block::Text(loss)] }
+    Section {
+        title: "Model".into(),
+        blocks: vec![Block::Table(Table { header, rows, highlight, ..Table::default() }), Block::Text(loss)],
+    }
 }
 
 /// The weights of the first layer that has any, where it sees an image.
@@ -121,17 +127,8 @@ fn first_weights(model: &Model, parameters: &[Vec<f32>]) -> Result<Option<Sectio
               against it."
         }
     };
-    let block = picture_block(&grid, caption)?;
+    let block = Block::Pictures { grid, caption: caption.into() };
     Ok(Some(Section { title: "First layer".into(), blocks: vec![block] }))
-}
-
-/// A grid as a part of the page; in a build that draws no pixels the page says so in its place.
-fn picture_block(grid: &ImageGrid, caption: &str) -> Result<Block, ReportError> {
-    match grid.png() {
-        Ok(png) => Ok(Block::Image { png, caption: caption.into() }),
-        Err(missing @ ReportError::NoPng) => Ok(Block::Text(format!("Pictures are left out: {missing}."))),
-        Err(other) => Err(other),
-    }
 }
 
 /// (units, channels, height, width) of a layer's weights; none where they are no pictures.
@@ -156,13 +153,20 @@ fn weights_shape(model: &Model, place: usize) -> Option<[usize; 4]> {
 }
 
 /// The shape of examples that are drawn in a report.
-fn drawn_shape(examples: &Examples) -> Option<[usize; 3]> {
-    picture_shape(examples.features.shape).filter(|_| examples.features.shape.len() >= MIN_PIXELS)
+fn drawn_shape(features: &Features) -> Option<[usize; 3]> {
+    picture_shape(features.shape).filter(|_| features.shape.len() >= MIN_PIXELS)
+}
+
+/// Whether a report draws the examples of answers.
+pub(super) fn draws(answers: &Answers) -> bool {
+    drawn_shape(answers.features()).is_some()
 }
 
 /// Some training images with their labels: a column for each class, if these are not too many.
 fn samples(examples: &Examples, trained_on: &TrainedOn) -> Result<Option<Section>, ReportError> {
-    let Some((shape, labels)) = drawn_shape(examples).zip(examples.targets.classes()) else { return Ok(None) };
+    let Some((shape, labels)) = drawn_shape(&examples.features).zip(examples.targets.classes()) else {
+        return Ok(None);
+    };
     let classes = labels.iter().max().map_or(0, |most| *most as usize + 1);
     let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); classes];
     for (index, label) in labels.iter().enumerate() {
@@ -189,30 +193,30 @@ fn samples(examples: &Examples, trained_on: &TrainedOn) -> Result<Option<Section
     if grid.tiles.is_empty() {
         return Ok(None);
     }
-    let caption = if in_columns { "A column for each class." } else { "The first images with their labels." };
-    let block = picture_block(&grid, caption)?;
+    let caption = if in_columns { "As many of each class." } else { "The first images with their labels." };
+    let block = Block::Pictures { grid, caption: caption.into() };
     Ok(Some(Section { title: "Training examples".into(), blocks: vec![block] }))
 }
 
-/// The first images with prediction and truth, and the confusion matrix.
-fn answers(set: &str, examples: &Examples, answers: &Answers) -> Result<Vec<Section>, ReportError> {
+/// How good a model's answers to a set are: metrics, what goes wrong, the first images with prediction and truth, and the
+/// confusion matrix. Nothing without a truth.
+pub fn answer_sections(set: &str, answers: &Answers) -> Result<Vec<Section>, ReportError> {
     let mut sections = measured::sections(set, answers)?;
     if answers.truth.is_none() {
         return Ok(sections);
     }
-    if let Some(grid) = answers.grid(PREDICTIONS)?.filter(|_| drawn_shape(examples).is_some()) {
+    if let Some(grid) = answers.grid(PREDICTIONS)?.filter(|_| draws(answers)) {
         let caption = if answers.probable {
             "Below each image the prediction with its probability, and the truth; wrong ones are red."
         } else {
             "Below each image the prediction with its output, and the truth; wrong ones are red."
         };
         let title = format!("The first {} {set} images", grid.tiles.len());
-        let block = picture_block(&grid, caption)?;
+        let block = Block::Pictures { grid, caption: caption.into() };
         sections.push(Section { title, blocks: vec![block] });
     }
     if let Some(matrix) = answers.confusion()?.filter(|_| answers.result.width <= MAX_CLASSES) {
-        let section = matrix.section();
-        sections.push(Section { title: format!("{}, {set} set", section.title), ..section });
+        sections.push(Section { title: format!("Confusion matrix, {set} set"), blocks: vec![matrix.block()] });
     }
     Ok(sections)
 }

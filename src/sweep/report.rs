@@ -9,8 +9,8 @@ use crate::report::{
 };
 use std::path::Path;
 
-/// Lines of more combinations could not be told apart: colours come twice, the second time dashed.
-const MAX_COMPARED: usize = 10;
+/// Lines of more combinations would hide each other: colours come twice, the second time with other markers.
+const MAX_COMPARED: usize = 14;
 /// Combinations with charts of their own.
 const MAX_SINGLE: usize = 24;
 /// Combinations with a chart of their losses too; of more, the runs' own pages show them.
@@ -142,7 +142,7 @@ fn diverged(rows: &[Row]) -> Option<Section> {
     let rows: Vec<Vec<String>> = runs.collect();
     let header = ["settings", "seed", "epoch"].map(String::from).into();
     let text = "The loss of these runs left the finite numbers; they are not part of any mean.";
-    let blocks = vec![Block::Text(text.into()), Block::Table(Table { header, rows: rows.clone(), highlight: None })];
+    let blocks = vec![Block::Text(text.into()), Block::Table(Table { header, rows: rows.clone(), ..Table::default() })];
     (!rows.is_empty()).then(|| Section { title: "Diverged".into(), blocks })
 }
 
@@ -169,7 +169,7 @@ fn collapsed(summary: &SweepSummary, rows: &[Row]) -> Option<Section> {
     };
     let header = ["settings".to_string(), "trials that learn".to_string()].into_iter();
     let header = header.chain(shown.map(|metric| metric.word().replace('_', " "))).collect();
-    let table = Table { header, rows: summary.combinations.iter().map(row).collect(), highlight: None };
+    let table = Table { header, rows: summary.combinations.iter().map(row).collect(), ..Table::default() };
     let lost = rows.iter().filter(|row| row.collapsed).map(|row| row.run.as_str()).collect::<Vec<_>>().join(", ");
     let blocks = vec![
         Block::Text(format!("{} of {} runs collapsed. {COLLAPSED}", summary.collapsed, summary.runs)),
@@ -196,7 +196,7 @@ fn best_trials(sweep: &Sweep, rows: &[Row]) -> Option<Section> {
         vec![entry::label(&row.settings), row.seed.to_string(), text(metric, row), test]
     };
     let header = ["settings", "seed", metric.word(), "test accuracy"].map(|name| name.replace('_', " ")).into();
-    let table = Table { header, rows: best.iter().map(cells).collect(), highlight: None };
+    let table = Table { header, rows: best.iter().map(cells).collect(), ..Table::default() };
     let links = best.iter().map(|row| Link {
         href: format!("{}/report.html", row.run),
         title: row.run.clone(),
@@ -217,7 +217,7 @@ struct Charts<'a> {
 impl Charts<'_> {
     fn drawing(&self, chart: Chart, caption: &str) -> Result<Block, SweepError> {
         let chart = Chart { title: format!("{}: {}", self.sweep, chart.title), ..chart };
-        Ok(Block::Drawing { svg: chart.svg(SIZE.0, SIZE.1)?, caption: caption.into() })
+        Ok(chart.block(SIZE, caption)?)
     }
 
     /// A drawing that is also two files of its own.

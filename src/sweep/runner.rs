@@ -24,6 +24,8 @@ use std::time::Instant;
 pub struct Options {
     /// Most models that train side by side.
     pub side_by_side: usize,
+    /// Whether each run writes an event file for TensorBoard.
+    pub tensorboard: bool,
     /// When the process began.
     pub started: Instant,
 }
@@ -135,6 +137,9 @@ impl Runner<'_> {
         let (model, augment) = (models[0].clone(), entries[0].recipe.augment.clone());
         let spec = TrainerSpec { model, dataset, scaling, trained_on, train, augment, members };
         let mut trainer = Trainer::new(self.backend, spec)?;
+        if self.options.tensorboard {
+            trainer.show_weights();
+        }
         let (mut folders, mut said) = (Vec::new(), HashSet::new());
         let mut tracks = Vec::new();
         for (member, (entry, model)) in entries.iter().zip(&models).enumerate() {
@@ -143,7 +148,11 @@ impl Runner<'_> {
             // Of runs that begin alike, it is said once.
             initial.notes.iter().filter(|note| said.insert((*note).clone())).for_each(|note| self.watcher.warn(note));
             let folder = self.fresh_folder(entry)?;
-            tracks.push(Track::new(&entry.recipe, Recorder::new(&folder, model)?));
+            let mut recorder = Recorder::new(&folder, model)?;
+            if self.options.tensorboard {
+                recorder = recorder.with_tensorboard(&entry.recipe)?;
+            }
+            tracks.push(Track::new(&entry.recipe, recorder));
             folders.push(folder);
         }
         self.watcher.group(entries, &models[0], trainer.sources());

@@ -45,6 +45,8 @@ pub struct Trainer {
     pub(super) first_step_at: Option<Instant>,
     /// Whether the gradients of a step were taken that has had no update yet.
     pub(super) half: bool,
+    /// Whether the observer gets all weights after every epoch, though the recipe does not record them.
+    shows_weights: bool,
 }
 
 /// How training ended.
@@ -156,6 +158,7 @@ impl Trainer {
             steps_per_launch: 1,
             first_step_at: None,
             half: false,
+            shows_weights: false,
         };
         trainer.progress.watched = trainer.watched_words();
         Ok(trainer)
@@ -232,7 +235,7 @@ impl Trainer {
     /// Trains to the end, or until the observer interrupts.
     pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Stop, TrainError> {
         self.refuse_half("the gradients of a step were taken: apply them before training goes on")?;
-        if self.progress.step == 0 && self.records(Record::Weights) {
+        if self.progress.step == 0 && self.hands_weights() {
             for member in 0..self.spec.members.len() {
                 observer.weights(member, 0, self.parameters(member)?);
             }
@@ -448,7 +451,7 @@ impl Trainer {
             true => self.measure_epoch(Set::Test, &mut metrics)?,
             false => None,
         };
-        let weights = match self.records(Record::Weights) {
+        let weights = match self.hands_weights() {
             true => Some(self.on.snapshot_tensors()?),
             false => None,
         };
@@ -456,6 +459,15 @@ impl Trainer {
         let began_at = self.progress.began_at.clone();
         let seconds = self.seconds();
         Ok(Pending { epoch, step, rates, began_at, train, validation, test, metrics, weights, seconds })
+    }
+
+    /// Hands all weights to the observer after every epoch, though the recipe does not record them.
+    pub fn show_weights(&mut self) {
+        self.shows_weights = true;
+    }
+
+    fn hands_weights(&self) -> bool {
+        self.shows_weights || self.records(Record::Weights)
     }
 
     pub(super) fn records(&self, what: Record) -> bool {

@@ -84,3 +84,64 @@ fn held_out_files_are_found_too() {
     recipe.resolve_data(Some(folder.path())).unwrap();
     assert_eq!(recipe.data.test, Holdout::Files(Source::Arrays { images: x, labels: y }));
 }
+
+#[test]
+fn inputs_as_targets_need_no_labels_and_forbid_what_needs_them() {
+    let parse = |data: &str, rest: &str| {
+        let text = format!("[data]\n{data}\n[model]\ninput = [4]\nlayers = \"2,4\"\n{rest}");
+        Recipe::parse(&text, "r.toml", &[]).map_err(|error| error.to_string())
+    };
+    let images = "train = { images = \"x.npy\" }\ntargets = \"inputs\"";
+    let recipe = parse(images, "loss = \"mse\"").unwrap();
+    assert_eq!(recipe.data.train.as_ref().unwrap().paths(), ["x.npy"]);
+    assert_eq!(Recipe::parse(&recipe.to_toml(), "r.toml", &[]).unwrap(), recipe);
+    let folder = tempfile::tempdir().unwrap();
+    let file = touch(folder.path(), "x.npy");
+    let mut found = recipe.clone();
+    found.resolve_data(Some(folder.path())).unwrap();
+    assert_eq!(found.data.train, Some(Source::Arrays { images: file, labels: String::new() }));
+    let labelled = "train = { images = \"x.npy\", labels = \"y.npy\" }\ntargets = \"inputs\"";
+    let table = "train = { table = \"x.csv\", target = \"a\" }\ntargets = \"inputs\"";
+    for (data, rest, problem) in [
+        ("train = { images = \"x.npy\" }", "loss = \"mse\"", "data.targets"),
+        (labelled, "loss = \"mse\"", "data.train.labels: would not be read"),
+        (images, "", "model.loss = \"mse\""),
+        (
+            &format!("{images}\nclass_weights = \"balanced\"")[..],
+            "loss = \"binary_cross_entropy\"",
+            "data.class_weights",
+        ),
+        (images, "loss = \"mse\"\n[augment]\nflip = \"horizontal\"", "[augment]"),
+        (table, "loss = \"mse\"", "arrays or of a folder"),
+    ] {
+        let error = parse(data, rest).unwrap_err();
+        assert!(error.contains(problem), "{problem} is not in: {error}");
+    }
+}
+
+#[test]
+fn inputs_as_targets_are_scaled_as_the_model_sees_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let values: Vec<f32> = (0..40).map(|at| (at * 7 % 13) as f32).collect();
+    let array = gputrain::data::Array::from_f32(&[10, 4], &values).unwrap();
+    gputrain::data::write_array(&folder.path().join("x.npy"), &array).unwrap();
+    let job = |layers: &str| {
+        let text = format!(
+            "[data]\ntrain = {{ images = \"{}\" }}\ntargets = \"inputs\"\nscale = \"standard\"\nvalidation = 3\n[model]\n\
+             layers = \"{layers}\"\nloss = \"mse\"\n",
+            folder.path().join("x.npy").display()
+        );
+        gputrain::job::Job::load(Recipe::parse(&text, "r.toml", &[]).unwrap())
+    };
+    let error = job("2,3").unwrap_err().to_string();
+    assert!(error.contains("data.targets") && error.contains('4') && error.contains('3'), "{error}");
+    let job = job("2,4").unwrap();
+    for examples in [&job.dataset.train, job.dataset.validation.as_ref().unwrap()] {
+        let gputrain::data::Targets::Values { values, outputs: 4 } = &examples.targets else { panic!() };
+        assert_eq!(values.len(), 4 * examples.count());
+        for (at, value) in values.iter().enumerate() {
+            assert_eq!(*value, job.scaling.apply(examples.features.storage.get(at), at % 4));
+        }
+    }
+    assert_eq!(job.trained_on.classes, Some(false));
+}

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use gputrain::report::{
-    Axis, Chart, ColourMap, ConfusionMatrix, Event, ImageGrid, Landscape, Picture, ReportError, Rgb, Series, Tile,
-    save_drawing, series_colour, svg_to_png, weight_grid,
+    Axis, Block, Chart, ColourMap, ConfusionMatrix, Event, ImageGrid, Landscape, Look, Picture, ReportError, Rgb,
+    Series, Tile, save_drawing, series_colour, svg_to_png, weight_grid,
 };
 use resvg::usvg::roxmltree::{Document, Node};
 
@@ -199,6 +199,68 @@ fn many_points_are_thinned_without_losing_a_spike() {
     assert!(close(peak.1, tick(&document, "100").1));
     let (left, right) = (line[0].0, line[line.len() - 1].0);
     assert!(close(peak.0, left + (right - left) * 54_321.0 / 99_999.0));
+}
+
+#[test]
+fn more_series_than_colours_are_told_apart_by_markers() {
+    let many = |count: u32| {
+        chart((0..count).map(|n| Series::new(&format!("run {n}"), vec![(0.0, n.into()), (1.0, 2.0)])).collect())
+    };
+    let svg = many(35).svg(720, 900).unwrap();
+    let document = Document::parse(&svg).unwrap();
+    // The legend's keys: a line, and after it a marker where it has one.
+    let mut keys: Vec<(String, String)> = Vec::new();
+    for path in document.descendants().filter(|node| node.has_tag_name("path")) {
+        match (path.attribute("fill").unwrap(), keys.last_mut()) {
+            ("none", _) => keys.push((path.attribute("stroke").unwrap().into(), String::new())),
+            (colour, Some((line, marker))) => {
+                assert_eq!(line, colour);
+                let points: Vec<Vec<f64>> = path
+                    .attribute("d")
+                    .unwrap()
+                    .trim_matches(['M', 'Z'])
+                    .split('L')
+                    .map(|point| point.split(' ').map(|number| number.parse().unwrap()).collect())
+                    .collect();
+                *marker = format!("{} corners, {:.1}", points.len(), points[1][1] - points[0][1]);
+            }
+            _ => panic!("a marker without a line"),
+        }
+    }
+    assert_eq!(keys.len(), 35);
+    let different: std::collections::BTreeSet<&(String, String)> = keys.iter().collect();
+    assert_eq!(different.len(), 35, "{keys:?}");
+    // In the plot, each line beyond the seventh bears its markers.
+    let polygons = document.descendants().filter(|node| node.has_tag_name("polygon")).count();
+    assert_eq!(polygons, 2 * 28);
+}
+
+#[test]
+fn points_stand_alone_and_references_are_grey() {
+    let dots = Series { look: Look::Dots, ..Series::new("", vec![(0.0, 1.0), (1.0, 2.0), (2.0, 1.5)]) };
+    let line = Series { look: Look::Reference, ..Series::new("", vec![(0.0, 1.0), (2.0, 1.0)]) };
+    let svg = chart(vec![dots, line]).svg(720, 420).unwrap();
+    let document = Document::parse(&svg).unwrap();
+    assert_eq!(document.descendants().filter(|node| node.has_tag_name("circle")).count(), 3);
+    assert!(lines(&document, 0).is_empty() && lines(&document, 1).is_empty());
+    assert!(svg.to_ascii_lowercase().contains("#8a8a8a"));
+}
+
+#[test]
+fn a_charts_block_has_room_for_its_legend_on_any_screen() {
+    let names = (0..12).map(|n| format!("learning rate 0.00{n}, batch 50, glorot_uniform"));
+    let chart = chart(names.clone().map(|name| Series::new(&name, vec![(0.0, 1.0), (1.0, 2.0)])).collect());
+    let Block::Drawing { svg, narrow, .. } = chart.block((720, 420), "").unwrap() else { panic!() };
+    for (svg, width) in [(svg, 720.0), (narrow.unwrap(), 330.0)] {
+        let document = Document::parse(&svg).unwrap();
+        assert_eq!(number(document.root_element(), "width"), width);
+        let texts = texts(&document);
+        assert!(
+            names.clone().all(|name| texts.iter().any(|text| name.starts_with(text.trim_end_matches('…')))),
+            "{texts:?}"
+        );
+        assert!(!texts.iter().any(|text| text.ends_with("more")), "{texts:?}");
+    }
 }
 
 #[test]

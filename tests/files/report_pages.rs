@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use gputrain::report::{
-    Block, GalleryEntry, Page, ReportError, RunRecords, Section, SweepReport, SweepRow, Table, compare_runs,
-    gallery_page, mean_over_trials, write_run_report,
+    Block, GalleryEntry, ImageGrid, Page, Picture, ReportError, RunRecords, Section, SweepReport, SweepRow, Table,
+    Tile, compare_runs, gallery_page, mean_over_trials, write_run_report,
 };
 use resvg::usvg::roxmltree::Document;
 
@@ -62,6 +62,15 @@ fn a_run_folder_becomes_drawings_and_a_page() {
     assert!(!loss.contains(&"test".to_string()), "there is no test set");
     assert!(texts(&read(folder.path(), "accuracy.svg")).contains(&"accuracy (%)".to_string()));
     assert!(!folder.path().join("steps.svg").exists());
+    let page = read(folder.path(), "report.html");
+    assert_eq!(
+        page.matches("<div class=\"drawing narrow\">").count(),
+        2,
+        "every chart is drawn for narrow screens too"
+    );
+    // On a dark screen the page's ink, and that of its drawings, are light.
+    let dark = page.split("prefers-color-scheme:dark").nth(1).unwrap();
+    assert!(dark.contains("--ink:#e4e6e9") && dark.contains("[fill=\"#222222\" i]{fill:var(--ink)}"), "{dark}");
     let png = std::fs::read(folder.path().join("loss.png")).unwrap();
     assert_eq!((&png[1..4], &png[16..20]), (&b"PNG"[..], &1440_u32.to_be_bytes()[..]));
 
@@ -78,7 +87,7 @@ fn a_run_folder_becomes_drawings_and_a_page() {
     ] {
         assert!(page.contains(text), "{text} is missing");
     }
-    assert_eq!(page.matches("<svg").count(), 2);
+    assert_eq!(page.matches("<svg").count(), 4);
     for foreign in ["<script", "<link", "src=\"http", "href=\"http", "url("] {
         assert!(!page.contains(foreign), "{foreign} in the page");
     }
@@ -225,14 +234,21 @@ fn runs_are_compared_in_one_drawing() {
 #[test]
 fn pages_escape_everything_and_carry_their_pictures() {
     let attack = "<img src=x onerror=\"alert('1')\">";
-    let table = Table { header: vec![attack.into()], rows: vec![vec![attack.into()]], highlight: Some(0) };
-    let png = [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &300_u32.to_be_bytes(), &[0; 9]].concat();
+    let table = Table {
+        header: vec![attack.into()],
+        rows: vec![vec![attack.into()]],
+        highlight: Some(0),
+        links: vec![attack.into()],
+    };
+    let picture = Picture::from_values([1, 1, 2], &[0.0, 1.0], 0.0, 1.0).unwrap();
+    let tile = Tile { picture, caption: vec![attack.into()], wrong: true };
+    let grid = ImageGrid { columns: 3, tiles: vec![tile], ..ImageGrid::default() };
     let blocks = vec![
         Block::Text(attack.into()),
         Block::Code(attack.into()),
         Block::Figures(vec![(attack.into(), attack.into())]),
         Block::Table(table),
-        Block::Image { png: png.clone(), caption: attack.into() },
+        Block::Pictures { grid, caption: attack.into() },
     ];
     let page = Page {
         title: attack.into(),
@@ -241,15 +257,16 @@ fn pages_escape_everything_and_carry_their_pictures() {
     };
     let html = page.html();
     assert!(!html.contains("<img src=x") && !html.contains("onerror=\""));
-    assert_eq!(html.matches("&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;").count(), 12);
-    assert!(html.contains("<tr class=\"best\">"));
+    assert_eq!(html.matches("&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;").count(), 14);
+    assert!(html.contains("<tr class=\"best leads\">") && html.contains("<div class=\"wrong\">"));
     let data = html.split("src=\"data:image/png;base64,").nth(1).unwrap().split('"').next().unwrap();
     use base64::Engine as _;
-    assert_eq!(base64::engine::general_purpose::STANDARD.decode(data).unwrap(), png);
-    assert!(html.contains("width=\"150\""));
+    let png = base64::engine::general_purpose::STANDARD.decode(data).unwrap();
+    assert_eq!((&png[..4], &png[16..24]), (&b"\x89PNG"[..], &[0, 0, 0, 2, 0, 0, 0, 1][..]));
+    assert!(html.contains("width=\"72\" height=\"36\""), "few pixels are shown as squares");
     // What is left of the page without its style and doctype is well-formed XML, so no element is left open.
     let body = &html[html.find("<body>").unwrap()..html.find("</html>").unwrap()];
-    Document::parse(&body.replace("base64,", "").replace("\"><figcaption>", "\"/><figcaption>")).unwrap();
+    Document::parse(body).unwrap();
 }
 
 fn sweep(metric: &str, values: &[&[f64]]) -> SweepReport {
@@ -281,6 +298,8 @@ fn sweeps_are_sorted_with_mean_and_spread() {
     assert_eq!(table.rows[2][3..], ["2: 1 collapsed, 1 diverged", "2.5"]);
     let html = report.page().html();
     assert!(html.find("run-3/report.html").unwrap() < html.find("run-0/report.html").unwrap());
+    let row = "<tr class=\"best leads\"><td class=\"number\"><a href=\"run-3/report.html\">1</a></td>";
+    assert!(html.contains(row), "each row leads to its run: {html}");
 
     let losses = sweep("validation_loss", &[&[0.5, 0.7], &[0.0913, 0.0917]]).table();
     assert_eq!(losses.rows[0][2], "0.09150 ± 0.00028");

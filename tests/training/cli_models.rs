@@ -133,7 +133,7 @@ fn eval_draws_the_confusion_matrix() {
     text(folder(), &["eval", "run", "--out", out.path().to_str().unwrap()]);
     let svg = std::fs::read_to_string(out.path().join("confusion.svg")).unwrap();
     assert!(svg.contains("Confusion matrix"));
-    assert!(std::fs::read_to_string(out.path().join("report.html")).unwrap().contains("Accuracy per class"));
+    assert!(std::fs::read_to_string(out.path().join("report.html")).unwrap().contains("Confusion matrix, test set"));
 }
 
 #[test]

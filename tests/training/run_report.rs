@@ -45,13 +45,16 @@ fn the_page_shows_the_model_its_weights_the_data_and_the_predictions() {
         "<h2>First layer</h2>",
         "<h2>Training examples</h2>",
         "<h2>The first 50 test images</h2>",
-        "<h2>Accuracy per class, test set</h2>",
+        "<h2>Confusion matrix, test set</h2>",
+        "<h2>Surest mistakes, test set</h2>",
+        "<th>most often taken for</th>",
     ] {
         assert!(page.contains(wanted), "{wanted}");
     }
     let svg = std::fs::read_to_string(place.path("run/accuracy.svg")).unwrap();
     assert!(svg.contains("rate 0.005"), "the epoch of the decay is marked");
-    assert_eq!(page.matches("data:image/png;base64,").count(), 3, "weights, examples, predictions");
+    let pictures = page.matches("data:image/png;base64,").count();
+    assert!(pictures >= 6 + 50 + 50, "{pictures}: filters, examples, predictions, mistakes");
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
     for foreign in ["<script", "<link", "src=\"http", "href=\"http", "url("] {
         assert!(!page.contains(foreign), "{foreign} in the page");
@@ -129,4 +132,74 @@ fn an_accuracy_that_is_not_there_cannot_be_watched() {
     assert_eq!(code, 2, "{error}");
     assert!(error.contains("train.early_stop") && error.contains("validation_loss"), "{error}");
     assert!(!place.path("run/recipe.toml").exists());
+}
+
+#[test]
+fn the_page_of_values_shows_what_lies_between_truth_and_prediction() {
+    let (place, arguments) = regression("mse", VALUES);
+    train(&arguments, &["--set", "data.validation=2"]);
+    let page = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    for wanted in [
+        "<h2>Values, validation set</h2>",
+        "Truth and prediction: y0",
+        "Residuals: y1",
+        "Distribution of the residuals: y0",
+        "<h2>Largest errors, validation set</h2>",
+        "<th class=\"number\">root mean squared error</th>",
+    ] {
+        assert!(page.contains(wanted), "{wanted}");
+    }
+    // The same of any set.
+    let out = place.text("evaluation");
+    succeed(&["--backend", "cpu", "--quiet", "eval", &place.text("run"), "--split", "train", "--out", &out]);
+    let page = std::fs::read_to_string(place.path("evaluation/report.html")).unwrap();
+    assert!(page.contains("<h2>Values, train set</h2>") && page.contains("Residuals: y0"), "{page}");
+}
+
+#[test]
+fn the_page_of_bits_shows_each_of_them() {
+    let (place, arguments) = regression("binary_cross_entropy", "1,1\n0,1\n0,0\n1,0\n");
+    train(&arguments, &["--set", "data.validation=2"]);
+    let page = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    for wanted in ["<h2>Bits, validation set</h2>", "<th class=\"number\">examples with it</th>", "Calibration"] {
+        assert!(page.contains(wanted), "{wanted}");
+    }
+    assert!(!page.contains("<h2>Classes"));
+}
+
+/// An autoencoder of a few digits.
+const AUTOENCODER: &str = r#"
+name = "again"
+[data]
+targets = "inputs"
+test = 9900
+validation = 20
+[model]
+input = [28, 28, 1]
+layers = [{ dense = 16, activation = "relu" }, { dense = 784, activation = "sigmoid" }]
+loss = "mse"
+[train]
+epochs = 2
+batch = 20
+"#;
+
+#[test]
+fn an_autoencoder_answers_with_its_inputs() {
+    let place = Workplace::new(AUTOENCODER);
+    let [recipe, run, grid] = ["recipe.toml", "run", "grid.png"].map(|name| place.text(name));
+    succeed(&["--backend", "cpu", "--quiet", "train", &recipe, "--out", &run]);
+    let page = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(page.contains("<h2>Reconstructions, test set</h2>") && !page.contains("<h2>Values"));
+    let summary = json(&place.path("run/summary.json"));
+    assert!(summary["test_accuracy"].is_null() && summary["metrics"]["test"]["rmse"].is_number());
+    // Pictures without labels have a truth too.
+    let generated = place.text("digits.npz");
+    let images: Vec<f32> = (0..2 * 784).map(|at| (at % 5) as f32 * 50.0).collect();
+    let images = gputrain::data::Array::from_f32(&[2, 28, 28], &images).unwrap();
+    gputrain::data::write_arrays(std::path::Path::new(&generated), &[("x", &images)]).unwrap();
+    let images = format!("{generated}#x");
+    let told = last_line(&succeed(&["--backend", "cpu", "--json", "eval", &run, "--images", &images]));
+    assert!(told["loss"].as_f64().is_some_and(|loss| loss > 0.0) && told["examples"] == 2, "{told}");
+    succeed(&["--backend", "cpu", "--quiet", "predict", &run, "--images", &images, "--grid", &grid]);
+    assert!(std::fs::read(&grid).unwrap().starts_with(b"\x89PNG"));
 }

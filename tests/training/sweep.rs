@@ -116,7 +116,7 @@ impl Watcher for Counter {
 
 pub fn run_in(sweep: &Sweep, backend: &dyn Backend, out: &Path, side_by_side: usize) -> (SweepSummary, Counter) {
     let mut counter = Counter::default();
-    let options = Options { side_by_side, started: Instant::now() };
+    let options = Options { side_by_side, tensorboard: false, started: Instant::now() };
     let summary = run(sweep, backend, out, &options, &mut counter).unwrap();
     (summary, counter)
 }
@@ -223,7 +223,7 @@ fn a_sweep_goes_on_where_it_stopped() {
     let (expected, _) = run_in(&sweep, &backend, &whole, 64);
     // Interrupted after the first group.
     let mut counter = Counter { stop_after: Some(3), ..Counter::default() };
-    let options = Options { side_by_side: 64, started: Instant::now() };
+    let options = Options { side_by_side: 64, tensorboard: false, started: Instant::now() };
     let error = run(&sweep, &backend, &out, &options, &mut counter).unwrap_err();
     assert!(matches!(error, SweepError::Interrupted { done: 3, total: 6, .. }), "{error}");
     assert!(error.to_string().contains("3 of 6"));
@@ -316,7 +316,7 @@ fn the_best_is_trained_again_on_all_examples() {
     let out = folder.path().join("out");
     // Ctrl-C while the best is trained again: all runs are done, and not done again.
     let mut counter = Counter { stop_in: Some(2), ..Counter::default() };
-    let options = Options { side_by_side: 64, started: Instant::now() };
+    let options = Options { side_by_side: 64, tensorboard: false, started: Instant::now() };
     let error = run(&sweep, &backend, &out, &options, &mut counter).unwrap_err();
     assert!(matches!(error, SweepError::Interrupted { done: 2, total: 2, .. }), "{error}");
     assert!(error.to_string().contains("2 of 2 runs done, while the best was trained again"), "{error}");
@@ -367,7 +367,7 @@ fn errors_come_before_training() {
     assert!(watches.to_string().contains("train_loss"), "{watches}");
     let out = folder.path().join("out");
     let sweep = load(MLP, "trials = 2", folder.path()).unwrap();
-    let options = Options { side_by_side: 2, started: Instant::now() };
+    let options = Options { side_by_side: 2, tensorboard: false, started: Instant::now() };
     run_in(&sweep, &CpuBackend::new(), &out, 2);
     let other = load(MLP, "trials = 3", folder.path()).unwrap();
     let error = run(&other, &CpuBackend::new(), &out, &options, &mut Counter::default()).unwrap_err();

@@ -48,7 +48,7 @@ fn values_are_ranked_by_their_loss() {
                   [model]\ninput = [1]\nlayers = 1\nloss = \"mse\"\n[train]\nepochs = 2";
     let rates = "\"optimizer.learning_rate\" = [0.1, 0.01]";
     let out = folder.path().join("out");
-    let options = Options { side_by_side: 2, started: Instant::now() };
+    let options = Options { side_by_side: 2, tensorboard: false, started: Instant::now() };
     let by_default = load(recipe, rates, folder.path()).unwrap();
     let refused = run(&by_default, &CpuBackend::new(), &out, &options, &mut Counter::default()).unwrap_err();
     let text = refused.to_string();

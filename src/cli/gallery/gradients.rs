@@ -135,13 +135,13 @@ fn page(experiment: &Experiment, job: &Job, found: &Gradients) -> Page {
     let table = Table {
         header: header.map(String::from).into(),
         rows: found.parameters.iter().map(row).collect(),
-        highlight: None,
+        ..Table::default()
     };
     let mut sections = vec![Section { title: "Gradients".into(), blocks: vec![Block::Table(table)] }];
     let published: Vec<Vec<String>> = found.parameters.iter().flat_map(published_rows).collect();
     if !published.is_empty() {
         let header = ["element", "here", "published", "difference"].map(String::from).into();
-        let table = Table { header, rows: published, highlight: None };
+        let table = Table { header, rows: published, ..Table::default() };
         sections.push(Section { title: "Published".into(), blocks: vec![Block::Table(table)] });
     }
     let recipe = vec![Block::Code(job.recipe.to_toml())];

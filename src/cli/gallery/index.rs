@@ -29,7 +29,7 @@ fn overview(outcomes: &[(&Experiment, Outcome)], reduced: bool) -> Section {
         vec![experiment.title.clone(), state(&outcome.status).to_string(), format!("{:.1}", outcome.seconds)]
     };
     let header = ["experiment", "", "seconds"].map(String::from).into();
-    let table = Block::Table(Table { header, rows: outcomes.iter().map(row).collect(), highlight: None });
+    let table = Block::Table(Table { header, rows: outcomes.iter().map(row).collect(), ..Table::default() });
     let mut blocks = vec![table];
     if reduced {
         let text = "Reduced: every experiment ran with fewer epochs, trials or examples, to show that all of them work. \
@@ -88,5 +88,5 @@ fn table(list: &List, figures: &[Shown], mark: &str) -> Table {
         let own = [shown.what.clone(), shown.text.clone()].into_iter();
         own.chain(theirs.clone().map(|(_, of)| of(shown).clone().unwrap_or_default())).collect()
     };
-    Table { header, rows: figures.iter().map(row).collect(), highlight: None }
+    Table { header, rows: figures.iter().map(row).collect(), ..Table::default() }
 }

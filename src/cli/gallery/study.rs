@@ -14,7 +14,7 @@ use gputrain::lock::FolderLock;
 use gputrain::place;
 use gputrain::recipe::RecipeError;
 use gputrain::run::{RunError, RunFolder};
-use gputrain::sweep::{Sweep, SweepError};
+use gputrain::sweep::{Options, Sweep, SweepError};
 use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
 
@@ -165,7 +165,10 @@ impl Studio<'_> {
         if same && folder.join(summary_file(Does::Sweep)).exists() {
             return Ok(Status::Kept);
         }
-        sweep::train(&sweep, self.backend, folder, self.args.side_by_side, &self.context.as_part())?;
+        let side_by_side = self.args.side_by_side as usize;
+        let context = self.context.as_part();
+        let options = Options { side_by_side, tensorboard: false, started: context.started };
+        sweep::train(&sweep, self.backend, folder, &options, &context)?;
         Ok(Status::Done)
     }
 

@@ -16,6 +16,9 @@ keyed! {
         pub test: Holdout [HeldOut; "0.1"],
         /// The validation set: its own files, or a share held out of the training files.
         pub validation: Holdout [HeldOut; "0.1"],
+        /// What the model should answer where it is not the labels: its own inputs, as an autoencoder. They are scaled as the
+        /// inputs are, and the model has as many outputs. Files of arrays then have no labels.
+        pub targets: Option<Aim> [Optional(Plain); "\"inputs\""] where train is (None | Some(Source::Arrays { .. } | Source::Folder { .. }), AIMED),
         /// Whether the first line of a table names its columns; without it that is told from the line.
         pub header: Option<bool> [Optional(Plain); "true"],
         /// The columns of a table that are features, in this order; none stand for every column but the target's and those of
@@ -71,6 +74,9 @@ pub(in crate::recipe) const NUMBERED: &str =
 const WEIGHED: &str =
     "the training examples of a table or of arrays; of a folder of pictures, weigh the classes with data.class_weights";
 
+const AIMED: &str =
+    "the training examples of arrays or of a folder of pictures; of a table, give it as train = { images = \"FILE\" }";
+
 const COLUMN_NAMES: &str = "a list of names of columns, such as [\"rooms\", \"district\"]";
 
 const COLUMNS: List<Text, String> = List(COLUMN_NAMES, Text(COLUMN_NAMES, |_| true), |_| true);
@@ -79,6 +85,20 @@ fn keys_that_fit_together(spec: &DataSpec, table: &Table<'_>) -> Result<(), KeyE
     if let (false, Some(item)) = (spec.features.is_empty(), table.get("drop")) {
         return Err(item
             .conflict("features names the columns that are taken, so that drop has nothing to leave out; remove one"));
+    }
+    for (set, source) in spec.sources() {
+        let Some(item) = table.get(set) else { continue };
+        match (source, spec.targets) {
+            (Source::Arrays { labels, .. }, None) if labels.is_empty() => {
+                let expected = "the labels or targets of the images; without them, data.targets = \"inputs\" trains an autoencoder";
+                item.table("a table")?.require("labels", expected)?;
+            }
+            (Source::Arrays { labels, .. }, Some(aim)) if !labels.is_empty() => {
+                let item = item.table("a table")?.get("labels").unwrap_or(item);
+                return Err(item.conflict(format!("would not be read, since data.targets = \"{aim}\"; remove one")));
+            }
+            _ => {}
+        }
     }
     match (&spec.test, &spec.validation, table.get("validation")) {
         (Holdout::Fraction(test), Holdout::Fraction(validation), Some(item)) if test + validation >= 1.0 => {
@@ -97,8 +117,8 @@ kinds! {
         "images" => Arrays {
             /// The features.
             images: String [ARRAY; "\"images.npy\""],
-            /// The labels or targets.
-            labels: String [ARRAY; "\"labels.npy\""],
+            /// The labels or targets; none with `data.targets`.
+            labels: String [Unless(String::new(), ARRAY); "\"labels.npy\""],
         },
         /// A folder whose subfolders are the classes and hold pictures.
         "folder" => Folder {
@@ -174,7 +194,10 @@ impl Source {
     /// Every path, with the key that has it.
     pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut String)> {
         match self {
-            Source::Arrays { images, labels } => vec![("images", images), ("labels", labels)],
+            Source::Arrays { images, labels } => {
+                let labels = (!labels.is_empty()).then_some(("labels", labels));
+                std::iter::once(("images", images)).chain(labels).collect()
+            }
             Source::Folder { folder } => vec![("folder", folder)],
             Source::Table { table, .. } => vec![("table", table)],
         }
@@ -183,6 +206,7 @@ impl Source {
     /// Every path.
     pub fn paths(&self) -> Vec<&str> {
         match self {
+            Source::Arrays { images, labels } if labels.is_empty() => vec![images],
             Source::Arrays { images, labels } => vec![images, labels],
             Source::Folder { folder } => vec![folder],
             Source::Table { table, .. } => vec![table],
@@ -401,6 +425,27 @@ keywords! {
         "error" => Error,
         /// They are left out.
         "skip" => Skip,
+    }
+}
+
+impl DataSpec {
+    /// Every set that has files of its own, by its key.
+    fn sources(&self) -> impl Iterator<Item = (&'static str, &Source)> {
+        let held_out = [("test", &self.test), ("validation", &self.validation)];
+        let held_out = held_out.into_iter().filter_map(|(set, holdout)| match holdout {
+            Holdout::Files(source) => Some((set, source)),
+            _ => None,
+        });
+        self.train.iter().map(|source| ("train", source)).chain(held_out)
+    }
+}
+
+keywords! {
+    /// What a model should answer in the place of labels.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Aim {
+        /// What it was given.
+        "inputs" => Inputs,
     }
 }
 
