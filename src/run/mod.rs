@@ -182,7 +182,7 @@ impl RunFolder {
 
     /// The folder of a run that is to go on.
     pub fn open(path: &Path) -> Result<RunFolder, RunError> {
-        if !checkpoint(path).exists() {
+        if !RunFolder::checkpoint_in(path).exists() {
             return Err(RunError::NoCheckpoint(path.into()));
         }
         RunFolder::enter(path)
@@ -253,7 +253,12 @@ impl RunFolder {
 
     /// The checkpoint's file.
     pub fn checkpoint(&self) -> PathBuf {
-        checkpoint(&self.path)
+        RunFolder::checkpoint_in(&self.path)
+    }
+
+    /// The checkpoint's file of the run in a folder that another process may write to.
+    pub fn checkpoint_in(path: &Path) -> PathBuf {
+        path.join("checkpoint").join("state.safetensors")
     }
 
     /// Writes a file of the folder, whole or not at all.
@@ -261,10 +266,6 @@ impl RunFolder {
         self.check_there()?;
         Ok(write_whole(&self.file(name), bytes)?)
     }
-}
-
-fn checkpoint(run: &Path) -> PathBuf {
-    run.join("checkpoint").join("state.safetensors")
 }
 
 /// Refuses a folder that holds some of these files, or drawings, unless this program has locked it before.
