@@ -5,7 +5,7 @@
 
 use super::{Checkpoint, Draft, TrainError, Trainer, TrainerSpec};
 use crate::backend::{Backend, Ticket};
-use crate::ir::{BufferId, ProgramId};
+use crate::ir::{BufferId, ProgramId, Slice};
 use crate::kernel::loss::weights::{BATCH_WEIGHT, EPOCH_LOSS, EPOCH_WEIGHT, WEIGHT_SUMS};
 use crate::kernel::step::state;
 use crate::ranks::{Exchange, RankError, Share, agree};
@@ -25,6 +25,8 @@ pub(super) struct Ranks {
     batches: u32,
     /// Whether the batch to come is the first of an epoch.
     begins: bool,
+    /// Whether the device's loss scale is that of parts: see [`Trainer::scale_for_parts`].
+    scaled_for_parts: bool,
     /// Whether this rank's observer wants to stop, and whether that of any rank did in the last step.
     wants_to_stop: bool,
     stops: bool,
@@ -113,8 +115,19 @@ impl Trainer {
         let mut trainer = Trainer::prepare(backend, draft)?;
         let epoch = vec![Sums::default(); trainer.spec.members.len()];
         let (copied, own, batches, begins) = (Vec::new(), Vec::new(), 0, false);
-        let (wants_to_stop, stops) = (false, false);
-        trainer.ranks = Some(Ranks { exchange, share, copied, own, epoch, batches, begins, wants_to_stop, stops });
+        let (scaled_for_parts, wants_to_stop, stops) = (false, false, false);
+        trainer.ranks = Some(Ranks {
+            exchange,
+            share,
+            copied,
+            own,
+            epoch,
+            batches,
+            begins,
+            scaled_for_parts,
+            wants_to_stop,
+            stops,
+        });
         Ok(trainer)
     }
 
@@ -195,6 +208,7 @@ impl Trainer {
         };
         ranks.begins = step == 0;
         let share = ranks.share.clone();
+        self.scale_for_parts()?;
         let [before, _] = self.training.halves.ok_or(TrainError::NoHalves)?;
         let gradients = self.on.plan.whole(self.training.gradients);
         // Who takes a step's first part begins its sum anew; the others add to what is there.
@@ -217,6 +231,23 @@ impl Trainer {
             }
         }
         self.exchange_gradients()
+    }
+
+    /// The loss of a part is a mean over fewer rows than that of its batch, and its gradients are larger by as much. Of mixed
+    /// precision the loss scale is smaller by that, to a power of two, so that f16 holds what it would hold in one process.
+    fn scale_for_parts(&mut self) -> Result<(), TrainError> {
+        let Some(ranks) = &mut self.ranks else { return Ok(()) };
+        if self.training.loss_scaling.is_none() || std::mem::replace(&mut ranks.scaled_for_parts, true) {
+            return Ok(());
+        }
+        let factor = power_of_two(ranks.share.parts);
+        for model in 0..self.spec.members.len() {
+            let offset = model * state::COUNTERS + state::LOSS_SCALE;
+            let place = Slice { buffer: self.training.counters, offset, len: 1 };
+            let scale = f32::from_bits(self.on.session.read(place)?[0]) / factor;
+            self.on.session.write(place.buffer, offset, &[scale.max(f32::MIN_POSITIVE).to_bits()])?;
+        }
+        Ok(())
     }
 
     /// Puts the device where this rank's part of a batch begins, with nothing counted.
@@ -334,11 +365,14 @@ impl Trainer {
     fn write_sums(&mut self, epoch: &[Sums], last: &[Sums], batches: u32) -> Result<(), TrainError> {
         let tickets = self.on.copy_state(self.training.counters, self.training.scalars)?;
         let (mut counters, mut scalars) = self.on.fetch_state(tickets)?;
+        let is_scaled = self.ranks.as_mut().is_some_and(|ranks| std::mem::take(&mut ranks.scaled_for_parts));
+        let factor = if is_scaled { power_of_two(self.parts()) } else { 1.0 };
         for (model, (epoch, last)) in epoch.iter().zip(last).enumerate() {
             let counters = &mut counters[model * state::COUNTERS..];
             let scalars = &mut scalars[model * state::SCALARS..];
             (counters[state::BATCH], counters[state::SEEN]) = (batches, epoch.rows);
             counters[state::NOT_FINITE] = epoch.not_finite;
+            counters[state::LOSS_SCALE] = (f32::from_bits(counters[state::LOSS_SCALE]) * factor).to_bits();
             scalars[state::LOSS_SUM] = epoch.loss;
             scalars[state::CORRECT_SUM] = epoch.correct;
             (scalars[state::STEP_LOSS], scalars[state::STEP_ACCURACY]) = (last.mean_loss(), last.accuracy());
@@ -368,7 +402,7 @@ impl Trainer {
             let sums = |model: usize| counted(model, &counters, &scalars, weights.as_deref());
             ranks.epoch = (0..ranks.epoch.len()).map(sums).collect();
             ranks.batches = counters[state::BATCH];
-            (ranks.copied, ranks.own) = (Vec::new(), Vec::new());
+            (ranks.copied, ranks.own, ranks.scaled_for_parts) = (Vec::new(), Vec::new(), false);
         }
         Ok(())
     }
@@ -381,6 +415,11 @@ impl Trainer {
 
 /// The sums of weights, where examples have them.
 const WEIGHTS: &str = "train.weight_sums";
+
+/// The smallest power of two that is as large.
+fn power_of_two(parts: usize) -> f32 {
+    parts.next_power_of_two() as f32
+}
 
 /// What a device has counted for a model.
 fn counted(model: usize, counters: &[u32], scalars: &[f32], weights: Option<&[u32]>) -> Sums {

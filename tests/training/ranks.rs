@@ -6,6 +6,7 @@ use crate::streamed::Room;
 use crate::sweep::{self, Counter};
 use gputrain::backend::Backend;
 use gputrain::backend::cpu::CpuBackend;
+use gputrain::data::Targets;
 use gputrain::job::Job;
 use gputrain::ranks::{Exchange, RankError, Threads};
 use gputrain::sweep::{Options, SweepSummary, run_among};
@@ -219,18 +220,18 @@ fn any_number_of_ranks_goes_on_from_a_checkpoint() {
 fn what_watches_a_metric_decides_once_for_all() {
     let watched = [
         ("data.validation", "0.1"),
-        ("train.epochs", "40"),
-        ("optimizer.learning_rate", "0.05"),
-        ("train.early_stop", "{ metric = \"validation_loss\", patience = 4 }"),
-        ("schedule", "{ kind = \"plateau\", metric = \"validation_loss\", factor = 0.5, patience = 1 }"),
+        ("train.epochs", "60"),
+        ("optimizer.learning_rate", "0.1"),
+        ("train.early_stop", "{ metric = \"validation_accuracy\", patience = 3 }"),
+        ("schedule", "{ kind = \"plateau\", metric = \"validation_loss\", factor = 0.5, patience = 0 }"),
     ];
     let job = job(&watched);
     let expected = alone(&CpuBackend::new(), &job);
     assert_eq!(expected.stop, Stop::Early);
-    assert!(expected.story.epochs.last().unwrap().learning_rate < 0.05);
+    assert!(expected.story.epochs.last().unwrap().learning_rate < 0.1);
     let ended = shared(&job, 3, None);
     ended.iter().for_each(|ended| assert_eq!(ended.stop, Stop::Early));
-    assert_close("early stopping", &ended[0], &expected, 1e-4);
+    assert_close("early stopping", &ended[0], &expected, 1e-3);
 }
 
 #[test]
@@ -257,22 +258,25 @@ fn steps_and_halves_of_ranks_are_those_of_the_loop() {
     }
 }
 
-/// The gradient of one example, which one rank has, is beyond f16: all skip the step.
+/// The gradient of one example, which one rank has, is beyond f16 until the scale is small enough: all skip the step, and as many
+/// as one process.
 #[test]
 fn a_step_that_one_rank_must_skip_is_skipped_by_all() {
-    let job = golden_job("loss-mse", &[("precision", "mixed"), ("train.epochs", "3")]);
-    let mut job = job;
-    let dataset = Arc::make_mut(&mut job.dataset);
-    if let gputrain::data::Targets::Values { values, .. } = &mut dataset.train.targets {
-        values[0] = 300.0;
-    }
-    let ended = shared(&job, 2, None);
-    for ended in &ended {
-        assert!(ended.outcome.skipped_steps.is_some_and(|skipped| skipped > 0), "{:?}", ended.outcome.skipped_steps);
-        assert_eq!(bits(&ended.outcome.parameters), bits(&self::shared(&job, 2, None)[0].outcome.parameters));
+    let changes = [("precision", "mixed"), ("train.epochs", "3"), ("train.batch", "32"), ("train.drop_last", "true")];
+    let mut job = golden_job("loss-mse", &changes);
+    match &mut Arc::make_mut(&mut job.dataset).train.targets {
+        Targets::Values { values, .. } => values[0] = 300.0,
+        Targets::Classes { .. } => unreachable!("the case has values"),
     }
     let expected = alone(&CpuBackend::new(), &job);
-    assert_eq!(ended[0].outcome.skipped_steps, expected.outcome.skipped_steps);
+    assert!(expected.outcome.skipped_steps.is_some_and(|skipped| skipped > 0));
+    for ranks in [2, 4] {
+        let ended = shared(&job, ranks, None);
+        for ended in &ended {
+            assert_eq!(ended.outcome.skipped_steps, expected.outcome.skipped_steps, "{ranks} ranks");
+        }
+        assert_eq!(bits(&ended[0].outcome.parameters), bits(&ended[1].outcome.parameters));
+    }
 }
 
 #[test]
@@ -325,7 +329,7 @@ fn nobody_waits_for_a_rank_that_ended() {
 fn ranks_spread_the_runs_of_a_sweep_and_find_what_one_process_finds() {
     let folder = tempfile::tempdir().unwrap();
     sweep::write_data(folder.path());
-    let table = "metric = \"validation_loss\"\ntrials = 2\nretrain = true\n[sweep.grid]\n\"model.layers\" = [\"12:relu,3\", \"3\"]\n\
+    let table = "metric = \"validation_loss\"\ntrials = 2\nretrain = true\n\"model.layers\" = [\"12:relu,3\", \"3\"]\n\
                  \"optimizer.learning_rate\" = [0.05, 0.01, 1e30]";
     let sweep = sweep::load(sweep::MLP, table, folder.path()).unwrap();
     let alone = folder.path().join("alone");
