@@ -1,6 +1,6 @@
 // output[i] = input[i] * scale where element i is kept in this step, else 0; scale = 1 / (1 - rate)
 //
-// Dropped: hash(seed of the model, step, layer, i), and the batch where a step takes several, < threshold = rate * 2^32. Nothing is stored: the backward pass makes the
+// Dropped: hash(seed of the model, step, layer, place in the batch), and the batch where a step takes several, < threshold = rate * 2^32. Nothing is stored: the backward pass makes the
 // same mask from the same numbers. input, output (models, len); counters (models, COUNTERS). A thread per element; grid
 // linear over groups of 256, z over models.
 struct Params {
@@ -17,6 +17,8 @@ struct Params {
 
 // 1: a step takes several batches, and each has a mask of its own.
 const BY_BATCH = 0u;
+// Parts in which a batch is taken: an element's place is that in the whole batch.
+const PARTS = 1u;
 
 // include: grid.wgsl
 // include: hash.wgsl
@@ -34,8 +36,9 @@ fn main(
         let state = group.z * COUNTERS;
         var key = combine(combine(mix(counters[state + SEED]), counters[state + STEP]), params.layer);
         if BY_BATCH == 1u {
-            key = combine(key, counters[state + BATCH]);
+            key = combine(key, counters[state + BATCH] / PARTS);
         }
-        output[i] = select(input[i] * params.scale, 0.0, combine(key, element) < params.threshold);
+        let place = counters[state + BATCH] % PARTS * params.len + element;
+        output[i] = select(input[i] * params.scale, 0.0, combine(key, place) < params.threshold);
     }
 }

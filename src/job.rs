@@ -3,11 +3,12 @@
 use crate::backend::Backend;
 use crate::data::{
     self, DataError, Dataset, Examples, Features, Loading, PartSize, Pictures, Problem, RawExamples, RawFeatures,
-    RawTable, Scaling, SourceRef, Storage, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
+    RawTable, Scaling, SourceRef, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
 };
 use crate::export::{ExportError, Initial};
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
+use crate::ranks::Exchange;
 use crate::recipe::{
     Activation, Aim, DataSpec, Holdout, Keyword, Loss, OptimizerSpec, Recipe, Record, Source, TrainSpec,
 };
@@ -200,6 +201,13 @@ impl Job {
     /// A trainer of the recipe's model, which has its initial weights.
     pub fn trainer(&self, backend: &dyn Backend) -> Result<Trainer, JobError> {
         let mut trainer = Trainer::new(backend, self.spec(&[Member::of(&self.recipe)]))?;
+        trainer.set_parameters(0, &self.initial()?.parameters)?;
+        Ok(trainer)
+    }
+
+    /// The same among ranks, which all call this.
+    pub fn trainer_among(&self, backend: &dyn Backend, exchange: Arc<dyn Exchange>) -> Result<Trainer, JobError> {
+        let mut trainer = Trainer::among(backend, self.spec(&[Member::of(&self.recipe)]), exchange)?;
         trainer.set_parameters(0, &self.initial()?.parameters)?;
         Ok(trainer)
     }

@@ -41,6 +41,7 @@ pub mod parity;
 pub mod place;
 pub mod plan_file;
 pub mod planner;
+pub mod ranks;
 #[allow(unreachable_pub, reason = "not gone through yet")]
 pub mod recipe;
 pub mod report;

@@ -4,9 +4,10 @@ use super::{CliError, print};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use gputrain::backend::cpu::CpuBackend;
-use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend, missing_driver};
+use gputrain::backend::gpu::{BackendName, DeviceChoice, GpuBackend, device_of_rank, missing_driver};
 use gputrain::backend::{Backend, BackendError, DataMemory};
 use gputrain::data::show_picture_progress;
+use gputrain::ranks::{Exchange, local_rank};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::{self, ErrorKind};
@@ -66,16 +67,33 @@ pub struct Context {
     pub global: GlobalArgs,
     /// When the command began: the process, or this part of it.
     pub started: Instant,
-    /// Whether JSON is written where it is asked for: not by a command that another one runs.
+    /// Whether JSON is written where it is asked for: not by a command that another one runs, and by rank 0 alone.
     emits: bool,
+    /// The ranks that share the work, where there are several.
+    ranks: Option<Arc<dyn Exchange>>,
     /// The first error of stdout.
     unwritten: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl Context {
-    /// For a process that began at `started`.
-    pub fn new(global: &GlobalArgs, started: Instant) -> Context {
-        Context { global: global.clone(), started, emits: true, unwritten: Arc::default() }
+    /// For a process that began at `started`. Of several that share the work, rank 0 alone says anything.
+    pub fn new(global: &GlobalArgs, started: Instant, ranks: Option<Arc<dyn Exchange>>) -> Context {
+        let mut global = global.clone();
+        let follows = ranks.as_ref().is_some_and(|ranks| ranks.rank() > 0);
+        if follows {
+            (global.quiet, global.verbose) = (true, false);
+        }
+        Context { global, started, emits: !follows, ranks, unwritten: Arc::default() }
+    }
+
+    /// The ranks that share the work, where there are several.
+    pub(super) fn ranks(&self) -> Option<Arc<dyn Exchange>> {
+        self.ranks.clone()
+    }
+
+    /// Whether this is a rank that neither prints nor writes.
+    pub(super) fn follows(&self) -> bool {
+        self.ranks.as_ref().is_some_and(|ranks| ranks.rank() > 0)
     }
 
     /// For a command that begins now as a part of another: what it says is for people alone.
@@ -106,7 +124,11 @@ impl Context {
             BackendArg::Dx12 => BackendName::Dx12,
             BackendArg::Gl => BackendName::Gl,
         };
-        let choice = DeviceChoice { backend: name, device: self.global.device.clone(), checked: self.global.checked };
+        let mut choice =
+            DeviceChoice { backend: name, device: self.global.device.clone(), checked: self.global.checked };
+        if self.ranks.is_some() && choice.device.is_none() {
+            choice.device = device_of_rank(&choice, local_rank().unwrap_or(0));
+        }
         match GpuBackend::open(&choice) {
             Ok(gpu) => {
                 let refused = &gpu.adapter().refused;

@@ -9,6 +9,7 @@ use gputrain::job::JobError;
 use gputrain::landscape::LandscapeError;
 use gputrain::lock::LockError;
 use gputrain::model::ModelError;
+use gputrain::ranks::RankError;
 use gputrain::recipe::RecipeError;
 use gputrain::report::ReportError;
 use gputrain::run::RunError;
@@ -81,10 +82,20 @@ impl From<TrainError> for CliError {
     fn from(error: TrainError) -> CliError {
         match error {
             TrainError::Backend(error) => error.into(),
+            TrainError::Ranks(error) => error.into(),
             TrainError::NotFinite { .. } | TrainError::NotFiniteEnd { .. } | TrainError::NotFiniteOutput { .. } => {
                 CliError::Failed(error.to_string())
             }
             other => CliError::from_error(&other),
+        }
+    }
+}
+
+impl From<RankError> for CliError {
+    fn from(error: RankError) -> CliError {
+        match error {
+            RankError::Gone | RankError::Differ { .. } => CliError::Failed(error.to_string()),
+            other => CliError::Usage(other.to_string()),
         }
     }
 }

@@ -20,6 +20,7 @@ mod manual;
 mod plot;
 mod predict;
 mod print;
+mod ranks;
 mod recipe_args;
 mod sweep;
 mod table;
@@ -34,7 +35,9 @@ use recipe_args::RecipeArgs;
 use tune_args::TuneArgs;
 
 use clap::{Parser, Subcommand};
+use gputrain::ranks::{Exchange, join};
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Trains neural networks on any GPU, and on the CPU with the same plan.
@@ -81,20 +84,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
-    match run(cli, started) {
-        Ok(()) => 0,
-        Err(error) => {
-            if let Some(text) = error.message() {
-                print::error_line(format!("error: {text}"));
-            }
-            error.exit_code()
-        }
+    match join() {
+        Ok(ranks) => ranks::ended(run(cli, started, ranks.clone()), ranks),
+        Err(error) => ranks::not_joined(&error),
     }
 }
 
-/// Runs the command of a command line, whose process or part began at `started`. What went wrong is not printed.
-pub fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
-    let context = Context::new(&cli.global, started);
+/// Runs the command of a command line, whose process or part began at `started`, alone or as one of the ranks that share it. What
+/// went wrong is not printed.
+pub fn run(cli: Cli, started: Instant, ranks: Option<Arc<dyn Exchange>>) -> Result<(), CliError> {
+    let is_shared = matches!(cli.command, None | Some(Command::Train(_) | Command::Sweep(_)));
+    if ranks.is_some() && !is_shared {
+        let text = "several processes share the work of train and sweep alone; start this command once, without mpirun";
+        return Err(CliError::Usage(text.into()));
+    }
+    let context = Context::new(&cli.global, started, ranks);
     context.show_decoding();
     match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
         Command::Train(args) => train::run(&args, &context),

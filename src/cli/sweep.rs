@@ -1,5 +1,6 @@
 //! `sweep`.
 
+use super::ranks::Follower;
 use super::table::table;
 use super::train::{default_folder, score, stop_on_interrupt, streamed};
 use super::{CliError, Context, RecipeArgs};
@@ -7,8 +8,10 @@ use clap::Args;
 use gputrain::backend::Backend;
 use gputrain::ir::SourceBuffers;
 use gputrain::model::Model;
+use gputrain::ranks::{Exchange, first_says};
 use gputrain::sweep::{
     COLLAPSED, Entry, Options, Row, Sweep, SweepError, SweepSummary, Watcher, results_table, run as run_sweep,
+    run_among,
 };
 use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
@@ -40,7 +43,11 @@ pub fn run(args: &SweepArgs, context: &Context) -> Result<(), CliError> {
     args.recipe.check_folder(false)?;
     let sweep = Sweep::load(&args.recipe.text()?, &args.recipe.overrides()?, args.recipe.data.as_deref())?;
     let backend = context.open_backend()?;
-    let out = args.out.clone().map_or_else(|| default_folder(&sweep.recipe.name), Ok)?;
+    let folder = || args.out.clone().map_or_else(|| default_folder(&sweep.recipe.name), Ok);
+    let out = match context.ranks() {
+        None => folder()?,
+        Some(ranks) => folder_of_all(&*ranks, folder)?,
+    };
     let options =
         Options { side_by_side: args.side_by_side as usize, tensorboard: args.tensorboard, started: context.started };
     train(&sweep, &*backend, &out, &options, context)
@@ -58,10 +65,20 @@ pub(super) fn train(
     context.say(format!("{} on {} ({})", sweep.recipe.name, info.device, info.backend));
     let (runs, combinations) = (sweep.entries.len(), sweep.combinations());
     context.say(format!("{combinations} combinations, {runs} runs, into {}", out.display()));
+    if let Some(ranks) = context.ranks().filter(|_| context.follows()) {
+        return match run_among(sweep, backend, out, options, &mut Follower::new()?, &*ranks) {
+            // Rank 0 says it.
+            Err(SweepError::Interrupted { .. }) => Err(CliError::Interrupted(String::new())),
+            other => Ok(other.map(|_| ())?),
+        };
+    }
     let mut reporter = Reporter::new(context)?;
-    let result = run_sweep(sweep, backend, out, options, &mut reporter);
+    let result = match context.ranks() {
+        None => run_sweep(sweep, backend, out, options, &mut reporter).map(Some),
+        Some(ranks) => run_among(sweep, backend, out, options, &mut reporter, &*ranks),
+    };
     reporter.bar.finish_and_clear();
-    let summary = result?;
+    let Some(summary) = result? else { return Ok(()) };
     conclude(sweep, &summary, context);
     context.say(format!("wrote {}", out.display()));
     context.emit(&summary);
@@ -72,6 +89,13 @@ pub(super) fn train(
         )));
     }
     Ok(())
+}
+
+/// The folder that rank 0 chose.
+fn folder_of_all(ranks: &dyn Exchange, choose: impl Fn() -> Result<PathBuf, CliError>) -> Result<PathBuf, CliError> {
+    let own = if ranks.rank() == 0 { choose()?.to_string_lossy().into_owned() } else { String::new() };
+    let said = first_says(ranks, own.as_bytes())?;
+    Ok(String::from_utf8_lossy(&said).into_owned().into())
 }
 
 /// Prints the table and the best.
@@ -170,6 +194,8 @@ impl From<SweepError> for CliError {
             SweepError::Report(error) => error.into(),
             SweepError::File(error) => error.into(),
             SweepError::Interrupted { .. } => CliError::Interrupted(error.to_string()),
+            SweepError::Ranks(error) => error.into(),
+            SweepError::NotSeen { .. } => CliError::Failed(error.to_string()),
             SweepError::NoSweep(_)
             | SweepError::NoMetric { .. }
             | SweepError::NoMeaning { .. }

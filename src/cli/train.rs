@@ -1,5 +1,6 @@
 //! `train`.
 
+use super::ranks::Follower;
 use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs, print};
 use bytesize::ByteSize;
 use clap::Args;
@@ -11,6 +12,7 @@ use gputrain::ir::{Plan, Role, SourceBuffers};
 use gputrain::job::Job;
 use gputrain::keys::Keyword;
 use gputrain::metrics::{Measure, Metrics};
+use gputrain::planner::Fusion;
 use gputrain::recipe::RecipeText;
 use gputrain::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
 use gputrain::train::{
@@ -60,7 +62,10 @@ pub struct TrainArgs {
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
     args.recipe.check_folder(args.resume.is_some())?;
-    let loaded = load(args)?;
+    if context.ranks().is_some() {
+        refuse_alone(args)?;
+    }
+    let loaded = load(args, context)?;
     let backend = context.open_backend()?;
     let Some(every) = args.shadow else { return train(args, loaded, &*backend, context) };
     let shadow = Shadow::new(backend, every);
@@ -75,6 +80,28 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
     result
 }
 
+/// Refuses what several processes cannot do together.
+fn refuse_alone(args: &TrainArgs) -> Result<(), CliError> {
+    let alone = [
+        (
+            args.shadow.is_some(),
+            "--shadow holds the steps of one process against the CPU; leave it out, or train without mpirun",
+        ),
+        (
+            args.fusion.fusion() == Fusion::Always,
+            "--fused asks for steps that keep no gradients, which ranks add up; leave it out",
+        ),
+        (
+            args.tune.is_asked(),
+            "--tune measures in one process; tune without mpirun first, and ranks use what was found",
+        ),
+    ];
+    match alone.into_iter().find(|(asked, _)| *asked) {
+        Some((_, why)) => Err(CliError::Usage(why.into())),
+        None => Ok(()),
+    }
+}
+
 /// Trains on an open backend what was loaded for the arguments.
 pub(super) fn train(
     args: &TrainArgs,
@@ -86,13 +113,23 @@ pub(super) fn train(
     let members = [Member::of(&job.recipe)];
     let (spec, fusion) = (job.spec(&members), args.fusion.fusion());
     args.tune.tune(backend, context, spec.clone(), fusion)?;
-    let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
+    let mut trainer = match context.ranks() {
+        None => Trainer::with_fusion(backend, spec, fusion)?,
+        Some(ranks) => {
+            let (batch, size) = (spec.batches().size, ranks.size());
+            let share = spec.share(ranks.rank(), size)?;
+            let trainer = Trainer::among(backend, spec, ranks)?;
+            context.say(share.in_words(batch, size));
+            trainer
+        }
+    };
     context.say(memory(trainer.plan()));
     say_streamed(&trainer, context);
     detail_plan(&trainer, backend, context);
     let (folder, recorder) = match resumed {
         Some(Resumed { folder, checkpoint, notes }) => {
             trainer.restore(&checkpoint)?;
+            let Some(folder) = folder else { return follow(trainer) };
             context.say(format!("going on after step {} of {}", trainer.steps_taken(), trainer.total_steps()));
             notes.iter().for_each(|note| context.say(note));
             if checkpoint.progress.data.as_ref().is_some_and(|data| data.hash != trainer.data_seen().hash) {
@@ -104,6 +141,9 @@ pub(super) fn train(
         None => {
             let initial = initial(args.init.as_deref(), &job, context)?;
             trainer.set_parameters(0, &initial)?;
+            if context.follows() {
+                return follow(trainer);
+            }
             let path = args.out.clone().map_or_else(|| default_folder(&job.recipe.name), Ok)?;
             let folder = RunFolder::create(&path, &job.recipe)?;
             let recorder = Recorder::new(&folder, &job.model)?;
@@ -153,6 +193,15 @@ pub(super) fn train(
     end.map_or(Ok(()), |end| end.save(&folder.checkpoint()).map_err(CliError::from))
 }
 
+/// Trains as a rank that neither prints nor writes.
+fn follow(mut trainer: Trainer) -> Result<(), CliError> {
+    match trainer.train(&mut Follower::new()?)? {
+        // Rank 0 says it.
+        Stop::Interrupted => Err(CliError::Interrupted(String::new())),
+        Stop::Finished | Stop::Early => Ok(()),
+    }
+}
+
 /// What is to be said where a run goes on with other data.
 const OTHER_DATA: &str = "warning: the training examples or their scaling are not those that the run was trained on so far: the \
     files were changed, and it will not end with the weights of a run on either";
@@ -165,18 +214,19 @@ pub(super) struct Loaded {
 }
 
 struct Resumed {
-    folder: RunFolder,
+    /// Its folder; none where another rank writes there.
+    folder: Option<RunFolder>,
     checkpoint: Checkpoint,
     /// What is to be said of its learning rates and its checkpoint.
     notes: Vec<String>,
 }
 
 /// The recipe of the command line, or of the run to go on with and its checkpoint.
-pub(super) fn load(args: &TrainArgs) -> Result<Loaded, CliError> {
+pub(super) fn load(args: &TrainArgs, context: &Context) -> Result<Loaded, CliError> {
     let Some(path) = &args.resume else { return Ok(Loaded { job: args.recipe.job()?, resumed: None }) };
-    let folder = RunFolder::open(path)?;
-    let (checkpoint, has_hash) = Checkpoint::open(&folder.checkpoint())?;
-    let text = RecipeText::file(&folder.file("recipe.toml"))?;
+    let folder = if context.follows() { None } else { Some(RunFolder::open(path)?) };
+    let (checkpoint, has_hash) = Checkpoint::open(&RunFolder::checkpoint_in(path))?;
+    let text = RecipeText::file(&path.join("recipe.toml"))?;
     let mut recipe = text.parse(&args.recipe.overrides()?)?;
     let before = text.parse(&[])?;
     check_resume(path, &before, &recipe, &checkpoint.progress)?;

@@ -22,6 +22,11 @@ pub struct TuneArgs {
 }
 
 impl TuneArgs {
+    /// Whether it is asked for.
+    pub fn is_asked(self) -> bool {
+        self.tune
+    }
+
     /// Measures what the training launches, if that is asked for, and keeps what is faster in the user's cache directory.
     pub fn tune(
         self,

@@ -5,6 +5,7 @@ use crate::ir::{BufferId, Limits, Slice, SourceBuffers};
 use crate::kernel::dense::Tiling;
 use crate::kernel::dense::tiling::Tile;
 use crate::kernel::loss::weights::Updates;
+use crate::kernel::pointwise::dropout::Masks;
 
 /// Where the operations of one graph run.
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +44,8 @@ pub struct Lowering<'a> {
     pub scaling: Scaling,
     /// Whether the loss's gradient is scaled for f16.
     pub scaled_loss: bool,
-    /// Whether a step takes several batches.
-    pub accumulates: bool,
+    /// How the masks of dropout are drawn.
+    pub masks: Masks,
     /// For bindings that a variant leaves untouched.
     pub unused: Slice,
 }

@@ -276,6 +276,9 @@ pub struct Training {
     pub recorded_step: Option<ProgramId>,
     /// A step up to the exchange of gradients, and the rest of it; nothing where it is fused.
     pub halves: Option<[ProgramId; 2]>,
+    /// The rest of a step that also takes norms, where those are asked for and ranks share the batches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_update: Option<ProgramId>,
     /// (models, parameters, 2): sums of squares of each gradient and each parameter.
     pub norms: BufferId,
     /// Steps of an epoch.

@@ -60,7 +60,7 @@ impl Operation for Mask {
         let shape = dropout::Params::new(at.per_model(reads[0]), self.seed as u32, self.rate);
         let operands = dropout::Operands { input: reads[0], counters: at.counters, output: writes[0] };
         let label = format!("{} dropout", self.name);
-        vec![Arc::new(dropout::Dropout { label, shape, models: at.models, by_batch: at.accumulates, operands })]
+        vec![Arc::new(dropout::Dropout { label, shape, models: at.models, masks: at.masks, operands })]
     }
 
     fn backward(&self, node: &Node, gradient: ValueId, pass: &mut Backward) {

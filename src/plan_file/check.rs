@@ -111,6 +111,7 @@ impl Checked<'_> {
             [("begin_epoch", training.begin_epoch), ("step", training.step), ("gradient", training.gradient)];
         programs.into_iter().try_for_each(|(what, id)| self.program(what, id))?;
         let more = training.recorded_step.into_iter().chain(training.halves.into_iter().flatten());
+        let more = more.chain(training.recorded_update);
         let more = more.chain(training.accumulation.iter().map(|accumulation| accumulation.batch));
         more.into_iter().try_for_each(|id| self.program("a step", id))?;
         self.state("training", training.counters, training.scalars)?;

@@ -8,6 +8,7 @@ use crate::ir::{
     PlanError, ProgramId, Role, Slice, SourceBuffers, StatisticBuffers, TensorPlace, Training,
 };
 use crate::kernel::loss::weights::{Updates, WEIGHT_SUMS};
+use crate::kernel::pointwise::dropout::Masks;
 use crate::kernel::step::augment::Params as Changes;
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
@@ -94,6 +95,10 @@ pub struct PlanBuilder<'a> {
     pub(super) precision: Precision,
     /// How training changes images.
     pub(super) augment: Option<Changes>,
+    /// The parts in which training takes each of its batches.
+    parts: usize,
+    /// How training draws the masks of dropout.
+    masks: Masks,
     /// Bytes left for the examples of further sets.
     data_room: u64,
     /// Whether evaluations normalise batches by their own statistics.
@@ -148,6 +153,8 @@ impl<'a> PlanBuilder<'a> {
             fusion: Fusion::Auto,
             precision: Precision::F32,
             augment: None,
+            parts: 1,
+            masks: Masks::BY_STEP,
             data_room: limits.data_bytes,
             own_statistics: false,
             evaluation: None,
@@ -166,6 +173,13 @@ impl<'a> PlanBuilder<'a> {
     /// Says how training changes the images of a batch, if it does.
     pub fn augment(mut self, augment: Option<Changes>) -> Self {
         self.augment = augment;
+        self
+    }
+
+    /// Says that training takes each of its batches in so many parts, which ranks share: the batches of the training set are
+    /// then those parts, and a step takes those of all its batches.
+    pub fn in_parts(mut self, parts: usize) -> Self {
+        self.parts = parts;
         self
     }
 
@@ -202,10 +216,13 @@ impl<'a> PlanBuilder<'a> {
         optimizer: &OptimizerSpec,
         by_step: bool,
     ) -> Result<(), BuildError> {
-        let (examples, batch) = (source.layout.examples, source.batches.size);
-        let batches_per_epoch = if train.drop_last { examples / batch } else { examples.div_ceil(batch) };
-        let of_step = (train.accumulate as usize).clamp(1, batches_per_epoch.max(1));
+        // From here on a part of a batch is a batch like any other.
+        let (examples, batch, parts) = (source.layout.examples, source.batches.size, self.parts);
+        let whole = if train.drop_last { examples / (batch * parts) } else { examples.div_ceil(batch * parts) };
+        let batches_per_epoch = if train.drop_last { whole * parts } else { examples.div_ceil(batch) };
+        let of_step = (train.accumulate as usize).clamp(1, whole.max(1)) * parts;
         let steps_per_epoch = batches_per_epoch.div_ceil(of_step);
+        self.masks = Masks { by_batch: of_step > parts, parts: parts as u32 };
         if of_step > 1 {
             self.batch_gradients = self.buffer_like_parameters("train.batch_gradients", Role::Gradients);
         }
@@ -275,6 +292,10 @@ impl<'a> PlanBuilder<'a> {
             let recorded = step.clone().named("train step with norms");
             recorded.with_first(PhaseKind::Update, self.norm_records(norms, optimizer))
         });
+        let recorded_update = recorded.clone().filter(|_| parts > 1).and_then(|recorded| {
+            let (_, update) = recorded.split(PhaseKind::Exchange)?;
+            Some(update.named("update of a step with norms"))
+        });
         let request = Request { source, train, optimizer };
         let state = StepBuffers { counters, scalars, log, log_steps, moments: &moments };
         self.out.not_fused = match self.fusable(&memory.network, &request) {
@@ -299,6 +320,7 @@ impl<'a> PlanBuilder<'a> {
             gradient: self.out.plan.program(gradient),
             recorded_step: recorded.map(|program| self.out.plan.program(program)),
             halves: halves.map(|halves| halves.map(|half| self.out.plan.program(half))),
+            recorded_update: recorded_update.map(|program| self.out.plan.program(program)),
             norms,
             steps_per_epoch,
             epochs: train.epochs,
@@ -517,7 +539,7 @@ impl<'a> PlanBuilder<'a> {
             weighing,
             scaling: Scaling { subtract, divide, add: self.scaling_add },
             scaled_loss: self.precision == Precision::Mixed,
-            accumulates: self.batch_gradients != self.gradients,
+            masks: self.masks,
             unused: plan.whole(self.unused),
         };
         let slices = |values: &[ValueId]| values.iter().map(|value| self.slice_of(memory, *value)).collect::<Vec<_>>();

@@ -55,6 +55,9 @@ pub enum NotFused {
     /// Gradients are recorded.
     #[error("train.record asks for norms, and a fused step keeps no gradients")]
     Norms,
+    /// Ranks add up their gradients.
+    #[error("ranks add up their gradients, and a fused step keeps none")]
+    Ranks,
     /// The gradients of several batches are added up.
     #[error("train.accumulate adds gradients up, and a fused step keeps none")]
     Accumulates,

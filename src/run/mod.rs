@@ -184,7 +184,7 @@ impl RunFolder {
 
     /// The folder of a run that is to go on.
     pub fn open(path: &Path) -> Result<RunFolder, RunError> {
-        if !checkpoint(path).exists() {
+        if !RunFolder::checkpoint_in(path).exists() {
             return Err(RunError::NoCheckpoint(path.into()));
         }
         RunFolder::enter(path)
@@ -260,7 +260,12 @@ impl RunFolder {
 
     /// The checkpoint's file.
     pub fn checkpoint(&self) -> PathBuf {
-        checkpoint(&self.path)
+        RunFolder::checkpoint_in(&self.path)
+    }
+
+    /// The checkpoint's file of the run in a folder that another process may write to.
+    pub fn checkpoint_in(path: &Path) -> PathBuf {
+        path.join("checkpoint").join("state.safetensors")
     }
 
     /// Writes a file of the folder, whole or not at all.
@@ -268,10 +273,6 @@ impl RunFolder {
         self.check_there()?;
         Ok(write_whole(&self.file(name), bytes)?)
     }
-}
-
-fn checkpoint(run: &Path) -> PathBuf {
-    run.join("checkpoint").join("state.safetensors")
 }
 
 /// Refuses a folder that holds some of these files, drawings or TensorBoard's events, unless this program has locked it before.

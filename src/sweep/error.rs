@@ -2,6 +2,7 @@
 
 use crate::file::FileError;
 use crate::job::JobError;
+use crate::ranks::RankError;
 use crate::recipe::{Metric, RecipeError};
 use crate::report::ReportError;
 use crate::run::RunError;
@@ -91,6 +92,20 @@ pub enum SweepError {
         line: usize,
         /// What is wrong.
         problem: String,
+    },
+    /// Ranks that cannot work together.
+    #[error(transparent)]
+    Ranks(#[from] RankError),
+    /// Ranks that write into folders of their own.
+    #[error(
+        "{} has no result of {missing} runs, which other ranks have trained: the folder of a sweep must be one that all \
+         machines share; choose such an --out", path.display()
+    )]
+    NotSeen {
+        /// The sweep's folder.
+        path: PathBuf,
+        /// Runs without a result.
+        missing: usize,
     },
     /// The user asked for an end.
     #[error(

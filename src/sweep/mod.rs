@@ -24,7 +24,7 @@ pub use entry::{Entry, Sweep};
 pub use error::SweepError;
 pub use report::table as results_table;
 pub use results::Row;
-pub use run::run;
+pub use run::{run, run_among};
 pub use runner::{COLLAPSED, Options};
 pub use summary::{CombinationSummary, Statistic, SweepSummary};
 pub use watcher::Watcher;

@@ -89,6 +89,24 @@ pub(super) fn recipe_hash(entry: &Entry) -> String {
     blake3::hash(entry.recipe.to_toml().as_bytes()).to_hex().to_string()
 }
 
+/// The rows of a file of results of this sweep, and the bytes of the lines that are whole: a line that a crash cut off is none.
+fn parse(text: &str, path: &Path, sweep: &Sweep) -> Result<(Vec<Row>, usize), SweepError> {
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let mut rows = Vec::new();
+    for (number, line) in text[..whole].lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let problem = |problem: String| SweepError::Results { path: path.into(), line: number + 1, problem };
+        let mut row: Row = serde_json::from_str(line).map_err(|error| problem(error.to_string()))?;
+        let entry = sweep.entries.get(row.index).filter(|entry| recipe_hash(entry) == row.recipe_hash);
+        let entry = entry.ok_or_else(|| SweepError::Other {
+            path: path.parent().unwrap_or(path).into(),
+            what: format!("its {} had other settings", row.run),
+        })?;
+        row.settings = entry.settings.clone();
+        rows.push(row);
+    }
+    Ok((rows, whole))
+}
+
 /// The file of results, and what is in it.
 #[derive(Debug)]
 pub(super) struct Results {
@@ -108,23 +126,48 @@ impl Results {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(io(error).into()),
         };
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let (found, whole) = parse(&text, &path, sweep)?;
         let mut rows: Vec<Option<Row>> = vec![None; sweep.entries.len()];
-        for (number, line) in text[..whole].lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let problem = |problem: String| SweepError::Results { path: path.clone(), line: number + 1, problem };
-            let mut row: Row = serde_json::from_str(line).map_err(|error| problem(error.to_string()))?;
-            let entry = sweep.entries.get(row.index).filter(|entry| recipe_hash(entry) == row.recipe_hash);
-            let entry = entry.ok_or_else(|| SweepError::Other {
-                path: folder.into(),
-                what: format!("its {} had other settings", row.run),
-            })?;
-            row.settings = entry.settings.clone();
+        for row in found {
             let index = row.index;
             rows[index] = Some(row);
         }
         let file = crate::file::append(&path).map_err(&io)?;
         file.set_len(whole as u64).map_err(&io)?;
-        Ok(Results { path, file, rows })
+        let mut results = Results { path, file, rows };
+        results.adopt(folder, sweep)?;
+        Ok(results)
+    }
+
+    /// The file of another rank than the first, which has one of its own until the first takes it over.
+    pub(super) fn of_rank(folder: &Path, sweep: &Sweep, rank: usize) -> Result<Results, SweepError> {
+        let path = folder.join(format!("results.{rank}.jsonl"));
+        let file = crate::file::append(&path).map_err(FileError::at(&path))?;
+        file.set_len(0).map_err(FileError::at(&path))?;
+        Ok(Results { path, file, rows: vec![None; sweep.entries.len()] })
+    }
+
+    /// Takes over what other ranks have written to files of their own, and removes those: what was new.
+    pub(super) fn adopt(&mut self, folder: &Path, sweep: &Sweep) -> Result<Vec<Row>, SweepError> {
+        let mut files: Vec<(usize, PathBuf)> = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(FileError::at(folder))? {
+            let entry = entry.map_err(FileError::at(folder))?;
+            let name = entry.file_name();
+            let rank =
+                name.to_str().and_then(|name| name.strip_prefix("results.")?.strip_suffix(".jsonl")?.parse().ok());
+            files.extend(rank.map(|rank| (rank, entry.path())));
+        }
+        files.sort();
+        let mut new = Vec::new();
+        for (_, path) in files {
+            let io = FileError::at(&path);
+            let (mut rows, _) = parse(&crate::file::read_text(&path).map_err(&io)?, &path, sweep)?;
+            rows.retain(|row| self.rows[row.index].is_none());
+            self.append(rows.clone())?;
+            std::fs::remove_file(&path).map_err(&io)?;
+            new.append(&mut rows);
+        }
+        Ok(new)
     }
 
     /// Adds the results of a group in one write, so that a crash leaves all of them, or a last line that is cut off.

@@ -8,6 +8,7 @@ use crate::kernel::LaunchPlan;
 use crate::layers::TensorRole;
 use crate::model::Model;
 use crate::planner::{Fusion, NotFused, PlanBuilder, TrainingPlan, hyper_words};
+use crate::ranks::Share;
 use crate::recipe::{OptimizerSpec, ScheduleKind};
 use std::borrow::Borrow;
 
@@ -22,19 +23,38 @@ impl Draft {
     /// Plans for a device with these limits, training steps fused or not as `fusion` says.
     pub fn new(spec: TrainerSpec, fusion: Fusion, limits: Limits) -> Result<Draft, TrainError> {
         check::check(&spec)?;
-        Draft::with_held_out(spec, fusion, limits, &[Set::Validation, Set::Test])
+        Draft::with_held_out(spec, fusion, limits, &[Set::Validation, Set::Test], None)
+    }
+
+    /// Plans for a rank that takes such a share of each batch.
+    pub(super) fn shared(spec: TrainerSpec, limits: Limits, share: &Share) -> Result<Draft, TrainError> {
+        check::check(&spec)?;
+        let sets = [Set::Validation, Set::Test];
+        let draft = Draft::with_held_out(spec, Fusion::Never, limits, &sets, Some(share))?;
+        Ok(Draft { not_fused: Some(NotFused::Ranks), ..draft })
     }
 
     /// The same without evaluations.
     pub(crate) fn of_training(spec: TrainerSpec, limits: Limits) -> Result<Draft, TrainError> {
-        Draft::with_held_out(spec, Fusion::Auto, limits, &[])
+        Draft::with_held_out(spec, Fusion::Auto, limits, &[], None)
     }
 
-    fn with_held_out(spec: TrainerSpec, fusion: Fusion, limits: Limits, sets: &[Set]) -> Result<Draft, TrainError> {
+    fn with_held_out(
+        spec: TrainerSpec,
+        fusion: Fusion,
+        limits: Limits,
+        sets: &[Set],
+        share: Option<&Share>,
+    ) -> Result<Draft, TrainError> {
         let (data, scaling, first) = (&spec.dataset, &spec.scaling, &spec.members[0]);
         let builder = PlanBuilder::new(&spec.model, spec.members.len(), scaling.subtract.len(), scaling.add, limits);
         let mut builder = builder.fusion(fusion).precision(first.precision)?.augment(spec.changes()?);
-        let source = builder.source(Set::Train.name(), spec::layout(&data.train), spec.batches());
+        let mut batches = spec.batches();
+        if let Some(share) = share {
+            batches.size = share.rows;
+            builder = builder.in_parts(share.parts);
+        }
+        let source = builder.source(Set::Train.name(), spec::layout(&data.train), batches);
         builder.training(&source, &spec.train, &first.optimizer, first.schedule.is_by_step())?;
         let held_out: Vec<(Set, &Examples)> = sets.iter().filter_map(|set| Some((*set, set.of(data)?))).collect();
         let largest = held_out.iter().map(|(_, examples)| examples.count()).max().unwrap_or(0);

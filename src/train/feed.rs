@@ -82,6 +82,13 @@ impl<E: Borrow<Examples> + Sync> Feed<E> {
         }
     }
 
+    /// Goes to a batch of the epoch under way, as a step state was made to.
+    pub fn seek(&mut self, batch: u32) {
+        if let Some(stream) = &mut self.stream {
+            stream.batch = batch;
+        }
+    }
+
     /// Runs the program that begins an epoch.
     pub fn begin(&mut self, session: &mut dyn Session, program: ProgramId) -> Result<(), BackendError> {
         if let Some(stream) = &mut self.stream {
@@ -135,7 +142,8 @@ impl<E: Borrow<Examples> + Sync> Stream<E> {
     fn provide(&mut self, session: &mut dyn Session) -> Result<(Place, u32), BackendError> {
         let batches = self.orders.batches;
         let epoch = if self.orders.shuffle { self.epoch } else { 0 };
-        let place = Place { epoch, number: self.batch / batches };
+        // A rank may take a batch without rows, behind the last window: it reads nothing.
+        let place = Place { epoch, number: (self.batch / batches).min(self.orders.windows - 1) };
         if self.written != Some(place) {
             if self.packed != Some(place) {
                 self.orders.pack(place, &mut self.words);

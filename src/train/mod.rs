@@ -11,6 +11,7 @@ mod metrics;
 mod moment;
 pub(crate) mod mounted;
 mod population;
+mod ranks;
 mod results;
 pub(crate) mod spec;
 mod steps;
@@ -34,6 +35,7 @@ use crate::backend::BackendError;
 use crate::data::DataError;
 use crate::ir::PlanError;
 use crate::planner::BuildError;
+use crate::ranks::RankError;
 
 /// Why training could not begin or go on.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +183,9 @@ pub enum TrainError {
         /// Epochs times steps of each.
         steps: u64,
     },
+    /// Ranks that cannot train together.
+    #[error(transparent)]
+    Ranks(#[from] RankError),
     /// A checkpoint that is not this run's.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

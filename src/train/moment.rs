@@ -6,6 +6,7 @@ use crate::ir::{BufferId, Element, Slice};
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::kernel::step::state;
 use crate::layers::TensorRole;
+use crate::ranks::RankError;
 use std::time::Instant;
 
 impl Trainer {
@@ -33,6 +34,10 @@ impl Trainer {
     /// mixed precision the loss scale is halved until the gradients fit f16, as training does it from step to step.
     pub fn gradient(&mut self) -> Result<(f32, Vec<Vec<f32>>), TrainError> {
         self.refuse_half("the gradients of a step were taken: apply them first")?;
+        if self.ranks.is_some() {
+            let why = "a gradient without a step is that of one process: ask a trainer that is not among ranks";
+            return Err(RankError::OneProcess(why).into());
+        }
         let state = self.capture()?;
         let place = Slice { buffer: self.training.counters, offset: state::LOSS_SCALE, len: 1 };
         let mut scale = self.on.session.read(place)?[0];
@@ -71,6 +76,7 @@ impl Trainer {
     /// Everything needed to go on from here.
     pub fn capture(&mut self) -> Result<Checkpoint, TrainError> {
         self.refuse_half("the gradients of a step were taken: apply them before its state is kept")?;
+        self.settle()?;
         self.progress.seconds = self.seconds();
         let ids: Vec<BufferId> = self.training.state.iter().copied().chain([self.on.io.parameters.buffer]).collect();
         let mut buffers = Vec::new();
@@ -132,6 +138,7 @@ impl Trainer {
                 self.on.follow(words);
             }
         }
+        self.follow_sums()?;
         let models = self.spec.members.len();
         let data = self.progress.data.take();
         self.progress = Progress { watched: self.watched_words(), data, ..checkpoint.progress.clone() };
@@ -230,7 +237,7 @@ impl Trainer {
             let (initial, _) = member.initial_state();
             // Between two epochs the place is that of the one before.
             let epoch = if begun { progress.epoch } else { progress.epoch.wrapping_sub(1) };
-            let taken = self.training.first_batch(progress.step_in_epoch as usize) as u32;
+            let taken = (self.training.first_batch(progress.step_in_epoch as usize) / self.parts()) as u32;
             let batch = if begun { taken } else { model[state::BATCH] };
             let expected = [
                 ("step", state::STEP, progress.step),

@@ -42,6 +42,11 @@ impl<E: Borrow<Examples> + Sync> Mounted<E> {
         self.feeds[0].follow(counters);
     }
 
+    /// Goes to a batch of the epoch under way, as the step state was made to.
+    pub fn seek(&mut self, batch: u32) {
+        self.feeds[0].seek(batch);
+    }
+
     /// Runs the program that begins an epoch of training.
     pub fn begin(&mut self, program: ProgramId) -> Result<(), BackendError> {
         self.feeds[0].begin(&mut *self.session, program)

@@ -67,6 +67,7 @@ impl Trainer {
         if count == 0 {
             return Ok(());
         }
+        self.settle()?;
         self.logged = last;
         let logged = self.logs(last);
         let recorded = self.training.recorded_step.is_some() && logged;
@@ -287,10 +288,10 @@ impl Trainer {
     pub(super) fn react(&mut self, metrics: &[EpochMetrics]) -> Result<(), TrainError> {
         for (member, epoch) in metrics.iter().enumerate() {
             if let Some(rule) = self.spec.train.early_stop {
+                let value = self.as_first_rank(epoch.get(rule.metric).unwrap_or(f32::NAN))?;
                 let tracker = &mut self.progress.early_stop[member];
                 // Once a member has waited long enough its best is fixed, though others may train on beside it.
                 if !tracker.has_waited(&rule) {
-                    let value = epoch.get(rule.metric).unwrap_or(f32::NAN);
                     if tracker.improves(rule.metric, value, epoch.epoch, rule.min_delta) {
                         self.best[member] = Some(self.on.words(member)?);
                     }
@@ -298,8 +299,8 @@ impl Trainer {
             }
             let schedule = &self.spec.members[member].schedule.kind;
             if let ScheduleKind::Plateau { metric, factor, patience, threshold, cooldown, .. } = *schedule {
+                let value = self.as_first_rank(epoch.get(metric).unwrap_or(f32::NAN))?;
                 let (tracker, scale) = &mut self.progress.plateau[member];
-                let value = epoch.get(metric).unwrap_or(f32::NAN);
                 if tracker.is_at_plateau(metric, value, epoch.epoch, threshold, patience) {
                     *scale *= factor;
                     tracker.cooldown = cooldown;

@@ -23,12 +23,19 @@ impl Trainer {
 
     /// The first half of a step: of each model the gradient of each parameter on the coming batch, or the mean over the coming
     /// batches that make a step. The L2 penalty's part is
-    /// not in it, since the optimizer adds it; in mixed precision the loss's scale is taken out. [`Trainer::apply`] is the other
+    /// not in it, since the optimizer adds it; in mixed precision the loss's scale is taken out. Of a trainer among ranks it is that
+    /// over the rows of all of them. [`Trainer::apply`] is the other
     /// half, with these gradients or what became of them on other machines.
     pub fn gradients(&mut self) -> Result<Vec<Vec<Vec<f32>>>, TrainError> {
         self.refuse_half("the gradients of a step were taken already: apply them first")?;
         let [before, _] = self.training.halves.ok_or(TrainError::NoHalves)?;
         self.begin_step(1)?;
+        if self.ranks.is_some() {
+            let words = self.take_shared_gradients(self.progress.step_in_epoch)?;
+            self.half = true;
+            let of_models = words.chunks(self.on.io.parameters.stride);
+            return Ok(of_models.map(|words| self.on.io.parameters.unpack(words)).collect());
+        }
         self.run_batches_before_last(self.progress.step_in_epoch)?;
         self.on.run(before, 1)?;
         self.half = true;
@@ -52,6 +59,9 @@ impl Trainer {
         }
         // The batch is the one whose gradients were taken: nothing reads examples here.
         self.on.session.run(after, 1)?;
+        if self.ranks.is_some() {
+            self.copy_sums(self.progress.step_in_epoch, true)?;
+        }
         self.half = false;
         self.advance(1);
         Ok(())
@@ -61,6 +71,7 @@ impl Trainer {
     /// as the mean over this epoch's steps so far (or the last epoch's, before the next begins), each at the weights of its
     /// step.
     pub fn scores(&mut self, set: Set) -> Result<Vec<Score>, TrainError> {
+        self.settle()?;
         let state = match set {
             Set::Train => self.on.copy_state(self.training.counters, self.training.scalars)?,
             Set::Validation | Set::Test => self.on.evaluate(set.name())?,
@@ -70,6 +81,7 @@ impl Trainer {
 
     /// Loss of each model on the batch of the last step.
     pub fn losses(&mut self) -> Result<Vec<f32>, TrainError> {
+        self.settle()?;
         let words = self.on.session.read(self.on.plan.whole(self.training.scalars))?;
         Ok(words.chunks(state::SCALARS).map(|scalars| f32::from_bits(scalars[state::STEP_LOSS])).collect())
     }

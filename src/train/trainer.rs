@@ -2,6 +2,7 @@
 
 use super::checkpoint::Progress;
 use super::mounted::Mounted;
+use super::ranks::Ranks;
 use super::results::{Pending, PendingSteps};
 use super::spec::SharedSet;
 use super::{
@@ -47,6 +48,8 @@ pub struct Trainer {
     pub(super) half: bool,
     /// Whether the observer gets all weights after every epoch, though the recipe does not record them.
     shows_weights: bool,
+    /// Its place among ranks, where others take a part of each batch.
+    pub(super) ranks: Option<Ranks>,
 }
 
 /// How training ended.
@@ -159,6 +162,7 @@ impl Trainer {
             first_step_at: None,
             half: false,
             shows_weights: false,
+            ranks: None,
         };
         trainer.progress.watched = trainer.watched_words();
         Ok(trainer)
@@ -240,6 +244,7 @@ impl Trainer {
                 observer.weights(member, 0, self.parameters(member)?);
             }
         }
+        self.agree()?;
         self.begun = Instant::now();
         self.before = self.progress.seconds;
         let mut epochs = VecDeque::new();
@@ -342,7 +347,7 @@ impl Trainer {
         }
         let in_epoch = self.training.steps_per_epoch as u32;
         while self.progress.step_in_epoch < in_epoch {
-            if observer.interrupted() {
+            if self.stops(observer.interrupted()) {
                 return Ok(false);
             }
             // Only now: a checkpoint between two epochs must not hold an epoch that has begun.
@@ -364,7 +369,8 @@ impl Trainer {
     /// Steps of the next launch: bounded by time, by the end of the epoch, and by where the log must be read or a
     /// checkpoint be written.
     pub(super) fn next_launch(&self, left: u32) -> u32 {
-        let mut count = self.steps_per_launch.min(left);
+        // Ranks hear of each other in every step, and must stop after the same one.
+        let mut count = if self.ranks.is_some() { 1 } else { self.steps_per_launch.min(left) };
         if let Some(period) = self.log_period() {
             count = count.min(period - self.progress.step % period);
         }
@@ -399,9 +405,12 @@ impl Trainer {
     }
 
     /// Takes so many steps of an epoch that has taken `first`, each by this program, which takes a step's last batch.
-    pub(super) fn run_steps(&mut self, program: ProgramId, first: u32, count: u32) -> Result<(), BackendError> {
+    pub(super) fn run_steps(&mut self, program: ProgramId, first: u32, count: u32) -> Result<(), TrainError> {
+        if self.ranks.is_some() {
+            return self.take_shared_steps(program, first, count);
+        }
         if self.training.accumulation.is_none() {
-            return self.on.run(program, count);
+            return Ok(self.on.run(program, count)?);
         }
         for step in first..first + count {
             self.run_batches_before_last(step)?;
@@ -442,6 +451,8 @@ impl Trainer {
 
     /// Evaluates what is measured after an epoch and copies all results aside.
     pub(super) fn end_epoch(&mut self) -> Result<Pending, TrainError> {
+        self.settle()?;
+        self.agree_on_weights()?;
         self.progress.epoch += 1;
         self.progress.step_in_epoch = 0;
         let train = self.on.copy_state(self.training.counters, self.training.scalars)?;

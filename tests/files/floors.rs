@@ -14,6 +14,7 @@ const FLOORS: &[Floor] = &[
     ("ir", &[]),
     ("keys", &[]),
     ("metrics", &["keys"]),
+    ("ranks", &[]),
     ("kernel", &["ir", "keys"]),
     ("backend", &["file", "lock", "ir", "kernel"]),
     ("parity", &["ir", "kernel", "backend"]),
@@ -30,14 +31,14 @@ const FLOORS: &[Floor] = &[
         "train",
         &[
             "file", "sealed", "metrics", "ir", "kernel", "backend", "parity", "layers", "recipe", "model", "data",
-            "planner",
+            "planner", "ranks",
         ],
     ),
     ("plan_file", &["file", "ir", "kernel"]),
     ("verify", &["ir", "kernel", "backend", "parity"]),
     ("gradcheck", &["ir", "kernel", "backend", "layers", "recipe", "model", "planner", "train"]),
     ("export", &["file", "sealed", "keys", "kernel", "onnx", "layers", "recipe", "model", "data"]),
-    ("job", &["place", "backend", "recipe", "model", "data", "train", "export"]),
+    ("job", &["place", "ranks", "backend", "recipe", "model", "data", "train", "export"]),
     ("report", &["file"]),
     ("tensorboard", &["file"]),
     ("landscape", &["file", "backend", "recipe", "model", "data", "train", "export", "report"]),
@@ -80,7 +81,7 @@ const FLOORS: &[Floor] = &[
         "sweep",
         &[
             "file", "lock", "metrics", "ir", "backend", "recipe", "model", "data", "planner", "train", "job", "export",
-            "report", "run",
+            "report", "run", "ranks",
         ],
     ),
 ];

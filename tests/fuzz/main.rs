@@ -253,7 +253,7 @@ fn run(path: &Path) {
 fn command(arguments: &[&Path]) {
     let program = std::iter::once(Path::new("gputrain"));
     if let Ok(cli) = Cli::try_parse_from(program.chain(arguments.iter().copied())) {
-        let _ = cli::run(cli, Instant::now());
+        let _ = cli::run(cli, Instant::now(), None);
     }
 }
 

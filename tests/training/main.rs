@@ -28,6 +28,7 @@ mod members;
 mod metrics;
 mod mixed;
 mod plans;
+mod ranks;
 mod resume;
 mod run_report;
 mod runs;

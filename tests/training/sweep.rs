@@ -86,7 +86,7 @@ pub fn load(recipe: &str, sweep: &str, data: &Path) -> Result<Sweep, SweepError>
 /// Counts the groups and may stop after some results.
 #[derive(Default)]
 pub struct Counter {
-    groups: Vec<usize>,
+    pub groups: Vec<usize>,
     results: usize,
     /// Epochs done, of how many, as they were told.
     progress: Vec<(u64, u64)>,

@@ -144,6 +144,14 @@ pub(super) fn pick(adapters: &[AdapterReport], choice: &DeviceChoice) -> Result<
     }
 }
 
+/// The indices of the adapters that are like the one that fits the choice, itself among them: of its interface and its kind.
+pub(super) fn like(adapters: &[AdapterReport], choice: &DeviceChoice) -> Vec<usize> {
+    let Ok(position) = pick(adapters, choice) else { return Vec::new() };
+    let AdapterReport { backend, kind, .. } = adapters[position];
+    let alike = adapters.iter().filter(|a| (a.backend, a.kind) == (backend, kind) && a.unusable.is_none());
+    alike.map(|a| a.index).collect()
+}
+
 fn best(adapters: &[AdapterReport], fits: impl Fn(&AdapterReport) -> bool) -> Option<usize> {
     // OpenGL last within a kind: its compute shaders are the slowest way to the same device.
     let rank = |&(_, a): &(usize, &AdapterReport)| (a.kind, a.backend == BackendName::Gl);
@@ -269,6 +277,14 @@ mod tests {
         let error = choose(software, BackendName::Auto, None).unwrap_err();
         assert!(error.contains("no hardware GPU") && error.contains("0: llvmpipe (vulkan, software)"), "{error}");
         assert_eq!(choose(software, BackendName::Vulkan, None), Ok(0));
+    }
+
+    #[test]
+    fn devices_of_one_kind_are_alike() {
+        let of = |backend| like(&machine(), &DeviceChoice { backend, ..DeviceChoice::default() });
+        assert_eq!(of(BackendName::Auto), [3, 4]);
+        assert_eq!(of(BackendName::Gl), [2]);
+        assert_eq!(of(BackendName::Metal), [0; 0]);
     }
 
     #[test]

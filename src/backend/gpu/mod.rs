@@ -21,7 +21,7 @@ mod session;
 mod tests;
 
 pub use adapter::{AdapterLimits, AdapterReport, BackendName, DeviceChoice, DeviceKind, missing_driver};
-pub use report::list_adapters;
+pub use report::{device_of_rank, list_adapters};
 pub use session::GpuSession;
 
 use super::tuning::TuningStore;

@@ -1,6 +1,6 @@
 //! Asks the drivers which adapters there are and what they offer.
 
-use super::adapter::{AdapterLimits, AdapterReport, BackendName, DeviceChoice, DeviceKind, pick};
+use super::adapter::{AdapterLimits, AdapterReport, BackendName, DeviceChoice, DeviceKind, like, pick};
 use crate::ir::MatrixUnits;
 use crate::kernel::MAX_BINDINGS;
 
@@ -15,6 +15,14 @@ pub fn list_adapters() -> Vec<AdapterReport> {
         reports[position].auto = true;
     }
     reports
+}
+
+/// The device for a process that is the `local_rank`-th on this machine, as `--device` takes it, where there are several like
+/// the one that fits the choice: processes take them in turn.
+pub fn device_of_rank(choice: &DeviceChoice, local_rank: usize) -> Option<String> {
+    let reports = list_adapters();
+    let devices = like(&reports, choice);
+    (devices.len() > 1).then(|| devices[local_rank % devices.len()].to_string())
 }
 
 /// The adapters of some interfaces. Indices count all interfaces only when all are asked.

@@ -131,7 +131,7 @@ impl Studio<'_> {
             },
             Err(_) => args.out = Some(folder.into()),
         }
-        train::train(&args, train::load(&args)?, self.backend, &self.context.as_part())?;
+        train::train(&args, train::load(&args, self.context)?, self.backend, &self.context.as_part())?;
         Ok(Status::Done)
     }
 

@@ -67,19 +67,19 @@ pub struct Dropout {
     pub shape: Params,
     /// Models side by side.
     pub models: usize,
-    /// Whether a step takes several batches: each has a mask of its own.
-    pub by_batch: bool,
+    /// What its masks follow from.
+    pub masks: Masks,
     /// Its slices.
     pub operands: Operands,
 }
 
 impl Launch for Dropout {
     fn lower(&self) -> Dispatch {
-        let Dropout { label, shape, models, by_batch, operands } = self.clone();
+        let Dropout { label, shape, models, masks, operands } = self.clone();
         Dispatch {
             kernel: &KERNEL,
             label,
-            constants: vec![("BY_BATCH", by_batch.into())],
+            constants: masks.constants(),
             cost: cost(&shape.words()).times(models),
             params: shape.words(),
             slices: vec![operands.input, operands.counters, operands.output],
@@ -89,23 +89,48 @@ impl Launch for Dropout {
     }
 }
 
-/// What the hashes of a model's elements start from.
-pub(crate) fn key(counters: &[u32], model: usize, layer: u32, by_batch: bool) -> u32 {
-    let counter = |slot: usize| counters[model * state::COUNTERS + slot];
-    let of_step = hash::combine(hash::combine(hash::mix(counter(state::SEED)), counter(state::STEP)), layer);
-    if by_batch { hash::combine(of_step, counter(state::BATCH)) } else { of_step }
+/// What the masks follow from, beside seed, step and layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Masks {
+    /// Whether a step takes several batches: each has a mask of its own.
+    pub by_batch: bool,
+    /// Parts in which a batch is taken: their masks are those of the batch in one part.
+    pub parts: u32,
+}
+
+impl Masks {
+    /// Each step has a mask, over a batch that is taken at once.
+    pub const BY_STEP: Masks = Masks { by_batch: false, parts: 1 };
+
+    fn constants(self) -> Vec<(&'static str, u32)> {
+        let parts = (self.parts > 1).then_some(("PARTS", self.parts));
+        std::iter::once(("BY_BATCH", self.by_batch.into())).chain(parts).collect()
+    }
+
+    pub(crate) fn of<T: Real>(args: &Args<T>) -> Masks {
+        Masks { by_batch: args.constant("BY_BATCH", 0) == 1, parts: args.constant("PARTS", 1) }
+    }
+
+    /// What the hashes of a model's elements start from, and the place of its first element in the batch.
+    pub(crate) fn start(self, counters: &[u32], model: usize, p: &Params) -> (u32, u32) {
+        let counter = |slot: usize| counters[model * state::COUNTERS + slot];
+        let of_step = hash::combine(hash::combine(hash::mix(counter(state::SEED)), counter(state::STEP)), p.layer);
+        let taken = counter(state::BATCH);
+        let key = if self.by_batch { hash::combine(of_step, taken / self.parts) } else { of_step };
+        (key, (taken % self.parts).wrapping_mul(p.len))
+    }
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
-    let (models, by_batch) = (args.models(), args.constant("BY_BATCH", 0) == 1);
+    let (models, masks) = (args.models(), Masks::of(args));
     let [input, counters, output] = args.operands();
     let (input, counters, output) = (input.read(), counters.read_u32(), output.write());
     for model in 0..models {
-        let key = key(counters, model, p.layer, by_batch);
+        let (key, first) = masks.start(counters, model, &p);
         for element in 0..p.len {
             let i = model * p.len as usize + element as usize;
-            let kept = hash::combine(key, element) >= p.threshold;
+            let kept = hash::combine(key, first.wrapping_add(element)) >= p.threshold;
             output[i] = T::from_f64(if kept { input[i].to_f64() * f64::from(p.scale) } else { 0.0 });
         }
     }
@@ -128,9 +153,11 @@ fn cases() -> Vec<Case> {
             ];
             let s = Case::slices(&contents);
             let operands = Operands { input: s[0], counters: s[1], output: s[2] };
-            let (shape, by_batch) = (Params::new(len as u32, layer, rate), layer == 3);
-            let dispatch = Dropout { label: "case".into(), shape, models, by_batch, operands }.lower();
-            cases.push(Case { name: format!("{models}x{len} rate {rate}"), dispatch, contents });
+            let shape = Params::new(len as u32, layer, rate);
+            let masks = Masks { by_batch: layer == 3, parts: if layer == 0 { 1 } else { 2 + layer } };
+            let dispatch = Dropout { label: "case".into(), shape, models, masks, operands }.lower();
+            let name = format!("{models}x{len} rate {rate}, {} parts", masks.parts);
+            cases.push(Case { name, dispatch, contents });
         }
     }
     cases
@@ -150,7 +177,7 @@ mod tests {
         let s = Case::slices(&contents);
         let operands = Operands { input: s[0], counters: s[1], output: s[2] };
         let shape = Params::new(10_000, layer, rate);
-        let dispatch = Dropout { label: "".into(), shape, models: 1, by_batch: false, operands }.lower();
+        let dispatch = Dropout { label: "".into(), shape, models: 1, masks: Masks::BY_STEP, operands }.lower();
         run_f32(code, &dispatch, &contents)[2].floats().to_vec()
     }
 

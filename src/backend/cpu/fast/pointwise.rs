@@ -30,11 +30,11 @@ pub(crate) fn activation_backward(args: &mut Args<f32>) {
 
 pub(crate) fn dropout(args: &mut Args<f32>) {
     let p: dropout::Params = args.params();
-    let (models, len, by_batch) = (args.models(), p.len as usize, args.constant("BY_BATCH", 0) == 1);
+    let (models, len, masks) = (args.models(), p.len as usize, dropout::Masks::of(args));
     let [input, counters, output] = args.operands();
     let (input, counters, output) = (input.read(), counters.read_u32(), output.write());
     for model in 0..models {
-        let key = dropout::key(counters, model, p.layer, by_batch);
+        let (key, place) = masks.start(counters, model, &p);
         let range = model * len..(model + 1) * len;
         let input = &input[range.clone()];
         simd::chunks(&mut output[range], |first, output| {
@@ -42,7 +42,7 @@ pub(crate) fn dropout(args: &mut Args<f32>) {
                 #[inline(always)]
                 || {
                     for ((element, output), input) in (first as u32..).zip(output).zip(&input[first..]) {
-                        let kept = hash::combine(key, element) >= p.threshold;
+                        let kept = hash::combine(key, place.wrapping_add(element)) >= p.threshold;
                         *output = if kept { input * p.scale } else { 0.0 };
                     }
                 },

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Builds the program with the feature `mpi` and trains on 1, 2 and 3 ranks of this machine: their losses and weights are
+# compared, a checkpoint goes on with another number of ranks, a sweep is spread over two, a rank is killed. What is missing is
+# installed with the system's package manager, and that is said.
+#
+# usage: tests/mpi.sh [GPUTRAIN]        a program that was built with --features mpi already
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+has_libclang() { [ -n "${LIBCLANG_PATH:-}" ] || compgen -G "/usr/lib*/llvm*/lib/libclang*.so*" >/dev/null || compgen -G "/usr/lib*/libclang*.so*" >/dev/null; }
+has_mpi() { command -v mpirun >/dev/null && command -v mpicc >/dev/null && has_libclang; }
+
+if ! has_mpi; then
+    echo "There is no MPI with its compiler, or no libclang: installing OpenMPI with the system's package manager."
+    if command -v apt-get >/dev/null; then
+        { as_root apt-get update -qq && as_root apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev; } >/dev/null || true
+    fi
+    has_mpi || { echo "error: install an MPI 3.1 (mpirun and mpicc) and libclang, and run this again" >&2; exit 1; }
+fi
+
+if [ $# = 1 ]; then
+    gputrain=$(realpath "$1")
+else
+    # Little optimised: what is tested is what ranks tell each other.
+    cargo build --profile ci --config profile.ci.package.gputrain.opt-level=1 --quiet --features mpi --target-dir "$target/mpi"
+    gputrain=$target/mpi/ci/gputrain
+fi
+
+started=$SECONDS
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+# A thread for each rank: more would wait for each other.
+export RAYON_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fail() { echo "error: $*" >&2; exit 1; }
+ranks() { local count=$1; shift; mpirun --oversubscribe -n "$count" "$gputrain" --backend cpu "$@"; }
+number() { sed -n "s/.*\"$2\":\([^,}]*\).*/\1/p" "$1" | tail -n 1; }
+close() { awk -v a="$1" -v b="$2" -v bound="$3" 'BEGIN { d = a - b; exit !((d < 0 ? -d : d) <= bound) }'; }
+
+cat >digits.toml <<'RECIPE'
+name = "ranks"
+seed = 5
+[data]
+validation = 500
+test = 500
+examples = 2000
+[model]
+layers = [{ dense = 32, activation = "relu" }, { dropout = 0.1 }, { dense = 10 }]
+[optimizer]
+kind = "adam"
+learning_rate = 0.003
+clip_norm = 1.0
+[train]
+epochs = 4
+batch = 96
+accumulate = 2
+log_every = 1
+RECIPE
+
+echo "== one process and 1, 2, 3 ranks"
+"$gputrain" --backend cpu --json train digits.toml --out alone >alone.log 2>/dev/null
+for count in 1 2 3; do
+    ranks "$count" --json train digits.toml --out "ranks-$count" >"$count.log" 2>"$count.text" || { cat "$count.text" >&2; fail "$count ranks"; }
+    for key in train_loss validation_loss test_loss; do
+        close "$(number "$count.log" $key)" "$(number alone.log $key)" 0.0001 ||
+            fail "$key of $count ranks is $(number "$count.log" $key), of one process $(number alone.log $key)"
+    done
+    echo "$count ranks: test loss $(number "$count.log" test_loss), parameter hash $(number "$count.log" parameter_hash)"
+done
+ranks 3 --json train digits.toml --out again >again.log 2>/dev/null
+[ "$(number again.log parameter_hash)" = "$(number 3.log parameter_hash)" ] || fail "3 ranks came to other bits than before"
+grep -q "3 ranks share each batch of 96: at most 32 rows each, in 1 part" 3.text || fail "nobody said how a batch is shared"
+[ "$(wc -l <ranks-3/steps.jsonl)" = "$(wc -l <alone/steps.jsonl)" ] || fail "steps are missing"
+
+echo "== a rank is killed, and other numbers of ranks go on"
+ranks 3 train digits.toml --epochs 100000 --out killed >killed.log 2>&1 &
+job=$!
+for _ in $(seq 300); do [ -s killed/checkpoint/state.safetensors ] && break; sleep 0.1; done
+[ -s killed/checkpoint/state.safetensors ] || { cat killed.log >&2; fail "no checkpoint within 30 s"; }
+killed_at=$SECONDS
+victim=$(pgrep -P "$(pgrep -P "$job" -x mpirun || echo "$job")" | tail -n 1)
+kill -9 "$victim"
+code=0; wait "$job" || code=$?
+took=$((SECONDS - killed_at))
+[ "$code" != 0 ] || fail "a job whose rank was killed ended well"
+[ "$took" -lt 30 ] || fail "the job ended $took s after its rank was killed"
+grep -qi "killed\|signal" killed.log || { cat killed.log >&2; fail "nothing says that a rank was killed"; }
+done_epochs=$(wc -l <killed/metrics.jsonl)
+echo "ended with code $code $took s after; at least $done_epochs epochs are recorded"
+cp -r killed killed-alone
+epochs=$(($(sed -n 's/.*"epoch":\([0-9]*\),"step.*/\1/p' killed/metrics.jsonl | tail -n 1) + 2))
+ranks 2 --json train --resume killed --epochs "$epochs" >two.log 2>two.text || { cat two.text >&2; fail "2 ranks did not go on with a checkpoint of 3"; }
+"$gputrain" --backend cpu --json train --resume killed-alone --epochs "$epochs" >one.log 2>/dev/null
+close "$(number two.log train_loss)" "$(number one.log train_loss)" 0.001 ||
+    fail "2 ranks went on to a loss of $(number two.log train_loss), one process to $(number one.log train_loss)"
+
+echo "== a sweep over 2 ranks"
+cat >sweep.toml <<'RECIPE'
+name = "spread"
+[data]
+validation = 300
+test = 300
+examples = 600
+[model]
+layers = "16:relu,10"
+[train]
+epochs = 2
+batch = 50
+[sweep]
+trials = 2
+"model.layers" = ["16:relu,10", "10"]
+"optimizer.learning_rate" = [0.01, 0.003]
+RECIPE
+"$gputrain" --backend cpu sweep sweep.toml --out one-sweep >/dev/null 2>&1
+ranks 2 sweep sweep.toml --out two-sweep >sweep.log 2>&1 || { cat sweep.log >&2; fail "a sweep over 2 ranks"; }
+hashes() { sed 's/.*"index":\([0-9]*\),.*"parameter_hash":"\([0-9a-f]*\)".*/\1 \2/' "$1/results.jsonl" | sort -n; }
+[ "$(hashes one-sweep | wc -l)" = 8 ] || fail "a sweep has not 8 results"
+[ "$(hashes one-sweep)" = "$(hashes two-sweep)" ] || fail "2 ranks came to other weights than one process"
+
+echo "== what is refused"
+refused() { local said=$1; shift; ! ranks 2 "$@" >refused.log 2>&1 || fail "not refused: $*"; grep -q "$said" refused.log || { cat refused.log >&2; fail "$* does not say: $said"; }; }
+refused "leave it out" train digits.toml --shadow 5 --out refused
+refused "share the work of train and sweep alone" eval ranks-1
+refused "already holds a run" train digits.toml --out ranks-1
+echo "== done: $((SECONDS - started)) s"
