@@ -7,7 +7,7 @@ use base64::Engine as _;
 
 use super::ReportError;
 use super::colour::{COLOURS, GRID, INK, MARK, MUTED, Rgb, WHITE, series_colour};
-use super::images::ImageGrid;
+use super::images::{ImageGrid, Shown};
 use super::svg::escape;
 use super::ticks::short_number;
 use crate::file::{FileError, write_whole};
@@ -125,7 +125,7 @@ h2{break-after:avoid}pre{white-space:pre-wrap}}\
 @media(max-width:600px){main{margin:0;padding:1.2rem;border:0;border-radius:0}.drawing:has(+.narrow){display:none}\
 .narrow{display:block}.drawing{overflow-x:auto}.drawing:not(.narrow) svg{width:auto;max-width:none}\
 .figures{grid-template-columns:repeat(auto-fit,minmax(120px,1fr))}\
-td:not(.number):not(:empty){min-width:6.5rem}}\
+:is(td,th):not(.number):not(:empty){min-width:6.5rem}}\
 @media screen and (prefers-color-scheme:dark){\
 :root{--page:#0f1113;--sheet:#191c20;--ink:#e4e6e9;--muted:#a3a9b1;--line:#30353c;--rule:#4a515a;--code:#22262b;\
 --best:#1d3527;--link:#6cb8f0;--wrong:#ff7b6b}";
@@ -296,7 +296,7 @@ fn tiles(grid: &ImageGrid) -> Result<String, ReportError> {
         grid.columns.max(1)
     );
     for tile in &grid.tiles {
-        let (png, (width, height), sharp) = tile.picture.shown()?;
+        let Shown { png, width, height, sharp } = tile.picture.shown()?;
         let data = base64::engine::general_purpose::STANDARD.encode(png);
         let lines: Vec<String> = tile.caption.iter().map(|line| escape(line)).collect();
         html += &format!(

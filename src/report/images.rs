@@ -54,22 +54,33 @@ impl Picture {
     }
 }
 
+/// A picture of a page.
+pub(super) struct Shown {
+    /// The bytes of a PNG file.
+    pub png: Vec<u8>,
+    /// How wide it is on the page.
+    pub width: usize,
+    /// How high it is on the page.
+    pub height: usize,
+    /// Whether its pixels are so few that they are shown as squares.
+    pub sharp: bool,
+}
+
 /// The sides that a picture of a page fills, in the page's pixels.
 const SHOWN: usize = 72;
 /// Of a larger picture more pixels than these along a side are not put into a page.
 const MOST: usize = 128;
 
 impl Picture {
-    /// The picture as a page shows it: the bytes of a PNG file, width and height on the page, and whether its pixels are so
-    /// few that they are shown as squares.
-    pub(super) fn shown(&self) -> Result<(Vec<u8>, (usize, usize), bool), ReportError> {
+    /// The picture as a page shows it.
+    pub(super) fn shown(&self) -> Result<Shown, ReportError> {
         let longest = self.height.max(self.width);
         let small = self.shrunk(longest.div_ceil(MOST));
         let mut pixels = blank(small.width as u32, small.height as u32)?;
         blit(&mut pixels, &small, 1, (0, 0));
         let zoom = SHOWN / longest;
         let side = |side: usize| if zoom > 0 { side * zoom } else { (side * SHOWN / longest).max(1) };
-        Ok((encode(&pixels)?, (side(self.width), side(self.height)), zoom > 1))
+        Ok(Shown { png: encode(&pixels)?, width: side(self.width), height: side(self.height), sharp: zoom > 1 })
     }
 
     /// This picture above another of its width.
