@@ -35,3 +35,5 @@ const L2: u32 = 7;
 const WEIGHT_DECAY: u32 = 8;
 const CLIP_NORM: u32 = 9;
 const WARMUP_STEPS: u32 = 10;
+const ADAM_RATE: u32 = 11;          // what AdamW's steps beside Muon's have for a learning rate, as a multiple of it
+const ONE_MINUS_MOMENTUM: u32 = 12;

@@ -42,7 +42,7 @@ pub struct RecipeArgs {
     /// The loss, such as softmax_cross_entropy or mse
     #[arg(long, value_name = "LOSS")]
     pub loss: Option<String>,
-    /// The update rule: sgd, adam or adamw
+    /// The update rule: sgd, adam, adamw, rmsprop, lion or muon
     #[arg(long, value_name = "KIND")]
     pub optimizer: Option<String>,
     /// How features are scaled: none, unit, centered, minmax or standard

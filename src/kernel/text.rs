@@ -34,6 +34,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("matmul_tile.wgsl", include_str!("../../shaders/lib/matmul_tile.wgsl")),
     ("max_window.wgsl", include_str!("../../shaders/lib/max_window.wgsl")),
     ("nan.wgsl", include_str!("../../shaders/lib/nan.wgsl")),
+    ("muon_place.wgsl", include_str!("../../shaders/lib/muon_place.wgsl")),
     ("optimizer.wgsl", include_str!("../../shaders/lib/optimizer.wgsl")),
     ("penalty.wgsl", include_str!("../../shaders/lib/penalty.wgsl")),
     ("permute.wgsl", include_str!("../../shaders/lib/permute.wgsl")),

@@ -235,6 +235,7 @@ impl<'a> PlanBuilder<'a> {
         let log = self.out.plan.buffer("train.log", Element::F32, self.models * log_steps * 2, Role::Metrics);
         let weight_sums = source.weights.map(|_| self.weight_sums());
         let moments = self.moments(optimizer);
+        let muon = self.muon_workspace(optimizer);
         let penalty = self.sums("train.penalty", optimizer.l2 != 0.0);
         let norm = self.sums("train.gradient_norm", optimizer.clip_norm.is_some());
 
@@ -264,13 +265,14 @@ impl<'a> PlanBuilder<'a> {
         };
         let with_update = |mut program: LaunchProgram| {
             let update = self.gradient_norm(norm, optimizer).into_iter();
-            let update = update.chain(self.update(optimizer, &moments, scalars, norm)).collect();
+            let update = update.chain(self.update(optimizer, &moments, scalars, norm));
+            let update = update.chain(self.muon_steps(muon.as_ref(), optimizer, &moments, scalars)).collect();
+            program = self.in_precision(program);
             program.phases.extend([
                 LaunchPhase::new(PhaseKind::Exchange, Vec::new()),
                 LaunchPhase::new(PhaseKind::Update, update),
                 finish(kind),
             ]);
-            let program = self.in_precision(program);
             match &scaling {
                 Some(scaling) => scaling.scaled(program),
                 None => program,
@@ -480,6 +482,7 @@ impl<'a> PlanBuilder<'a> {
                 (true, true) => &[("averages", 2), ("velocity", 1)],
             },
             OptimizerKind::Lion => &[("mean", 1)],
+            OptimizerKind::Muon => &[("mean", 1), ("variance", 1)],
         };
         let len = self.out.layout.len();
         let plan = &mut self.out.plan;

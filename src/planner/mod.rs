@@ -5,6 +5,7 @@ mod builder;
 mod fuse;
 mod fusion;
 mod loss_scale;
+mod muon;
 mod update;
 
 pub use builder::{BuildError, PlanBuilder, TrainingPlan};

@@ -181,6 +181,21 @@ impl PlanBuilder<'_> {
                     };
                     Arc::new(kernel::optimizer::lion::Lion { label, shape, terms, operands })
                 }
+                OptimizerKind::Muon => {
+                    let nesterov = optimizer.nesterov;
+                    let terms = kernel::optimizer::muon::Terms { nesterov, clip, penalty, skips, spares_biases };
+                    let operands = kernel::optimizer::muon::Operands {
+                        parameters,
+                        gradients,
+                        mean: moment(0),
+                        variance: moment(1),
+                        weight_blocks,
+                        hyper,
+                        scalars,
+                        norm_parts,
+                    };
+                    Arc::new(kernel::optimizer::muon::Muon { label, shape, terms, operands })
+                }
             }
         };
         layout.ranges(self.limits.binding_bytes / width as u64).map(range).collect()
@@ -290,6 +305,10 @@ pub fn hyper_words(optimizer: &OptimizerSpec, learning_rate: f32, warmup_steps: 
     hyper[state::WEIGHT_DECAY] = optimizer.weight_decay;
     hyper[state::CLIP_NORM] = optimizer.clip_norm.unwrap_or(f32::INFINITY);
     hyper[state::WARMUP_STEPS] = warmup_steps.max(1) as f32;
+    if optimizer.kind == OptimizerKind::Muon {
+        hyper[state::ADAM_RATE] = optimizer.adam_learning_rate / optimizer.learning_rate;
+        hyper[state::ONE_MINUS_MOMENTUM] = one_minus(optimizer.momentum);
+    }
     hyper
 }
 

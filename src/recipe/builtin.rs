@@ -12,6 +12,7 @@ macro_rules! bundled {
 
 bundled!(
     "digits",
+    "mnist-99",
     "mnist-mlp-adam",
     "mnist-mlp-tanh",
     "mnist-rates",
@@ -33,6 +34,7 @@ bundled!(
     "two-layer-sigmoid",
     "resnet18",
     "resnet20",
+    "cifar-94",
 );
 
 impl Recipe {

@@ -59,6 +59,8 @@ fn shared(recipe: &Recipe) -> Recipe {
         learning_rate: 1.0,
         momentum: one_if(given.momentum != 0.0),
         nesterov: given.nesterov,
+        ns_steps: given.ns_steps,
+        adjust_lr_fn: given.adjust_lr_fn,
         centered: given.centered,
         l2: one_if(given.l2 != 0.0),
         weight_decay: 0.0,

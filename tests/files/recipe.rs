@@ -83,6 +83,9 @@ fn defaults_are_those_of_pytorch_and_the_contract() {
             weight_decay: 0.0,
             decay_bias: true,
             clip_norm: None,
+            ns_steps: 5,
+            adjust_lr_fn: LearningRateAdjustment::Original,
+            adam_learning_rate: 0.001,
         },
         schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps: 0, warmup_epochs: 0.0 },
         train: TrainSpec {
@@ -315,8 +318,8 @@ fn a_folder_is_no_data_file() {
 fn wrong_values_list_what_is_allowed() {
     assert_eq!(
         message(parse(&BASE.replace("\"adam\"", "\"adma\""))),
-        "r.toml:12: optimizer.kind = \"adma\": expected one of \"sgd\", \"adam\", \"adamw\", \"rmsprop\", \"lion\" (did you mean \
-         \"adam\"?)"
+        "r.toml:12: optimizer.kind = \"adma\": expected one of \"sgd\", \"adam\", \"adamw\", \"rmsprop\", \"lion\", \"muon\" \
+         (did you mean \"adam\"?)"
     );
     assert_eq!(
         message(with(&[("train.epochs", "ten")])),
@@ -350,6 +353,8 @@ fn wrong_values_list_what_is_allowed() {
             "{ kind = \"lion\", epsilon = 1e-8 }",
             "belongs to kind = \"adam\" and \"adamw\" and \"rmsprop\"",
         ),
+        ("optimizer", "{ kind = \"muon\", ns_steps = 0 }", "1 or more"),
+        ("optimizer", "{ kind = \"adamw\", adam_learning_rate = 0.1 }", "belongs to kind = \"muon\""),
         ("model.label_smoothing", "1.5", "at most 1"),
         ("model.delta", "1.0", "is for loss = \"huber\""),
         ("schedule", "{ kind = \"one_cycle\", pct_start = 2 }", "at most 1"),

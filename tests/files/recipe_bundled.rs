@@ -47,6 +47,7 @@ fn every_recipe_builds_and_every_sweep_expands() {
 fn parameter_counts() {
     for (name, expected) in [
         ("digits", 109_386),
+        ("mnist-99", 400 + 2 * 16 + 4_608 + 2 * 32 + 8_010),
         ("mnist-mlp-adam", 100_480 + 8_256 + 650),
         ("mnist-mlp-tanh", 78_500 + 5_050 + 1_275 + 260),
         ("fashion-mlp-10x3", 7_850 + 3 * 110),
@@ -62,6 +63,7 @@ fn parameter_counts() {
         ("resnet18", 11_689_512),
         // 269,722 by the article's shortcuts without parameters, and two convolutions with norms.
         ("resnet20", 269_722 + 16 * 32 + 64 + 32 * 64 + 128),
+        ("cifar-94", 24 * 13 + 9 * 64 * (24 + 64) + 9 * 256 * (64 + 3 * 256) + 2 * (2 * 64 + 4 * 256) + 2_570),
     ] {
         let model = Model::build(&load(name).model, DIGITS).unwrap();
         assert_eq!(model.parameters_count(), expected, "{name}");

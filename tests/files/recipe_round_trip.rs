@@ -180,6 +180,11 @@ fn optimizer() -> impl Strategy<Value = OptimizerSpec> {
                 OptimizerKind::Sgd => OptimizerSpec { momentum: c, nesterov: nesterov && c > 0.0, ..spec },
                 OptimizerKind::RmsProp => OptimizerSpec { momentum: c, alpha: b, centered: nesterov, epsilon, ..spec },
                 OptimizerKind::Lion => OptimizerSpec { beta1: b, beta2: c, ..spec },
+                OptimizerKind::Muon => {
+                    let spec = OptimizerSpec { momentum: c, nesterov, adam_learning_rate: epsilon, beta1: b, ..spec };
+                    let (ns_steps, adjust_lr_fn) = (1 + u32::from(nesterov), LearningRateAdjustment::MatchRmsAdamw);
+                    OptimizerSpec { ns_steps, adjust_lr_fn, ..spec }
+                }
                 OptimizerKind::Adam | OptimizerKind::AdamW => OptimizerSpec { beta1: b, beta2: c, epsilon, ..spec },
             }
         })

@@ -248,6 +248,13 @@ def optimizer_cases():
     yield case("lion", "Lion with its defaults.", lion(0.001))
     yield case("lion-weight-decay", "Lion with betas of its own; the decay is decoupled, and comes first.",
                lion(0.001, beta1=0.8, beta2=0.95, weight_decay=0.5), draw=1)
+    def muon(rate, **more):
+        return {"kind": "muon", "learning_rate": rate, **more}
+
+    yield case("muon", "Muon with its defaults, and AdamW for the biases.", muon(0.01))
+    yield case("muon-options", "Muon's other terms: the penalty, clipping, decay of weights alone, fewer iterations.",
+               muon(0.002, momentum=0.8, nesterov=False, ns_steps=3, adjust_lr_fn="match_rms_adamw", adam_learning_rate=0.003,
+                    beta1=0.8, beta2=0.95, epsilon=0.001, weight_decay=0.5, decay_bias=False, l2=0.003, clip_norm=0.7))
     yield case("clip-norm", "Clipping by the norm of all gradients together; some steps are clipped, some are not.",
                sgd(0.2, clip_norm=0.5))
     yield case("clip-norm-l2-weight-decay", "Clipping comes after the penalty and before weight decay.",
@@ -375,6 +382,9 @@ def convolution_cases():
                [conv(5, 3, "tanh"), {"flatten": True}, dense(11, "tanh"), dense(3)], loss="mse", targets="values")
     yield case("conv-l2-momentum", "The penalty and the decay on convolutions.", image,
                [conv(5, 3, "tanh"), *head], sgd(0.01, momentum=0.9, l2=0.002, weight_decay=0.01))
+    yield case("conv-muon", "Muon on convolutions, whose filters are the rows of a matrix.", image,
+               [conv(5, 3, "tanh"), conv(20, 2, "tanh", stride=2), *head],
+               {"kind": "muon", "learning_rate": 0.004, "adam_learning_rate": 0.003})
     yield case("pool-max", "Pooling by the largest; a row and a column are left over.", image,
                [conv(5, 3, "tanh", padding="same"), {"max_pool": 2}, *head])
     yield case("pool-max-overlap", "Windows that overlap: a pixel may be the largest of several.", image,

@@ -7,6 +7,7 @@ that has parameters, in PyTorch's layout. A residual block's layers come in the 
 """
 
 import math
+from unittest import mock
 
 import numpy as np
 import torch
@@ -260,6 +261,11 @@ def rounded(value, dtype):
     return float(np.float32(value)) if dtype == torch.float32 else value
 
 
+def others_than(some, arrays):
+    """Those arrays that are not among some."""
+    return [a for a in arrays if not any(a is other for other in some)]
+
+
 def make_optimizer(recipe, parameters, dtype):
     """PyTorch's own optimizer for the recipe's [optimizer]; keys left out have PyTorch's defaults."""
     spec = {k: rounded(v, dtype) if isinstance(v, float) else v for k, v in recipe["optimizer"].items()}
@@ -267,7 +273,7 @@ def make_optimizer(recipe, parameters, dtype):
     taken = flat(parameters)
     if not spec.get("decay_bias", True):
         decaying = weights(recipe, parameters)
-        others = [a for a in taken if not any(a is weight for weight in decaying)]
+        others = others_than(decaying, taken)
         taken = [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
     if kind == "sgd":
         return torch.optim.SGD(
@@ -282,6 +288,14 @@ def make_optimizer(recipe, parameters, dtype):
     if kind == "lion":
         return Lion(taken, rate, betas, decay or 0.0)
     epsilon = spec.get("epsilon", rounded(1e-8, dtype))
+    if kind == "muon":
+        decay = rounded(0.1, dtype) if decay is None else decay
+        groups = weights(recipe, parameters), others_than(weights(recipe, parameters), flat(parameters))
+        muon = {"lr": rate, "weight_decay": decay, "momentum": spec.get("momentum", rounded(0.95, dtype))}
+        muon |= {key: spec[key] for key in ("nesterov", "ns_steps", "adjust_lr_fn") if key in spec}
+        adam_rate = spec.get("adam_learning_rate", rounded(0.001, dtype))
+        adam = {"lr": adam_rate, "betas": betas, "eps": epsilon, "weight_decay": decay if spec.get("decay_bias", True) else 0.0}
+        return Muon(groups, muon, adam)
     if kind == "adam":
         return torch.optim.Adam(taken, lr=rate, betas=betas, eps=epsilon, weight_decay=decay or 0.0)
     if kind == "adamw":
@@ -355,6 +369,33 @@ def torch_schedule_rates(recipe, per_epoch):
         if place + 1 < places:
             scheduler.step()
     return np.array(rates) if by_step else np.repeat(rates, per_epoch)
+
+
+class Muon(torch.optim.Optimizer):
+    """torch.optim.Muon on weights, seen as matrices of outputs by all that one of them sees, and torch.optim.AdamW on all else.
+
+    PyTorch's iteration of Newton and Schulz computes in bfloat16 whatever the weights are. Here that word means the type of the
+    weights while it runs; all else of it is PyTorch's own.
+    """
+
+    def __init__(self, groups, muon, adam):
+        weights, others = groups
+        super().__init__([*weights, *others], {"lr": muon["lr"]})
+        self.pairs = [(weight, weight.detach().flatten(1)) for weight in weights]
+        self.adam_factor = adam["lr"] / muon["lr"]
+        self.muon = torch.optim.Muon([matrix for _, matrix in self.pairs], **muon)
+        self.adam = torch.optim.AdamW(others, **adam)
+
+    @torch.no_grad()
+    def step(self):
+        rate = self.param_groups[0]["lr"]
+        self.muon.param_groups[0]["lr"], self.adam.param_groups[0]["lr"] = rate, rate * self.adam_factor
+        for weight, matrix in self.pairs:
+            assert matrix.data_ptr() == weight.data_ptr()
+            matrix.grad = weight.grad.flatten(1)
+        with mock.patch.object(torch, "bfloat16", self.pairs[0][0].dtype):
+            self.muon.step()
+        self.adam.step()
 
 
 class Lion(torch.optim.Optimizer):

@@ -115,7 +115,9 @@ fn what_is_not_fused_has_a_reason() {
     assert!(matches!(reason(&golden_job("loss-mse", &[])), NotFused::Loss(_)));
     assert_eq!(changed(&[("model.label_smoothing", "0.1")]), NotFused::LabelSmoothing);
     assert_eq!(changed(&[("train.accumulate", "2")]), NotFused::Accumulates);
-    assert!(matches!(reason(&golden_job("optimizer-lion", &[])), NotFused::Optimizer(_)));
+    for other in ["optimizer-lion", "optimizer-muon"] {
+        assert!(matches!(reason(&golden_job(other, &[])), NotFused::Optimizer(_)), "{other}");
+    }
     let traffic = noise_of(100, 10_000, "[{ dense = 200 }, { dense = 5 }]");
     assert!(matches!(reason(&traffic), NotFused::Traffic { .. }));
 

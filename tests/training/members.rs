@@ -66,7 +66,7 @@ fn side_by_side(job: &Job) {
 #[test]
 fn small_models_side_by_side_train_as_each_alone() {
     let dropout = "[{ dense = 17, activation = \"relu\" }, { dropout = 0.3 }, { dense = 5 }]";
-    let cases: [(&str, &[(&str, &str)]); 14] = [
+    let cases: [(&str, &[(&str, &str)]); 15] = [
         ("optimizer-adam", &[]),
         ("optimizer-adamw", &[("model.layers", dropout)]),
         ("optimizer-clip-norm-l2-weight-decay", &[]),
@@ -80,6 +80,7 @@ fn small_models_side_by_side_train_as_each_alone() {
         ("train-ema", &[("train.accumulate", "2")]),
         ("optimizer-rmsprop-centered-momentum", &[]),
         ("optimizer-lion", &[]),
+        ("conv-muon", &[("optimizer.clip_norm", "0.5"), ("train.accumulate", "2"), ("train.ema", "0.5")]),
         ("train-accumulate-weights", &[]),
     ];
     for (name, overrides) in cases {
@@ -128,7 +129,7 @@ fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
     let stop = ("train.early_stop", "{ metric = \"validation_accuracy\", patience = 1 }");
     // Without norms the step is fused on a GPU.
     let fused = [("train.record", "[\"validation\"]"), ("train.log_every", "1")];
-    let cases: [(&str, Vec<(&str, &str)>); 11] = [
+    let cases: [(&str, Vec<(&str, &str)>); 12] = [
         ("optimizer-adam", vec![detailed]),
         ("optimizer-adam", fused.to_vec()),
         ("optimizer-momentum", vec![detailed, plateau, stop]),
@@ -140,6 +141,7 @@ fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
         ("train-ema", [&fused[..], &[("schedule", "{ kind = \"one_cycle\" }")]].concat()),
         ("optimizer-rmsprop-centered-momentum", vec![("train.checkpoint_steps", "2")]),
         ("train-accumulate-weights", vec![detailed]),
+        ("optimizer-muon", vec![detailed, ("train.accumulate", "2"), ("schedule", "{ kind = \"one_cycle\" }")]),
         ("optimizer-lion", vec![detailed, ("schedule", "{ kind = \"cosine\", by = \"step\", warmup_epochs = 0.5 }")]),
     ];
     for (name, overrides) in cases {

@@ -18,13 +18,14 @@ use gputrain::train::{Checkpoint, Member, Silent, StepMetrics, Stop, TrainError,
 const MIXED: (&str, &str) = ("precision", "mixed");
 
 /// Bundled golden cases: every optimizer, loss and kind of term, and convolutions, which stay f32, among dense layers.
-const CASES: [&str; 13] = [
+const CASES: [&str; 14] = [
     "optimizer-sgd",
     "optimizer-nesterov",
     "optimizer-adam",
     "optimizer-adamw-weight-decay",
     "optimizer-clip-norm-l2-weight-decay",
     "optimizer-adam-l2",
+    "optimizer-muon",
     "loss-mse",
     "loss-binary-cross-entropy",
     "shape-deep",

@@ -152,12 +152,13 @@ fn frozen(more: &[(&str, &str)]) -> Job {
 fn nothing_changes_what_is_frozen_and_members_do_not_see_each_other() {
     let decays: &[(&str, &str)] =
         &[("optimizer.weight_decay", "0.1"), ("optimizer.l2", "0.01"), ("optimizer.clip_norm", "0.5")];
-    let cases: [&[(&str, &str)]; 8] = [
+    let cases: [&[(&str, &str)]; 9] = [
         &[("optimizer.kind", "sgd"), ("optimizer.momentum", "0.9")],
         &[("optimizer.kind", "adam")],
         &[("optimizer.kind", "adamw"), ("optimizer.decay_bias", "false")],
         &[("optimizer.kind", "rmsprop"), ("optimizer.centered", "true"), ("optimizer.momentum", "0.5")],
         &[("optimizer.kind", "lion"), ("optimizer.learning_rate", "0.001")],
+        &[("optimizer.kind", "muon"), ("optimizer.learning_rate", "0.01")],
         &[("optimizer.kind", "adam"), ("train.accumulate", "3")],
         &[("optimizer.kind", "adamw"), ("train.ema", "0.5")],
         &[

@@ -126,27 +126,37 @@ pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
         if rules.is_skipped(skips) {
             continue;
         }
-        let rate = rules.learning_rate();
-        let h = |slot: usize| rules.hyper[slot].to_f64();
-        let [correction1, correction2] =
-            [state::BETA1_CORRECTION, state::BETA2_CORRECTION].map(|slot| rules.scalars[slot].to_f64());
         for i in first..first + len {
-            let mut parameter = parameters[i].to_f64();
-            let mut gradient = rules.gradient(p.first as usize + i, gradients[i], parameters[i]);
+            let gradient = rules.gradient(p.first as usize + i, gradients[i], parameters[i]);
             let decay = rules.decay(p.first as usize + i).to_f64();
-            if decoupled {
-                parameter *= 1.0 - rate * decay;
-            } else {
-                gradient += decay * parameter;
-            }
-            let m = h(state::BETA1) * mean[i].to_f64() + h(state::ONE_MINUS_BETA1) * gradient;
-            let v = h(state::BETA2) * variance[i].to_f64() + h(state::ONE_MINUS_BETA2) * gradient * gradient;
-            mean[i] = T::from_f64(m);
-            variance[i] = T::from_f64(v);
-            let denominator = v.sqrt() / correction2.sqrt() + h(state::EPSILON);
-            parameters[i] = T::from_f64(parameter - rate / correction1 * m / denominator);
+            let old = [parameters[i], mean[i], variance[i]].map(T::to_f64);
+            let next = element(&rules, decoupled, rules.learning_rate(), old, gradient, decay);
+            [parameters[i], mean[i], variance[i]] = next.map(T::from_f64);
         }
     }
+}
+
+/// One element after a step: parameter, mean and variance.
+pub(crate) fn element<T: Real>(
+    rules: &Rules<'_, T>,
+    decoupled: bool,
+    rate: f64,
+    [mut parameter, mean, variance]: [f64; 3],
+    mut gradient: f64,
+    decay: f64,
+) -> [f64; 3] {
+    let h = |slot: usize| rules.hyper[slot].to_f64();
+    let [correction1, correction2] =
+        [state::BETA1_CORRECTION, state::BETA2_CORRECTION].map(|slot| rules.scalars[slot].to_f64());
+    if decoupled {
+        parameter *= 1.0 - rate * decay;
+    } else {
+        gradient += decay * parameter;
+    }
+    let m = h(state::BETA1) * mean + h(state::ONE_MINUS_BETA1) * gradient;
+    let v = h(state::BETA2) * variance + h(state::ONE_MINUS_BETA2) * gradient * gradient;
+    let denominator = v.sqrt() / correction2.sqrt() + h(state::EPSILON);
+    [parameter - rate / correction1 * m / denominator, m, v]
 }
 
 fn cost(params: &[u32]) -> Cost {

@@ -64,7 +64,8 @@ impl<'a, T: Real> Rules<'a, T> {
         if self.spares_biases && !self.is_weight(element) { T::default() } else { self.hyper[state::WEIGHT_DECAY] }
     }
 
-    fn is_weight(&self, element: usize) -> bool {
+    /// Whether `element` (counted over all models) is a weight.
+    pub(crate) fn is_weight(&self, element: usize) -> bool {
         self.weight_blocks[element % self.stride / 64] == 1
     }
 
@@ -123,6 +124,8 @@ pub(crate) fn case_state(models: usize, stride: usize, parts: usize) -> [Content
         h[state::ONE_MINUS_BETA2] = 0.001;
         h[state::EPSILON] = 1e-8 + 0.01 * model as f32;
         h[state::L2] = 0.01;
+        h[state::ADAM_RATE] = 0.3;
+        h[state::ONE_MINUS_MOMENTUM] = 0.1;
         h[state::WEIGHT_DECAY] = 0.02;
         // Below the first model's norm, above the others'.
         h[state::CLIP_NORM] = 0.7 + 3.0 * model as f32;

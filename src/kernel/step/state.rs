@@ -75,6 +75,10 @@ slots! {
     CLIP_NORM = 9;
     /// Steps over which the learning rate grows linearly.
     WARMUP_STEPS = 10;
+    /// The learning rate of AdamW's steps beside Muon's, as a multiple of Muon's.
+    ADAM_RATE = 11;
+    /// `1 - momentum`, rounded once from f64.
+    ONE_MINUS_MOMENTUM = 12;
 }
 
 /// The same as a plan says it, by lower-case name.

@@ -15,7 +15,9 @@ pub use network::ModelSpec;
 pub use schedule::{Anneal, By, Phase, Schedule, ScheduleKind};
 pub use start::{Renames, StartSpec};
 pub use sweep::SweepSpec;
-pub use training::{Batch, EarlyStop, Metric, OptimizerKind, OptimizerSpec, Record, Set, TrainSpec};
+pub use training::{
+    Batch, EarlyStop, LearningRateAdjustment, Metric, OptimizerKind, OptimizerSpec, Record, Set, TrainSpec,
+};
 
 pub use crate::kernel::{Activation, Loss};
 pub use crate::keys::Keyword;

@@ -23,26 +23,42 @@ keyed! {
             OptimizerKind::Lion => 0.0001,
             _ => 0.001,
         },
-        /// The momentum of SGD and RMSprop, in 0..1.
-        pub momentum: f32 [SHARE] where kind is (OptimizerKind::Sgd | OptimizerKind::RmsProp) = 0.0,
-        /// Whether SGD's momentum is Nesterov's.
-        pub nesterov: bool where kind is (OptimizerKind::Sgd) = false,
-        /// Adam's decay of the mean gradient; Lion's in the direction of a step.
-        pub beta1: f32 [SHARE] where kind is (OptimizerKind::Adam | OptimizerKind::AdamW | OptimizerKind::Lion) = 0.9,
-        /// Adam's decay of the mean squared gradient; Lion's of the mean gradient.
-        pub beta2: f32 [SHARE] where kind is (OptimizerKind::Adam | OptimizerKind::AdamW | OptimizerKind::Lion) =
+        /// The momentum of SGD, RMSprop and Muon, in 0..1.
+        pub momentum: f32 [SHARE] where kind is (OptimizerKind::Sgd | OptimizerKind::RmsProp | OptimizerKind::Muon) =
+            if kind == OptimizerKind::Muon { 0.95 } else { 0.0 },
+        /// Whether the momentum of SGD and Muon is Nesterov's.
+        pub nesterov: bool where kind is (OptimizerKind::Sgd | OptimizerKind::Muon) = kind == OptimizerKind::Muon,
+        /// Iterations of Newton and Schulz that bring the singular values of a weight's direction near 1, in f32 also in mixed
+        /// precision, with torch.optim.Muon's coefficients and guard against a norm of 0.
+        pub ns_steps: u32 [Whole(1)] where kind is (OptimizerKind::Muon) = 5,
+        /// By what Muon multiplies the learning rate of a weight, as torch.optim.Muon.
+        pub adjust_lr_fn: LearningRateAdjustment where kind is (OptimizerKind::Muon) = LearningRateAdjustment::Original,
+        /// The learning rate of the AdamW that trains what Muon does not: biases, and the scales of norms. It follows the
+        /// schedule as `learning_rate` does.
+        pub adam_learning_rate: f32 [RATE] where kind is (OptimizerKind::Muon) = 0.001,
+        /// Adam's decay of the mean gradient, also beside Muon; Lion's in the direction of a step.
+        pub beta1: f32 [SHARE]
+            where kind is (OptimizerKind::Adam | OptimizerKind::AdamW | OptimizerKind::Lion | OptimizerKind::Muon) = 0.9,
+        /// Adam's decay of the mean squared gradient, also beside Muon; Lion's of the mean gradient.
+        pub beta2: f32 [SHARE]
+            where kind is (OptimizerKind::Adam | OptimizerKind::AdamW | OptimizerKind::Lion | OptimizerKind::Muon) =
             if kind == OptimizerKind::Lion { 0.99 } else { 0.999 },
         /// RMSprop's decay of the mean squared gradient.
         pub alpha: f32 [SHARE] where kind is (OptimizerKind::RmsProp) = 0.99,
         /// Whether RMSprop divides by the deviation of the gradient instead of the root of its mean square.
         pub centered: bool where kind is (OptimizerKind::RmsProp) = false,
-        /// Guard of Adam and RMSprop against division by zero.
+        /// Guard of Adam, also beside Muon, and of RMSprop against division by zero.
         pub epsilon: f32 [Number("a number above 0", |x| x > 0.0)]
-            where kind is (OptimizerKind::Adam | OptimizerKind::AdamW | OptimizerKind::RmsProp) = 1e-8,
+            where kind is (OptimizerKind::Adam | OptimizerKind::AdamW | OptimizerKind::RmsProp | OptimizerKind::Muon) =
+            1e-8,
         /// Penalty `l2 * sum(w²)` on weights, not biases, in the loss (Keras' l2).
         pub l2: f32 [NOT_NEGATIVE] = 0.0,
-        /// PyTorch's weight decay: added to the gradient, or decoupled with AdamW and Lion.
-        pub weight_decay: f32 [NOT_NEGATIVE] = if kind == OptimizerKind::AdamW { 0.01 } else { 0.0 },
+        /// PyTorch's weight decay: added to the gradient, or decoupled with AdamW, Lion and Muon.
+        pub weight_decay: f32 [NOT_NEGATIVE] = match kind {
+            OptimizerKind::AdamW => 0.01,
+            OptimizerKind::Muon => 0.1,
+            _ => 0.0,
+        },
         /// Whether weight decay applies to biases and the scales of norms too, as in PyTorch unless parameters are put into groups.
         pub decay_bias: bool [Unless(true, Plain)],
         /// Gradients are scaled down to this norm, taken over all parameters.
@@ -55,7 +71,7 @@ const NOT_NEGATIVE: Number = Number("a number, 0 or more", |x| x >= 0.0);
 
 fn momentum_for_nesterov(spec: &OptimizerSpec, table: &Table<'_>) -> Result<(), KeyError> {
     match table.get("nesterov") {
-        Some(item) if spec.nesterov && spec.momentum == 0.0 => {
+        Some(item) if spec.kind == OptimizerKind::Sgd && spec.nesterov && spec.momentum == 0.0 => {
             Err(item.conflict("needs a momentum; add momentum = 0.9, or remove nesterov"))
         }
         _ => Ok(()),
@@ -83,6 +99,20 @@ keywords! {
         "rmsprop" => RmsProp,
         /// Lion: steps by the sign of a mean gradient.
         "lion" => Lion,
+        /// Muon for the weights of dense layers and convolutions, each as a matrix of outputs by all that one of them sees: momentum,
+        /// then steps whose singular values are all near 1. All else is trained by AdamW.
+        "muon" => Muon,
+    }
+}
+
+keywords! {
+    /// How Muon's learning rate suits the sides of a weight.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum LearningRateAdjustment {
+        /// Times `sqrt(max(1, rows / columns))`, as Keller Jordan has it.
+        "original" => Original,
+        /// Times `0.2 * sqrt(max(rows, columns))`, so that rates tuned for AdamW fit.
+        "match_rms_adamw" => MatchRmsAdamw,
     }
 }
 
