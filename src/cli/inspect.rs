@@ -10,7 +10,7 @@ use gputrain::data::{self, ArrayInfo, Loading, PictureFolder, PictureSets, Probl
 use gputrain::export::{SavedModel, parameter_hash};
 use gputrain::job::Job;
 use gputrain::model::{Model, ModelError};
-use gputrain::recipe::{Broken, DataSpec, Recipe, RecipeText};
+use gputrain::recipe::{Broken, DataSpec, Recipe, RecipeText, Scale};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -125,7 +125,10 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
     for (_, variation) in variations {
         if !models.iter().any(|(known, _)| known.model == variation.model) {
             let model = build(&variation, args.data.as_deref())?;
-            models.push((variation, model));
+            models.push((variation.clone(), model));
+        }
+        if let Some((_, model)) = models.iter().find(|(known, _)| known.model == variation.model) {
+            check_augment(&variation, model)?;
         }
     }
     let train = &recipe.train;
@@ -153,6 +156,12 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
         "memory": plan,
     }));
     Ok(())
+}
+
+/// Refuses an `[augment]` that training would refuse.
+fn check_augment(recipe: &Recipe, model: &Model) -> Result<(), CliError> {
+    let by_feature = recipe.data.scale == Scale::Standard && model.input.len() > 1;
+    recipe.augment.params(model.input, by_feature).map(drop).map_err(CliError::Usage)
 }
 
 /// The recipe's network. Its data is only read where the recipe leaves the input's shape to it.

@@ -3,11 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body, Timeout};
+
+/// Bytes that a server must send in a second, over a minute.
+const LEAST_RATE: f64 = 1000.0;
 
 /// A file of a public data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +167,7 @@ pub fn fetch(
     fetch_patiently(set, folder, base_url, Duration::from_secs(60), progress)
 }
 
-/// As [`fetch`], giving a server up that sends nothing for so long.
+/// As [`fetch`], giving a server up that sends nothing for so long, or too little.
 fn fetch_patiently(
     set: &PublicSet,
     folder: &Path,
@@ -183,7 +186,7 @@ fn fetch_patiently(
         .into();
     let fetch_one = |file: &PublicFile| {
         let url = format!("{}/{}", base_url.trim_end_matches('/'), file.name);
-        Download { agent: &agent, url, file, part: folder.join(format!("{}.part", file.name)) }
+        Download { agent: &agent, url, file, patience, part: folder.join(format!("{}.part", file.name)) }
             .run(&folder.join(file.name), progress)
     };
     set.files.iter().map(fetch_one).collect()
@@ -193,6 +196,7 @@ struct Download<'a> {
     agent: &'a Agent,
     url: String,
     file: &'a PublicFile,
+    patience: Duration,
     part: PathBuf,
 }
 
@@ -252,6 +256,7 @@ impl Download<'_> {
         // One byte more than expected is enough to fail the checksum; an endless answer must not fill the disk.
         let mut body = response.into_body().into_reader().take(total - done + 1);
         let mut buffer = vec![0; 1 << 16];
+        let (mut since, mut before) = (Instant::now(), done);
         loop {
             progress(Progress { file: self.file.name, done, total });
             match body.read(&mut buffer) {
@@ -260,6 +265,14 @@ impl Download<'_> {
                 Ok(count) => {
                     part.write_all(&buffer[..count]).map_err(|e| disk(&self.part, e))?;
                     done += count as u64;
+                    if since.elapsed() >= self.patience && done < total {
+                        let rate = (done - before) as f64 / since.elapsed().as_secs_f64();
+                        if rate < LEAST_RATE {
+                            let detail = format!("the server sends {rate:.0} bytes a second, less than {LEAST_RATE}");
+                            return Err(self.broken(&detail, done));
+                        }
+                        (since, before) = (Instant::now(), done);
+                    }
                 }
                 Err(error) => return Err(self.broken(&in_words(&error.into()), done)),
             }
@@ -327,6 +340,25 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
     use std::time::Instant;
+
+    #[test]
+    fn a_server_that_drips_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // It ends when nobody listens any more.
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4542\r\n\r\n").unwrap();
+            while stream.write_all(b"1").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let files = &PublicSet::named("mnist").unwrap().files[3..];
+        let (set, folder) = (PublicSet { name: "test", base_url: "", files }, tempfile::tempdir().unwrap());
+        let error = fetch_patiently(&set, folder.path(), &url, Duration::from_millis(300), &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("bytes a second, less than 1000; run the command again"), "{error}");
+        server.join().unwrap();
+    }
 
     #[test]
     fn a_server_that_falls_silent_is_given_up() {

@@ -20,7 +20,7 @@ pub use error::ExportError;
 pub use format::Format;
 pub use parameters::{load_initial, load_parameters, save_parameters};
 pub use saved::SavedModel;
-pub use start::Initial;
+pub use start::{Initial, Started};
 pub use tensors::parameter_hash;
 
 use std::path::Path;
