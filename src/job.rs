@@ -176,6 +176,7 @@ impl Job {
         lines.extend(remarks::no_pixels(kind, scaling, &train.features));
         lines.extend(self.recipe.augment.in_words());
         lines.extend(unrecorded(&self.recipe.train));
+        lines.extend(endless_warmup(&self.recipe));
         lines.extend(nothing_spared(&self.recipe.optimizer));
         let last = self.model.layers.last().and_then(|layer| layer.kind.activation());
         lines.extend(remarks::out_of_reach(last, &train.targets));
@@ -494,6 +495,16 @@ fn unrecorded(train: &TrainSpec) -> Option<String> {
     Some(format!(
         "warning: train.record = [\"{word}\"] records nothing: it belongs to logged steps; set train.log_every"
     ))
+}
+
+/// A warm-up that the training does not live to the end of.
+fn endless_warmup(recipe: &Recipe) -> Option<String> {
+    let (warmup, epochs) = (recipe.schedule.warmup_epochs, recipe.train.epochs);
+    (warmup > epochs as f32).then(|| {
+        format!(
+            "warning: schedule.warmup_epochs = {warmup} is more than train.epochs = {epochs}: the learning rate is never reached"
+        )
+    })
 }
 
 /// What is kept from a decay that there is none of.

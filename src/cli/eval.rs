@@ -78,7 +78,11 @@ struct ClassRow {
 /// Why examples cannot be evaluated, and the remedy.
 fn unlabelled(saved: &SavedModel, shown: &Shown) -> String {
     let name = &shown.name;
+    let told = || shown.notes.iter().find_map(|note| note.strip_prefix("note: "));
     if saved.trained_on.table.is_some() {
+        if let Some(problem) = told().and_then(|note| note.strip_suffix(": the rows are taken without a truth")) {
+            return problem.into();
+        }
         return format!(
             "{name} lacks the target, or holds it in some rows only; give a table that has it in every row, or use predict"
         );
@@ -87,7 +91,7 @@ fn unlabelled(saved: &SavedModel, shown: &Shown) -> String {
         return format!("{name} has no labels here; add --labels FILE, or use predict");
     }
     // What of the folder is no class of the model's.
-    let why = shown.notes.iter().find_map(|note| note.strip_prefix("note: ")).unwrap_or("nothing tells their classes");
+    let why = told().unwrap_or("nothing tells their classes");
     format!(
         "{name}: its pictures have no truth ({why}); give one folder that has a folder for each class, called as in training, \
          or use predict"

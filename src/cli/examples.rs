@@ -149,6 +149,11 @@ impl ExamplesArgs {
         };
         let mut recipe = saved.recipe.clone();
         let spec = &mut recipe.data;
+        // Weights are for training alone; a column of them is left out of features that have no names.
+        spec.class_weights = None;
+        if !saved.trained_on.features.is_empty() || !spec.sample_weights.as_deref().is_some_and(is_of_table) {
+            spec.sample_weights = None;
+        }
         let is_file = |holdout: &Holdout| matches!(holdout, Holdout::Files(_));
         // What has files of its own needs no others.
         match self.split {
@@ -192,6 +197,11 @@ impl ExamplesArgs {
     }
 }
 
+/// Whether a name is that of a table's file.
+fn is_of_table(name: &str) -> bool {
+    Place::parse(name).is_table()
+}
+
 /// The examples of a table for a model that was trained on one.
 fn table_examples(
     table: &str,
@@ -204,13 +214,21 @@ fn table_examples(
             "{labels}: the model was trained on a table that holds its target; give a table like it alone"
         )));
     }
-    let raw = RawTable::read(table, &[], spec, &saved.trained_on)?;
+    let mut raw = RawTable::read(table, &[], spec, &saved.trained_on)?;
     let name = table.to_string();
+    let mut untold = None;
     if raw.is_labelled() {
-        let (examples, _, notes) = raw.fit(saved.model.input, TargetKind::for_model(&saved.model), spec.classes)?;
-        return Ok(Shown { examples, name, set: Set::Test, labelled: true, files: Vec::new(), notes });
+        let kind = TargetKind::for_model(&saved.model);
+        match raw.target_problem(kind, spec.classes) {
+            None => {
+                let (examples, _, notes) = raw.fit(saved.model.input, kind, spec.classes)?;
+                return Ok(Shown { examples, name, set: Set::Test, labelled: true, files: Vec::new(), notes });
+            }
+            Some(problem) => untold = Some(format!("note: {problem}: the rows are taken without a truth")),
+        }
     }
-    let (features, notes) = raw.features(saved.model.input)?;
+    let (features, mut notes) = raw.features(saved.model.input)?;
+    notes.extend(untold);
     let targets = job::blank_targets(features.count, &saved.model);
     let examples = Examples::unweighted(features, targets);
     Ok(Shown { examples, name, set: Set::Test, labelled: false, files: Vec::new(), notes })

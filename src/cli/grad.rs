@@ -53,7 +53,7 @@ pub fn run(args: &GradArgs, context: &Context) -> Result<(), CliError> {
     args.recipe.check_folder(false)?;
     let job = args.recipe.job()?;
     job.described().iter().for_each(|note| context.say(note));
-    let parameters = initial(args.init.as_deref(), &job, context)?;
+    let parameters = initial(args.init.as_deref(), &job, context)?.parameters;
     let backend = context.open_backend()?;
     let at_most = args.check.then_some(args.at_most as usize);
     let bar = context.progress_bar(0, "{bar:30} {pos}/{len} elements and roundings  {eta} left");

@@ -125,7 +125,10 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
     for (_, variation) in variations {
         if !models.iter().any(|(known, _)| known.model == variation.model) {
             let model = build(&variation, args.data.as_deref())?;
-            models.push((variation, model));
+            models.push((variation.clone(), model));
+        }
+        if let Some((_, model)) = models.iter().find(|(known, _)| known.model == variation.model) {
+            check_augment(&variation, model)?;
         }
     }
     let train = &recipe.train;
@@ -155,15 +158,18 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
     Ok(())
 }
 
+/// Refuses an `[augment]` that training would refuse.
+fn check_augment(recipe: &Recipe, model: &Model) -> Result<(), CliError> {
+    let by_feature = recipe.data.scale == Scale::Standard && model.input.len() > 1;
+    recipe.augment.params(model.input, by_feature).map(drop).map_err(CliError::Usage)
+}
+
 /// The recipe's network. Its data is only read where the recipe leaves the input's shape to it.
 fn build(recipe: &Recipe, data: Option<&Path>) -> Result<Model, CliError> {
-    let model = match Model::of(recipe, None) {
-        Err(ModelError::NoInput) => ready(recipe.clone(), data)?.model,
-        other => other?,
-    };
-    // Refused here too where training would refuse it.
-    recipe.augment.params(model.input, recipe.data.scale == Scale::Standard).map_err(CliError::Usage)?;
-    Ok(model)
+    match Model::of(recipe, None) {
+        Err(ModelError::NoInput) => Ok(ready(recipe.clone(), data)?.model),
+        other => Ok(other?),
+    }
 }
 
 fn ready(mut recipe: Recipe, data: Option<&Path>) -> Result<Job, CliError> {

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use gputrain::backend::Backend;
 use gputrain::data::{TrainedOn, other_features};
-use gputrain::export::{Initial, SavedModel, load_initial};
+use gputrain::export::{Initial, SavedModel, Started, load_initial};
 use gputrain::file::FileError;
 use gputrain::ir::{Plan, Role, SourceBuffers};
 use gputrain::job::Job;
@@ -20,7 +20,6 @@ use gputrain::train::{
 };
 use gputrain::verify::Shadow;
 use indicatif::{ProgressBar, ProgressDrawTarget};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -126,10 +125,13 @@ pub(super) fn train(
     context.say(memory(trainer.plan()));
     say_streamed(&trainer, context);
     detail_plan(&trainer, backend, context);
+    let start;
     let (folder, recorder) = match resumed {
         Some(Resumed { folder, checkpoint, notes }) => {
             trainer.restore(&checkpoint)?;
             let Some(folder) = folder else { return follow(trainer) };
+            // Of a run that came to its end before.
+            start = earlier(&folder).and_then(|summary| summary.start);
             context.say(format!("going on after step {} of {}", trainer.steps_taken(), trainer.total_steps()));
             notes.iter().for_each(|note| context.say(note));
             if checkpoint.progress.data.as_ref().is_some_and(|data| data.hash != trainer.data_seen().hash) {
@@ -140,10 +142,11 @@ pub(super) fn train(
         }
         None => {
             let initial = initial(args.init.as_deref(), &job, context)?;
-            trainer.set_parameters(0, &initial)?;
+            trainer.set_parameters(0, &initial.parameters)?;
             if context.follows() {
                 return follow(trainer);
             }
+            start = initial.start;
             let path = args.out.clone().map_or_else(|| default_folder(&job.recipe.name), Ok)?;
             let folder = RunFolder::create(&path, &job.recipe)?;
             let recorder = Recorder::new(&folder, &job.model)?;
@@ -186,7 +189,7 @@ pub(super) fn train(
     recorder.commit()?;
     let recorded = recorder.finish();
     folder.check_there()?;
-    conclude(&job, backend, (trainer, outcome), &folder, last, context)?;
+    conclude(&job, backend, (trainer, outcome), &folder, (last, start), context)?;
     recorded?;
     // To go on from with more epochs. It comes last: with a checkpoint of its end, but no summary, a run would be neither
     // over nor able to go on.
@@ -255,15 +258,18 @@ fn ending(trainer: &mut Trainer, stop: Stop, job: &Job) -> Result<Option<(Option
     Ok(Some((end, outcome)))
 }
 
+/// The summary of a run that came to its end and goes on.
+fn earlier(folder: &RunFolder) -> Option<Summary> {
+    let text = gputrain::file::read_text(&folder.file("summary.json")).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
 /// The weights of a file, or those that the recipe begins with. Says what is to be known of them.
-pub(super) fn initial(file: Option<&Path>, job: &Job, context: &Context) -> Result<Vec<Vec<f32>>, CliError> {
+pub(super) fn initial(file: Option<&Path>, job: &Job, context: &Context) -> Result<Initial, CliError> {
     let Some(file) = file else {
-        let Initial { parameters, notes } = job.initial()?;
-        notes.iter().for_each(|note| context.say(note));
-        if let Some(from) = &job.recipe.start.from {
-            context.emit(&json!({ "start": from, "notes": notes }));
-        }
-        return Ok(parameters);
+        let initial = job.initial()?;
+        initial.notes.iter().for_each(|note| context.say(note));
+        return Ok(initial);
     };
     if let Some(from) = &job.recipe.start.from {
         let file = file.display();
@@ -276,7 +282,7 @@ pub(super) fn initial(file: Option<&Path>, job: &Job, context: &Context) -> Resu
     if let Some(warning) = other_features(&features, &job.trained_on.features) {
         context.say(warning);
     }
-    Ok(parameters)
+    Ok(Initial { parameters, notes: Vec::new(), start: None })
 }
 
 fn introduce(job: &Job, backend: &dyn Backend, context: &Context) {
@@ -366,12 +372,13 @@ fn conclude(
     backend: &dyn Backend,
     (trainer, outcome): (Trainer, Outcome),
     folder: &RunFolder,
-    last: Option<EpochMetrics>,
+    (last, start): (Option<EpochMetrics>, Option<Started>),
     context: &Context,
 ) -> Result<(), CliError> {
     let first_step = trainer.first_step_at().map(|at| at.duration_since(context.started));
     let startup = first_step.unwrap_or_default().as_secs_f64();
     let summary = Summary::new(&job.recipe, &job.model, backend.info(), last.as_ref(), Some(&outcome), startup);
+    let summary = Summary { start, ..summary };
     let parameters = outcome.parameters;
     // The report evaluates the model once more: there need not be room for both on the device.
     drop(trainer);

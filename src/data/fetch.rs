@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body, Timeout};
 
+/// Bytes that a server must send in a second, over a minute.
+const LEAST_RATE: f64 = 1000.0;
+
 /// A file of a public data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublicFile {
@@ -164,7 +167,7 @@ pub fn fetch(
     fetch_patiently(set, folder, base_url, Duration::from_secs(60), progress)
 }
 
-/// As [`fetch`], giving a server up that sends next to nothing for so long.
+/// As [`fetch`], giving a server up that sends nothing for so long, or too little.
 fn fetch_patiently(
     set: &PublicSet,
     folder: &Path,
@@ -188,9 +191,6 @@ fn fetch_patiently(
     };
     set.files.iter().map(fetch_one).collect()
 }
-
-/// Fewer bytes in the time of the patience are no download: of a minute a kilobyte a second.
-const LEAST_BYTES: u64 = 60 << 10;
 
 struct Download<'a> {
     agent: &'a Agent,
@@ -256,21 +256,23 @@ impl Download<'_> {
         // One byte more than expected is enough to fail the checksum; an endless answer must not fill the disk.
         let mut body = response.into_body().into_reader().take(total - done + 1);
         let mut buffer = vec![0; 1 << 16];
-        let (mut since, mut then) = (Instant::now(), done);
+        let (mut since, mut before) = (Instant::now(), done);
         loop {
             progress(Progress { file: self.file.name, done, total });
-            if since.elapsed() >= self.patience {
-                if done - then < LEAST_BYTES {
-                    return Err(self.broken("the server sends next to nothing", done));
-                }
-                (since, then) = (Instant::now(), done);
-            }
             match body.read(&mut buffer) {
                 Ok(0) if done < total => return Err(self.broken("the connection ended early", done)),
                 Ok(0) => return Ok(()),
                 Ok(count) => {
                     part.write_all(&buffer[..count]).map_err(|e| disk(&self.part, e))?;
                     done += count as u64;
+                    if since.elapsed() >= self.patience && done < total {
+                        let rate = (done - before) as f64 / since.elapsed().as_secs_f64();
+                        if rate < LEAST_RATE {
+                            let detail = format!("the server sends {rate:.0} bytes a second, less than {LEAST_RATE}");
+                            return Err(self.broken(&detail, done));
+                        }
+                        (since, before) = (Instant::now(), done);
+                    }
                 }
                 Err(error) => return Err(self.broken(&in_words(&error.into()), done)),
             }
@@ -337,15 +339,35 @@ fn disk(path: &Path, source: io::Error) -> FetchError {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::time::Instant;
 
-    /// Fetches 4,542 bytes from a server that answers with what `send` writes.
-    fn fetched(send: impl FnOnce(&mut std::net::TcpStream) + Send + 'static) -> FetchError {
+    #[test]
+    fn a_server_that_drips_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        // It ends when nobody listens any more.
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4542\r\n\r\n").unwrap();
-            send(&mut stream);
+            while stream.write_all(b"1").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let files = &PublicSet::named("mnist").unwrap().files[3..];
+        let (set, folder) = (PublicSet { name: "test", base_url: "", files }, tempfile::tempdir().unwrap());
+        let error = fetch_patiently(&set, folder.path(), &url, Duration::from_millis(300), &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("bytes a second, less than 1000; run the command again"), "{error}");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_server_that_falls_silent_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // Ten of the announced bytes, then nothing, with the connection open.
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4542\r\n\r\n0123456789").unwrap();
             stream
         });
         let files = &PublicSet::named("mnist").unwrap().files[3..];
@@ -353,28 +375,8 @@ mod tests {
         let started = Instant::now();
         let error = fetch_patiently(&set, folder.path(), &url, Duration::from_millis(300), &mut |_| {}).unwrap_err();
         assert!(started.elapsed() < Duration::from_secs(20));
-        drop(server.join().unwrap());
-        error
-    }
-
-    #[test]
-    fn a_server_that_falls_silent_is_given_up() {
-        let error = fetched(|stream| stream.write_all(b"0123456789").unwrap());
         assert!(matches!(error, FetchError::Network { done: 10, .. }), "{error}");
         assert!(error.to_string().contains("sent nothing for too long; run the command again"), "{error}");
-    }
-
-    #[test]
-    fn a_server_that_sends_a_byte_now_and_then_is_given_up() {
-        let error = fetched(|stream| {
-            // Until the other side hangs up.
-            for _ in 0..1000 {
-                std::thread::sleep(Duration::from_millis(10));
-                if stream.write_all(b"0").is_err() {
-                    break;
-                }
-            }
-        });
-        assert!(error.to_string().contains("sends next to nothing; run the command again"), "{error}");
+        drop(server.join().unwrap());
     }
 }

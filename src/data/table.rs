@@ -11,7 +11,7 @@ use super::table_columns::{FeatureColumn, TableColumns, TargetColumn};
 use super::weights;
 use super::{Examples, Features, Storage, TargetKind, Targets, TrainedOn};
 use crate::model::Shape;
-use crate::place::Place;
+use crate::place::{Place, same_file};
 use crate::recipe::{DataSpec, Loss, Missing};
 
 /// A text with more levels is a category only where the recipe says so.
@@ -67,6 +67,20 @@ fn check_named(frame: &Frame, lists: &[(&'static str, &Vec<usize>, &Vec<usize>, 
         }
     }
     Ok(())
+}
+
+/// The column that weighs the examples, by its name alone or with the table's file; none where the name is that of another file.
+fn weighing(frame: &Frame, place: &Place, name: &str) -> Result<Option<usize>, Problem> {
+    if let Some(column) = frame.find(name)? {
+        return Ok(Some(column));
+    }
+    let file = Place::parse(name);
+    match &file.key {
+        Some(key) if same_file(&file.path, &place.path) => frame.require(key).map(Some),
+        // The name of no file.
+        None if !name.contains(['.', '/', '\\']) && !file.path.exists() => frame.require(name).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// The texts of a table's column, one for each row.
@@ -144,8 +158,7 @@ impl RawTable {
                 ("data.categorical", &forced, &dropped, "data.drop leaves out"),
             ],
         )?;
-        // A name that no column has is that of a file.
-        let weighing = data.sample_weights.as_ref().map_or(Ok(None), |name| frame.find(name))?;
+        let weighing = data.sample_weights.as_ref().map_or(Ok(None), |name| weighing(&frame, place, name))?;
         if let Some(column) = weighing.filter(|column| targets.contains(column)) {
             return Err(Problem::WeightTwice { name: frame.name(column), what: "the target" });
         }
@@ -463,6 +476,14 @@ impl RawTable {
         }
         let place = |label: &u32| places[*label as usize].unwrap_or(known.len() as u32);
         Ok((known.clone(), labels.iter().map(place).collect()))
+    }
+
+    /// Why its targets are no truth for a model with these, if so: another class, a text among numbers.
+    pub fn target_problem(&mut self, kind: TargetKind, classes: Option<usize>) -> Option<DataError> {
+        let notes = self.notes.clone();
+        let problem = self.check_target().and_then(|()| self.learned(kind, classes)).err();
+        self.notes = notes;
+        problem.map(|problem| problem.at(&self.source))
     }
 
     /// Features alone, as for a prediction, missing numbers filled in.

@@ -1,6 +1,6 @@
 //! What can be wrong with a file of a model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
 use crate::file::FileError;
@@ -231,7 +231,7 @@ pub enum ExportError {
         value: f32,
     },
     /// A name that does not tell how the weights are stored.
-    #[error("{}: the name does not tell the format; expected .safetensors or .npz", path.display())]
+    #[error("{}: the name does not tell the format; expected .safetensors or .npz{}", path.display(), of_pytorch(path))]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -257,4 +257,15 @@ pub enum ExportError {
     /// The .npz file is wrong.
     #[error(transparent)]
     Data(#[from] DataError),
+}
+
+/// What becomes of a file that `torch.save` wrote.
+fn of_pytorch(path: &Path) -> &'static str {
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    match extension.as_ref().and_then(|extension| extension.to_str()) {
+        Some("pt" | "pth" | "ckpt" | "bin") => {
+            " (a file of torch.save is not read; in Python: safetensors.torch.save_file(model.state_dict(), \"model.safetensors\"))"
+        }
+        _ => "",
+    }
 }

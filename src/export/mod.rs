@@ -21,7 +21,7 @@ pub use format::Format;
 pub(crate) use onnx::graph as onnx_graph;
 pub use parameters::{load_initial, load_parameters, save_parameters};
 pub use saved::SavedModel;
-pub use start::Initial;
+pub use start::{Initial, Started};
 pub use tensors::parameter_hash;
 
 use std::path::Path;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::matching::{checked, is_count, matching, tuple};
 use super::parameters::stored;
 use super::tensors::Contents;
@@ -11,6 +13,19 @@ use crate::keys::nearest;
 use crate::model::{Model, Parameter};
 use crate::recipe::{Recipe, Renames, StartSpec};
 
+/// What training began with of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The file, or the folder of a run.
+    pub from: String,
+    /// Tensors that were taken.
+    pub taken: Vec<String>,
+    /// Tensors that were drawn, since the file has none of this name and shape.
+    pub drawn: Vec<String>,
+    /// Tensors of the file that the model has no place for.
+    pub unused: Vec<String>,
+}
+
 /// Initial weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Initial {
@@ -18,6 +33,8 @@ pub struct Initial {
     pub parameters: Vec<Vec<f32>>,
     /// What a person should know of where they come from: what was taken, what was not, and warnings.
     pub notes: Vec<String>,
+    /// What the file of `start.from` gave, where there is one.
+    pub start: Option<Started>,
 }
 
 impl Initial {
@@ -32,7 +49,7 @@ impl Initial {
         scaling: &Scaling,
         trained_on: &TrainedOn,
     ) -> Result<Initial, ExportError> {
-        let mut initial = Initial { parameters: model.initialise(recipe.seed), notes: Vec::new() };
+        let mut initial = Initial { parameters: model.initialise(recipe.seed), notes: Vec::new(), start: None };
         let Some(from) = &recipe.start.from else {
             initial.notes.extend(kept_as_drawn(model, |_| true));
             return Ok(initial);
@@ -57,9 +74,12 @@ impl Initial {
         model: &Model,
         tensors: Vec<(String, Array)>,
     ) -> Result<(), ExportError> {
+        let names: Vec<String> = model.tensors().map(|tensor| tensor.name.clone()).collect();
+        let from = path.display().to_string();
         if start.strict {
             self.parameters = matching(path, model, tensors)?;
-            self.notes.push(format!("start: all {} tensors are those of {}", self.parameters.len(), path.display()));
+            self.notes.push(format!("start: all {} tensors are those of {from}", names.len()));
+            self.start = Some(Started { from, taken: names, drawn: Vec::new(), unused: Vec::new() });
             return Ok(());
         }
         let (mut taken, mut absent, mut other_shapes) = (vec![false; self.parameters.len()], Vec::new(), Vec::new());
@@ -76,19 +96,24 @@ impl Initial {
                 }
             }
         }
-        let names = || tensors.iter().map(|(name, array)| format!("{name} {}", tuple(array.shape()))).collect();
         let count = taken.iter().filter(|taken| **taken).count();
         if count == 0 {
             let expected = model.tensors().map(|tensor| format!("{} {}", tensor.name, tuple(&tensor.shape))).collect();
             return Err(ExportError::NothingFits {
                 path: path.into(),
-                found: first(names()),
+                found: first(tensors.iter().map(|(name, array)| format!("{name} {}", tuple(array.shape()))).collect()),
                 expected: first(expected),
             });
         }
         let known = |name: &str| model.tensors().any(|tensor| tensor.name == name) || is_count(model, name);
-        let unused = tensors.iter().filter(|(name, _)| !known(name)).map(|(name, _)| name.clone()).collect();
-        self.notes.push(format!("start: {count} of {} tensors are taken from {}", taken.len(), path.display()));
+        let unused: Vec<String> =
+            tensors.iter().filter(|(name, _)| !known(name)).map(|(name, _)| name.clone()).collect();
+        self.notes.push(format!("start: {count} of {} tensors are taken from {from}", taken.len()));
+        let which = |wanted: bool| {
+            let found = names.iter().zip(&taken).filter(|(_, taken)| **taken == wanted);
+            found.map(|(name, _)| name.clone()).collect()
+        };
+        self.start = Some(Started { from, taken: which(true), drawn: which(false), unused: unused.clone() });
         for (what, names) in [
             ("drawn anew, not in the file", absent),
             ("drawn anew, of another shape", other_shapes),
@@ -96,7 +121,6 @@ impl Initial {
         ] {
             self.notes.extend((!names.is_empty()).then(|| format!("start: {what}: {}", first(names).join(", "))));
         }
-        let names: Vec<&str> = model.tensors().map(|tensor| &*tensor.name).collect();
         let is_drawn = |name: &str| names.iter().position(|known| *known == name).is_some_and(|index| !taken[index]);
         self.notes.extend(kept_as_drawn(model, is_drawn));
         Ok(())

@@ -1,7 +1,7 @@
 //! `summary.json`: what came out of a run.
 
 use crate::backend::DeviceInfo;
-use crate::export::parameter_hash;
+use crate::export::{Started, parameter_hash};
 use crate::model::Model;
 use crate::recipe::Recipe;
 use crate::train::{EpochMetrics, MetricsBySet, Outcome};
@@ -56,6 +56,9 @@ pub struct Summary {
     pub seed: u64,
     /// blake3 of the final weights.
     pub parameter_hash: String,
+    /// What `start.from` gave. A run that goes on after an interruption does not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Started>,
 }
 
 impl Summary {
@@ -96,6 +99,7 @@ impl Summary {
             skipped_steps: outcome.and_then(|outcome| outcome.skipped_steps),
             seed: recipe.seed,
             parameter_hash: outcome.map_or(String::new(), |outcome| parameter_hash(&outcome.parameters)),
+            start: None,
         }
     }
 }

@@ -158,7 +158,7 @@ fn check_metric(sweep: &Sweep) -> Result<(), SweepError> {
         };
         if !known && !before.as_ref().is_some_and(|before| before.same_data(&group)) {
             let job = Job::load(recipe.clone())?;
-            if let Some(problem) = unfit(&job.model, &job.dataset, &job.trained_on, metric) {
+            if let Some(problem) = unfit(&job.model, (&job.dataset, &job.trained_on), metric) {
                 let (name, problem) = (recipe.name.clone(), problem.told(metric.set.name()));
                 return Err(SweepError::NoMeaning { metric, name, problem });
             }

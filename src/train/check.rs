@@ -130,7 +130,7 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     let watchers = [("train.early_stop", spec.train.early_stop.map(|e| e.metric)), ("schedule", plateau)];
     for (watcher, metric) in watchers.into_iter().filter_map(|(w, m)| Some((w, m?))) {
         let (set, metric_name) = (metric.set.name(), metric.to_string());
-        if let Some(problem) = unfit(&spec.model, data, &spec.trained_on, metric) {
+        if let Some(problem) = unfit(&spec.model, (data, &spec.trained_on), metric) {
             return Err(TrainError::NoMeaning { watcher, metric: metric_name, problem: problem.told(set) });
         }
         if metric.set.of(data).is_none() {

@@ -91,7 +91,7 @@ pub(super) fn scaling_columns(task: Task, trained_on: &TrainedOn) -> Option<&Tab
 
 /// Why a metric cannot be watched in a training on this data: it means nothing there, or is undefined. Nothing where it can,
 /// or its set is missing.
-pub(crate) fn unfit(model: &Model, data: &Dataset, trained_on: &TrainedOn, metric: Metric) -> Option<Unfit> {
+pub(crate) fn unfit(model: &Model, (data, trained_on): (&Dataset, &TrainedOn), metric: Metric) -> Option<Unfit> {
     let task = task_of(model, data);
     match metric.measure {
         Measure::Loss => return None,
@@ -103,18 +103,19 @@ pub(crate) fn unfit(model: &Model, data: &Dataset, trained_on: &TrainedOn, metri
             }
         }
     }
-    undefined(task, &metric.set.of(data)?.targets, trained_on, metric)
+    undefined(task, &metric.set.of(data)?.targets, metric, trained_on)
 }
 
 /// Why a metric has no value over a set, if so: no epoch could be the best.
-fn undefined(task: Task, targets: &Targets, trained_on: &TrainedOn, metric: Metric) -> Option<Unfit> {
+fn undefined(task: Task, targets: &Targets, metric: Metric, trained_on: &TrainedOn) -> Option<Unfit> {
     let set = metric.set.name();
     match (task, metric.measure) {
         (Task::Classes { classes, .. }, Measure::RocAuc) => {
             let mut seen = vec![false; classes];
             targets.classes()?.iter().for_each(|class| seen[*class as usize] = true);
-            let absent = trained_on.class(seen.iter().position(|seen| !seen)?);
-            let what = format!("class {absent} has no example in the {set} set, so that roc_auc is undefined");
+            let absent = seen.iter().position(|seen| !seen)?;
+            let name = trained_on.class(absent);
+            let what = format!("class {name} has no example in the {set} set, so that roc_auc is undefined");
             Some(Unfit { what, instead: &[Measure::AveragePrecision, Measure::Loss] })
         }
         (Task::Bits { bits }, Measure::RocAuc) => {

@@ -84,7 +84,10 @@ fn a_column_of_weights_that_is_none_is_named() {
     }
     let set = folder(&[("t.csv", &animals().replace("weight", "mass"))]);
     let data = "train = { table = \"t.csv\", target = \"kind\" }\nsample_weights = \"weight\"";
-    assert!(job(&set, data, 3, SOFTMAX).unwrap_err().contains("weight: "), "neither a column nor a file");
+    assert!(
+        job(&set, data, 3, SOFTMAX).unwrap_err().contains("has no column \"weight\""),
+        "neither a column nor a file"
+    );
     let data = "train = { table = \"t.csv\", target = \"kind\" }\nsample_weights = \"kind\"";
     assert!(job(&set, data, 3, SOFTMAX).unwrap_err().contains("is the target"));
 }
@@ -103,6 +106,11 @@ fn files_of_weights_go_with_arrays_and_tables() {
     let table = "train = { table = \"t.csv\", target = \"kind\" }\n";
     let of = |data: &str, weights: &str| job(&set, &format!("{data}sample_weights = \"{weights}\""), 3, SOFTMAX);
     assert_eq!(ratios(&of(table, "w.npz#w").unwrap()), twelve);
+    // The table's own column, with its file: no feature.
+    let own = of(table, "t.csv#weight").unwrap();
+    assert_eq!(own.trained_on.features, ["length"]);
+    assert_eq!(weights(&own), weights(&of(table, "weight").unwrap()));
+    assert!(of(table, "t.csv#mass").unwrap_err().contains("has no column \"mass\""));
     let arrays = "train = { images = \"x.csv\", labels = \"x.csv#y\" }\nscale = \"none\"\n";
     // A column of the labels' table, with its file or by its name alone: it is no feature.
     for weights in ["x.csv#w", "w"] {

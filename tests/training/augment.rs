@@ -134,6 +134,15 @@ fn what_makes_no_sense_is_refused_with_the_remedy() {
 }
 
 #[test]
+fn what_augmentation_does_is_said() {
+    let set = [("augment.flip", "both"), ("augment.scale", "[0.9, 1.25]"), ("augment.erase", "0.2")];
+    let said = job(&set).described().join("\n");
+    let line = "augment (training images alone): flip both, scale by 0.9 to 1.25, erase up to 20 %";
+    assert!(said.contains(line), "{said}");
+    assert!(!job(&[]).described().join("\n").contains("augment"));
+}
+
+#[test]
 fn inspect_draws_what_augmentation_does() {
     let workplace = Workplace::new("");
     let file = workplace.path("augmented.png");
@@ -143,6 +152,9 @@ fn inspect_draws_what_augmentation_does() {
     let output = succeed(&[&asked(&["--set", "augment.translate=4"])[..], &["--out", out]].concat());
     assert!(text(&output.stdout).contains("6 images"), "{}", text(&output.stdout));
     assert!(std::fs::read(&file).unwrap().starts_with(b"\x89PNG"));
+    // Without --augment, what training would refuse is refused too.
+    let (code, problem) = fail(&["inspect", "digits", "--set", "augment.flip=horizontal"]);
+    assert!(code == 2 && problem.contains("784 features without rows and columns"), "{problem}");
     let (_, problem) = fail(&[&digits[..], &["--out", out]].concat());
     assert!(problem.contains("no [augment]"), "{problem}");
 }

@@ -284,22 +284,34 @@ fn a_table_with_a_target_is_trained_on_evaluated_and_predicted_by_name() {
     let train = ["--backend", "cpu", "train", "--train", &table, "--target", "kind"];
     let (code, error) = fail(&train);
     assert!(code == 2 && error.contains("\"name\" has 48; leave out what only names the examples"), "{error}");
-    let more = ["--epochs", "20", "--batch", "4", "--lr", "0.01", "--out", &run];
+    let more =
+        ["--epochs", "20", "--batch", "4", "--lr", "0.01", "--out", &run, "--set", "data.class_weights=balanced"];
     let words = said(&succeed(&[&train[..], &drop, &more].concat()));
     for part in [
         "48 rows, separated by semicolons, decimal commas (0,5 is 0.5)",
         "left out: name (data.drop)",
         "features: 1 number: length; 1 category: colour (2 levels: blue, red)",
         "target: kind, 2 classes: setosa 24, virginica 24",
+        "class weights: setosa 1, virginica 1",
     ] {
         assert!(words.contains(part), "no {part} in: {words}");
     }
     let words = said(&succeed(&["--backend", "cpu", "eval", &run, &table]));
     assert!(words.contains("setosa") && words.contains("virginica"), "{words}");
+    let words = said(&succeed(&["--backend", "cpu", "eval", &run, "--split", "validation"]));
+    assert!(words.contains("confusion") && !words.contains("weights"), "{words}");
     let report = std::fs::read_to_string(place.path("run/report.html")).unwrap();
     assert!(report.contains("virginica"), "the report names the classes");
     let (code, error) = fail(&["--backend", "cpu", "eval", &run, &new]);
     assert!(code == 2 && error.contains("lacks the target"), "{error}");
+    // Another class is no reason not to predict, but none to evaluate by.
+    let strange = place.text("strange.csv");
+    std::fs::write(&strange, "kind;length;colour\nrose;0,5;red\nsetosa;6,5;blue\n").unwrap();
+    let (code, error) = fail(&["--backend", "cpu", "eval", &run, &strange]);
+    assert!(code == 2 && error.contains("the target has \"rose\", which the training table had not"), "{error}");
+    let words = said(&succeed(&["--backend", "cpu", "predict", &run, &strange]));
+    assert!(words.contains("\"rose\"") && words.contains("without a truth") && words.contains("virginica"), "{words}");
+    assert!(!words.contains("are right"), "{words}");
     let predict = |options: &[&str]| {
         let words =
             said(&succeed(&[&["--backend", "cpu", "predict", &run, &new, "--out", &out][..], options].concat()));

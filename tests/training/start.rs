@@ -293,6 +293,17 @@ fn a_start_is_read_once_and_each_run_of_a_sweep_has_its_own() {
         assert!(said.contains(line), "no {line} in: {said}");
     }
     assert_eq!(stem(&at.join("run")), [0.5; 24]);
+    let started = || {
+        let summary = std::fs::read_to_string(at.join("run/summary.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&summary).unwrap()["start"].clone()
+    };
+    let first = started();
+    assert!(first["from"].as_str().is_some_and(|from| from.ends_with("one.npz")), "{first}");
+    assert_eq!(first["taken"], serde_json::json!(["stem.weight"]));
+    assert_eq!(first["drawn"], serde_json::json!(["stem.bias", "layers.1.weight", "layers.1.bias"]));
+    std::fs::write(at.join("w.pt"), "PK").unwrap();
+    let (code, said) = run(&["train", "r.toml", "--set", "start.from=w.pt", "--out", "torch"]);
+    assert!(code == Some(2) && said.contains("safetensors.torch.save_file"), "{said}");
     let (code, said) = run(&["train", "r.toml", "--init", "one.npz"]);
     assert!(code == Some(2) && said.contains("--init one.npz and start.from"), "{said}");
     let (code, said) = run(&["sweep", "s.toml", "--out", "sweep"]);
@@ -304,6 +315,7 @@ fn a_start_is_read_once_and_each_run_of_a_sweep_has_its_own() {
     std::fs::remove_file(at.join("one.npz")).unwrap();
     let (code, said) = run(&["train", "--resume", "run", "--epochs", "3"]);
     assert_eq!(code, Some(0), "{said}");
+    assert_eq!(started(), first, "a run that goes on keeps what it began with");
     assert_eq!(stem(&at.join("run")), [0.5; 24]);
     let (code, said) = run(&["train", "--resume", "run", "--epochs", "4", "--set", "start.freeze=[]"]);
     assert!(code == Some(2) && said.contains("start.freeze"), "{said}");

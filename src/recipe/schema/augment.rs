@@ -2,9 +2,7 @@
 
 use super::keywords;
 use crate::kernel::step::augment::Params;
-use crate::keys::{
-    Entries, Entry, Form, Item, KeyError, Keyed, Number, Optional, Plain, Unless, Whole, Written, keyed,
-};
+use crate::keys::{Entry, Form, Item, KeyError, Number, Optional, Plain, Unless, Whole, Written, keyed};
 use crate::layers::Shape;
 
 keyed! {
@@ -22,14 +20,14 @@ keyed! {
         /// The smallest and largest factor of an image's size about its middle.
         pub scale: Option<SizeRange> [Optional(Plain); "[0.9, 1.1]"],
         /// Images are multiplied by a factor between 1 minus and 1 plus this, as torchvision's ColorJitter before scaling, but
-        /// without a cut at the brightest value, and always before `contrast`, where ColorJitter draws the order.
+        /// without a cut at the brightest value. Brightness comes before contrast; ColorJitter draws their order.
         pub brightness: f32 [Unless(0.0, STRENGTH)],
         /// The distances to the image's mean grey are multiplied by such a factor, as torchvision's ColorJitter does, also
         /// without a cut.
         pub contrast: f32 [Unless(0.0, STRENGTH)],
         /// In half of the images a rectangle is blackened, of 2 % up to this share of the image, its sides in a ratio of 0.3 to
-        /// 3.3, both drawn evenly. torchvision's RandomErasing draws the logarithm of the ratio, takes up to a third, and fills
-        /// with the scaled value 0.
+        /// 3.3: as torchvision's RandomErasing before scaling. That one draws a rectangle anew that the image does not hold, and
+        /// after Normalize its 0 is the mean, not black.
         pub erase: f32 [Unless(0.0, Number("a share, from 0 to 1, such as 0.25", |x| (0.0..=1.0).contains(&x)))],
     }
 }
@@ -87,11 +85,20 @@ impl AugmentSpec {
     pub const NONE: AugmentSpec =
         AugmentSpec { flip: None, translate: 0, rotate: 0.0, scale: None, brightness: 0.0, contrast: 0.0, erase: 0.0 };
 
-    /// What changes, as a recipe writes it; nothing where nothing does.
+    /// The changes, for people; nothing where there are none.
     pub fn in_words(&self) -> Option<String> {
-        let mut entries = Entries::default();
-        Keyed::write(self, &mut entries);
-        (*self != AugmentSpec::NONE).then(|| format!("training images are changed: {}", entries.inline()))
+        let percent = |share: f32| format!("{} %", (f64::from(share) * 1e4).round() / 100.0);
+        let changes = [
+            self.flip.map(|flip| format!("flip {flip}")),
+            (self.translate > 0).then(|| format!("translate by up to {} pixels", self.translate)),
+            (self.rotate > 0.0).then(|| format!("rotate by up to {} degrees", self.rotate)),
+            self.scale.map(|SizeRange([low, high])| format!("scale by {low} to {high}")),
+            (self.brightness > 0.0).then(|| format!("brightness by up to {}", percent(self.brightness))),
+            (self.contrast > 0.0).then(|| format!("contrast by up to {}", percent(self.contrast))),
+            (self.erase > 0.0).then(|| format!("erase up to {}", percent(self.erase))),
+        ];
+        let changes: Vec<String> = changes.into_iter().flatten().collect();
+        (!changes.is_empty()).then(|| format!("augment (training images alone): {}", changes.join(", ")))
     }
 
     /// The numbers of the changes for images of a shape, or nothing where there are none to make. What is wrong with them, and
