@@ -137,3 +137,19 @@ fn undefined(task: Task, targets: &Targets, metric: Metric, trained_on: &Trained
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_without_examples_is_called_by_its_name() {
+        let targets = Targets::Classes { labels: vec![0, 0, 1], classes: 3 };
+        let class_names = ["cat", "dog", "newt"].map(String::from).to_vec();
+        let trained_on = TrainedOn { class_names, ..TrainedOn::default() };
+        let task = Task::Classes { classes: 3, probabilities: true };
+        let metric = Metric::of(Set::Validation, Measure::RocAuc);
+        let unfit = undefined(task, &targets, metric, &trained_on).unwrap();
+        assert!(unfit.what.starts_with("class newt has no example in the validation set"), "{}", unfit.what);
+    }
+}

@@ -26,8 +26,8 @@ keyed! {
         /// without a cut.
         pub contrast: f32 [Unless(0.0, STRENGTH)],
         /// In half of the images a rectangle is blackened, of 2 % up to this share of the image, its sides in a ratio of 0.3 to
-        /// 3.3: as torchvision's RandomErasing before scaling. That one draws a rectangle anew that the image does not hold, and
-        /// after Normalize its 0 is the mean, not black.
+        /// 3.3: as torchvision's RandomErasing before scaling, but the height is drawn evenly among those that the image holds,
+        /// where that one draws the ratio; after Normalize, its 0 is the mean, not black.
         pub erase: f32 [Unless(0.0, Number("a share, from 0 to 1, such as 0.25", |x| (0.0..=1.0).contains(&x)))],
     }
 }
