@@ -82,8 +82,8 @@ pub(super) fn train(
     let (spec, fusion) = (job.spec(&members), args.fusion.fusion());
     args.tune.tune(backend, context, spec.clone(), fusion)?;
     let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
-    let seen = job.seen();
-    trainer.trains_on(seen.clone());
+    let data = job.clone();
+    trainer.trains_on(move || data.seen());
     context.say(memory(trainer.plan()));
     say_streamed(&trainer, context);
     detail_plan(&trainer, backend, context);
@@ -92,7 +92,7 @@ pub(super) fn train(
             trainer.restore(&checkpoint)?;
             context.say(format!("going on after step {} of {}", trainer.steps_taken(), trainer.total_steps()));
             notes.iter().for_each(|note| context.say(note));
-            if checkpoint.progress.data.as_ref().is_some_and(|data| data.hash != seen.hash) {
+            if checkpoint.progress.data.as_ref().is_some_and(|data| data.hash != job.seen().hash) {
                 context.say(OTHER_DATA);
             }
             let recorder = Recorder::resume(&folder, &job.model, &job.recipe, &checkpoint);

@@ -18,9 +18,9 @@ impl Trainer {
         }
     }
 
-    /// Says what the run is trained on: its checkpoints keep it.
-    pub fn trains_on(&mut self, data: DataSeen) {
-        self.progress.data = Some(data);
+    /// Says what the run is trained on: its checkpoints keep it. It is asked for when the first is taken.
+    pub fn trains_on(&mut self, data: impl FnOnce() -> DataSeen + Send + 'static) {
+        self.seen = Some(Box::new(data));
     }
 
     /// The weights of one model, with `train.ema` their moving average, which is what is evaluated and saved; and its running
@@ -84,10 +84,16 @@ impl Trainer {
     /// The same, to be kept in place of an earlier one: of a lone model that has left the finite numbers nothing is. One
     /// member of a population may, while the others go on.
     pub fn checkpoint(&mut self) -> Result<Checkpoint, TrainError> {
-        let checkpoint = self.capture()?;
+        let mut checkpoint = self.capture()?;
         match self.not_finite_at(&checkpoint) {
             Some(step) => Err(TrainError::NotFinite { step, epoch: checkpoint.progress.epoch_under_way() }),
-            None => Ok(checkpoint),
+            None => {
+                if let Some(seen) = self.seen.take() {
+                    self.progress.data = Some(seen());
+                    checkpoint.progress.data.clone_from(&self.progress.data);
+                }
+                Ok(checkpoint)
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The loop.
 
-use super::checkpoint::Progress;
+use super::checkpoint::{DataSeen, Progress};
 use super::mounted::Mounted;
 use super::results::{Pending, PendingSteps};
 use super::spec::SharedSet;
@@ -30,6 +30,8 @@ pub struct Trainer {
     pub(super) training: Training,
     not_fused: Option<NotFused>,
     pub(super) progress: Progress,
+    /// Says what the run is trained on, where no checkpoint was taken yet.
+    pub(super) seen: Option<Box<dyn FnOnce() -> DataSeen + Send>>,
     pub(super) best: Vec<Option<Vec<u32>>>,
     /// Whether answers are right or wrong, so that there is an accuracy.
     pub(super) counts_answers: bool,
@@ -146,6 +148,7 @@ impl Trainer {
                 plateau: vec![(Tracker::default(), 1.0); models],
                 ..Progress::default()
             },
+            seen: None,
             best: vec![None; models],
             counts_answers,
             task,
