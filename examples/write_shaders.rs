@@ -157,7 +157,7 @@ fn describe(file: &str, shader: &Shader) -> Value {
 
 /// So many examples for a model: what is in them does not matter to a plan.
 fn examples(model: &Model, count: usize) -> Examples {
-    let storage = Storage::U8(vec![0; count * model.input.len()]);
+    let storage = Storage::U8(vec![0; count * model.input.len()].into());
     let features = Features { storage, count, shape: model.input };
     let targets = match model.loss {
         Loss::SoftmaxCrossEntropy => Targets::Classes { labels: vec![0; count], classes: model.outputs() },

@@ -247,7 +247,7 @@ mod tests {
         let unit = |j: u32| [random(2 * j), random(2 * j + 1), -(random(2 * j) + random(2 * j + 1))];
         let first: Vec<f32> = (0..UNITS).flat_map(unit).collect();
         let parameters = [first, (0..UNITS).map(|j| random(1000 + j)).collect(), vec![0.0]];
-        let features = Features { storage: Storage::F32(vec![1.0; 3]), count: 1, shape: model.input };
+        let features = Features { storage: Storage::F32(vec![1.0; 3].into()), count: 1, shape: model.input };
         let scaling = Scaling::fit(recipe.data.scale, &features);
         let train = Examples::unweighted(features, Targets::Values { values: vec![1.0], outputs: 1 });
         let dataset = Arc::new(Dataset { train, validation: None, test: None });

@@ -2,8 +2,8 @@
 
 use half::f16;
 
-use super::Storage;
 use super::error::Problem;
+use super::{Numbers, Storage};
 use crate::file::little_endian;
 
 /// The type of an array's values.
@@ -75,7 +75,7 @@ impl Dtype {
 pub struct Array {
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: Vec<u8>,
+    bytes: Numbers<u8>,
 }
 
 /// Runs `$body` with `$read`, a function from a value's index to the value, for whatever type `$array` holds.
@@ -161,6 +161,11 @@ impl Number for f16 {
 impl Array {
     /// An array over `bytes`, which must be in C order and little-endian. `None` when their number does not fit.
     pub fn new(dtype: Dtype, shape: Vec<usize>, bytes: Vec<u8>) -> Option<Array> {
+        Array::over(dtype, shape, bytes.into())
+    }
+
+    /// The same over bytes that may be mapped.
+    pub(crate) fn over(dtype: Dtype, shape: Vec<usize>, bytes: Numbers<u8>) -> Option<Array> {
         let needed = byte_count(dtype, &shape)?;
         (needed == bytes.len() as u64).then_some(Array { dtype, shape, bytes })
     }
@@ -274,14 +279,38 @@ impl Array {
     pub(crate) fn into_storage(self) -> Storage {
         match self.dtype {
             Dtype::U8 => Storage::U8(self.bytes),
-            _ => Storage::F32(self.to_f32()),
+            Dtype::F32 if cfg!(target_endian = "little") && self.bytes.is_mapped() => {
+                Storage::F32(self.bytes.cast().unwrap_or_else(|| self.floats()))
+            }
+            _ => Storage::F32(self.floats()),
         }
+    }
+
+    /// The values as floats, which take no memory where the array is mapped.
+    fn floats(&self) -> Numbers<f32> {
+        /// Values at a time.
+        const PIECE: usize = 1 << 16;
+        if !self.bytes.is_mapped() {
+            return self.to_f32().into();
+        }
+        Numbers::made(true, self.len(), |write| {
+            with_values!(self, |values| {
+                let mut values = values.map(Number::to_f32);
+                loop {
+                    let piece: Vec<f32> = values.by_ref().take(PIECE).collect();
+                    if piece.is_empty() {
+                        return Ok(());
+                    }
+                    write(&piece)?;
+                }
+            })
+        })
     }
 
     /// Turns big-endian values into little-endian ones, in place.
     pub(crate) fn swap_bytes(&mut self) {
         if self.dtype.size() > 1 {
-            self.bytes.chunks_exact_mut(self.dtype.size()).for_each(<[u8]>::reverse);
+            self.bytes.to_mut().chunks_exact_mut(self.dtype.size()).for_each(<[u8]>::reverse);
         }
     }
 
@@ -317,7 +346,7 @@ impl Array {
                 index[axis] = 0;
             }
         }
-        Array { bytes: ordered, ..self }
+        Array { bytes: ordered.into(), ..self }
     }
 }
 
@@ -334,7 +363,7 @@ mod tests {
     fn the_number_of_bytes_must_fit_the_shape() {
         assert!(Array::from_u8(&[2, 3], vec![0; 6]).is_some());
         assert!(Array::from_u8(&[2, 3], vec![0; 5]).is_none());
-        assert!(Array::new(Dtype::F64, vec![usize::MAX, 2], vec![]).is_none());
+        assert!(Array::new(Dtype::F64, vec![usize::MAX, 2], Vec::new()).is_none());
     }
 
     #[test]

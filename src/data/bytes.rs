@@ -5,8 +5,10 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::Numbers;
 use super::array::{Array, Dtype, byte_count};
 use super::error::Problem;
+use super::numbers::MAPPED_FROM;
 use crate::place;
 
 /// Deflate never packs tighter than this: what bounds the size of anything that a compressed file can hold.
@@ -22,6 +24,14 @@ pub(crate) struct Opened {
     pub(crate) reader: Box<dyn Reader>,
     /// Its bytes.
     pub(crate) length: u64,
+}
+
+impl Opened {
+    /// The file itself, if its values may be mapped: neither packed nor small nor a part of the program.
+    pub(crate) fn to_map<'a>(&mut self, path: &'a Path) -> Result<Option<&'a Path>, Problem> {
+        let is_plain = !place::is_bundled(path) && !self.reader.fill_buf()?.starts_with(b"\x1f\x8b");
+        Ok((is_plain && self.length >= MAPPED_FROM).then_some(path))
+    }
 }
 
 pub(crate) fn open_file(path: &Path) -> Result<Opened, Problem> {
@@ -89,6 +99,20 @@ pub(crate) fn read_values(
     }
 }
 
+/// The array whose values are all that a file holds from byte `start` on, mapped; none where that is not so, or where the file is
+/// small.
+pub(crate) fn map_values(
+    path: &Path,
+    format: &'static str,
+    start: u64,
+    dtype: Dtype,
+    shape: &[usize],
+) -> Result<Option<Array>, Problem> {
+    let Some(count) = byte_count(dtype, shape) else { return Ok(None) };
+    let array = Numbers::of_file(path, start, count)?.and_then(|bytes| Array::over(dtype, shape.to_vec(), bytes));
+    array.map(|array| array.checked(format)).transpose()
+}
+
 /// What an error while reading says about the file: broken packing, an early end, or trouble with the disk.
 pub(crate) fn read_error(format: &'static str, error: std::io::Error) -> Problem {
     match error.kind() {
@@ -101,4 +125,64 @@ pub(crate) fn read_error(format: &'static str, error: std::io::Error) -> Problem
 /// The text of a CSV file, unzipped.
 pub(crate) fn open_csv(path: &Path) -> Result<Box<dyn Read>, Problem> {
     Ok(unpacked(open_file(path)?)?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::data::{Array, read_array, write_array};
+
+    /// Makes a file as long as those that are mapped: what lies behind is zeros, and takes no place on the disk.
+    fn stretched(path: &Path, header: &[u8], values: &[u8], length: u64) {
+        use std::io::Write;
+        let mut file = File::create(path).unwrap();
+        file.write_all(header).unwrap();
+        file.write_all(values).unwrap();
+        file.set_len(header.len() as u64 + length).unwrap();
+    }
+
+    #[test]
+    fn large_files_are_mapped_and_hold_what_small_ones_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let (width, rows) = (1 << 20, 64);
+        let values: Vec<u8> = (0..1000).map(|index| (index * 7 % 251) as u8).collect();
+        let npy = folder.path().join("large.npy");
+        let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
+        let text = format!("{text:<117}\n");
+        let header = [b"\x93NUMPY\x01\x00", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat();
+        stretched(&npy, &header, &values, rows * width);
+        let idx = folder.path().join("large-idx2-ubyte");
+        let lengths = [rows as u32, width as u32].map(u32::to_be_bytes).concat();
+        stretched(&idx, &[&[0, 0, 8, 2], &lengths[..]].concat(), &values, rows * width);
+        for path in [&npy, &idx] {
+            let array = read_array(path.to_str().unwrap()).unwrap();
+            assert_eq!(
+                (array.shape(), array.bytes()[..1000] == values[..]),
+                (&[rows as usize, width as usize][..], true)
+            );
+            let storage = array.into_storage();
+            assert!(storage.is_mapped(), "{}", path.display());
+            // A part of it is a file again, with the same values.
+            let features = crate::data::Features {
+                storage,
+                count: rows as usize,
+                shape: crate::model::Shape::Features(width as usize),
+            };
+            let part = features.select(&[1, 0]);
+            assert!(part.storage.is_mapped());
+            assert_eq!(part.storage.get(width as usize + 5), f32::from(values[5]));
+            // Shorter than its header says: told, not mapped.
+            let length = std::fs::metadata(path).unwrap().len();
+            File::options().write(true).open(path).unwrap().set_len(length - 1).unwrap();
+            drop((features, part));
+            let error = read_array(path.to_str().unwrap()).unwrap_err().to_string();
+            assert!(error.contains("expected") || error.contains("cut short") || error.contains("bytes"), "{error}");
+        }
+        // Small files are read.
+        let small = folder.path().join("small.npy");
+        write_array(&small, &Array::from_u8(&[2, 2], vec![1, 2, 3, 4]).unwrap()).unwrap();
+        assert!(!read_array(small.to_str().unwrap()).unwrap().into_storage().is_mapped());
+    }
 }

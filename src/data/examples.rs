@@ -1,14 +1,15 @@
 //! Examples in memory.
 
+use super::Numbers;
 use crate::model::Shape;
 
 /// The features' values, example after example.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Storage {
     /// Bytes, as image files have them.
-    U8(Vec<u8>),
+    U8(Numbers<u8>),
     /// Single-precision floats.
-    F32(Vec<f32>),
+    F32(Numbers<f32>),
 }
 
 /// What a model is shown: `count` examples of one shape.
@@ -86,6 +87,14 @@ impl Storage {
         }
     }
 
+    /// Whether the values are a view of a file, larger than what need fit memory.
+    pub fn is_mapped(&self) -> bool {
+        match self {
+            Storage::U8(values) => values.is_mapped(),
+            Storage::F32(values) => values.is_mapped(),
+        }
+    }
+
     /// The smallest and the largest value (0 and 0 when there is none).
     pub fn bounds(&self) -> (f32, f32) {
         match self {
@@ -120,10 +129,17 @@ impl Storage {
     /// The rows of `width` values at `indices`, in that order.
     fn select(&self, indices: &[usize], width: usize) -> Storage {
         match self {
-            Storage::U8(values) => Storage::U8(rows(values, indices, width)),
-            Storage::F32(values) => Storage::F32(rows(values, indices, width)),
+            Storage::U8(values) => Storage::U8(numbers(values, indices, width)),
+            Storage::F32(values) => Storage::F32(numbers(values, indices, width)),
         }
     }
+}
+
+/// Rows of numbers that may be mapped.
+fn numbers<T: bytemuck::Pod>(values: &Numbers<T>, indices: &[usize], width: usize) -> Numbers<T> {
+    Numbers::made(values.is_mapped(), indices.len() * width, |write| {
+        indices.iter().try_for_each(|index| write(&values[index * width..][..width]))
+    })
 }
 
 fn rows<T: Copy>(values: &[T], indices: &[usize], width: usize) -> Vec<T> {

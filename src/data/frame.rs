@@ -2,6 +2,9 @@
 
 use std::collections::{HashMap, TryReserveError};
 use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use rayon::prelude::*;
@@ -70,7 +73,23 @@ pub(super) struct Frame {
     /// What the file was taken for, in words.
     pub(super) dialect: String,
     lines: Fields,
+    /// What it was read from, where that is a file.
+    origin: Option<Origin>,
 }
+
+/// The file of a table and how it was read: who reads it so again gets the same.
+#[derive(Debug, PartialEq)]
+struct Origin {
+    path: PathBuf,
+    /// Its bytes, and when it was changed.
+    stamp: (u64, SystemTime),
+    names: Option<Vec<String>>,
+    doubtful: bool,
+    readings: Vec<Reading>,
+}
+
+/// A table that was looked at, for the one who loads it next.
+static KEPT: Mutex<Option<Frame>> = Mutex::new(None);
 
 impl Frame {
     /// Reads the table of a file. Whether the first line names the columns is told from it, unless `header` says so: it does
@@ -81,15 +100,42 @@ impl Frame {
         expected: &[String],
         reading: impl Fn(usize, &str) -> Reading,
     ) -> Result<Frame, Problem> {
-        Frame::from_text(open_csv(&place.path)?, header, expected, reading)
+        // Before it is read: a file that changes meanwhile is another one then.
+        let found = std::fs::metadata(&place.path);
+        let stamp = found.and_then(|found| Ok((found.len(), found.modified()?))).ok();
+        Frame::from_file(open_csv(&place.path)?, header, expected, reading, stamp.map(|stamp| (&*place.path, stamp)))
+    }
+
+    /// Keeps the table for the one who reads the same file next, in the same way. What was kept before is given up.
+    pub(super) fn keep(self) {
+        if self.origin.is_some() {
+            *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
+        }
+    }
+
+    /// The table that was kept, if it is this one; it is given up in any case.
+    fn kept(origin: &Origin) -> Option<Frame> {
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take();
+        kept.filter(|frame| frame.origin.as_ref() == Some(origin))
     }
 
     /// The same of a text.
+    #[cfg(test)]
     fn from_text(
         text: impl Read,
         header: Option<bool>,
         expected: &[String],
         reading: impl Fn(usize, &str) -> Reading,
+    ) -> Result<Frame, Problem> {
+        Frame::from_file(text, header, expected, reading, None)
+    }
+
+    fn from_file(
+        text: impl Read,
+        header: Option<bool>,
+        expected: &[String],
+        reading: impl Fn(usize, &str) -> Reading,
+        file: Option<(&Path, (u64, SystemTime))>,
     ) -> Result<Frame, Problem> {
         let (mut text, mut block) = (Lines::new(text), Vec::new());
         let mut is_last = fill(&mut text, &mut block)?;
@@ -108,6 +154,13 @@ impl Frame {
             None => (0..start.width).map(|column| format!("#{column}")).collect(),
         };
         let readings: Vec<Reading> = names.iter().enumerate().map(|(column, name)| reading(column, name)).collect();
+        let origin = file.map(|(path, stamp)| {
+            let (names, doubtful) = (start.names.clone(), start.doubtful);
+            Origin { path: path.to_path_buf(), stamp, names, doubtful, readings: readings.clone() }
+        });
+        if let Some(kept) = origin.as_ref().and_then(Frame::kept) {
+            return Ok(kept);
+        }
         let mut columns = vec![Values::default(); start.width];
         let (mut rows, mut line) = (0, start.line);
         block.drain(..start.bytes);
@@ -138,7 +191,7 @@ impl Frame {
         check_points(&columns, &names)?;
         let comma = columns.iter().find_map(|column| column.comma.as_ref().map(|(_, cell)| cell.as_str()));
         let dialect = start.in_words(delimiter, bom, comma);
-        Ok(Frame { names: start.names, columns, rows, dialect, lines })
+        Ok(Frame { names: start.names, columns, rows, dialect, lines, origin })
     }
 
     /// The texts of a column of the file that this table was read from, one for each row.
@@ -646,6 +699,28 @@ mod tests {
         let error =
             Frame::from_text(broken.as_bytes(), Some(false), &[], |_, _| Reading::Told).unwrap_err().to_string();
         assert!(error.contains("line 1400001: it has 2 fields"), "{error}");
+    }
+
+    #[test]
+    fn a_table_that_was_looked_at_is_not_parsed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept.csv");
+        std::fs::write(&path, "a,b\n1,x\n2,y\n").unwrap();
+        let place = Place { path, key: None };
+        let read = |reading: Reading| Frame::read(&place, None, &[], |_, _| reading).unwrap();
+        let values = |frame: &Frame| frame.columns[0].numbers.as_ref().unwrap().as_ptr();
+        let looked_at = read(Reading::Told);
+        let at = values(&looked_at);
+        looked_at.keep();
+        let loaded = read(Reading::Told);
+        assert_eq!(values(&loaded), at, "the very table");
+        // Once; not where it is read otherwise, nor where the file is another one.
+        assert_ne!(values(&read(Reading::Told)), at);
+        loaded.keep();
+        assert!(read(Reading::Both).columns[0].codes.is_some());
+        read(Reading::Told).keep();
+        std::fs::write(&place.path, "a,b\n1,x\n2,y\n3,z\n").unwrap();
+        assert_eq!(read(Reading::Told).rows, 3);
     }
 
     #[test]

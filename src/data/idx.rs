@@ -1,9 +1,10 @@
 //! IDX, the format of MNIST: two zero bytes, the type, the number of axes, their lengths, the values; all big-endian.
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 use super::array::{Array, Dtype};
-use super::bytes::{read_error, read_values};
+use super::bytes::{map_values, read_error, read_values};
 use super::error::Problem;
 
 /// The types with their codes.
@@ -16,8 +17,8 @@ const TYPES: [(u8, Dtype); 6] = [
     (0x0e, Dtype::F64),
 ];
 
-/// Reads an array from `reader`, of which at most `most` bytes can come.
-pub(crate) fn read(reader: &mut dyn Read, most: u64) -> Result<Array, Problem> {
+/// Reads an array from `reader`, of which at most `most` bytes can come. Bytes of the file at `map`, if there is one, are mapped.
+pub(crate) fn read(reader: &mut dyn Read, most: u64, map: Option<&Path>) -> Result<Array, Problem> {
     let start = word(reader)?;
     let [0, 0, code, axes] = start else {
         return Err(Problem::malformed("IDX", "it does not start with two zero bytes"));
@@ -26,6 +27,11 @@ pub(crate) fn read(reader: &mut dyn Read, most: u64) -> Result<Array, Problem> {
     let dtype = dtype.ok_or_else(|| Problem::malformed("IDX", format!("it has an unknown type, code {code}")))?;
     let shape = (0..axes).map(|_| word(reader).map(|length| u32::from_be_bytes(length) as usize));
     let shape = shape.collect::<Result<Vec<_>, _>>()?;
+    if let Some(path) = map.filter(|_| dtype.size() == 1)
+        && let Some(array) = map_values(path, "IDX", 4 + 4 * u64::from(axes), dtype, &shape)?
+    {
+        return Ok(array);
+    }
     let mut array = read_values(reader, "IDX", dtype, shape, most)?;
     array.swap_bytes();
     Ok(array)
@@ -71,7 +77,7 @@ mod tests {
             let array = Array::new(dtype, vec![2, 3], bytes).unwrap();
             let mut file = Vec::new();
             write(&array, &mut file).unwrap();
-            assert_eq!(read(&mut file.as_slice(), file.len() as u64).unwrap(), array);
+            assert_eq!(read(&mut file.as_slice(), file.len() as u64, None).unwrap(), array);
         }
     }
 
@@ -79,7 +85,7 @@ mod tests {
     fn an_absurd_header_costs_nothing() {
         let mut file = vec![0, 0, 0x0e, 4];
         file.extend([0xff; 16]);
-        let error = read(&mut file.as_slice(), file.len() as u64).unwrap_err();
+        let error = read(&mut file.as_slice(), file.len() as u64, None).unwrap_err();
         assert!(matches!(error, Problem::TooLarge { .. }), "{error}");
     }
 }

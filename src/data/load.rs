@@ -8,7 +8,7 @@ use super::examples::hot_column;
 use super::source::read_array;
 use super::targets::TargetKind;
 use super::weights::check_count as check_weight_count;
-use super::{Examples, Features, Storage, Targets, remarks};
+use super::{Examples, Features, Numbers, Storage, Targets, remarks};
 use crate::model::Shape;
 use crate::place::{Place, same_file};
 
@@ -425,9 +425,16 @@ pub(super) fn channels_first(storage: Storage, input: Shape) -> Storage {
     let Shape::Image { channels, height, width } = input else { return storage };
     match storage {
         _ if channels == 1 => storage,
-        Storage::U8(values) => Storage::U8(transpose(&values, height * width, channels)),
-        Storage::F32(values) => Storage::F32(transpose(&values, height * width, channels)),
+        Storage::U8(values) => Storage::U8(transposed(&values, height * width, channels)),
+        Storage::F32(values) => Storage::F32(transposed(&values, height * width, channels)),
     }
+}
+
+/// The same of numbers that may be mapped.
+fn transposed<T: bytemuck::Pod>(values: &Numbers<T>, rows: usize, columns: usize) -> Numbers<T> {
+    Numbers::made(values.is_mapped(), values.len(), |write| {
+        values.chunks_exact(rows * columns).try_for_each(|matrix| write(&transpose(matrix, rows, columns)))
+    })
 }
 
 /// Transposes every `rows` x `columns` matrix in `values`.
@@ -516,7 +523,7 @@ impl Examples {
         }
         if matches!(found, Shape::Features(_)) {
             // Flat images lie as those of files do.
-            let storage = std::mem::replace(&mut self.features.storage, Storage::U8(Vec::new()));
+            let storage = std::mem::replace(&mut self.features.storage, Storage::U8(Vec::new().into()));
             self.features.storage = channels_first(storage, input);
         }
         self.features.shape = input;

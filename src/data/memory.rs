@@ -7,13 +7,13 @@ use crate::model::Shape;
 
 impl From<Vec<u8>> for Storage {
     fn from(values: Vec<u8>) -> Storage {
-        Storage::U8(values)
+        Storage::U8(values.into())
     }
 }
 
 impl From<Vec<f32>> for Storage {
     fn from(values: Vec<f32>) -> Storage {
-        Storage::F32(values)
+        Storage::F32(values.into())
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(flat.targets, Targets::Classes { labels: vec![0, 2], classes: 3 });
         // Two pixels of three channels: in memory channel by channel.
         let images = Examples::new(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1, 1, 2, 3], (vec![0.5, 1.5], 2)).unwrap();
-        assert_eq!(images.features.storage, Storage::F32(vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]));
+        assert_eq!(images.features.storage, Storage::F32(vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0].into()));
         assert_eq!(images.features.shape, Shape::Image { channels: 3, height: 1, width: 2 });
     }
 

@@ -2,6 +2,10 @@
 //!
 //! A file is given as `path`, or `path#key` for one array of several; either may hold a `#` of its own. Bytes stay bytes in
 //! memory, everything else becomes single-precision floats; images lie channels first, whatever their file's layout.
+//!
+//! A large file whose values lie as memory has them (uncompressed .npy of bytes or little-endian floats in C order, IDX of bytes,
+//! packed pictures) is mapped, not read: a data set need not fit the host's memory. Such a file must not be changed while it is
+//! used; where it is shortened, the system ends the process.
 
 mod array;
 mod bytes;
@@ -26,6 +30,7 @@ mod lzf;
 mod memory;
 mod npy;
 mod npz;
+mod numbers;
 mod pictures;
 mod random;
 pub(crate) mod remarks;
@@ -50,6 +55,7 @@ pub use inspect::{ArrayInfo, Described, describe};
 pub use load::{
     RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, outputs, reading_notes,
 };
+pub use numbers::Numbers;
 pub use pictures::{
     Form, Loading, PictureFolder, PictureSets, Pictures, is_picture, picture_sets, show_picture_progress,
 };

@@ -6,11 +6,12 @@
 //! also makes npyz's feature `half` needless for 16-bit floats).
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 use npyz::{DType, Endianness, NpyHeader, Order, TypeStr, WriteOptions, WriterBuilder};
 
 use super::array::{Array, Dtype, byte_count};
-use super::bytes::{read_error, read_values};
+use super::bytes::{map_values, read_error, read_values};
 use super::error::Problem;
 
 /// NumPy refuses to parse longer headers too.
@@ -32,13 +33,21 @@ const TYPES: [(Dtype, &str); 12] = [
     (Dtype::F64, "<f8"),
 ];
 
-/// Reads an array from `reader`, of which at most `most` bytes can come.
-pub(crate) fn read(reader: &mut dyn Read, most: u64) -> Result<Array, Problem> {
+/// Reads an array from `reader`, of which at most `most` bytes can come. Of the file at `map`, if there is one, the values are
+/// mapped, if they lie as memory has them.
+pub(crate) fn read(reader: &mut dyn Read, most: u64, map: Option<&Path>) -> Result<Array, Problem> {
     let bytes = header_bytes(reader)?;
     let header = NpyHeader::from_reader(&*bytes).map_err(|e| read_error(".npy", e))?;
     let (dtype, endianness) = element(&header.dtype())?;
     let shape = header.shape().iter().map(|&length| usize::try_from(length));
-    let shape = shape.collect::<Result<_, _>>().map_err(|_| malformed("an axis of its shape is too long"))?;
+    let shape: Vec<usize> =
+        shape.collect::<Result<_, _>>().map_err(|_| malformed("an axis of its shape is too long"))?;
+    let is_plain = (endianness != Endianness::Big || dtype.size() == 1) && header.order() == Order::C;
+    if let Some(path) = map.filter(|_| is_plain)
+        && let Some(array) = map_values(path, ".npy", bytes.len() as u64, dtype, &shape)?
+    {
+        return Ok(array);
+    }
     let mut array = read_values(reader, ".npy", dtype, shape, most)?;
     if endianness == Endianness::Big {
         array.swap_bytes();
@@ -123,7 +132,7 @@ mod tests {
     fn read_with(header: &str, values: usize) -> Result<Array, Problem> {
         let length = u16::try_from(header.len()).unwrap().to_le_bytes();
         let file = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &vec![0; values]].concat();
-        read(&mut &*file, file.len() as u64)
+        read(&mut &*file, file.len() as u64, None)
     }
 
     #[test]
@@ -152,7 +161,7 @@ mod tests {
         let unclosed = shape("(0,)").replace("f4'", "f4");
         assert!(matches!(read_with(&unclosed, 0), Err(Problem::Malformed { .. })));
         let future = [b"\x93NUMPY\x04\x00\x02\x00\x00\x00{}".as_slice(), &[0; 8]].concat();
-        let error = read(&mut &*future, 22).unwrap_err();
+        let error = read(&mut &*future, 22, None).unwrap_err();
         assert!(error.to_string().contains("version"), "{error}");
     }
 

@@ -52,7 +52,7 @@ impl Npz {
         if size > most {
             return Err(Problem::malformed(".npz", "its entries come to more than a file of this size can hold"));
         }
-        npy::read(&mut entry, size)
+        npy::read(&mut entry, size, None)
     }
 }
 

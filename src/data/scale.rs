@@ -98,13 +98,13 @@ mod tests {
     use crate::model::Shape;
 
     fn floats(values: &[f32], width: usize) -> Features {
-        let storage = Storage::F32(values.to_vec());
+        let storage = Storage::F32(values.to_vec().into());
         Features { storage, count: values.len() / width, shape: Shape::Features(width) }
     }
 
     #[test]
     fn bytes_scale_by_255() {
-        let bytes = Features { storage: Storage::U8(vec![0, 1]), count: 2, shape: Shape::Features(1) };
+        let bytes = Features { storage: Storage::U8(vec![0, 1].into()), count: 2, shape: Shape::Features(1) };
         assert_eq!(Scaling::fit(Scale::Unit, &bytes).apply(255.0, 0), 1.0);
         assert_eq!(Scaling::fit(Scale::Centered, &bytes).apply(0.0, 0), -0.5);
         assert_eq!(Scaling::fit(Scale::None, &bytes).apply(7.0, 0), 7.0);

@@ -310,6 +310,11 @@ impl RawTable {
         Ok(raw)
     }
 
+    /// Keeps the table for the one who reads the same file next, in the same way: it is not parsed again.
+    pub fn keep(self) {
+        self.frame.keep();
+    }
+
     /// The input of a model for it.
     pub fn input(&self) -> Shape {
         Shape::Features(self.columns.width())
@@ -672,7 +677,7 @@ impl RawTable {
                 parts.iter().for_each(|part| part.write(block * ROWS + index, row));
             }
         });
-        Ok(Features { storage: Storage::F32(all), count: rows, shape: input })
+        Ok(Features { storage: Storage::F32(all.into()), count: rows, shape: input })
     }
 }
 

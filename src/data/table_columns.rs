@@ -123,7 +123,7 @@ impl TableColumns {
         if fills.is_empty() {
             return;
         }
-        for row in values.chunks_exact_mut(self.width().max(1)) {
+        for row in values.to_mut().chunks_exact_mut(self.width().max(1)) {
             for (at, fill) in &fills {
                 if row[*at].is_nan() {
                     row[*at] = *fill;

@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn weights_of_classes_and_examples_multiply_and_have_a_mean_near_1() {
-        let features = Features { storage: Storage::F32(vec![0.0; 4]), count: 4, shape: Shape::Features(1) };
+        let features = Features { storage: Storage::F32(vec![0.0; 4].into()), count: 4, shape: Shape::Features(1) };
         let mut examples = Examples::unweighted(features, labels(&[0, 1, 1, 0], 2));
         examples.weights = Some(vec![1.0, 0.5, 0.0, 2.0]);
         examples.weigh(Some(&[Some(1.0), Some(4.0)])).unwrap();

@@ -138,7 +138,7 @@ fn image_array(features: &Features) -> Result<Array, Problem> {
         }
     };
     let array = match &features.storage {
-        Storage::U8(values) if channels == 1 => Array::from_u8(&shape, values.clone()),
+        Storage::U8(values) if channels == 1 => Array::over(Dtype::U8, shape, values.clone()),
         Storage::U8(values) => Array::from_u8(&shape, transpose(values, channels, pixels)),
         Storage::F32(values) if channels == 1 => Array::from_f32(&shape, values),
         Storage::F32(values) => Array::from_f32(&shape, &transpose(values, channels, pixels)),

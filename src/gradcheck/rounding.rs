@@ -107,7 +107,7 @@ mod tests {
         let output = |x: &[f32]| x.iter().zip(&weights).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum::<f64>();
         let residual = |(i, x): (usize, &[f32])| (output(x) + if i % 2 == 0 { 1.0 } else { -1.000_001 }) as f32;
         let targets = Targets::Values { values: values.chunks(INPUTS).enumerate().map(residual).collect(), outputs: 1 };
-        let features = Features { storage: Storage::F32(values), count: 64, shape: Shape::Features(INPUTS) };
+        let features = Features { storage: Storage::F32(values.into()), count: 64, shape: Shape::Features(INPUTS) };
         let scaling = Scaling::fit(recipe.data.scale, &features);
         let dataset = Dataset { train: Examples::unweighted(features, targets), validation: None, test: None };
         let members = vec![Member::of(&recipe)];
@@ -152,7 +152,7 @@ mod tests {
         let values: Vec<f32> = (0..4 * 18).map(|i| hash::mix(i) as f32 / u32::MAX as f32 - 0.5).collect();
         let targets = Targets::Values { values: vec![1.0, -1.0, 0.5, 0.0], outputs: 1 };
         let shape = Shape::Image { channels: 2, height: 3, width: 3 };
-        let features = Features { storage: Storage::F32(values), count: 4, shape };
+        let features = Features { storage: Storage::F32(values.into()), count: 4, shape };
         let scaling = Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 };
         let dataset = Dataset { train: Examples::unweighted(features, targets), validation: None, test: None };
         let members = vec![Member::of(&recipe)];

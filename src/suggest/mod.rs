@@ -137,7 +137,11 @@ fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
             PictureFolder::look(Path::new(folder), &Loading::of(spec, None)).map(pictures)
         }
         Some(Source::Table { table, target }) => {
-            table_look(spec, &RawTable::read(table, target, spec, &TrainedOn::default())?, loss)
+            let raw = RawTable::read(table, target, spec, &TrainedOn::default())?;
+            let look = table_look(spec, &raw, loss)?;
+            // It is loaded next.
+            raw.keep();
+            Ok(look)
         }
         _ => unreachable!("the text has a folder or a table"),
     }

@@ -3,7 +3,7 @@
 use super::results::Row;
 use super::runner::{Loaded, Runner};
 use super::{Entry, Sweep, SweepError};
-use crate::data::{Examples, Storage, Targets};
+use crate::data::{Examples, Numbers, Storage, Targets};
 use crate::file::FileError;
 use crate::job::{self, Job, JobError};
 use crate::recipe::{Holdout, Recipe, Record};
@@ -70,12 +70,19 @@ fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
     Ok(job.into())
 }
 
+/// Numbers behind others.
+fn joined<T: bytemuck::Pod>(first: &Numbers<T>, more: &Numbers<T>) -> Numbers<T> {
+    Numbers::made(first.is_mapped() || more.is_mapped(), first.len() + more.len(), |write| {
+        write(first).and_then(|()| write(more))
+    })
+}
+
 /// Adds examples that were loaded for the same model.
 fn append(examples: &mut Examples, more: Examples) {
     examples.features.count += more.features.count;
     match (&mut examples.features.storage, more.features.storage) {
-        (Storage::U8(values), Storage::U8(more)) => values.extend(more),
-        (Storage::F32(values), Storage::F32(more)) => values.extend(more),
+        (Storage::U8(values), Storage::U8(more)) => *values = joined(values, &more),
+        (Storage::F32(values), Storage::F32(more)) => *values = joined(values, &more),
         (values, more) => {
             let all = (0..values.len()).map(|i| values.get(i)).chain((0..more.len()).map(|i| more.get(i)));
             *values = Storage::F32(all.collect());

@@ -55,7 +55,7 @@ mod tests {
     fn rows_of_bytes_are_padded_to_whole_words() {
         let bytes: Vec<u8> = (1..=14).collect();
         let packed = |width: usize, example: usize| {
-            let (storage, shape) = (Storage::U8(bytes.clone()), Shape::Features(width));
+            let (storage, shape) = (Storage::U8(bytes.clone().into()), Shape::Features(width));
             let mut row = vec![u32::MAX; width.div_ceil(4)];
             pack(&Features { storage, count: 14 / width, shape }, example, &mut row);
             row

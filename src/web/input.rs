@@ -42,7 +42,7 @@ pub(super) struct Column {
 
 /// One example of floats, of which nothing is known.
 pub(super) fn blank(model: &Model) -> Examples {
-    let storage = Storage::F32(vec![0.0; model.input.len()]);
+    let storage = Storage::F32(vec![0.0; model.input.len()].into());
     Examples::unweighted(Features { storage, count: 1, shape: model.input }, job::blank_targets(1, model))
 }
 

@@ -200,7 +200,7 @@ fn colour_images_turn_channels_first_and_back() {
     write_array(&path, &file).unwrap();
     let input = Shape::Image { channels: 3, height: 1, width: 2 };
     let features = load_features(text(&path), input).unwrap();
-    assert_eq!(features.storage, Storage::U8(vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!(features.storage, Storage::U8(vec![1, 2, 3, 4, 5, 6].into()));
     let targets = Targets::Classes { labels: vec![300], classes: 1000 };
     let train = gputrain::data::Examples::unweighted(features, targets);
     let paths = write_idx(folder.path(), &Dataset { train, validation: None, test: None }, false).unwrap();
@@ -322,7 +322,7 @@ fn one_csv_file_holds_features_and_labels() {
     let raw = RawExamples::read(SourceRef { images: text(&path), labels: &labels }, TableOptions::default()).unwrap();
     assert_eq!(raw.input().unwrap(), Shape::Features(2));
     let loaded = raw.fit(Shape::Features(2), kind, None).unwrap();
-    assert_eq!(loaded.features.storage, Storage::F32(vec![10.0, 20.0, 30.0, 40.0]));
+    assert_eq!(loaded.features.storage, Storage::F32(vec![10.0, 20.0, 30.0, 40.0].into()));
     assert_eq!(loaded.targets, Targets::Classes { labels: vec![1, 0], classes: 2 });
 }
 

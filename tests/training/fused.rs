@@ -63,7 +63,7 @@ pub fn workload(name: &str, examples: usize) -> Job {
     let model = Model::build(&recipe.model, None).unwrap();
     let train = Examples {
         features: Features {
-            storage: Storage::U8(vec![0; examples * model.input.len()]),
+            storage: Storage::U8(vec![0; examples * model.input.len()].into()),
             count: examples,
             shape: model.input,
         },

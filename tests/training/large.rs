@@ -16,7 +16,7 @@ fn zeros(examples: usize, set: &[(&str, &str)]) -> Job {
     let set: Vec<(String, String)> = set.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let recipe = Recipe::parse(Recipe::builtin("digits").unwrap(), "digits", &set).unwrap();
     let model = Model::build(&recipe.model, None).unwrap();
-    let storage = Storage::U8(vec![0; examples * model.input.len()]);
+    let storage = Storage::U8(vec![0; examples * model.input.len()].into());
     let train = Examples {
         features: Features { storage, count: examples, shape: model.input },
         targets: Targets::Classes { labels: vec![0; examples], classes: model.outputs() },

@@ -53,13 +53,17 @@ impl Default for CpuBackend {
     }
 }
 
+/// The most that the examples of all sets may take: larger sets are streamed, with the same results.
+const DATA_BYTES: u64 = 256 << 20;
+
 impl Backend for CpuBackend {
     fn info(&self) -> &DeviceInfo {
         &self.info
     }
 
     fn limits(&self) -> Limits {
-        Limits::UNLIMITED
+        // What is streamed from a mapped file takes no second place in the same memory.
+        Limits { data_bytes: DATA_BYTES, ..Limits::UNLIMITED }
     }
 
     fn prepare(&self, plan: Arc<Plan>) -> Result<Box<dyn Session>, BackendError> {

@@ -222,5 +222,5 @@ fn random_examples(model: &Model, count: usize) -> Examples {
             Targets::Values { values, outputs: model.outputs() }
         }
     };
-    Examples::unweighted(Features { storage: Storage::U8(bytes), count, shape: model.input }, targets)
+    Examples::unweighted(Features { storage: Storage::U8(bytes.into()), count, shape: model.input }, targets)
 }

@@ -41,7 +41,7 @@ fn split(seed: u64, purpose: &str, count: usize) -> Examples {
     );
     let shape = Shape::Image { channels: 1, height: SIDE, width: SIDE };
     Examples {
-        features: Features { storage: Storage::U8(pixels), count, shape },
+        features: Features { storage: Storage::U8(pixels.into()), count, shape },
         targets: Targets::Classes { labels, classes: DIGITS.len() },
         weights: None,
     }

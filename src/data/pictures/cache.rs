@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::scan::Found;
+use crate::data::Numbers;
+use crate::data::numbers::MAPPED_FROM;
 use crate::file::write_whole_with;
 use crate::lock::remove_unfinished;
 
@@ -117,20 +119,29 @@ pub(super) fn store<E: From<io::Error>>(
 }
 
 /// The index and the values of a file; none where it is not there, or is not as it was written.
-pub(super) fn load(path: &Path) -> Option<(Index, Vec<u8>)> {
+pub(super) fn load(path: &Path) -> Option<(Index, Numbers<u8>)> {
     let mut file = crate::file::open(path).ok()?;
     let index = index(&mut file)?;
     let length = usize::try_from(index.bytes()?).ok()?;
-    let mut values = Vec::new();
-    values.try_reserve_exact(length).ok()?;
-    file.seek(SeekFrom::Start(0)).ok()?;
-    (&file).take(length as u64).read_to_end(&mut values).ok()?;
+    let values = values(&file, length)?;
     // By many threads, where it takes long.
     let hash = blake3::hash(&values).to_hex().to_string();
     (hash == index.hash).then_some(())?;
     // It is used: the time of its last change tells so.
     let _ = file.set_modified(SystemTime::now());
     Some((index, values))
+}
+
+/// The values of a file: mapped where they are many.
+fn values(mut file: &File, length: usize) -> Option<Numbers<u8>> {
+    if length as u64 >= MAPPED_FROM {
+        return Numbers::map(file, 0, length).ok()?;
+    }
+    let mut values = Vec::new();
+    values.try_reserve_exact(length).ok()?;
+    file.seek(SeekFrom::Start(0)).ok()?;
+    file.take(length as u64).read_to_end(&mut values).ok()?;
+    Some(values.into())
 }
 
 /// The index of a file whose length is the one that it announces.
@@ -191,7 +202,7 @@ mod tests {
         let path = folder.path().join("pictures").join("x.packed");
         let values: Vec<u8> = (0..60).collect();
         let index = stored(&path, &values);
-        assert_eq!(load(&path), Some((index, values)));
+        assert_eq!(load(&path), Some((index, values.into())));
         let whole = fs::read(&path).unwrap();
         for at in 0..whole.len() {
             let mut changed = whole.clone();

@@ -13,6 +13,7 @@ use super::cache::{self, Index};
 use super::decode::{self, Head, Picture};
 use super::fit::{Form, fitted};
 use super::scan::Found;
+use crate::data::Numbers;
 use crate::recipe::{Broken, Fit, ImageSpec};
 
 /// Pictures that are decoded before they are written: so many lie in memory at once.
@@ -31,7 +32,7 @@ const SHORTER_SIDE: usize = 64;
 /// Packed pictures.
 pub(super) struct Packed {
     pub index: Index,
-    pub values: Vec<u8>,
+    pub values: Numbers<u8>,
     /// Why they will have to be decoded again.
     pub not_kept: Option<String>,
 }
@@ -77,7 +78,7 @@ pub(super) fn packed(folder: &Path, pictures: &[Found], form: Form, loading: &Lo
                 None => "what was written cannot be read again".to_string(),
             },
             Err(Stop::Unread(index)) if loading.broken == Broken::Error => {
-                return Packed { index, values: Vec::new(), not_kept: None };
+                return Packed { index, values: Vec::new().into(), not_kept: None };
             }
             Err(Stop::Unread(_)) => "some could not be read this time".to_string(),
             Err(Stop::Io(error)) => error.to_string(),
@@ -87,7 +88,7 @@ pub(super) fn packed(folder: &Path, pictures: &[Found], form: Form, loading: &Lo
     }
     let mut values = Vec::new();
     let (index, _) = packer.pack(|packed| values.extend_from_slice(packed));
-    Packed { index, values, not_kept }
+    Packed { index, values: values.into(), not_kept }
 }
 
 struct Packer<'a> {

@@ -1,0 +1,229 @@
+//! Values in memory, or in a file that is mapped into it: a data set need not fit the memory of the host.
+//!
+//! A file of less than [`MAPPED_FROM`] bytes is read. A larger one is mapped where its values lie as memory has them: the
+//! system then loads the pages that are looked at, and drops them where others need the room. What is made of mapped values
+//! (the part of a split, images with their channels first) goes to a file of its own in the user's cache directory, which has
+//! no name and is gone with the process.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytemuck::Pod;
+use memmap2::{Mmap, MmapOptions};
+
+/// Smaller files are read: that is soon done, and nothing that becomes of the file can then touch the run.
+pub(crate) const MAPPED_FROM: u64 = 64 << 20;
+
+/// Numbers of one type, to be read as a slice. Those of a large file may be a view of it: see [`crate::data`].
+#[derive(Clone)]
+pub struct Numbers<T>(Place<T>);
+
+#[derive(Clone)]
+enum Place<T> {
+    Memory(Vec<T>),
+    File(Mapped<T>),
+}
+
+/// A part of a mapped file.
+#[derive(Clone)]
+struct Mapped<T> {
+    map: Arc<Mmap>,
+    /// Bytes before it.
+    start: usize,
+    /// Its bytes.
+    length: usize,
+    values: PhantomData<T>,
+}
+
+impl<T: Pod> Numbers<T> {
+    /// The values in `count` numbers of a file, from byte `start` on; none where they do not lie there as memory has them: the
+    /// file is shorter, or the first value lies aslant.
+    ///
+    /// Who changes the file while it is mapped changes what is trained on. Who shortens it ends the process by a signal when a
+    /// value is read that is not there any more (SIGBUS, an exception on Windows, where the file cannot be shortened as long
+    /// as it is mapped).
+    pub(crate) fn map(file: &File, start: u64, count: usize) -> io::Result<Option<Numbers<T>>> {
+        let Some(length) = count.checked_mul(size_of::<T>()) else { return Ok(None) };
+        let Ok(start) = usize::try_from(start) else { return Ok(None) };
+        let Some(end) = start.checked_add(length) else { return Ok(None) };
+        if file.metadata()?.len() < end as u64 {
+            return Ok(None);
+        }
+        // SAFETY: the pages are private and only read, the mapping reaches no further than the file did just now, and `T` is
+        // plain old data, of which every pattern of bits is a value. What is left is another process that changes the file:
+        // it is documented above that nobody may, as for every memory-mapped file; a shortened one ends the process by a
+        // signal, and no memory of another owner is read.
+        #[allow(unsafe_code, reason = "a file can be mapped in no other way")]
+        let map = unsafe { MmapOptions::new().len(end).map_copy_read_only(file)? };
+        let mapped = Mapped { map: Arc::new(map), start, length, values: PhantomData };
+        Ok(bytemuck::try_cast_slice::<u8, T>(mapped.bytes()).is_ok().then_some(Numbers(Place::File(mapped))))
+    }
+
+    /// Whether they are a view of a file.
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.0, Place::File(_))
+    }
+
+    /// The values in memory, to be changed: mapped ones are copied.
+    pub(crate) fn to_mut(&mut self) -> &mut Vec<T> {
+        if let Place::File(mapped) = &self.0 {
+            self.0 = Place::Memory(mapped.values().to_vec());
+        }
+        match &mut self.0 {
+            Place::Memory(values) => values,
+            Place::File(_) => unreachable!("they were copied"),
+        }
+    }
+
+    /// The same bytes as values of another type; none where they are no whole number of them, or are not aligned so.
+    pub(crate) fn cast<U: Pod>(&self) -> Option<Numbers<U>> {
+        match &self.0 {
+            Place::Memory(values) => Some(Numbers(Place::Memory(bytemuck::try_cast_slice(values).ok()?.to_vec()))),
+            Place::File(Mapped { map, start, length, .. }) => {
+                let mapped = Mapped { map: Arc::clone(map), start: *start, length: *length, values: PhantomData };
+                bytemuck::try_cast_slice::<u8, U>(mapped.bytes()).ok()?;
+                Some(Numbers(Place::File(mapped)))
+            }
+        }
+    }
+
+    /// `count` numbers that `make` gives piece by piece: in memory or, where they are made of mapped ones, in a file without a
+    /// name. Where no such file can be written they are in memory, too.
+    pub(crate) fn made(
+        of_mapped: bool,
+        count: usize,
+        make: impl Fn(&mut dyn FnMut(&[T]) -> io::Result<()>) -> io::Result<()>,
+    ) -> Numbers<T> {
+        if of_mapped && let Ok(Some(numbers)) = Numbers::in_scratch(count, &make) {
+            return numbers;
+        }
+        let mut values = Vec::with_capacity(count);
+        let done = make(&mut |piece| {
+            values.extend_from_slice(piece);
+            Ok(())
+        });
+        // Only what writes a file can fail.
+        debug_assert!(done.is_ok());
+        values.into()
+    }
+
+    fn in_scratch(
+        count: usize,
+        make: impl Fn(&mut dyn FnMut(&[T]) -> io::Result<()>) -> io::Result<()>,
+    ) -> io::Result<Option<Numbers<T>>> {
+        let file = match crate::file::cache_directory() {
+            Some(directory) => std::fs::create_dir_all(&directory).and_then(|()| tempfile::tempfile_in(directory))?,
+            None => tempfile::tempfile()?,
+        };
+        let mut out = BufWriter::with_capacity(1 << 20, &file);
+        make(&mut |piece| out.write_all(bytemuck::cast_slice(piece)))?;
+        out.flush()?;
+        drop(out);
+        Numbers::map(&file, 0, count)
+    }
+}
+
+impl Numbers<u8> {
+    /// The bytes of a file from `start` to its end, which must be `count`; none where the file is another one, is small, or is
+    /// none.
+    pub(crate) fn of_file(path: &Path, start: u64, count: u64) -> io::Result<Option<Numbers<u8>>> {
+        let file = crate::file::open(path)?;
+        let length = file.metadata()?.len();
+        match usize::try_from(count) {
+            Ok(count) if length >= MAPPED_FROM && start.checked_add(count as u64) == Some(length) => {
+                Numbers::map(&file, start, count)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl<T: Pod> Mapped<T> {
+    fn bytes(&self) -> &[u8] {
+        &self.map[self.start..self.start + self.length]
+    }
+
+    fn values(&self) -> &[T] {
+        bytemuck::cast_slice(self.bytes())
+    }
+}
+
+impl<T: Pod> Deref for Numbers<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match &self.0 {
+            Place::Memory(values) => values,
+            Place::File(mapped) => mapped.values(),
+        }
+    }
+}
+
+impl<T> From<Vec<T>> for Numbers<T> {
+    fn from(values: Vec<T>) -> Numbers<T> {
+        Numbers(Place::Memory(values))
+    }
+}
+
+impl<T> FromIterator<T> for Numbers<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Numbers<T> {
+        Numbers(Place::Memory(values.into_iter().collect()))
+    }
+}
+
+impl<T: Pod + PartialEq> PartialEq for Numbers<T> {
+    fn eq(&self, other: &Numbers<T>) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: Pod + std::fmt::Debug> std::fmt::Debug for Numbers<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn mapped_numbers_are_those_of_the_file() {
+        let bytes: Vec<u8> = (0..64).collect();
+        let file = file(&bytes);
+        let mapped = Numbers::<u8>::map(&file, 3, 61).unwrap().unwrap();
+        assert!(mapped.is_mapped());
+        assert_eq!(mapped[..], bytes[3..]);
+        let words = Numbers::<u8>::map(&file, 8, 56).unwrap().unwrap().cast::<f32>().unwrap();
+        assert_eq!((words.is_mapped(), words[0].to_le_bytes()), (true, [8, 9, 10, 11]));
+        // Aslant, and behind the end.
+        assert!(mapped.cast::<f32>().is_none());
+        assert!(Numbers::<f32>::map(&file, 3, 2).unwrap().is_none());
+        assert!(Numbers::<u8>::map(&file, 3, 62).unwrap().is_none());
+        assert!(Numbers::<u8>::map(&file, u64::MAX, 2).unwrap().is_none());
+        assert!(Numbers::<f32>::map(&file, 0, usize::MAX).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_made_of_mapped_numbers_lies_in_a_file_too() {
+        let made = |of_mapped| {
+            Numbers::<u32>::made(of_mapped, 3000, |write| (0..3).try_for_each(|piece| write(&[piece; 1000])))
+        };
+        let (here, there) = (made(false), made(true));
+        assert_eq!((here.is_mapped(), there.is_mapped()), (false, true));
+        assert_eq!(here, there);
+        let mut changed = there.clone();
+        changed.to_mut()[0] = 7;
+        assert_eq!((changed[0], there[0], changed.is_mapped()), (7, 0, false));
+    }
+}
