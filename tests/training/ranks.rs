@@ -143,9 +143,15 @@ fn ranks_come_to_what_one_process_comes_to() {
                 assert_eq!(bits(&other.outcome.parameters), bits(&ended[0].outcome.parameters), "{name}");
             }
             assert_close(&format!("{name}, {ranks} ranks"), &ended[0], &expected, *bound);
-            let again = &shared(job, ranks, None)[0];
-            assert_eq!(bits(&again.outcome.parameters), bits(&ended[0].outcome.parameters), "{name}: the same bits");
-            assert_eq!(again.story, ended[0].story, "{name}: the same numbers");
+            if ranks == 3 {
+                let again = &shared(job, ranks, None)[0];
+                assert_eq!(
+                    bits(&again.outcome.parameters),
+                    bits(&ended[0].outcome.parameters),
+                    "{name}: the same bits"
+                );
+                assert_eq!(again.story, ended[0].story, "{name}: the same numbers");
+            }
         }
     }
 }
@@ -223,7 +229,7 @@ fn what_watches_a_metric_decides_once_for_all() {
         ("train.epochs", "60"),
         ("optimizer.learning_rate", "0.1"),
         ("train.early_stop", "{ metric = \"validation_accuracy\", patience = 3 }"),
-        ("schedule", "{ kind = \"plateau\", metric = \"validation_loss\", factor = 0.5, patience = 0 }"),
+        ("schedule", "{ kind = \"plateau\", metric = \"validation_accuracy\", factor = 0.5, patience = 0 }"),
     ];
     let job = job(&watched);
     let expected = alone(&CpuBackend::new(), &job);
@@ -346,6 +352,13 @@ fn ranks_spread_the_runs_of_a_sweep_and_find_what_one_process_finds() {
             .collect();
         fs::create_dir(&out).unwrap();
         fs::copy(alone.join("sweep.toml"), out.join("sweep.toml")).unwrap();
+        for row in &sweep::rows_of(&kept.concat()) {
+            fs::create_dir_all(out.join(&row.run)).unwrap();
+            let files = fs::read_dir(alone.join(&row.run)).unwrap().map(|entry| entry.unwrap());
+            for file in files.filter(|entry| entry.path().is_file()) {
+                fs::copy(file.path(), out.join(&row.run).join(file.file_name())).unwrap();
+            }
+        }
         fs::write(out.join("results.1.jsonl"), kept.concat() + "{\"index\":").unwrap();
         let ended = on_ranks(ranks, |exchange| {
             let mut counter = Counter::default();

@@ -123,11 +123,15 @@ pub fn run_in(sweep: &Sweep, backend: &dyn Backend, out: &Path, side_by_side: us
 
 /// The results in order, without what depends on the clock or the grouping.
 pub fn rows(out: &Path) -> Vec<Row> {
-    let text = fs::read_to_string(out.join("results.jsonl")).unwrap();
-    let mut rows: Vec<Row> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut rows = rows_of(&fs::read_to_string(out.join("results.jsonl")).unwrap());
     rows.sort_by_key(|row| row.index);
     rows.iter_mut().for_each(|row| (row.seconds, row.group) = (0.0, 0));
     rows
+}
+
+/// The rows of a file of results.
+pub fn rows_of(text: &str) -> Vec<Row> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// What a sweep found, without its times.
