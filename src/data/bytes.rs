@@ -28,7 +28,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// The file itself, if its values may be mapped: neither packed nor small nor a part of the program.
-    pub(crate) fn to_map<'a>(&mut self, path: &'a Path) -> Result<Option<&'a Path>, Problem> {
+    pub(crate) fn mappable<'a>(&mut self, path: &'a Path) -> Result<Option<&'a Path>, Problem> {
         let is_plain = !place::is_bundled(path) && !self.reader.fill_buf()?.starts_with(b"\x1f\x8b");
         Ok((is_plain && self.length >= MAPPED_FROM).then_some(path))
     }

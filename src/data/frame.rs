@@ -113,9 +113,10 @@ impl Frame {
         }
     }
 
-    /// The table that was kept, if it is this one; it is given up in any case.
+    /// The table that was kept, if it is this one; it is given up where the file is read in any other way.
     fn kept(origin: &Origin) -> Option<Frame> {
-        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let is_of_file = |frame: &mut Frame| frame.origin.as_ref().is_some_and(|kept| kept.path == origin.path);
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take_if(is_of_file);
         kept.filter(|frame| frame.origin.as_ref() == Some(origin))
     }
 

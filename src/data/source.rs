@@ -104,13 +104,13 @@ fn read_place(place: &Place) -> Result<Array, Problem> {
         Format::Hdf5 => hdf5::read(&place.path, key),
         Format::Npy => {
             no_key(".npy")?;
-            let map = file.to_map(&place.path)?;
+            let map = file.mappable(&place.path)?;
             let (mut reader, most) = unpacked(file)?;
             npy::read(&mut reader, most, map)
         }
         Format::Idx => {
             no_key("IDX")?;
-            let map = file.to_map(&place.path)?;
+            let map = file.mappable(&place.path)?;
             let (mut reader, most) = unpacked(file)?;
             idx::read(&mut reader, most, map)
         }
