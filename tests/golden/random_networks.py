@@ -12,8 +12,9 @@ number alone decides what it is. reference.py says what the recipe means. Both p
 batches; compared are the loss of each of 30 steps, and the loss of all examples at the end, by running statistics and averages.
 
 A network agrees within 1e-4. Where it does not, PyTorch's own float32 runs are asked (16, from weights that are moved by up to two
-roundings): a gap of not more than five times theirs is `chaos`, which rounding alone makes (a ReLU, a maximum or a sign tips over),
-and is listed beside their figure. Anything else DIFFERS, and ends the script with exit code 1.
+roundings, the rows of each batch in another order): a gap of not more than five times theirs is `chaos`, which rounding alone makes
+(a ReLU, a maximum or a sign tips over), and is listed beside their figure. Anything else DIFFERS, and ends the script with exit
+code 1.
 """
 
 import argparse
@@ -30,7 +31,7 @@ import torch
 
 from cases import Case, initial_parameters, initial_statistics, make_data, recipe_text, sample_weights
 from make import named, named_statistics, nudged
-from reference import ACTIVATIONS, Network, parameter_shapes, statistic_shapes, train
+from reference import ACTIVATIONS, Network, batches, parameter_shapes, statistic_shapes, train
 
 STEPS = 30
 BOUND = 1e-4
@@ -273,14 +274,23 @@ class Job:
         self.weights = sample_weights(self.case)
         self.exact = self.train(torch.float64, self.initial)
 
-    def train(self, dtype, initial):
+    def train(self, dtype, initial, rows=slice(None)):
         """The losses of all steps, and after them that of all examples at the end."""
-        losses, *_, evaluation = train(self.recipe, initial, self.x, self.y, dtype, self.running, self.weights)
+        weights = None if self.weights is None else self.weights[rows]
+        losses, *_, evaluation = train(self.recipe, initial, self.x[rows], self.y[rows], dtype, self.running, weights)
         return np.array([*losses, evaluation])
 
+    def float32_run(self, seed):
+        """The worst gap of a run in float32: as it is, or with a seed nudged and summed in another order."""
+        if not seed:
+            return worst(self.train(torch.float32, self.initial), self.exact)[0]
+        random, rows = np.random.RandomState(seed), np.arange(len(self.x))
+        for first, end in batches(self.recipe, len(self.x)):
+            random.shuffle(rows[first:end])
+        return worst(self.train(torch.float32, nudged(self.initial, seed), rows), self.exact)[0]
+
     def float32_gap(self, runs):
-        starts = [nudged(self.initial, seed) if seed else self.initial for seed in range(runs)]
-        return max(worst(self.train(torch.float32, start), self.exact)[0] for start in starts)
+        return max(self.float32_run(seed) for seed in range(runs))
 
     def gputrain(self, program, arguments, folder):
         """The same from gputrain, or what it says."""
