@@ -4,7 +4,7 @@ use super::{CliError, Context};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use gputrain::data::{self, DEFAULT_TEST, DEFAULT_TRAIN};
-use gputrain::data::{PUBLIC_SETS, PublicSet};
+use gputrain::data::{PUBLIC_SETS, PublicSet, Unpacking};
 use gputrain::file::FileError;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -123,7 +123,15 @@ fn fetch(args: &FetchArgs, context: &Context) -> Result<(), CliError> {
         bar.set_position(progress.done);
     });
     bar.finish_and_clear();
-    report(&result?, context)
+    let mut files = result?;
+    if set.unpacking != Unpacking::Nothing {
+        context.say("unpacking …");
+        files.extend(data::unpack(set, &folder)?);
+    }
+    if set.unpacking == Unpacking::Emnist {
+        context.say("EMNIST's images lie on their side, as it publishes them: rows are columns; the labels of its letters are 1 to 26");
+    }
+    report(&files, context)
 }
 
 /// Lists the files that are there now.

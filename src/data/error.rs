@@ -502,6 +502,34 @@ pub enum Problem {
         /// Examples there are.
         count: usize,
     },
+    /// A value that is not the number of a level.
+    #[error(
+        "example {example} (counted from 0), feature {feature} (from 0): {value} is not the number of a level; the embedding has {levels}, \
+         numbered from 0 to {}: raise its levels, or correct the data",
+        levels - 1
+    )]
+    Level {
+        /// The example, counting from 0.
+        example: usize,
+        /// The feature, counting from 0.
+        feature: usize,
+        /// What it holds.
+        value: f32,
+        /// The levels there are.
+        levels: usize,
+    },
+    /// Scaled numbers of levels.
+    #[error("the embedding takes the numbers of levels as they are, but the data is scaled; set data.scale = \"none\"")]
+    ScaledLevels,
+    /// Categories of a table, which are columns of ones and zeros already.
+    #[error(
+        "the embedding takes numbers of levels, but the table's category {column:?} comes as one feature of 0 and 1 for each level; \
+         number the levels from 0 in the table, or take {{ dense = WIDTH, bias = false }}, which learns the same numbers for them"
+    )]
+    LevelsAsFeatures {
+        /// The column.
+        column: String,
+    },
     /// The format cannot hold this.
     #[error("{format} cannot hold {what}; {remedy}")]
     CannotWrite {

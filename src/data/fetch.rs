@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body, Timeout};
 
+use super::Unpacking;
+
 /// Bytes that a server must send in a second, over a minute.
 const LEAST_RATE: f64 = 1000.0;
 
@@ -32,9 +34,12 @@ pub struct PublicSet {
     pub base_url: &'static str,
     /// Its files.
     pub files: &'static [PublicFile],
+    /// What is made of them by [`unpack`](super::unpack()).
+    pub unpacking: Unpacking,
 }
 
-/// The data sets that can be fetched.
+/// The data sets that can be fetched. Sizes and checksums of the first two are those of the files; of the others, those that TensorFlow
+/// Datasets publishes (`url_checksums`).
 pub const PUBLIC_SETS: &[PublicSet] = &[
     PublicSet {
         name: "mnist",
@@ -61,6 +66,7 @@ pub const PUBLIC_SETS: &[PublicSet] = &[
                 sha256: "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
             },
         ],
+        unpacking: Unpacking::Nothing,
     },
     PublicSet {
         name: "fashion-mnist",
@@ -87,6 +93,81 @@ pub const PUBLIC_SETS: &[PublicSet] = &[
                 sha256: "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
             },
         ],
+        unpacking: Unpacking::Nothing,
+    },
+    PublicSet {
+        name: "kmnist",
+        base_url: "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+        files: &[
+            PublicFile {
+                name: "train-images-idx3-ubyte.gz",
+                size: 18_165_135,
+                sha256: "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+            },
+            PublicFile {
+                name: "train-labels-idx1-ubyte.gz",
+                size: 29_497,
+                sha256: "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+            },
+            PublicFile {
+                name: "t10k-images-idx3-ubyte.gz",
+                size: 3_041_136,
+                sha256: "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+            },
+            PublicFile {
+                name: "t10k-labels-idx1-ubyte.gz",
+                size: 5_120,
+                sha256: "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+            },
+        ],
+        unpacking: Unpacking::Nothing,
+    },
+    PublicSet {
+        name: "emnist",
+        base_url: "http://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
+        files: &[PublicFile {
+            name: "gzip.zip",
+            size: 561_753_746,
+            sha256: "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
+        }],
+        unpacking: Unpacking::Emnist,
+    },
+    PublicSet {
+        name: "cifar10",
+        base_url: "http://www.cs.toronto.edu/~kriz/",
+        files: &[PublicFile {
+            name: "cifar-10-binary.tar.gz",
+            size: 170_052_171,
+            sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        }],
+        unpacking: Unpacking::Cifar10,
+    },
+    PublicSet {
+        name: "cifar100",
+        base_url: "http://www.cs.toronto.edu/~kriz/",
+        files: &[PublicFile {
+            name: "cifar-100-binary.tar.gz",
+            size: 168_513_733,
+            sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+        }],
+        unpacking: Unpacking::Cifar100,
+    },
+    PublicSet {
+        name: "svhn",
+        base_url: "http://ufldl.stanford.edu/housenumbers/",
+        files: &[
+            PublicFile {
+                name: "train_32x32.mat",
+                size: 182_040_794,
+                sha256: "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+            },
+            PublicFile {
+                name: "test_32x32.mat",
+                size: 64_275_384,
+                sha256: "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+            },
+        ],
+        unpacking: Unpacking::Svhn,
     },
 ];
 
@@ -131,6 +212,18 @@ pub enum FetchError {
         url: String,
         /// The HTTP status.
         status: u16,
+    },
+    /// The server gives the file over an encrypted connection only.
+    #[error(
+        "{url}: the server asks for an encrypted connection (https), which gputrain does not make; download the file with a browser \
+         or curl to {}, and run the command again: what is there and right is kept. Or name another address with --url",
+        path.display()
+    )]
+    Encrypted {
+        /// What was asked for.
+        url: String,
+        /// Where the file belongs.
+        path: PathBuf,
     },
     /// What came is not the file.
     #[error(
@@ -295,7 +388,12 @@ impl Download<'_> {
         if from > 0 {
             request = request.header(header::RANGE, format!("bytes={from}-"));
         }
-        request.call().map_err(|error| self.broken(&in_words(&error), from))
+        request.call().map_err(|error| match error {
+            ureq::Error::TlsRequired => {
+                FetchError::Encrypted { url: self.url.clone(), path: self.part.with_file_name(self.file.name) }
+            }
+            error => self.broken(&in_words(&error), from),
+        })
     }
 
     fn broken(&self, detail: &str, done: u64) -> FetchError {
@@ -354,7 +452,10 @@ mod tests {
             }
         });
         let files = &PublicSet::named("mnist").unwrap().files[3..];
-        let (set, folder) = (PublicSet { name: "test", base_url: "", files }, tempfile::tempdir().unwrap());
+        let (set, folder) = (
+            PublicSet { name: "test", base_url: "", files, unpacking: Unpacking::Nothing },
+            tempfile::tempdir().unwrap(),
+        );
         let error = fetch_patiently(&set, folder.path(), &url, Duration::from_millis(300), &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("bytes a second, less than 1000; run the command again"), "{error}");
         server.join().unwrap();
@@ -371,7 +472,10 @@ mod tests {
             stream
         });
         let files = &PublicSet::named("mnist").unwrap().files[3..];
-        let (set, folder) = (PublicSet { name: "test", base_url: "", files }, tempfile::tempdir().unwrap());
+        let (set, folder) = (
+            PublicSet { name: "test", base_url: "", files, unpacking: Unpacking::Nothing },
+            tempfile::tempdir().unwrap(),
+        );
         let started = Instant::now();
         let error = fetch_patiently(&set, folder.path(), &url, Duration::from_millis(300), &mut |_| {}).unwrap_err();
         assert!(started.elapsed() < Duration::from_secs(20));

@@ -41,6 +41,8 @@ mod table;
 mod table_columns;
 mod targets;
 mod trained_on;
+#[cfg(feature = "fetch")]
+mod unpack;
 pub(crate) mod weights;
 mod write;
 
@@ -67,4 +69,6 @@ pub use table::{RawTable, column_texts};
 pub use table_columns::{FeatureColumn, TableColumns, TargetColumn};
 pub use targets::TargetKind;
 pub use trained_on::TrainedOn;
+#[cfg(feature = "fetch")]
+pub use unpack::{Unpacking, unpack};
 pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};

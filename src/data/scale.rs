@@ -16,6 +16,11 @@ pub struct Scaling {
 }
 
 impl Scaling {
+    /// Whether values stay as they are.
+    pub fn changes_nothing(&self) -> bool {
+        self.subtract.iter().all(|x| *x == 0.0) && self.divide.iter().all(|x| *x == 1.0) && self.add == 0.0
+    }
+
     /// Fits `kind` to the training features; validation and test data are scaled by the same numbers.
     pub fn fit(kind: Scale, train: &Features) -> Scaling {
         match kind {

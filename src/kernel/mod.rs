@@ -9,6 +9,7 @@ pub mod conv;
 pub mod dense;
 #[cfg(test)]
 mod difference;
+pub mod embedding;
 pub mod formula;
 pub mod fused;
 mod launch;
@@ -120,6 +121,8 @@ pub static REGISTRY: &[&Specification] = &[
     &pool::average_backward::SPECIFICATION,
     &pool::upsample_forward::SPECIFICATION,
     &pool::upsample_backward::SPECIFICATION,
+    &embedding::forward::SPECIFICATION,
+    &embedding::backward_weight::SPECIFICATION,
     &norm::row_forward::SPECIFICATION,
     &norm::row_backward_input::SPECIFICATION,
     &norm::backward_weight::SPECIFICATION,

@@ -17,6 +17,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("dense_backward_input.wgsl", include_str!("../../shaders/lib/dense_backward_input.wgsl")),
     ("dense_backward_weight.wgsl", include_str!("../../shaders/lib/dense_backward_weight.wgsl")),
     ("dense_forward.wgsl", include_str!("../../shaders/lib/dense_forward.wgsl")),
+    ("embedding.wgsl", include_str!("../../shaders/lib/embedding.wgsl")),
     ("examples.wgsl", include_str!("../../shaders/lib/examples.wgsl")),
     ("finite.wgsl", include_str!("../../shaders/lib/finite.wgsl")),
     ("finish.wgsl", include_str!("../../shaders/lib/finish.wgsl")),

@@ -9,6 +9,7 @@ mod conv2d;
 mod conv2d_transpose;
 mod dense;
 mod dropout;
+mod embedding;
 mod flatten;
 mod global_pool;
 mod init;
@@ -33,6 +34,7 @@ pub use conv2d::Conv2d;
 pub use conv2d_transpose::Conv2dTranspose;
 pub use dense::Dense;
 pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use global_pool::GlobalPool;
 pub use init::Init;
@@ -77,6 +79,7 @@ static KINDS: &[&Reader] = &[
     &norm::LAYER,
     &norm::GROUP,
     &upsample::READER,
+    &embedding::READER,
     &add::READER,
     &concat::READER,
     &residual::READER,
@@ -228,6 +231,11 @@ pub trait LayerKind: Debug + Send + Sync {
     /// Whether each output is one of the inputs, in their order: while testing, the layer changes nothing but the shape.
     fn keeps_values(&self) -> bool {
         false
+    }
+
+    /// How many levels there are, where the layer takes the data's values for numbers of levels.
+    fn levels(&self) -> Option<usize> {
+        None
     }
 
     /// The layers whose outputs it takes, where it names them itself.

@@ -107,6 +107,15 @@ pub enum LayerProblem {
         "gives an output that no other layer takes; name it in the from, add or concat of a later one, or remove it"
     )]
     Unused,
+    /// An embedding of what are no numbers of levels.
+    #[error(
+        "looks up the numbers of levels that the data holds in each example's row, but gets {what}; write model.input as [COUNT], and \
+         put it first or give it from = \"input\""
+    )]
+    NeedsLevels {
+        /// What it gets.
+        what: String,
+    },
     /// Channels that do not make equal groups.
     #[error("makes {groups} groups of {channels} channels; give a number that divides them")]
     Groups {

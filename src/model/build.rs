@@ -180,6 +180,9 @@ impl Builder<'_> {
         let index = self.layers.len();
         let shapes: Vec<Shape> = inputs.iter().map(|input| self.shape(*input)).collect();
         let output = kind.output(&shapes)?;
+        if kind.levels().is_some() && inputs[0] != Input::Data {
+            return Err(LayerProblem::NeedsLevels { what: "what another layer makes".into() });
+        }
         if kind.activation() == Some(Activation::Softmax) && output.is_picture() {
             return Err(LayerProblem::SoftmaxOverImage { output });
         }

@@ -3,7 +3,7 @@
 use super::measured::unfit;
 use super::spec::layout;
 use super::{Draft, Set, TrainError, TrainerSpec};
-use crate::data::{Problem, TargetKind, weights};
+use crate::data::{DataError, Features, Problem, Scaling, TargetKind, TrainedOn, weights};
 use crate::ir::{Dispatch, Io, Plan};
 use crate::kernel::Launch;
 use crate::model::Model;
@@ -96,6 +96,32 @@ pub(super) fn has_variance(model: &Model, batch: usize, examples: usize, drop_la
     }
 }
 
+/// Refuses data whose values are not the numbers of levels that an embedding of the model looks up; `place` is what it is called.
+pub(super) fn has_levels(model: &Model, scaling: &Scaling, features: &Features, place: &str) -> Result<(), DataError> {
+    let Some(levels) = model.layers.iter().filter_map(|layer| layer.kind.levels()).min() else { return Ok(()) };
+    if !scaling.changes_nothing() {
+        return Err(Problem::ScaledLevels.at(place));
+    }
+    let is_level = |value: f32| value >= 0.0 && value < levels as f32 && value.fract() == 0.0;
+    let width = features.shape.len();
+    match (0..features.storage.len()).map(|index| (index, features.storage.get(index))).find(|(_, v)| !is_level(*v)) {
+        Some((index, value)) => {
+            Err(Problem::Level { example: index / width, feature: index % width, value, levels }.at(place))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses an embedding of a table whose categories are features of ones and zeros.
+fn takes_no_categories(model: &Model, trained_on: &TrainedOn) -> Result<(), DataError> {
+    let takes_levels = model.layers.iter().any(|layer| layer.kind.levels().is_some());
+    let features = trained_on.table.iter().flat_map(|table| &table.features);
+    match features.filter(|feature| feature.levels.is_some()).find(|_| takes_levels) {
+        Some(feature) => Err(Problem::LevelsAsFeatures { column: feature.name.clone() }.at("the training table")),
+        None => Ok(()),
+    }
+}
+
 /// Refuses what could not train.
 pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     let data = &spec.dataset;
@@ -111,12 +137,16 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
         return Err(TrainError::NoBatch { batch: spec.batches().size, examples });
     }
     spec.changes()?;
+    takes_no_categories(&spec.model, &spec.trained_on)?;
     has_variance(&spec.model, spec.batches().size, examples, spec.train.drop_last)?;
     for (set, examples) in
         [("train", Some(&data.train)), ("validation", data.validation.as_ref()), ("test", data.test.as_ref())]
     {
         let checked = examples.map_or(Ok(()), |examples| examples.targets.check(TargetKind::for_model(&spec.model)));
         checked.map_err(|problem| problem.at(format_args!("the {set} set")))?;
+        if let Some(examples) = examples {
+            has_levels(&spec.model, &spec.scaling, &examples.features, &format!("the {set} set"))?;
+        }
     }
     if let Some(weights) = &data.train.weights {
         let checked = weights::check_count(weights, examples).and_then(|()| weights::check_weights(weights));

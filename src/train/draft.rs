@@ -36,6 +36,7 @@ impl Draft {
 
     /// The same without evaluations.
     pub(crate) fn of_training(spec: TrainerSpec, limits: Limits) -> Result<Draft, TrainError> {
+        check::has_levels(&spec.model, &spec.scaling, &spec.dataset.train.features, "the train set")?;
         Draft::with_held_out(spec, Fusion::Auto, limits, &[], None)
     }
 

@@ -2,7 +2,7 @@
 
 use super::draft::NormalisedBy;
 use super::mounted::Mounted;
-use super::{Score, TrainError, draft};
+use super::{Score, TrainError, check, draft};
 use crate::backend::Backend;
 use crate::data::{Examples, Scaling};
 use crate::ir::{Limits, Plan, PlanError};
@@ -32,6 +32,7 @@ impl Predictions {
         optimizer: &OptimizerSpec,
         examples: &Examples,
     ) -> Result<Predictions, TrainError> {
+        check::has_levels(model, scaling, &examples.features, "the examples")?;
         let count = examples.features.count;
         let planned =
             draft::evaluation((model, scaling, optimizer), examples, 1, NormalisedBy::Running, backend.limits())?;

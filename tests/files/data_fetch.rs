@@ -1,12 +1,17 @@
 //! Downloads against a server in this process.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use gputrain::data::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use gputrain::data::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, Unpacking, fetch, read_array, unpack};
+use sha2::{Digest, Sha256};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 const IMAGES: &str = "images.gz";
 const LABELS: &str = "labels.gz";
@@ -25,12 +30,14 @@ const SET: PublicSet = PublicSet {
             sha256: "93817f298f9053fe57e3710b8586b2e5dc98982a0c99d7a99b78dd93f461ae32",
         },
     ],
+    unpacking: Unpacking::Nothing,
 };
 
 fn content(name: &str) -> Option<Vec<u8>> {
     match name {
         IMAGES => Some((0..200_000u32).map(|i| ((i * 7 + i / 251) % 256) as u8).collect()),
         LABELS => Some(b"labels".repeat(100)),
+        CIFAR => Some(cifar()),
         _ => None,
     }
 }
@@ -43,6 +50,8 @@ enum Manners {
     RefusesRange,
     WrongRange,
     NotFound,
+    /// Sends to an encrypted address, its own.
+    Encrypted,
     WrongContent,
     TooLong,
     /// Closes the connection after this many bytes.
@@ -99,6 +108,13 @@ fn serve(mut stream: TcpStream, manners: Manners, log: &Mutex<Vec<Request>>) -> 
     let Some(mut body) = content(name).filter(|_| manners != Manners::NotFound) else {
         return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     };
+    if manners == Manners::Encrypted {
+        let to = format!("https://{}/", stream.local_addr()?);
+        return write!(
+            stream,
+            "HTTP/1.1 301 Moved Permanently\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+    }
     let total = body.len();
     let mut status = "200 OK".to_owned();
     match manners {
@@ -251,7 +267,7 @@ fn the_checksums_are_those_of_the_public_files() {
         let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(set.name);
         if !real.exists() {
             eprintln!("skipped: {} is not there", real.display());
-            return;
+            continue;
         }
         let (folder, server) = (tempfile::tempdir().unwrap(), Server::start(Manners::NotFound));
         for file in set.files {
@@ -260,4 +276,189 @@ fn the_checksums_are_those_of_the_public_files() {
         fetch(set, folder.path(), &server.url, &mut |_| {}).unwrap();
         assert!(server.requests().is_empty());
     }
+}
+
+const CIFAR: &str = "cifar-10-binary.tar.gz";
+
+/// A tar archive of these files.
+fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (name, bytes) in files {
+        let mut header = [0; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
+        header[156] = b'0';
+        archive.extend(header);
+        archive.extend(bytes);
+        archive.resize(archive.len().next_multiple_of(512), 0);
+    }
+    archive.extend([0; 1024]);
+    archive
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// The value of a picture's pixel.
+fn pixel(picture: usize, channel: usize, row: usize, column: usize) -> u8 {
+    (picture * 101 + channel * 50 + row * 7 + column * 3) as u8
+}
+
+/// A picture channel by channel, row by row.
+fn planes(picture: usize) -> Vec<u8> {
+    let place = |i: usize| pixel(picture, i / 1024, i / 32 % 32, i % 32);
+    (0..3072).map(place).collect()
+}
+
+fn record(labels: &[u8], picture: usize) -> Vec<u8> {
+    [labels, &planes(picture)].concat()
+}
+
+/// Three pictures to train on, whose files lie in another order than they count, and one to test with.
+fn cifar() -> Vec<u8> {
+    gzip(&tar(&[
+        ("cifar-10-batches-bin/batches.meta.txt", b"airplane\n".to_vec()),
+        ("cifar-10-batches-bin/data_batch_2.bin", record(&[9], 2)),
+        ("cifar-10-batches-bin/data_batch_1.bin", [record(&[3], 0), record(&[0], 1)].concat()),
+        ("cifar-10-batches-bin/test_batch.bin", record(&[7], 3)),
+    ]))
+}
+
+/// A set whose files lie in a folder.
+fn set(name: &'static str, unpacking: Unpacking, files: &[(&'static str, Vec<u8>)]) -> (PublicSet, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |(name, bytes): &(&'static str, Vec<u8>)| {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        PublicFile { name, size: bytes.len() as u64, sha256: sha256.leak() }
+    };
+    let files: Vec<PublicFile> = files.iter().map(file).collect();
+    (PublicSet { name, base_url: "", files: files.leak(), unpacking }, folder)
+}
+
+/// Pictures (N, 32, 32, 3) and labels are those of these numbers.
+fn assert_pictures(file: &Path, split: &str, pictures: &[usize], labels: &[f32]) {
+    let read = |what: &str| read_array(&format!("{}#{what}_{split}", file.display())).unwrap();
+    let (x, y) = (read("x"), read("y"));
+    assert_eq!(x.shape(), [pictures.len(), 32, 32, 3]);
+    assert_eq!(y.to_f32(), labels);
+    let place = |i: usize| pixel(pictures[i / 3072], i % 3, i % 3072 / 96, i / 3 % 32);
+    assert_eq!(x.bytes(), (0..x.len()).map(place).collect::<Vec<u8>>());
+}
+
+#[test]
+fn cifar_comes_from_a_server_and_becomes_arrays() {
+    let (set, _made) = set("cifar10", Unpacking::Cifar10, &[(CIFAR, cifar())]);
+    let (folder, server) = (tempfile::tempdir().unwrap(), Server::start(Manners::Good));
+    fetch(&set, folder.path(), &server.url, &mut |_| {}).unwrap();
+    let written = unpack(&set, folder.path()).unwrap();
+    assert_eq!(written, [folder.path().join("cifar10.npz")]);
+    assert_pictures(&written[0], "train", &[0, 1, 2], &[3.0, 0.0, 9.0]);
+    assert_pictures(&written[0], "test", &[3], &[7.0]);
+}
+
+#[test]
+fn cifar_100_has_its_fine_classes() {
+    let archive = gzip(&tar(&[
+        ("cifar-100-binary/train.bin", [record(&[19, 99], 0), record(&[2, 41], 1)].concat()),
+        ("cifar-100-binary/test.bin", record(&[3, 0], 2)),
+    ]));
+    let (set, folder) = set("cifar100", Unpacking::Cifar100, &[("cifar-100-binary.tar.gz", archive)]);
+    let written = unpack(&set, folder.path()).unwrap();
+    assert_pictures(&written[0], "train", &[0, 1], &[99.0, 41.0]);
+    assert_pictures(&written[0], "test", &[2], &[0.0]);
+}
+
+/// An array of bytes as MATLAB 5 writes it, packed.
+fn matlab_array(name: &str, shape: &[u32], values: &[u8]) -> Vec<u8> {
+    let element = |kind: u32, bytes: &[u8]| {
+        let mut element = [kind.to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
+        element.extend(bytes);
+        element.resize(element.len().next_multiple_of(8), 0);
+        element
+    };
+    let shape: Vec<u8> = shape.iter().flat_map(|n| n.to_le_bytes()).collect();
+    // A name of one letter stands in the tag.
+    let mut short = (1u32 | 1 << 16).to_le_bytes().to_vec();
+    short.extend([name.as_bytes()[0], 0, 0, 0]);
+    let parts = [element(6, &[9, 0, 0, 0, 0, 0, 0, 0]), element(5, &shape), short, element(2, values)].concat();
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&element(14, &parts)).unwrap();
+    let packed = packed.finish().unwrap();
+    [&15u32.to_le_bytes()[..], &(packed.len() as u32).to_le_bytes(), &packed].concat()
+}
+
+fn matlab(pictures: &[usize], labels: &[u8]) -> Vec<u8> {
+    let mut file = [b"MATLAB 5.0 MAT-file".to_vec(), vec![b' '; 105], vec![0, 1], b"IM".to_vec()].concat();
+    // The first axis runs fastest: rows, then columns, channels and pictures.
+    let place = |i: usize| pixel(pictures[i / 3072], i % 3072 / 1024, i % 32, i / 32 % 32);
+    let values: Vec<u8> = (0..pictures.len() * 3072).map(place).collect();
+    file.extend(matlab_array("X", &[32, 32, 3, pictures.len() as u32], &values));
+    file.extend(matlab_array("y", &[labels.len() as u32, 1], labels));
+    file
+}
+
+const SVHN: [&str; 2] = ["train_32x32.mat", "test_32x32.mat"];
+
+#[test]
+fn svhn_lies_in_matlabs_order_and_its_ten_is_zero() {
+    let files = [(SVHN[0], matlab(&[0, 1], &[10, 1])), (SVHN[1], matlab(&[2, 3, 4], &[9, 10, 2]))];
+    let (set, folder) = set("svhn", Unpacking::Svhn, &files);
+    let written = unpack(&set, folder.path()).unwrap();
+    assert_pictures(&written[0], "train", &[0, 1], &[0.0, 1.0]);
+    assert_pictures(&written[0], "test", &[2, 3, 4], &[9.0, 0.0, 2.0]);
+}
+
+#[test]
+fn emnists_files_leave_their_archive_and_nothing_else_does() {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for name in ["gzip/emnist-digits-train-images-idx3-ubyte.gz", "../emnist-up-ubyte.gz", "../evil.gz", "gzip/readme"]
+    {
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(&gzip(&[0, 0, 8, 1, 0, 0, 0, 2, 5, 6])).unwrap();
+    }
+    let (set, folder) = set("emnist", Unpacking::Emnist, &[("gzip.zip", zip.finish().unwrap().into_inner())]);
+    let inside = folder.path().join("emnist-digits-train-images-idx3-ubyte.gz");
+    assert_eq!(unpack(&set, folder.path()).unwrap(), [inside.clone(), folder.path().join("emnist-up-ubyte.gz")]);
+    assert_eq!(read_array(inside.to_str().unwrap()).unwrap().bytes(), [5, 6]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
+/// Archives that are cut, that lie of their sizes, or hold other things: an error with the file's name, and nothing is written.
+#[test]
+fn damaged_archives_are_refused() {
+    let whole = cifar();
+    let mut large = tar(&[("a/data_batch_1.bin", record(&[1], 0))]);
+    large[124..135].copy_from_slice(b"77777777777");
+    let odd = tar(&[("a/data_batch_1.bin", record(&[10], 0)), ("a/test_batch.bin", record(&[1], 0))]);
+    let within = tar(&[("a/data_batch_1.bin", vec![0; 3000]), ("a/test_batch.bin", record(&[1], 0))]);
+    let without = tar(&[("a/data_batch_1.bin", record(&[1], 0))]);
+    let mut archives: Vec<Vec<u8>> = [large, odd, within, without].iter().map(|archive| gzip(archive)).collect();
+    archives.extend((1..8).map(|part| whole[..whole.len() * part / 8].to_vec()));
+    for archive in archives {
+        let (set, folder) = set("cifar10", Unpacking::Cifar10, &[(CIFAR, archive)]);
+        let problem = unpack(&set, folder.path()).unwrap_err().to_string();
+        assert!(problem.contains(CIFAR), "{problem}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+    let good = matlab(&[0], &[1]);
+    let mut others: Vec<Vec<u8>> = (0..8).map(|part| good[..good.len() * part / 8].to_vec()).collect();
+    others.extend([matlab(&[0], &[11]), matlab(&[0, 1], &[1]), [&good[..128], &[255; 64]].concat()]);
+    for other in others {
+        let (set, folder) = set("svhn", Unpacking::Svhn, &[(SVHN[0], good.clone()), (SVHN[1], other)]);
+        let problem = unpack(&set, folder.path()).unwrap_err().to_string();
+        assert!(problem.contains(SVHN[1]), "{problem}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}
+
+/// What is asked for over an encrypted connection is told, with what to do.
+#[test]
+fn a_server_that_sends_to_https_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = run(folder.path(), &Server::start(Manners::Encrypted)).unwrap_err();
+    assert!(matches!(&error, FetchError::Encrypted { path, .. } if *path == folder.path().join(IMAGES)), "{error}");
 }

@@ -26,6 +26,7 @@ class Case:
     drop_last: bool = False
     targets: str = "labels"  # or "one_hot", "values", "binary", "binary_labels"
     weighted: bool = False  # whether each example has a weight
+    levels: int = 0  # the data holds numbers of so many levels
     draw: int = 0  # another draw of data and weights, where the first one is chaotic
 
 
@@ -60,6 +61,8 @@ def make_data(case, outputs):
         centres = random.uniform(-1.5, 1.5, (classes, *case.input))
     x = on_grid(0.5 * centres[labels] + random.uniform(-1, 1, (case.count, *case.input)), 64)
     shown = np.where(random.uniform(size=case.count) < 0.1, random.randint(0, classes, case.count), labels)
+    if case.levels:
+        x = np.floor((x - x.min()) / (np.ptp(x) + 1 / 64) * case.levels)
     rows = x.reshape(case.count, -1).astype(np.float64)
     mix = random.uniform(-1, 1, (rows.shape[1], outputs)) / np.sqrt(rows.shape[1])
     noise = random.uniform(-0.3, 0.3, (case.count, outputs))
@@ -468,6 +471,14 @@ def graph_cases():
                [conv(7, 3, "tanh"), {"global_max_pool": True}, *head], sgd(0.1))
 
 
+def embedding_cases():
+    yield Case("embedding", "Numbers for each of 13 levels, for five values of an example; the last level is never seen.", [5],
+               [{"embedding": 3, "levels": 13}, dense(11, "tanh"), dense(5)], levels=12)
+    yield Case("embedding-adamw-beside", "An embedding beside the data itself, with decay and penalty; the last batch has 25 rows.", [4],
+               [named_layer("table", {"embedding": 5, "levels": 7}), {"concat": ["table", "input"]}, {"layer_norm": True},
+                dense(9, "silu"), dense(5)], optimizer=adamw(0.01, l2=0.003, weight_decay=0.1), count=149, levels=7)
+
+
 def batch_norm_cases():
     def norm(activation=None, **more):
         return {"batch_norm": True, **({"activation": activation} if activation else {}), **more}
@@ -499,5 +510,5 @@ def batch_norm_cases():
 
 CASES = [
     *activation_cases(), *loss_cases(), *optimizer_cases(), *schedule_cases(), *train_cases(), *batch_cases(), *shape_cases(),
-    *convolution_cases(), *graph_cases(), *batch_norm_cases(),
+    *convolution_cases(), *graph_cases(), *batch_norm_cases(), *embedding_cases(),
 ]

@@ -35,19 +35,32 @@ def pair(value):
     return tuple(value) if isinstance(value, list) else (value, value)
 
 
-def pad_same(images, kernel, stride):
-    """Zero padding for an output of ceil(input / stride); an odd pixel goes to the bottom and the right, as in TensorFlow."""
+def pad_same(images, kernel, stride, value=0.0):
+    """Padding, with zeros unless told otherwise, for an output of ceil(input / stride); an odd pixel goes to the bottom and the right, as in TensorFlow."""
     amounts = []
     for size, k, s in zip(images.shape[2:], kernel, stride):
         total = max((-(-size // s) - 1) * s + k - size, 0)
         amounts.append((total // 2, total - total // 2))
     (top, bottom), (left, right) = amounts
-    return F.pad(images, (left, right, top, bottom))
+    return F.pad(images, (left, right, top, bottom), value=value)
 
 
 def pixels(padding):
     """Rows and columns of padding on all sides; `same` is padded before."""
     return (0, 0) if isinstance(padding, str) else pair(padding)
+
+
+def added(values):
+    """The sum of values of one shape: nothing is broadcast."""
+    if any(value.shape != values[0].shape for value in values):
+        raise ValueError("only values of one shape are added")
+    return sum(values)
+
+
+def window(layer, kind):
+    """Size, stride and padding of a pool."""
+    size = pair(layer[kind])
+    return size, pair(layer.get("stride", layer[kind])), layer.get("padding", "valid")
 
 
 def transpose_same(images, weight, bias, stride, groups, dilation):
@@ -120,28 +133,36 @@ class Network:
             weight, bias = self.take(layer, (x.shape[1],), (x.shape[1],))
             return F.group_norm(x, layer["group_norm"], weight, bias, float(np.float32(layer.get("epsilon", 1e-5))))
         if "max_pool" in layer:
-            padding = pixels(layer.get("padding", "valid"))
-            return F.max_pool2d(x, pair(layer["max_pool"]), pair(layer.get("stride", layer["max_pool"])), padding)
+            size, stride, padding = window(layer, "max_pool")
+            if padding == "same":
+                x = pad_same(x, size, stride, -math.inf)
+            return F.max_pool2d(x, size, stride, pixels(padding))
         if "average_pool" in layer:
-            size, padding = pair(layer["average_pool"]), pixels(layer.get("padding", "valid"))
-            return F.avg_pool2d(x, size, pair(layer.get("stride", layer["average_pool"])), padding, count_include_pad=False)
+            size, stride, padding = window(layer, "average_pool")
+            if padding == "same":  # the mean of the pixels that a window has
+                present = pad_same(torch.ones_like(x), size, stride)
+                return F.avg_pool2d(pad_same(x, size, stride), size, stride) / F.avg_pool2d(present, size, stride)
+            return F.avg_pool2d(x, size, stride, pixels(padding), count_include_pad=False)
         if "global_average_pool" in layer:
             return x.mean(dim=(2, 3))
         if "global_max_pool" in layer:
             return F.max_pool2d(x, x.shape[2:]).flatten(1)
         if "upsample" in layer:
             return F.interpolate(x, scale_factor=pair(layer["upsample"]), mode="nearest")
+        if "embedding" in layer:
+            weight, _ = self.take(layer, (layer["levels"], layer["embedding"]), None)
+            return F.embedding(x.long(), weight).flatten(1)
         if "flatten" in layer:
             return x.flatten(1)
         if "reshape" in layer:
             height, width, channels = layer["reshape"]
             return x.reshape(-1, channels, height, width)
         if "add" in layer:
-            return sum(self.named[name] for name in layer["add"])
+            return added([self.named[name] for name in layer["add"]])
         if "concat" in layer:
             return torch.cat([self.named[name] for name in layer["concat"]], dim=1)
         if "residual" in layer:
-            return self.chain(layer["residual"], x) + self.chain(layer.get("shortcut", []), x)
+            return added([self.chain(layer["residual"], x), self.chain(layer.get("shortcut", []), x)])
         if set(layer) - {"name", "from"} != {"activation"}:
             raise ValueError(f"unknown layer {layer}")
         return x

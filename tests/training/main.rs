@@ -13,6 +13,7 @@ mod cli_values;
 #[path = "../common/mod.rs"]
 mod common;
 mod driver;
+mod embedding;
 mod folders;
 mod fused;
 mod gallery;

@@ -181,6 +181,19 @@ mod tests {
     }
 
     #[test]
+    fn an_embedding_gathers_rows_of_its_table() {
+        let text = "[model]\ninput = [3]\nlayers = [{ embedding = 2, levels = 5 }, { dense = 2 }]";
+        let recipe = Recipe::parse(text, "sample.toml", &[]).unwrap();
+        let model = Model::build(&recipe.model, None).unwrap();
+        let (scaling, parameters) = (Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 }, model.initialise(0));
+        let bytes = encode(&SavedModel { recipe, model, scaling, trained_on: Default::default(), parameters });
+        let model = ModelProto::decode(&*bytes).unwrap();
+        assert_eq!(operations(&model), ["Cast", "Gather", "Flatten", "Gemm", "Softmax", "Identity"]);
+        let graph = model.graph.unwrap();
+        assert_eq!(graph.node[1].input, ["layers.0.weight", &*graph.node[0].output[0]]);
+    }
+
+    #[test]
     fn a_batch_norm_takes_its_running_statistics() {
         let unit = Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 };
         let layers =
