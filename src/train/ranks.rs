@@ -335,10 +335,10 @@ impl Trainer {
             if of.begins {
                 (ranks.epoch, ranks.batches) = (vec![Sums::default(); models], 0);
             }
-            for model in 0..models {
+            for (model, last) in last.iter_mut().enumerate() {
                 let batch = Sums::over(all.iter().skip(number * models + model).step_by(of_rank).copied());
                 ranks.epoch[model] = Sums::over([ranks.epoch[model], batch].into_iter());
-                last[model] = batch;
+                *last = batch;
                 if of.is_last {
                     lines.push((model, of.step, [batch.mean_loss(), batch.accuracy()]));
                 }

@@ -291,10 +291,8 @@ impl Trainer {
                 let value = self.as_first_rank(epoch.get(rule.metric).unwrap_or(f32::NAN))?;
                 let tracker = &mut self.progress.early_stop[member];
                 // Once a member has waited long enough its best is fixed, though others may train on beside it.
-                if !tracker.has_waited(&rule) {
-                    if tracker.improves(rule.metric, value, epoch.epoch, rule.min_delta) {
-                        self.best[member] = Some(self.on.words(member)?);
-                    }
+                if !tracker.has_waited(&rule) && tracker.improves(rule.metric, value, epoch.epoch, rule.min_delta) {
+                    self.best[member] = Some(self.on.words(member)?);
                 }
             }
             let schedule = &self.spec.members[member].schedule.kind;
