@@ -44,7 +44,7 @@ fn said(job: &Job) -> String {
 
 fn features(job: &Job) -> Vec<f32> {
     let Storage::F32(values) = &job.dataset.train.features.storage else { panic!("these are floats") };
-    values.clone()
+    values.to_vec()
 }
 
 const NO_SPLIT: (&str, &str) = ("data.validation", "0");
