@@ -191,8 +191,11 @@ fn tag(reader: &mut impl Read) -> Result<Option<(u32, u32)>, Problem> {
     }
 }
 
-/// An array of bytes behind its tag: its name, its shape as MATLAB has it, and its values.
-fn matlab_bytes(reader: &mut impl Read) -> Result<(String, (Vec<u32>, Vec<u8>)), Problem> {
+/// An array of bytes: its shape as MATLAB has it, and its values.
+type Bytes = (Vec<u32>, Vec<u8>);
+
+/// An array of bytes behind its tag, with its name.
+fn matlab_bytes(reader: &mut impl Read) -> Result<(String, Bytes), Problem> {
     let [_flags, (_, shape), (_, name), (kind, values)] =
         [element(reader)?, element(reader)?, element(reader)?, element(reader)?];
     let shape: Vec<u32> = shape.as_chunks::<4>().0.iter().map(|n| u32::from_le_bytes(*n)).collect();
