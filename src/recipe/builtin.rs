@@ -12,10 +12,10 @@ macro_rules! bundled {
 
 bundled!(
     "digits",
-    "mnist-99",
     "mnist-mlp-adam",
     "mnist-mlp-tanh",
     "mnist-rates",
+    "mnist-99",
     "fashion-mlp-10x3",
     "fashion-mlp-40x5-l2",
     "fashion-grid",

@@ -248,7 +248,8 @@ fn unknown_keys_name_line_path_and_the_nearest_key() {
     assert_eq!(
         message(parse(&text)),
         "r.toml:13: unknown key \"optimizer.learnig_rate\"; did you mean \"learning_rate\"?; known here: kind, \
-         learning_rate, momentum, nesterov, beta1, beta2, alpha, centered, epsilon, l2, weight_decay, decay_bias, clip_norm"
+         learning_rate, momentum, nesterov, ns_steps, adjust_lr_fn, adam_learning_rate, beta1, beta2, alpha, centered, \
+         epsilon, l2, weight_decay, decay_bias, clip_norm"
     );
     let text = BASE.replace("activation = \"relu\"", "activaton = \"relu\"");
     let error = message(parse(&text));

@@ -95,7 +95,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
 }
 
 /// Sides of weights for cases, and models.
-pub(super) const CASE_SIDES: [[usize; 3]; 5] = [[1, 1, 1], [3, 5, 2], [5, 3, 2], [17, 130, 1], [65, 17, 3]];
+pub(super) const CASE_SIDES: [[usize; 3]; 6] = [[1, 1, 1], [3, 5, 2], [5, 3, 2], [7, 7, 2], [17, 130, 1], [65, 17, 3]];
 
 fn cases() -> Vec<Case> {
     let case = |([rows, columns, models], scale): ([usize; 3], f32)| {
