@@ -65,11 +65,11 @@ impl Launch for Polynomial {
 const COEFFICIENTS: [f64; 3] = [3.4445, -4.775, 2.0315];
 
 fn reference<T: Real>(args: &mut Args<T>) {
-    let p: Params = args.params();
+    let (p, models): (Params, usize) = (args.params(), args.models());
     let [gram, square] = args.operands();
     let (gram, square) = (gram.read(), square.write());
     let (side, [a, b, c]) = (p.side as usize, COEFFICIENTS);
-    for (i, (square, gram)) in square.iter_mut().zip(gram).enumerate() {
+    for (i, (square, gram)) in square.iter_mut().zip(gram).enumerate().take(models * side * side) {
         let place = i % (side * side);
         let identity = if place / side == place % side { a } else { 0.0 };
         *square = T::from_f64(identity + b * gram.to_f64() + c * square.to_f64());
