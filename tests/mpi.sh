@@ -86,7 +86,7 @@ code=0; wait "$job" || code=$?
 took=$((SECONDS - killed_at))
 [ "$code" != 0 ] || fail "a job whose rank was killed ended well"
 [ "$took" -lt 30 ] || fail "the job ended $took s after its rank was killed"
-grep -qi "killed\|signal" killed.log || { cat killed.log >&2; fail "nothing says that a rank was killed"; }
+grep -q "process rank 2 .*exited on signal 9" killed.log || { cat killed.log >&2; fail "nothing says that a rank was killed"; }
 done_epochs=$(wc -l <killed/metrics.jsonl)
 echo "ended with code $code $took s after; at least $done_epochs epochs are recorded"
 cp -r killed killed-alone

@@ -174,7 +174,7 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("var gap = 0.0;", &[ONE], UNUSED),
     unnoticed("if row < rows {", &[LESS, GUARD], UNUSED),
     unnoticed(
-        "output[i] = select(input[i] * params.scale, 0.0, combine(key, element) < params.threshold);",
+        "output[i] = select(input[i] * params.scale, 0.0, combine(key, place) < params.threshold);",
         &[LESS],
         "one hash in four billion equals the threshold",
     ),
