@@ -124,7 +124,11 @@ impl Trainer {
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
         match self.not_finite_at(checkpoint) {
             Some(step) => Err(CheckpointError::NotFinite { step }.into()),
-            None => self.put_back(checkpoint),
+            None => {
+                self.put_back(checkpoint)?;
+                self.data_seen();
+                Ok(())
+            }
         }
     }
 

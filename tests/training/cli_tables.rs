@@ -292,7 +292,7 @@ fn a_table_with_a_target_is_trained_on_evaluated_and_predicted_by_name() {
         "left out: name (data.drop)",
         "features: 1 number: length; 1 category: colour (2 levels: blue, red)",
         "target: kind, 2 classes: setosa 24, virginica 24",
-        "class weights: setosa 1, virginica 1",
+        "class weights: setosa 1.024, virginica 0.9773",
     ] {
         assert!(words.contains(part), "no {part} in: {words}");
     }
