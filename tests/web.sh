@@ -27,7 +27,7 @@ cmp --silent web/built/page.js "$work/committed.js" ||
 
 # Dawn asks more of Vulkan than old software drivers of Mesa have; SwiftShader, which comes with Chromium, has it.
 dawn_runs() { XDG_RUNTIME_DIR=$work node web/test/device.mjs >"$work/device" 2>&1; }
-swiftshader() { ls /usr/lib*/chromium*/vk_swiftshader_icd.json 2>/dev/null | head -n 1; }
+swiftshader() { ls /usr/lib*/chromium*/vk_swiftshader_icd.json 2>/dev/null | head -n 1 || true; }
 export XDG_RUNTIME_DIR=$work
 if ! dawn_runs; then
     if [ -z "$(swiftshader)" ] && command -v apt-get >/dev/null; then
