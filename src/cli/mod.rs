@@ -15,6 +15,7 @@ mod init;
 mod inspect;
 mod inspect_augment;
 mod inspect_plan;
+mod interrupt;
 mod landscape;
 mod manual;
 mod plot;

@@ -1,6 +1,6 @@
 //! Processes that share a command's work, as `mpirun` starts them. Rank 0 prints and writes; the others follow.
 
-use super::train::stop_on_interrupt;
+use super::interrupt::stop_on_interrupt;
 use super::{CliError, print};
 use gputrain::ranks::{Exchange, Launch, RankError};
 use gputrain::sweep::Watcher;

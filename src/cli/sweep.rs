@@ -1,8 +1,9 @@
 //! `sweep`.
 
+use super::interrupt::stop_on_interrupt;
 use super::ranks::Follower;
 use super::table::table;
-use super::train::{default_folder, score, stop_on_interrupt, streamed};
+use super::train::{default_folder, score, streamed};
 use super::{CliError, Context, RecipeArgs};
 use clap::Args;
 use gputrain::backend::Backend;

@@ -1,7 +1,8 @@
 //! `train`.
 
+use super::interrupt::stop_on_interrupt;
 use super::ranks::Follower;
-use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs, print};
+use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs};
 use bytesize::ByteSize;
 use clap::Args;
 use gputrain::backend::Backend;
@@ -23,8 +24,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Trains a network
 ///
@@ -465,26 +466,6 @@ fn begin_at(bar: &ProgressBar, done: u64) {
     if shown {
         bar.set_draw_target(ProgressDrawTarget::stderr());
     }
-}
-
-/// A flag that Ctrl-C raises; a second Ctrl-C ends the process. There is one for the whole process.
-pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
-    static STOP: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
-    let mut known = STOP.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(stop) = &*known {
-        return Ok(Arc::clone(stop));
-    }
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    let handler = move || {
-        if raised.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        print::error_line("stopping after the steps under way; press Ctrl-C again to quit at once");
-    };
-    ctrlc::set_handler(handler).map_err(|e| CliError::Failed(format!("Ctrl-C cannot be handled: {e}")))?;
-    *known = Some(Arc::clone(&stop));
-    Ok(stop)
 }
 
 impl Observer for Watcher<'_> {
