@@ -47,6 +47,13 @@ impl<'a, T> Args<'a, T> {
         self.constants.iter().find(|(n, _)| *n == name).map_or(default, |(_, v)| *v)
     }
 
+    /// The last operands, by value; the others stay.
+    pub fn last_operands<const N: usize>(&mut self) -> [Operand<'a, T>; N] {
+        let first = self.operands.len().saturating_sub(N);
+        let last: ArrayVec<_, N> = self.operands.drain(first..).collect();
+        last.into_inner().unwrap_or_else(|_| unreachable!("the kernel declares fewer than {N} bindings"))
+    }
+
     /// All operands, by value, so that a kernel can hold several at once.
     pub fn operands<const N: usize>(&mut self) -> [Operand<'a, T>; N] {
         let operands = std::mem::take(&mut self.operands);

@@ -7,7 +7,8 @@ use super::builder::PlanBuilder;
 use super::fusion::{Fusion, NotFused, Request, StepBuffers};
 use crate::ir::{BufferId, Element, PhaseKind, Role};
 use crate::kernel::fused::layers::DenseLayers;
-use crate::kernel::{self, Launch, LaunchPhase, fused};
+use crate::kernel::optimizer::sgd::Momentum;
+use crate::kernel::{Launch, LaunchPhase, fused};
 use crate::model::Network;
 use crate::recipe::{Loss, OptimizerKind, Precision, Record};
 use std::sync::Arc;
@@ -175,31 +176,30 @@ impl PlanBuilder<'_> {
         let [trace, hyper, counters, scalars, log, parameters] =
             [trace, self.out.hyper, state.counters, state.scalars, state.log, self.trained].map(whole);
         let operands = fused::update::Operands { trace, hyper, counters, scalars, log, parameters };
-        let (label, clip) = ("gradients and update", false);
+        let label = "gradients and update";
         if optimizer.kind == OptimizerKind::Sgd {
             let velocity = state.moments.first().map_or(whole(self.unused), |id| whole(*id));
-            let (momentum, nesterov) = (optimizer.momentum != 0.0, optimizer.nesterov);
-            let terms =
-                kernel::optimizer::sgd::Terms { momentum, nesterov, clip, penalty, skips: false, spares_biases: false };
+            let momentum = Momentum { any: optimizer.momentum != 0.0, nesterov: optimizer.nesterov };
             Arc::new(fused::update_sgd::UpdateSgd {
                 label: label.into(),
                 shape,
                 models: self.models,
                 layers: layers.clone(),
-                terms,
+                momentum,
+                penalty,
                 operands,
                 velocity,
             })
         } else {
             let decoupled = optimizer.kind == OptimizerKind::AdamW;
-            let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips: false, spares_biases: false };
             let moments = [whole(state.moments[0]), whole(state.moments[1])];
             Arc::new(fused::update_adam::UpdateAdam {
                 label: label.into(),
                 shape,
                 models: self.models,
                 layers: layers.clone(),
-                terms,
+                decoupled,
+                penalty,
                 operands,
                 moments,
             })

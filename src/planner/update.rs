@@ -2,6 +2,9 @@
 
 use super::builder::{BuildError, PlanBuilder};
 use crate::ir::{BufferId, Element, Role, Slice};
+use crate::kernel::optimizer::rules::{self, Terms};
+use crate::kernel::optimizer::update::{Operands, Update};
+use crate::kernel::optimizer::{adam, lion, muon, rmsprop, sgd};
 use crate::kernel::step::state;
 use crate::kernel::{self, Launch};
 use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, TrainSpec};
@@ -107,96 +110,46 @@ impl PlanBuilder<'_> {
         let width = if optimizer.kind == OptimizerKind::RmsProp && optimizer.centered { 2 } else { 1 };
         let range = |(first, len): (usize, usize)| -> Arc<dyn Launch> {
             let part = |buffer: BufferId| Slice { buffer, offset: first, len };
-            let shape = kernel::optimizer::rules::Params {
+            let shape = rules::Params {
                 len: len as u32,
                 first: first as u32,
                 parameter_stride: layout.stride as u32,
                 norm_parts: norm.map_or(0, |s| s.len / self.models) as u32,
             };
-            let label = format!("update from {first}");
-            let (clip, penalty) = (norm.is_some(), optimizer.l2 != 0.0);
-            let (skips, spares_biases) = (self.precision == Precision::Mixed, !optimizer.decay_bias);
             let [weight_blocks, hyper, scalars] = [self.out.weight_blocks, self.out.hyper, scalars].map(whole);
-            let (parameters, gradients) = (part(self.trained), part(self.gradients));
-            let norm_parts = norm.unwrap_or(scalars);
             let moment = |index: usize| moments.get(index).map_or(whole(self.unused), |id| part(*id));
-            let momentum = optimizer.momentum != 0.0;
-            match optimizer.kind {
-                OptimizerKind::Sgd => {
-                    let nesterov = optimizer.nesterov;
-                    let terms =
-                        kernel::optimizer::sgd::Terms { momentum, nesterov, clip, penalty, skips, spares_biases };
-                    let operands = kernel::optimizer::sgd::Operands {
-                        parameters,
-                        gradients,
-                        velocity: moment(0),
-                        weight_blocks,
-                        hyper,
-                        scalars,
-                        norm_parts,
-                    };
-                    Arc::new(kernel::optimizer::sgd::Sgd { label, shape, terms, operands })
-                }
-                OptimizerKind::Adam | OptimizerKind::AdamW => {
-                    let decoupled = optimizer.kind == OptimizerKind::AdamW;
-                    let terms = kernel::optimizer::adam::Terms { decoupled, clip, penalty, skips, spares_biases };
-                    let operands = kernel::optimizer::adam::Operands {
-                        parameters,
-                        gradients,
-                        mean: moment(0),
-                        variance: moment(1),
-                        weight_blocks,
-                        hyper,
-                        scalars,
-                        norm_parts,
-                    };
-                    Arc::new(kernel::optimizer::adam::Adam { label, shape, terms, operands })
-                }
+            let nesterov = optimizer.nesterov;
+            let rule = match optimizer.kind {
+                OptimizerKind::Sgd => sgd::rule(sgd::Momentum { any: optimizer.momentum != 0.0, nesterov }, moment(0)),
+                OptimizerKind::Adam => adam::rule(false, [moment(0), moment(1)]),
+                OptimizerKind::AdamW => adam::rule(true, [moment(0), moment(1)]),
                 OptimizerKind::RmsProp => {
-                    let centered = optimizer.centered;
-                    let terms =
-                        kernel::optimizer::rmsprop::Terms { momentum, centered, clip, penalty, skips, spares_biases };
-                    let operands = kernel::optimizer::rmsprop::Operands {
-                        parameters,
-                        gradients,
-                        averages: Slice { buffer: moments[0], offset: first * width, len: len * width },
-                        velocity: moment(1),
-                        weight_blocks,
-                        hyper,
-                        scalars,
-                        norm_parts,
-                    };
-                    Arc::new(kernel::optimizer::rmsprop::RmsProp { label, shape, terms, operands })
+                    let form = rmsprop::Form { momentum: optimizer.momentum != 0.0, centered: optimizer.centered };
+                    let averages = Slice { buffer: moments[0], offset: first * width, len: len * width };
+                    rmsprop::rule(form, [averages, moment(1)])
                 }
-                OptimizerKind::Lion => {
-                    let terms = kernel::optimizer::lion::Terms { clip, penalty, skips, spares_biases };
-                    let operands = kernel::optimizer::lion::Operands {
-                        parameters,
-                        gradients,
-                        mean: moment(0),
-                        weight_blocks,
-                        hyper,
-                        scalars,
-                        norm_parts,
-                    };
-                    Arc::new(kernel::optimizer::lion::Lion { label, shape, terms, operands })
-                }
-                OptimizerKind::Muon => {
-                    let nesterov = optimizer.nesterov;
-                    let terms = kernel::optimizer::muon::Terms { nesterov, clip, penalty, skips, spares_biases };
-                    let operands = kernel::optimizer::muon::Operands {
-                        parameters,
-                        gradients,
-                        mean: moment(0),
-                        variance: moment(1),
-                        weight_blocks,
-                        hyper,
-                        scalars,
-                        norm_parts,
-                    };
-                    Arc::new(kernel::optimizer::muon::Muon { label, shape, terms, operands })
-                }
-            }
+                OptimizerKind::Lion => lion::rule(moment(0)),
+                OptimizerKind::Muon => muon::rule(nesterov, [moment(0), moment(1)]),
+            };
+            Arc::new(Update {
+                label: format!("update from {first}"),
+                rule,
+                shape,
+                terms: Terms {
+                    clip: norm.is_some(),
+                    penalty: optimizer.l2 != 0.0,
+                    skips: self.precision == Precision::Mixed,
+                    spares_biases: !optimizer.decay_bias,
+                },
+                operands: Operands {
+                    parameters: part(self.trained),
+                    gradients: part(self.gradients),
+                    weight_blocks,
+                    hyper,
+                    scalars,
+                    norm_parts: norm.unwrap_or(scalars),
+                },
+            })
         };
         layout.ranges(self.limits.binding_bytes / width as u64).map(range).collect()
     }

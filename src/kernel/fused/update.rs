@@ -5,6 +5,7 @@ use crate::ir::{Cost, Slice, params};
 use crate::kernel::fused::forward_backward::run;
 use crate::kernel::fused::layers::{self, DenseLayer, DenseLayers, TraceLayout};
 use crate::kernel::optimizer::rules;
+use crate::kernel::optimizer::update::case_state;
 use crate::kernel::step::{finish_step, state};
 use crate::kernel::{Args, Contents, Operand, Real, dense};
 
@@ -238,7 +239,7 @@ fn case_part(network: usize, batch: usize) -> CaseParts {
     let (m, at) = (models as usize, layers.trace(rows as usize));
     // By the network, so that its cases share what is compiled.
     let penalty = network % 2 == 1;
-    let [_, hyper, scalars, _] = rules::case_state(m, stride, 1);
+    let [_, hyper, scalars, _] = case_state(m, stride, 1);
     let trace_stride = at.len + 5;
     // Large values on a grid: their sums are exact, since Adam makes much of a sum that nearly cancels.
     let (scale, grid) = if network == 4 { (1000.0, 8.0) } else { (1.0, 2.0f32.powi(-40)) };

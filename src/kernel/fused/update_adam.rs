@@ -47,8 +47,10 @@ pub struct UpdateAdam {
     pub models: usize,
     /// The network.
     pub layers: DenseLayers,
-    /// Which terms the update has.
-    pub terms: adam::Terms,
+    /// AdamW: weight decay apart from the gradient.
+    pub decoupled: bool,
+    /// There is an L2 penalty.
+    pub penalty: bool,
     /// Its slices.
     pub operands: Operands,
     /// The two moments, laid out like the parameters.
@@ -57,9 +59,9 @@ pub struct UpdateAdam {
 
 impl Launch for UpdateAdam {
     fn lower(&self) -> Dispatch {
-        let UpdateAdam { label, shape, models, layers, terms, operands, moments } = self.clone();
-        let (mut constants, grid) = update::launch(&layers, models, terms.penalty);
-        constants.push(("DECOUPLED", terms.decoupled.into()));
+        let UpdateAdam { label, shape, models, layers, decoupled, penalty, operands, moments } = self.clone();
+        let (mut constants, grid) = update::launch(&layers, models, penalty);
+        constants.push(("DECOUPLED", decoupled.into()));
         let (params, slices) = (shape.words(), operands.slices(&moments));
         let cost = update::cost(&params).times(models);
         Dispatch { kernel: &KERNEL, label, constants, params, slices, grid, cost, demands: Demands::default() }
@@ -83,13 +85,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
 
 fn cases() -> Vec<Case> {
     let with_terms = |(index, mut parts): (usize, update::CaseParts)| {
-        let terms = adam::Terms {
-            decoupled: index / 2 % 3 == 1,
-            clip: false,
-            penalty: parts.penalty,
-            skips: false,
-            spares_biases: false,
-        };
+        let decoupled = index / 2 % 3 == 1;
         let len = parts.contents[5].len();
         let Contents::F32(variance) = Contents::random(len, 1.0, 9) else { unreachable!("random numbers are floats") };
         parts.contents.push(Contents::random(len, 1.0, 8));
@@ -101,12 +97,13 @@ fn cases() -> Vec<Case> {
             shape: parts.shape,
             models: parts.models,
             layers: parts.layers.clone(),
-            terms,
+            decoupled,
+            penalty: parts.penalty,
             operands,
             moments: [s[6], s[7]],
         }
         .lower();
-        Case { name: format!("{}, {terms:?}", parts.name), dispatch, contents: parts.contents }
+        Case { name: format!("{}, decoupled: {decoupled}", parts.name), dispatch, contents: parts.contents }
     };
     update::case_parts().into_iter().enumerate().map(with_terms).collect()
 }

@@ -4,7 +4,7 @@ use crate::ir::{Demands, Dispatch, Kernel, Needs, Slice, read, write, write_u32}
 use crate::kernel::fused::forward_backward::run;
 use crate::kernel::fused::layers::DenseLayers;
 use crate::kernel::fused::update::{self, Model, Operands, Params};
-use crate::kernel::optimizer::sgd;
+use crate::kernel::optimizer::sgd::{self, Momentum};
 use crate::kernel::{Args, Case, Contents, Launch, Operand, Real, Specification};
 
 /// The kernel.
@@ -45,8 +45,10 @@ pub struct UpdateSgd {
     pub models: usize,
     /// The network.
     pub layers: DenseLayers,
-    /// Which terms the update has.
-    pub terms: sgd::Terms,
+    /// SGD's.
+    pub momentum: Momentum,
+    /// There is an L2 penalty.
+    pub penalty: bool,
     /// Its slices.
     pub operands: Operands,
     /// The velocity, laid out like the parameters; anything without momentum.
@@ -55,9 +57,9 @@ pub struct UpdateSgd {
 
 impl Launch for UpdateSgd {
     fn lower(&self) -> Dispatch {
-        let UpdateSgd { label, shape, models, layers, terms, operands, velocity } = self.clone();
-        let (mut constants, grid) = update::launch(&layers, models, terms.penalty);
-        constants.extend([("WITH_MOMENTUM", terms.momentum.into()), ("NESTEROV", terms.nesterov.into())]);
+        let UpdateSgd { label, shape, models, layers, momentum, penalty, operands, velocity } = self.clone();
+        let (mut constants, grid) = update::launch(&layers, models, penalty);
+        constants.extend(momentum.constants());
         let (params, slices) = (shape.words(), operands.slices(&[velocity]));
         let cost = update::cost(&params).times(models);
         Dispatch { kernel: &KERNEL, label, constants, params, slices, grid, cost, demands: Demands::default() }
@@ -79,15 +81,8 @@ fn reference<T: Real>(args: &mut Args<T>) {
 
 fn cases() -> Vec<Case> {
     let with_terms = |(index, mut parts): (usize, update::CaseParts)| {
-        let terms = sgd::Terms {
-            momentum: index / 2 % 3 > 0,
-            nesterov: index / 2 % 3 == 2,
-            clip: false,
-            penalty: parts.penalty,
-            skips: false,
-            spares_biases: false,
-        };
-        let len = if terms.momentum { parts.contents[5].len() } else { 1 };
+        let momentum = Momentum { any: index / 2 % 3 > 0, nesterov: index / 2 % 3 == 2 };
+        let len = if momentum.any { parts.contents[5].len() } else { 1 };
         parts.contents.push(Contents::random(len, 1.0, 8));
         let s = Case::slices(&parts.contents);
         let operands = Operands::of(&s);
@@ -96,12 +91,13 @@ fn cases() -> Vec<Case> {
             shape: parts.shape,
             models: parts.models,
             layers: parts.layers.clone(),
-            terms,
+            momentum,
+            penalty: parts.penalty,
             operands,
             velocity: s[6],
         }
         .lower();
-        Case { name: format!("{}, {terms:?}", parts.name), dispatch, contents: parts.contents }
+        Case { name: format!("{}, {momentum:?}", parts.name), dispatch, contents: parts.contents }
     };
     update::case_parts().into_iter().enumerate().map(with_terms).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, read_u32, write};
 use crate::kernel::loss::rows::batch_rows;
-use crate::kernel::optimizer::rules;
+use crate::kernel::optimizer::{rules, update};
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
@@ -100,7 +100,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     // (batch, examples, batches of an update, batch of the first model); each model is one batch further.
     let places = [[1, 1, 1, 0], [31, 155, 2, 3], [7, 40, 3, 2], [7, 40, 4, 4], [128, 1000, 8, 6]];
-    for ([models, stride, first, len], [batch, examples, batches, taken]) in rules::CASE_RANGES.into_iter().zip(places)
+    for ([models, stride, first, len], [batch, examples, batches, taken]) in update::CASE_RANGES.into_iter().zip(places)
     {
         for (shift, scale) in [(0, 1.0), (1, 1000.0)] {
             let mut counters = vec![9; models * state::COUNTERS];

@@ -1,7 +1,7 @@
 //! The moving average of the weights, as `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`.
 
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, read_u32, write};
-use crate::kernel::optimizer::rules;
+use crate::kernel::optimizer::{rules, update};
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
@@ -85,7 +85,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for [models, stride, first, len] in rules::CASE_RANGES {
+    for [models, stride, first, len] in update::CASE_RANGES {
         for (step, rest, scale) in [(1, 0.001, 1.0), (2, 0.25, 1000.0)] {
             let mut counters = vec![9; models * state::COUNTERS];
             for (model, counters) in counters.chunks_mut(state::COUNTERS).enumerate() {

@@ -14,3 +14,4 @@ pub mod rmsprop;
 pub mod rules;
 pub mod sgd;
 pub mod unscale_gradients;
+pub mod update;

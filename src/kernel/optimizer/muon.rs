@@ -1,10 +1,11 @@
 //! Muon's momentum of weights, whose directions are then made orthogonal, and AdamW for all else.
 
-use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, read, read_u32, write};
+use crate::ir::{Cost, Kernel, Needs, Slice, read, read_u32, write};
 use crate::kernel::optimizer::adam;
-use crate::kernel::optimizer::rules::{self, Params, Rules};
+use crate::kernel::optimizer::rules::{Params, Piece, Shared, Terms};
+use crate::kernel::optimizer::update::{self, Rule, Variant};
 use crate::kernel::step::state;
-use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
+use crate::kernel::{Args, Case, Contents, Real, Specification};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
@@ -33,108 +34,27 @@ pub static SPECIFICATION: Specification = Specification {
     cases,
 };
 
-/// Slices of one launch.
-#[derive(Debug, Clone, Copy)]
-pub struct Operands {
-    /// The range of the parameters.
-    pub parameters: Slice,
-    /// The same range of the gradients.
-    pub gradients: Slice,
-    /// The same range of the momentum of weights, and of AdamW's first moment.
-    pub mean: Slice,
-    /// The same range of AdamW's second moment; of weights, where their direction goes.
-    pub variance: Slice,
-    /// One word per 64 elements of a model: 1 where they are weights.
-    pub weight_blocks: Slice,
-    /// (models, HYPER).
-    pub hyper: Slice,
-    /// (models, SCALARS).
-    pub scalars: Slice,
-    /// (models, norm_parts); anything without clipping.
-    pub norm_parts: Slice,
-}
-
-/// Which terms the update has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Terms {
-    /// The momentum of weights is Nesterov's.
-    pub nesterov: bool,
-    /// The gradient is clipped by norm.
-    pub clip: bool,
-    /// There is an L2 penalty.
-    pub penalty: bool,
-    /// Models whose gradients are not all finite are left alone.
-    pub skips: bool,
-    /// Weight decay leaves out biases and the scales of norms.
-    pub spares_biases: bool,
-}
-
-/// A launch over one range.
-#[derive(Debug, Clone)]
-pub struct Muon {
-    /// What it computes here.
-    pub label: String,
-    /// Its shape.
-    pub shape: Params,
-    /// Which terms the update has.
-    pub terms: Terms,
-    /// Its slices.
-    pub operands: Operands,
-}
-
-impl Launch for Muon {
-    fn lower(&self) -> Dispatch {
-        let Muon { label, shape, terms, operands } = self.clone();
-        let o = operands;
-        Dispatch {
-            kernel: &KERNEL,
-            label,
-            constants: vec![
-                ("NESTEROV", terms.nesterov.into()),
-                ("DECOUPLED", 1),
-                ("CLIP", terms.clip.into()),
-                ("PENALTY", terms.penalty.into()),
-                ("SKIPS", terms.skips.into()),
-                ("SPARES_BIASES", terms.spares_biases.into()),
-            ],
-            cost: cost(&shape.words()).times(1),
-            params: shape.words(),
-            slices: vec![
-                o.parameters,
-                o.gradients,
-                o.mean,
-                o.variance,
-                o.weight_blocks,
-                o.hyper,
-                o.scalars,
-                o.norm_parts,
-            ],
-            grid: linear_grid((shape.len as usize).div_ceil(128), 1),
-            demands: Demands::default(),
-        }
-    }
+/// Muon over ranges of the momentum of weights, which is AdamW's mean of all else, and of AdamW's variance, where the
+/// directions of weights go. `nesterov`: the momentum of weights is Nesterov's.
+pub fn rule(nesterov: bool, moments: [Slice; 2]) -> Rule {
+    let constants = vec![("NESTEROV", nesterov.into()), ("DECOUPLED", 1)];
+    Rule { kernel: &KERNEL, constants, state: moments.to_vec(), cost: Cost { flops: 14.0, bytes: 28.0 } }
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
-    let p: Params = args.params();
-    let [nesterov, clip, penalty] = ["NESTEROV", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
-    let [parameters, gradients, mean, variance, weight_blocks, hyper, scalars, norm_parts] = args.operands();
+    let nesterov = args.constant("NESTEROV", 0) == 1;
+    let shared = Shared::take(args);
+    let [parameters, gradients, mean, variance] = args.operands();
     let (parameters, gradients) = (parameters.write(), gradients.read());
     let (mean, variance) = (mean.write(), variance.write());
-    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in rules::pieces(&p, Some(blocks)) {
-        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
-        if rules.is_skipped(skips) {
-            continue;
-        }
-        let is_weight = rules.is_weight(p.first as usize + first);
+    for Piece { range, rules } in shared.kinds() {
+        let is_weight = rules.is_weight(range.start);
         let [momentum, rest, adam_rate] =
             [state::MOMENTUM, state::ONE_MINUS_MOMENTUM, state::ADAM_RATE].map(|slot| rules.hyper[slot].to_f64());
         let rate = rules.learning_rate();
-        for i in first..first + len {
-            let gradient = rules.gradient(p.first as usize + i, gradients[i], parameters[i]);
-            let decay = rules.decay(p.first as usize + i).to_f64();
+        for i in range {
+            let gradient = rules.gradient(i, gradients[i], parameters[i]);
+            let decay = rules.decay(i).to_f64();
             let old = [parameters[i], mean[i], variance[i]].map(T::to_f64);
             let next = if is_weight {
                 let m = momentum * old[1] + rest * gradient;
@@ -148,55 +68,19 @@ fn reference<T: Real>(args: &mut Args<T>) {
     }
 }
 
-fn cost(params: &[u32]) -> Cost {
-    let len = f64::from(params[0]);
-    Cost { flops: 14.0 * len, bytes: 28.0 * len }
-}
-
 fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for [models, stride, first, len] in rules::CASE_RANGES {
-        for variant in 0..7 {
-            let terms = Terms {
-                nesterov: variant % 2 == 1,
+    update::cases(7, |variant, len| {
+        let nesterov = variant % 2 == 1;
+        Variant {
+            terms: Terms {
                 clip: (2..5).contains(&variant),
                 penalty: (1..6).contains(&variant),
                 skips: variant == 4,
                 spares_biases: variant > 4,
-            };
-            let norm_parts = 3;
-            let [blocks, hyper, scalars, norms] = rules::case_state(models, stride, norm_parts);
-            let Contents::F32(variance) = Contents::random(len, 1.0, 4) else { continue };
-            let contents = vec![
-                Contents::random(len, 1.0, 1),
-                Contents::random(len, if variant == 1 { 1000.0 } else { 1.0 }, 2),
-                Contents::random(len, 1.0, 3),
-                Contents::F32(variance.iter().map(|v| v.abs()).collect()),
-                blocks,
-                hyper,
-                scalars,
-                norms,
-            ];
-            let s = Case::slices(&contents);
-            let operands = Operands {
-                parameters: s[0],
-                gradients: s[1],
-                mean: s[2],
-                variance: s[3],
-                weight_blocks: s[4],
-                hyper: s[5],
-                scalars: s[6],
-                norm_parts: s[7],
-            };
-            let shape = Params {
-                len: len as u32,
-                first: first as u32,
-                parameter_stride: stride as u32,
-                norm_parts: norm_parts as u32,
-            };
-            let dispatch = Muon { label: "case".into(), shape, terms, operands }.lower();
-            cases.push(Case { name: format!("{len} of {models}x{stride}, {terms:?}"), dispatch, contents });
+            },
+            gradients: update::case_gradients(variant, len),
+            state: vec![Contents::random(len, 1.0, 3), update::case_squares(len)],
+            rule: move |state: &[Slice]| rule(nesterov, [state[0], state[1]]),
         }
-    }
-    cases
+    })
 }

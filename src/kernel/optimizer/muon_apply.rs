@@ -1,8 +1,8 @@
 //! Muon's step of a weight along its direction, once that is orthogonal.
 
 use super::muon_normalise::{CASE_SIDES, place};
-use super::rules;
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};
+use crate::kernel::optimizer::update::case_state;
 use crate::kernel::step::state;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 
@@ -100,7 +100,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
 fn cases() -> Vec<Case> {
     let case = |([rows, columns, models], skips): ([usize; 3], bool)| {
         let (len, stride) = (rows * columns, (rows * columns).next_multiple_of(64));
-        let [_, hyper, scalars, _] = rules::case_state(models, stride, 1);
+        let [_, hyper, scalars, _] = case_state(models, stride, 1);
         let contents = vec![
             Contents::random(models * len, 1.0, 1),
             hyper,

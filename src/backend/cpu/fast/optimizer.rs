@@ -5,29 +5,22 @@ use crate::kernel::Args;
 use crate::kernel::optimizer::accumulate_gradients::{self, weight};
 use crate::kernel::optimizer::average_weights;
 use crate::kernel::optimizer::lion::direction;
-use crate::kernel::optimizer::rules::{self, Rules};
+use crate::kernel::optimizer::rules::{self, Piece, Shared};
 use crate::kernel::step::state;
 
 /// The same in f32, in loops that vectorise.
 pub(crate) fn sgd(args: &mut Args<f32>) {
-    let p: rules::Params = args.params();
-    let [momentum, nesterov, clip, penalty] =
-        ["WITH_MOMENTUM", "NESTEROV", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
-    let [parameters, gradients, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
+    let [momentum, nesterov] = ["WITH_MOMENTUM", "NESTEROV"].map(|n| args.constant(n, 0) == 1);
+    let shared = Shared::take(args);
+    let [parameters, gradients, velocity] = args.operands();
     let (parameters, gradients, velocity) = (parameters.write(), gradients.read(), velocity.write());
-    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in rules::pieces(&p, (penalty || spares_biases).then_some(blocks)) {
-        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
-        if rules.is_skipped(skips) {
-            continue;
-        }
-        let (rate, decay) = (rules.learning_rate() as f32, rules.decay(p.first as usize + first));
+    for Piece { range, rules } in shared.uniform() {
+        let (rate, decay) = (rules.learning_rate() as f32, rules.decay(range.start));
         let (factor, clip) = (rules.hyper[state::MOMENTUM], rules.clip_factor() as f32);
-        let slope = rules.l2_slope(p.first as usize + first) as f32;
-        let (parameters, gradients) = (&mut parameters[first..first + len], &gradients[first..first + len]);
+        let slope = rules.l2_slope(range.start) as f32;
+        let (parameters, gradients) = (&mut parameters[range.clone()], &gradients[range.clone()]);
         if momentum {
-            simd::zip_chunks(parameters, &mut velocity[first..first + len], |at, parameters, velocity| {
+            simd::zip_chunks(parameters, &mut velocity[range], |at, parameters, velocity| {
                 simd::vectorised(|| {
                     for ((p, v), g) in parameters.iter_mut().zip(velocity).zip(&gradients[at..]) {
                         let step = (g + slope * *p) * clip + decay * *p;
@@ -50,22 +43,16 @@ pub(crate) fn sgd(args: &mut Args<f32>) {
 
 /// The same in f32, in loops that vectorise.
 pub(crate) fn adam(args: &mut Args<f32>) {
-    let p: rules::Params = args.params();
-    let [decoupled, clip, penalty] = ["DECOUPLED", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
-    let [parameters, gradients, mean, variance, weight_blocks, hyper, scalars, norm_parts] = args.operands();
+    let decoupled = args.constant("DECOUPLED", 0) == 1;
+    let shared = Shared::take(args);
+    let [parameters, gradients, mean, variance] = args.operands();
     let (parameters, gradients) = (parameters.write(), gradients.read());
     let (mean, variance) = (mean.write(), variance.write());
-    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in rules::pieces(&p, (penalty || spares_biases).then_some(blocks)) {
-        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
-        if rules.is_skipped(skips) {
-            continue;
-        }
+    for Piece { range, rules } in shared.uniform() {
         let rate = rules.learning_rate();
-        let decay = rules.decay(p.first as usize + first);
+        let decay = rules.decay(range.start);
         let (shrink, coupled_decay) = if decoupled { (1.0 - rate as f32 * decay, 0.0) } else { (1.0, decay) };
-        let slope = rules.l2_slope(p.first as usize + first) as f32;
+        let slope = rules.l2_slope(range.start) as f32;
         let clip = rules.clip_factor() as f32;
         let [beta1, beta2, rest1, rest2, epsilon] =
             [state::BETA1, state::BETA2, state::ONE_MINUS_BETA1, state::ONE_MINUS_BETA2, state::EPSILON]
@@ -74,7 +61,6 @@ pub(crate) fn adam(args: &mut Args<f32>) {
         let root_correction = f64::from(rules.scalars[state::BETA2_CORRECTION]).sqrt();
         let step = (rate / f64::from(rules.scalars[state::BETA1_CORRECTION]) * root_correction) as f32;
         let epsilon = (f64::from(epsilon) * root_correction) as f32;
-        let range = first..first + len;
         let (parameters, mean) = (&mut parameters[range.clone()], &mut mean[range.clone()]);
         let (variance, gradients) = (&mut variance[range.clone()], &gradients[range]);
         simd::zip3_chunks(parameters, mean, variance, |at, parameters, mean, variance| {
@@ -124,28 +110,20 @@ pub(crate) fn average_weights(args: &mut Args<f32>) {
 }
 
 pub(crate) fn rmsprop(args: &mut Args<f32>) {
-    let p: rules::Params = args.params();
-    let [momentum, centered, clip, penalty] =
-        ["WITH_MOMENTUM", "CENTERED", "CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
-    let [parameters, gradients, averages, velocity, weight_blocks, hyper, scalars, norm_parts] = args.operands();
+    let [momentum, centered] = ["WITH_MOMENTUM", "CENTERED"].map(|n| args.constant(n, 0) == 1);
+    let shared = Shared::take(args);
+    let [parameters, gradients, averages, velocity] = args.operands();
     let (parameters, gradients) = (parameters.write(), gradients.read());
     let (averages, velocity) = (averages.write(), velocity.write());
-    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
     let width = 1 + usize::from(centered);
-    for (model, first, len) in rules::pieces(&p, (penalty || spares_biases).then_some(blocks)) {
-        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
-        if rules.is_skipped(skips) {
-            continue;
-        }
+    for Piece { range, rules } in shared.uniform() {
         let (rate, clip) = (rules.learning_rate() as f32, rules.clip_factor() as f32);
-        let slope = rules.l2_slope(p.first as usize + first) as f32;
-        let decay = rules.decay(p.first as usize + first);
+        let slope = rules.l2_slope(range.start) as f32;
+        let decay = rules.decay(range.start);
         let [factor, alpha, rest, epsilon] =
             [state::MOMENTUM, state::BETA2, state::ONE_MINUS_BETA2, state::EPSILON].map(|slot| rules.hyper[slot]);
-        let range = first..first + len;
         let (parameters, gradients) = (&mut parameters[range.clone()], &gradients[range.clone()]);
-        let averages = &mut averages[first * width..(first + len) * width];
+        let averages = &mut averages[range.start * width..range.end * width];
         let gradient = |p: f32, g: f32| (g + slope * p) * clip + decay * p;
         simd::vectorised(|| {
             let step = |p: f32, g: f32, averages: &mut [f32]| {
@@ -175,23 +153,15 @@ pub(crate) fn rmsprop(args: &mut Args<f32>) {
 }
 
 pub(crate) fn lion(args: &mut Args<f32>) {
-    let p: rules::Params = args.params();
-    let [clip, penalty] = ["CLIP", "PENALTY"].map(|n| args.constant(n, 0) == 1);
-    let [skips, spares_biases] = ["SKIPS", "SPARES_BIASES"].map(|n| args.constant(n, 0) == 1);
-    let [parameters, gradients, mean, weight_blocks, hyper, scalars, norm_parts] = args.operands();
+    let shared = Shared::take(args);
+    let [parameters, gradients, mean] = args.operands();
     let (parameters, gradients, mean) = (parameters.write(), gradients.read(), mean.write());
-    let (blocks, shared) = (weight_blocks.read_u32(), [hyper.read(), scalars.read(), norm_parts.read()]);
-    for (model, first, len) in rules::pieces(&p, (penalty || spares_biases).then_some(blocks)) {
-        let rules = Rules::of_model(model, &p, [clip, penalty, spares_biases], shared, blocks);
-        if rules.is_skipped(skips) {
-            continue;
-        }
+    for Piece { range, rules } in shared.uniform() {
         let (rate, clip) = (rules.learning_rate() as f32, rules.clip_factor() as f32);
-        let slope = rules.l2_slope(p.first as usize + first) as f32;
+        let slope = rules.l2_slope(range.start) as f32;
         let [beta1, beta2, rest1, rest2] =
             [state::BETA1, state::BETA2, state::ONE_MINUS_BETA1, state::ONE_MINUS_BETA2].map(|slot| rules.hyper[slot]);
-        let shrink = 1.0 - rate * rules.decay(p.first as usize + first);
-        let range = first..first + len;
+        let shrink = 1.0 - rate * rules.decay(range.start);
         let gradients = &gradients[range.clone()];
         simd::zip_chunks(&mut parameters[range.clone()], &mut mean[range], |at, parameters, mean| {
             simd::vectorised(|| {
