@@ -75,7 +75,7 @@ fn parameter_counts() {
 fn sweeps_have_the_runs_of_the_studies() {
     for (name, expected) in [
         ("fashion-grid", 24),
-        ("mnist-rates", 6),
+        ("mnist-rates", 6 * 5),
         ("notmnist-sizes", 4),
         ("fashion5-trials", 50),
         ("fashion5-activations", 10),
