@@ -1,4 +1,4 @@
-//! Self-contained HTML pages: one file with its drawings and styles inside, no scripts, nothing from the network.
+//! Self-contained HTML pages: one file with its drawings, styles and, for a panel, scripts inside, nothing from the network.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -61,6 +61,8 @@ pub enum Block {
     },
     /// Links with a short text each.
     Links(Vec<Link>),
+    /// A part with a style and scripts of its own, which is put into the page as it is.
+    Markup(String),
 }
 
 /// A table of texts. Columns whose cells are all numbers are aligned to the right.
@@ -130,6 +132,9 @@ h2{break-after:avoid}pre{white-space:pre-wrap}}\
 :root{--page:#0f1113;--sheet:#191c20;--ink:#e4e6e9;--muted:#a3a9b1;--line:#30353c;--rule:#4a515a;--code:#22262b;\
 --best:#1d3527;--link:#6cb8f0;--wrong:#ff7b6b}";
 
+/// What browsers hold the page to: nothing is fetched.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:";
+
 /// The rules that exchange the colours of drawings on dark screens.
 fn dark_drawings() -> String {
     let black = series_colour(COLOURS - 1);
@@ -158,7 +163,7 @@ impl Page {
         let mut html = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title}</title>\n<style>{STYLE}{}}}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n",
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<title>{title}</title>\n<style>{STYLE}{}}}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n",
             dark_drawings()
         );
         if !self.subtitle.is_empty() {
@@ -220,6 +225,7 @@ impl Block {
                 }
                 html.push_str("</ul>\n");
             }
+            Block::Markup(markup) => html.push_str(markup),
         }
     }
 }

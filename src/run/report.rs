@@ -27,10 +27,11 @@ const MAX_CLASSES: usize = 40;
 const MIN_PIXELS: usize = 64;
 
 /// Writes the drawings and `report.html` of a run whose model is trained, with everything that the model and the data
-/// add to its records, and `relief` in the place of the folder's `landscape.json`, which is written after the page.
+/// add to its records, and `relief` in the place of the folder's `landscape.json`, which is written after the page. With the
+/// model comes the part in which it can be tried.
 pub fn write_report(
     folder: &Path,
-    saved: &SavedModel,
+    saved: (&SavedModel, Section),
     dataset: &Dataset,
     backend: &dyn Backend,
     relief: &Relief,
@@ -43,12 +44,12 @@ pub fn write_report(
 /// evaluated once more.
 pub(super) fn page_sections(
     folder: &Path,
-    saved: &SavedModel,
+    (saved, trial): (&SavedModel, Section),
     dataset: &Dataset,
     backend: &dyn Backend,
     relief: Option<&Relief>,
 ) -> Result<Vec<Section>, RunError> {
-    let mut sections = vec![layers(&saved.model)];
+    let mut sections = vec![trial, layers(&saved.model)];
     let stored = if relief.is_none() { Relief::load(folder)? } else { None };
     if let Some(relief) = relief.or(stored.as_ref()) {
         sections.push(landscape(relief)?);

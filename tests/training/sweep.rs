@@ -283,6 +283,11 @@ fn the_table_has_means_and_spreads_and_the_best() {
         {
             assert!(out.join(&row.run).join(file).is_file(), "{}/{file}", row.run);
         }
+        let page = fs::read_to_string(out.join(&row.run).join("report.html")).unwrap();
+        assert!(
+            page.contains("export . --to web") && !page.contains("<script"),
+            "reports of a sweep's runs stay small"
+        );
         let saved = gputrain::export::SavedModel::load(&out.join(&row.run)).unwrap();
         assert_eq!(Some(parameter_hash(&saved.parameters)), row.parameter_hash);
     }
