@@ -9,6 +9,12 @@ const POINTS = 400;
 /// Steps taken, and the loss there.
 type Point = [number, number];
 
+/// The largest of 1, 2 and 5 times a power of ten that is not above a number.
+function roundStep(most: number): number {
+    const power = 10 ** Math.floor(Math.log10(most));
+    return power * (most >= 5 * power ? 5 : most >= 2 * power ? 2 : 1);
+}
+
 const tenth = (value: number) => Math.round(value * 10) / 10;
 
 /// As few points as can be seen, each the mean of those it stands for.
@@ -66,10 +72,11 @@ export class Curve {
     }
 
     private axes(): string {
-        const lines = [0, 0.25, 0.5, 0.75, 1].map(share => {
-            const y = this.y(share * this.most);
+        const step = roundStep(this.most / 4);
+        const lines = Array.from({ length: Math.floor(this.most / step) + 1 }, (_, at) => {
+            const y = this.y(at * step);
             return `<line class="grid" x1="${LEFT}" x2="${this.width}" y1="${y}" y2="${y}"/>`
-                + `<text x="${LEFT - 6}" y="${y + 4}" text-anchor="end">${(share * this.most).toPrecision(2)}</text>`;
+                + `<text x="${LEFT - 6}" y="${y + 4}" text-anchor="end">${Number((at * step).toPrecision(2))}</text>`;
         });
         return `${lines.join('')}<text x="${this.width}" y="${HEIGHT - 6}" text-anchor="end">${this.last.steps} steps</text>`;
     }
