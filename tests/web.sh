@@ -54,13 +54,12 @@ gputrain train digits --out "$work/digits"
 gputrain predict "$work/digits" --images "$work/digits.csv" --out "$work/digits-answers.csv"
 node_run predict "$work/digits/report.html" "$work/digits.json" "$work/digits-answers.csv"
 # The same on few examples: software devices take a second and more for a step.
-gputrain train digits --set train.epochs=2 --set train.batch=32 --set data.examples=96 --set data.validation=40 --set data.test=40 \
-    --out "$work/few"
+few=(--set train.epochs=2 --set train.batch=16 --set data.examples=48 --set data.validation=20 --set data.test=20)
+gputrain train digits "${few[@]}" --out "$work/few"
 gputrain export "$work/few" --to web "$work/few.html" --train
 node_run train "$work/few.html" "$work/few/metrics.jsonl" "$work/few/model.safetensors"
 # Fused steps, by gradient descent: Adam enlarges what is rounded otherwise where gradients are as small as its epsilon.
-gputrain train digits --layers 16:relu,10 --optimizer sgd --set train.epochs=2 --set train.batch=32 --set data.examples=96 \
-    --set data.validation=40 --set data.test=40 --out "$work/fused"
+gputrain train digits --layers 16:relu,10 --optimizer sgd "${few[@]}" --out "$work/fused"
 gputrain export "$work/fused" --to web "$work/fused.html" --train
 node_run train "$work/fused.html" "$work/fused/metrics.jsonl" "$work/fused/model.safetensors" fused
 # Every kind of layer, with pictures.

@@ -89,6 +89,8 @@ pub struct Link {
     pub text: String,
 }
 
+/// A section of six figures or more has them in two columns where there is room, as they are drawn for narrow screens.
+///
 /// Colours are named once, and named anew for dark screens. Drawings come in the colours of a white page: on a dark one, those of
 /// their texts, axes and ground are exchanged, and black lines.
 const STYLE: &str = "\
@@ -128,6 +130,10 @@ h2{break-after:avoid}pre{white-space:pre-wrap}}\
 .narrow{display:block}.drawing{overflow-x:auto}.drawing:not(.narrow) svg{width:auto;max-width:none}\
 .figures{grid-template-columns:repeat(auto-fit,minmax(120px,1fr))}\
 :is(td,th):not(.number):not(:empty){min-width:6.5rem}}\
+@media screen and (min-width:900px){section:has(>figure:nth-of-type(6)){display:grid;grid-template-columns:1fr 1fr;gap:0 2rem}\
+section:has(>figure:nth-of-type(6))>:not(figure){grid-column:1/-1}\
+section:has(>figure:nth-of-type(6)) .drawing:has(+.narrow){display:none}\
+section:has(>figure:nth-of-type(6)) .narrow{display:block}}\
 @media screen and (prefers-color-scheme:dark){\
 :root{--page:#0f1113;--sheet:#191c20;--ink:#e4e6e9;--muted:#a3a9b1;--line:#30353c;--rule:#4a515a;--code:#22262b;\
 --best:#1d3527;--link:#6cb8f0;--wrong:#ff7b6b}";

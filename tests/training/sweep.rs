@@ -350,6 +350,7 @@ fn the_best_is_trained_again_on_all_examples() {
     assert_eq!(retrained.steps, 6 * 10);
     assert_eq!(retrained.parameter_hash, trained_alone(&backend, recipe));
     assert!(out.join("best/model.safetensors").is_file());
+    assert!(fs::read_to_string(out.join("best/report.html")).unwrap().contains("<script"), "it can be tried");
     let (again, counter) = run_in(&sweep, &backend, &out, 64);
     let again = again.retrained.unwrap();
     assert_eq!((again.parameter_hash, counter.groups.len()), (retrained.parameter_hash, 0));
