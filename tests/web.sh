@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# The pages that `export --to web` writes: their script is that of its source; without a browser, in Node by Dawn on a software
-# Vulkan device, they answer as `predict` does, by shaders and in plain JavaScript, and train as the CPU backend does.
+# The pages that `export --to web` writes, and the panels of reports: their script is that of its source; without a browser, in
+# Node by Dawn on a software Vulkan device, they answer as `predict` does, by shaders and in plain JavaScript, and pages train as
+# the CPU backend does.
 #
 # usage: tests/web.sh [--browser FOLDER] [ARGUMENTS FOR cargo run]
-#   --browser  also opens the pages in Chromium, headless, and puts screenshots into the folder
+#   --browser  also opens pages and reports in Chromium, headless, and puts screenshots into the folder
 set -euo pipefail
 cd "$(dirname "$0")/.."
 screenshots=
 if [ "${1:-}" = --browser ]; then screenshots=$2; shift 2; fi
 arguments=("$@")
-gputrain() { cargo run --quiet "${arguments[@]}" --bin gputrain -- --backend cpu --quiet "$@"; }
+gputrain() { "$program" --backend cpu --quiet "$@"; }
 node_run() { node --no-warnings "web/test/$1.mjs" "${@:2}" 2>"$work/stderr" || { cat "$work/stderr" >&2; return 1; }; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
@@ -21,6 +22,8 @@ trap 'rm -r "$work"' EXIT
 
 cp web/built/page.js "$work/committed.js"
 npm run --prefix web --silent check
+imports() { (cd web/src && grep -o "from './[a-z_]*'" -- *.ts | sed "s/\.ts:from '\.\// /; s/'$//"); }
+imports | tsort >/dev/null || { echo "error: files of web/src import each other in a circle" >&2; exit 1; }
 npm run --prefix web --silent build
 cmp --silent web/built/page.js "$work/committed.js" ||
     { echo "error: web/built/page.js was not what web/src makes; it is now: commit it" >&2; exit 1; }
@@ -43,17 +46,22 @@ if ! dawn_runs; then
     }
 fi
 
+program=$(cargo build --quiet "${arguments[@]}" --bin gputrain --message-format json-render-diagnostics |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 node web/test/examples.mjs "$work"
 # The default recipe, as it is.
 gputrain train digits --out "$work/digits"
-gputrain export "$work/digits" --to web "$work/digits.html"
 gputrain predict "$work/digits" --images "$work/digits.csv" --out "$work/digits-answers.csv"
-node_run predict "$work/digits.html" "$work/digits.json" "$work/digits-answers.csv"
+node_run predict "$work/digits/report.html" "$work/digits.json" "$work/digits-answers.csv"
 # The same on few examples: software devices take a second and more for a step.
-gputrain train digits --set train.epochs=2 --set train.batch=32 --set data.examples=96 --set data.validation=40 --set data.test=40 \
-    --out "$work/few"
+few=(--set train.epochs=2 --set train.batch=16 --set data.examples=48 --set data.validation=20 --set data.test=20)
+gputrain train digits "${few[@]}" --out "$work/few"
 gputrain export "$work/few" --to web "$work/few.html" --train
 node_run train "$work/few.html" "$work/few/metrics.jsonl" "$work/few/model.safetensors"
+# Fused steps, by gradient descent: Adam enlarges what is rounded otherwise where gradients are as small as its epsilon.
+gputrain train digits --layers 16:relu,10 --optimizer sgd "${few[@]}" --out "$work/fused"
+gputrain export "$work/fused" --to web "$work/fused.html" --train
+node_run train "$work/fused.html" "$work/fused/metrics.jsonl" "$work/fused/model.safetensors" fused
 # Every kind of layer, with pictures.
 gputrain train web/test/layers.toml --out "$work/layers"
 gputrain export "$work/layers" --to web "$work/layers.html" --train
@@ -70,6 +78,10 @@ node_run train "$work/table.html" "$work/table/metrics.jsonl" "$work/table/model
 
 if [ -n "$screenshots" ]; then
     mkdir -p "$screenshots"
+    gputrain export "$work/digits" --to web "$work/digits.html"
     unset VK_ICD_FILENAMES
-    node web/test/browser.mjs "$screenshots" "$work/digits.html" "$work/few.html" "$work/table.html"
+    gputrain train digits --set data.examples=1000 --set 'data.targets="inputs"' --set 'model.loss="mse"' --set train.batch=16 \
+        --layers 64:relu,16:relu,64:relu,784:sigmoid --out "$work/pictures"
+    node web/test/browser.mjs "$screenshots" "$work/digits.html" "$work/digits/report.html" "$work/few.html" "$work/table.html" \
+        "$work/table/report.html" "$work/pictures/report.html"
 fi

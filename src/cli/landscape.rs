@@ -10,6 +10,7 @@ use gputrain::job::Job;
 use gputrain::landscape::{Ground, LANDSCAPE_SIZE, Relief, Trajectory, spread};
 use gputrain::report::{save_drawing, save_svg_and_png};
 use gputrain::run::{RunFolder, write_report};
+use gputrain::web::panel;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -136,7 +137,7 @@ pub(super) fn draw(
     bar.finish_and_clear();
     folder.check_there()?;
     draw_relief(args, &relief)?;
-    write_report(&args.folder, &saved, &dataset, backend, &relief)?;
+    write_report(&args.folder, (&saved, panel(&saved)), &dataset, backend, &relief)?;
     // Last, because its presence says that all is there.
     relief.save(&args.folder)?;
     conclude(args, &relief, context);

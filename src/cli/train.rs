@@ -20,6 +20,7 @@ use gputrain::train::{
     Checkpoint, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
 };
 use gputrain::verify::Shadow;
+use gputrain::web::panel;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -400,7 +401,7 @@ fn conclude(
     if let Some(skipped) = summary.skipped_steps.filter(|skipped| *skipped > 0) {
         context.say(format!("{skipped} steps were skipped: their gradients overflowed, and the loss scale was halved"));
     }
-    folder.conclude(&summary, Some(&model), &job.dataset, backend)?;
+    folder.conclude(&summary, Some((&model, panel(&model))), &job.dataset, backend)?;
     context.say(format!("wrote {}", folder.path().display()));
     context.emit(&summary);
     Ok(())

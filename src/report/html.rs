@@ -1,4 +1,4 @@
-//! Self-contained HTML pages: one file with its drawings and styles inside, no scripts, nothing from the network.
+//! Self-contained HTML pages: one file with its drawings, styles and, for a panel, scripts inside, nothing from the network.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -61,6 +61,8 @@ pub enum Block {
     },
     /// Links with a short text each.
     Links(Vec<Link>),
+    /// A part with a style and scripts of its own, which is put into the page as it is.
+    Markup(String),
 }
 
 /// A table of texts. Columns whose cells are all numbers are aligned to the right.
@@ -87,6 +89,8 @@ pub struct Link {
     pub text: String,
 }
 
+/// A section of six figures or more has them in two columns where there is room, as they are drawn for narrow screens.
+///
 /// Colours are named once, and named anew for dark screens. Drawings come in the colours of a white page: on a dark one, those of
 /// their texts, axes and ground are exchanged, and black lines.
 const STYLE: &str = "\
@@ -126,9 +130,16 @@ h2{break-after:avoid}pre{white-space:pre-wrap}}\
 .narrow{display:block}.drawing{overflow-x:auto}.drawing:not(.narrow) svg{width:auto;max-width:none}\
 .figures{grid-template-columns:repeat(auto-fit,minmax(120px,1fr))}\
 :is(td,th):not(.number):not(:empty){min-width:6.5rem}}\
+@media screen and (min-width:900px){section:has(>figure:nth-of-type(6)){display:grid;grid-template-columns:1fr 1fr;gap:0 2rem}\
+section:has(>figure:nth-of-type(6))>:not(figure){grid-column:1/-1}\
+section:has(>figure:nth-of-type(6)) .drawing:has(+.narrow){display:none}\
+section:has(>figure:nth-of-type(6)) .narrow{display:block}}\
 @media screen and (prefers-color-scheme:dark){\
 :root{--page:#0f1113;--sheet:#191c20;--ink:#e4e6e9;--muted:#a3a9b1;--line:#30353c;--rule:#4a515a;--code:#22262b;\
 --best:#1d3527;--link:#6cb8f0;--wrong:#ff7b6b}";
+
+/// What browsers hold the page to: nothing is fetched.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:";
 
 /// The rules that exchange the colours of drawings on dark screens.
 fn dark_drawings() -> String {
@@ -158,7 +169,7 @@ impl Page {
         let mut html = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title}</title>\n<style>{STYLE}{}}}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n",
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<title>{title}</title>\n<style>{STYLE}{}}}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n",
             dark_drawings()
         );
         if !self.subtitle.is_empty() {
@@ -220,6 +231,7 @@ impl Block {
                 }
                 html.push_str("</ul>\n");
             }
+            Block::Markup(markup) => html.push_str(markup),
         }
     }
 }

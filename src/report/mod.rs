@@ -34,6 +34,7 @@ pub use run::{compare_runs, run_page, write_run_report};
 pub use surface::Landscape;
 pub(crate) use svg::escape;
 pub use sweep::{GalleryEntry, SweepReport, SweepRow, gallery_page, mean_over_trials, trials_text};
+pub(crate) use ticks::count;
 
 use crate::file::FileError;
 use std::path::PathBuf;

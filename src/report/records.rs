@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::ReportError;
-use super::ticks::short_number;
+use super::ticks::{count, short_number};
 use crate::file::FileError;
 
 /// What a run folder tells. Values are looked up by the names the run files give them; those inside an object are
@@ -213,9 +213,11 @@ fn text_of(key: &str, value: &Value) -> String {
         Value::Bool(truth) => if *truth { "yes" } else { "no" }.to_string(),
         // A seed is a name: no separators, no rounding.
         Value::Number(number) if key == "seed" => number.to_string(),
+        Value::Number(number) if key.ends_with("accuracy") => {
+            format!("{:.2} %", 100.0 * number.as_f64().unwrap_or(f64::NAN))
+        }
         Value::Number(number) => {
-            let value = number.as_f64().unwrap_or(f64::NAN);
-            if key.ends_with("accuracy") { format!("{:.2} %", 100.0 * value) } else { short_number(value) }
+            number.as_u64().map_or_else(|| short_number(number.as_f64().unwrap_or(f64::NAN)), count)
         }
         other => other.to_string(),
     }

@@ -136,7 +136,7 @@ fn epoch_section(run: &RunRecords) -> Option<Section> {
 fn details_section(run: &RunRecords) -> Option<Section> {
     let rank = |key: &str| KEY_FIGURES.iter().position(|figure| figure.0 == key).unwrap_or(KEY_FIGURES.len());
     let mut entries: Vec<&(String, String)> =
-        run.summary.iter().filter(|(key, _)| key != "name" && !key.starts_with("metrics/")).collect();
+        run.summary.iter().filter(|(key, value)| is_detail(key) && !matches!(&**value, "" | "–")).collect();
     entries.sort_by_key(|(key, _)| rank(key));
     let rows: Vec<Vec<String>> =
         entries.into_iter().map(|(key, value)| vec![key.replace('_', " "), value.clone()]).collect();
@@ -145,6 +145,11 @@ fn details_section(run: &RunRecords) -> Option<Section> {
     }
     let table = Table { rows, ..Table::default() };
     Some(Section { title: "Details".to_string(), blocks: vec![Block::Table(table)] })
+}
+
+/// Whether a key of the summary is told nowhere else.
+fn is_detail(key: &str) -> bool {
+    key != "name" && !key.starts_with("metrics/")
 }
 
 /// The charts a run has data for, with the names of their files.

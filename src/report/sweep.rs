@@ -144,7 +144,7 @@ impl SweepReport {
             cells.extend(first.metrics.iter().map(|(name, _)| trials_text(name, row.values(name))));
             cells.push(row.trials(&self.metric));
             if timed {
-                cells.push(format!("{:.1}", row.seconds));
+                cells.push(short_number(row.seconds));
             }
             cells
         };

@@ -101,6 +101,11 @@ fn nice_step(rough: f64) -> f64 {
     factor * power
 }
 
+/// A count for people: all of its digits.
+pub(crate) fn count(number: u64) -> String {
+    grouped(number as f64, 0)
+}
+
 /// A number for people: about four digits, no trailing zeros.
 pub(crate) fn short_number(value: f64) -> String {
     if !value.is_finite() || value == 0.0 {
@@ -205,6 +210,7 @@ mod tests {
         assert_eq!(short_number(0.0), "0");
         assert_eq!(short_number(0.97536), "0.9754");
         assert_eq!(short_number(109386.0), "109,386");
+        assert_eq!([count(0), count(650), count(11_689_512)], ["0", "650", "11,689,512"]);
         assert_eq!(short_number(-12.5), "−12.5");
         assert_eq!(short_number(1e-5), "1e-5");
         assert_eq!(short_number(f64::NAN), "–");

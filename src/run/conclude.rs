@@ -6,20 +6,20 @@ use crate::backend::Backend;
 use crate::data::Dataset;
 use crate::export::SavedModel;
 use crate::file::FileError;
-use crate::report::write_run_report;
+use crate::report::{Section, write_run_report};
 use crate::tensorboard::EventFile;
 
 impl RunFolder {
     /// Writes the model, the page and the summary of a run that is over; one that diverged has no model. The summary comes
-    /// last: its presence says that all is there.
+    /// last: its presence says that all is there. With the model comes the page's part in which it can be tried.
     pub fn conclude(
         &self,
         summary: &Summary,
-        model: Option<&SavedModel>,
+        model: Option<(&SavedModel, Section)>,
         dataset: &Dataset,
         backend: &dyn Backend,
     ) -> Result<(), RunError> {
-        if let Some(model) = model {
+        if let Some((model, _)) = &model {
             model.save(&self.file("model.safetensors"))?;
         }
         let wrong = |error: serde_json::Error| FileError::at(&self.file("summary.json"))(error.into());

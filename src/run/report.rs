@@ -8,7 +8,7 @@ use crate::data::{Dataset, Examples, Features, TrainedOn};
 use crate::export::SavedModel;
 use crate::landscape::{LANDSCAPE_SIZE, Relief};
 use crate::model::{Layer, Model, STATISTICS, Shape};
-use crate::report::{Block, ImageGrid, ReportError, Section, Table, Tile, weight_grid, write_run_report};
+use crate::report::{Block, ImageGrid, ReportError, Section, Table, Tile, count, weight_grid, write_run_report};
 use crate::train::Predictions;
 use std::path::Path;
 
@@ -27,10 +27,11 @@ const MAX_CLASSES: usize = 40;
 const MIN_PIXELS: usize = 64;
 
 /// Writes the drawings and `report.html` of a run whose model is trained, with everything that the model and the data
-/// add to its records, and `relief` in the place of the folder's `landscape.json`, which is written after the page.
+/// add to its records, and `relief` in the place of the folder's `landscape.json`, which is written after the page. With the
+/// model comes the part in which it can be tried.
 pub fn write_report(
     folder: &Path,
-    saved: &SavedModel,
+    saved: (&SavedModel, Section),
     dataset: &Dataset,
     backend: &dyn Backend,
     relief: &Relief,
@@ -43,12 +44,12 @@ pub fn write_report(
 /// evaluated once more.
 pub(super) fn page_sections(
     folder: &Path,
-    saved: &SavedModel,
+    (saved, trial): (&SavedModel, Section),
     dataset: &Dataset,
     backend: &dyn Backend,
     relief: Option<&Relief>,
 ) -> Result<Vec<Section>, RunError> {
-    let mut sections = vec![layers(&saved.model)];
+    let mut sections = vec![trial, layers(&saved.model)];
     let stored = if relief.is_none() { Relief::load(folder)? } else { None };
     if let Some(relief) = relief.or(stored.as_ref()) {
         sections.push(landscape(relief)?);
@@ -89,12 +90,12 @@ fn layers(model: &Model) -> Section {
     let sizes = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
     let mut rows = vec![vec![String::new(), "input".to_string(), sizes(&summary.input), String::new()]];
     rows.extend(summary.layers.iter().map(|row| {
-        let parameters = if row.parameters > 0 { row.parameters.to_string() } else { String::new() };
+        let parameters = if row.parameters > 0 { count(row.parameters as u64) } else { String::new() };
         vec![row.index.to_string(), row.description.clone(), sizes(&row.output), parameters]
     }));
-    rows.push(vec![String::new(), "total".to_string(), String::new(), summary.parameters.to_string()]);
+    rows.push(vec![String::new(), "total".to_string(), String::new(), count(summary.parameters as u64)]);
     if summary.statistics > 0 {
-        rows.push(vec![String::new(), STATISTICS.to_string(), String::new(), summary.statistics.to_string()]);
+        rows.push(vec![String::new(), STATISTICS.to_string(), String::new(), count(summary.statistics as u64)]);
     }
     let highlight = Some(rows.len() - 1);
     let header = ["", "layer", "output", "parameters"].map(str::to_string).to_vec();

@@ -11,6 +11,9 @@ use crate::run::Summary;
 use crate::train::TrainError;
 use std::sync::Arc;
 
+/// The folder of the best, trained once more, in that of the sweep.
+pub(super) const RETRAINED: &str = "best";
+
 /// Trains the combination again, from the seed of its first trial, into `best/`; what is there already is taken. None if
 /// it was interrupted.
 pub(super) fn retrain(
@@ -22,14 +25,14 @@ pub(super) fn retrain(
     let trials: Vec<&Row> = rows.iter().filter(|row| sweep.trials(combination).contains(&row.index)).collect();
     let source = &sweep.entries[combination * sweep.trials(0).count()];
     let recipe = recipe(&source.recipe, &trials);
-    let folder = runner.out.join("best");
+    let folder = runner.out.join(RETRAINED);
     let written = crate::file::read_text(&folder.join("recipe.toml")).is_ok_and(|text| text == recipe.to_toml());
     if written && let Ok(text) = crate::file::read_text(&folder.join("summary.json")) {
         let wrong = |error: serde_json::Error| FileError::at(&folder.join("summary.json"))(error.into());
         return Ok(Some(serde_json::from_str(&text).map_err(wrong)?));
     }
     let data = load(&recipe, &source.recipe.data.validation)?;
-    let entry = Entry { recipe, folder: "best".into(), ..source.clone() };
+    let entry = Entry { recipe, folder: RETRAINED.into(), ..source.clone() };
     runner.expect(entry.recipe.train.epochs);
     let Some(finished) = runner.train(&[&entry], &data)? else { return Ok(None) };
     let [done] = &finished[..] else { unreachable!("one run was trained") };

@@ -5,6 +5,7 @@ use super::entry::{Entry, Sweep};
 use super::group::{Group, members_that_fit};
 use super::observer::{GroupObserver, Track};
 use super::results::{Results, Row, recipe_hash};
+use super::retrain::RETRAINED;
 use super::watcher::Watcher;
 use crate::backend::{Backend, BackendError};
 use crate::data::{Dataset, Scaling};
@@ -14,6 +15,7 @@ use crate::model::Model;
 use crate::recipe::{Loss, Recipe, TrainSpec};
 use crate::run::{Recorder, RunFolder, Summary};
 use crate::train::{EpochMetrics, Member, Outcome, Stop, TrainError, Trainer, TrainerSpec};
+use crate::web::{panel, panel_left_out};
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
@@ -207,7 +209,9 @@ impl Runner<'_> {
             let (recipe, scaling, trained_on) = (recipe.clone(), data.scaling.clone(), data.trained_on.clone());
             SavedModel { recipe, model, scaling, trained_on, parameters }
         });
-        folder.conclude(&summary, saved.as_ref(), &data.dataset, self.backend)?;
+        let trial = |saved| if entry.folder == RETRAINED { panel(saved) } else { panel_left_out() };
+        let saved = saved.as_ref().map(|saved| (saved, trial(saved)));
+        folder.conclude(&summary, saved, &data.dataset, self.backend)?;
         Ok(Finished { summary, diverged, collapsed })
     }
 

@@ -1,22 +1,25 @@
-//! A trained model as a page for a browser: one file that asks for nothing else.
+//! A trained model in a browser: as a page of its own, one file that asks for nothing else, and as a panel in a run's report.
 //!
-//! It holds the plan of a prediction with the weights, made for WebGPU's default limits, the same network as ONNX operations for
-//! browsers without WebGPU, what inputs and outputs mean, and, where it is asked for, the plan of the recipe's training with
-//! its examples. The scripts are those of `web/src`, built into `web/built`; nothing is computed here.
+//! Both hold the plan of a prediction with the weights, made for WebGPU's default limits, the same network as ONNX operations for
+//! browsers without WebGPU, and what inputs and outputs mean; a page also, where it is asked for, the plan of the recipe's training
+//! with its examples. Markup, style and scripts are those of `web`, the scripts built into `web/built`; nothing is computed here.
 
+mod answer;
 mod input;
 mod network;
+mod panel;
+mod training;
 
-use crate::data::Examples;
+pub use panel::{panel, panel_left_out};
+
 use crate::export::{ExportError, SavedModel};
 use crate::file::{FileError, write_whole};
 use crate::ir::{Limits, Plan};
 use crate::job::Job;
 use crate::plan_file::PlanFile;
-use crate::planner::Fusion;
-use crate::recipe::{Activation, Precision};
-use crate::run::Answers;
-use crate::train::{Draft, Member, Predictions, Score, TrainError};
+use crate::report::escape;
+use crate::train::{Predictions, TrainError};
+use answer::Answer;
 use base64::Engine as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -24,9 +27,12 @@ use input::Input;
 use serde::Serialize;
 use std::io::Write as _;
 use std::path::Path;
+use training::Training;
 
-const TEMPLATE: &str = include_str!("../../web/page.html");
-const STYLE: &str = include_str!("../../web/page.css");
+const PAGE: &str = include_str!("../../web/page.html");
+const PAGE_STYLE: &str = include_str!("../../web/page.css");
+const PANEL: &str = include_str!("../../web/panel.html");
+const PANEL_STYLE: &str = include_str!("../../web/panel.css");
 const SCRIPT: &str = include_str!("../../web/built/page.js");
 
 /// Most bytes of a page: browsers hold it in memory several times.
@@ -109,7 +115,6 @@ pub struct WebPage {
 struct PageData {
     format: &'static str,
     version: u32,
-    gputrain: &'static str,
     name: String,
     input: Input,
     answer: Answer,
@@ -125,39 +130,9 @@ struct PackedPlan {
     words: String,
 }
 
-/// What the outputs mean.
-#[derive(Serialize)]
-struct Answer {
-    kind: &'static str,
-    names: Vec<String>,
-    activation: &'static str,
-    units: Option<Vec<Units>>,
-}
-
-/// The units of a value: output * deviation + mean.
-#[derive(Serialize)]
-struct Units {
-    mean: f64,
-    deviation: f64,
-}
-
-#[derive(Serialize)]
-struct Training {
-    #[serde(flatten)]
-    plan: PackedPlan,
-    examples: usize,
-    notes: Vec<String>,
-    accuracy: Option<&'static str>,
-}
-
 impl PackedPlan {
-    fn new(plan: &Plan) -> Result<PackedPlan, WebError> {
-        let refused = plan.dispatches().find(|d| !Limits::WEBGPU.allow(d) || d.kernel.bindings.len() > MOST_BINDINGS);
-        if let Some(dispatch) = refused {
-            return Err(WebError::Limits { label: dispatch.label.clone(), kernel: dispatch.kernel.name });
-        }
-        let file = PlanFile::new(plan);
-        Ok(PackedPlan { json: packed(file.json().as_bytes()), words: packed(file.blob()) })
+    fn new(file: &PlanFile) -> PackedPlan {
+        PackedPlan { json: packed(file.json().as_bytes()), words: packed(file.blob()) }
     }
 
     fn bytes(&self) -> usize {
@@ -165,44 +140,71 @@ impl PackedPlan {
     }
 }
 
-impl WebPage {
-    /// The page of a model; with a job it trains that again, from the job's initial weights on.
-    pub fn new(saved: &SavedModel, training: Option<&Job>) -> Result<WebPage, WebError> {
+/// A plan as it is written, if a browser with these limits is sure to run it.
+fn plan_within(plan: &Plan, limits: &Limits) -> Result<PlanFile, WebError> {
+    match plan.dispatches().find(|d| !limits.allow(d) || d.kernel.bindings.len() > MOST_BINDINGS) {
+        Some(refused) => Err(WebError::Limits { label: refused.label.clone(), kernel: refused.kernel.name }),
+        None => Ok(PlanFile::new(plan)),
+    }
+}
+
+impl PageData {
+    /// What predicts by a model, and how it takes what could be taken in two ways.
+    fn of(saved: &SavedModel) -> Result<(PageData, Vec<String>), WebError> {
         let blank = input::blank(&saved.model);
         let SavedModel { model, parameters, scaling, recipe, .. } = saved;
-        let plan = Predictions::plan(model, parameters, scaling, &recipe.optimizer, &blank, Limits::WEBGPU)?;
         let (input, notes) = Input::of(saved)?;
+        let network = network::json(saved)?;
+        let plan = Predictions::plan(model, parameters, scaling, &recipe.optimizer, &blank, Limits::WEBGPU)?;
         let data = PageData {
             format: "gputrain page",
             version: 1,
-            gputrain: env!("CARGO_PKG_VERSION"),
             name: recipe.name.clone(),
+            answer: Answer::of(saved, &blank, matches!(input, Input::Picture { .. })),
             input,
-            answer: Answer::of(saved, &blank),
-            predict: PackedPlan::new(&plan)?,
-            network: packed(network::json(saved)?.as_bytes()),
-            training: training.map(Training::of).transpose()?,
+            predict: PackedPlan::new(&plan_within(&plan, &Limits::WEBGPU)?),
+            network: packed(network.as_bytes()),
+            training: None,
         };
-        let bytes = [data.predict.bytes(), data.network.len(), data.training.as_ref().map_or(0, |t| t.plan.bytes())];
-        let json = serde_json::to_string(&data).unwrap_or_else(|error| unreachable!("texts and numbers: {error}"));
+        Ok((data, notes))
+    }
+
+    /// The data and the script that reads it, as elements that come after those it fills.
+    fn scripts(&self) -> String {
+        let json = serde_json::to_string(self).unwrap_or_else(|error| unreachable!("texts and numbers: {error}"));
         // No text may end the script that it stands in.
         let json = json.replace('<', "\\u003c");
-        let title = crate::report::escape(&recipe.name);
-        let fill = |place: &str| match place {
-            "title" => &*title,
-            "style" => STYLE,
-            "data" => &*json,
-            "script" => SCRIPT,
-            _ => unreachable!("web/page.html has other places than these"),
-        };
-        let mut html = String::new();
-        for (index, part) in TEMPLATE.split("%%").enumerate() {
-            html.push_str(if index % 2 == 0 { part } else { fill(part) });
-        }
+        format!("<script type=\"application/json\" id=\"data\">{json}</script>\n<script>{SCRIPT}</script>\n")
+    }
+}
+
+impl WebPage {
+    /// The page of a model; with a job it trains that again, from the job's initial weights on.
+    pub fn new(saved: &SavedModel, training: Option<&Job>) -> Result<WebPage, WebError> {
+        let (mut data, notes) = PageData::of(saved)?;
+        data.training = training.map(Training::of).transpose()?;
+        let [plain, fused] = data.training.as_ref().map_or([0, 0], Training::bytes);
+        let bytes = [data.predict.bytes(), data.network.len(), plain, fused];
+        let (title, panel, scripts) = (escape(&saved.recipe.name), filled(PANEL, &[("level", "2")]), data.scripts());
+        let html = filled(
+            PAGE,
+            &[
+                ("title", &title),
+                ("style", &format!("{PAGE_STYLE}{PANEL_STYLE}")),
+                ("panel", &panel),
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("scripts", &scripts),
+            ],
+        );
         if html.len() > MOST_BYTES {
             return Err(WebError::TooLarge { bytes: html.len(), training: training.is_some() });
         }
-        let names = ["plan and weights", "network for plain JavaScript", "training with its examples"];
+        let names = [
+            "plan and weights",
+            "network for plain JavaScript",
+            "training with its examples",
+            "training in fused steps",
+        ];
         let own = ("scripts and style", html.len() - bytes.iter().sum::<usize>());
         let parts = std::iter::once(own).chain(names.into_iter().zip(bytes)).filter(|(_, bytes)| *bytes > 0).collect();
         Ok(WebPage { html, notes, parts })
@@ -219,60 +221,10 @@ impl WebPage {
     }
 }
 
-impl Answer {
-    fn of(saved: &SavedModel, blank: &Examples) -> Answer {
-        let width = saved.model.outputs();
-        let score = Score { loss: 0.0, accuracy: None };
-        let result = Predictions { score, outputs: vec![0.5; width], width };
-        let answers = Answers::new(saved, blank, result, false);
-        let kind = match (answers.classes.is_some(), answers.bits) {
-            (true, _) => "classes",
-            (_, true) => "bits",
-            _ => "values",
-        };
-        let names = match kind {
-            "classes" => (0..width.max(2)).map(|class| saved.trained_on.class(class)).collect(),
-            "bits" => {
-                let targets = saved.trained_on.targets(width);
-                if targets.is_empty() { (0..width).map(|bit| format!("bit {bit}")).collect() } else { targets }
-            }
-            _ => answers.output_names(),
-        };
-        let activation = match saved.model.output_activation {
-            Activation::Softmax => "softmax",
-            Activation::Sigmoid => "sigmoid",
-            _ => "linear",
-        };
-        let columns = saved.trained_on.table.as_ref().filter(|columns| kind == "values" && columns.scales(width));
-        let units = |target: &crate::data::TargetColumn| Units { mean: target.mean, deviation: target.deviation };
-        let units = columns.map(|columns| columns.targets.iter().map(units).collect());
-        Answer { kind, names, activation, units }
-    }
-}
-
-impl Training {
-    fn of(job: &Job) -> Result<Training, WebError> {
-        let Job { recipe, model, dataset, .. } = job;
-        if recipe.precision == Precision::Mixed {
-            return Err(WebError::Mixed);
-        }
-        let mut spec = job.spec(&[Member::of(recipe)]);
-        let mut notes = Vec::new();
-        if let Some(stop) = spec.train.early_stop.take() {
-            let (metric, epochs) = (stop.metric, recipe.train.epochs);
-            notes.push(format!("The recipe stops early by {metric}; this page trains all {epochs} epochs."));
-        }
-        spec.train.record.clear();
-        let draft = Draft::new(spec, Fusion::Never, Limits::WEBGPU)?;
-        let plan = draft.with_weights(&[job.initial()?.parameters])?.with_examples()?.plan().lower();
-        let training = plan.io.as_ref().and_then(|io| io.training.as_ref());
-        if training.is_none_or(|training| training.learning_rates.is_none()) {
-            return Err(WebError::Schedule);
-        }
-        let answers = Score::counts_answers(model.loss, &dataset.train.targets);
-        let accuracy = answers.then(|| Score::accuracy_name(model.loss, model.outputs()));
-        Ok(Training { plan: PackedPlan::new(&plan)?, examples: dataset.train.count(), notes, accuracy })
-    }
+/// A text whose places, words between `%%`, are filled.
+fn filled(text: &str, places: &[(&str, &str)]) -> String {
+    let fill = |place: &str| places.iter().find(|(name, _)| *name == place).map_or("", |(_, value)| value);
+    text.split("%%").enumerate().map(|(index, part)| if index % 2 == 0 { part } else { fill(part) }).collect()
 }
 
 /// Bytes packed by gzip, in base64.

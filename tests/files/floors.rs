@@ -81,7 +81,7 @@ const FLOORS: &[Floor] = &[
         "sweep",
         &[
             "file", "lock", "metrics", "ir", "backend", "recipe", "model", "data", "planner", "train", "job", "export",
-            "report", "run", "ranks",
+            "report", "run", "ranks", "web",
         ],
     ),
 ];

@@ -42,6 +42,7 @@ fn the_page_shows_the_model_its_weights_the_data_and_the_predictions() {
         "conv2d 6, 5x5, relu",
         "24 x 24 x 6",
         "<td class=\"number\">156</td>",
+        "<h2>Try it</h2>",
         "<h2>First layer</h2>",
         "<h2>Training examples</h2>",
         "<h2>The first 50 test images</h2>",
@@ -56,7 +57,8 @@ fn the_page_shows_the_model_its_weights_the_data_and_the_predictions() {
     let pictures = page.matches("data:image/png;base64,").count();
     assert!(pictures >= 6 + 50 + 50, "{pictures}: filters, examples, predictions, mistakes");
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
-    for foreign in ["<script", "<link", "src=\"http", "href=\"http", "url("] {
+    assert_eq!(page.matches("<script").count(), 2, "the data and the script of the panel");
+    for foreign in ["<script src", "<link", "src=\"http", "href=\"http", "url("] {
         assert!(!page.contains(foreign), "{foreign} in the page");
     }
 }

@@ -283,6 +283,11 @@ fn the_table_has_means_and_spreads_and_the_best() {
         {
             assert!(out.join(&row.run).join(file).is_file(), "{}/{file}", row.run);
         }
+        let page = fs::read_to_string(out.join(&row.run).join("report.html")).unwrap();
+        assert!(
+            page.contains("export . --to web") && !page.contains("<script"),
+            "reports of a sweep's runs stay small"
+        );
         let saved = gputrain::export::SavedModel::load(&out.join(&row.run)).unwrap();
         assert_eq!(Some(parameter_hash(&saved.parameters)), row.parameter_hash);
     }
@@ -345,6 +350,7 @@ fn the_best_is_trained_again_on_all_examples() {
     assert_eq!(retrained.steps, 6 * 10);
     assert_eq!(retrained.parameter_hash, trained_alone(&backend, recipe));
     assert!(out.join("best/model.safetensors").is_file());
+    assert!(fs::read_to_string(out.join("best/report.html")).unwrap().contains("<script"), "it can be tried");
     let (again, counter) = run_in(&sweep, &backend, &out, 64);
     let again = again.retrained.unwrap();
     assert_eq!((again.parameter_hash, counter.groups.len()), (retrained.parameter_hash, 0));

@@ -1,12 +1,14 @@
-//! Models as pages for a browser: what is refused, and that nothing in a page can end its script. `tests/web.sh` runs the pages.
+//! Models as pages for a browser and as panels of reports: what is refused or left out, and that nothing can end a script.
+//! `tests/web.sh` runs both.
 
 use crate::members::noise;
 use gputrain::export::SavedModel;
 use gputrain::ir::Limits;
 use gputrain::job::Job;
 use gputrain::planner::Fusion;
+use gputrain::report::{Page, Section};
 use gputrain::train::{Draft, Member};
-use gputrain::web::{WebError, WebPage};
+use gputrain::web::{WebError, WebPage, panel, panel_left_out};
 
 const DENSE: &str = "[{ dense = 9, activation = \"relu\" }, { dense = 10 }]";
 
@@ -73,4 +75,44 @@ fn a_plan_with_its_examples_streams_none() {
     let source = &plan.io().unwrap().sources[0];
     assert_eq!(plan.initial(source.data).unwrap().len(), 100 * 5);
     assert_eq!(plan.initial(source.targets).unwrap()[..3], [0, 7, 4]);
+}
+
+#[test]
+fn steps_are_fused_within_the_memory_that_browsers_offer() {
+    let page = |changes: &[(&str, &str)]| {
+        let job = job(changes);
+        WebPage::new(&saved(&job), Some(&job)).unwrap().html().to_string()
+    };
+    assert!(page(&[]).contains("\"is_fused\":true,\"fused\":null"), "every browser has the memory");
+    // With a penalty, which plain steps take from a table of weights.
+    let wide =
+        [("model.layers", "[{ dense = 600, activation = \"relu\" }, { dense = 10 }]"), ("optimizer.l2", "0.001")];
+    let wide = page(&wide);
+    assert!(wide.contains("\"is_fused\":false,\"fused\":{") && wide.contains("\"workgroup_bytes\":32768"));
+    assert!(page(&[("optimizer.clip_norm", "1.0")]).contains("\"is_fused\":false,\"fused\":null"));
+}
+
+fn html(section: Section) -> String {
+    Page { sections: vec![section], ..Page::default() }.html()
+}
+
+#[test]
+fn a_report_lets_one_try_a_small_model_and_says_why_not_a_large_one() {
+    let mut small = saved(&job(&[]));
+    small.trained_on.class_names = (0..10).map(|class| format!("</script>{class}")).collect();
+    let tried = html(panel(&small));
+    assert_eq!((tried.matches("<script").count(), tried.matches("</script>").count()), (2, 2));
+    assert!(tried.contains("<h2>Try it</h2>") && tried.contains("<h3 id=\"question-title\">Ask</h3>"));
+    assert!(tried.contains("\"training\":null") && tried.contains("<noscript>"));
+
+    let large = saved(&job(&[("model.layers", "[{ dense = 20000 }, { dense = 10 }]")]));
+    let described = html(panel(&large));
+    assert!(described.contains("weights take 2480040 bytes, more than the 2097152"), "{described}");
+    for without in [described, html(panel_left_out())] {
+        assert!(without.contains("<pre>gputrain export . --to web page.html</pre>") && !without.contains("<script"));
+    }
+
+    let mut refused = saved(&job(&[]));
+    refused.model.input = gputrain::model::Shape::Image { height: 2, width: 5, channels: 2 };
+    assert!(html(panel(&refused)).contains("pictures of 2 channels, and a page shows it pictures of 1 or 3"));
 }

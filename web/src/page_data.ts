@@ -44,18 +44,22 @@ export interface RowInput {
 
 /// What the outputs mean.
 export interface Answer {
-    kind: 'classes' | 'bits' | 'values';
-    /// Of each class (two of a single output), bit or value.
+    kind: 'classes' | 'bits' | 'values' | 'picture';
+    /// Of each class (two of a single output), bit or value; pixels have none.
     names: string[];
     /// Applied to the network's outputs.
     activation: 'linear' | 'softmax' | 'sigmoid';
-    /// Values in the table's units: output * deviation + mean.
+    /// Values in the units of the data: output * deviation + mean; one for each output or for all.
     units: { mean: number; deviation: number }[] | null;
 }
 
 export interface TrainingData extends PackedPlan {
+    /// Whether a step of it is two launches, which every browser has the memory for.
+    is_fused: boolean;
+    /// The plan with fused steps where they take more workgroup memory, and how much. It begins with the same words.
+    fused: { json: string; workgroup_bytes: number } | null;
     examples: number;
-    /// Such as "cpu: run RECIPE" in words.
+    /// In which way the training is another than the recipe's.
     notes: string[];
     /// What the accuracy is called; null where answers are neither right nor wrong.
     accuracy: string | null;
@@ -64,7 +68,6 @@ export interface TrainingData extends PackedPlan {
 export interface PageData {
     format: string;
     version: number;
-    gputrain: string;
     name: string;
     input: PictureInput | RowInput;
     answer: Answer;

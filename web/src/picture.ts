@@ -134,3 +134,8 @@ export function placed(drawing: Pixels, input: PictureInput, place: Place): Uint
 export function valuesOf(bytes: Uint8Array, { black, white }: PictureInput): Float32Array {
     return Float32Array.from(bytes, byte => black + byte / 255 * (white - black));
 }
+
+/// Values of the data as bytes: black to white.
+export function bytesOf(values: Float32Array, { black, white }: PictureInput): Uint8ClampedArray {
+    return Uint8ClampedArray.from(values, value => (value - black) / (white - black) * 255);
+}

@@ -19,7 +19,7 @@ export function reported(answer: Answer, outputs: Float32Array): Float32Array {
     const { activation, units } = answer;
     if (activation === 'softmax') return softmax(outputs);
     if (activation === 'sigmoid') return outputs.map(sigmoid);
-    return units ? outputs.map((y, at) => y * units[at].deviation + units[at].mean) : outputs;
+    return units ? outputs.map((y, at) => y * units[at % units.length].deviation + units[at % units.length].mean) : outputs;
 }
 
 async function planOf(data: PageData): Promise<[Plan, Uint32Array, Map<string, Float32Array>]> {
@@ -80,8 +80,13 @@ export function encodeRow(columns: Column[], cells: string[]): Float32Array {
     return Float32Array.from(values);
 }
 
+export interface Named {
+    name: string;
+    value: number;
+}
+
 /// Each class, bit or value with its number. A single output of two classes is the probability of the second.
-export function named(answer: Answer, outputs: Float32Array): { name: string; value: number }[] {
+export function named(answer: Answer, outputs: Float32Array): Named[] {
     const values = answer.kind === 'classes' && outputs.length === 1 ? [1 - outputs[0], outputs[0]] : Array.from(outputs);
     return values.map((value, at) => ({ name: answer.names[at] ?? String(at), value }));
 }

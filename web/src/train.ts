@@ -36,19 +36,30 @@ export interface Result {
 
 const floats = (words: Uint32Array) => new Float32Array(words.buffer, words.byteOffset, words.length);
 
-export class Trainer {
-    private constructor(private readonly machine: Machine, private readonly io: TrainingIo) {}
+/// Whether a device has the memory for fused steps that need more than every browser offers.
+export function canFuse(device: GPUDevice, { fused }: TrainingData): boolean {
+    return fused !== null && device.limits.maxComputeWorkgroupStorageSize >= fused.workgroup_bytes;
+}
 
-    /// Allocates the plan with its examples and initial weights, and compiles its shaders.
-    static async create(device: GPUDevice, data: TrainingData): Promise<Trainer> {
-        const [plan, words] = await Promise.all([unpackJson<Plan>(data.json), unpackWords(data.words)]);
+export class Trainer {
+    private constructor(
+        private readonly machine: Machine, private readonly io: TrainingIo,
+        /// Whether a step is two launches.
+        readonly isFused: boolean,
+    ) {}
+
+    /// Allocates the plan with its examples and initial weights, and compiles its shaders. Steps that every browser has the memory
+    /// for are fused anyway; `fuses` says whether those are that need more.
+    static async create(device: GPUDevice, data: TrainingData, fuses: boolean): Promise<Trainer> {
+        const { json } = fuses && data.fused ? data.fused : data;
+        const [plan, words] = await Promise.all([unpackJson<Plan>(json), unpackWords(data.words)]);
         const io = plan.io.training;
         if (!io) throw new Error('the plan trains nothing');
         const machine = await Machine.create(device, plan, words);
         const batch = io.accumulation ? [io.accumulation.batch] : [];
         const evaluations = plan.io.evaluations.flatMap(({ begin, step }) => [begin, step]);
         await machine.prepare(io.begin_epoch, io.step, ...batch, ...evaluations);
-        return new Trainer(machine, io);
+        return new Trainer(machine, io, data.is_fused || json !== data.json);
     }
 
     get epochs(): number {
