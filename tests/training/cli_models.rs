@@ -250,7 +250,7 @@ fn inspect_says_which_convolutions_stay_f32_in_mixed_precision() {
     let lines = json(folder(), &arguments);
     let named = lines.iter().find_map(|line| line["f32_convolutions"].as_array()).unwrap();
     // Backward to its input the second one has 16 rows.
-    let expected = ["layers.1 forward", "layers.1 backward to its parameters"];
+    let expected = ["layers.1 forward", "layers.1 backward weight"];
     assert_eq!(named.iter().map(|label| label.as_str().unwrap()).collect::<Vec<_>>(), expected);
     let said = text(folder(), &arguments);
     assert!(said.contains("the factors of products are f16") && said.contains("16 x 16: layers.1 forward; "), "{said}");

@@ -256,30 +256,30 @@ fn products_are_planned_the_best_way_that_the_device_has() {
 
 #[test]
 fn a_launch_never_takes_more_of_a_workgroup_than_the_device_has() {
-    let workloads = [("mnist-mlp-adam", "dense_"), ("resnet20", "conv2d_")];
-    let units = [32, 64].map(|subgroup| MatrixUnits { matrix: 16, subgroup });
-    for ((name, kind), units) in workloads.into_iter().flat_map(|workload| units.map(|units| (workload, units))) {
+    for (name, kind) in [("mnist-mlp-adam", "dense_"), ("resnet20", "conv2d_")] {
         let mut job = workload(name, 200);
         job.recipe.precision = Precision::Mixed;
         let members = [Member::of(&job.recipe)];
         let mut largest = Vec::new();
-        for (bytes, threads) in [(48 << 10, 1024), (16 << 10, 256), (10_000, 128), (4000, 1024), (48 << 10, 64)] {
-            let backend = AsGpu::with(|limits| {
-                limits.matrix_units = Some(units);
-                (limits.workgroup_bytes, limits.workgroup_threads, limits.busy_workgroups) = (bytes, threads, 1);
-            });
-            let trainer = Trainer::with_fusion(&backend, spec(&job, &members), Fusion::Never).unwrap();
-            let launches = trainer.step_program().dispatches();
-            let products: Vec<_> = launches.filter(|d| d.kernel.name.starts_with(kind)).collect();
-            assert!(products.iter().all(|d| d.kernel.needs != Needs::Nothing));
-            let on_units: Vec<_> = products.iter().filter(|d| d.kernel.needs == Needs::MatrixUnits).collect();
-            let taken: Vec<_> = on_units.iter().map(|d| d.demands.workgroup).collect();
-            assert!(taken.iter().all(|taken| taken.bytes <= bytes && taken.threads <= threads), "{taken:?}");
-            largest.push(taken.iter().map(|taken| taken.bytes).max());
+        for units in [32, 64].map(|subgroup| MatrixUnits { matrix: 16, subgroup }) {
+            for (bytes, threads) in [(48 << 10, 1024), (16 << 10, 256), (10_000, 128), (4000, 1024), (48 << 10, 64)] {
+                let backend = AsGpu::with(|limits| {
+                    limits.matrix_units = Some(units);
+                    (limits.workgroup_bytes, limits.workgroup_threads, limits.busy_workgroups) = (bytes, threads, 1);
+                });
+                let trainer = Trainer::with_fusion(&backend, spec(&job, &members), Fusion::Never).unwrap();
+                let launches = trainer.step_program().dispatches();
+                let products: Vec<_> = launches.filter(|d| d.kernel.name.starts_with(kind)).collect();
+                assert!(products.iter().all(|d| d.kernel.needs != Needs::Nothing));
+                let on_units: Vec<_> = products.iter().filter(|d| d.kernel.needs == Needs::MatrixUnits).collect();
+                let taken: Vec<_> = on_units.iter().map(|d| d.demands.workgroup).collect();
+                assert!(taken.iter().all(|taken| taken.bytes <= bytes && taken.threads <= threads), "{taken:?}");
+                largest.push(taken.iter().map(|taken| taken.bytes).max());
+            }
         }
         // A smaller tile, or registers where none is small enough.
-        assert!(largest[0] > largest[2] && largest[2].is_some(), "{largest:?}");
-        assert_eq!((largest[3], largest[4]), (None, None), "{largest:?}");
+        assert!(largest[0] > largest[2] && largest[2].is_some(), "{name}: {largest:?}");
+        assert_eq!((largest[3], largest[4]), (None, None), "{name}: {largest:?}");
     }
 }
 
