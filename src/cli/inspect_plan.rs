@@ -3,7 +3,7 @@
 use super::table::table;
 use super::train::streamed;
 use super::{CliError, Context};
-use gputrain::ir::{Dispatch, PhaseKind, Plan, Role};
+use gputrain::ir::{Dispatch, Needs, PhaseKind, Plan, Role};
 use gputrain::job::Job;
 use gputrain::plan_file::PlanFile;
 use gputrain::planner::Fusion;
@@ -33,9 +33,13 @@ pub fn say_plan(
     }
     context.emit(&json!({ "fused": reason.is_none(), "not_fused": reason }));
     if job.recipe.precision == Precision::Mixed {
-        let f32 = plan.dispatches().any(|d| ["conv2d", "depthwise"].iter().any(|kind| d.kernel.name.starts_with(kind)));
-        let but = if f32 { "; convolutions stay f32" } else { "" };
-        context.say(format!("mixed precision: the factors of dense layers' products are f16, sums f32{but}"));
+        let f32 = of_f32_convolutions(plan);
+        context.say("mixed precision: the factors of products are f16, sums f32");
+        if !f32.is_empty() {
+            let reason = "with one or with few channels, they would mostly multiply zeros in matrices of 16 x 16";
+            context.say(format!("convolutions that stay f32, since {reason}: {}", f32.join("; ")));
+        }
+        context.emit(&json!({ "f32_convolutions": f32 }));
     }
     for program in &plan.programs {
         let flops: f64 = program.dispatches().map(|dispatch| dispatch.cost.flops).sum();
@@ -55,6 +59,18 @@ pub fn say_plan(
         context.say(format!("\nthe plan is in {}", folder.display()));
     }
     Ok(say_memory(plan, context))
+}
+
+/// What those launches of convolutions compute whose factors are not rounded, each once.
+fn of_f32_convolutions(plan: &Plan) -> Vec<&str> {
+    let mut labels: Vec<&str> = Vec::new();
+    for Dispatch { kernel, label, .. } in plan.dispatches() {
+        let convolves = ["conv2d", "depthwise"].iter().any(|kind| kernel.name.starts_with(kind));
+        if convolves && kernel.needs == Needs::Nothing && !labels.contains(&label.as_str()) {
+            labels.push(label);
+        }
+    }
+    labels
 }
 
 fn row((index, dispatch): (usize, &Dispatch)) -> Vec<String> {

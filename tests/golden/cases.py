@@ -26,6 +26,7 @@ class Case:
     drop_last: bool = False
     targets: str = "labels"  # or "one_hot", "values", "binary", "binary_labels"
     weighted: bool = False  # whether each example has a weight
+    mixed: bool = False  # whether it is also trained with factors rounded to f16
     levels: int = 0  # the data holds numbers of so many levels
     draw: int = 0  # another draw of data and weights, where the first one is chaotic
 
@@ -388,6 +389,11 @@ def convolution_cases():
     yield case("conv-muon", "Muon on convolutions, whose filters are the rows of a matrix.", image,
                [conv(5, 3, "tanh"), conv(20, 2, "tanh", stride=2), *head],
                {"kind": "muon", "learning_rate": 0.004, "adam_learning_rate": 0.003})
+    yield case("conv-f16", "Channels enough for products of factors rounded to f16, with strides, dilation, groups and a transposed one.",
+               [9, 7, 3], [conv(16, 3, "tanh", padding="same"), conv(24, 3, "silu", padding=1, stride=2, groups=2),
+                           conv(11, [2, 3], "tanh", padding=1, dilation=[1, 2], bias=False),
+                           {"conv2d_transpose": 12, "kernel": 2, "stride": 2, "activation": "tanh"}, conv(5, 3, "tanh"), *head],
+               mixed=True)
     yield case("pool-max", "Pooling by the largest; a row and a column are left over.", image,
                [conv(5, 3, "tanh", padding="same"), {"max_pool": 2}, *head])
     yield case("pool-max-overlap", "Windows that overlap: a pixel may be the largest of several.", image,

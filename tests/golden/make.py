@@ -95,8 +95,9 @@ def check_schedule(recipe, rates, per_epoch):
         np.testing.assert_allclose(rates[warmup:], theirs[warmup:], rtol=1e-11, atol=1e-15)
 
 
-def build(recipe, x, y, initial, running=(), sample=None):
-    """Trains one case and checks it. Returns its arrays and its row of the table."""
+def build(recipe, x, y, initial, running=(), sample=None, mixed=False):
+    """Trains one case and checks it. Returns its arrays and its row of the table. With `mixed` it is trained once more in mixed
+    precision."""
     name = recipe["name"]
     losses, final, rates, norms, measured, evaluation = train(recipe, initial, x, y, torch.float64, running, sample)
     loss, gradients = first_gradient(recipe, initial, x, y, torch.float64, sample)
@@ -119,6 +120,10 @@ def build(recipe, x, y, initial, running=(), sample=None):
         arrays["evaluation"] = np.array([evaluation])
     if sample is not None:
         arrays["sample_weights"] = sample
+    if mixed:
+        rounded = train({**recipe, "precision": "mixed"}, initial, x, y, torch.float64, running, sample)[1]
+        assert 1e-5 < relative(flat(rounded), flat(final)) < 1e-2, f"{name}: {relative(flat(rounded), flat(final)):.1e} by rounding"
+        arrays |= named("mixed", recipe, rounded)
     parameters = sum(a.size for a in flat(initial))
     row = [name, parameters, f"{losses[0]:.6f}", f"{losses[-1]:.6f}", deviation, final_deviation, difference]
     return arrays, row
@@ -129,7 +134,7 @@ def build_case(case, text):
     shapes = parameter_shapes(recipe)
     x, y = make_data(case, outputs=shapes[-1][1][0])
     running = initial_statistics(case, statistic_shapes(recipe))
-    return build(recipe, x, y, initial_parameters(case, shapes), running, sample_weights(case))
+    return build(recipe, x, y, initial_parameters(case, shapes), running, sample_weights(case), case.mixed)
 
 
 def store(path, arrays, check):

@@ -75,6 +75,78 @@ def transpose_same(images, weight, bias, stride, groups, dilation):
     return spread if bias is None else spread + bias[None, :, None, None]
 
 
+LOSS_SCALE = 65536.0  # of mixed precision: what the gradient at the outputs is multiplied by, so that f16 holds what becomes of it
+
+
+def to_f16(tensor):
+    """The same numbers, rounded to f16 and no longer."""
+    return tensor.to(torch.float16).to(tensor.dtype)
+
+
+def is_rounded(rows, others):
+    """Whether a convolution's product rounds its factors: not where matrices of 16 x 16 would mostly be padding."""
+    return -(-rows // 16) * 16 * -(-others // 16) * 16 <= 2 * rows * others
+
+
+class MixedConvolution(torch.autograd.Function):
+    """A convolution whose three products each round their two factors to f16, or not: see `is_rounded`. The other way round it is a
+    transposed convolution."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, transposed, *shape):
+        ctx.save_for_backward(x, weight)
+        ctx.transposed, ctx.shape = transposed, shape
+        y = MixedConvolution.spread(x, weight, shape, None) if transposed else MixedConvolution.narrow(x, weight, shape)
+        return y if bias is None else y + bias[None, :, None, None]
+
+    @staticmethod
+    def narrow(x, weight, shape):
+        stride, padding, dilation, groups = shape
+        filters, taps = weight.shape[0] // groups, weight[0].numel()
+        x, weight = (to_f16(x), to_f16(weight)) if is_rounded(filters, taps) else (x, weight)
+        return F.conv2d(x, weight, None, stride, padding, dilation, groups)
+
+    @staticmethod
+    def spread(y, weight, shape, size):
+        stride, padding, dilation, groups = shape
+        channels, others = weight.shape[1], weight.shape[0] // groups * weight[0, 0].numel()
+        y, weight = (to_f16(y), to_f16(weight)) if is_rounded(channels, others) else (y, weight)
+        if size is None:
+            return F.conv_transpose2d(y, weight, None, stride, padding, 0, groups, dilation)
+        return torch.nn.grad.conv2d_input(size, weight, y, stride, padding, dilation, groups)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x, weight), shape = ctx.saved_tensors, ctx.shape
+        stride, padding, dilation, groups = shape
+        larger, smaller = (gradient, x) if ctx.transposed else (x, gradient)
+        rounds = is_rounded(weight.shape[0] // groups, weight[0].numel())
+        if rounds:
+            larger, smaller = to_f16(larger), to_f16(smaller)
+        of_weight = torch.nn.grad.conv2d_weight(larger, weight.shape, smaller, stride, padding, dilation, groups)
+        # A convolution's biases are the sums of the rows of its gradients, as they are multiplied; a transposed one's are not.
+        of_bias = (gradient if ctx.transposed else smaller).sum(dim=(0, 2, 3)) if ctx.needs_input_grad[2] else None
+        if ctx.transposed:
+            of_x = MixedConvolution.narrow(gradient, weight, shape)
+        else:
+            of_x = MixedConvolution.spread(gradient, weight, shape, x.shape)
+        return of_x, of_weight, of_bias, None, None, None, None, None
+
+
+class MixedDense(torch.autograd.Function):
+    """A dense layer whose three products round their two factors to f16."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)
+        return F.linear(to_f16(x), to_f16(weight), bias)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x, weight), gradient = ctx.saved_tensors, to_f16(gradient)
+        return gradient @ to_f16(weight), gradient.T @ to_f16(x), gradient.sum(dim=0) if ctx.needs_input_grad[2] else None
+
+
 class Network:
     """The layers of a recipe, applied to a batch. `take(layer, weight shape, bias shape or None)` gives a layer's parameters.
 
@@ -85,6 +157,7 @@ class Network:
     def __init__(self, recipe, take, statistics=None, training=True):
         self.layers, self.take, self.training = recipe["model"]["layers"], take, training
         self.statistics = iter(statistics) if statistics is not None else None
+        self.mixed = recipe.get("precision") == "mixed"
 
     def __call__(self, x):
         """The outputs of the last layer; images arrive as in the file, (N, height, width, channels)."""
@@ -104,19 +177,25 @@ class Network:
         if "dense" in layer:
             x = x.flatten(1)  # an image is flattened channel by channel, as PyTorch does
             weight, bias = self.parameters(layer, (layer["dense"], x.shape[1]))
-            return F.linear(x, weight, bias)
+            return MixedDense.apply(x, weight, bias) if self.mixed else F.linear(x, weight, bias)
         if "conv2d" in layer:
             kernel, stride, dilation = (pair(layer.get(key, 1)) for key in ("kernel", "stride", "dilation"))
             groups, padding = layer.get("groups", 1), layer.get("padding", "valid")
             weight, bias = self.parameters(layer, (layer["conv2d"], x.shape[1] // groups, *kernel))
             if padding == "same":
                 x = pad_same(x, [(k - 1) * d + 1 for k, d in zip(kernel, dilation)], stride)
+            if self.mixed:
+                return MixedConvolution.apply(x, weight, bias, False, stride, pixels(padding), dilation, groups)
             return F.conv2d(x, weight, bias, stride, pixels(padding), dilation, groups)
         if "conv2d_transpose" in layer:
             kernel, stride, dilation = (pair(layer.get(key, 1)) for key in ("kernel", "stride", "dilation"))
             groups, filters, padding = layer.get("groups", 1), layer["conv2d_transpose"], layer.get("padding", "valid")
             biases = (filters,) if layer.get("bias", True) else None
             weight, bias = self.take(layer, (x.shape[1], filters // groups, *kernel), biases)
+            if self.mixed and (padding == "same" or "output_padding" in layer):
+                raise ValueError("no case trains such a transposed convolution in mixed precision")
+            if self.mixed:
+                return MixedConvolution.apply(x, weight, bias, True, stride, pixels(padding), dilation, groups)
             if padding != "same":
                 extra = pair(layer.get("output_padding", 0))
                 return F.conv_transpose2d(x, weight, bias, stride, pixels(padding), extra, groups, dilation)
@@ -462,6 +541,7 @@ def train(recipe, initial, x, y, dtype, running=(), sample=None):
         module = torch.nn.ParameterList(flat(parameters))
         averaged = torch.optim.swa_utils.AveragedModel(module, multi_avg_fn=average)
     per_epoch, at_a_time = steps_per_epoch(recipe, len(x)), recipe["train"].get("accumulate", 1)
+    scale = LOSS_SCALE if recipe.get("precision") == "mixed" else 1.0
     losses, rates, norms = [], [], []
     for epoch in range(recipe["train"]["epochs"]):
         of_epoch = batches(recipe, len(x))
@@ -474,7 +554,9 @@ def train(recipe, initial, x, y, dtype, running=(), sample=None):
             for first, end in of_step:
                 rows = None if weighing is None else share[first:end]
                 loss = loss_of(recipe, parameters, x[first:end], y[first:end], statistics, weights_of_rows=rows)
-                (loss * (share[first:end].sum() / share[of_step[0][0] : of_step[-1][1]].sum())).backward()
+                (scale * loss * (share[first:end].sum() / share[of_step[0][0] : of_step[-1][1]].sum())).backward()
+            for parameter in flat(parameters) if scale != 1 else []:
+                parameter.grad /= scale
             limit = math.inf if clip is None else rounded(clip, dtype)
             norms.append(float(torch.nn.utils.clip_grad_norm_(flat(parameters), limit)) if clip else math.nan)
             optimizer.step()

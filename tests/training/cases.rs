@@ -24,6 +24,8 @@ pub struct GoldenCase {
     pub last: Vec<Vec<f64>>,
     /// The loss of all examples with those, of a model with running statistics.
     pub evaluation: Option<f64>,
+    /// Final weights after steps whose products round their factors to f16, where the case has them.
+    pub mixed: Option<Vec<Vec<f64>>>,
     /// By how much correct float32 runs differ in their final parameters, from the README's table.
     pub last_spread: f64,
 }
@@ -74,6 +76,10 @@ impl GoldenCase {
             rates: array("learning_rates"),
             last,
             evaluation: (!job.model.statistics.is_empty()).then(|| array("evaluation")[0]),
+            mixed: {
+                let of = |tensor: &Parameter| Some(read_array(&key(&format!("mixed.{}", tensor.name))).ok()?.to_f64());
+                job.model.parameters.iter().map(of).collect()
+            },
             last_spread: table().into_iter().find(|(known, _)| known == name).unwrap().1,
             name: name.into(),
             job,

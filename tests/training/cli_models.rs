@@ -242,6 +242,21 @@ fn inspect_lists_the_launches_of_the_plan() {
 }
 
 #[test]
+fn inspect_says_which_convolutions_stay_f32_in_mixed_precision() {
+    let layers = "model.layers=[{ conv2d = 16, kernel = 3 }, { conv2d = 4, kernel = 3 }, { dense = 10 }]";
+    let sets =
+        ["--set", "precision=mixed", "--set", "model.input=[28,28,1]", "--set", layers, "--set", "data.examples=200"];
+    let arguments = [&["inspect", "digits", "--plan"], &sets[..]].concat();
+    let lines = json(folder(), &arguments);
+    let named = lines.iter().find_map(|line| line["f32_convolutions"].as_array()).unwrap();
+    // Backward to its input the second one has 16 rows.
+    let expected = ["layers.1 forward", "layers.1 backward weight"];
+    assert_eq!(named.iter().map(|label| label.as_str().unwrap()).collect::<Vec<_>>(), expected);
+    let said = text(folder(), &arguments);
+    assert!(said.contains("the factors of products are f16") && said.contains("16 x 16: layers.1 forward; "), "{said}");
+}
+
+#[test]
 fn export_writes_both_formats() {
     let out = tempfile::tempdir().unwrap();
     let file = |name: &str| out.path().join(name).to_str().unwrap().to_string();

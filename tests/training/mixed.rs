@@ -17,8 +17,8 @@ use gputrain::train::{Checkpoint, Member, Silent, StepMetrics, Stop, TrainError,
 
 const MIXED: (&str, &str) = ("precision", "mixed");
 
-/// Bundled golden cases: every optimizer, loss and kind of term, and convolutions, which stay f32, among dense layers.
-const CASES: [&str; 14] = [
+/// Bundled golden cases: every optimizer, loss and kind of term, and convolutions, of few channels, which stay f32, and of more.
+const CASES: [&str; 15] = [
     "optimizer-sgd",
     "optimizer-nesterov",
     "optimizer-adam",
@@ -33,6 +33,7 @@ const CASES: [&str; 14] = [
     "shape-wide",
     "batch-partial",
     "cnn-mixed",
+    "conv-f16",
     "loss-sample-weights",
 ];
 
@@ -67,6 +68,12 @@ fn a_mixed_run_ends_near_pytorchs_and_alike_on_every_backend() {
         assert!(off < OFF_F32, "{name}: {off:e}");
         // It is not f32 under another name.
         assert!(off > 2.0 * case.last_spread, "{name}: {off:e}");
+        assert_eq!(case.mixed.is_some(), name == "conv-f16");
+        if let Some(rounded) = &case.mixed {
+            let off = worst(&cpu, rounded);
+            println!("{name}: {off:.1e} off double precision with the same factors rounded");
+            assert!(off < OFF_EACH_OTHER, "{name}: {off:e}");
+        }
         let exact: Vec<Vec<f64>> = cpu.iter().map(|v| v.iter().map(|x| f64::from(*x)).collect()).collect();
         let reference = worst(&trained(&CpuBackend::reference_only(), &case), &exact);
         assert!(reference < OFF_EACH_OTHER, "{name}: the reference {reference:e}");
@@ -213,13 +220,31 @@ fn kernels(backend: &dyn Backend, job: &Job) -> Vec<&'static str> {
 
 #[test]
 fn products_are_planned_the_best_way_that_the_device_has() {
-    let job = golden_job("shape-deep", &[MIXED]);
     let units = MatrixUnits { matrix: 16, subgroup: 32 };
     let with_units = AsGpu::with(|limits| limits.matrix_units = Some(units));
-    for (backend, form) in [(&AsGpu::new(), "_f16"), (&with_units, "_cooperative")] {
-        let names = kernels(backend, &job);
+    // Of convolutions those stay f32 that would mostly be padding, and the bias of a transposed one.
+    let stay = |name: &&&str| {
+        ["conv2d", "depthwise"].iter().any(|kind| name.starts_with(kind))
+            && !name.ends_with("_f16")
+            && !name.ends_with("_cooperative")
+    };
+    let f32 = [
+        "conv2d_forward_direct",
+        "conv2d_backward_weight",
+        "depthwise_backward_weight",
+        "conv2d_backward_input_direct",
+    ];
+    let networks = [("shape-deep", &[][..]), ("conv-f16", &f32[..])];
+    let ways = [(&AsGpu::new(), "_f16"), (&with_units, "_cooperative")];
+    for ((network, f32), (backend, form)) in networks.into_iter().flat_map(|network| ways.map(|way| (network, way))) {
+        let names = kernels(backend, &golden_job(network, &[MIXED]));
+        assert_eq!(names.iter().filter(stay).copied().collect::<Vec<_>>(), f32, "{names:?}");
         let products: Vec<_> = names.iter().filter(|name| name.starts_with("dense_")).collect();
         assert!(!products.is_empty() && products.iter().all(|name| name.ends_with(form)), "{names:?}");
+        let count = |kernel: &str| names.iter().filter(|name| **name == format!("{kernel}{form}")).count();
+        let expected = if network == "conv-f16" { [4, 3, 4] } else { [0; 3] };
+        let kinds = ["conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight"];
+        assert_eq!(kinds.map(count), expected, "{names:?}");
         for launch in ["unscale_gradients", "adjust_loss_scale"] {
             assert_eq!(names.iter().filter(|name| **name == launch).count(), 1, "{names:?}");
         }
@@ -231,29 +256,31 @@ fn products_are_planned_the_best_way_that_the_device_has() {
 
 #[test]
 fn a_launch_never_takes_more_of_a_workgroup_than_the_device_has() {
-    let mut job = workload("mnist-mlp-adam", 200);
-    job.recipe.precision = Precision::Mixed;
-    let members = [Member::of(&job.recipe)];
-    let mut largest = Vec::new();
-    for units in [MatrixUnits { matrix: 16, subgroup: 32 }, MatrixUnits { matrix: 16, subgroup: 64 }] {
-        for (bytes, threads) in [(48 << 10, 1024), (16 << 10, 256), (10_000, 128), (4000, 1024), (48 << 10, 64)] {
-            let backend = AsGpu::with(|limits| {
-                limits.matrix_units = Some(units);
-                (limits.workgroup_bytes, limits.workgroup_threads, limits.busy_workgroups) = (bytes, threads, 1);
-            });
-            let trainer = Trainer::with_fusion(&backend, spec(&job, &members), Fusion::Never).unwrap();
-            let launches = trainer.step_program().dispatches();
-            let products: Vec<_> = launches.filter(|d| d.kernel.name.starts_with("dense_")).collect();
-            assert!(products.iter().all(|d| d.kernel.needs != Needs::Nothing));
-            let on_units: Vec<_> = products.iter().filter(|d| d.kernel.needs == Needs::MatrixUnits).collect();
-            let taken: Vec<_> = on_units.iter().map(|d| d.demands.workgroup).collect();
-            assert!(taken.iter().all(|taken| taken.bytes <= bytes && taken.threads <= threads), "{taken:?}");
-            largest.push(taken.iter().map(|taken| taken.bytes).max());
+    for (name, kind) in [("mnist-mlp-adam", "dense_"), ("resnet20", "conv2d_")] {
+        let mut job = workload(name, 200);
+        job.recipe.precision = Precision::Mixed;
+        let members = [Member::of(&job.recipe)];
+        let mut largest = Vec::new();
+        for units in [32, 64].map(|subgroup| MatrixUnits { matrix: 16, subgroup }) {
+            for (bytes, threads) in [(48 << 10, 1024), (16 << 10, 256), (10_000, 128), (4000, 1024), (48 << 10, 64)] {
+                let backend = AsGpu::with(|limits| {
+                    limits.matrix_units = Some(units);
+                    (limits.workgroup_bytes, limits.workgroup_threads, limits.busy_workgroups) = (bytes, threads, 1);
+                });
+                let trainer = Trainer::with_fusion(&backend, spec(&job, &members), Fusion::Never).unwrap();
+                let launches = trainer.step_program().dispatches();
+                let products: Vec<_> = launches.filter(|d| d.kernel.name.starts_with(kind)).collect();
+                assert!(products.iter().all(|d| d.kernel.needs != Needs::Nothing));
+                let on_units: Vec<_> = products.iter().filter(|d| d.kernel.needs == Needs::MatrixUnits).collect();
+                let taken: Vec<_> = on_units.iter().map(|d| d.demands.workgroup).collect();
+                assert!(taken.iter().all(|taken| taken.bytes <= bytes && taken.threads <= threads), "{taken:?}");
+                largest.push(taken.iter().map(|taken| taken.bytes).max());
+            }
         }
+        // A smaller tile, or registers where none is small enough.
+        assert!(largest[0] > largest[2] && largest[2].is_some(), "{name}: {largest:?}");
+        assert_eq!((largest[3], largest[4]), (None, None), "{name}: {largest:?}");
     }
-    // A smaller tile, or registers where none is small enough.
-    assert!(largest[0] > largest[2] && largest[2].is_some(), "{largest:?}");
-    assert_eq!((largest[3], largest[4]), (None, None), "{largest:?}");
 }
 
 #[test]

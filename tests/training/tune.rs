@@ -12,9 +12,14 @@ use gputrain::tune::{Measured, keep, measure};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A network with dense layers in both precisions, and one with convolutions.
-const NETWORKS: [(&str, &[(&str, &str)]); 3] =
-    [("optimizer-adam", &[]), ("optimizer-adam", &[("precision", "mixed")]), ("conv-l2-momentum", &[])];
+/// A network with dense layers and one with convolutions, both in both precisions.
+const NETWORKS: [(&str, &[(&str, &str)]); 4] = [
+    ("optimizer-adam", &[]),
+    ("optimizer-adam", &[("precision", "mixed")]),
+    ("conv-l2-momentum", &[]),
+    ("conv-l2-momentum", &[("precision", "mixed"), ("model.layers", FILTERS), ("train.epochs", "1")]),
+];
+const FILTERS: &str = "[{ conv2d = 16, kernel = 3 }, { conv2d = 12, kernel = 2, stride = 2 }, { dense = 5 }]";
 
 /// The plan with the planner's variants.
 fn drafted(backend: &dyn Backend, (network, overrides): (&str, &[(&str, &str)])) -> LaunchPlan {

@@ -4,8 +4,11 @@
 //!
 //! The sums are long and few, so each is split over images and output rows; [`SumPartials`] adds the splits.
 
-use crate::ir::{Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, write};
+use crate::ir::{Demands, Dispatch, Kernel, Limits, Needs, Slice, linear_grid, params, read, write};
+use crate::kernel::conv::mixed::{self, Convolution};
 use crate::kernel::conv::shape::{self, covered, shapes};
+use crate::kernel::dense::rounding::on_rounded;
+use crate::kernel::dense::tiling::Tiling;
 use crate::kernel::reduce::sum_partials::{self, SumPartials};
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 use std::sync::Arc;
@@ -76,6 +79,23 @@ pub static KERNEL_DEPTHWISE: Kernel = Kernel {
     ..KERNEL
 };
 
+/// As a matrix product with both factors rounded to f16.
+pub static KERNEL_F16: Kernel = Kernel {
+    name: "conv2d_backward_weight_f16",
+    wgsl: include_str!("../../../shaders/conv2d_backward_weight_f16.wgsl"),
+    needs: Needs::F16,
+    bindings: &[read("input"), read("output_gradient"), write("gradient")],
+    ..KERNEL
+};
+
+/// The same on matrix units.
+pub static KERNEL_COOPERATIVE: Kernel = Kernel {
+    name: "conv2d_backward_weight_cooperative",
+    wgsl: include_str!("../../../shaders/conv2d_backward_weight_cooperative.wgsl"),
+    needs: Needs::MatrixUnits,
+    ..KERNEL_F16
+};
+
 /// What it computes.
 pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
@@ -90,6 +110,22 @@ pub static SPECIFICATION_DEPTHWISE: Specification = Specification {
     kernel: &KERNEL_DEPTHWISE,
     cases: || cases(shapes::depthwise().chain(shapes::without_taps())),
     ..SPECIFICATION
+};
+
+/// What the product computes of rounded factors.
+pub static SPECIFICATION_F16: Specification = Specification {
+    kernel: &KERNEL_F16,
+    reference: |args| on_rounded(args, reference),
+    reference_f64: |args| on_rounded(args, reference),
+    cases: || mixed::cases(tried(shapes::all()), Needs::F16),
+    ..SPECIFICATION
+};
+
+/// What matrix units compute.
+pub static SPECIFICATION_COOPERATIVE: Specification = Specification {
+    kernel: &KERNEL_COOPERATIVE,
+    cases: || mixed::cases(tried(shapes::all()), Needs::MatrixUnits),
+    ..SPECIFICATION_F16
 };
 
 /// How the sum over images and output rows is split.
@@ -189,13 +225,27 @@ pub fn launches(
     split: Split,
     operands: Operands,
 ) -> Vec<Arc<dyn Launch>> {
+    let (launch, sum) = split_launches(label, shape, models, bias, bias_offset, split, operands);
+    let sum = sum.map(|sum| Arc::new(sum) as Arc<dyn Launch>);
+    std::iter::once(Arc::new(launch) as Arc<dyn Launch>).chain(sum).collect()
+}
+
+fn split_launches(
+    label: &str,
+    shape: shape::Params,
+    models: usize,
+    bias: bool,
+    bias_offset: u32,
+    split: Split,
+    operands: Operands,
+) -> (BackwardWeight, Option<SumPartials>) {
     let whole = Split { images: shape.batch, rows: shape.output_height };
     let split = if operands.scratch.is_some() { split } else { whole };
     let count = split.count(shape.batch, shape.output_height) as u32;
     let (weights, len) = (sums_len(&shape, false) as u32, sums_len(&shape, bias) as u32);
     let launch =
         BackwardWeight { label: label.into(), shape, models, bias, bias_offset, split, split_stride: 0, operands };
-    let Some(scratch) = operands.scratch.filter(|_| count > 1) else { return vec![Arc::new(launch)] };
+    let Some(scratch) = operands.scratch.filter(|_| count > 1) else { return (launch, None) };
     let partial = shape::Params { parameter_stride: (count as usize * len as usize) as u32, ..shape };
     let into_scratch = Operands { gradient: scratch, ..operands };
     let launch =
@@ -213,7 +263,7 @@ pub fn launches(
         partials: scratch,
         output: operands.gradient,
     };
-    vec![Arc::new(launch), Arc::new(sum)]
+    (launch, Some(sum))
 }
 
 /// A launch.
@@ -261,6 +311,47 @@ impl Launch for BackwardWeight {
             demands: Demands::default(),
         }
     }
+
+    fn mixed(&self, limits: &Limits) -> Option<Arc<dyn Launch>> {
+        mixed::launch(self, limits)
+    }
+}
+
+impl Convolution for BackwardWeight {
+    const KERNELS: [&'static Kernel; 3] = [&KERNEL, &KERNEL_F16, &KERNEL_COOPERATIVE];
+
+    fn shape(&self) -> &shape::Params {
+        &self.shape
+    }
+
+    fn models(&self) -> usize {
+        self.models
+    }
+
+    fn results(&self) -> [usize; 3] {
+        let (shape, [rows, columns]) = (&self.shape, self.layer_sides());
+        [rows, columns, shape.groups as usize * self.split.count(shape.batch, shape.output_height)]
+    }
+
+    fn layer_sides(&self) -> [usize; 2] {
+        [self.shape.filters as usize, self.shape.taps()]
+    }
+
+    fn is_linear(&self) -> bool {
+        true
+    }
+
+    fn as_product(&self, kernel: &'static Kernel, tiling: Tiling) -> Dispatch {
+        let mut constants = tiling.constants();
+        constants.push(("ROW_SUMS", self.bias.into()));
+        let (grid, demands) = (tiling.grid(self.results(), self.models), tiling.demands([true, true]));
+        Dispatch { kernel, constants, grid, demands, ..self.lower() }
+    }
+}
+
+/// Whether a launch sums the gradients of the bias too; the matrix product calls them the sums of its rows.
+pub(crate) fn sums_bias<T>(args: &Args<'_, T>) -> bool {
+    args.constant("BIAS", 0) == 1 || args.constant("ROW_SUMS", 0) == 1
 }
 
 impl Params {
@@ -287,7 +378,7 @@ impl Params {
 
 fn reference<T: Real>(args: &mut Args<T>) {
     let params: Params = args.params();
-    let (models, bias, p) = (args.models(), args.constant("BIAS", 1) == 1, params.shape());
+    let (models, bias, p) = (args.models(), sums_bias(args), params.shape());
     let [input, output_gradient, sums] = args.operands();
     let (input, output_gradient, sums) = (input.read(), output_gradient.read(), sums.write());
     let (width, area) = (p.output_width as usize, p.output_area());
@@ -329,7 +420,17 @@ fn reference<T: Real>(args: &mut Args<T>) {
 }
 
 fn cases(shapes: impl Iterator<Item = shapes::Shape>) -> Vec<Case> {
-    let mut cases = Vec::new();
+    let case = |(name, launch, contents): (String, BackwardWeight, Vec<Contents>)| Case {
+        name,
+        dispatch: launch.lower(),
+        contents,
+    };
+    tried(shapes).into_iter().map(case).collect()
+}
+
+/// What verification tries: a launch of each shape, split in each way, with its data.
+fn tried(shapes: impl Iterator<Item = shapes::Shape>) -> Vec<(String, BackwardWeight, Vec<Contents>)> {
+    let mut tried = Vec::new();
     for (index, shape) in shapes.enumerate() {
         let (p, models) = (shape.params, shape.models);
         let chosen = Split::choose(&p);
@@ -352,9 +453,9 @@ fn cases(shapes: impl Iterator<Item = shapes::Shape>) -> Vec<Case> {
             let s = Case::slices(&contents);
             let operands =
                 Operands { input: s[0], output_gradient: s[1], gradient: s[2], scratch: (scratch > 0).then_some(s[2]) };
-            let dispatch = launches("case", p, models, bias, bias_offset, split, operands)[0].lower();
-            cases.push(Case { name: format!("{} bias {bias} {split:?}", shape.name), dispatch, contents });
+            let (launch, _) = split_launches("case", p, models, bias, bias_offset, split, operands);
+            tried.push((format!("{} bias {bias} {split:?}", shape.name), launch, contents));
         }
     }
-    cases
+    tried
 }

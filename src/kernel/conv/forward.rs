@@ -4,9 +4,12 @@
 //!
 //! It is also a transposed convolution backward to its input; the epilogue is then a gradient's.
 
-use crate::ir::{Binding, Dispatch, Kernel, Needs, Slice, read, write};
+use crate::ir::{Binding, Dispatch, Kernel, Limits, Needs, Slice, read, write};
+use crate::kernel::conv::mixed::{self, Convolution};
 use crate::kernel::conv::shape::{DIRECT, Epilogue, Finish, Params, Variant, cost, covered, shapes};
-use crate::kernel::dense::tiling::TILES;
+use crate::kernel::dense::rounding::on_rounded;
+use crate::kernel::dense::tiling::{TILES, Tiling};
+use crate::kernel::formula::activation::LINEAR;
 use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
 use std::sync::Arc;
 
@@ -32,6 +35,22 @@ pub static KERNEL_DIRECT: Kernel = Kernel {
 pub static KERNEL_DEPTHWISE: Kernel =
     Kernel { name: "depthwise_forward", wgsl: include_str!("../../../shaders/depthwise_forward.wgsl"), ..KERNEL };
 
+/// The product with both factors rounded to f16.
+pub static KERNEL_F16: Kernel = Kernel {
+    name: "conv2d_forward_f16",
+    wgsl: include_str!("../../../shaders/conv2d_forward_f16.wgsl"),
+    needs: Needs::F16,
+    ..KERNEL
+};
+
+/// The same on matrix units.
+pub static KERNEL_COOPERATIVE: Kernel = Kernel {
+    name: "conv2d_forward_cooperative",
+    wgsl: include_str!("../../../shaders/conv2d_forward_cooperative.wgsl"),
+    needs: Needs::MatrixUnits,
+    ..KERNEL_F16
+};
+
 /// What the kernels compute.
 pub static SPECIFICATION: Specification = Specification {
     kernel: &KERNEL,
@@ -53,6 +72,22 @@ pub static SPECIFICATION_DEPTHWISE: Specification = Specification {
     kernel: &KERNEL_DEPTHWISE,
     cases: || cases(shapes::depthwise(), &[Variant::Depthwise; 3]),
     ..SPECIFICATION
+};
+
+/// What the product computes of rounded factors.
+pub static SPECIFICATION_F16: Specification = Specification {
+    kernel: &KERNEL_F16,
+    reference: |args| on_rounded(args, reference),
+    reference_f64: |args| on_rounded(args, reference),
+    cases: || mixed::cases(tried(shapes::all(), &TILES.map(Variant::Matmul)), Needs::F16),
+    ..SPECIFICATION
+};
+
+/// What matrix units compute.
+pub static SPECIFICATION_COOPERATIVE: Specification = Specification {
+    kernel: &KERNEL_COOPERATIVE,
+    cases: || mixed::cases(tried(shapes::all(), &TILES.map(Variant::Matmul)), Needs::MatrixUnits),
+    ..SPECIFICATION_F16
 };
 
 /// Slices of one launch.
@@ -120,6 +155,43 @@ impl Launch for Forward {
         let all = Variant::all().filter(|_| !self.shape.depthwise());
         all.map(|variant| Arc::new(Forward { variant, ..self.clone() }) as Arc<dyn Launch>).collect()
     }
+
+    fn mixed(&self, limits: &Limits) -> Option<Arc<dyn Launch>> {
+        mixed::launch(self, limits)
+    }
+}
+
+impl Convolution for Forward {
+    const KERNELS: [&'static Kernel; 3] = [&KERNEL, &KERNEL_F16, &KERNEL_COOPERATIVE];
+
+    fn shape(&self) -> &Params {
+        &self.shape
+    }
+
+    fn models(&self) -> usize {
+        self.models
+    }
+
+    fn results(&self) -> [usize; 3] {
+        let shape = &self.shape;
+        [shape.filters as usize, shape.batch as usize * shape.output_area(), shape.groups as usize]
+    }
+
+    fn layer_sides(&self) -> [usize; 2] {
+        [self.shape.filters as usize, self.shape.taps()]
+    }
+
+    fn is_linear(&self) -> bool {
+        self.activation == LINEAR
+    }
+
+    fn as_product(&self, kernel: &'static Kernel, tiling: Tiling) -> Dispatch {
+        let mut constants = tiling.constants();
+        constants.push(("B_K_CONTIGUOUS", 0));
+        constants.extend(self.operands.epilogue.constants(self.activation));
+        let (grid, demands) = (tiling.grid(self.results(), self.models), tiling.demands([true, false]));
+        Dispatch { kernel, constants, grid, demands, ..self.lower() }
+    }
 }
 
 fn reference<T: Real>(args: &mut Args<T>) {
@@ -150,7 +222,14 @@ fn reference<T: Real>(args: &mut Args<T>) {
 }
 
 fn cases(shapes: impl Iterator<Item = shapes::Shape>, variants: &[Variant]) -> Vec<Case> {
-    let mut cases = Vec::new();
+    let case =
+        |(name, launch, contents): (String, Forward, Vec<Contents>)| Case { name, dispatch: launch.lower(), contents };
+    tried(shapes, variants).into_iter().map(case).collect()
+}
+
+/// What verification tries: a launch of each shape as each variant, with its data.
+fn tried(shapes: impl Iterator<Item = shapes::Shape>, variants: &[Variant]) -> Vec<(String, Forward, Vec<Contents>)> {
+    let mut tried = Vec::new();
     for (index, shape) in shapes.enumerate() {
         for (number, &variant) in variants.iter().enumerate() {
             let (p, models) = (shape.params, shape.models);
@@ -170,12 +249,10 @@ fn cases(shapes: impl Iterator<Item = shapes::Shape>, variants: &[Variant]) -> V
                 false => Epilogue::Output { bias: (number % 2 == 0).then_some(s[2]) },
             };
             let operands = Operands { input: s[0], weight: s[1], epilogue, output: s[3] };
-            let mut dispatch =
-                Forward { label: "case".into(), shape: p, models, activation: kind, variant, operands }.lower();
-            dispatch.slices = s;
+            let launch = Forward { label: "case".into(), shape: p, models, activation: kind, variant, operands };
             let name = format!("{} activation {kind} gradient {gradient} {variant:?}", shape.name);
-            cases.push(Case { name, dispatch, contents });
+            tried.push((name, launch, contents));
         }
     }
-    cases
+    tried
 }

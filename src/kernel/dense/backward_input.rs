@@ -116,7 +116,7 @@ impl Product for BackwardInput {
         [self.shape.rows as usize, self.shape.inputs as usize, 1]
     }
 
-    fn models(&self) -> usize {
+    fn side_by_side(&self) -> usize {
         self.models
     }
 

@@ -195,7 +195,7 @@ impl Product for BackwardWeight {
         [self.layer.outputs, self.layer.inputs, self.layer.splits()]
     }
 
-    fn models(&self) -> usize {
+    fn side_by_side(&self) -> usize {
         self.models
     }
 

@@ -118,7 +118,7 @@ impl Product for Forward {
         [self.shape.rows as usize, self.shape.outputs as usize, 1]
     }
 
-    fn models(&self) -> usize {
+    fn side_by_side(&self) -> usize {
         self.models
     }
 

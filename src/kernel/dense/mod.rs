@@ -8,7 +8,7 @@ pub mod forward;
 mod matrix_units;
 pub mod rounding;
 pub mod tiling;
-mod trial;
+pub(crate) mod trial;
 
 pub use backward_input::BackwardInput;
 pub use backward_weight::BackwardWeight;

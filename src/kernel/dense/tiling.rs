@@ -195,7 +195,7 @@ pub fn grid([height, width]: [u32; 2], [m, n, splits]: [usize; 3], models: usize
     linear_grid(m.div_ceil(height as usize) * n.div_ceil(width as usize) * splits, models as u32)
 }
 
-/// A product of a dense layer.
+/// A product of a dense layer or a convolution.
 pub(crate) trait Product: Launch + Clone + 'static {
     /// Its kernels: in f32, with f16 factors in registers, and on matrix units.
     const KERNELS: [&'static Kernel; 3];
@@ -209,8 +209,8 @@ pub(crate) trait Product: Launch + Clone + 'static {
     /// Rows and columns of a model's results, and how many there are.
     fn results(&self) -> [usize; 3];
 
-    /// Models side by side.
-    fn models(&self) -> usize;
+    /// How many results keep a device busy at the same time.
+    fn side_by_side(&self) -> usize;
 
     /// Whether its factors can be loaded four at a time: those that lie next to each other, and the steps from one model's to the
     /// next's, come in fours.
@@ -250,7 +250,7 @@ pub(crate) trait Product: Launch + Clone + 'static {
 
 /// Every tiling with which a product has the same bits: those that multiply as it does, in registers or on the same matrix
 /// units. The two round their sums differently, and a tuned run must end with the bits that it would have had.
-pub(super) fn variants<P: Product>(product: &P) -> Vec<Arc<dyn Launch>> {
+pub(crate) fn variants<P: Product>(product: &P) -> Vec<Arc<dyn Launch>> {
     let variants: Vec<P> = match product.tiling() {
         Tiling::Registers { half, .. } => {
             let tilings = Tiling::all_in_registers(half, product.comes_in_fours());
@@ -263,7 +263,7 @@ pub(super) fn variants<P: Product>(product: &P) -> Vec<Arc<dyn Launch>> {
 
 /// A product in f32 in mixed precision: on the device's matrix units, on the largest tile that the device allows, that keeps it
 /// busy and that is not mostly padding; in registers where it has no such units.
-pub(super) fn mixed<P: Product>(product: &P, limits: &Limits) -> Arc<dyn Launch> {
+pub(crate) fn mixed<P: Product>(product: &P, limits: &Limits) -> Arc<dyn Launch> {
     if let Some(launch) = planned_on_units(product, limits) {
         return Arc::new(launch);
     }
@@ -282,7 +282,7 @@ fn planned_on_units<P: Product>(product: &P, limits: &Limits) -> Option<P> {
     tiles.retain(|(_, product)| limits.allow(&product.lower()));
     let [m, n, _] = product.results();
     let keeps_busy =
-        |(tile, _): &(MatrixTile, P)| fits(tile.sides(units), [m, n], product.models(), limits.busy_workgroups);
+        |(tile, _): &(MatrixTile, P)| fits(tile.sides(units), [m, n], product.side_by_side(), limits.busy_workgroups);
     let chosen = tiles.iter().rposition(keeps_busy).unwrap_or(0);
     (chosen < tiles.len()).then(|| tiles.swap_remove(chosen).1)
 }

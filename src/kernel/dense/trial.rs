@@ -7,7 +7,7 @@ use crate::kernel::{Case, Contents};
 
 /// A product with its data.
 #[derive(Debug, Clone)]
-pub(super) struct Trial<P> {
+pub(crate) struct Trial<P> {
     /// Shapes, and what else matters.
     pub name: String,
     /// The product.
@@ -40,13 +40,15 @@ impl<P: Product> Trial<P> {
         Case { name: format!("{}{tiled}", self.name), dispatch, contents: self.contents.clone() }
     }
 
-    /// A copy with numbers at the ends of what f16 holds; `None` where its activation would hide them.
+    /// A copy with numbers at the ends of what f16 holds, among the gradients where there are some; `None` where its activation
+    /// would hide them.
     fn beyond(&self) -> Option<Self> {
-        if !self.linear || self.contents[0].len() > 2000 {
+        let factor = P::KERNELS[0].bindings.iter().position(|binding| binding.name == "output_gradient").unwrap_or(0);
+        if !self.linear || self.contents[factor].len() > 2000 {
             return None;
         }
         let mut trial = self.clone();
-        let Contents::F32(values) = &mut trial.contents[0] else { return None };
+        let Contents::F32(values) = &mut trial.contents[factor] else { return None };
         let ends = [65_519.0, -7e4, 6.1e-5, 3e-8, 65_503.0];
         values.iter_mut().rev().step_by(3).zip(ends).for_each(|(value, end)| *value = end);
         trial.name.push_str(", numbers at the ends of f16,");
@@ -55,7 +57,7 @@ impl<P: Product> Trial<P> {
 }
 
 /// The cases of a product's form: in f32, in f16 in all tiles, or on all known units.
-pub(super) fn cases<P: Product>(trials: Vec<Trial<P>>, form: Needs) -> Vec<Case> {
+pub(crate) fn cases<P: Product>(trials: Vec<Trial<P>>, form: Needs) -> Vec<Case> {
     if form == Needs::Nothing {
         return trials.iter().map(|trial| trial.in_registers(false)).collect();
     }
@@ -79,6 +81,8 @@ pub(super) fn cases<P: Product>(trials: Vec<Trial<P>>, form: Needs) -> Vec<Case>
 mod tests {
     use super::*;
     use crate::kernel::Specification;
+    use crate::kernel::conv;
+    use crate::kernel::dense::tiling::TILES;
     use crate::kernel::dense::{backward_input, backward_weight, forward, matrix_units};
 
     #[test]
@@ -99,6 +103,30 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_tile_of_a_convolution_in_mixed_precision_is_in_the_cases() {
+        let kernels = [
+            [&conv::forward::KERNEL_F16, &conv::forward::KERNEL_COOPERATIVE],
+            [&conv::backward_input::KERNEL_F16, &conv::backward_input::KERNEL_COOPERATIVE],
+            [&conv::backward_weight::KERNEL_F16, &conv::backward_weight::KERNEL_COOPERATIVE],
+        ];
+        for [half, cooperative] in kernels {
+            let cases = |kernel| (Specification::of(kernel).cases)();
+            let has = |cases: &[Case], wanted: Vec<(&'static str, u32)>| {
+                let fits = |case: &Case| wanted.iter().all(|constant| case.dispatch.constants.contains(constant));
+                assert!(cases.iter().any(fits), "{}: {wanted:?}", half.name);
+            };
+            let in_registers = cases(half);
+            TILES
+                .into_iter()
+                .flat_map(|tile| Tiling::forms(tile, true, false))
+                .for_each(|tiling| has(&in_registers, tiling.constants()));
+            let on_units = cases(cooperative);
+            let tiles = KNOWN.into_iter().flat_map(|units| tiles_of(units).map(move |tile| tile.constants(units, 1)));
+            tiles.for_each(|constants| has(&on_units, constants));
         }
     }
 }

@@ -338,7 +338,7 @@ fn backward_phase(
 /// The gradient to the weights and bias: dot products of every filter's gradients with the image shifted by every tap.
 pub(crate) fn backward_weight(args: &mut Args<f32>) {
     let params: backward_weight::Params = args.params();
-    let (models, bias, p) = (args.models(), args.constant("BIAS", 1) == 1, params.shape());
+    let (models, bias, p) = (args.models(), backward_weight::sums_bias(args), params.shape());
     let flops = shape::cost(args.params).flops;
     let [input, output_gradient, sums] = args.operands();
     let (input, output_gradient, sums) = (input.read(), output_gradient.read(), sums.write());

@@ -1,0 +1,4 @@
+// Convolution, backward to its parameters: lib/conv2d_backward_weight.wgsl, operands rounded to f16 and multiplied by matrix units.
+
+// include: matmul_cooperative.wgsl
+// include: conv2d_backward_weight.wgsl

@@ -1,0 +1,5 @@
+// Convolution, backward to its parameters: lib/conv2d_backward_weight.wgsl, operands rounded to f16.
+
+// include: matmul_f16.wgsl
+// include: matmul_sums.wgsl
+// include: conv2d_backward_weight.wgsl
