@@ -370,6 +370,8 @@ fn wrong_values_list_what_is_allowed() {
         ("augment.scale", "[0, 1]", "from 0.1 to 10"),
         ("augment.brightness", "2", "from 0 to 1"),
         ("augment.erase", "1.5", "from 0 to 1"),
+        ("augment.mixup", "0.001", "from 0.01 to 100"),
+        ("augment.mixup", "-1", "from 0.01 to 100"),
         ("augment.blur", "1", "unknown key"),
         ("train.ema", "1.0", "below 1"),
         ("seed", "-1", "0 or more"),

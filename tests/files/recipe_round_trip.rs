@@ -281,10 +281,11 @@ fn sweep() -> impl Strategy<Value = SweepSpec> {
 
 fn augment() -> impl Strategy<Value = AugmentSpec> {
     let sizes = proptest::option::of((0.1f32..1.0, 1.0f32..10.0).prop_map(|(low, high)| SizeRange([low, high])));
-    let numbers = (0u32..9, 0.0f32..180.0, [0.0f32..1.0, 0.0..1.0, 0.0..1.0]);
-    (proptest::option::of(word()), sizes, numbers).prop_map(|(flip, scale, (translate, rotate, shares))| {
+    let numbers = (0u32..9, 0.0f32..180.0, [0.0f32..1.0, 0.0..1.0, 0.0..1.0], -1.0f32..2.0);
+    (proptest::option::of(word()), sizes, numbers).prop_map(|(flip, scale, (translate, rotate, shares, mixup))| {
         let [brightness, contrast, erase] = shares;
-        AugmentSpec { flip, translate, rotate, scale, brightness, contrast, erase }
+        let mixup = if mixup < 0.01 { 0.0 } else { mixup };
+        AugmentSpec { flip, translate, rotate, scale, brightness, contrast, erase, mixup }
     })
 }
 
