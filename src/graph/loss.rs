@@ -71,7 +71,8 @@ impl LossOperation {
     fn by_targets(&self, operands: Operands, weights: Option<Slice>, at: &Lowering) -> Vec<Arc<dyn Launch>> {
         let gradient = if at.scaled_loss { Gradient::Scaled } else { Gradient::Plain };
         let loss = self.plain(operands, gradient, at);
-        let weighed = at.weighing.zip(weights).map(|(weighing, weights)| self.weighed(weights, &operands, weighing, at));
+        let weighed =
+            at.weighing.zip(weights).map(|(weighing, weights)| self.weighed(weights, &operands, weighing, at));
         std::iter::once(loss).chain(weighed).collect()
     }
 

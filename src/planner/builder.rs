@@ -9,8 +9,8 @@ use crate::ir::{
     PlanError, ProgramId, Role, Slice, SourceBuffers, StatisticBuffers, TensorPlace, Training,
 };
 use crate::kernel::loss::weights::{Updates, WEIGHT_SUMS};
-use crate::kernel::pointwise::dropout::Masks;
 use crate::kernel::mixup::{Pairs, quantiles};
+use crate::kernel::pointwise::dropout::Masks;
 use crate::kernel::step::augment;
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;

@@ -51,7 +51,7 @@ pub struct Mixed {
 impl TrainerSpec {
     /// The numbers by which training changes images, if it does. An error where that makes no sense.
     pub(crate) fn changes(&self) -> Result<Option<augment::Params>, TrainError> {
-        let scaled_by_feature = self.scaling.subtract.len() > 1;
+        let scaled_by_feature = self.scaling.differs_within_channels(self.model.input);
         let mixup = self.augment.check_mixup(self.model.takes_levels(), self.batches().size);
         mixup.map_err(TrainError::Augment)?;
         self.augment.params(self.model.input, scaled_by_feature).map_err(TrainError::Augment)

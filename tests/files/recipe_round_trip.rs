@@ -121,8 +121,15 @@ fn data() -> impl Strategy<Value = DataSpec> {
     let columns = || proptest::collection::vec(".{0,5}", 0..3);
     let of_tables = (any::<bool>(), columns(), columns(), word());
     let image = (proptest::option::of(pair()), proptest::option::of(Just(3)), proptest::option::of(word()));
-    (sets, word(), part, of_tables, image).prop_map(
-        |((train, test, validation), scale, (seed, classes, examples, header, stratify), of_tables, image)| {
+    let normalize = proptest::option::of((-9.0f32..9.0, positive()));
+    (sets, word(), part, of_tables, (image, normalize)).prop_map(
+        |(
+            (train, test, validation),
+            scale,
+            (seed, classes, examples, header, stratify),
+            of_tables,
+            (image, normalize),
+        )| {
             let mut spec = DataSpec {
                 header,
                 train,
@@ -152,6 +159,9 @@ fn data() -> impl Strategy<Value = DataSpec> {
                     spec.image = ImageSpec { size, channels, fit };
                 }
                 _ => {}
+            }
+            if let (Scale::Unit, Some((mean, std))) = (spec.scale, normalize) {
+                spec.normalize = Some(Normalize { mean: vec![mean; 2], std: vec![std; 2] });
             }
             spec
         },

@@ -35,7 +35,11 @@ impl Beta {
         let mut place = ((wanted + libm::log(self.a) + self.ln_beta) / self.a).min(high);
         for _ in 0..100 {
             let (ln_share, slope) = self.at(place);
-            if ln_share > wanted { high = place } else { low = place }
+            if ln_share > wanted {
+                high = place
+            } else {
+                low = place
+            }
             let mut next = place - (ln_share - wanted) / slope;
             if !(next >= low && next <= high) {
                 next = if low.is_finite() { 0.5 * (low + high) } else { 2.0 * place };
@@ -131,8 +135,7 @@ mod tests {
             let all = quantiles(strength);
             assert!(all.is_sorted() && all.iter().all(|share| (0.0..=1.0).contains(share)), "{strength}");
             let mean = all.iter().map(|share| f64::from(*share)).sum::<f64>() / QUANTILES as f64;
-            let variance =
-                all.iter().map(|share| (f64::from(*share) - 0.5).powi(2)).sum::<f64>() / QUANTILES as f64;
+            let variance = all.iter().map(|share| (f64::from(*share) - 0.5).powi(2)).sum::<f64>() / QUANTILES as f64;
             let expected = 1.0 / (4.0 * (2.0 * f64::from(strength) + 1.0));
             assert!((mean - 0.5).abs() < 1e-7 && (variance / expected - 1.0).abs() < 2e-3, "{strength}: {variance}");
         }
