@@ -203,7 +203,8 @@ impl Job {
     /// The weights that the recipe's training begins with: drawn, and where its `[start]` names a file, taken from that as far as they
     /// fit.
     pub fn initial(&self) -> Result<Initial, ExportError> {
-        Initial::of(&self.recipe, &self.model, &self.scaling, &self.trained_on)
+        let train = &self.dataset.train.features;
+        Initial::of(&self.recipe, &self.model, &self.scaling, &self.trained_on, train)
     }
 
     /// A trainer of the recipe's model, which has its initial weights.

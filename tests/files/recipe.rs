@@ -387,7 +387,7 @@ fn wrong_values_list_what_is_allowed() {
         ("data.normalize", "{ mean = [0.5], std = [0.0] }", "a number above 0 for each channel"),
         ("data.normalize", "{ mean = [0.5], std = [0.5, 0.5] }", "1 means and 2 deviations"),
         ("data.normalize", "{ mean = [0.5] }", "data.normalize.std is missing"),
-        ("data", "{ scale = \"none\", normalize = { mean = [0.5], std = [0.5] } }", "follows the scale \"unit\""),
+        ("data", "{ scale = \"none\", normalize = { mean = [0.5], std = [0.5] } }", "the scale \"unit\""),
         ("model.input", "[28, 28]", "[height, width, channels]"),
         ("model.input", "[0]", "1 or more"),
         ("model.layers", "[]", "at least one layer"),

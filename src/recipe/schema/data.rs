@@ -42,7 +42,8 @@ keyed! {
         /// What follows the scale "unit": of each channel of an image a number is subtracted, and what is left is divided by another, as
         /// by torchvision's Normalize behind ToTensor; one number is for all features. Weights that were trained on ImageNet want its
         /// mean and deviation, as in the example.
-        pub normalize: Option<Normalize> [Optional(NORMALIZE); "{ mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }"],
+        pub normalize: Option<Normalize> [Optional(NORMALIZE); "{ mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }"]
+            where scale is (Scale::Unit, UNIT),
         /// Whether held-out shares keep the classes' shares; without it they do where the training examples are a folder or a
         /// table with classes.
         pub stratify: Option<bool> [Optional(Plain); "true"],
@@ -75,6 +76,8 @@ pub(in crate::recipe) const FOLDERS: &str =
 pub(in crate::recipe) const NUMBERED: &str =
     "classes that are numbered; of a folder, move the folders of other classes away";
 
+const UNIT: &str = "the scale \"unit\"";
+
 const WEIGHED: &str =
     "the training examples of a table or of arrays; of a folder of pictures, weigh the classes with data.class_weights";
 
@@ -92,12 +95,6 @@ fn keys_that_fit_together(spec: &DataSpec, table: &Table<'_>) -> Result<(), KeyE
             return Err(
                 item.conflict(format!("has {means} means and {stds} deviations; give one of each for every channel"))
             );
-        }
-        if spec.scale != Scale::Unit {
-            return Err(item.conflict(format!(
-                "follows the scale \"unit\", and the scale is \"{}\"; set data.scale = \"unit\", or remove normalize",
-                spec.scale
-            )));
         }
     }
     if let (false, Some(item)) = (spec.features.is_empty(), table.get("drop")) {
