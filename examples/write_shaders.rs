@@ -65,7 +65,7 @@ impl Shaders {
     fn add_plans(&mut self, name: &'static str, recipe: &Recipe, limits: Limits) -> Result<(), Box<dyn Error>> {
         let model = Model::build(&recipe.model, Some(Shape::Features(784)))?;
         let dataset = Dataset { train: examples(&model, 4096), validation: None, test: Some(examples(&model, 1024)) };
-        let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
+        let scaling = Scaling::of(&recipe.data, &dataset.train.features).expect("bundled recipes fit their data");
         let members = vec![Member::of(recipe)];
         let spec = TrainerSpec {
             model,

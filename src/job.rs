@@ -10,7 +10,7 @@ use crate::model::{Model, ModelError, Shape};
 use crate::place;
 use crate::ranks::Exchange;
 use crate::recipe::{
-    Activation, Aim, DataSpec, Holdout, Keyword, Loss, OptimizerSpec, Recipe, Record, Source, TrainSpec,
+    Activation, Aim, DataSpec, Holdout, Keyword, Loss, Normalize, OptimizerSpec, Recipe, Record, Source, TrainSpec,
 };
 use crate::train::{Member, Score, TrainError, Trainer, TrainerSpec};
 use std::path::{Path, PathBuf};
@@ -153,7 +153,7 @@ impl Job {
             }
             notes.extend(columns.targets_in_words());
         }
-        let scaling = trained_on.scaling(recipe.data.scale, &dataset.train.features);
+        let scaling = trained_on.scaling(&recipe.data, &dataset.train.features)?;
         trained_on.classes = Some(dataset.train.targets.classes().is_some());
         if recipe.data.targets == Some(Aim::Inputs) {
             trained_on.classes = Some(false);
@@ -172,8 +172,15 @@ impl Job {
     pub fn described(&self) -> Vec<String> {
         let (kind, train, scaling) = (self.recipe.data.scale, &self.dataset.train, &self.scaling);
         let mut lines = [&self.notes[..], &self.weighing].concat();
-        lines.push(format!("scale {kind}: {}", scaling.in_words(kind)));
-        lines.extend(remarks::no_pixels(kind, scaling, &train.features));
+        let unit = scaling.before(&self.recipe.data);
+        let normalized = self
+            .recipe
+            .data
+            .normalize
+            .as_ref()
+            .map(|Normalize { mean, std }| format!(", then less {mean:?}, divided by {std:?}, by channel"));
+        lines.push(format!("scale {kind}: {}{}", unit.in_words(kind), normalized.unwrap_or_default()));
+        lines.extend(remarks::no_pixels(kind, &unit, &train.features));
         lines.extend(self.recipe.augment.in_words());
         lines.extend(unrecorded(&self.recipe.train));
         lines.extend(endless_warmup(&self.recipe));
@@ -196,7 +203,8 @@ impl Job {
     /// The weights that the recipe's training begins with: drawn, and where its `[start]` names a file, taken from that as far as they
     /// fit.
     pub fn initial(&self) -> Result<Initial, ExportError> {
-        Initial::of(&self.recipe, &self.model, &self.scaling, &self.trained_on)
+        let train = &self.dataset.train.features;
+        Initial::of(&self.recipe, &self.model, &self.scaling, &self.trained_on, train)
     }
 
     /// A trainer of the recipe's model, which has its initial weights.

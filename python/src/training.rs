@@ -149,7 +149,7 @@ fn run(
         let weights = match &start {
             Some(start) => start.get(member).cloned().unwrap_or_default(),
             None => {
-                let initial = Initial::of(recipe, network, &job.scaling, &job.trained_on)?;
+                let initial = Initial::of(recipe, network, &job.scaling, &job.trained_on, &job.dataset.train.features)?;
                 watcher.notes.extend(initial.notes.into_iter().filter(|_| member == 0));
                 initial.parameters
             }

@@ -309,9 +309,9 @@ pub fn evaluate(saved: &SavedModel, shown: &Shown, context: &Context) -> Result<
 
 /// A word on values that cannot be of the range that the model was trained on: bytes there, numbers up to 1 here.
 fn other_range(saved: &SavedModel, features: &Features) -> Option<String> {
-    let scale = saved.recipe.data.scale;
-    let (trained, here) = (&saved.scaling, Scaling::fit(scale, features));
-    let unlike = matches!(scale, Scale::Unit | Scale::Centered) && trained.divide != here.divide;
+    let data = &saved.recipe.data;
+    let (trained, here) = (saved.scaling.before(data), Scaling::fit(data.scale, features));
+    let unlike = matches!(data.scale, Scale::Unit | Scale::Centered) && trained.divide != here.divide;
     unlike.then(|| {
         let white = trained.divide.first().copied().unwrap_or(1.0);
         let most = features.storage.bounds().1;

@@ -10,7 +10,7 @@ use gputrain::data::{self, ArrayInfo, Loading, PictureFolder, PictureSets, Probl
 use gputrain::export::{SavedModel, parameter_hash};
 use gputrain::job::Job;
 use gputrain::model::{Model, ModelError};
-use gputrain::recipe::{Broken, DataSpec, Recipe, RecipeText, Scale};
+use gputrain::recipe::{Batch, Broken, DataSpec, Recipe, RecipeText, Scale};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -161,7 +161,12 @@ fn inspect_recipe(args: &InspectArgs, context: &Context) -> Result<(), CliError>
 /// Refuses an `[augment]` that training would refuse.
 fn check_augment(recipe: &Recipe, model: &Model) -> Result<(), CliError> {
     let by_feature = recipe.data.scale == Scale::Standard && model.input.len() > 1;
-    recipe.augment.params(model.input, by_feature).map(drop).map_err(CliError::Usage)
+    let batch = match recipe.train.batch {
+        Batch::Size(size) => size,
+        Batch::Full => usize::MAX,
+    };
+    let mixup = recipe.augment.check_mixup(model.takes_levels(), batch);
+    mixup.and(recipe.augment.params(model.input, by_feature).map(drop)).map_err(CliError::Usage)
 }
 
 /// The recipe's network. Its data is only read where the recipe leaves the input's shape to it.

@@ -5,7 +5,7 @@ use gputrain::job::Job;
 use gputrain::model::Shape;
 use gputrain::recipe::AugmentSpec;
 use gputrain::report::{ImageGrid, Picture, Tile};
-use gputrain::train::Member;
+use gputrain::train::{Member, Mixed, Seen};
 use serde_json::json;
 use std::path::Path;
 
@@ -24,24 +24,26 @@ pub fn draw(job: &Job, out: &Path, context: &Context) -> Result<(), CliError> {
     }
     let spec = job.spec(&[Member::of(&job.recipe)]);
     let count = spec.dataset.train.count().min(IMAGES);
-    let rows = (0..count).map(|example| spec.augmented(example, EPOCHS)).collect::<Result<Vec<_>, _>>()?;
     let Shape::Image { channels, height, width } = job.model.input else {
-        unreachable!("what has no rows and columns was refused")
+        let problem = format!("--augment draws images, and the examples have {} features", job.model.input.len());
+        return Err(CliError::Usage(problem));
     };
+    let rows = (0..count).map(|example| spec.augmented(example, EPOCHS)).collect::<Result<Vec<_>, _>>()?;
     let values = || rows.iter().flat_map(|(plain, _)| plain);
     let low = values().copied().fold(f32::INFINITY, f32::min);
     let high = values().copied().fold(f32::NEG_INFINITY, f32::max);
-    let tile = |values: &[f32], caption: String| -> Result<Tile, CliError> {
+    let tile = |values: &[f32], caption: Vec<String>| -> Result<Tile, CliError> {
         // One value everywhere is drawn black.
         let high = if high > low { high } else { low + 1.0 };
         let picture = Picture::from_values([channels, height, width], values, low, high)?;
-        Ok(Tile { picture, caption: vec![caption], wrong: false })
+        Ok(Tile { picture, caption, wrong: false })
     };
     let mut tiles = Vec::new();
     for (example, (plain, changed)) in rows.iter().enumerate() {
-        tiles.push(tile(plain, format!("image {}", example + 1))?);
-        for (epoch, values) in changed.iter().enumerate() {
-            tiles.push(tile(values, format!("epoch {}", epoch + 1))?);
+        tiles.push(tile(plain, vec![format!("image {}", example + 1)])?);
+        for (epoch, Seen { values, mixed }) in changed.iter().enumerate() {
+            let mixed = mixed.map(|Mixed { example, share }| format!("{:.0} % of {}", 100.0 * share, example + 1));
+            tiles.push(tile(values, std::iter::once(format!("epoch {}", epoch + 1)).chain(mixed).collect())?);
         }
     }
     let title = format!("{}: training images as they are, and in each epoch", job.recipe.name);

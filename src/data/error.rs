@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::keys::{did_you_mean, nearest};
+use crate::model::Shape;
 
 /// Something is wrong with the data at `place`.
 #[derive(Debug, thiserror::Error)]
@@ -517,6 +518,16 @@ pub enum Problem {
         value: f32,
         /// The levels there are.
         levels: usize,
+    },
+    /// Numbers for other channels than the examples have.
+    #[error(
+        "data.normalize has numbers for {given} channels, and the examples are {shape}; give one for each channel, or one for all"
+    )]
+    Channels {
+        /// Those that there are numbers for.
+        given: usize,
+        /// The examples.
+        shape: Shape,
     },
     /// Scaled numbers of levels.
     #[error("the embedding takes the numbers of levels as they are, but the data is scaled; set data.scale = \"none\"")]

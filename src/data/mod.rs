@@ -44,6 +44,7 @@ mod trained_on;
 #[cfg(feature = "fetch")]
 mod unpack;
 pub(crate) mod weights;
+mod whitening;
 mod write;
 
 pub use array::{Array, Dtype};
@@ -71,4 +72,5 @@ pub use targets::TargetKind;
 pub use trained_on::TrainedOn;
 #[cfg(feature = "fetch")]
 pub use unpack::{Unpacking, unpack};
+pub use whitening::whiten;
 pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};

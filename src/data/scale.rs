@@ -1,7 +1,8 @@
 //! Scaling of features: what is subtracted, divided by and added while a batch is gathered.
 
-use super::{Features, Storage};
-use crate::recipe::Scale;
+use super::{Features, Problem, Storage};
+use crate::model::Shape;
+use crate::recipe::{DataSpec, Normalize, Scale};
 
 /// A scaling fitted to training data: `x' = (x - subtract[f]) / divide[f] + add`, each vector of length 1 (for all
 /// features) or with an entry per feature.
@@ -33,6 +34,51 @@ impl Scaling {
             }
             Scale::Standard => standard(train),
         }
+    }
+
+    /// The scaling that a recipe's data asks for.
+    pub fn of(data: &DataSpec, train: &Features) -> Result<Scaling, Problem> {
+        let scaling = Scaling::fit(data.scale, train);
+        match &data.normalize {
+            Some(normalize) => scaling.then(normalize, train.shape),
+            None => Ok(scaling),
+        }
+    }
+
+    /// One number for all features, then a mean and a deviation for each channel.
+    fn then(&self, Normalize { mean, std }: &Normalize, shape: Shape) -> Result<Scaling, Problem> {
+        let plane = match shape {
+            _ if mean.len() == 1 => 1,
+            Shape::Image { channels, height, width } if channels == mean.len() => height * width,
+            _ => return Err(Problem::Channels { given: mean.len(), shape }),
+        };
+        let divide = f64::from(self.divide[0]);
+        let of_features = |of_channel: &dyn Fn(usize) -> f64| -> Vec<f32> {
+            (0..mean.len()).flat_map(|channel| std::iter::repeat_n(of_channel(channel) as f32, plane)).collect()
+        };
+        Ok(Scaling {
+            subtract: of_features(&|channel| divide * f64::from(mean[channel])),
+            divide: of_features(&|channel| divide * f64::from(std[channel])),
+            add: 0.0,
+        })
+    }
+
+    /// The scaling that channels' means and deviations followed, if any did.
+    pub fn before(&self, data: &DataSpec) -> Scaling {
+        let Some(Normalize { std, .. }) = &data.normalize else { return self.clone() };
+        let white = f64::from(self.divide[0]) / f64::from(std[0]);
+        let is_whole = (white - white.round()).abs() < 1e-6 * white;
+        uniform(0.0, if is_whole { white.round() } else { white } as f32, 0.0)
+    }
+
+    /// Whether the features of a channel have numbers of their own, so that they cannot change places.
+    pub fn differs_within_channels(&self, shape: Shape) -> bool {
+        let plane = match shape {
+            Shape::Image { height, width, .. } => height * width,
+            _ => usize::MAX,
+        };
+        let differs = |numbers: &[f32]| numbers.chunks(plane).any(|channel| channel.iter().any(|x| *x != channel[0]));
+        differs(&self.subtract) || differs(&self.divide)
     }
 
     /// What is done to values, for people; `kind` is what the scaling was fitted by.
@@ -100,7 +146,6 @@ fn nonzero(divisor: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Shape;
 
     fn floats(values: &[f32], width: usize) -> Features {
         let storage = Storage::F32(values.to_vec().into());
@@ -121,6 +166,31 @@ mod tests {
             let scaling = Scaling::fit(Scale::Unit, &floats(&[0.0, largest], 1));
             assert_eq!(scaling.divide, [white]);
         }
+    }
+
+    #[test]
+    fn channels_are_normalised_behind_unit() {
+        let shape = Shape::Image { channels: 3, height: 1, width: 2 };
+        let image = Features { storage: Storage::U8(vec![0, 255, 51, 102, 128, 7].into()), count: 1, shape };
+        let (mean, std) = (vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]);
+        let data = |mean: &[f32], std: &[f32]| DataSpec {
+            normalize: Some(Normalize { mean: mean.to_vec(), std: std.to_vec() }),
+            ..DataSpec::default()
+        };
+        let scaling = Scaling::of(&data(&mean, &std), &image).unwrap();
+        // torchvision: Normalize(mean, std)(ToTensor()(image))
+        let expected = [-2.117_904, 2.248_908, -1.142_857, -0.250_000_15, 0.426_492, -1.682_440];
+        for (feature, value) in expected.into_iter().enumerate() {
+            let found = scaling.apply(image.storage.get(feature), feature);
+            assert!((found - value).abs() < 2e-6, "{feature}: {found}, not {value}");
+        }
+        assert_eq!(scaling.before(&data(&mean, &std)), Scaling::fit(Scale::Unit, &image));
+        assert!(!scaling.differs_within_channels(shape) && scaling.differs_within_channels(Shape::Features(6)));
+        let one = Scaling::of(&data(&[0.1307], &[0.3081]), &image).unwrap();
+        assert_eq!(one.subtract.len(), 1);
+        assert!((one.apply(255.0, 5) - (1.0 - 0.1307) / 0.3081).abs() < 1e-6);
+        let problem = Scaling::of(&data(&mean[..2], &std[..2]), &image).unwrap_err().to_string();
+        assert!(problem.contains("2 channels") && problem.contains("data.normalize"), "{problem}");
     }
 
     #[test]

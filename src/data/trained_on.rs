@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Features, Scaling, TableColumns};
-use crate::recipe::Scale;
+use super::{DataError, Features, Scaling, TableColumns};
+use crate::recipe::DataSpec;
 
 /// What is to be known of the data that a model was trained on: other data is read by it. Models from before this was stored
 /// know nothing of it.
@@ -36,10 +36,10 @@ impl TrainedOn {
     }
 
     /// The scaling of training examples. Features that only say whether a table's cell has a level stay 1 or 0.
-    pub fn scaling(&self, kind: Scale, train: &Features) -> Scaling {
-        let mut scaling = Scaling::fit(kind, train);
+    pub fn scaling(&self, data: &DataSpec, train: &Features) -> Result<Scaling, DataError> {
+        let mut scaling = Scaling::of(data, train).map_err(|problem| problem.at("[data]"))?;
         self.table.iter().for_each(|columns| columns.keep_bits(&mut scaling));
-        scaling
+        Ok(scaling)
     }
 
     /// Reads what is stored with a model of so many features and outputs.

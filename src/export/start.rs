@@ -8,7 +8,7 @@ use super::matching::{checked, is_count, matching, tuple};
 use super::parameters::stored;
 use super::tensors::Contents;
 use super::{ExportError, saved};
-use crate::data::{Array, Scaling, TrainedOn, other_features};
+use crate::data::{Array, Features, Scaling, TrainedOn, other_features, whiten};
 use crate::keys::nearest;
 use crate::model::{Model, Parameter};
 use crate::recipe::{Recipe, Renames, StartSpec};
@@ -39,7 +39,8 @@ pub struct Initial {
 
 impl Initial {
     /// The weights that a recipe's training begins with: those that its seed draws, in their place those of `start.from` that fit a
-    /// tensor of the model by name and shape. `scaling` and `trained_on` are those of the data that it trains on.
+    /// tensor of the model by name and shape. `scaling` and `trained_on` are those of the data that it trains on, whose features
+    /// are `train`: filters that whiten follow from them.
     ///
     /// An error where the file cannot be read, where nothing in it fits, where what fits are no numbers to begin with, and where the
     /// recipe is `strict` and something does not fit.
@@ -48,8 +49,11 @@ impl Initial {
         model: &Model,
         scaling: &Scaling,
         trained_on: &TrainedOn,
+        train: &Features,
     ) -> Result<Initial, ExportError> {
-        let mut initial = Initial { parameters: model.initialise(recipe.seed), notes: Vec::new(), start: None };
+        let mut parameters = model.initialise(recipe.seed);
+        whiten(&mut parameters, model, train, scaling);
+        let mut initial = Initial { parameters, notes: Vec::new(), start: None };
         let Some(from) = &recipe.start.from else {
             initial.notes.extend(kept_as_drawn(model, |_| true));
             return Ok(initial);

@@ -8,7 +8,7 @@ use crate::ir::{
 };
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::kernel::step::state;
-use crate::recipe::{AugmentSpec, Precision};
+use crate::recipe::Precision;
 use crate::train::{Draft, Member, TrainError, TrainerSpec, mounted};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl DoublePrecision {
     /// The same, with those factors rounded to f16 that a device rounds in this precision.
     pub fn rounded(spec: TrainerSpec, precision: Precision) -> Result<DoublePrecision, TrainError> {
         let member = Member { precision, ..spec.members[0].clone() };
-        let spec = TrainerSpec { members: vec![member], augment: AugmentSpec::NONE, ..spec };
+        let spec = TrainerSpec { members: vec![member], ..spec };
         let dataset = Arc::clone(&spec.dataset);
         let draft = Draft::of_training(spec, Limits::UNLIMITED)?;
         let plan = Arc::new(draft.plan().lower());

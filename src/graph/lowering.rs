@@ -1,6 +1,7 @@
 //! What operations need to know to become launches.
 
 use super::ParameterLayout;
+use super::mixup::Mixing;
 use crate::ir::{BufferId, Limits, Slice, SourceBuffers};
 use crate::kernel::dense::Tiling;
 use crate::kernel::dense::tiling::Tile;
@@ -40,6 +41,8 @@ pub struct Lowering<'a> {
     pub targets: Slice,
     /// How examples are weighed, where they are.
     pub weighing: Option<Weighing>,
+    /// How the examples of the batch are mixed, where they are.
+    pub mixing: Option<Mixing>,
     /// How features are scaled.
     pub scaling: Scaling,
     /// Whether the loss's gradient is scaled for f16.

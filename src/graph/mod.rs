@@ -8,6 +8,7 @@ pub mod gather;
 pub mod loss;
 mod lowering;
 pub mod memory;
+pub mod mixup;
 mod operation;
 mod parameters;
 pub mod pointwise;

@@ -14,6 +14,7 @@ pub mod formula;
 pub mod fused;
 mod launch;
 pub mod loss;
+pub mod mixup;
 pub mod norm;
 pub mod optimizer;
 pub mod pointwise;
@@ -82,6 +83,9 @@ impl std::fmt::Debug for Specification {
 pub static REGISTRY: &[&Specification] = &[
     &step::gather::SPECIFICATION,
     &step::augment::SPECIFICATION,
+    &mixup::pairs::SPECIFICATION,
+    &mixup::rows::SPECIFICATION,
+    &mixup::losses::SPECIFICATION,
     &dense::forward::SPECIFICATION,
     &dense::backward_input::SPECIFICATION,
     &dense::backward_weight::SPECIFICATION,

@@ -20,6 +20,9 @@ pub enum Init {
     Normal(f64),
     /// Uniform in ± this bound.
     Uniform(f64),
+    /// Filters that whiten the patches of the training images: their principal components over the roots of their variances, and the
+    /// same with the other sign. They follow from the data.
+    Whitening,
     /// All zero.
     Zeros,
     /// All this value.
@@ -33,10 +36,11 @@ const INIT_WORDS: &[(&str, Init)] = &[
     ("he_uniform", Init::HeUniform),
     ("he_normal", Init::HeNormal),
     ("fan_in_uniform", Init::FanInUniform),
+    ("whitening", Init::Whitening),
     ("zeros", Init::Zeros),
 ];
 
-const INIT: &str = "\"glorot_uniform\", \"glorot_normal\", \"he_uniform\", \"he_normal\", \"fan_in_uniform\", \"zeros\", \
+const INIT: &str = "\"glorot_uniform\", \"glorot_normal\", \"he_uniform\", \"he_normal\", \"fan_in_uniform\", \"whitening\" (of a convolution of the data), \"zeros\", \
                     { normal = DEVIATION }, { uniform = BOUND } or { constant = VALUE }";
 
 impl Form<Init> for Plain {

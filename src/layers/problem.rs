@@ -116,6 +116,15 @@ pub enum LayerProblem {
         /// What it gets.
         what: String,
     },
+    /// Filters that can whiten nothing.
+    #[error(
+        "init = \"whitening\" is for the weights of a convolution of the data, without groups and dilation, within the image, whose \
+         filters are an even number of at most twice the values that one sees ({patch} here); give it to such a layer alone"
+    )]
+    Whitening {
+        /// Values that a filter sees.
+        patch: usize,
+    },
     /// Channels that do not make equal groups.
     #[error("makes {groups} groups of {channels} channels; give a number that divides them")]
     Groups {

@@ -187,6 +187,7 @@ impl Builder<'_> {
             return Err(LayerProblem::SoftmaxOverImage { output });
         }
         let tensors = kind.tensors(shapes[0])?;
+        self.check_whitening(&*kind, &inputs, shapes[0], &tensors)?;
         let (statistics, tensors): (Vec<_>, Vec<_>) =
             self.add_tensors(name, tensors).into_iter().partition(|(role, _)| *role == TensorRole::Statistic);
         let statistics = statistics.into_iter().map(|(_, index)| index).collect();
@@ -210,6 +211,38 @@ impl Builder<'_> {
             frozen: false,
         });
         Ok(())
+    }
+
+    /// Refuses filters that are to whiten what is no patch of the data, or are more than there are.
+    fn check_whitening(
+        &self,
+        kind: &dyn LayerKind,
+        inputs: &[Input],
+        input: Shape,
+        tensors: &[TensorSpec],
+    ) -> Result<(), LayerProblem> {
+        let whitens = |tensor: &&TensorSpec| {
+            let of_model = match tensor.role {
+                TensorRole::Weight => Some(self.spec.init),
+                TensorRole::Bias => self.spec.bias_init,
+                TensorRole::Scale | TensorRole::Statistic => None,
+            };
+            tensor.init.or(of_model) == Some(Init::Whitening)
+        };
+        let Some(TensorSpec { shape, role, .. }) = tensors.iter().find(whitens) else { return Ok(()) };
+        let is_filters = kind.word() == "conv2d" && *role == TensorRole::Weight && inputs == [Input::Data];
+        let (filters, patch) = (shape[0], shape[1..].iter().product::<usize>());
+        let fits = match (input, &shape[1..]) {
+            (Shape::Image { channels, height, width }, &[own, down, across]) => {
+                own == channels
+                    && down <= height
+                    && across <= width
+                    && filters.is_multiple_of(2)
+                    && filters <= 2 * patch
+            }
+            _ => false,
+        };
+        if is_filters && fits { Ok(()) } else { Err(LayerProblem::Whitening { patch }) }
     }
 
     /// Every output but the last one must be taken by a layer.

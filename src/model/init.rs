@@ -13,7 +13,8 @@ const DOMAIN: &[u8; 24] = b"gputrain initial weights";
 
 impl Model {
     /// Initial values, one vector per tensor in the order of [`Model::tensors`]. A tensor's values depend only on the seed, its
-    /// own index, size and initialiser, so that changing one layer leaves the others alone.
+    /// own index, size and initialiser, so that changing one layer leaves the others alone. Those of `init = "whitening"` are 0 until
+    /// [`whiten`](crate::data::whiten) takes them from the data.
     pub fn initialise(&self, seed: u64) -> Vec<Vec<f32>> {
         let parameters = self.tensors().enumerate();
         parameters.map(|(index, parameter)| initialise(parameter, &stream(seed, index as u64))).collect()
@@ -51,7 +52,8 @@ fn draw(parameter: &Parameter) -> Draw {
         Init::FanInUniform => Draw::Uniform(1.0 / fan_in.sqrt()),
         Init::Normal(deviation) => Draw::Normal(deviation),
         Init::Uniform(bound) => Draw::Uniform(bound),
-        Init::Zeros => Draw::Constant(0.0),
+        // What follows from the data is set when they are there.
+        Init::Zeros | Init::Whitening => Draw::Constant(0.0),
         Init::Constant(value) => Draw::Constant(value),
     }
 }

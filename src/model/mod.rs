@@ -9,7 +9,7 @@ mod summary;
 
 pub use crate::layers::{Input, Layer, LayerProblem, Parameter, Shape, TensorRole, Window};
 pub use error::ModelError;
-pub use graph::Network;
+pub use graph::{Changes, Network};
 pub(crate) use summary::STATISTICS;
 pub use summary::{Summary, SummaryRow};
 
@@ -40,6 +40,11 @@ impl Model {
     /// Shape of one example coming out.
     pub fn output(&self) -> Shape {
         self.layers.last().map_or(self.input, |layer| layer.output)
+    }
+
+    /// Whether the data are numbers of levels, which an embedding looks up.
+    pub fn takes_levels(&self) -> bool {
+        self.layers.iter().any(|layer| layer.kind.levels().is_some())
     }
 
     /// Number of outputs of one example; the number of classes when the loss is over classes.

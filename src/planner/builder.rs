@@ -2,19 +2,21 @@
 
 use super::fusion::{Fusion, NotFused, Request, StepBuffers};
 use crate::graph::memory::{self, Assignment};
+use crate::graph::mixup::Mixing;
 use crate::graph::{Lowering, Node, ParameterLayout, Scaling, ValueId, Weighing};
 use crate::ir::{
-    Accumulation, Batches, BufferId, DataLayout, Element, Evaluation, Io, Limits, ParameterBuffers, PhaseKind,
+    Accumulation, Batches, BufferId, DataLayout, Element, Evaluation, Initial, Io, Limits, ParameterBuffers, PhaseKind,
     PlanError, ProgramId, Role, Slice, SourceBuffers, StatisticBuffers, TensorPlace, Training,
 };
 use crate::kernel::loss::weights::{Updates, WEIGHT_SUMS};
+use crate::kernel::mixup::{Pairs, quantiles};
 use crate::kernel::pointwise::dropout::Masks;
-use crate::kernel::step::augment::Params as Changes;
+use crate::kernel::step::augment;
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
 use crate::kernel::{self, Launch, LaunchPhase, LaunchPlan, LaunchProgram};
 use crate::layers::Parameter;
-use crate::model::{Model, Network};
+use crate::model::{Changes, Model, Network};
 use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
 use std::sync::Arc;
 
@@ -71,6 +73,8 @@ pub(super) struct GraphMemory {
     pub(super) assignment: Assignment,
     pub(super) buffers: Vec<BufferId>,
     pub(super) indices: BufferId,
+    /// For mixing the batch, where that is done.
+    pub(super) mixing: Option<Mixing>,
     /// For sums that are split over workgroups, where there are any.
     pub(super) scratch: Option<BufferId>,
     pub(super) batch: usize,
@@ -94,7 +98,9 @@ pub struct PlanBuilder<'a> {
     pub(super) fusion: Fusion,
     pub(super) precision: Precision,
     /// How training changes images.
-    pub(super) augment: Option<Changes>,
+    augment: Option<augment::Params>,
+    /// The strength with which training mixes the examples of a batch, if it does.
+    mixup: Option<f32>,
     /// The parts in which training takes each of its batches.
     parts: usize,
     /// How training draws the masks of dropout.
@@ -153,6 +159,7 @@ impl<'a> PlanBuilder<'a> {
             fusion: Fusion::Auto,
             precision: Precision::F32,
             augment: None,
+            mixup: None,
             parts: 1,
             masks: Masks::BY_STEP,
             data_room: limits.data_bytes,
@@ -171,8 +178,14 @@ impl<'a> PlanBuilder<'a> {
     }
 
     /// Says how training changes the images of a batch, if it does.
-    pub fn augment(mut self, augment: Option<Changes>) -> Self {
+    pub fn augment(mut self, augment: Option<augment::Params>) -> Self {
         self.augment = augment;
+        self
+    }
+
+    /// Says with which strength training mixes the examples of a batch, if it does.
+    pub fn mixup(mut self, strength: Option<f32>) -> Self {
+        self.mixup = strength;
         self
     }
 
@@ -229,7 +242,10 @@ impl<'a> PlanBuilder<'a> {
         if train.ema.is_some() {
             self.trained = self.buffer_like_parameters("train.weights", Role::State);
         }
-        let memory = self.allocate(self.model.training_network(self.augment), batch, "train");
+        let (images, weighted) = (self.augment, source.weights.is_some());
+        let network = self.model.training_network(Changes { images, mixup: self.mixup.is_some(), weighted });
+        let mixing = self.mixup.map(|strength| self.mixing(strength, batch));
+        let memory = GraphMemory { mixing, ..self.allocate(network, batch, "train") };
         let [counters, scalars] = self.step_state("train");
         let log_steps = 4096;
         let log = self.out.plan.buffer("train.log", Element::F32, self.models * log_steps * 2, Role::Metrics);
@@ -438,7 +454,27 @@ impl<'a> PlanBuilder<'a> {
         let scratch = graph.nodes.iter().map(|node| node.operation.scratch_len(batch, self.models)).max().unwrap_or(0);
         let scratch = (scratch > 0)
             .then(|| self.out.plan.buffer(format!("{prefix}.scratch"), Element::F32, scratch, Role::Activations));
-        GraphMemory { network, assignment, buffers, indices, scratch, batch }
+        GraphMemory { network, assignment, buffers, indices, mixing: None, scratch, batch }
+    }
+
+    /// Memory for mixing the examples of a batch, with the ratios of this strength.
+    fn mixing(&mut self, strength: f32, batch: usize) -> Mixing {
+        let plan = &mut self.out.plan;
+        let ratios: Vec<u32> = quantiles(strength).into_iter().map(f32::to_bits).collect();
+        let table = plan.buffer("train.mixup.quantiles", Element::F32, ratios.len(), Role::Data);
+        plan.init.push(Initial { buffer: table, words: ratios });
+        let rows = self.models * batch;
+        let mut of_rows = |name: &str, element: Element| {
+            let buffer = plan.buffer(format!("train.mixup.{name}"), element, rows, Role::Activations);
+            plan.whole(buffer)
+        };
+        let pairs = Pairs {
+            own: of_rows("own", Element::U32),
+            other: of_rows("other", Element::U32),
+            other_examples: of_rows("other_examples", Element::U32),
+            shares: of_rows("shares", Element::F32),
+        };
+        Mixing { quantiles: plan.whole(table), pairs }
     }
 
     fn step_state(&mut self, prefix: &str) -> [BufferId; 2] {
@@ -540,6 +576,7 @@ impl<'a> PlanBuilder<'a> {
             data: plan.whole(source.data),
             targets: plan.whole(source.targets),
             weighing,
+            mixing: memory.mixing,
             scaling: Scaling { subtract, divide, add: self.scaling_add },
             scaled_loss: self.precision == Precision::Mixed,
             masks: self.masks,

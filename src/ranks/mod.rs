@@ -93,6 +93,12 @@ pub enum RankError {
         /// The layer.
         layer: String,
     },
+    /// Examples that are mixed with others of their batch.
+    #[error(
+        "augment.mixup mixes each example with another one of its batch, whose rows lie on several ranks: each would mix its own \
+         rows alone, and train another model than one process does; remove augment.mixup, or train in one process"
+    )]
+    Mixup,
     /// What is the same on all ranks in every training is not.
     #[error(
         "{what} of rank {rank} are not those of rank 0; all ranks must have the same files, and compute on devices of one kind: see \

@@ -57,7 +57,7 @@ fn check_targets(root: &Table<'_>, recipe: &Recipe) -> Result<(), KeyError> {
     if let Some(key) = of_labels {
         return Err(item.conflict(format!("leaves no labels for data.{key}; remove one")));
     }
-    if recipe.augment != AugmentSpec::NONE {
+    if recipe.augment.changes_images() {
         return Err(
             item.conflict("does not go together with [augment]: images would change, and the targets not; remove one")
         );

@@ -68,7 +68,8 @@ fn load(recipe: &Recipe, validation: &Holdout) -> Result<Loaded, SweepError> {
             job.weighing.clear();
             job::weigh(recipe, train, &job.trained_on, &mut job.weighing).map_err(JobError::Data)?;
         }
-        job.scaling = job.trained_on.scaling(recipe.data.scale, &job.dataset.train.features);
+        let scaling = job.trained_on.scaling(&recipe.data, &job.dataset.train.features);
+        job.scaling = scaling.map_err(JobError::Data)?;
     }
     Ok(job.into())
 }

@@ -145,7 +145,8 @@ impl Runner<'_> {
         let (mut folders, mut said) = (Vec::new(), HashSet::new());
         let mut tracks = Vec::new();
         for (member, (entry, model)) in entries.iter().zip(&models).enumerate() {
-            let initial = Initial::of(&entry.recipe, model, &data.scaling, &data.trained_on).map_err(JobError::from)?;
+            let (recipe, train) = (&entry.recipe, &data.dataset.train.features);
+            let initial = Initial::of(recipe, model, &data.scaling, &data.trained_on, train).map_err(JobError::from)?;
             trainer.set_parameters(member, &initial.parameters)?;
             // Of runs that begin alike, it is said once.
             initial.notes.iter().filter(|note| said.insert((*note).clone())).for_each(|note| self.watcher.warn(note));

@@ -114,7 +114,7 @@ pub(super) fn has_levels(model: &Model, scaling: &Scaling, features: &Features, 
 
 /// Refuses an embedding of a table whose categories are features of ones and zeros.
 fn takes_no_categories(model: &Model, trained_on: &TrainedOn) -> Result<(), DataError> {
-    let takes_levels = model.layers.iter().any(|layer| layer.kind.levels().is_some());
+    let takes_levels = model.takes_levels();
     let features = trained_on.table.iter().flat_map(|table| &table.features);
     match features.filter(|feature| feature.levels.is_some()).find(|_| takes_levels) {
         Some(feature) => Err(Problem::LevelsAsFeatures { column: feature.name.clone() }.at("the training table")),

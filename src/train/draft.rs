@@ -50,6 +50,7 @@ impl Draft {
         let (data, scaling, first) = (&spec.dataset, &spec.scaling, &spec.members[0]);
         let builder = PlanBuilder::new(&spec.model, spec.members.len(), scaling.subtract.len(), scaling.add, limits);
         let mut builder = builder.fusion(fusion).precision(first.precision)?.augment(spec.changes()?);
+        builder = builder.mixup(spec.augment.mixing());
         let mut batches = spec.batches();
         if let Some(share) = share {
             batches.size = share.rows;

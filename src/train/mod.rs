@@ -27,7 +27,7 @@ pub use measured::{SetTruth, task};
 pub use member::Member;
 pub use metrics::{EpochMetrics, MetricsBySet, Norms, Observer, Score, Silent, StepMetrics};
 pub use population::Population;
-pub use spec::TrainerSpec;
+pub use spec::{Mixed, Seen, TrainerSpec};
 pub use tracker::Tracker;
 pub use trainer::{Outcome, Stop, Trainer};
 

@@ -110,6 +110,9 @@ impl Trainer {
         if let Some(layer) = spec.model.layers.iter().find(|layer| !layer.frozen && !layer.statistics.is_empty()) {
             return Err(RankError::BatchNorm { layer: layer.name.clone() }.into());
         }
+        if spec.augment.mixing().is_some() {
+            return Err(RankError::Mixup.into());
+        }
         let share = spec.share(exchange.rank(), exchange.size())?;
         let draft = Draft::shared(spec, backend.limits(), &share)?;
         let mut trainer = Trainer::prepare(backend, draft)?;

@@ -3,6 +3,8 @@
 use super::{Member, TrainError};
 use crate::data::{Dataset, Examples, Scaling, Storage, Targets, TrainedOn};
 use crate::ir::{Batches, DataLayout, TargetLayout};
+use crate::kernel::formula::hash;
+use crate::kernel::mixup;
 use crate::kernel::step::{augment, state};
 use crate::model::Model;
 use crate::recipe::{AugmentSpec, Batch, Set, TrainSpec};
@@ -22,35 +24,81 @@ pub struct TrainerSpec {
     pub trained_on: TrainedOn,
     /// The loop.
     pub train: TrainSpec,
-    /// How training changes images.
+    /// How training changes and mixes examples.
     pub augment: AugmentSpec,
     /// The models that train side by side; usually one.
     pub members: Vec<Member>,
 }
 
+/// A training example as an epoch shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Its features, scaled.
+    pub values: Vec<f32>,
+    /// What it is mixed with, if it is.
+    pub mixed: Option<Mixed>,
+}
+
+/// The example that another one is mixed with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mixed {
+    /// Its number, from 0.
+    pub example: usize,
+    /// Its share.
+    pub share: f32,
+}
+
 impl TrainerSpec {
     /// The numbers by which training changes images, if it does. An error where that makes no sense.
     pub(crate) fn changes(&self) -> Result<Option<augment::Params>, TrainError> {
-        let scaled_by_feature = self.scaling.subtract.len() > 1;
+        let scaled_by_feature = self.scaling.differs_within_channels(self.model.input);
+        let mixup = self.augment.check_mixup(self.model.takes_levels(), self.batches().size);
+        mixup.map_err(TrainError::Augment)?;
         self.augment.params(self.model.input, scaled_by_feature).map_err(TrainError::Augment)
     }
 
-    /// A training example as it is, scaled, and as the first member sees it in each of the first epochs; no such where nothing
-    /// is changed.
-    pub fn augmented(&self, example: usize, epochs: u32) -> Result<(Vec<f32>, Vec<Vec<f32>>), TrainError> {
-        let Some(changes) = self.changes()? else { return Ok((Vec::new(), Vec::new())) };
+    /// A training example as it is, scaled, and as the first member sees it in each of the first epochs.
+    pub fn augmented(&self, example: usize, epochs: u32) -> Result<(Vec<f32>, Vec<Seen>), TrainError> {
         let (features, scaling) = (&self.dataset.train.features, &self.scaling);
-        let len = features.shape.len();
-        let value = |feature| scaling.apply(features.storage.get(example * len + feature), feature);
-        let plain: Vec<f32> = (0..len).map(value).collect();
-        let changes = augment::Params { add: scaling.add, ..changes };
+        let changes = self.changes()?.map(|changes| augment::Params { add: scaling.add, ..changes });
         let seed = self.members[0].initial_state().0[state::SEED];
-        let in_epoch = |epoch| {
-            let place = [seed, epoch, example as u32];
-            augment::image(&changes, place, &plain, [&scaling.subtract, &scaling.divide])
+        let len = features.shape.len();
+        let plain = |example: usize| -> Vec<f32> {
+            let value = |feature| scaling.apply(features.storage.get(example * len + feature), feature);
+            (0..len).map(value).collect()
         };
-        let changed = (0..epochs).map(in_epoch).collect();
-        Ok((plain, changed))
+        let changed = |example: usize, epoch: u32| match &changes {
+            Some(changes) => {
+                let place = [seed, epoch, example as u32];
+                augment::image(changes, place, &plain(example), [&scaling.subtract, &scaling.divide])
+            }
+            None => plain(example),
+        };
+        let in_epoch = |epoch| {
+            let (mut values, mixed) = (changed(example, epoch), self.mixed(seed, epoch, example as u32));
+            if let Some(Mixed { example, share }) = mixed {
+                let other = changed(example, epoch);
+                values.iter_mut().zip(other).for_each(|(value, other)| *value += share * (other - *value));
+            }
+            Seen { values, mixed }
+        };
+        Ok((plain(example), (0..epochs).map(in_epoch).collect()))
+    }
+
+    /// What an example is mixed with in an epoch: nothing without mixup, and where the epoch leaves it out.
+    fn mixed(&self, seed: u32, epoch: u32, example: u32) -> Option<Mixed> {
+        let strength = self.augment.mixing()?;
+        let (examples, Batches { size, shuffle }) = (self.dataset.train.features.count as u32, self.batches());
+        let (size, key) = (size as u32, hash::epoch_key(seed, epoch));
+        let at = |position: u32| if shuffle { hash::permute(position, examples, key) } else { position };
+        let position = (0..examples).find(|position| at(*position) == example)?;
+        let (batch, row) = (position / size, position % size);
+        let rows = size.min(examples - batch * size);
+        if rows < size && self.train.drop_last {
+            return None;
+        }
+        let other = at(batch * size + mixup::other_row(row, rows)) as usize;
+        Some(Mixed { example: other, share: mixup::quantiles(strength)[mixup::quantile(seed, epoch, batch)] })
     }
 
     /// How training steps take the examples.

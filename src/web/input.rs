@@ -79,7 +79,7 @@ fn place(saved: &SavedModel) -> &'static str {
 
 /// The values of black and white in the data that the model was trained on.
 fn range(saved: &SavedModel) -> (f32, f32) {
-    let scaling = &saved.scaling;
+    let scaling = &saved.scaling.before(&saved.recipe.data);
     let (subtract, divide) = (scaling.subtract[0], scaling.divide[0]);
     let largest = |values: &[f32]| values.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     match saved.recipe.data.scale {

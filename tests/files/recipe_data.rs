@@ -100,6 +100,8 @@ fn inputs_as_targets_need_no_labels_and_forbid_what_needs_them() {
     let mut found = recipe.clone();
     found.resolve_data(Some(folder.path())).unwrap();
     assert_eq!(found.data.train, Some(Source::Arrays { images: file, labels: String::new() }));
+    // Mixing changes inputs and targets alike.
+    assert!(parse(images, "loss = \"mse\"\n[augment]\nmixup = 0.2").is_ok());
     let labelled = "train = { images = \"x.npy\", labels = \"y.npy\" }\ntargets = \"inputs\"";
     let table = "train = { table = \"x.csv\", target = \"a\" }\ntargets = \"inputs\"";
     for (data, rest, problem) in [

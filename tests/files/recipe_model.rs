@@ -362,3 +362,25 @@ fn decay_of_biases_can_be_left_out() {
     assert_eq!(Recipe::parse(&spares.to_toml(), "r.toml", &[]).unwrap().optimizer, spares.optimizer);
     assert!(!parse("decay_bias = true").to_toml().contains("decay_bias"), "recipes of before are written as before");
 }
+
+#[test]
+fn only_filters_that_see_the_data_whiten_it() {
+    let rest = "{ dense = 3 }";
+    let first = |keys: &str| build(&[8, 7, 3], &format!("{{ {keys} }}, {rest}"));
+    assert!(first("conv2d = 24, kernel = 2, padding = 1, stride = 2, init = \"whitening\"").is_ok());
+    for keys in [
+        "conv2d = 23, kernel = 2, init = \"whitening\"",
+        "conv2d = 26, kernel = 2, init = \"whitening\"",
+        "conv2d = 6, kernel = 2, groups = 3, init = \"whitening\"",
+        "conv2d = 6, kernel = 2, dilation = 2, init = \"whitening\"",
+        "conv2d = 6, kernel = 9, padding = \"same\", init = \"whitening\"",
+        "conv2d = 6, kernel = 2, bias_init = \"whitening\"",
+        "dense = 6, init = \"whitening\"",
+        "conv2d_transpose = 6, kernel = 2, init = \"whitening\"",
+    ] {
+        let problem = message(first(keys));
+        assert!(problem.contains("init = \"whitening\" is for the weights of a convolution of the data"), "{problem}");
+    }
+    let second = "{ conv2d = 4, kernel = 2 }, { conv2d = 4, kernel = 2, init = \"whitening\" }, { dense = 3 }";
+    assert!(message(build(&[8, 7, 3], second)).contains("16 here"));
+}

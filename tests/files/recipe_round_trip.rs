@@ -121,8 +121,15 @@ fn data() -> impl Strategy<Value = DataSpec> {
     let columns = || proptest::collection::vec(".{0,5}", 0..3);
     let of_tables = (any::<bool>(), columns(), columns(), word());
     let image = (proptest::option::of(pair()), proptest::option::of(Just(3)), proptest::option::of(word()));
-    (sets, word(), part, of_tables, image).prop_map(
-        |((train, test, validation), scale, (seed, classes, examples, header, stratify), of_tables, image)| {
+    let normalize = proptest::option::of((-9.0f32..9.0, positive()));
+    (sets, word(), part, of_tables, (image, normalize)).prop_map(
+        |(
+            (train, test, validation),
+            scale,
+            (seed, classes, examples, header, stratify),
+            of_tables,
+            (image, normalize),
+        )| {
             let mut spec = DataSpec {
                 header,
                 train,
@@ -152,6 +159,9 @@ fn data() -> impl Strategy<Value = DataSpec> {
                     spec.image = ImageSpec { size, channels, fit };
                 }
                 _ => {}
+            }
+            if let (Scale::Unit, Some((mean, std))) = (spec.scale, normalize) {
+                spec.normalize = Some(Normalize { mean: vec![mean; 2], std: vec![std; 2] });
             }
             spec
         },
@@ -281,10 +291,11 @@ fn sweep() -> impl Strategy<Value = SweepSpec> {
 
 fn augment() -> impl Strategy<Value = AugmentSpec> {
     let sizes = proptest::option::of((0.1f32..1.0, 1.0f32..10.0).prop_map(|(low, high)| SizeRange([low, high])));
-    let numbers = (0u32..9, 0.0f32..180.0, [0.0f32..1.0, 0.0..1.0, 0.0..1.0]);
-    (proptest::option::of(word()), sizes, numbers).prop_map(|(flip, scale, (translate, rotate, shares))| {
+    let numbers = (0u32..9, 0.0f32..180.0, [0.0f32..1.0, 0.0..1.0, 0.0..1.0], -1.0f32..2.0);
+    (proptest::option::of(word()), sizes, numbers).prop_map(|(flip, scale, (translate, rotate, shares, mixup))| {
         let [brightness, contrast, erase] = shares;
-        AugmentSpec { flip, translate, rotate, scale, brightness, contrast, erase }
+        let mixup = if mixup < 0.01 { 0.0 } else { mixup };
+        AugmentSpec { flip, translate, rotate, scale, brightness, contrast, erase, mixup }
     })
 }
 

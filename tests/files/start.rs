@@ -1,6 +1,6 @@
 //! `[start]`: what is taken of a file of weights, and what is said of the rest.
 
-use gputrain::data::{Array, Scaling, write_arrays};
+use gputrain::data::{Array, Features, Scaling, Storage, write_arrays};
 use gputrain::export::{ExportError, Initial, SavedModel};
 use gputrain::model::Model;
 use gputrain::recipe::Recipe;
@@ -18,9 +18,14 @@ fn scaling(divide: f32) -> Scaling {
     Scaling { subtract: vec![0.0], divide: vec![divide], add: 0.0 }
 }
 
+/// No examples of a model.
+fn none(model: &Model) -> Features {
+    Features { storage: Storage::U8(Vec::new().into()), count: 0, shape: model.input }
+}
+
 fn initial(recipe: &Recipe) -> Result<Initial, ExportError> {
     let model = Model::of(recipe, None).unwrap();
-    Initial::of(recipe, &model, &scaling(255.0), &Default::default())
+    Initial::of(recipe, &model, &scaling(255.0), &Default::default(), &none(&model))
 }
 
 /// A file of arrays: name, shape, and the value of all elements.
@@ -131,7 +136,7 @@ fn a_model_of_this_program_tells_how_its_inputs_were_scaled() {
     let start = recipe(4, &format!("from = '{}'\nstrict = true", folder.path().display()));
     let found = initial(&start).unwrap();
     assert_eq!((found.parameters, found.notes.len()), (saved.parameters, 1), "{:?}", found.notes);
-    let now = Initial::of(&start, &saved.model, &scaling(1.0), &Default::default()).unwrap();
+    let now = Initial::of(&start, &saved.model, &scaling(1.0), &Default::default(), &none(&saved.model)).unwrap();
     let warning = now.notes.last().unwrap();
     for part in ["warning: ", "(x - 0) / 255 + 0", "(x - 0) / 1 + 0", "data.scale"] {
         assert!(warning.contains(part), "no {part} in: {warning}");

@@ -20,6 +20,7 @@ class Case:
     data: dict = field(default_factory=dict)  # further keys of [data]
     model: dict = field(default_factory=dict)  # further keys of [model]
     train: dict = field(default_factory=dict)  # further keys of [train]
+    augment: dict = field(default_factory=dict)
     count: int = 155  # examples: five batches of 31
     epochs: int = 40
     batch: object = BATCH
@@ -159,6 +160,8 @@ def recipe_text(case):
     lines += [f"  {toml_value(layer)}," for layer in case.layers]
     lines += ["]", f'loss = "{case.loss}"']
     lines += [*(f"{key} = {toml_value(value)}" for key, value in case.model.items()), ""]
+    if case.augment:
+        lines += toml_table("augment", case.augment)
     lines += toml_table("optimizer", case.optimizer)
     if case.schedule:
         lines += toml_table("schedule", case.schedule)
@@ -485,6 +488,25 @@ def embedding_cases():
                 dense(9, "silu"), dense(5)], optimizer=adamw(0.01, l2=0.003, weight_decay=0.1), count=149, levels=7)
 
 
+def mixup_cases():
+    def case(name, why, strength, input=F14, layers=None, **more):
+        return Case(f"mixup{name}", why, input, layers or mlp(), augment={"mixup": strength}, **more)
+
+    short = {"count": 149}  # the last batch of an epoch has 25 rows
+    yield case("", "Examples mixed by Beta(0.4, 0.4), with smoothed labels and the penalty.", 0.4,
+               model={"label_smoothing": 0.125}, optimizer=sgd(0.1, l2=0.003), **short)
+    yield case("-class-weights", "Mixed classes of different weights, one of them 0, over the batches of an update.", 1.0,
+               data={"class_weights": [2.0, 0.5, 0.0, 3.0, 1.0]}, train={"accumulate": 3}, optimizer=adam(0.003), count=150, epochs=100)
+    yield case("-binary", "Several mixed bits at once; the last batch is a single row, which stays as it is.", 0.2, layers=mlp("tanh", "sigmoid", 3),
+               loss="binary_cross_entropy", targets="binary", count=125)
+    yield case("-values-weights", "Mixed values, and the mixed weights of their examples, some of them 0.", 0.4, layers=mlp(outputs=3),
+               loss="mse", targets="values", weighted=True, **short)
+    yield case("-huber-labels", "Huber's error of mixed one-hot rows; the last examples never train.", 3.0, loss="huber", model={"delta": 0.1875},
+               optimizer=sgd(0.5), batch=29, drop_last=True, **short)
+    yield case("-images", "Mixed images before a convolution.", 0.4, [7, 6, 2], [conv(5, 3, "tanh"), dense(5)], count=65, batch=17, epochs=50,
+               optimizer=sgd(0.05, momentum=0.9))
+
+
 def batch_norm_cases():
     def norm(activation=None, **more):
         return {"batch_norm": True, **({"activation": activation} if activation else {}), **more}
@@ -516,5 +538,5 @@ def batch_norm_cases():
 
 CASES = [
     *activation_cases(), *loss_cases(), *optimizer_cases(), *schedule_cases(), *train_cases(), *batch_cases(), *shape_cases(),
-    *convolution_cases(), *graph_cases(), *batch_norm_cases(), *embedding_cases(),
+    *convolution_cases(), *graph_cases(), *batch_norm_cases(), *embedding_cases(), *mixup_cases(),
 ]

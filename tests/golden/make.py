@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the golden files: recipes, data, initial weights, and what PyTorch gets from them in float64.
 
-    pip install numpy torch
+    pip install numpy torch scipy
     python make.py                 # makes everything in this folder again, and the table in README.md
     python make.py --only conv     # only the cases whose name contains "conv", and their rows of the table
     python make.py --check         # computes everything again and compares it with the files; writes nothing

@@ -308,14 +308,65 @@ def example_weights(recipe, y, sample=None):
     return np.float32(of_class if sample is None else of_class * sample)  # as a program keeps them
 
 
-def loss_of(recipe, parameters, x, y, statistics=None, training=True, weights_of_rows=None):
+WORD = 0xFFFFFFFF
+
+
+def mix(value):
+    """A mixer of 32 bits (lowbias32 by Chris Wellons)."""
+    value = ((value ^ value >> 16) * 0x7FEB352D) & WORD
+    value = ((value ^ value >> 15) * 0x846CA68B) & WORD
+    return value ^ value >> 16
+
+
+def combine(*words):
+    """The hash of a word, with further ones mixed in."""
+    value, *words = words
+    for word in words:
+        value = mix(value ^ mix((word + 0x9E3779B9) & WORD))
+    return value
+
+
+def mixup_share(recipe, epoch, batch):
+    """The share of the other examples in a batch, or None: one of 4096 quantiles of Beta(A, A), which a hash picks."""
+    if "augment" not in recipe:
+        return None
+    from scipy.stats import beta
+
+    seed = recipe["seed"]
+    number = combine(int.from_bytes(b"mixu", "big"), combine(seed >> 32, seed & WORD), epoch, batch) >> 20
+    strength = float(np.float32(recipe["augment"]["mixup"]))
+    return float(np.float32(beta.ppf((number + 0.5) / 4096, strength, strength)))
+
+
+def mixed(values, share):
+    """Each row of a batch with the one before it, the first with the last: as torchvision's MixUp."""
+    return values + share * (values.roll(1, 0) - values)
+
+
+def loss_of(recipe, parameters, x, y, statistics=None, training=True, weights_of_rows=None, share=None):
     """The loss of one batch: the mean over its examples (and outputs), plus l2 * sum(w^2) over all weights, never biases.
 
-    With weights of rows the mean over the examples is sum(w * loss) / sum(w), as in PyTorch where a class has the weight.
+    With weights of rows the mean over the examples is sum(w * loss) / sum(w), as in PyTorch where a class has the weight. With a
+    share the batch is mixed: a cross entropy is that of both targets, other targets are mixed themselves.
     """
-    outputs = forward(recipe, parameters, x, statistics, training)
-    kind = recipe["model"]["loss"]
+    outputs = forward(recipe, parameters, x if share is None else mixed(x, share), statistics, training)
+    kind, rows = recipe["model"]["loss"], weights_of_rows
     targets = targets_for(kind, outputs, y)
+    if share is None:
+        loss = mean_loss(recipe, outputs, targets, rows)
+    elif kind in ("softmax_cross_entropy", "binary_cross_entropy"):
+        own, other = mean_loss(recipe, outputs, targets, rows), mean_loss(
+            recipe, outputs, targets.roll(1, 0), None if rows is None else rows.roll(1, 0))
+        loss = (1 - share) * own + share * other
+    else:
+        loss = mean_loss(recipe, outputs, mixed(targets, share), None if rows is None else mixed(rows, share))
+    l2 = recipe["optimizer"].get("l2", 0.0)
+    return loss + l2 * sum((weight**2).sum() for weight in weights(recipe, parameters)) if l2 else loss
+
+
+def mean_loss(recipe, outputs, targets, weights_of_rows):
+    """The mean over the examples (and outputs), or sum(w * loss) / sum(w)."""
+    kind = recipe["model"]["loss"]
     if weights_of_rows is not None:
         mean, functions = F.cross_entropy, {"softmax_cross_entropy": F.cross_entropy, "mse": F.mse_loss,
                                             "binary_cross_entropy": F.binary_cross_entropy}
@@ -337,8 +388,7 @@ def loss_of(recipe, parameters, x, y, statistics=None, training=True, weights_of
         loss = F.binary_cross_entropy(outputs, targets)
     else:
         raise ValueError(f"unknown loss {kind}")
-    l2 = recipe["optimizer"].get("l2", 0.0)
-    return loss + l2 * sum((weight**2).sum() for weight in weights(recipe, parameters)) if l2 else loss
+    return loss
 
 
 def weights(recipe, parameters):
@@ -551,9 +601,11 @@ def train(recipe, initial, x, y, dtype, running=(), sample=None):
             for group in optimizer.param_groups:
                 group["lr"] = rates[-1]
             optimizer.zero_grad()
-            for first, end in of_step:
+            for place, (first, end) in enumerate(of_step):
+                share_of_others = mixup_share(recipe, epoch, number + place)
                 rows = None if weighing is None else share[first:end]
-                loss = loss_of(recipe, parameters, x[first:end], y[first:end], statistics, weights_of_rows=rows)
+                loss = loss_of(recipe, parameters, x[first:end], y[first:end], statistics, weights_of_rows=rows,
+                               share=share_of_others)
                 (scale * loss * (share[first:end].sum() / share[of_step[0][0] : of_step[-1][1]].sum())).backward()
             for parameter in flat(parameters) if scale != 1 else []:
                 parameter.grad /= scale
@@ -585,8 +637,9 @@ def first_gradient(recipe, initial, x, y, dtype, sample=None):
     first, end = batches(recipe, len(x))[0]
     parameters, rows = tensors(initial, dtype), first_rows(recipe, y, dtype, sample)
     batch, targets = torch.tensor(x[first:end], dtype=dtype), torch.tensor(y[first:end])
-    loss = loss_of(recipe, parameters, batch, targets, weights_of_rows=rows)
-    if rows is not None and sample is None and recipe["model"]["loss"] == "softmax_cross_entropy":
+    share = mixup_share(recipe, 0, 0)
+    loss = loss_of(recipe, parameters, batch, targets, weights_of_rows=rows, share=share)
+    if rows is not None and share is None and sample is None and recipe["model"]["loss"] == "softmax_cross_entropy":
         # PyTorch's own, by its own argument.
         criterion = torch.nn.CrossEntropyLoss(weight=torch.tensor(class_weights(recipe, y), dtype=dtype))
         penalty = recipe["optimizer"].get("l2", 0.0) * sum((weight**2).sum() for weight in weights(recipe, parameters))
@@ -604,7 +657,7 @@ def central_difference_error(recipe, initial, x, y, gradients, sample=None, limi
     rows = first_rows(recipe, y, torch.float64, sample)
     x, y = torch.tensor(x[first:end], dtype=torch.float64), torch.tensor(y[first:end])
     parameters = tensors(initial, torch.float64)
-    worst, h = 0.0, 1e-6
+    worst, h, share = 0.0, 1e-6, mixup_share(recipe, 0, 0)
     with torch.no_grad():
         for tensor, gradient in zip(flat(parameters), flat(gradients)):
             values, exact = tensor.view(-1), gradient.reshape(-1)
@@ -613,9 +666,9 @@ def central_difference_error(recipe, initial, x, y, gradients, sample=None, limi
             for i in range(0, len(values), -(-len(values) // limit)):
                 kept = float(values[i])
                 values[i] = kept + h
-                above = float(loss_of(recipe, parameters, x, y, weights_of_rows=rows))
+                above = float(loss_of(recipe, parameters, x, y, weights_of_rows=rows, share=share))
                 values[i] = kept - h
-                below = float(loss_of(recipe, parameters, x, y, weights_of_rows=rows))
+                below = float(loss_of(recipe, parameters, x, y, weights_of_rows=rows, share=share))
                 values[i] = kept
                 worst = max(worst, abs((above - below) / (2 * h) - exact[i]) / scale)
     return worst

@@ -9,13 +9,14 @@ use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Dataset, Examples, Features, Storage, Targets};
 use gputrain::ir::{Limits, PhaseKind};
 use gputrain::job::Job;
-use gputrain::model::Shape;
+use gputrain::model::{Model, Shape};
 use gputrain::planner::{Fusion, NotFused};
+use gputrain::ranks::{RankError, Threads};
 use gputrain::recipe::Recipe;
-use gputrain::train::{Draft, Member, Set, TrainError, Trainer};
+use gputrain::train::{Draft, Member, Mixed, Seen, Set, TrainError, Trainer};
 use std::sync::Arc;
 
-const ALL: [(&str, &str); 7] = [
+const ALL: [(&str, &str); 8] = [
     ("augment.flip", "both"),
     ("augment.translate", "2"),
     ("augment.rotate", "15"),
@@ -23,7 +24,10 @@ const ALL: [(&str, &str); 7] = [
     ("augment.brightness", "0.3"),
     ("augment.contrast", "0.4"),
     ("augment.erase", "0.3"),
+    MIXUP,
 ];
+
+const MIXUP: (&str, &str) = ("augment.mixup", "0.4");
 
 /// 37 images of 6 x 5 and 3 channels in batches of 8, as many to validate with.
 fn job(overrides: &[(&str, &str)]) -> Job {
@@ -35,7 +39,8 @@ fn job(overrides: &[(&str, &str)]) -> Job {
     let features = Features { storage, count: 37, shape: Shape::Image { channels: 3, height: 6, width: 5 } };
     let targets = Targets::Classes { labels: (0..37).map(|i| i * 7 % 4).collect(), classes: 4 };
     let train = Examples { features, targets, weights: None };
-    let mut job = Job::with_examples(recipe, train.clone(), None).unwrap();
+    let mut job = Job::with_examples(recipe, train, None).unwrap();
+    let train = job.dataset.train.clone();
     job.dataset = Dataset { train: train.clone(), validation: Some(train), test: None }.into();
     job
 }
@@ -44,7 +49,10 @@ fn job(overrides: &[(&str, &str)]) -> Job {
 fn changes_follow_from_seed_epoch_and_example_alone() {
     let geometric = &ALL[..2];
     let accumulated = [&ALL[..], &[("train.accumulate", "2")]].concat();
-    for overrides in [geometric, &ALL, &accumulated] {
+    // Losses that are not linear in the target take the way over mixed targets.
+    let values = [MIXUP, ("model.loss", "huber"), ("train.accumulate", "2")];
+    let in_f16 = [MIXUP, ("precision", "mixed")];
+    for overrides in [geometric, &ALL, &accumulated, &values, &in_f16] {
         let job = job(overrides);
         let member = |seed| Member { seed, ..Member::of(&job.recipe) };
         let members = [member(1), member(2), member(1)];
@@ -103,6 +111,53 @@ fn augmentation_is_a_phase_of_its_own_and_never_fused() {
     assert!(names.contains(&"train step") && names.iter().all(|name| !name.contains("validation")), "{names:?}");
 }
 
+/// The gradient of weights of zeros tells the inputs and the targets that a step sees: those that are drawn.
+#[test]
+fn what_is_drawn_is_what_a_step_sees() {
+    let set = [MIXUP, ("augment.flip", "both"), ("augment.translate", "2"), ("train.batch", "full")];
+    let layers = ("model.layers", "[{ dense = 4, bias = false }]");
+    let job = job(&[&set[..], &[layers, ("model.loss", "mse")]].concat());
+    let drawn = spec(&job, &[Member::of(&job.recipe)]);
+    // Of class k.
+    let target = |example: usize, k: usize| if example * 7 % 4 == k { 1.0 } else { 0.0 };
+    let mut expected = vec![0.0; 4 * 90];
+    let mut others = Vec::new();
+    for example in 0..37 {
+        let Seen { values, mixed } = drawn.augmented(example, 1).unwrap().1.remove(0);
+        let Mixed { example: other, share } = mixed.expect("every example is in the epoch");
+        assert!(share > 0.0 && share < 1.0 && other != example);
+        others.push(other);
+        for (k, sums) in expected.chunks_mut(90).enumerate() {
+            let target = target(example, k) + share * (target(other, k) - target(example, k));
+            sums.iter_mut().zip(&values).for_each(|(sum, value)| *sum -= 2.0 / (37.0 * 4.0) * target * value);
+        }
+    }
+    others.sort_unstable();
+    assert_eq!(others, (0..37).collect::<Vec<_>>(), "each is mixed into one other");
+    for backend in backends() {
+        let mut trainer = Trainer::new(&*backend, drawn.clone()).unwrap();
+        trainer.set_parameters(0, &[vec![0.0; 4 * 90]]).unwrap();
+        let (_, gradient) = trainer.gradient().unwrap();
+        let gap = gradient[0].iter().zip(&expected).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(gap < 1e-6 && expected[0] < -1e-3, "on {}: {gap}", backend.info().backend);
+    }
+    // An epoch that leaves examples out mixes them with nothing.
+    let left = self::job(&[MIXUP, ("train.drop_last", "true")]);
+    let left = spec(&left, &[Member::of(&left.recipe)]);
+    let alone = (0..37).filter(|example| left.augmented(*example, 1).unwrap().1[0].mixed.is_none()).count();
+    assert_eq!(alone, 37 % 8);
+}
+
+#[test]
+fn ranks_refuse_to_mix_what_lies_on_several_of_them() {
+    let job = job(&[MIXUP]);
+    let ranks = Threads::ranks(2).into_iter();
+    for rank in ranks {
+        let error = Trainer::among(&CpuBackend::new(), spec(&job, &[Member::of(&job.recipe)]), Arc::new(rank)).err();
+        assert!(matches!(error, Some(TrainError::Ranks(RankError::Mixup))), "{error:?}");
+    }
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_with_the_remedy() {
     let refused = |overrides: &[(&str, &str)], change: fn(&mut Job)| {
@@ -123,10 +178,28 @@ fn what_makes_no_sense_is_refused_with_the_remedy() {
     assert!(large.contains("67108864 pixels"), "{large}");
     let standard: fn(&mut Job) = |job| {
         let scaling = &mut job.scaling;
-        (scaling.subtract, scaling.divide) = (vec![0.0; 90], vec![1.0; 90]);
+        (scaling.subtract, scaling.divide) = ((0..90).map(|i| i as f32).collect(), vec![1.0; 90]);
     };
     let scaled = refused(&[("augment.rotate", "5")], standard);
     assert!(scaled.contains("data.scale = \"unit\""), "{scaled}");
+    let alone = refused(&[MIXUP, ("train.batch", "1")], |_| ());
+    assert!(alone.contains("train.batch = 1 leaves each alone; make the batch larger"), "{alone}");
+    let levels: fn(&mut Job) = |job| {
+        let text = "[model]\ninput = [90]\nlayers = [{ embedding = 2, levels = 256 }, { dense = 4 }]";
+        job.model = Model::build(&Recipe::parse(text, "levels", &[]).unwrap().model, None).unwrap();
+    };
+    let levels = refused(&[MIXUP], levels);
+    assert!(levels.contains("numbers of levels") && levels.contains("remove augment.mixup"), "{levels}");
+    // Channels that are scaled each by itself keep their places.
+    let by_channel = ("data.normalize", "{ mean = [0.5, 0.25, 0.75], std = [0.25, 0.5, 0.125] }");
+    let by_channel = job(&[&ALL[..], &[by_channel]].concat());
+    assert_eq!(by_channel.scaling.subtract.len(), 90);
+    assert!(Trainer::new(&CpuBackend::new(), spec(&by_channel, &[Member::of(&by_channel.recipe)])).is_ok());
+    let said = by_channel.described().join("\n");
+    assert!(
+        said.contains("scale unit: divided by 255, then less [0.5, 0.25, 0.75], divided by [0.25, 0.5, 0.125]"),
+        "{said}"
+    );
     let mut coloured = job(&[("augment.contrast", "0.5"), ("augment.erase", "0.5")]);
     standard(&mut coloured);
     let coloured = Arc::new(coloured);
@@ -139,7 +212,10 @@ fn what_augmentation_does_is_said() {
     let said = job(&set).described().join("\n");
     let line = "augment (training images alone): flip both, scale by 0.9 to 1.25, erase up to 20 %";
     assert!(said.contains(line), "{said}");
-    assert!(!job(&[]).described().join("\n").contains("augment"));
+    assert!(!said.contains("mixup") && !job(&[]).described().join("\n").contains("augment"));
+    let said = job(&[MIXUP]).described().join("\n");
+    assert!(said.contains("in a ratio from Beta(0.4, 0.4); training's loss and accuracy are those of mixed"), "{said}");
+    assert!(!said.contains("augment (training images alone)"), "{said}");
 }
 
 #[test]
@@ -152,6 +228,11 @@ fn inspect_draws_what_augmentation_does() {
     let output = succeed(&[&asked(&["--set", "augment.translate=4"])[..], &["--out", out]].concat());
     assert!(text(&output.stdout).contains("6 images"), "{}", text(&output.stdout));
     assert!(std::fs::read(&file).unwrap().starts_with(b"\x89PNG"));
+    // Mixing is for any examples, and pictures of it for images.
+    let mixed = ["--set", "augment.mixup=0.4"];
+    assert!(text(&succeed(&[&asked(&mixed)[..], &["--out", out]].concat()).stdout).contains("6 images"));
+    let (_, problem) = fail(&["inspect", "digits", "--augment", "--set", "augment.mixup=0.4", "--out", out]);
+    assert!(problem.contains("--augment draws images, and the examples have 784 features"), "{problem}");
     // Without --augment, what training would refuse is refused too.
     let (code, problem) = fail(&["inspect", "digits", "--set", "augment.flip=horizontal"]);
     assert!(code == 2 && problem.contains("784 features without rows and columns"), "{problem}");

@@ -136,6 +136,9 @@ fn gradients_in_double_precision_are_the_slopes_of_the_loss() {
         "cnn-mixed",
         "batch-norm-images",
         "batch-norm-features",
+        "mixup",
+        "mixup-binary",
+        "mixup-huber-labels",
         "published-sigmoid",
     ];
     for name in names {

@@ -71,6 +71,8 @@ fn a_plan_that_was_written_and_read_trains_to_the_same_bits() {
     same_after_reading(&cpu, &job(&more), Fusion::Never);
     same_after_reading(&cpu, &job(&[&more[..1], &[WEIGHTS]].concat()), Fusion::Never);
     same_after_reading(&cpu, &job(&more[1..]), Fusion::Always);
+    let mixup = ("augment.mixup", "0.4");
+    same_after_reading(&cpu, &job(&[&more[..1], &[WEIGHTS, mixup]].concat()), Fusion::Never);
     let little = DataMemory { backend: Box::new(cpu), bytes: 0 };
     same_after_reading(&little, &job(&[("model.layers", DROPOUT)]), Fusion::Never);
 }

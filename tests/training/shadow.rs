@@ -153,6 +153,7 @@ fn trainings() -> Vec<(Job, Limits, u64)> {
         (golden_job("optimizer-adam", &[short, mixed]), wide, 1),
         (golden_job("conv-l2-momentum", &[short]), tight, 2),
         (golden_job("batch-norm-images", &[short, mixed]), wide, 2),
+        (golden_job("mixup-values-weights", &[short]), wide, 2),
     ]
 }
 

@@ -6,7 +6,7 @@ use crate::cli::train::say_streamed;
 use crate::cli::{CliError, Context};
 use gputrain::backend::timing::{Spread, repeat};
 use gputrain::backend::{Backend, LaunchTime};
-use gputrain::data::{Dataset, Examples, Features, Scaling, Storage, Targets, TrainedOn};
+use gputrain::data::{Dataset, Examples, Features, Storage, Targets, TrainedOn, whiten};
 use gputrain::ir::Dispatch;
 use gputrain::kernel::formula::hash;
 use gputrain::model::{Model, ModelError, Shape};
@@ -98,7 +98,9 @@ impl Workload {
     pub fn time(&self, peak: f64, backend: &dyn Backend, args: &BenchArgs, context: &Context) -> Result<(), CliError> {
         let (Workload { name, recipe, model }, examples) = (self, self.examples());
         let dataset = Dataset { train: random_examples(model, examples), validation: None, test: None };
-        let scaling = Scaling::fit(recipe.data.scale, &dataset.train.features);
+        let scaling = TrainedOn::default().scaling(&recipe.data, &dataset.train.features)?;
+        let mut parameters = model.initialise(recipe.seed);
+        whiten(&mut parameters, model, &dataset.train.features, &scaling);
         let mut members = vec![Member::of(recipe)];
         let mut train = recipe.train.clone();
         // What watches and records has no part in a step, and may ask for examples that are held out.
@@ -118,7 +120,7 @@ impl Workload {
         let fusion = args.fusion.fusion();
         args.tune.tune(backend, context, spec.clone(), fusion)?;
         let mut trainer = Trainer::with_fusion(backend, spec, fusion)?;
-        trainer.set_parameters(0, &model.initialise(recipe.seed))?;
+        trainer.set_parameters(0, &parameters)?;
         say_streamed(&trainer, context);
 
         let (steps, times) = repeat(args.effort(), |steps| trainer.time_steps(steps))?;

@@ -51,6 +51,11 @@ impl Loss {
         matches!(self, Loss::Mse | Loss::HalfMse | Loss::Mae | Loss::Huber)
     }
 
+    /// True when the loss of a mixed target is the mixed loss of the targets.
+    pub fn is_linear_in_targets(&self) -> bool {
+        matches!(self, Loss::SoftmaxCrossEntropy | Loss::BinaryCrossEntropy)
+    }
+
     /// What turns the network's outputs into what eval and predict report: the network itself ends in logits for the
     /// two cross entropies, because the loss is exact and finite only on those.
     pub fn output_activation(&self) -> Activation {

@@ -8,7 +8,7 @@ use crate::layers::Shape;
 keyed! {
     /// Random changes of the training images, each drawn from the seed, the epoch and the example alone: a run that is resumed,
     /// trained beside others or on another device sees the same. Evaluations and predictions see the images as they are. What
-    /// moves in from outside of an image is black: 0 before scaling.
+    /// moves in from outside of an image is black: 0 before scaling. `mixup` is for any examples.
     #[derive(Debug, Clone, PartialEq)]
     pub struct AugmentSpec {
         /// Half of the images are mirrored.
@@ -29,6 +29,15 @@ keyed! {
         /// 3.3: as torchvision's RandomErasing before scaling, but the height is drawn evenly among those that the image holds,
         /// where that one draws the ratio; after Normalize, its 0 is the mean, not black.
         pub erase: f32 [Unless(0.0, Number("a share, from 0 to 1, such as 0.25", |x| (0.0..=1.0).contains(&x)))],
+        /// Each example of a batch is mixed with the one before it, the first with the last, in a ratio drawn from Beta(A, A) for
+        /// the whole batch by the seed, the epoch and the batch's number (Zhang et al., 2018; as torchvision's MixUp), after all
+        /// other changes. A cross entropy is that of both targets, each by its share, times the weight of its class or example; of
+        /// other losses the target itself is mixed, and so are examples' weights. The loss and the accuracy of training are those of
+        /// mixed examples: an answer counts by the share of the target that it meets. With `train.shuffle = false` the pairs are
+        /// always the same.
+        pub mixup: f32 [Unless(0.0, Number("0 for none, or a number from 0.01 to 100, such as 0.2", |x| {
+            x == 0.0 || (0.01..=100.0).contains(&x)
+        }))],
     }
 }
 
@@ -82,11 +91,19 @@ const MOST_ERASED_OF: usize = 1 << 26;
 
 impl AugmentSpec {
     /// No changes.
-    pub const NONE: AugmentSpec =
-        AugmentSpec { flip: None, translate: 0, rotate: 0.0, scale: None, brightness: 0.0, contrast: 0.0, erase: 0.0 };
+    pub const NONE: AugmentSpec = AugmentSpec {
+        flip: None,
+        translate: 0,
+        rotate: 0.0,
+        scale: None,
+        brightness: 0.0,
+        contrast: 0.0,
+        erase: 0.0,
+        mixup: 0.0,
+    };
 
-    /// The changes, for people; nothing where there are none.
-    pub fn in_words(&self) -> Option<String> {
+    /// The changes, for people, in a line each for images and mixing; none where there are none.
+    pub fn in_words(&self) -> Vec<String> {
         let percent = |share: f32| format!("{} %", (f64::from(share) * 1e4).round() / 100.0);
         let changes = [
             self.flip.map(|flip| format!("flip {flip}")),
@@ -98,14 +115,47 @@ impl AugmentSpec {
             (self.erase > 0.0).then(|| format!("erase up to {}", percent(self.erase))),
         ];
         let changes: Vec<String> = changes.into_iter().flatten().collect();
-        (!changes.is_empty()).then(|| format!("augment (training images alone): {}", changes.join(", ")))
+        let images = (!changes.is_empty()).then(|| format!("augment (training images alone): {}", changes.join(", ")));
+        let mixup = self.mixing().map(|strength| {
+            format!(
+                "mixup (training alone): each example with the one before it in its batch, in a ratio from Beta({strength}, \
+                 {strength}); training's loss and accuracy are those of mixed examples"
+            )
+        });
+        images.into_iter().chain(mixup).collect()
+    }
+
+    /// The strength of mixup, if there is any.
+    pub fn mixing(&self) -> Option<f32> {
+        (self.mixup > 0.0).then_some(self.mixup)
+    }
+
+    /// Whether images change, beside being mixed.
+    pub fn changes_images(&self) -> bool {
+        AugmentSpec { mixup: 0.0, ..self.clone() } != AugmentSpec::NONE
+    }
+
+    /// Refuses mixing where there is nothing to mix: numbers of levels have none between them, and a batch of one row has no other.
+    pub fn check_mixup(&self, takes_levels: bool, batch: usize) -> Result<(), String> {
+        let mixes = self.mixing().is_some();
+        if mixes && takes_levels {
+            return Err("augment.mixup mixes the examples' values, and those of an embedding are numbers of levels, which have \
+                        nothing between them; remove augment.mixup, or the embedding"
+                .into());
+        }
+        if mixes && batch == 1 {
+            return Err("augment.mixup mixes the examples of a batch, and train.batch = 1 leaves each alone; make the batch larger, \
+                        or remove augment.mixup"
+                .into());
+        }
+        Ok(())
     }
 
     /// The numbers of the changes for images of a shape, or nothing where there are none to make. What is wrong with them, and
     /// what to do, where they make no sense for examples of that shape; `scaled_by_feature` says that features have a scaling each,
     /// with which they cannot change their places.
     pub fn params(&self, shape: Shape, scaled_by_feature: bool) -> Result<Option<Params>, String> {
-        if *self == AugmentSpec::NONE {
+        if !self.changes_images() {
             return Ok(None);
         }
         let Shape::Image { channels, height, width } = shape else {

@@ -2,8 +2,8 @@
 
 use super::keywords;
 use crate::keys::{
-    Entries, Entry, Form, Inline, Item, KeyError, List, Node, Optional, Plain, Table, Text, Unless, Value, Whole,
-    Written, keyed, kinds,
+    Entries, Entry, Form, Inline, Item, KeyError, List, Node, Number, Optional, Plain, Table, Text, Unless, Value,
+    Whole, Written, keyed, kinds,
 };
 
 keyed! {
@@ -39,6 +39,11 @@ keyed! {
         pub broken: Broken where train is (Some(Source::Folder { .. }), FOLDERS) = Broken::Error,
         /// How features are scaled.
         pub scale: Scale = if matches!(train, Some(Source::Table { .. })) { Scale::Standard } else { Scale::Unit },
+        /// What follows the scale "unit": of each channel of an image a number is subtracted, and what is left is divided by another, as
+        /// by torchvision's Normalize behind ToTensor; one number is for all features. Weights that were trained on ImageNet want its
+        /// mean and deviation, as in the example.
+        pub normalize: Option<Normalize> [Optional(NORMALIZE); "{ mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }"]
+            where scale is (Scale::Unit, UNIT),
         /// Whether held-out shares keep the classes' shares; without it they do where the training examples are a folder or a
         /// table with classes.
         pub stratify: Option<bool> [Optional(Plain); "true"],
@@ -71,6 +76,8 @@ pub(in crate::recipe) const FOLDERS: &str =
 pub(in crate::recipe) const NUMBERED: &str =
     "classes that are numbered; of a folder, move the folders of other classes away";
 
+const UNIT: &str = "the scale \"unit\"";
+
 const WEIGHED: &str =
     "the training examples of a table or of arrays; of a folder of pictures, weigh the classes with data.class_weights";
 
@@ -82,6 +89,14 @@ const COLUMN_NAMES: &str = "a list of names of columns, such as [\"rooms\", \"di
 const COLUMNS: List<Text, String> = List(COLUMN_NAMES, Text(COLUMN_NAMES, |_| true), |_| true);
 
 fn keys_that_fit_together(spec: &DataSpec, table: &Table<'_>) -> Result<(), KeyError> {
+    if let (Some(Normalize { mean, std }), Some(item)) = (&spec.normalize, table.get("normalize")) {
+        if mean.len() != std.len() {
+            let (means, stds) = (mean.len(), std.len());
+            return Err(
+                item.conflict(format!("has {means} means and {stds} deviations; give one of each for every channel"))
+            );
+        }
+    }
     if let (false, Some(item)) = (spec.features.is_empty(), table.get("drop")) {
         return Err(item
             .conflict("features names the columns that are taken, so that drop has nothing to leave out; remove one"));
@@ -476,6 +491,23 @@ keywords! {
         "stretch" => Stretch,
     }
 }
+
+keyed! {
+    /// Mean and standard deviation of each channel, or of all features, where white is 1.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Normalize {
+        /// Subtracted.
+        pub mean: Vec<f32> [List("a number for each channel, such as [0.485, 0.456, 0.406]", FINITE, |list| !list.is_empty()); "[0.5]"],
+        /// Divided by.
+        pub std: Vec<f32> [List("a number above 0 for each channel, such as [0.229, 0.224, 0.225]", FINITE, |list| {
+            !list.is_empty() && list.iter().all(|std| *std > 0.0)
+        }); "[0.5]"],
+    }
+}
+
+const FINITE: Number = Number("a number", |_| true);
+
+const NORMALIZE: Inline = Inline("{ mean = [NUMBERS], std = [NUMBERS] }");
 
 keywords! {
     /// How features are scaled before they enter the network.

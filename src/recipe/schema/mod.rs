@@ -10,7 +10,7 @@ mod sweep;
 mod training;
 
 pub use augment::{AugmentSpec, Flip, SizeRange};
-pub use data::{Aim, Broken, ClassWeights, DataSpec, Fit, Holdout, ImageSpec, Missing, Scale, Source};
+pub use data::{Aim, Broken, ClassWeights, DataSpec, Fit, Holdout, ImageSpec, Missing, Normalize, Scale, Source};
 pub use network::ModelSpec;
 pub use schedule::{Anneal, By, Phase, Schedule, ScheduleKind};
 pub use start::{Renames, StartSpec};

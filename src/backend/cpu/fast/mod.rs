@@ -8,6 +8,7 @@ mod correlate;
 pub(crate) mod dense;
 pub(crate) mod loss;
 mod math;
+mod mixup;
 mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod pointwise;
@@ -28,6 +29,7 @@ type Code = fn(&mut Args<f32>);
 static TABLE: &[(&Kernel, Code)] = &[
     (&kernel::step::gather::KERNEL, step::gather),
     (&kernel::step::augment::KERNEL, augment::augment),
+    (&kernel::mixup::rows::KERNEL, mixup::mixup_rows),
     (&kernel::dense::forward::KERNEL, dense::forward),
     (&kernel::dense::forward::KERNEL_F16, |args| on_rounded(args, dense::forward)),
     (&kernel::dense::forward::KERNEL_COOPERATIVE, |args| on_rounded(args, dense::forward)),
