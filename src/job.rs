@@ -291,6 +291,11 @@ impl<'a> Raw<'a> {
                 let pictures = Pictures::of_classes(Path::new(folder), &known.class_names, &loading)?;
                 Ok(Raw::Pictures(folder, Box::new(pictures)))
             }
+            Source::Pictures { pictures: table, label } => {
+                let loading = Loading::of(data, input);
+                let pictures = Pictures::of_table(Path::new(table), label, &known.class_names, &loading)?;
+                Ok(Raw::Pictures(table, Box::new(pictures)))
+            }
             Source::Table { table, target } => {
                 RawTable::read(table, target, data, known).map(|table| Raw::Table(Box::new(table)))
             }
@@ -384,7 +389,7 @@ fn fit_pictures(pictures: Pictures, model: &Model) -> Result<(Examples, TrainedO
 pub struct ShownPictures {
     /// The examples; without truth their targets mean nothing.
     pub examples: Examples,
-    /// The file of each.
+    /// The file of each; none where they are rows of a table.
     pub files: Vec<PathBuf>,
     /// Whether the targets are the truth.
     pub labelled: bool,
@@ -405,14 +410,8 @@ pub fn load_pictures(
     if let [folder] = paths
         && folder.is_dir()
     {
-        // Without names, classes are called by their numbers.
-        let known: Vec<String> = (0..model.outputs().max(2)).map(|class| trained_on.class(class)).collect();
-        match Pictures::of_classes(folder, &known, &loading) {
-            Ok(pictures) => {
-                let files = pictures.files.clone();
-                let (examples, _, notes) = fit_pictures(pictures, model).map_err(|problem| problem.at(place))?;
-                return Ok(ShownPictures { examples, files, labelled: true, notes });
-            }
+        match Pictures::of_classes(folder, &known_classes(model, trained_on), &loading) {
+            Ok(pictures) => return labelled(pictures, model).map_err(|problem| problem.at(place)),
             Err(DataError { problem: problem @ Problem::UnknownClasses { .. }, place }) => {
                 untold = Some(format!("note: {place} {problem}: they are taken without a truth"));
             }
@@ -420,11 +419,51 @@ pub fn load_pictures(
             Err(error) => return Err(error),
         }
     }
-    let Pictures { features, files, mut notes, .. } = Pictures::unlabelled(paths, &loading)?;
-    notes.extend(untold);
+    let mut pictures = Pictures::unlabelled(paths, &loading)?;
+    pictures.notes.extend(untold);
+    unlabelled(pictures, model).map_err(|problem| problem.at(place))
+}
+
+/// The same of the pictures in a table. The column of labels tells the truth if it is there, in every row, and names the model's
+/// classes; without its name, the only one beside the pictures.
+pub fn load_picture_table(
+    table: &Path,
+    label: &str,
+    data: &DataSpec,
+    (model, trained_on): (&Model, &TrainedOn),
+) -> Result<ShownPictures, DataError> {
+    let loading = Loading::of(data, Some(model.input));
+    let at_table = |problem: Problem| problem.at(table.display());
+    let mut untold = None;
+    match Pictures::of_table(table, label, &known_classes(model, trained_on), &loading) {
+        Ok(pictures) => return labelled(pictures, model).map_err(at_table),
+        Err(DataError { problem: Problem::ColumnMissing { .. } | Problem::NoTarget { .. }, .. }) => {}
+        Err(DataError { problem: problem @ (Problem::StrangeClasses { .. } | Problem::ColumnCell { .. }), place }) => {
+            untold = Some(format!("note: {place}: {problem}: they are taken without a truth"));
+        }
+        Err(error) => return Err(error),
+    }
+    let mut pictures = Pictures::of_table_unlabelled(table, &loading)?;
+    pictures.notes.extend(untold);
+    unlabelled(pictures, model).map_err(at_table)
+}
+
+/// The names of a model's classes; without names, they are called by their numbers.
+fn known_classes(model: &Model, trained_on: &TrainedOn) -> Vec<String> {
+    (0..model.outputs().max(2)).map(|class| trained_on.class(class)).collect()
+}
+
+fn labelled(pictures: Pictures, model: &Model) -> Result<ShownPictures, Problem> {
+    let files = pictures.files.clone();
+    let (examples, _, notes) = fit_pictures(pictures, model)?;
+    Ok(ShownPictures { examples, files, labelled: true, notes })
+}
+
+fn unlabelled(pictures: Pictures, model: &Model) -> Result<ShownPictures, Problem> {
+    let Pictures { features, files, notes, .. } = pictures;
     let targets = blank_targets(features.count, model);
     let mut examples = Examples::unweighted(features, targets);
-    examples.fit(model.input, TargetKind::for_model(model)).map_err(|problem| problem.at(place))?;
+    examples.fit(model.input, TargetKind::for_model(model))?;
     Ok(ShownPictures { examples, files, labelled: false, notes })
 }
 
@@ -551,7 +590,8 @@ fn held_out(
 
 /// Takes examples picked at random away, and gives them back; by class where the recipe or its kind of data asks for it.
 fn part(recipe: &Recipe, examples: &mut Examples, amount: PartSize, purpose: &str) -> Result<Examples, Problem> {
-    let has_names = matches!(recipe.data.train, Some(Source::Folder { .. } | Source::Table { .. }));
+    let has_names =
+        matches!(recipe.data.train, Some(Source::Folder { .. } | Source::Table { .. } | Source::Pictures { .. }));
     // Values of a table may look like classes, but no more so once they are scaled.
     let are_values = has_names && matches!(recipe.model.loss, Loss::Mse | Loss::HalfMse);
     let is_classes = !are_values && examples.targets.classes().is_some();

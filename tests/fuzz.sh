@@ -3,7 +3,7 @@
 # With ACCEPTED=DIR, changed files that were still read are noted there: tests/fuzz/compare.py holds them against NumPy and h5py.
 #
 # usage: tests/fuzz.sh [SECONDS PER TARGET] [TARGET]
-#   TARGET: npy npz idx csv table gz hdf5 pictures packed recipe gallery tuning model checkpoint run; all of them without one
+#   TARGET: npy npz idx csv table columns gz hdf5 pictures packed recipe gallery tuning model checkpoint run; all of them without one
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,5 +12,5 @@ if [ -n "${ACCEPTED:-}" ]; then GPUTRAIN_FUZZ_ACCEPTED=$(realpath "$ACCEPTED"); 
 echo "seed $GPUTRAIN_FUZZ_SEED (SEED=… repeats it), $GPUTRAIN_FUZZ_SECONDS s for each target"
 # The flags of tests/run.sh: sums that overflow and assertions that fail are failures.
 checked=profile.release.package.gputrain
-cargo test --release --config $checked.overflow-checks=true --config $checked.debug-assertions=true \
+cargo test --release --features parquet --config $checked.overflow-checks=true --config $checked.debug-assertions=true \
     --test fuzz "target::${2:-}" -- --nocapture

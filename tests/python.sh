@@ -18,7 +18,7 @@ python=$(command -v python3) || { echo "error: install Python 3.11 or later" >&2
     "maturin>=1.9,<2" numpy "scikit-learn>=1.6" pandas pillow pytest onnxruntime nbclient nbformat ipykernel tensorboard
 rm -rf "$target/wheels"
 # The wheel's own compilation is the library's and the module's.
-CARGO_TARGET_DIR=$target "$environment/bin/maturin" build --quiet --profile "$profile" --manifest-path python/Cargo.toml \
+CARGO_TARGET_DIR=$target "$environment/bin/maturin" build --quiet --profile "$profile" --features parquet --manifest-path python/Cargo.toml \
     --interpreter "$environment/bin/python" --out "$target/wheels"
 "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps "$target"/wheels/gputrain-*.whl
 "$environment/bin/gputrain" --version

@@ -20,7 +20,7 @@ install_software_driver() {
     fi
 }
 
-cargo test --profile ci --no-run --quiet
+cargo test --profile ci --features parquet --no-run --quiet
 if ! vulkan_answers; then
     echo "No Vulkan device answers: installing Mesa's software driver with the system's package manager."
     install_software_driver >/dev/null || { echo "error: install a Vulkan driver (Mesa's llvmpipe will do) and run this again" >&2; exit 1; }
@@ -30,4 +30,4 @@ export GPUTRAIN_REQUIRE_VULKAN=1
 # Where Mesa keeps compiled shaders for the tests, which are not the user's.
 mkdir -p "$target/tmp/mesa"
 export MESA_SHADER_CACHE_DIR="$target/tmp/mesa"
-cargo test --profile ci "$@"
+cargo test --profile ci --features parquet "$@"

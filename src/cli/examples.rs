@@ -4,6 +4,7 @@ use super::{CliError, Context};
 use clap::{Args, ValueEnum};
 use gputrain::data::{
     Examples, Features, RawFeatures, RawTable, Scaling, TableOptions, TargetKind, column_texts, is_picture,
+    is_picture_table,
 };
 use gputrain::export::SavedModel;
 use gputrain::job::{self, Job, ShownPictures};
@@ -32,11 +33,11 @@ pub struct ExamplesArgs {
     /// A model.safetensors, or the folder of a run
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// A table like the one that the model was trained on; pictures and folders of pictures; or images, and labels if there are
-    /// any, as with --images and --labels
+    /// A table like the one that the model was trained on; pictures, folders or a table of pictures; or images, and labels if there
+    /// are any, as with --images and --labels
     #[arg(value_name = "DATA", num_args = 0.., conflicts_with_all = ["images", "labels", "split"])]
     files: Vec<String>,
-    /// Images (.npy, .npz#key, .hdf5#key, .idx, .csv) [default: those of the model's recipe]
+    /// Images (.npy, .npz#key, .hdf5#key, .idx, .csv, .parquet) [default: those of the model's recipe]
     #[arg(long, value_name = "FILE", conflicts_with = "split")]
     images: Option<String>,
     /// Labels of the images; of a model of the first classes (data.classes), the examples of others are left out
@@ -92,6 +93,12 @@ impl ExamplesArgs {
                  WebP, BMP, GIF) or folders of pictures"
             )));
         }
+        if let [table] = &self.files[..]
+            && matches!(saved.model.input, Shape::Image { .. })
+            && is_picture_table(Path::new(table))?
+        {
+            return self.picture_table(table, saved);
+        }
         let images = self.images.as_ref().or(self.files.first());
         let labels = self.labels.as_ref().or(self.files.get(1));
         let Some(images) = images else { return self.recipe_examples(saved) };
@@ -130,6 +137,18 @@ impl ExamplesArgs {
         let more = self.files.len() - 1;
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         Ok(Shown { examples, name: format!("{}{more}", self.files[0]), set: Set::Test, labelled, files, notes })
+    }
+
+    /// The pictures in a table, whose labels are called as in training.
+    fn picture_table(&self, table: &str, saved: &SavedModel) -> Result<Shown, CliError> {
+        let label = match &saved.recipe.data.train {
+            Some(Source::Pictures { label, .. }) => label,
+            _ => "",
+        };
+        let model = (&saved.model, &saved.trained_on);
+        let shown = job::load_picture_table(Path::new(table), label, &saved.recipe.data, model)?;
+        let ShownPictures { examples, files, labelled, notes } = shown;
+        Ok(Shown { examples, name: table.into(), set: Set::Test, labelled, files, notes })
     }
 
     /// The texts of a column of the table that the arguments name, one for each row.

@@ -6,10 +6,11 @@ use super::recipe_args::settings;
 use super::table::table;
 use super::{CliError, Context, FusionArgs};
 use clap::Args;
-use gputrain::data::{self, ArrayInfo, Loading, PictureFolder, PictureSets, Problem};
+use gputrain::data::{self, ArrayInfo, ColumnInfo, Loading, PictureFolder, PictureSets, Problem};
 use gputrain::export::{SavedModel, parameter_hash};
 use gputrain::job::Job;
 use gputrain::model::{Model, ModelError};
+use gputrain::place::Place;
 use gputrain::recipe::{Batch, Broken, DataSpec, Recipe, RecipeText, Scale};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -17,8 +18,9 @@ use std::path::{Path, PathBuf};
 /// Shows what is in a file
 ///
 /// Of a recipe (a file or the name of a bundled one) or a model (.safetensors or the folder of a run): the table of
-/// layers with output shapes and parameter counts. Of a data file: arrays with shapes, types, ranges and classes. Of a folder
-/// of pictures: classes with their counts, sizes, and the pictures that cannot be read.
+/// layers with output shapes and parameter counts. Of a data file: arrays with shapes, types, ranges and classes; of a table with
+/// texts or gaps its columns. Of a folder or a table of pictures: classes with their counts, sizes, and the pictures that cannot
+/// be read.
 #[derive(Debug, Clone, Default, Args)]
 pub struct InspectArgs {
     /// A recipe, a model, the folder of a run, a data file, or a folder of pictures
@@ -52,6 +54,9 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
     let is_recipe = || extension == "toml" || !path.is_file() && !args.file.contains(['.', '#', '/', '\\']);
     if path.is_dir() && !path.join("model.safetensors").exists() && !path.join("recipe.toml").exists() {
+        return inspect_pictures(args, path, context);
+    }
+    if path.is_file() && data::is_picture_table(path)? {
         return inspect_pictures(args, path, context);
     }
     if path.is_dir() || extension == "safetensors" {
@@ -203,7 +208,7 @@ fn inspect_pictures(args: &InspectArgs, folder: &Path, context: &Context) -> Res
     if args.plan || !args.set.is_empty() {
         return Err(CliError::Usage(format!("{}: --plan and --set are for recipes and models", args.file)));
     }
-    let sets = match data::picture_sets(folder)? {
+    let sets = match if folder.is_dir() { data::picture_sets(folder)? } else { None } {
         Some(PictureSets { train, validation, test }) => {
             [Some(train), validation, test].into_iter().flatten().collect()
         }
@@ -212,7 +217,11 @@ fn inspect_pictures(args: &InspectArgs, folder: &Path, context: &Context) -> Res
     let count = sets.len();
     for set in sets {
         let spec = DataSpec { broken: Broken::Skip, ..DataSpec::default() };
-        let looked = PictureFolder::inspect(&set, &Loading::of(&spec, None))?;
+        let loading = Loading::of(&spec, None);
+        let looked = match set.is_dir() {
+            true => PictureFolder::inspect(&set, &loading)?,
+            false => PictureFolder::inspect_table(&set, "", &loading)?,
+        };
         let PictureFolder { classes, counts, form, notes } = looked;
         let total: usize = counts.iter().sum();
         context.say(format!("{}: {total} pictures of {} classes", set.display(), classes.len()));
@@ -232,8 +241,48 @@ fn inspect_pictures(args: &InspectArgs, folder: &Path, context: &Context) -> Res
     Ok(())
 }
 
+/// Columns of a table with their kinds, ranges or levels, and gaps.
+fn inspect_table(file: &str, context: &Context) -> Result<(), CliError> {
+    /// Levels that are listed.
+    const SHOWN: usize = 6;
+    let (columns, read) = data::describe_columns(file)?;
+    let row = |column: &ColumnInfo| {
+        let values = match (&column.range, &column.levels[..]) {
+            (Some([low, high]), _) => format!("{low} to {high}"),
+            (None, []) => String::new(),
+            (None, levels) => {
+                let more = if levels.len() > SHOWN { ", …" } else { "" };
+                format!("{} levels: {}{more}", levels.len(), levels[..levels.len().min(SHOWN)].join(", "))
+            }
+        };
+        vec![column.name.clone(), column.kind.clone(), values, column.missing.to_string()]
+    };
+    context.say(format!("{file}: {read}"));
+    context.say(table(&["column", "holds", "values", "missing"], &columns.iter().map(row).collect::<Vec<_>>()));
+    for ColumnInfo { name, kind, range, levels, missing } in &columns {
+        let [min, max] = range.map_or([None; 2], |range| range.map(Some));
+        let levels = (!levels.is_empty()).then_some(levels);
+        context.emit(&json!({
+            "column": name,
+            "holds": kind,
+            "min": min,
+            "max": max,
+            "levels": levels,
+            "missing": missing,
+        }));
+    }
+    context.emit(&json!({ "kind": "table", "file": file, "columns": columns.len() }));
+    Ok(())
+}
+
 fn inspect_data(file: &str, context: &Context) -> Result<(), CliError> {
-    let arrays = data::describe(file)?;
+    let arrays = match data::describe(file) {
+        // A table of nothing but numbers is an array; any other has columns.
+        Err(error) if Place::parse(file).key.is_none() && is_of_cells(&error.problem) => {
+            return inspect_table(file, context);
+        }
+        other => other?,
+    };
     let unusable = |(name, problem): &(String, Problem)| {
         vec![name.clone(), String::new(), String::new(), String::new(), problem.to_string()]
     };
@@ -268,6 +317,14 @@ fn inspect_data(file: &str, context: &Context) -> Result<(), CliError> {
     }
     context.emit(&json!({ "kind": "data", "file": file, "arrays": arrays.len() }));
     Ok(())
+}
+
+/// Whether a table cannot be an array because of what its cells hold.
+fn is_of_cells(problem: &Problem) -> bool {
+    matches!(
+        problem,
+        Problem::Cell { .. } | Problem::ColumnCell { .. } | Problem::ColumnType { .. } | Problem::Dates { .. }
+    )
 }
 
 fn row(array: &ArrayInfo) -> Vec<String> {

@@ -4,7 +4,7 @@ use super::examples::{ExamplesArgs, evaluate};
 use super::table::table;
 use super::{CliError, Context};
 use clap::Args;
-use gputrain::data::{Array, write_array, write_arrays, write_csv};
+use gputrain::data::{Array, WrittenColumn, write_array, write_arrays, write_csv, write_parquet};
 use gputrain::export::SavedModel;
 use gputrain::report::ImageGrid;
 use gputrain::run::{Answers, in_words};
@@ -26,20 +26,20 @@ use std::path::{Path, PathBuf};
 pub struct PredictArgs {
     #[command(flatten)]
     examples: ExamplesArgs,
-    /// Writes .csv, .npy (probabilities, or values) or .npz (classes or bits and probabilities, or outputs). A .csv has
+    /// Writes .csv or .parquet, .npy (probabilities, or values) or .npz (classes or bits and probabilities, or outputs). A table has
     /// id,class,NAME,… with a probability for each class by its name, or id,TARGET with values by the name of the target's column,
     /// and of pictures the file as their id;
     /// where neither has a name, (index,class,p0,p1,… with a probability for each class, or index,class,p1 with that of class 1 where the
     /// model has a single output; of bits index,b0,…,p0,… with the probability that each is set; of values index,y0,y1,…)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The column of the table that names each row in the .csv [default: the number of the row]
+    /// The column of the table that names each row in the one that is written [default: the number of the row]
     #[arg(long, value_name = "COLUMN", requires = "out", conflicts_with = "first_id")]
     id: Option<String>,
     /// The number of the first row [default: 0]
     #[arg(long, value_name = "N", requires = "out")]
     first_id: Option<u64>,
-    /// The columns of the .csv: id, class, probability (of that class), and names of classes or targets; HEADER=COLUMN gives one
+    /// The columns of the .csv or .parquet: id, class, probability (of that class), and names of classes or targets; HEADER=COLUMN gives one
     /// another header, as in --columns ImageId=id,Label=class
     #[arg(long, value_name = "COLUMN,…", requires = "out", value_delimiter = ',')]
     columns: Vec<String>,
@@ -58,6 +58,7 @@ pub struct PredictArgs {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Output {
     Csv,
+    Parquet,
     Npy,
     Npz,
 }
@@ -67,12 +68,13 @@ impl Output {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         match extension.as_str() {
             "csv" => Ok(Output::Csv),
+            "parquet" => Ok(Output::Parquet),
             "npy" => Ok(Output::Npy),
             "npz" => Ok(Output::Npz),
             _ => {
                 let path = path.display();
                 Err(CliError::Usage(format!(
-                    "--out {path}: the name must end in .csv, .npy or .npz, which tells the format"
+                    "--out {path}: the name must end in .csv, .parquet, .npy or .npz, which tells the format"
                 )))
             }
         }
@@ -96,9 +98,11 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     let first = (args.count as usize).min(count);
     if let Some((path, output)) = output {
         let columns = match output {
-            Output::Csv => columns(args, &saved, &answers, &shown.files)?,
+            Output::Csv | Output::Parquet => columns(args, &saved, &answers, &shown.files)?,
             _ if args.id.is_some() || args.first_id.is_some() || !args.columns.is_empty() => {
-                return Err(CliError::Usage("--id, --first-id and --columns are for --out FILE.csv".into()));
+                return Err(CliError::Usage(
+                    "--id, --first-id and --columns are for --out FILE.csv or FILE.parquet".into(),
+                ));
             }
             _ => Vec::new(),
         };
@@ -143,10 +147,33 @@ pub(super) fn set_threshold(answers: &mut Answers, threshold: f32) -> Result<(),
     if answers.set_threshold(threshold) { Ok(()) } else { Err(CliError::Usage(refused.into())) }
 }
 
-/// A column of a .csv: its header, and its text for each example.
-type Column<'a> = (String, Box<dyn Fn(usize) -> String + 'a>);
+/// A column of a table: its header, and its cells.
+type Column<'a> = (String, Cells<'a>);
 
-/// The columns of a .csv that were asked for.
+/// The cell of each example.
+enum Cells<'a> {
+    Texts(Box<dyn Fn(usize) -> String + 'a>),
+    Numbers(Box<dyn Fn(usize) -> f32 + 'a>),
+}
+
+impl Cells<'_> {
+    fn text(&self, index: usize) -> String {
+        match self {
+            Cells::Texts(text) => text(index),
+            Cells::Numbers(number) => number(index).to_string(),
+        }
+    }
+
+    /// The column of a file of columns, for so many examples.
+    fn written(&self, count: usize) -> WrittenColumn {
+        match self {
+            Cells::Texts(text) => WrittenColumn::of_texts((0..count).map(text).collect()),
+            Cells::Numbers(number) => WrittenColumn::Floats((0..count).map(number).collect()),
+        }
+    }
+}
+
+/// The columns of a table that were asked for.
 fn columns<'a>(
     args: &PredictArgs,
     saved: &SavedModel,
@@ -158,8 +185,8 @@ fn columns<'a>(
         return Ok(known);
     }
     if answers.classes.is_some() && answers.probable {
-        let text = |index| answers.class(index).map_or(String::new(), |(_, sure)| sure.to_string());
-        known.push(("probability".into(), Box::new(text)));
+        let sure = |index| answers.class(index).map_or(f32::NAN, |(_, sure)| sure);
+        known.push(("probability".into(), Cells::Numbers(Box::new(sure))));
     }
     let names: Vec<String> = known.iter().map(|(name, _)| name.clone()).collect();
     let mut known: Vec<Option<Column>> = known.into_iter().map(Some).collect();
@@ -201,19 +228,20 @@ fn known_columns<'a>(
         None if numbered => (first + index as u64).to_string(),
         None => files[index].display().to_string(),
     };
-    let mut known: Vec<Column> = vec![(if named || said || !numbered { "id" } else { "index" }.into(), Box::new(id))];
+    let header = if named || said || !numbered { "id" } else { "index" };
+    let mut known: Vec<Column> = vec![(header.into(), Cells::Texts(Box::new(id)))];
     if let Some(classes) = &answers.classes {
-        known.push(("class".into(), Box::new(|index| answers.class_name(classes[index]))));
+        known.push(("class".into(), Cells::Texts(Box::new(|index| answers.class_name(classes[index])))));
     }
     for bit in (0..answers.result.width).filter(|_| answers.bits) {
         let text = move |index| answers.set_bits(index).map_or(String::new(), |bits| bits[bit].to_string());
-        known.push((format!("b{bit}"), Box::new(text)));
+        known.push((format!("b{bit}"), Cells::Texts(Box::new(text))));
     }
     for (output, name) in answers.output_names().into_iter().enumerate() {
         // A class may be called as another column is.
         let taken = name == "probability" || known.iter().any(|(known, _)| *known == name);
         let name = if taken { format!("p({name})") } else { name };
-        known.push((name, Box::new(move |index| answers.outputs(index)[output].to_string())));
+        known.push((name, Cells::Numbers(Box::new(move |index| answers.outputs(index)[output]))));
     }
     Ok(known)
 }
@@ -237,8 +265,12 @@ fn write(path: &Path, output: Output, columns: &[Column], answers: &Answers) -> 
         }
         Output::Csv => {
             let header: Vec<&str> = columns.iter().map(|(header, _)| header.as_str()).collect();
-            let row = |index| columns.iter().map(|(_, text)| text(index)).collect::<Vec<String>>();
+            let row = |index| columns.iter().map(|(_, cells)| cells.text(index)).collect::<Vec<String>>();
             write_csv(path, &header, (0..count).map(row))?;
+        }
+        Output::Parquet => {
+            let written = columns.iter().map(|(header, cells)| (header.clone(), cells.written(count)));
+            write_parquet(path, &written.collect::<Vec<_>>())?;
         }
     }
     Ok(())

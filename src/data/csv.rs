@@ -8,6 +8,8 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::array::{Array, Dtype};
 use super::bytes::{open_csv, read_error};
+use super::column::{Cell, Kind, Sink, Unusable};
+use super::columnar::ColumnFile;
 use super::error::Problem;
 use super::header::{self, FirstLine, number};
 use crate::place::Place;
@@ -103,6 +105,39 @@ impl<R: Read> Read for Lines<R> {
     }
 }
 
+/// The numbers of a column.
+#[derive(Default)]
+struct Numbers {
+    values: Vec<f64>,
+    /// The first cell that is no number, with its row.
+    unread: Option<(u64, String)>,
+    /// The first cell that is NaN or infinite, with its row.
+    not_finite: Option<(u64, f64)>,
+}
+
+impl Sink for Numbers {
+    fn add(&mut self, cell: Cell<'_>) {
+        let row = self.values.len() as u64;
+        // Booleans are 0 and 1.
+        let value = match cell {
+            Cell::Missing => None,
+            Cell::Text(text) => number(text).filter(|_| cell == Cell::boolean(true) || cell == Cell::boolean(false)),
+            cell => cell.number(),
+        };
+        match value {
+            None => {
+                self.unread.get_or_insert_with(|| (row, cell.text().chars().take(60).collect()));
+            }
+            // As it is trained on.
+            Some(value) if !(value as f32).is_finite() => {
+                self.not_finite.get_or_insert((row, value));
+            }
+            Some(_) => {}
+        }
+        self.values.push(value.unwrap_or(f64::NAN));
+    }
+}
+
 /// A table in memory.
 pub(crate) struct Table {
     /// The names of the columns, where the first line holds them.
@@ -115,12 +150,44 @@ pub(crate) struct Table {
     unread: BTreeMap<usize, (u64, String)>,
     /// The first cell of a column that is NaN or infinite, with its line.
     not_finite: BTreeMap<usize, (u64, f64)>,
+    /// Columns of a file of columns that hold no cells; none where the table is one of text. The lines of such a file are its rows,
+    /// from 0.
+    unusable: Option<BTreeMap<usize, Unusable>>,
 }
 
 impl Table {
     /// Reads the table of a file.
     pub(crate) fn open(place: &Place, header: Option<bool>) -> Result<Table, Problem> {
-        Table::read(open_csv(&place.path)?, header)
+        match ColumnFile::open(&place.path)? {
+            Some(file) => Table::of_columns(file),
+            None => Table::read(open_csv(&place.path)?, header),
+        }
+    }
+
+    /// Reads the table of a file of columns.
+    pub(crate) fn of_columns(mut file: ColumnFile) -> Result<Table, Problem> {
+        let width = file.columns().len();
+        let names = file.columns().iter().map(|column| column.name.clone()).collect();
+        let (mut sinks, mut unusable) = (Vec::new(), BTreeMap::new());
+        for (place, column) in file.columns().iter().enumerate() {
+            sinks.push((column.kind == Kind::Cells).then(Numbers::default));
+            if let Kind::Unusable(why) = &column.kind {
+                unusable.insert(place, why.clone());
+            }
+        }
+        let rows = file.read(&mut sinks)?;
+        let mut values = Vec::new();
+        values.try_reserve_exact(rows.saturating_mul(width)).map_err(|_| no_memory())?;
+        values.resize(rows * width, f64::NAN);
+        let (mut unread, mut not_finite) = (BTreeMap::new(), BTreeMap::new());
+        for (place, numbers) in sinks.into_iter().enumerate().filter_map(|(place, sink)| Some((place, sink?))) {
+            for (row, value) in values.chunks_exact_mut(width).zip(numbers.values) {
+                row[place] = value;
+            }
+            unread.extend(numbers.unread.map(|found| (place, found)));
+            not_finite.extend(numbers.not_finite.map(|found| (place, found)));
+        }
+        Ok(Table { names: Some(names), doubt: None, width, values, unread, not_finite, unusable: Some(unusable) })
     }
 
     /// Reads a table. Whether the first line names the columns is told from it, unless `header` says so.
@@ -237,9 +304,15 @@ impl Table {
 
     /// Columns as (rows, columns), or a single one as (rows,). An error names the first cell that is no number.
     pub(crate) fn array(&self, columns: &Columns) -> Result<Array, Problem> {
+        for column in &columns.indices {
+            if let Some(why) = self.unusable.as_ref().and_then(|unusable| unusable.get(column)) {
+                return Err(why.problem(vec![self.name(*column)]));
+            }
+        }
         let unread = columns.indices.iter().filter_map(|column| Some((self.unread.get(column)?, *column)));
         if let Some(((line, field), column)) = unread.min() {
-            return Err(self.cell(*line, column, unreadable(field, *line)));
+            let is_first = *line == 1 && self.unusable.is_none();
+            return Err(self.cell(*line, column, unreadable(field, is_first)));
         }
         let shape = self.shape(columns);
         let length = size_of::<f64>() * shape.iter().product::<usize>();
@@ -271,6 +344,9 @@ impl Table {
     }
 
     fn cell(&self, line: u64, column: usize, cause: String) -> Problem {
+        if self.unusable.is_some() {
+            return Problem::ColumnCell { row: line, name: self.name(column), cause };
+        }
         let name = self.names.as_ref().map_or_else(|| format!("#{column}"), |names| format!("{:?}", names[column]));
         Problem::Cell { line, column: column + 1, name, cause }
     }
@@ -286,7 +362,7 @@ pub(super) fn no_memory() -> Problem {
 const FILL: &str = "fill the cell in or remove the row, in pandas with fillna or dropna";
 
 /// Why a cell is no number, and the remedy.
-fn unreadable(field: &str, line: u64) -> String {
+fn unreadable(field: &str, is_first: bool) -> String {
     let shown: String = field.chars().take(40).collect();
     let missing = ["na", "n/a", "null", "none", "nil", "?", "-", "."];
     let cause = if field.is_empty() {
@@ -303,11 +379,11 @@ fn unreadable(field: &str, line: u64) -> String {
              naming the others: FILE#NAME,NAME"
         )
     };
-    match line {
-        1 => format!(
+    match is_first {
+        true => format!(
             "{cause}. Names of columns are no numbers; if line 1 does name them, say so with data.header = true"
         ),
-        _ => cause,
+        false => cause,
     }
 }
 
@@ -328,7 +404,8 @@ struct Draft {
 impl Draft {
     fn new(header: Option<bool>) -> Draft {
         let (unread, not_finite) = (BTreeMap::new(), BTreeMap::new());
-        let table = Table { names: None, doubt: None, width: 0, values: Vec::new(), unread, not_finite };
+        let (names, doubt, values, unusable) = (None, None, Vec::new(), None);
+        let table = Table { names, doubt, width: 0, values, unread, not_finite, unusable };
         Draft { table, header, first: None, first_line: 0, start: String::new(), bare: false }
     }
 

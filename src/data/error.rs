@@ -34,7 +34,7 @@ pub enum Problem {
     Io(io::Error),
     /// The name's ending says nothing.
     #[error(
-        "the name does not tell the format; expected .npy, .npz, .csv, .h5 / .hdf5, .mat or IDX (-idx3-ubyte or .idx), all but .npz, .mat and HDF5 also followed by .gz"
+        "the name does not tell the format; expected .npy, .npz, .csv, .parquet, .arrow / .feather, .h5 / .hdf5, .mat or IDX (-idx3-ubyte or .idx), .npy, .csv and IDX also followed by .gz"
     )]
     UnknownFormat,
     /// A MAT-file that is not HDF5.
@@ -47,13 +47,27 @@ pub enum Problem {
     Reversed(Box<Problem>),
     /// The library was built without what reads the format.
     #[error(
-        "is in {format}, which this build of gputrain cannot read; build it with the feature `{feature}`, or convert the file"
+        "is in {format}, which this build of gputrain leaves out; build it with the feature `{feature}` (cargo install --path . \
+         --features {feature}, in gputrain's folder), or {convert}"
     )]
     LeftOut {
         /// The format.
         format: &'static str,
         /// The feature of the package that reads it.
         feature: &'static str,
+        /// How to do without.
+        convert: &'static str,
+    },
+    /// Bytes are packed in a way that is not unpacked.
+    #[error(
+        "is packed by {packing}, which is not read of {format}; write it with snappy, gzip, zstd or none (in pandas with \
+         to_parquet(…, compression=\"snappy\") or to_feather(…, compression=\"uncompressed\"))"
+    )]
+    Packing {
+        /// The format of the file.
+        format: &'static str,
+        /// How it is packed.
+        packing: String,
     },
     /// The bytes break the rules of the format.
     #[error("not a valid {format} file: {detail}; write it, or download it, again")]
@@ -81,6 +95,46 @@ pub enum Problem {
         /// The column's name in quotation marks or, without names, the key that picks it.
         name: String,
         /// Why, and the remedy.
+        cause: String,
+    },
+    /// A cell of a file of columns cannot be used.
+    #[error("column {name:?}, row {row} (from 0): {cause}")]
+    ColumnCell {
+        /// The row, counting from 0.
+        row: u64,
+        /// The column's name.
+        name: String,
+        /// Why, and the remedy.
+        cause: String,
+    },
+    /// Columns of values that are no single numbers or texts.
+    #[error(
+        "the column {} holds {kind}, each of which is no single number or text; leave it out (--set 'data.drop=[{}]'), or make \
+         columns of numbers of it first",
+        quoted(columns),
+        quoted(columns)
+    )]
+    ColumnType {
+        /// The columns.
+        columns: Vec<String>,
+        /// What they hold.
+        kind: String,
+    },
+    /// Columns of pictures in a table of numbers and texts.
+    #[error(
+        "the column {} holds pictures; to train on them give the file as train = {{ pictures = \"FILE\", label = \"COLUMN\" }} (or by \
+         --train FILE --target COLUMN), to train on the other columns leave it out (--set 'data.drop=[{}]')",
+        quoted(columns),
+        quoted(columns)
+    )]
+    PictureColumns {
+        /// The columns.
+        columns: Vec<String>,
+    },
+    /// A table of pictures without any, or whose labels are not told.
+    #[error("{cause}")]
+    PictureTable {
+        /// What is wrong, and the remedy.
         cause: String,
     },
     /// The table has no such column.
@@ -262,8 +316,8 @@ pub enum Problem {
     },
     /// No table by its name.
     #[error(
-        "is no table by its name; expected .csv, .tsv or .txt, also followed by .gz. Other tables are converted, in pandas with \
-         to_csv; arrays are given as images and labels (--train-images, --train-labels)"
+        "is no table by its name; expected .csv, .tsv or .txt, also followed by .gz, or .parquet, .arrow or .feather. Other tables are \
+         converted, in pandas with to_csv; arrays are given as images and labels (--train-images, --train-labels)"
     )]
     NoTable,
     /// A key where columns have names.

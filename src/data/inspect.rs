@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::array::{Array, Dtype};
 use super::error::{DataError, Problem};
 use super::examples::hot_column;
+use super::frame::{Frame, Reading, Values};
 use super::source::read_each;
+use crate::place::Place;
 
 /// Arrays with more different values than this are not taken for labels.
 const MAX_CLASSES: usize = 1000;
@@ -42,6 +44,45 @@ pub fn describe(source: &str) -> Result<Vec<Described>, DataError> {
         });
     })?;
     Ok(described)
+}
+
+/// A summary of one column of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnInfo {
+    /// Its name, or without names its number behind a `#`.
+    pub name: String,
+    /// What it holds: numbers, categories, nothing, or what no table of text could hold.
+    pub kind: String,
+    /// The smallest and the largest number.
+    pub range: Option<[f64; 2]>,
+    /// The levels of a category, in the order in which they come; of too many, the first 10000.
+    pub levels: Vec<String>,
+    /// Cells without a value.
+    pub missing: usize,
+}
+
+/// Summarises every column of a table, and how it was read, in words.
+pub fn describe_columns(source: &str) -> Result<(Vec<ColumnInfo>, String), DataError> {
+    let place = Place::parse(source);
+    let frame = Frame::read(&place, None, &[], |_, _| Reading::Told).map_err(|problem| problem.at(source))?;
+    let info = |(place, values): (usize, &Values)| {
+        let numbers = values.numbers.iter().flatten().filter(|value| value.is_finite());
+        let range = numbers.fold(None, |range: Option<[f64; 2]>, value| {
+            let [low, high] = range.unwrap_or([*value; 2]);
+            Some([low.min(*value), high.max(*value)])
+        });
+        let kind = match &values.unusable {
+            Some(why) => why.in_words(),
+            None if values.is_empty() => "nothing",
+            None if values.numbers.is_some() => "numbers",
+            None if values.number.is_some() => "numbers and text",
+            None => "categories",
+        };
+        let (name, levels) = (frame.name(place), values.levels.clone());
+        ColumnInfo { name, kind: kind.into(), range, levels, missing: values.missing.0 }
+    };
+    let columns = frame.columns.iter().enumerate().map(info).collect();
+    Ok((columns, format!("{} rows, {}", frame.rows, frame.dialect)))
 }
 
 fn summary(name: String, array: &Array) -> ArrayInfo {

@@ -1,4 +1,5 @@
-//! Data sets: loading them from folders of pictures and from .npy, .npz, IDX, CSV and HDF5 files, splitting, scaling, generating and writing them.
+//! Data sets: loading them from folders of pictures and from .npy, .npz, IDX, CSV, Parquet, Arrow and HDF5 files, splitting, scaling,
+//! generating and writing them.
 //!
 //! A file is given as `path`, or `path#key` for one array of several; either may hold a `#` of its own. Bytes stay bytes in
 //! memory, everything else becomes single-precision floats; images lie channels first, whatever their file's layout.
@@ -11,6 +12,9 @@ mod array;
 mod bytes;
 mod cells;
 mod classes;
+mod column;
+#[cfg_attr(not(feature = "parquet"), path = "no_columnar.rs")]
+mod columnar;
 mod convert;
 mod csv;
 mod error;
@@ -54,13 +58,14 @@ pub use examples::{Dataset, Examples, Features, Storage, Targets};
 #[cfg(feature = "fetch")]
 pub use fetch::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, fetch};
 pub use generate::{DEFAULT_TEST, DEFAULT_TRAIN, generate};
-pub use inspect::{ArrayInfo, Described, describe};
+pub use inspect::{ArrayInfo, ColumnInfo, Described, describe, describe_columns};
 pub use load::{
     RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, outputs, reading_notes,
 };
 pub use numbers::Numbers;
 pub use pictures::{
-    Form, Loading, PictureFolder, PictureSets, Pictures, is_picture, picture_sets, show_picture_progress,
+    Form, Loading, PictureFolder, PictureSets, Pictures, is_picture, is_picture_table, label_column, picture_sets,
+    show_picture_progress,
 };
 pub use remarks::other_features;
 pub use scale::Scaling;
@@ -73,4 +78,4 @@ pub use trained_on::TrainedOn;
 #[cfg(feature = "fetch")]
 pub use unpack::{Unpacking, unpack};
 pub use whitening::whiten;
-pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz};
+pub use write::{WrittenColumn, write_array, write_arrays, write_csv, write_idx, write_npz, write_parquet};

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::array::Array;
 use super::error::Problem;
 
-const LEFT_OUT: Problem = Problem::LeftOut { format: "HDF5", feature: "hdf5" };
+const LEFT_OUT: Problem = Problem::LeftOut { format: "HDF5", feature: "hdf5", convert: "write the arrays as .npy" };
 
 pub(crate) fn read(_: &Path, _: Option<&str>) -> Result<Array, Problem> {
     Err(LEFT_OUT)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::array::Array;
 use super::bytes::{Opened, most_unpacked, open_file, unpacked};
+use super::columnar::ColumnFile;
 use super::error::{DataError, Problem};
 use super::{csv, hdf5, idx, npy, npz};
 use crate::place::{Format, Place, is_matlab};
@@ -92,6 +93,10 @@ fn visit_each(
 fn read_place(place: &Place) -> Result<Array, Problem> {
     // A missing file is worth saying before an odd name is.
     let mut file = open_file(&place.path)?;
+    if let Some(columns) = ColumnFile::open(&place.path)? {
+        let table = csv::Table::of_columns(columns)?;
+        return table.keyed(place.key.as_deref()).and_then(|columns| table.array(&columns));
+    }
     let (format, _) = Format::from_path(&place.path).ok_or(Problem::UnknownFormat)?;
     check_matlab(&place.path, &mut file)?;
     let key = place.key.as_deref();
@@ -115,6 +120,8 @@ fn read_place(place: &Place) -> Result<Array, Problem> {
             idx::read(&mut reader, most, map)
         }
         Format::Csv => csv::read(unpacked(file)?.0, key),
+        // They are files of columns by their bytes, or were refused.
+        Format::Parquet | Format::Arrow => Err(Problem::UnknownFormat),
     }
 }
 

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::cells;
+use super::column::FileFormat;
 use super::error::{DataError, Problem};
 use super::frame::{Frame, MAX_LEVELS, NO_LEVEL, Reading, Values};
 use super::header;
@@ -44,11 +45,13 @@ pub struct RawTable {
     is_new: bool,
 }
 
-/// Refuses files that are no tables of text, and keys.
+/// Refuses files that are no tables, and keys.
 fn check_place(place: &Place) -> Result<(), Problem> {
     if !place.is_table() {
         // A missing file is worth saying before an odd name is.
         super::bytes::open_file(&place.path)?;
+    }
+    if !place.is_table() && FileFormat::of(&place.path)?.is_none() {
         return Err(Problem::NoTable);
     }
     place.key.as_ref().map_or(Ok(()), |key| Err(Problem::TableKey { key: key.clone() }))
@@ -223,6 +226,9 @@ impl RawTable {
     /// The weights in a column.
     fn column_of_weights(&self, column: usize) -> Result<Vec<f32>, Problem> {
         let values = &self.frame.columns[column];
+        if let Some(why) = &values.unusable {
+            return Err(why.problem(vec![self.frame.name(column)]));
+        }
         let cell = |line: u64, cause: String| Err(self.frame.cell(line, column, cause));
         if let Some((line, text)) = &values.text {
             return cell(*line, format!("{text:?} is text, and data.sample_weights are numbers; repair the cell"));
@@ -389,6 +395,9 @@ impl RawTable {
         let targets = self.targets.as_deref().unwrap_or_default();
         for column in targets {
             let values = &self.frame.columns[*column];
+            if let Some(why) = &values.unusable {
+                return Err(why.problem(vec![self.frame.name(*column)]));
+            }
             let (missing, line) = values.missing;
             if missing > 0 {
                 let rows = if missing == 1 { "1 row has".into() } else { format!("{missing} rows have") };
@@ -736,13 +745,25 @@ fn reason(frame: &Frame, column: usize) -> Option<&'static str> {
         return Some("no values");
     }
     let name = frame.name(column).to_ascii_lowercase();
+    if name.starts_with("__index_level_") {
+        return Some("pandas' index");
+    }
     let is_index = name.starts_with('#') || name == "index" || name == "unnamed: 0" || name.ends_with("id");
     let counts = |numbers: &Vec<f64>| numbers.len() > 3 && numbers.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
     (column == 0 && is_index && values.numbers.as_ref().is_some_and(counts)).then_some("counts the rows")
 }
 
+/// Refuses columns that a table of text could not hold, all of the first kind.
+fn check_usable(frame: &Frame, columns: &[usize]) -> Result<(), Problem> {
+    let unusable = |column: &usize| frame.columns[*column].unusable.as_ref();
+    let Some(why) = columns.iter().find_map(unusable) else { return Ok(()) };
+    let alike = columns.iter().filter(|column| unusable(column) == Some(why));
+    Err(why.problem(alike.map(|column| frame.name(*column)).collect()))
+}
+
 /// Refuses dates, and texts with so many levels that they tell examples apart.
 fn check_levels(frame: &Frame, features: &[usize], forced: &[usize]) -> Result<(), Problem> {
+    check_usable(frame, features)?;
     let texts = || {
         let is_text = |column: &&usize| frame.columns[**column].text.is_some() && !forced.contains(column);
         features.iter().filter(is_text).map(|column| (*column, &frame.columns[*column]))
@@ -789,6 +810,7 @@ fn check_column(
     is_new: bool,
 ) -> Result<(), Problem> {
     let values = &frame.columns[column];
+    check_usable(frame, &[column])?;
     if !is_category && let Some((line, text)) = &values.text {
         let beside = values
             .number

@@ -12,7 +12,7 @@ use zip::{CompressionMethod, ZipWriter};
 use super::array::{Array, Dtype};
 use super::error::{DataError, Problem};
 use super::load::transpose;
-use super::{Dataset, Examples, Features, Storage, Targets, idx, npy};
+use super::{Dataset, Examples, Features, Storage, Targets, columnar, idx, npy};
 use crate::file::write_whole_with;
 use crate::model::Shape;
 use crate::place::Format;
@@ -50,11 +50,18 @@ fn write_as(format: Format, array: &Array, out: &mut dyn Write) -> Result<(), Pr
         Format::Idx => idx::write(array, out),
         Format::Csv => Ok(write_table(array, out)?),
         Format::Npz => write_zip(out, &[("array", array)]),
-        Format::Hdf5 => Err(Problem::CannotWrite {
-            format: "HDF5",
-            what: "anything, since it is only read".to_owned(),
-            remedy: "write .npz instead",
-        }),
+        Format::Hdf5 => Err(only_read("HDF5")),
+        Format::Parquet => Err(only_read("Parquet")),
+        Format::Arrow => Err(only_read("Arrow")),
+    }
+}
+
+/// A format that arrays are not written in.
+fn only_read(format: &'static str) -> Problem {
+    Problem::CannotWrite {
+        format,
+        what: "an array, since it is only read".to_owned(),
+        remedy: "write .npz or .npy instead",
     }
 }
 
@@ -73,6 +80,50 @@ pub fn write_csv<F: Display>(
         table.flush()
     });
     written.map_err(|error| Problem::from(error).at(path.display()))
+}
+
+/// A column of a table that is written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WrittenColumn {
+    /// Whole numbers.
+    Integers(Vec<i64>),
+    /// Numbers.
+    Floats(Vec<f32>),
+    /// Texts.
+    Texts(Vec<String>),
+}
+
+impl WrittenColumn {
+    /// Integers, where every text is one as it is written, else texts.
+    pub fn of_texts(texts: Vec<String>) -> WrittenColumn {
+        let integer = |text: &String| text.parse::<i64>().ok().filter(|number| number.to_string() == *text);
+        let integers: Option<Vec<i64>> = texts.iter().map(integer).collect();
+        integers.map_or(WrittenColumn::Texts(texts), WrittenColumn::Integers)
+    }
+
+    #[cfg(feature = "parquet")]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            WrittenColumn::Integers(values) => values.len(),
+            WrittenColumn::Floats(values) => values.len(),
+            WrittenColumn::Texts(values) => values.len(),
+        }
+    }
+}
+
+/// Writes a table as Parquet: columns of one length with their names. An error where the library was built without Parquet, or
+/// where two names are the same.
+pub fn write_parquet(path: &Path, columns: &[(String, WrittenColumn)]) -> Result<(), DataError> {
+    let twice = |place: usize| columns[..place].iter().position(|(name, _)| *name == columns[place].0);
+    let twice = (0..columns.len()).find_map(|place| Some([twice(place)?, place]));
+    let written = match twice {
+        Some([first, second]) => {
+            let (name, columns) = (columns[first].0.clone(), [first + 1, second + 1]);
+            Err(Problem::ColumnTwice { name, columns })
+        }
+        None => columnar::write(path, columns),
+    };
+    written.map_err(|problem| problem.at(path.display()))
 }
 
 /// Writes a data set as IDX files named as MNIST's (`train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, …) into a

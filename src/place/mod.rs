@@ -21,6 +21,10 @@ pub enum Format {
     Csv,
     /// HDF5, also as MATLAB writes it.
     Hdf5,
+    /// A table of columns.
+    Parquet,
+    /// A table of columns as it lies in memory, which Feather is too.
+    Arrow,
 }
 
 impl Format {
@@ -35,6 +39,8 @@ impl Format {
             Some("npy") => Format::Npy,
             Some("csv" | "tsv" | "txt") => Format::Csv,
             Some("npz") if !zipped => Format::Npz,
+            Some("parquet" | "pq") if !zipped => Format::Parquet,
+            Some("arrow" | "arrows" | "feather" | "ipc") if !zipped => Format::Arrow,
             Some("h5" | "hdf5" | "hdf" | "mat") if !zipped => Format::Hdf5,
             // train-images-idx3-ubyte, train-images.idx3-ubyte, labels.idx
             _ if stem.split(['-', '.']).skip(1).any(|part| part.starts_with("idx") && part.len() <= 4) => Format::Idx,
@@ -60,9 +66,9 @@ impl Place {
         Place { path: PathBuf::from(path), key: key.map(str::to_owned) }
     }
 
-    /// Whether the file is a table of text.
+    /// Whether the file is a table, by its name.
     pub fn is_table(&self) -> bool {
-        matches!(Format::from_path(&self.path), Some((Format::Csv, _)))
+        matches!(Format::from_path(&self.path), Some((Format::Csv | Format::Parquet | Format::Arrow, _)))
     }
 
     /// A word on the axes of arrays that MATLAB wrote.
@@ -111,11 +117,12 @@ mod tests {
         assert_eq!(of("X.NPZ"), Some((Format::Npz, false)));
         assert_eq!(of("x.csv.gz"), Some((Format::Csv, true)));
         assert_eq!(of("x.h5"), Some((Format::Hdf5, false)));
+        assert_eq!([of("x.parquet"), of("x.feather")], [Some((Format::Parquet, false)), Some((Format::Arrow, false))]);
         assert_eq!(of("x.mat"), Some((Format::Hdf5, false)));
         assert_eq!(of("train-images-idx3-ubyte"), Some((Format::Idx, false)));
         assert_eq!(of("t10k-labels.idx1-ubyte.gz"), Some((Format::Idx, true)));
         assert_eq!(of("labels.idx"), Some((Format::Idx, false)));
-        for odd in ["x", "x.png", "idx", "x.npz.gz", "my-idxes.bin"] {
+        for odd in ["x", "x.png", "idx", "x.npz.gz", "x.parquet.gz", "my-idxes.bin"] {
             assert_eq!(of(odd), None, "{odd}");
         }
     }

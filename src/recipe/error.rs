@@ -51,7 +51,7 @@ pub enum RecipeError {
         looked: Vec<PathBuf>,
     },
     /// A folder where a data file is expected.
-    #[error("{key} = \"{path}\": {} is a folder; give a file of examples (.npy, .npz#key, .hdf5#key, .idx, .csv), or the folder itself as {{ folder = … }}", folder.display())]
+    #[error("{key} = \"{path}\": {} is a folder; give a file of examples (.npy, .npz#key, .hdf5#key, .idx, .csv, .parquet), or the folder itself as {{ folder = … }}", folder.display())]
     DataFolder {
         /// The key that names it.
         key: String,

@@ -166,6 +166,9 @@ fn locate(source: &Source, folders: &[PathBuf]) -> Option<Source> {
         Source::Arrays { images, labels } => return locate_pair(images, labels, folders),
         Source::Folder { folder } => Source::Folder { folder: first(folder, true)? },
         Source::Table { table, target } => Source::Table { table: first(table, false)?, target: target.clone() },
+        Source::Pictures { pictures, label } => {
+            Source::Pictures { pictures: first(pictures, false)?, label: label.clone() }
+        }
     })
 }
 

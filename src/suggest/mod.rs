@@ -5,7 +5,8 @@ mod network;
 pub use network::default_network;
 
 use crate::data::{
-    DataError, Form, Loading, PictureFolder, PictureSets, RawTable, TargetKind, TrainedOn, picture_sets,
+    DataError, Form, Loading, PictureFolder, PictureSets, Problem, RawTable, TargetKind, TrainedOn, is_picture_table,
+    label_column, picture_sets,
 };
 use crate::model::Shape;
 use crate::recipe::{DataSpec, Holdout, Loss, Recipe, RecipeError, RecipeText, Source, list};
@@ -31,7 +32,7 @@ pub enum SuggestError {
 /// The data that a recipe is to be made for, and what is to be in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// A folder of pictures, or a table.
+    /// A folder of pictures, a table, or a table of pictures.
     pub train: &'a str,
     /// The columns of a table that are to be predicted.
     pub target: &'a [String],
@@ -114,6 +115,16 @@ struct Sets {
 
 fn sets(wanted: &Wanted) -> Result<Sets, DataError> {
     let folder = Path::new(wanted.train);
+    if is_picture_table(folder)? {
+        let label = match wanted.target {
+            [] => label_column(folder)?,
+            [label] => label.clone(),
+            several => return Err(Problem::SeveralTargets { count: several.len() }.at(wanted.train)),
+        };
+        let train = Source::Pictures { pictures: wanted.train.into(), label };
+        let test = wanted.test.map(|test| train.beside(test));
+        return Ok(Sets { train, validation: None, test });
+    }
     if !folder.is_dir() {
         let train = Source::Table { table: wanted.train.into(), target: wanted.target.to_vec() };
         let test = wanted.test.map(|test| train.beside(test));
@@ -135,6 +146,9 @@ fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
     match &spec.train {
         Some(Source::Folder { folder }) => {
             PictureFolder::look(Path::new(folder), &Loading::of(spec, None)).map(pictures)
+        }
+        Some(Source::Pictures { pictures: table, label }) => {
+            PictureFolder::look_table(Path::new(table), label, &Loading::of(spec, None)).map(pictures)
         }
         Some(Source::Table { table, target }) => {
             let raw = RawTable::read(table, target, spec, &TrainedOn::default())?;

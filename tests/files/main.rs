@@ -1,5 +1,7 @@
 //! What is read and written: data, recipes, reports, exports.
 
+#[cfg(feature = "parquet")]
+mod data_columns;
 mod data_damage;
 mod data_digits;
 mod data_fetch;

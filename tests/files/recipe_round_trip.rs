@@ -90,13 +90,14 @@ fn layer() -> impl Strategy<Value = LayerSpec> {
     ]
 }
 
-/// Of one kind: 0 for arrays, 1 for a folder, 2 for a table.
+/// Of one kind: 0 for arrays, 1 for a folder, 2 for a table, 3 for a table of pictures.
 fn source(kind: usize) -> BoxedStrategy<Source> {
     let target = || proptest::collection::vec(".{0,5}", 1..3);
     match kind {
         0 => ("[^\\x00]{1,12}", ".{1,12}").prop_map(|(images, labels)| Source::Arrays { images, labels }).boxed(),
         1 => ".{1,12}".prop_map(|folder| Source::Folder { folder }).boxed(),
-        _ => (".{1,12}", target()).prop_map(|(table, target)| Source::Table { table, target }).boxed(),
+        2 => (".{1,12}", target()).prop_map(|(table, target)| Source::Table { table, target }).boxed(),
+        _ => (".{1,12}", ".{0,5}").prop_map(|(pictures, label)| Source::Pictures { pictures, label }).boxed(),
     }
 }
 
@@ -110,7 +111,7 @@ fn holdout(kind: usize) -> impl Strategy<Value = Holdout> {
 
 /// A validation and a test set are always there, because metrics may need them.
 fn data() -> impl Strategy<Value = DataSpec> {
-    let sets = (0usize..3).prop_flat_map(|kind| (proptest::option::of(source(kind)), holdout(kind), holdout(kind)));
+    let sets = (0usize..4).prop_flat_map(|kind| (proptest::option::of(source(kind)), holdout(kind), holdout(kind)));
     let part = (
         proptest::option::of(any::<u64>()),
         proptest::option::of(2usize..),
@@ -153,7 +154,7 @@ fn data() -> impl Strategy<Value = DataSpec> {
                         }
                     }
                 }
-                Some(Source::Folder { .. }) => {
+                Some(Source::Folder { .. } | Source::Pictures { .. }) => {
                     spec.classes = None;
                     let (size, channels, fit) = image;
                     spec.image = ImageSpec { size, channels, fit };

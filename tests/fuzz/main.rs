@@ -25,7 +25,7 @@ use cli::Cli;
 use gputrain::backend::tuning::Tuning;
 use gputrain::data::{
     Array, DataError, Examples, Features, Loading, Pictures, RawTable, SourceRef, TargetKind, Targets, TrainedOn,
-    column_texts, describe, load_examples, load_features, read_array, read_arrays,
+    column_texts, describe, describe_columns, is_picture_table, load_examples, load_features, read_array, read_arrays,
 };
 use gputrain::export::{SavedModel, load_parameters};
 use gputrain::job::Job;
@@ -63,6 +63,7 @@ const TARGETS: &[Target] = &[
     Target { name: "idx", folder: "idx", changed: ALL, inputs: 2000, read: data },
     Target { name: "csv", folder: "csv", changed: ALL, inputs: 2000, read: data },
     Target { name: "table", folder: "table", changed: ALL, inputs: 1500, read: table },
+    Target { name: "columns", folder: "columns", changed: ALL, inputs: 1500, read: columns },
     Target { name: "gz", folder: "gz", changed: ALL, inputs: 2000, read: data },
     Target { name: "hdf5", folder: "hdf5", changed: ALL, inputs: 2000, read: data },
     Target { name: "pictures", folder: "../../fixtures/pictures", changed: PICTURES, inputs: 1500, read: pictures },
@@ -136,6 +137,24 @@ fn table(path: &Path) {
         if let Ok(job) = Job::load(recipe) {
             assert!(bits(&job.dataset.train.features).into_iter().all(|bits| f32::from_bits(bits).is_finite()));
             let _ = job.described();
+        }
+    }
+}
+
+/// Reads a file of columns: as a table of text is read, without the columns that none could hold, and its pictures.
+fn columns(path: &Path) {
+    table(path);
+    data(path);
+    let text = path.to_str().unwrap();
+    let Ok((columns, _)) = describe_columns(text) else { return };
+    let unlike = |kind: &str| !["numbers", "categories", "nothing"].contains(&kind);
+    let odd = columns.iter().filter(|column| unlike(&column.kind)).map(|column| column.name.clone());
+    let _ = read_table(path, &DataSpec { drop: odd.collect(), ..DataSpec::default() }, &TrainedOn::default());
+    if is_picture_table(path).is_ok_and(|is_one| is_one) {
+        let image = ImageSpec { size: Some([5, 7]), channels: Some(3), fit: Some(Fit::Pad) };
+        for image in [image, ImageSpec::default()] {
+            let loading = Loading { image, broken: Broken::Skip, cache: None, progress: &|_, _| {} };
+            let _ = Pictures::of_table(path, "", &[], &loading);
         }
     }
 }
@@ -433,13 +452,25 @@ macro_rules! fuzz_tests {
 /// A test per target, of the target's name.
 mod target {
     use super::fuzz;
+    #[cfg(feature = "parquet")]
+    fuzz_tests!(columns);
     fuzz_tests!(npy, npz, idx, csv, table, gz, hdf5, pictures, packed, recipe, gallery, tuning, model, checkpoint, run);
 }
 
 #[test]
 fn tables_are_those_that_pandas_reads() {
+    tables_are_as_expected("table");
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn columns_are_those_that_pyarrow_reads() {
+    tables_are_as_expected("columns");
+}
+
+fn tables_are_as_expected(folder: &str) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = corpus_folder().join("table");
+    let folder = corpus_folder().join(folder);
     let gaps = DataSpec { missing: Missing::Mean, ..DataSpec::default() };
     let hex = |words: Vec<u32>| words.into_iter().flat_map(u32::to_le_bytes).map(|byte| format!("{byte:02x}"));
     let mut compared = 0;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes the valid files of tests/fuzz/corpus that NumPy and h5py (3.x) make, and what they read from them.
 
-usage: make.py, in this folder; make.py table makes the tables alone. Each folder of the corpus gets an `expected` with a line per array: file, key, type, shape,
+usage: make.py, in this folder; make.py table makes the tables alone, make.py columns those in Parquet and Arrow files (pyarrow 26).
+Each folder of the corpus gets an `expected` with a line per array: file, key, type, shape,
 and the values' bytes in hexadecimal (C order, little-endian). An array that must be refused has `refused` instead of a type.
 
 Tables have a target, and are read by pandas (3.x): a line has the file, rows and features, the features' bytes, the names of
@@ -45,10 +46,20 @@ def table(name, text, target, out=(), **how):
     with open(place("table", name), "wb") as file:
         file.write(gzip.compress(raw, mtime=0) if name.endswith(".gz") else raw)
     found = pd.read_csv(place("table", name), **how).drop(columns=list(out))
+    expect_table("table", name, found, target)
+
+
+def expect_table(folder, name, found, target):
     features = []
     for column in found.columns.drop(target):
         column = found[column]
-        if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.astype(object).map(str, na_action="ignore").str.strip()
+            column = column.where(~column.isin(["NA", ""]))
+            levels = column.dropna().unique()
+            number = all(level.lstrip("-").isdigit() for level in levels)
+            features += [(column == level).astype("<f4") for level in sorted(levels, key=int if number else str)]
+        elif pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
             column = column.map(str, na_action="ignore")
             features += [(column == level).astype("<f4") for level in sorted(column.dropna().unique())]
         else:
@@ -60,7 +71,7 @@ def table(name, text, target, out=(), **how):
         names = sorted(found[target].unique())
         kind, learned = "/".join(map(str, names)), found[target].map(names.index).to_numpy("<u4")
     what = f"{','.join(map(str, features.shape))} {features.tobytes().hex()} {kind} {learned.tobytes().hex()}"
-    lines.setdefault("table", []).append(f"{name} {what}")
+    lines.setdefault(folder, []).append(f"{name} {what}")
 
 
 districts = ["north, high", "south", "we\nst"]
@@ -76,10 +87,121 @@ table("bars.csv", "a|target\r1.5|yes\r2|no\r-0.0|yes\r3|no\r", "target", sep="|"
 table("spaces.txt", "a   b target\n1  2 0.5\n3 4   -1.25\n5 6 0\n", "target", sep=r"\s+")
 table("unnamed.csv", "1.5,x,0\n2.5,y,1\n3.5,x,0\n-1,y,1\n7,x,1\n0,y,0\n", 2, header=None)
 
-if sys.argv[1:] == ["table"]:
-    with open(place("table", "expected"), "w") as out:
-        out.write("\n".join(sorted(lines["table"])) + "\n")
+
+# The same in files of columns, with every type of numbers and texts, gaps in each, and every packing and encoding
+def columns():
+    import datetime
+    import decimal
+    import json
+
+    import pyarrow as pa
+    import pyarrow.feather
+    import pyarrow.ipc
+    import pyarrow.parquet as pq
+
+    rows = 13
+    number = lambda start, step: [None if row % 5 == 3 else start + step * row for row in range(rows)]
+    text = lambda *levels: [None if row % 6 == 2 else levels[row % len(levels)] for row in range(rows)]
+    big = lambda digits, scale: [None if row % 4 == 1 else decimal.Decimal(digits * (row - 6)).scaleb(-scale) for row in range(rows)]
+    plain = {
+        "i8": pa.array(number(-100, 16), pa.int8()), "i16": pa.array(number(-30000, 5000), pa.int16()),
+        "i32": pa.array(number(-(2**31), 2**28), pa.int32()), "i64": pa.array(number(-(2**62), 2**59 + 12345), pa.int64()),
+        "u8": pa.array(number(7, 19), pa.uint8()), "u16": pa.array(number(9, 5000), pa.uint16()),
+        "u32": pa.array(number(2**32 - 9 - 2**28 * 14, 2**28), pa.uint32()), "u64": pa.array(number(2**63 + 5, 2**59), pa.uint64()),
+        "f16": pa.array([None if v is None else np.float16(v) for v in number(-3.5, 0.7)], pa.float16()),
+        "f32": pa.array(number(-1e30, 3.3e29), pa.float32()),
+        "f64": pa.array([float("nan") if row == 4 else value for row, value in enumerate(number(0.1, -1e-7))]),
+        "dec": pa.array(big(12345, 2), pa.decimal128(9, 2)), "long": pa.array(big(10**33 + 7, 30), pa.decimal128(38, 30)),
+        "yes": pa.array([None if row == 5 else row % 3 == 0 for row in range(rows)]),
+        "text": pa.array(text("b", " a ", "NA", "ü\nx")), "large": pa.array(text("x", "y"), pa.large_string()),
+        "kind": pa.array(text("old", "new", "odd")).dictionary_encode(),
+        "number": pa.array(text(10, -1, 3), pa.int64()).dictionary_encode(), "nothing": pa.nulls(rows),
+    }
+    target = pa.array([["yes", "no"][row % 3 % 2] for row in range(rows)])
+    whole = pa.table({**plain, "target": target})
+
+    def expected(name):
+        found = {}
+        for column in whole.column_names:
+            values = whole[column].to_pylist()
+            kind = whole.schema.field(column).type
+            texts = pa.types.is_boolean(kind) or pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+            if column == "target":
+                found[column] = values
+            elif texts:
+                found[column] = pd.Categorical([None if value is None else str(value) for value in values])
+            elif column != "nothing":
+                found[column] = np.array([np.nan if value is None else value for value in values], "<f8")
+        expect_table("columns", name, pd.DataFrame(found), "target")
+
+    def parquet(name, table=whole, **how):
+        pq.write_table(table, place("columns", name), **{"compression": "none", **how})
+
+    named = [column for column in whole.column_names]
+    lists = {"i32": "DELTA_BINARY_PACKED", "i64": "DELTA_BINARY_PACKED", "f32": "BYTE_STREAM_SPLIT", "f64": "BYTE_STREAM_SPLIT",
+             "text": "DELTA_BYTE_ARRAY", "large": "DELTA_LENGTH_BYTE_ARRAY", "yes": "RLE"}
+    for name, how in {
+        "snappy.parquet": {"compression": "snappy"}, "gzip.parquet": {"compression": "gzip", "row_group_size": 5},
+        "zstd.parquet": {"compression": "zstd", "data_page_version": "2.0"}, "lz4.parquet": {"compression": "lz4", "use_dictionary": False},
+        "encodings.parquet": {"use_dictionary": [c for c in named if c not in lists], "column_encoding": lists, "data_page_version": "2.0"},
+        "pages.parquet": {"data_page_size": 1, "write_batch_size": 2, "store_schema": True},
+    }.items():
+        parquet(name, **how)
+        expected(name)
+    # A table of text in both formats
+    houses = pa.Table.from_pandas(pd.read_csv(place("table", "houses.csv")), preserve_index=False)
+    parquet("houses.parquet", houses, compression="snappy")
+    pa.feather.write_feather(houses, place("columns", "houses.feather"))
+    # By a writer that keeps no schema of Arrow's, numbers are what they are in Parquet.
+    parquet("brotli.parquet", whole.select(["i8", "target"]), compression="brotli", store_schema=False)
+
+    feather = lambda name, table=whole, **how: pa.feather.write_feather(table, place("columns", name), **how)
+    for packing in ["lz4", "zstd", "uncompressed"]:
+        feather(f"{packing}.feather", compression=packing, chunksize=5)
+        expected(f"{packing}.feather")
+    views = whole.set_column(whole.column_names.index("text"), "text", whole["text"].cast(pa.string_view()))
+    views = views.set_column(0, "i8", views["i8"])
+    with pa.ipc.new_stream(place("columns", "stream.arrow"), views.schema) as out:
+        out.write_table(views, max_chunksize=7)
+    expected("stream.arrow")
+
+    # What a table of text could not hold, beside what it could
+    days = [datetime.date(2024, 1, 1 + row) for row in range(rows)]
+    nested = pa.table({
+        "list": pa.array([[1.5, row] for row in range(rows)]), "view": pa.array(["a long text that lies elsewhere"] * rows, pa.string_view()),
+        "fixed": pa.array([[1, row] for row in range(rows)], pa.list_(pa.int8(), 2)), "map": pa.array([[("k", 1)]] * rows, pa.map_(pa.string(), pa.int8())),
+        "struct": pa.array([{"a": row, "b": "x"} for row in range(rows)]), "bytes": pa.array([b"\0\1"] * rows),
+        "day": pa.array(days), "time": pa.array([datetime.datetime(2024, 1, 1, row) for row in range(rows)]),
+        "size": pa.array(range(rows), pa.int16()), "target": target,
+    })
+    parquet("nested.parquet", nested.cast(nested.schema.set(1, pa.field("view", pa.string()))))
+    feather("nested.feather", nested, compression="uncompressed")
+
+    # Pictures, as the library `datasets` writes them
+    fixtures = os.path.join(os.path.dirname(corpus), "..", "fixtures", "pictures")
+    names = ["rgb.png", "grey.png", "rgb.png", "grey.jpg", "rgb.png", "grey.png"]
+    pictures = [{"bytes": open(os.path.join(fixtures, name), "rb").read(), "path": name} for name in names]
+    features = {"image": {"_type": "Image"}, "label": {"names": ["cat", "dog", "cow"], "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = pa.table({"image": pictures, "label": pa.array([1, 0, 1, 2, 0, 2])}).replace_schema_metadata(metadata)
+    parquet("pictures.parquet", table, compression="snappy", row_group_size=4)
+    bare = pa.table({"kind": ["b", "a", "b", "a", "b", "a"], "png": pa.array([picture["bytes"] for picture in pictures])})
+    parquet("bare.parquet", bare)
+    with pa.ipc.new_stream(place("columns", "pictures.arrow"), table.schema) as out:
+        out.write_table(table, max_chunksize=4)
+
+
+def finish(folder):
+    with open(place(folder, "expected"), "w") as out:
+        out.write("\n".join(sorted(lines[folder])) + "\n")
     sys.exit()
+
+
+if sys.argv[1:] == ["table"]:
+    finish("table")
+columns()
+if sys.argv[1:] == ["columns"]:
+    finish("columns")
 
 import h5py
 

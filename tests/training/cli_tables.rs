@@ -325,6 +325,21 @@ fn a_table_with_a_target_is_trained_on_evaluated_and_predicted_by_name() {
     assert_eq!(lines, ["Name,class", "n1,setosa", "n2,virginica", "n3,virginica"]);
     let (lines, _) = predict(&["--first-id", "1", "--threshold", "1", "--columns", "id,class,probability"]);
     assert!(lines[0] == "id,class,probability" && lines[1].starts_with("1,setosa,"), "{lines:?}");
+    #[cfg(feature = "parquet")]
+    {
+        // The same columns with their types.
+        let parquet = place.text("p.parquet");
+        let predict = ["--backend", "cpu", "predict", &run, &new, "--columns", "id,class,virginica", "--out"];
+        succeed(&[&predict[..], &[&out]].concat());
+        succeed(&[&predict[..], &[&parquet]].concat());
+        let texts = |file: &str, column: &str| gputrain::data::column_texts(file, None, column).unwrap();
+        for column in ["id", "class"] {
+            assert_eq!(texts(&out, column), texts(&parquet, column));
+        }
+        let numbers =
+            |file: &str| texts(file, "virginica").iter().map(|text| text.parse().unwrap()).collect::<Vec<f32>>();
+        assert_eq!(numbers(&out), numbers(&parquet));
+    }
     let (code, error) = fail(&["predict", &run, &new, "--out", &out, "--columns", "rose"]);
     assert!(code == 2 && error.contains("there are id, class, setosa, virginica, probability"), "{error}");
     // The recipe that `init` writes is what was trained with.

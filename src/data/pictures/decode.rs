@@ -64,6 +64,11 @@ impl Format {
     }
 }
 
+/// Whether bytes begin as those of a picture do.
+pub(super) fn is_picture(bytes: &[u8]) -> bool {
+    Format::of(bytes).is_ok()
+}
+
 /// Whether there are decoders at all.
 pub(super) fn check_there() -> Result<(), Problem> {
     Ok(())

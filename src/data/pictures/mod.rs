@@ -1,4 +1,4 @@
-//! Folders of pictures: which there are, decoded on all cores, brought to one form, packed once into a cache.
+//! Folders of pictures, and tables of them: which there are, decoded on all cores, brought to one form, packed once into a cache.
 
 mod cache;
 #[cfg_attr(not(feature = "pictures"), path = "no_decode.rs")]
@@ -7,7 +7,9 @@ mod fit;
 mod orientation;
 mod pack;
 mod scan;
+mod table;
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -18,9 +20,17 @@ use crate::recipe::{Broken, DataSpec, ImageSpec};
 
 use cache::Index;
 pub use fit::Form;
-use pack::{Packed, packed};
+use pack::{Encoded, Packed, packed};
 use scan::Scan;
 pub use scan::{PictureSets, is_picture, picture_sets};
+use table::{Labels, PictureColumn};
+pub use table::{is_picture_table, label_column};
+
+/// Whether bytes begin as those of a picture do.
+#[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "no other file holds pictures then"))]
+pub(super) fn is_encoded_picture(bytes: &[u8]) -> bool {
+    decode::is_picture(bytes)
+}
 
 static PROGRESS: OnceLock<Box<dyn Fn(usize, usize) + Send + Sync>> = OnceLock::new();
 
@@ -60,7 +70,7 @@ impl Loading<'_> {
     }
 }
 
-/// What a folder of pictures holds, by the pictures' heads alone.
+/// What a folder or a table of pictures holds, by the pictures' heads alone.
 #[derive(Debug, Clone)]
 pub struct PictureFolder {
     /// The names of the classes.
@@ -77,31 +87,70 @@ impl PictureFolder {
     /// Looks at a folder whose subfolders are classes.
     pub fn look(folder: &Path, loading: &Loading<'_>) -> Result<PictureFolder, DataError> {
         let Scan { classes, pictures, mut notes } = scanned(folder)?;
-        let (form, why) = pack::form(folder, &pictures, loading);
-        notes.push(format!("{}: {why}", folder.display()));
+        let (form, why) = form(Encoded::Files { folder, pictures: &pictures }, loading)?;
+        notes.push(why);
         let mut counts = vec![0; classes.len()];
         pictures.iter().for_each(|found| counts[found.class] += 1);
         Ok(PictureFolder { classes, counts, form, notes })
     }
-}
 
-impl PictureFolder {
+    /// Looks at a table of pictures, whose labels are in a column of this name; without a name, in the only one there is.
+    pub fn look_table(table: &Path, label: &str, loading: &Loading<'_>) -> Result<PictureFolder, DataError> {
+        let (column, Labels { classes, labels, .. }) = read_table(table, label)?;
+        let (form, why) = form(Encoded::Column(&column), loading)?;
+        let mut counts = vec![0; classes.len()];
+        labels.iter().flatten().for_each(|label| counts[*label as usize] += 1);
+        Ok(PictureFolder { classes, counts, form, notes: vec![why] })
+    }
+
     /// Looks at every picture of a folder: those that cannot be read count for no class, and are named in the notes.
     pub fn inspect(folder: &Path, loading: &Loading<'_>) -> Result<PictureFolder, DataError> {
         let scan = scanned(folder)?;
-        let (form, why) = pack::form(folder, &scan.pictures, loading);
-        let mut notes = scan.notes;
-        notes.push(format!("{}: {why}", folder.display()));
-        let mut counts = vec![0; scan.classes.len()];
-        let checked = pack::checked(&scan.pictures, loading);
-        for (found, result) in scan.pictures.iter().zip(checked) {
+        let pictures = Encoded::Files { folder, pictures: &scan.pictures };
+        let labels: Vec<Option<u32>> = scan.pictures.iter().map(|found| Some(found.class as u32)).collect();
+        PictureFolder::checked(pictures, (scan.classes, &labels), scan.notes, loading)
+    }
+
+    /// The same for a table of pictures.
+    pub fn inspect_table(table: &Path, label: &str, loading: &Loading<'_>) -> Result<PictureFolder, DataError> {
+        let (column, Labels { classes, labels, .. }) = read_table(table, label)?;
+        PictureFolder::checked(Encoded::Column(&column), (classes, &labels), Vec::new(), loading)
+    }
+
+    fn checked(
+        pictures: Encoded<'_>,
+        (classes, labels): (Vec<String>, &[Option<u32>]),
+        mut notes: Vec<String>,
+        loading: &Loading<'_>,
+    ) -> Result<PictureFolder, DataError> {
+        let (form, why) = form(pictures, loading)?;
+        notes.push(why);
+        let mut counts = vec![0; classes.len()];
+        let checked = pack::checked(pictures, loading).map_err(|problem| problem.at(pictures.place().display()))?;
+        for (place, result) in checked.into_iter().enumerate() {
             match result {
-                Ok(()) => counts[found.class] += 1,
-                Err(cause) => notes.push(format!("warning: {} cannot be read: {cause}", found.path.display())),
+                Ok(()) => labels[place].iter().for_each(|label| counts[*label as usize] += 1),
+                Err(cause) => notes.push(format!("warning: {} cannot be read: {cause}", pictures.name(place))),
             }
         }
-        Ok(PictureFolder { classes: scan.classes, counts, form, notes })
+        Ok(PictureFolder { classes, counts, form, notes })
     }
+}
+
+/// The form that pictures are brought to, and why, with the place where they lie.
+fn form(pictures: Encoded<'_>, loading: &Loading<'_>) -> Result<(Form, String), DataError> {
+    let place = pictures.place().display();
+    let (form, why) = pack::form(pictures, loading).map_err(|problem| problem.at(&place))?;
+    Ok((form, format!("{place}: {why}")))
+}
+
+/// The pictures of a table, and their labels.
+fn read_table(table: &Path, label: &str) -> Result<(PictureColumn, Labels), DataError> {
+    let at = |problem: Problem| problem.at(table.display());
+    decode::check_there().map_err(at)?;
+    let mut column = PictureColumn::open(table).map_err(at)?;
+    let labels = column.labels(label).map_err(at)?;
+    Ok((column, labels))
 }
 
 /// The pictures of a folder whose subfolders are classes, not sets.
@@ -124,8 +173,10 @@ pub struct Pictures {
     pub labels: Vec<u32>,
     /// The names of the classes.
     pub classes: Vec<String>,
-    /// Their files.
+    /// Their files; none where they are rows of a table.
     pub files: Vec<PathBuf>,
+    /// Whether `labels` tells the class of each.
+    pub labelled: bool,
     /// What they were brought to.
     pub form: Form,
     /// What a person should know of how they were read.
@@ -150,36 +201,86 @@ impl Pictures {
         Pictures::new(first, scan::unlabelled(paths)?, &Loading { cache: None, ..loading.clone() })
     }
 
+    /// Loads the pictures of a table, whose labels are in a column of this name; without a name, in the only one there is. The
+    /// classes are those of a model, where it is `known` what they are called.
+    pub fn of_table(table: &Path, label: &str, known: &[String], loading: &Loading<'_>) -> Result<Pictures, DataError> {
+        let at = |problem: Problem| problem.at(table.display());
+        let (column, mut labels) = read_table(table, label)?;
+        if let Some(row) = labels.labels.iter().position(Option::is_none) {
+            return Err(at(labels.missing(row)));
+        }
+        if !known.is_empty() {
+            labels.number(known).map_err(at)?;
+        }
+        Pictures::of_column(&column, labels, loading)
+    }
+
+    /// Loads the pictures of a table without labels; nothing is kept.
+    pub fn of_table_unlabelled(table: &Path, loading: &Loading<'_>) -> Result<Pictures, DataError> {
+        let at = |problem: Problem| problem.at(table.display());
+        decode::check_there().map_err(at)?;
+        let column = PictureColumn::open(table).map_err(at)?;
+        let labels = Labels { name: String::new(), classes: Vec::new(), labels: vec![None; column.rows] };
+        Pictures::of_column(&column, labels, &Loading { cache: None, ..loading.clone() })
+    }
+
+    fn of_column(column: &PictureColumn, labels: Labels, loading: &Loading<'_>) -> Result<Pictures, DataError> {
+        let labelled = labels.labels.iter().all(Option::is_some);
+        let classes: Vec<u32> = labels.labels.iter().map(|label| label.unwrap_or(0)).collect();
+        let mut pictures = Pictures::packed(Encoded::Column(column), (labels.classes, classes), Vec::new(), loading)?;
+        pictures.labelled = labelled;
+        Ok(pictures)
+    }
+
     fn new(folder: &Path, scan: Scan, loading: &Loading<'_>) -> Result<Pictures, DataError> {
-        let Scan { classes, mut pictures, mut notes } = scan;
-        let (form, why) = pack::form(folder, &pictures, loading);
-        notes.push(format!("{}: {why}", folder.display()));
-        let Packed { index, values, not_kept } = packed(folder, &pictures, form, loading);
+        let Scan { classes, pictures, notes } = scan;
+        let labels = pictures.iter().map(|found| found.class as u32).collect();
+        Pictures::packed(Encoded::Files { folder, pictures: &pictures }, (classes, labels), notes, loading)
+    }
+
+    fn packed(
+        encoded: Encoded<'_>,
+        (classes, mut labels): (Vec<String>, Vec<u32>),
+        mut notes: Vec<String>,
+        loading: &Loading<'_>,
+    ) -> Result<Pictures, DataError> {
+        let place = encoded.place().display();
+        let (form, why) = form(encoded, loading)?;
+        notes.push(why);
+        let Packed { index, values, not_kept } =
+            packed(encoded, form, loading).map_err(|problem| problem.at(&place))?;
         if let Some((first, cause)) = index.broken.first() {
-            let (path, others) = (pictures[*first].path.display(), index.broken.len() - 1);
+            let (path, others) = (encoded.name(*first), index.broken.len() - 1);
             if loading.broken == Broken::Error || index.count == 0 {
                 return Err(Problem::BrokenPicture { cause: cause.clone(), others }.at(path));
             }
             let others = if others > 0 { format!(", and {others} more") } else { String::new() };
             notes.push(format!("warning: pictures that cannot be read are left out: {path}: {cause}{others}"));
         }
-        let mut broken = index.broken.iter().map(|(place, _)| *place).peekable();
-        let mut place = 0..;
-        pictures.retain(|_| broken.next_if_eq(&place.next().unwrap_or_default()).is_none());
-        notes.extend(said(folder, &index));
+        let mut files: Vec<PathBuf> = match encoded {
+            Encoded::Files { pictures, .. } => pictures.iter().map(|found| found.path.clone()).collect(),
+            Encoded::Column(_) => Vec::new(),
+        };
+        let is_broken = |place: usize| index.broken.binary_search_by_key(&place, |(place, _)| *place).is_ok();
+        keep(&mut labels, |place| !is_broken(place));
+        keep(&mut files, |place| !is_broken(place));
+        notes.extend(said(&place, &index));
         notes.extend(not_kept);
         let Index { height, width, channels, count, .. } = index;
         let features =
             Features { storage: Storage::U8(values), count, shape: Shape::Image { channels, height, width } };
-        let labels = pictures.iter().map(|found| found.class as u32).collect();
-        let files = pictures.into_iter().map(|found| found.path).collect();
-        Ok(Pictures { features, labels, classes, files, form, notes })
+        Ok(Pictures { features, labels, classes, files, labelled: true, form, notes })
     }
 }
 
+/// Keeps the items at some places.
+fn keep<T>(items: &mut Vec<T>, is_kept: impl Fn(usize) -> bool) {
+    let mut place = 0..;
+    items.retain(|_| is_kept(place.next().unwrap_or_default()));
+}
+
 /// What a person should know of packed pictures.
-fn said(folder: &Path, index: &Index) -> Vec<String> {
-    let place = folder.display();
+fn said(place: &impl Display, index: &Index) -> Vec<String> {
     let said = [
         (index.transparent, "pictures with transparent parts, which lie over white"),
         (index.deep, "pictures of 16 bits, rounded to 8"),

@@ -1,7 +1,8 @@
 //! Pictures decoded on all cores and packed in one form, one after the other.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +14,9 @@ use super::cache::{self, Index};
 use super::decode::{self, Head, Picture};
 use super::fit::{Form, fitted};
 use super::scan::Found;
+use super::table::PictureColumn;
 use crate::data::Numbers;
+use crate::data::error::Problem;
 use crate::recipe::{Broken, Fit, ImageSpec};
 
 /// Pictures that are decoded before they are written: so many lie in memory at once.
@@ -28,6 +31,76 @@ const LONGEST: u64 = 1 << 30;
 const LONGEST_SIDE: usize = 128;
 /// The shorter side of others becomes no longer than this.
 const SHORTER_SIDE: usize = 64;
+
+/// Pictures that are not decoded yet, in their order.
+#[derive(Clone, Copy)]
+pub(super) enum Encoded<'a> {
+    /// Each in a file.
+    Files { folder: &'a Path, pictures: &'a [Found] },
+    /// All in a column of one file.
+    Column(&'a PictureColumn),
+}
+
+/// One of them.
+enum One<'a> {
+    File(&'a Path),
+    /// Its bytes, if there are any.
+    Bytes(Option<Vec<u8>>),
+}
+
+impl Encoded<'_> {
+    /// How many there are.
+    pub(super) fn count(self) -> usize {
+        match self {
+            Encoded::Files { pictures, .. } => pictures.len(),
+            Encoded::Column(column) => column.rows,
+        }
+    }
+
+    /// Where they lie.
+    pub(super) fn place(&self) -> &Path {
+        match self {
+            Encoded::Files { folder, .. } => folder,
+            Encoded::Column(column) => &column.found.path,
+        }
+    }
+
+    /// What one is called.
+    pub(super) fn name(self, place: usize) -> String {
+        match self {
+            Encoded::Files { pictures, .. } => pictures[place].path.display().to_string(),
+            Encoded::Column(column) => column.row(place),
+        }
+    }
+
+    /// Gives them to `take`, some at once.
+    fn each_piece(self, take: &mut dyn FnMut(Vec<One<'_>>)) -> Result<(), Problem> {
+        match self {
+            Encoded::Files { pictures, .. } => {
+                for chunk in pictures.chunks(CHUNK) {
+                    take(chunk.iter().map(|found| One::File(&found.path)).collect());
+                }
+                Ok(())
+            }
+            Encoded::Column(column) => column.each_piece(&mut |piece| {
+                take(piece.into_iter().map(One::Bytes).collect());
+                Ok(true)
+            }),
+        }
+    }
+
+    /// The file for what is made of them, of so a kind.
+    fn cache(self, directory: &Path, kind: &str, made: &str) -> PathBuf {
+        match self {
+            Encoded::Files { folder, pictures } => cache::file(directory, folder, pictures, kind, made),
+            Encoded::Column(column) => {
+                let made = format!("{made} of the column {:?}", column.name);
+                let table = std::slice::from_ref(&column.found);
+                cache::file(directory, &column.found.path, table, kind, &made)
+            }
+        }
+    }
+}
 
 /// Packed pictures.
 pub(super) struct Packed {
@@ -48,6 +121,8 @@ enum Cause {
 /// Why packed pictures are not kept.
 enum Stop {
     Io(io::Error),
+    /// The file that holds them cannot be read.
+    Read(Problem),
     /// Files could not be read this time.
     Unread(Index),
 }
@@ -58,28 +133,35 @@ impl From<io::Error> for Stop {
     }
 }
 
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Stop {
+        Stop::Read(problem)
+    }
+}
+
 /// The pictures in this form: from the cache, or decoded and then kept there.
-pub(super) fn packed(folder: &Path, pictures: &[Found], form: Form, loading: &Loading<'_>) -> Packed {
+pub(super) fn packed(pictures: Encoded<'_>, form: Form, loading: &Loading<'_>) -> Result<Packed, Problem> {
     let made = format!("{form:?}");
-    let cache = loading.cache.as_ref().map(|directory| cache::file(directory, folder, pictures, cache::PACKED, &made));
+    let cache = loading.cache.as_ref().map(|directory| pictures.cache(directory, cache::PACKED, &made));
     let from_cache = |path: &Path| {
         let (index, values) = cache::load(path)?;
-        index.is_of(pictures.len()).then_some(Packed { index, values, not_kept: None })
+        index.is_of(pictures.count()).then_some(Packed { index, values, not_kept: None })
     };
     if let Some(packed) = cache.as_deref().and_then(from_cache) {
-        return packed;
+        return Ok(packed);
     }
     let packer = Packer { pictures, form, loading };
     let mut not_kept = None;
     if let Some(path) = cache {
         let why = match cache::store(&path, |write| packer.kept(write)) {
             Ok(_) => match from_cache(&path) {
-                Some(packed) => return packed,
+                Some(packed) => return Ok(packed),
                 None => "what was written cannot be read again".to_string(),
             },
             Err(Stop::Unread(index)) if loading.broken == Broken::Error => {
-                return Packed { index, values: Vec::new().into(), not_kept: None };
+                return Ok(Packed { index, values: Vec::new().into(), not_kept: None });
             }
+            Err(Stop::Read(problem)) => return Err(problem),
             Err(Stop::Unread(_)) => "some could not be read this time".to_string(),
             Err(Stop::Io(error)) => error.to_string(),
         };
@@ -87,12 +169,12 @@ pub(super) fn packed(folder: &Path, pictures: &[Found], form: Form, loading: &Lo
         not_kept = Some(format!("note: the decoded pictures are not kept in {path} ({why}): every start decodes them"));
     }
     let mut values = Vec::new();
-    let (index, _) = packer.pack(|packed| values.extend_from_slice(packed));
-    Packed { index, values: values.into(), not_kept }
+    let (index, _) = packer.pack(|packed| values.extend_from_slice(packed))?;
+    Ok(Packed { index, values: values.into(), not_kept })
 }
 
 struct Packer<'a> {
-    pictures: &'a [Found],
+    pictures: Encoded<'a>,
     form: Form,
     loading: &'a Loading<'a>,
 }
@@ -105,27 +187,27 @@ impl Packer<'_> {
             if result.is_ok() {
                 result = write(packed);
             }
-        });
+        })?;
         result?;
         if unread { Err(Stop::Unread(index)) } else { Ok(index) }
     }
 
     /// Gives the values of all pictures to `write`, in their order; true where some could not be read this time.
-    fn pack(&self, mut write: impl FnMut(&[u8])) -> (Index, bool) {
+    fn pack(&self, mut write: impl FnMut(&[u8])) -> Result<(Index, bool), Problem> {
         let Form { height, width, channels, .. } = self.form;
         let hash = String::new();
         let mut index = Index { height, width, channels, count: 0, broken: Vec::new(), transparent: 0, deep: 0, hash };
-        let (done, total) = (AtomicUsize::new(0), self.pictures.len());
-        let mut unread = false;
-        for (number, chunk) in self.pictures.chunks(CHUNK).enumerate() {
-            let one = |found: &Found| {
+        let (done, total) = (AtomicUsize::new(0), self.pictures.count());
+        let (mut unread, mut place) = (false, 0);
+        self.pictures.each_piece(&mut |piece| {
+            let one = |picture: &One<'_>| {
                 let fit = |picture: &Picture| (fitted(picture, &self.form), picture.transparent, picture.deep);
-                let result = with_picture(&found.path, fit);
+                let result = with_picture(picture, fit);
                 (self.loading.progress)(done.fetch_add(1, Relaxed) + 1, total);
                 result
             };
-            let decoded: Vec<_> = chunk.par_iter().with_max_len(8).map(one).collect();
-            for (place, result) in decoded.into_iter().enumerate() {
+            let decoded: Vec<_> = piece.par_iter().with_max_len(8).map(one).collect();
+            for result in decoded {
                 match result {
                     Ok((values, transparent, deep)) => {
                         write(&values);
@@ -136,23 +218,31 @@ impl Packer<'_> {
                     Err(cause) => {
                         unread |= matches!(cause, Cause::Unread(_));
                         let (Cause::Broken(why) | Cause::Unread(why)) = cause;
-                        index.broken.push((number * CHUNK + place, why));
+                        index.broken.push((place, why));
                     }
                 }
+                place += 1;
             }
-        }
-        (index, unread)
+        })?;
+        Ok((index, unread))
     }
 }
 
 /// Reads and decodes a picture, and makes something of it.
-fn with_picture<T>(path: &Path, make: impl FnOnce(&Picture) -> T) -> Result<T, Cause> {
+fn with_picture<T>(picture: &One<'_>, make: impl FnOnce(&Picture) -> T) -> Result<T, Cause> {
     /// Whoever has a large picture in memory has this.
     static TURN: Mutex<()> = Mutex::new(());
-    let (bytes, whole) = first_bytes(path, LONGEST).map_err(|error| Cause::Unread(error.to_string()))?;
-    if !whole {
-        return Err(Cause::Broken(format!("it is longer than {} MiB", LONGEST >> 20)));
-    }
+    let bytes = match picture {
+        One::File(path) => {
+            let (bytes, whole) = first_bytes(path, LONGEST).map_err(|error| Cause::Unread(error.to_string()))?;
+            if !whole {
+                return Err(Cause::Broken(format!("it is longer than {} MiB", LONGEST >> 20)));
+            }
+            Cow::Owned(bytes)
+        }
+        One::Bytes(Some(bytes)) => Cow::Borrowed(&bytes[..]),
+        One::Bytes(None) => return Err(Cause::Broken("there are no bytes of it".into())),
+    };
     let _turn = is_large(&bytes).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
     decode::decode(&bytes).map(|picture| make(&picture)).map_err(Cause::Broken)
 }
@@ -164,14 +254,18 @@ fn is_large(bytes: &[u8]) -> bool {
 }
 
 /// Decodes every picture, to see whether it can be.
-pub(super) fn checked(pictures: &[Found], loading: &Loading<'_>) -> Vec<Result<(), String>> {
-    let (done, total) = (AtomicUsize::new(0), pictures.len());
-    let one = |found: &Found| {
-        let result = with_picture(&found.path, |_| ());
-        (loading.progress)(done.fetch_add(1, Relaxed) + 1, total);
-        result.map_err(|(Cause::Broken(why) | Cause::Unread(why))| why)
-    };
-    pictures.par_iter().with_max_len(8).map(one).collect()
+pub(super) fn checked(pictures: Encoded<'_>, loading: &Loading<'_>) -> Result<Vec<Result<(), String>>, Problem> {
+    let (done, total) = (AtomicUsize::new(0), pictures.count());
+    let mut checked = Vec::new();
+    pictures.each_piece(&mut |piece| {
+        let one = |picture: &One<'_>| {
+            let result = with_picture(picture, |_| ());
+            (loading.progress)(done.fetch_add(1, Relaxed) + 1, total);
+            result.map_err(|(Cause::Broken(why) | Cause::Unread(why))| why)
+        };
+        checked.extend(piece.par_iter().with_max_len(8).map(one).collect::<Vec<_>>());
+    })?;
+    Ok(checked)
 }
 
 /// At most so many bytes of a file, and whether these are all.
@@ -184,7 +278,11 @@ fn first_bytes(path: &Path, most: u64) -> io::Result<(Vec<u8>, bool)> {
 }
 
 /// The head of a picture; none where it cannot be read, which decoding it will tell.
-fn head(path: &Path) -> Option<Head> {
+fn head(picture: &One<'_>) -> Option<Head> {
+    let path = match picture {
+        One::File(path) => path,
+        One::Bytes(bytes) => return decode::head(bytes.as_ref()?).ok(),
+    };
     let (bytes, whole) = first_bytes(path, HEAD_BYTES).ok()?;
     match decode::head(&bytes) {
         // Some have previews and colour profiles before their size.
@@ -194,28 +292,31 @@ fn head(path: &Path) -> Option<Head> {
 }
 
 /// The form that is asked for or, where it is left to the data, what its pictures suggest, and why.
-pub(super) fn form(folder: &Path, pictures: &[Found], loading: &Loading<'_>) -> (Form, String) {
+pub(super) fn form(pictures: Encoded<'_>, loading: &Loading<'_>) -> Result<(Form, String), Problem> {
     let image = &loading.image;
     let fit = image.fit.unwrap_or(Fit::Crop);
     if let (Some([height, width]), Some(channels)) = (image.size, image.channels) {
         let colours = if channels == 1 { "grey" } else { "in colour" };
         let words = format!("pictures are brought to {height} x {width} pixels (height x width), {colours}, fit {fit}");
-        return (Form { height, width, channels, fit }, words);
+        return Ok((Form { height, width, channels, fit }, words));
     }
     // All heads are read for it: what they told is kept.
     let made = format!("{:?} {:?}", image.size, image.channels);
-    let cache = loading.cache.as_ref().map(|directory| cache::file(directory, folder, pictures, cache::FORM, &made));
+    let cache = loading.cache.as_ref().map(|directory| pictures.cache(directory, cache::FORM, &made));
     let kept = cache.as_deref().and_then(cache::load_text);
     let kept: Option<Suggested> = kept.and_then(|text| serde_json::from_str(&text).ok());
-    let suggested = kept.unwrap_or_else(|| {
-        let suggested = suggest(pictures, image);
-        if let (Some(path), Ok(text)) = (cache, serde_json::to_string(&suggested)) {
-            cache::store_text(&path, &text);
+    let suggested = match kept {
+        Some(kept) => kept,
+        None => {
+            let suggested = suggest(pictures, image)?;
+            if let (Some(path), Ok(text)) = (cache, serde_json::to_string(&suggested)) {
+                cache::store_text(&path, &text);
+            }
+            suggested
         }
-        suggested
-    });
+    };
     let Suggested { size: [height, width], channels, why } = suggested;
-    (Form { height, width, channels, fit }, why)
+    Ok((Form { height, width, channels, fit }, why))
 }
 
 /// What pictures suggest, and why.
@@ -227,8 +328,11 @@ struct Suggested {
     why: String,
 }
 
-fn suggest(pictures: &[Found], image: &ImageSpec) -> Suggested {
-    let heads: Vec<Head> = pictures.par_iter().with_max_len(64).filter_map(|found| head(&found.path)).collect();
+fn suggest(pictures: Encoded<'_>, image: &ImageSpec) -> Result<Suggested, Problem> {
+    let mut heads: Vec<Head> = Vec::new();
+    pictures.each_piece(&mut |piece| {
+        heads.extend(piece.par_iter().with_max_len(64).filter_map(head).collect::<Vec<Head>>());
+    })?;
     let (size, sized) = match image.size {
         Some(size) => (size, String::new()),
         None => self::size(&heads),
@@ -247,7 +351,7 @@ fn suggest(pictures: &[Found], image: &ImageSpec) -> Suggested {
         _ => "channels",
     };
     let why = format!("pictures are taken {} (data.image asks for another {asked})", words.join(", "));
-    Suggested { size, channels, why }
+    Ok(Suggested { size, channels, why })
 }
 
 /// Height and width for pictures of these sizes, and why.

@@ -287,7 +287,7 @@ impl PassedOver {
 }
 
 /// Length and times of a file, and where the system tells, its number: when any of it changes the file is read again.
-fn stamp(found: &Metadata) -> Vec<u64> {
+pub(super) fn stamp(found: &Metadata) -> Vec<u64> {
     let since = |time: io::Result<std::time::SystemTime>| {
         let since = time.ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
         Some(since.as_nanos() as u64)

@@ -18,7 +18,7 @@ keyed! {
         pub validation: Holdout [HeldOut; "0.1"],
         /// What the model should answer where it is not the labels: its own inputs, as an autoencoder. They are scaled as the
         /// inputs are, and the model has as many outputs. Files of arrays then have no labels.
-        pub targets: Option<Aim> [Optional(Plain); "\"inputs\""] where train is (None | Some(Source::Arrays { .. } | Source::Folder { .. }), AIMED),
+        pub targets: Option<Aim> [Optional(Plain); "\"inputs\""] where train is (None | Some(Source::Arrays { .. } | Source::Folder { .. } | Source::Pictures { .. }), AIMED),
         /// Whether the first line of a table names its columns; without it that is told from the line.
         pub header: Option<bool> [Optional(Plain); "true"],
         /// The columns of a table that are features, in this order; none stand for every column but the target's and those of
@@ -32,11 +32,11 @@ keyed! {
             where train is (Some(Source::Table { .. }), TABLES),
         /// What becomes of a table's cells without a value.
         pub missing: Missing where train is (Some(Source::Table { .. }), TABLES) = Missing::Error,
-        /// How the pictures of a folder become examples of one size.
+        /// How pictures become examples of one size.
         pub image: ImageSpec [Unless(ImageSpec::default(), IMAGE); "{ size = [64, 64], channels = 3, fit = \"crop\" }"]
-            where train is (Some(Source::Folder { .. }), FOLDERS),
+            where train is (Some(Source::Folder { .. } | Source::Pictures { .. }), FOLDERS),
         /// What becomes of pictures that cannot be read.
-        pub broken: Broken where train is (Some(Source::Folder { .. }), FOLDERS) = Broken::Error,
+        pub broken: Broken where train is (Some(Source::Folder { .. } | Source::Pictures { .. }), FOLDERS) = Broken::Error,
         /// How features are scaled.
         pub scale: Scale = if matches!(train, Some(Source::Table { .. })) { Scale::Standard } else { Scale::Unit },
         /// What follows the scale "unit": of each channel of an image a number is subtracted, and what is left is divided by another, as
@@ -44,8 +44,8 @@ keyed! {
         /// mean and deviation, as in the example.
         pub normalize: Option<Normalize> [Optional(NORMALIZE); "{ mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }"]
             where scale is (Scale::Unit, UNIT),
-        /// Whether held-out shares keep the classes' shares; without it they do where the training examples are a folder or a
-        /// table with classes.
+        /// Whether held-out shares keep the classes' shares; without it they do where the training examples are pictures or
+        /// a table with classes.
         pub stratify: Option<bool> [Optional(Plain); "true"],
         /// How much the examples of each class count in the loss that is trained on: by name or in the classes' order, 1 for those
         /// that a table does not name, or balanced, so that all classes count the same: examples / (classes * examples of the
@@ -71,7 +71,7 @@ pub(in crate::recipe) const TABLES: &str =
     "the training examples of a table: train = { table = \"FILE\", target = \"COLUMN\" }";
 
 pub(in crate::recipe) const FOLDERS: &str =
-    "the training examples of a folder of pictures: train = { folder = \"PATH\" }";
+    "the training examples of pictures: train = { folder = \"PATH\" }, or { pictures = \"FILE\" }";
 
 pub(in crate::recipe) const NUMBERED: &str =
     "classes that are numbered; of a folder, move the folders of other classes away";
@@ -79,10 +79,10 @@ pub(in crate::recipe) const NUMBERED: &str =
 const UNIT: &str = "the scale \"unit\"";
 
 const WEIGHED: &str =
-    "the training examples of a table or of arrays; of a folder of pictures, weigh the classes with data.class_weights";
+    "the training examples of a table or of arrays; of pictures, weigh the classes with data.class_weights";
 
 const AIMED: &str =
-    "the training examples of arrays or of a folder of pictures; of a table, give it as train = { images = \"FILE\" }";
+    "the training examples of arrays or of pictures; of a table, give it as train = { images = \"FILE\" }";
 
 const COLUMN_NAMES: &str = "a list of names of columns, such as [\"rooms\", \"district\"]";
 
@@ -147,11 +147,18 @@ kinds! {
             /// The names of the target's columns, or without names their numbers from 0.
             target: Vec<String> [Target; "\"price\""],
         },
+        /// A Parquet or Arrow file with a column of pictures, as Hugging Face's `datasets` writes it, and one of labels.
+        "pictures" => Pictures {
+            /// Its path.
+            pictures: String [Text("the path of a Parquet or Arrow file", is_path); "\"train.parquet\""],
+            /// The name of the column of labels; without it the only one beside the pictures.
+            label: String [Unless(String::new(), Text("the name of a column", is_path)); "\"label\""],
+        },
     }
 }
 
 const SOURCE: Inline = Inline(
-    "{ images = \"FILE\", labels = \"FILE\" }, { folder = \"PATH\" }, or { table = \"FILE\", target = \"COLUMN\" }",
+    "{ images = \"FILE\", labels = \"FILE\" }, { folder = \"PATH\" }, { table = \"FILE\", target = \"COLUMN\" }, or { pictures = \"FILE\" }",
 );
 
 const ARRAY: Text = Text("a path, or path#key for one array of an .npz or .hdf5 file", is_path);
@@ -195,7 +202,8 @@ impl Source {
         match self {
             Source::Arrays { images: path, .. }
             | Source::Folder { folder: path }
-            | Source::Table { table: path, .. } => path,
+            | Source::Table { table: path, .. }
+            | Source::Pictures { pictures: path, .. } => path,
         }
     }
 
@@ -215,6 +223,7 @@ impl Source {
             }
             Source::Folder { folder } => vec![("folder", folder)],
             Source::Table { table, .. } => vec![("table", table)],
+            Source::Pictures { pictures, .. } => vec![("pictures", pictures)],
         }
     }
 
@@ -225,6 +234,7 @@ impl Source {
             Source::Arrays { images, labels } => vec![images, labels],
             Source::Folder { folder } => vec![folder],
             Source::Table { table, .. } => vec![table],
+            Source::Pictures { pictures, .. } => vec![pictures],
         }
     }
 }
@@ -309,7 +319,7 @@ struct HeldOut;
 
 impl Form<Holdout> for HeldOut {
     fn expected(&self) -> String {
-        "a fraction between 0 and 1 (such as 0.1), a count (such as 1000), or { images = …, labels = … }, { folder = … }, { table = … }".into()
+        "a fraction between 0 and 1 (such as 0.1), a count (such as 1000), or { images = …, labels = … }, { folder = … }, { table = … }, { pictures = … }".into()
     }
 
     fn read(&self, item: &Item<'_>) -> Result<Holdout, KeyError> {
@@ -337,15 +347,16 @@ impl Form<Holdout> for HeldOut {
     }
 }
 
-/// A table that is held out, with the target of the training table where it names none.
+/// A table that is held out, with the target or the labels' column of the training table where it names none.
 fn with_target(set: &Node, train: Option<&Node>) -> Node {
     let mut set = set.clone();
     let has = |entries: &[(String, Node)], key: &str| entries.iter().any(|(name, _)| name == key);
-    if let (Value::Table(own), Some(Node { value: Value::Table(train), .. })) = (&mut set.value, train)
-        && has(own, "table")
-        && !has(own, "target")
-    {
-        own.extend(train.iter().find(|(name, _)| name == "target").cloned());
+    if let (Value::Table(own), Some(Node { value: Value::Table(train), .. })) = (&mut set.value, train) {
+        for (kind, column) in [("table", "target"), ("pictures", "label")] {
+            if has(own, kind) && !has(own, column) {
+                own.extend(train.iter().find(|(name, _)| name == column).cloned());
+            }
+        }
     }
     set
 }
@@ -359,12 +370,14 @@ fn alike(item: &Item<'_>, files: &Source, train: &Source) -> Result<(), KeyError
         }
         (Source::Arrays { .. }, Source::Arrays { .. })
         | (Source::Folder { .. }, Source::Folder { .. })
-        | (Source::Table { .. }, Source::Table { .. }) => Ok(()),
+        | (Source::Table { .. }, Source::Table { .. })
+        | (Source::Pictures { .. }, Source::Pictures { .. }) => Ok(()),
         (_, train) => {
             let kind = match train {
                 Source::Arrays { .. } => "{ images = …, labels = … }",
                 Source::Folder { .. } => "{ folder = … }",
                 Source::Table { .. } => "{ table = … }",
+                Source::Pictures { .. } => "{ pictures = … }",
             };
             Err(item.conflict(format!(
                 "is of another kind than the training examples, which are {kind}; give one like these"

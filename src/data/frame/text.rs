@@ -1,137 +1,29 @@
-//! A table with columns of any kind in memory: numbers, or codes of texts.
+//! Tables of text: what the first line is, what separates the fields, and the columns of their lines, read by all threads.
 
-use std::collections::{HashMap, TryReserveError};
+use std::collections::TryReserveError;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 use std::time::SystemTime;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use rayon::prelude::*;
 
-use super::bytes::{open_csv, read_error};
-use super::cells;
-use super::csv::{Lines, MAX_FIELDS, MAX_LINE_BYTES, UNIX, csv_problem, delimiter, lines_differ, no_memory};
-use super::error::Problem;
-use super::header::{self, FirstLine};
-use crate::place::Place;
+use super::values::{Draft, Reading, Values};
+use super::{Frame, Origin, Rows};
+use crate::data::bytes::read_error;
+use crate::data::cells;
+use crate::data::csv::{Lines, MAX_FIELDS, MAX_LINE_BYTES, UNIX, csv_problem, delimiter, lines_differ, no_memory};
+use crate::data::error::Problem;
+use crate::data::header::{self, FirstLine};
 
-/// The most levels of a column that are told apart.
-pub(super) const MAX_LEVELS: usize = 10_000;
-/// The code of a cell without a value.
-pub(super) const NO_LEVEL: u32 = u32::MAX;
 /// So much of a file is read at once.
 const BLOCK: usize = 8 << 20;
 /// The rows that tell what the first line is.
 const SAMPLE: usize = 1000;
 
-/// How a column is to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
-    /// As numbers, unless its first value is a text.
-    Told,
-    /// As texts.
-    Texts,
-    /// As both, where it is numbers: they may be classes.
-    Both,
-}
-
-/// A column.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Values {
-    /// A number for each row, NaN where it is missing; none where a cell is a text.
-    pub(super) numbers: Option<Vec<f64>>,
-    /// The level of each row; none where the column was read as numbers alone, or has too many levels.
-    pub(super) codes: Option<Vec<u32>>,
-    /// The levels, in the order in which they were met.
-    pub(super) levels: Vec<String>,
-    /// Whether there are more levels than are told apart.
-    pub(super) overflows: bool,
-    /// Cells without a value, and the line of the first.
-    pub(super) missing: (usize, u64),
-    /// The first cell that is a number, with its line.
-    pub(super) number: Option<(u64, String)>,
-    /// The first cell that is a text, with its line.
-    pub(super) text: Option<(u64, String)>,
-    /// The first number written with a comma, with its line.
-    comma: Option<(u64, String)>,
-    /// The first number written with a point, with its line.
-    point: Option<(u64, String)>,
-    /// The first number that is not finite, as it is trained on, with its line.
-    pub(super) not_finite: Option<(u64, f64)>,
-}
-
-/// A table.
-#[derive(Debug)]
-pub(super) struct Frame {
-    /// The names of the columns, where the first line holds them.
-    names: Option<Vec<String>>,
-    /// The columns.
-    pub(super) columns: Vec<Values>,
-    /// Number of rows.
-    pub(super) rows: usize,
-    /// What the file was taken for, in words.
-    pub(super) dialect: String,
-    lines: Fields,
-    /// What it was read from, where that is a file.
-    origin: Option<Origin>,
-}
-
-/// The file of a table and how it was read: who reads it so again gets the same.
-#[derive(Debug, PartialEq)]
-struct Origin {
-    path: PathBuf,
-    /// Its bytes, and when it was changed.
-    stamp: (u64, SystemTime),
-    names: Option<Vec<String>>,
-    doubtful: bool,
-    readings: Vec<Reading>,
-}
-
-/// A table that was looked at, for the one who loads it next.
-static KEPT: Mutex<Option<Frame>> = Mutex::new(None);
-
 impl Frame {
-    /// Reads the table of a file. Whether the first line names the columns is told from it, unless `header` says so: it does
-    /// where it has the names that are `expected`. `reading` says how a column of a number and a name is to be read.
-    pub(super) fn read(
-        place: &Place,
-        header: Option<bool>,
-        expected: &[String],
-        reading: impl Fn(usize, &str) -> Reading,
-    ) -> Result<Frame, Problem> {
-        // Before it is read: a file that changes meanwhile is another one then.
-        let found = std::fs::metadata(&place.path);
-        let stamp = found.and_then(|found| Ok((found.len(), found.modified()?))).ok();
-        Frame::from_file(open_csv(&place.path)?, header, expected, reading, stamp.map(|stamp| (&*place.path, stamp)))
-    }
-
-    /// Keeps the table for the one who reads the same file next, in the same way. What was kept before is given up.
-    pub(super) fn keep(self) {
-        if self.origin.is_some() {
-            *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
-        }
-    }
-
-    /// The table that was kept, if it is this one; it is given up where the file is read in any other way.
-    fn kept(origin: &Origin) -> Option<Frame> {
-        let is_of_file = |frame: &mut Frame| frame.origin.as_ref().is_some_and(|kept| kept.path == origin.path);
-        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take_if(is_of_file);
-        kept.filter(|frame| frame.origin.as_ref() == Some(origin))
-    }
-
-    /// The same of a text.
-    #[cfg(test)]
-    fn from_text(
-        text: impl Read,
-        header: Option<bool>,
-        expected: &[String],
-        reading: impl Fn(usize, &str) -> Reading,
-    ) -> Result<Frame, Problem> {
-        Frame::from_file(text, header, expected, reading, None)
-    }
-
-    fn from_file(
+    /// Reads a table of text: see [`Frame::read`].
+    pub(super) fn from_text(
         text: impl Read,
         header: Option<bool>,
         expected: &[String],
@@ -192,67 +84,7 @@ impl Frame {
         check_points(&columns, &names)?;
         let comma = columns.iter().find_map(|column| column.comma.as_ref().map(|(_, cell)| cell.as_str()));
         let dialect = start.in_words(delimiter, bom, comma);
-        Ok(Frame { names: start.names, columns, rows, dialect, lines, origin })
-    }
-
-    /// The texts of a column of the file that this table was read from, one for each row.
-    pub(super) fn texts(&self, place: &Place, column: usize) -> Result<Vec<String>, Problem> {
-        let text = Lines::new(open_csv(&place.path)?);
-        let mut reader = self.lines.reader(text);
-        let mut record = StringRecord::new();
-        let mut texts = Vec::with_capacity(self.rows);
-        while self.lines.next(&mut reader, &mut record)? {
-            texts.push(record.get(column).unwrap_or_default().to_owned());
-        }
-        texts.drain(..usize::from(self.is_named()).min(texts.len()));
-        Ok(texts)
-    }
-
-    /// The number of columns.
-    pub(super) fn width(&self) -> usize {
-        self.columns.len()
-    }
-
-    /// Whether the first line names the columns.
-    pub(super) fn is_named(&self) -> bool {
-        self.names.is_some()
-    }
-
-    /// What a column is called: by its name or, without any, by the key that picks it.
-    pub(super) fn name(&self, column: usize) -> String {
-        let name = self.names.as_ref().map(|names| names[column].clone());
-        name.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("#{column}"))
-    }
-
-    /// The names of all columns.
-    pub(super) fn names(&self) -> Vec<String> {
-        (0..self.width()).map(|column| self.name(column)).collect()
-    }
-
-    /// The column of that name or, where none is called so, of that number from 0; none if there is no such column.
-    pub(super) fn find(&self, name: &str) -> Result<Option<usize>, Problem> {
-        let mut named = (0..self.width()).filter(|column| self.name(*column) == name);
-        match (named.next(), named.next()) {
-            (Some(first), Some(second)) => {
-                Err(Problem::ColumnTwice { name: name.to_owned(), columns: [first + 1, second + 1] })
-            }
-            (Some(first), None) => Ok(Some(first)),
-            (None, _) => {
-                let number = name.strip_prefix('#').unwrap_or(name).parse().ok();
-                Ok(number.filter(|number| *number < self.width()))
-            }
-        }
-    }
-
-    /// The column of that name, which must be there.
-    pub(super) fn require(&self, name: &str) -> Result<usize, Problem> {
-        let missing = || Problem::ColumnMissing { key: name.to_owned(), columns: self.names() };
-        self.find(name)?.ok_or_else(missing)
-    }
-
-    /// What is wrong with a cell.
-    pub(super) fn cell(&self, line: u64, column: usize, cause: String) -> Problem {
-        Problem::Cell { line, column: column + 1, name: format!("{:?}", self.name(column)), cause }
+        Ok(Frame { names: start.names, columns, rows, dialect, made_of: Rows::Lines(lines), origin })
     }
 }
 
@@ -337,20 +169,20 @@ impl Start {
 
 /// How lines become fields.
 #[derive(Debug, Clone, Copy)]
-struct Fields {
+pub(super) struct Fields {
     delimiter: u8,
     /// Whether a comma may be the point of a number.
     commas: bool,
 }
 
 impl Fields {
-    fn reader<R: Read>(self, text: R) -> csv::Reader<R> {
+    pub(super) fn reader<R: Read>(self, text: R) -> csv::Reader<R> {
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(self.delimiter).trim(Trim::All).from_reader(text)
     }
 
     /// The next line; false at the end.
-    fn next(self, reader: &mut csv::Reader<impl Read>, record: &mut StringRecord) -> Result<bool, Problem> {
+    pub(super) fn next(self, reader: &mut csv::Reader<impl Read>, record: &mut StringRecord) -> Result<bool, Problem> {
         let more = reader.read_record(record).map_err(csv_problem)?;
         if self.delimiter == b' ' {
             // Several spaces are one.
@@ -389,159 +221,11 @@ impl Fields {
                 return Err(Problem::Table { line, cause });
             }
             for (draft, cell) in drafts.iter_mut().zip(&record) {
-                draft.add(cell, line, rows, self.commas);
+                draft.add_text(cell, line, self.commas);
             }
             rows += 1;
         }
         Ok((drafts.into_iter().map(|draft| draft.values).collect(), rows))
-    }
-}
-
-/// A column while it is read.
-struct Draft {
-    reading: Reading,
-    values: Values,
-    known: HashMap<String, u32>,
-}
-
-impl Draft {
-    fn new(reading: Reading) -> Draft {
-        let values = Values {
-            numbers: (reading != Reading::Texts).then(Vec::new),
-            codes: (reading != Reading::Told).then(Vec::new),
-            ..Values::default()
-        };
-        Draft { reading, values, known: HashMap::new() }
-    }
-
-    fn add(&mut self, cell: &str, line: u64, row: usize, commas: bool) {
-        let values = &mut self.values;
-        if cells::is_missing(cell) {
-            if values.missing.0 == 0 {
-                values.missing.1 = line;
-            }
-            values.missing.0 += 1;
-            values.numbers.iter_mut().for_each(|numbers| numbers.push(f64::NAN));
-            values.codes.iter_mut().for_each(|codes| codes.push(NO_LEVEL));
-            return;
-        }
-        let found = || Some((line, shortened(cell)));
-        // Once a column is known to be texts, only levels that are new are looked at.
-        let is_new = values.numbers.is_some() || !self.known.contains_key(cell);
-        let number = if is_new { cells::number(cell, commas) } else { None };
-        match number {
-            Some((number, comma)) => {
-                values.number = values.number.take().or_else(found);
-                if comma {
-                    values.comma = values.comma.take().or_else(found);
-                } else if values.point.is_none() && cell.contains('.') {
-                    values.point = found();
-                }
-                if !(number as f32).is_finite() {
-                    values.not_finite.get_or_insert((line, number));
-                }
-                values.numbers.iter_mut().for_each(|numbers| numbers.push(number));
-            }
-            None if is_new => {
-                values.text = values.text.take().or_else(found);
-                // Texts after nothing but missing cells.
-                let only_missing = values.missing.0 == row && values.codes.is_none();
-                values.numbers = None;
-                if self.reading == Reading::Told && only_missing {
-                    values.codes = Some(vec![NO_LEVEL; row]);
-                }
-            }
-            None => {}
-        }
-        let Some(codes) = &mut values.codes else { return };
-        let code = match self.known.get(cell) {
-            Some(code) => *code,
-            None if self.known.len() < MAX_LEVELS => {
-                let code = self.known.len() as u32;
-                self.known.insert(cell.to_owned(), code);
-                values.levels.push(cell.to_owned());
-                code
-            }
-            None => {
-                (values.codes, values.overflows) = (None, true);
-                return;
-            }
-        };
-        codes.push(code);
-    }
-}
-
-/// The beginning of a cell, for people.
-fn shortened(cell: &str) -> String {
-    cell.chars().take(40).collect()
-}
-
-impl Values {
-    /// Adds `more` rows below the first `rows`.
-    fn append(&mut self, more: Values, rows: usize, count: usize) -> Result<(), TryReserveError> {
-        if rows == 0 {
-            *self = more;
-            return Ok(());
-        }
-        let only_missing = |values: &Values, rows: usize| values.missing.0 == rows;
-        let (here, there) = (only_missing(self, rows), only_missing(&more, count));
-        let fill = |values: &mut Values, rows: usize, like: &Values| {
-            values.numbers = like.numbers.as_ref().map(|_| vec![f64::NAN; rows]);
-            values.codes = like.codes.as_ref().map(|_| vec![NO_LEVEL; rows]);
-        };
-        let mut more = more;
-        if here {
-            fill(self, rows, &more);
-        } else if there {
-            fill(&mut more, count, self);
-        }
-        if self.missing.0 == 0 {
-            self.missing.1 = more.missing.1;
-        }
-        self.missing.0 += more.missing.0;
-        self.numbers = match (self.numbers.take(), more.numbers) {
-            (Some(mut numbers), Some(more)) => {
-                numbers.try_reserve(more.len())?;
-                numbers.extend(more);
-                Some(numbers)
-            }
-            _ => None,
-        };
-        self.overflows |= more.overflows;
-        self.codes = match (self.codes.take(), more.codes) {
-            (Some(mut codes), Some(more_codes)) => {
-                let mut known: HashMap<String, u32> =
-                    self.levels.drain(..).enumerate().map(|(code, level)| (level, code as u32)).collect();
-                let moved: Vec<u32> = more
-                    .levels
-                    .into_iter()
-                    .map(|level| {
-                        let next = known.len() as u32;
-                        *known.entry(level).or_insert(next)
-                    })
-                    .collect();
-                let moved = |code: u32| if code == NO_LEVEL { NO_LEVEL } else { moved[code as usize] };
-                codes.try_reserve(more_codes.len())?;
-                codes.extend(more_codes.into_iter().map(moved));
-                let mut levels: Vec<(String, u32)> = known.into_iter().collect();
-                levels.sort_unstable_by_key(|(_, code)| *code);
-                self.levels = levels.into_iter().map(|(level, _)| level).collect();
-                self.overflows |= self.levels.len() > MAX_LEVELS;
-                Some(codes).filter(|_| !self.overflows)
-            }
-            _ => None,
-        };
-        self.number = self.number.take().or(more.number);
-        self.text = self.text.take().or(more.text);
-        self.comma = self.comma.take().or(more.comma);
-        self.point = self.point.take().or(more.point);
-        self.not_finite = self.not_finite.take().or(more.not_finite);
-        Ok(())
-    }
-
-    /// Whether no cell has a value.
-    pub(super) fn is_empty(&self) -> bool {
-        self.number.is_none() && self.text.is_none()
     }
 }
 
@@ -642,10 +326,12 @@ fn cut(text: &[u8], delimiter: u8, first: u64) -> Vec<(&[u8], u64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::values::NO_LEVEL;
     use super::*;
+    use crate::place::Place;
 
     fn frame(text: &str) -> Frame {
-        Frame::from_text(text.as_bytes(), None, &[], |_, _| Reading::Told)
+        Frame::from_text(text.as_bytes(), None, &[], |_, _| Reading::Told, None)
             .unwrap_or_else(|error| panic!("{text:?}: {error}"))
     }
 
@@ -673,8 +359,9 @@ mod tests {
             );
             assert!(frame.dialect.contains(words), "{text:?}: {}", frame.dialect);
         }
-        let error =
-            |text: &str| Frame::from_text(text.as_bytes(), None, &[], |_, _| Reading::Told).unwrap_err().to_string();
+        let error = |text: &str| {
+            Frame::from_text(text.as_bytes(), None, &[], |_, _| Reading::Told, None).unwrap_err().to_string()
+        };
         assert!(error("a;b\n1,5;2.5\n").contains("\"1,5\" is written with a comma, but \"2.5\" (line 2) with a point"));
         assert!(error("a,b\n1,2\n3\n").contains("line 3: it has 1 field, but line 1 has 2"));
         assert!(error("# by hand\na,b\n1,2\n").contains("(line 1 looks like a comment: remove it)"));
@@ -688,7 +375,7 @@ mod tests {
             |row: usize| format!("{row},\"q\n{}\",{},{}\n", row % 7, if row < 5000 { "" } else { "late" }, row % 3);
         let text: String = (0..700_000).map(row).collect();
         assert!(text.len() > BLOCK);
-        let frame = Frame::from_text(text.as_bytes(), Some(false), &[], |_, _| Reading::Told).unwrap();
+        let frame = Frame::from_text(text.as_bytes(), Some(false), &[], |_, _| Reading::Told, None).unwrap();
         assert_eq!(frame.rows, 700_000);
         assert_eq!(numbers(&frame, 0), (0..700_000).map(|row| row as f64).collect::<Vec<_>>());
         let (quoted, late) = (&frame.columns[1], &frame.columns[2]);
@@ -698,7 +385,7 @@ mod tests {
         assert_eq!(late.codes.as_ref().unwrap()[4999..5001], [NO_LEVEL, 0]);
         let broken = text + "1,2\n";
         let error =
-            Frame::from_text(broken.as_bytes(), Some(false), &[], |_, _| Reading::Told).unwrap_err().to_string();
+            Frame::from_text(broken.as_bytes(), Some(false), &[], |_, _| Reading::Told, None).unwrap_err().to_string();
         assert!(error.contains("line 1400001: it has 2 fields"), "{error}");
     }
 
@@ -731,7 +418,7 @@ mod tests {
         assert_eq!((a.number.clone(), a.text.clone()), (Some((2, "1".into())), Some((4, "z".into()))));
         assert_eq!((b.number.clone(), b.text.clone()), (Some((3, "7".into())), Some((2, "x".into()))));
         assert_eq!((a.missing, a.numbers.is_none()), ((1, 3), true));
-        let both = Frame::from_text(&b"k\n2\n0\n2\n"[..], None, &[], |_, _| Reading::Both).unwrap();
+        let both = Frame::from_text(&b"k\n2\n0\n2\n"[..], None, &[], |_, _| Reading::Both, None).unwrap();
         assert_eq!((numbers(&both, 0), both.columns[0].levels.join("")), (vec![2.0, 0.0, 2.0], "20".to_string()));
     }
 }
