@@ -41,7 +41,7 @@ function askForPicture(input: PictureInput, ask: Ask): void {
         canvases.append(element('figure', {}, pad, element('figcaption', {}, 'Draw here: white on black.')));
         buttons.append(clear, place);
     }
-    canvases.append(element('figure', { class: 'seen' }, seen, element('figcaption', {}, `What the model sees: ${width} x ${height}`)));
+    canvases.append(element('figure', { class: 'seen' }, seen, element('figcaption', {}, `What the model sees: ${width}\u00a0x\u00a0${height}`)));
     buttons.append(chooser(load));
     const keys = 'With the keyboard: arrows move the pen, Space lowers or lifts it, Delete clears. ';
     const hint = element('p', { class: 'hint' }, `${draws ? keys : ''}A picture can also be dropped anywhere on this page.`);

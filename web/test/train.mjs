@@ -46,7 +46,7 @@ if (fuses && !fused) throw new Error('the page has no fused plan');
 const { device, name } = await open(fuses ? fused.workgroup_bytes : undefined);
 const begun = performance.now();
 const trainer = await globalThis.gputrain.Trainer.create(device, data.training, fuses);
-if (trainer.isFused !== fuses) throw new Error(`the steps are ${fuses ? 'not fused' : 'fused'}`);
+if (trainer.isFused !== (fuses || data.training.is_fused)) throw new Error(`the steps are ${trainer.isFused ? '' : 'not '}fused`);
 const ready = performance.now();
 let last = null;
 const steps = [];
@@ -54,7 +54,7 @@ const result = await trainer.train(progress => { last = progress; steps.push(...
 const [compiled, trained] = [ready - begun, performance.now() - ready].map(time => (time / 1000).toFixed(1));
 const worst = differences(result, await trainer.tensors());
 if (steps.length !== last.steps || !steps.every(Number.isFinite)) throw new Error(`the curve has ${steps.length} of ${last.steps} steps`);
-console.log(`${data.name}: ${last.steps} ${fuses ? 'fused' : 'plain'} steps on ${name} in ${trained} s, compiled in ${compiled} s; `
+console.log(`${data.name}: ${last.steps} ${trainer.isFused ? 'fused' : 'plain'} steps on ${name} in ${trained} s, compiled in ${compiled} s; `
     + `differences from the CPU backend: ${Object.entries(worst).map(([what, error]) => `${what} ${error.toExponential(1)}`).join(', ')}`);
 
 // A second run that is told to stop.
