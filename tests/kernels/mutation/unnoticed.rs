@@ -121,8 +121,14 @@ pub const UNNOTICED: &[Unnoticed] = &[
         OWNER,
     ),
     unnoticed("if ACTIVATION != LINEAR {", &[GUARD], "the derivative of a linear layer is 1"),
-    among(["if image >= params.batch || filter_ >= params.filters {", ""], "return 0.0;", &[ONE], OTHER_FACTOR),
     among(["if image >= params.batch || channel >= params.channels {", ""], "return 0.0;", &[ONE], OTHER_FACTOR),
+    unnoticed("if filter_ >= params.filters || k >= split_depth {", &[AT_LEAST], OUTSIDE),
+    unnoticed("if channel >= params.channels || k >= split_depth {", &[AT_LEAST], OUTSIDE),
+    unnoticed(
+        "if ROW_SUMS == 1u && tile.x == 0u && thread < TILE_M && first_row + thread < params.filters {",
+        &[LESS],
+        OWNER,
+    ),
     // lib/math.wgsl and lib/activation.wgsl
     unnoticed(
         "const EXP_MAX: f32 = 88.37;",
