@@ -11,7 +11,7 @@ use super::{ExportError, saved};
 use crate::data::{Array, Features, Scaling, TrainedOn, other_features, whiten};
 use crate::keys::nearest;
 use crate::model::{Model, Parameter};
-use crate::recipe::{Recipe, Renames, StartSpec};
+use crate::recipe::{Init, Recipe, Renames, StartSpec};
 
 /// What training began with of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +138,8 @@ fn kept_as_drawn(model: &Model, is_drawn: impl Fn(&str) -> bool) -> Option<Strin
     let frozen: Vec<&Parameter> = frozen.map(|(parameter, _)| parameter).collect();
     let is_frozen = |statistic: &&Parameter| frozen.iter().any(|known| layer(&known.name) == layer(&statistic.name));
     let tensors = frozen.iter().copied().chain(model.statistics.iter().filter(is_frozen));
+    // What follows from the data is meant to stay as it is.
+    let tensors = tensors.filter(|tensor| tensor.init != Init::Whitening);
     let drawn = first(tensors.map(|tensor| tensor.name.clone()).filter(|name| is_drawn(name)).collect());
     let names = drawn.join(", ");
     (!drawn.is_empty())

@@ -47,6 +47,21 @@ const NORM: [(&str, &[usize], f32); 4] = [
 ];
 
 #[test]
+fn filters_that_whiten_follow_from_the_data_and_may_be_frozen_without_a_warning() {
+    let text = "[model]\ninput = [5, 4, 2]\nlayers = [{ name = \"whiten\", conv2d = 4, kernel = 2, bias = false, init = \"whitening\" }, \
+                { dense = 3 }]\n[start]\nfreeze = [\"whiten\"]";
+    let recipe = Recipe::parse(text, "r.toml", &[]).unwrap();
+    let model = Model::of(&recipe, None).unwrap();
+    let storage = Storage::U8((0..280u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect());
+    let train = Features { storage, count: 7, shape: model.input };
+    let found = Initial::of(&recipe, &model, &scaling(255.0), &Default::default(), &train).unwrap();
+    assert!(found.notes.is_empty(), "{:?}", found.notes);
+    let (half, other) = found.parameters[0].split_at(16);
+    assert!(half.iter().zip(other).all(|(a, b)| *a == -b && *a != 0.0), "{half:?}");
+    assert_eq!(found.parameters[1..], model.initialise(0)[1..]);
+}
+
+#[test]
 fn what_fits_is_taken_and_the_rest_is_drawn_and_listed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.npz");

@@ -89,13 +89,12 @@ const COLUMN_NAMES: &str = "a list of names of columns, such as [\"rooms\", \"di
 const COLUMNS: List<Text, String> = List(COLUMN_NAMES, Text(COLUMN_NAMES, |_| true), |_| true);
 
 fn keys_that_fit_together(spec: &DataSpec, table: &Table<'_>) -> Result<(), KeyError> {
-    if let (Some(Normalize { mean, std }), Some(item)) = (&spec.normalize, table.get("normalize")) {
-        if mean.len() != std.len() {
-            let (means, stds) = (mean.len(), std.len());
-            return Err(
-                item.conflict(format!("has {means} means and {stds} deviations; give one of each for every channel"))
-            );
-        }
+    if let (Some(Normalize { mean, std }), Some(item)) = (&spec.normalize, table.get("normalize"))
+        && mean.len() != std.len()
+    {
+        let (means, stds) = (mean.len(), std.len());
+        let problem = format!("has {means} means and {stds} deviations; give one of each for every channel");
+        return Err(item.conflict(problem));
     }
     if let (false, Some(item)) = (spec.features.is_empty(), table.get("drop")) {
         return Err(item
