@@ -10,7 +10,7 @@ use super::targets::TargetKind;
 use super::weights::check_count as check_weight_count;
 use super::{Examples, Features, Numbers, Storage, Targets, remarks};
 use crate::model::Shape;
-use crate::place::{Place, same_file};
+use crate::place::{Format, Place, same_file};
 
 /// The files of one split, each `path` or `path#key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,7 +299,7 @@ fn check_count(labels: &Array, features: &Features, source: SourceRef<'_>) -> Re
 
 /// What may be the matter where labels are not as many as the examples, in parentheses.
 fn why_counts_differ(labels: &Array, features: &Features, source: SourceRef<'_>) -> String {
-    let is_table = |source: &str| Place::parse(source).is_table();
+    let is_table = |source: &str| matches!(Format::from_path(&Place::parse(source).path), Some((Format::Csv, _)));
     let (count, examples) = (labels.shape()[0], features.count);
     let first = |source: &str, value: String, taken: &str| {
         format!(

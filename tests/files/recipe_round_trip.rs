@@ -155,6 +155,14 @@ fn data() -> impl Strategy<Value = DataSpec> {
                     }
                 }
                 Some(Source::Folder { .. } | Source::Pictures { .. }) => {
+                    if let Some(Source::Pictures { label: known, .. }) = &spec.train {
+                        // Held out tables without a label have that of the training table.
+                        for set in [&mut spec.test, &mut spec.validation] {
+                            if let Holdout::Files(Source::Pictures { label, .. }) = set {
+                                label.clone_from(known);
+                            }
+                        }
+                    }
                     spec.classes = None;
                     let (size, channels, fit) = image;
                     spec.image = ImageSpec { size, channels, fit };

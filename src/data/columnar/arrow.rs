@@ -1,7 +1,7 @@
 //! Arrow on the disk and as a stream: messages of a head, which is a flatbuffer, and a body of buffers.
 //!
-//! A file on the disk is a stream with a mark before it and a footer behind it; both are read message by message, one batch of rows
-//! at a time. The crates of Arrow are not used: for columns of plain values they would check as much here, and take minutes to compile.
+//! A file on the disk has a footer that says where they lie, a stream has them one behind the other; both are read one batch of rows at
+//! a time. The crates of Arrow are not used: for columns of plain values they would check as much here, and take minutes to compile.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::codec::{Codec, unknown};
 use super::flat::{Broken, List, Table};
-use super::{DIGITS, Pieces, decimal_text, most_cells};
+use super::{Budget, DIGITS, Pieces, decimal_text, most_cells};
 use crate::data::bytes::read_error;
 use crate::data::column::{Cell, Column, Kind, Sink, Unusable};
 use crate::data::error::Problem;
@@ -29,6 +29,8 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 /// An open file.
 pub(super) struct ArrowFile {
     path: PathBuf,
+    /// Bytes of the file.
+    pub(super) length: u64,
     schema: Schema,
 }
 
@@ -90,9 +92,8 @@ fn broken(cause: impl std::fmt::Display) -> Problem {
 
 impl ArrowFile {
     pub(super) fn open(path: &Path) -> Result<ArrowFile, Problem> {
-        let mut messages = Messages::open(path)?;
-        let (head, _) = messages.next()?.ok_or_else(|| broken("it has no schema"))?;
-        Ok(ArrowFile { path: path.to_path_buf(), schema: schema(&head)? })
+        let (messages, schema) = Messages::open(path)?;
+        Ok(ArrowFile { path: path.to_path_buf(), length: messages.length, schema })
     }
 
     pub(super) fn columns(&self) -> Vec<Column> {
@@ -106,14 +107,21 @@ impl ArrowFile {
 
     pub(super) fn read<S: Sink>(&self, sinks: &mut [Option<S>]) -> Result<usize, Problem> {
         let mut rows = 0;
+        let mut columns: Vec<(&mut Option<S>, Budget)> =
+            sinks.iter_mut().map(|sink| (sink, Budget::new(self.length))).collect();
         self.each_batch(|batch, dictionaries| {
             rows += batch.rows;
-            let read = |((sink, field), place): ((&mut Option<S>, &Field), &Place)| match sink {
-                Some(sink) => batch.cells(field, *place, dictionaries, &mut |cell| sink.add(cell)),
+            let read = |(((sink, budget), field), place): ((&mut (&mut Option<S>, Budget), &Field), &Place)| match sink
+            {
+                Some(sink) => batch.cells(field, *place, dictionaries, &mut |cell| {
+                    budget.spend(if let Cell::Text(text) = cell { text.as_bytes() } else { &[] })?;
+                    sink.add(cell);
+                    Ok(())
+                }),
                 None => Ok(()),
             };
             let places = batch.places(&self.schema.fields)?;
-            sinks.par_iter_mut().zip(&self.schema.fields).zip(&places).try_for_each(read)?;
+            columns.par_iter_mut().zip(&self.schema.fields).zip(&places).try_for_each(read)?;
             Ok(true)
         })?;
         Ok(rows)
@@ -132,11 +140,10 @@ impl ArrowFile {
         &self,
         mut visit: impl FnMut(&Batch<'_>, &Dictionaries) -> Result<bool, Problem>,
     ) -> Result<(), Problem> {
-        let mut messages = Messages::open(&self.path)?;
+        let (mut messages, _) = Messages::open(&self.path)?;
         let most = most_cells(messages.length);
         let width = self.schema.fields.len().max(1) as u64;
-        let (mut cells, mut batches, mut dictionaries) = (0u64, 0, Dictionaries::new());
-        messages.next()?;
+        let (mut cells, mut dictionaries) = (0u64, Dictionaries::new());
         while let Some((head, body)) = messages.next()? {
             let message = Table::root(&head)?;
             let header = message.table(2)?.ok_or(Broken)?;
@@ -154,7 +161,6 @@ impl ArrowFile {
                     self.dictionary(header.i64(0)?, header.byte(2)? != 0, &batch, &mut dictionaries)?;
                 }
                 BATCH => {
-                    batches += 1;
                     let batch = Batch::new(header, &body)?;
                     count(&batch, width)?;
                     if !visit(&batch, &dictionaries)? {
@@ -164,12 +170,7 @@ impl ArrowFile {
                 other => return Err(broken(format!("it has a message of kind {other} where rows were expected"))),
             }
         }
-        match messages.announced.is_some_and(|announced| announced != batches) {
-            true => {
-                Err(broken("it has other batches of rows than its footer announces: it is cut short, or was changed"))
-            }
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     /// Takes the levels of a dictionary, if a column has it.
@@ -192,8 +193,11 @@ impl ArrowFile {
             known.clear();
         }
         let places = batch.places(std::slice::from_ref(&levels))?;
+        let mut budget = Budget::new(self.length);
         batch.cells(&levels, places[0], &Dictionaries::new(), &mut |cell| {
+            budget.spend(cell.text().as_bytes())?;
             known.push((cell != Cell::Missing).then(|| cell.text().into_owned()));
+            Ok(())
         })
     }
 }
@@ -206,62 +210,109 @@ const SCHEMA: u8 = 1;
 const DICTIONARY: u8 = 2;
 const BATCH: u8 = 3;
 
+/// The head and the body of a message.
+type Message = (Vec<u8>, Vec<u8>);
+
 /// The messages of a file, one after the other.
 struct Messages {
     reader: BufReader<File>,
     /// Bytes of the whole file.
     length: u64,
-    /// Bytes that are not yet read, without the footer.
-    left: u64,
-    /// Batches of rows, as the footer announces them.
-    announced: Option<usize>,
+    next: Next,
+}
+
+/// Where the next message lies.
+enum Next {
+    /// Behind the last one; so many bytes are not yet read.
+    Stream(u64),
+    /// Where the footer says, dictionaries first.
+    Blocks(std::vec::IntoIter<Block>),
+}
+
+/// A message: where it begins, and the bytes of its head and of its body.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    start: u64,
+    head: u64,
+    body: u64,
 }
 
 impl Messages {
-    fn open(path: &Path) -> Result<Messages, Problem> {
+    /// The messages behind the schema, and it.
+    fn open(path: &Path) -> Result<(Messages, Schema), Problem> {
         /// The mark, which is aligned to eight bytes where it begins the file.
         const MARK: &[u8; 6] = b"ARROW1";
         let mut file = crate::file::open(path)?;
         let length = file.metadata()?.len();
         let mut start = [0; 8];
         file.read_exact(&mut start).map_err(|error| read_error(ARROW, error))?;
-        let (mut left, mut announced) = (length, None);
-        if start.starts_with(MARK) {
-            let cut = || broken("it is cut short: it begins with ARROW1, but does not end with it");
-            let before_tail = length.checked_sub(10).filter(|at| *at >= 8).ok_or_else(cut)?;
-            file.seek(SeekFrom::Start(before_tail))?;
-            let mut tail = [0; 10];
-            file.read_exact(&mut tail)?;
-            let size = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
-            let footer = before_tail.checked_sub(size).filter(|at| *at >= 8 && tail.ends_with(MARK)).ok_or_else(cut)?;
-            file.seek(SeekFrom::Start(footer))?;
-            let mut bytes = vec![0; size as usize];
-            file.read_exact(&mut bytes)?;
-            // Of each batch its place and two lengths.
-            let batches = Table::root(&bytes)?.list(3)?.map_or(Ok(0), |list| list.items::<24>().map(<[_]>::len))?;
-            (left, announced) = (footer - 8, Some(batches));
-            file.seek(SeekFrom::Start(8))?;
-        } else {
+        if !start.starts_with(MARK) {
             file.seek(SeekFrom::Start(0))?;
+            let reader = BufReader::with_capacity(1 << 16, file);
+            let mut messages = Messages { reader, length, next: Next::Stream(length) };
+            let (head, _) = messages.next()?.ok_or_else(|| broken("it has no schema"))?;
+            let message = Table::root(&head)?;
+            if message.byte(1)? != SCHEMA {
+                return Err(broken("it does not begin with a schema"));
+            }
+            let schema = schema(message.table(2)?.ok_or(Broken)?, message.i16(0)?)?;
+            return Ok((messages, schema));
         }
-        Ok(Messages { reader: BufReader::with_capacity(1 << 16, file), length, left, announced })
+        let cut = || broken("it is cut short: it begins with ARROW1, but does not end with it");
+        let before_tail = length.checked_sub(10).filter(|at| *at >= 8).ok_or_else(cut)?;
+        file.seek(SeekFrom::Start(before_tail))?;
+        let mut tail = [0; 10];
+        file.read_exact(&mut tail)?;
+        let size = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+        let start = before_tail.checked_sub(size).filter(|at| *at >= 8 && tail.ends_with(MARK)).ok_or_else(cut)?;
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = vec![0; size as usize];
+        file.read_exact(&mut bytes)?;
+        let footer = Table::root(&bytes)?;
+        let mut blocks = Vec::new();
+        for list in [footer.list(2)?, footer.list(3)?].into_iter().flatten() {
+            blocks.extend(list.items::<24>()?.iter().map(block));
+        }
+        // Messages that lie in each other would be read over and over.
+        let bytes_of = |block: &Block| block.head.checked_add(block.body).filter(|bytes| *bytes <= length);
+        let all = blocks.iter().try_fold(0u64, |all, block| all.checked_add(bytes_of(block)?));
+        if all.is_none_or(|all| all > length) {
+            return Err(broken("its footer announces more than the file holds"));
+        }
+        let schema = schema(footer.table(1)?.ok_or(Broken)?, footer.i16(0)?)?;
+        let reader = BufReader::with_capacity(1 << 16, file);
+        Ok((Messages { reader, length, next: Next::Blocks(blocks.into_iter()) }, schema))
     }
 
-    /// Reads so many bytes, if the file has them.
+    /// Reads so many bytes.
     fn take(&mut self, bytes: u64) -> Result<Vec<u8>, Problem> {
-        self.left = self.left.checked_sub(bytes).ok_or_else(|| broken("it is cut short: it ends within a message"))?;
+        let cut = || broken("it is cut short: it ends within a message");
+        if let Next::Stream(left) = &mut self.next {
+            *left = left.checked_sub(bytes).ok_or_else(cut)?;
+        }
+        if bytes > self.length {
+            return Err(cut());
+        }
         let mut taken = vec![0; bytes as usize];
         self.reader.read_exact(&mut taken).map_err(|error| read_error(ARROW, error))?;
         Ok(taken)
     }
 
     /// The head and the body of the next message; none at the end.
-    fn next(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, Problem> {
-        if self.left == 0 {
+    fn next(&mut self) -> Result<Option<Message>, Problem> {
+        let odd = || broken("a message of it does not begin as one; write it anew by a later version");
+        if let Next::Blocks(blocks) = &mut self.next {
+            let Some(block) = blocks.next() else { return Ok(None) };
+            self.reader.seek(SeekFrom::Start(block.start))?;
+            let whole = self.take(block.head)?;
+            let head = whole.strip_prefix(&CONTINUATION).and_then(|rest| rest.get(4..)).ok_or_else(odd)?;
+            return Ok(Some((head.to_vec(), self.take(block.body)?)));
+        }
+        if matches!(self.next, Next::Stream(0)) {
             return Ok(None);
         }
         if self.take(4)? != CONTINUATION {
-            return Err(broken("a message of it does not begin as one; write it anew by a later version"));
+            return Err(odd());
         }
         let size = self.take(4)?;
         let size = size.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
@@ -275,12 +326,14 @@ impl Messages {
     }
 }
 
-fn schema(head: &[u8]) -> Result<Schema, Problem> {
-    let message = Table::root(head)?;
-    if message.byte(1)? != SCHEMA {
-        return Err(broken("it does not begin with a schema"));
-    }
-    let schema = message.table(2)?.ok_or(Broken)?;
+/// A block of a footer: its start, the length of its head, four bytes of nothing, and the length of its body.
+fn block(bytes: &[u8; 24]) -> Block {
+    let number = |at: usize| bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    Block { start: number(0), head: number(8) & 0xffff_ffff, body: number(16) }
+}
+
+/// A schema, in a message of this version of the metadata.
+fn schema(schema: Table<'_>, version: i16) -> Result<Schema, Problem> {
     if schema.i16(0)? != 0 {
         return Err(broken("its numbers are big-endian; write it on a machine of today"));
     }
@@ -293,7 +346,7 @@ fn schema(head: &[u8]) -> Result<Schema, Problem> {
     }
     let fields = fields(schema.list(1)?, 0)?;
     // Before version 5 of the metadata, which counts from 0, unions had a buffer more.
-    if message.i16(0)? < 4 && fields.iter().any(Field::has_union) {
+    if version < 4 && fields.iter().any(Field::has_union) {
         return Err(broken("it has unions of an earlier version; write it anew by a later one"));
     }
     Ok(Schema { fields, metadata })
@@ -309,8 +362,12 @@ fn fields(list: Option<List<'_>>, depth: usize) -> Result<Vec<Field>, Problem> {
 
 /// The columns of a message with a schema that have dictionaries.
 pub(super) fn dictionaries(message: &[u8]) -> HashSet<String> {
+    let read = |head: &[u8]| {
+        let message = Table::root(head)?;
+        schema(message.table(2)?.ok_or(Broken)?, message.i16(0)?)
+    };
     let head = message.strip_prefix(&CONTINUATION).and_then(|rest| rest.get(4..));
-    let schema = head.and_then(|head| schema(head).ok());
+    let schema = head.and_then(|head| read(head).ok());
     let fields = schema.into_iter().flat_map(|schema| schema.fields);
     fields.filter(|field| field.dictionary.is_some()).map(|field| field.name).collect()
 }
@@ -441,6 +498,12 @@ impl Type {
     }
 }
 
+/// What makes a cell of its bytes.
+type OfBytes<'a> = &'a mut dyn FnMut(&[u8], Add<'_>) -> Result<(), Problem>;
+
+/// What takes the cells of a column.
+type Add<'a> = &'a mut dyn FnMut(Cell<'_>) -> Result<(), Problem>;
+
 /// Where the parts of a column lie in a batch.
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -561,20 +624,14 @@ impl<'a> Batch<'a> {
     }
 
     /// Gives the cells of a column.
-    fn cells(
-        &self,
-        field: &Field,
-        place: Place,
-        dictionaries: &Dictionaries,
-        add: &mut dyn FnMut(Cell<'_>),
-    ) -> Result<(), Problem> {
+    fn cells(&self, field: &Field, place: Place, dictionaries: &Dictionaries, add: Add<'_>) -> Result<(), Problem> {
         let short = || broken(format!("its column {:?} has fewer values than there are rows", field.name));
         let there = self.there(place, field.values == Type::Null && field.dictionary.is_none())?;
-        let mut fixed = |size: usize, cell: &mut dyn FnMut(&[u8], &mut dyn FnMut(Cell<'_>)) -> Result<(), Problem>| {
+        let mut fixed = |size: usize, cell: OfBytes<'_>| {
             let values = self.buffer(place.buffer + 1)?;
             let values = self.rows.checked_mul(size).and_then(|bytes| values.get(..bytes)).ok_or_else(short)?;
             for (row, value) in values.chunks_exact(size).enumerate() {
-                if there.has(row) { cell(value, add)? } else { add(Cell::Missing) }
+                if there.has(row) { cell(value, add)? } else { add(Cell::Missing)? }
             }
             Ok(())
         };
@@ -590,37 +647,29 @@ impl<'a> Batch<'a> {
                 let level = level.and_then(|level| levels.get(level));
                 let level =
                     level.ok_or_else(|| broken(format!("its column {:?} has a level that is none", field.name)))?;
-                add(level.as_ref().map_or(Cell::Missing, |level| Cell::Text(level)));
-                Ok(())
+                add(level.as_ref().map_or(Cell::Missing, |level| Cell::Text(level)))
             });
         }
         match &field.values {
-            Type::Null => (0..self.rows).for_each(|_| add(Cell::Missing)),
+            Type::Null => (0..self.rows).try_for_each(|_| add(Cell::Missing))?,
             Type::Boolean => {
                 let values = self.buffer(place.buffer + 1)?;
                 if values.len() < self.rows.div_ceil(8) {
                     return Err(short());
                 }
                 for row in 0..self.rows {
-                    add(if there.has(row) { Cell::boolean(bit(&values, row)) } else { Cell::Missing });
+                    add(if there.has(row) { Cell::boolean(bit(&values, row)) } else { Cell::Missing })?;
                 }
             }
-            Type::Integer(integer) => fixed(integer.bytes, &mut |value, add| {
-                add(integer.cell(value));
-                Ok(())
-            })?,
-            Type::Float(size) => fixed(*size, &mut |value, add| {
-                add(float(value));
-                Ok(())
-            })?,
+            Type::Integer(integer) => fixed(integer.bytes, &mut |value, add| add(integer.cell(value)))?,
+            Type::Float(size) => fixed(*size, &mut |value, add| add(float(value)))?,
             Type::Decimal { bytes, scale } => {
                 let mut text = String::new();
                 fixed(*bytes, &mut |value, add| {
                     let mut all = [if value.last().is_some_and(|last| last & 0x80 != 0) { 0xff } else { 0 }; 16];
                     all.get_mut(..value.len()).ok_or_else(short)?.copy_from_slice(value);
                     decimal_text(&i128::from_le_bytes(all).to_string(), *scale, &mut text);
-                    add(Cell::Decimal(&text));
-                    Ok(())
+                    add(Cell::Decimal(&text))
                 })?;
             }
             Type::Bytes { .. } | Type::Views { .. } => {
@@ -628,11 +677,11 @@ impl<'a> Batch<'a> {
                 let values = self.values(field, place)?;
                 for row in 0..self.rows {
                     if !there.has(row) {
-                        add(Cell::Missing);
+                        add(Cell::Missing)?;
                         continue;
                     }
                     let text = values.get(row).ok_or_else(short)?;
-                    add(Cell::Text(std::str::from_utf8(text).map_err(|_| not_text())?));
+                    add(Cell::Text(std::str::from_utf8(text).map_err(|_| not_text())?))?;
                 }
             }
             Type::Struct | Type::Dates | Type::Other(..) => {}

@@ -29,6 +29,23 @@ fn most_cells(bytes: u64) -> u64 {
     super::bytes::most_unpacked(bytes).saturating_add(4 << 20)
 }
 
+/// Bytes that the texts or pictures of a column may still come to: rows may repeat a long one that lies in the file once.
+struct Budget(u64);
+
+impl Budget {
+    /// That of a file of so many bytes: several for each cell that it may have.
+    fn new(bytes: u64) -> Budget {
+        Budget(most_cells(bytes).saturating_mul(16))
+    }
+
+    fn spend(&mut self, value: &[u8]) -> Result<(), Problem> {
+        let repeats =
+            || Problem::malformed("Parquet or Arrow", "its rows repeat more bytes than a file of this size can mean");
+        self.0 = self.0.checked_sub(value.len() as u64).ok_or_else(repeats)?;
+        Ok(())
+    }
+}
+
 /// Pictures that are handed on at once, and about how many bytes.
 const PICTURES: usize = 1024;
 const PICTURE_BYTES: usize = 64 << 20;
@@ -72,7 +89,7 @@ impl ColumnFile {
     /// Whether the first value of a column of bytes is a picture.
     fn begins_with_picture(&self, column: usize) -> Result<bool, Problem> {
         let mut is_picture = false;
-        self.pictures(column, &mut |piece| {
+        self.pictures_by(1, column, &mut |piece| {
             let first = piece.into_iter().flatten().next();
             is_picture = first.as_ref().is_some_and(|bytes| is_encoded_picture(bytes));
             Ok(first.is_none())
@@ -102,7 +119,15 @@ impl ColumnFile {
 
     /// Gives the bytes of the pictures in a column, in their order, to `take`.
     pub(super) fn pictures(&self, column: usize, take: TakePictures<'_>) -> Result<(), Problem> {
-        let mut pieces = Pieces { piece: Vec::new(), bytes: 0, take };
+        self.pictures_by(PICTURES, column, take)
+    }
+
+    fn pictures_by(&self, most: usize, column: usize, take: TakePictures<'_>) -> Result<(), Problem> {
+        let length = match &self.inner {
+            Inner::Parquet(file) => file.length(),
+            Inner::Arrow(file) => file.length,
+        };
+        let mut pieces = Pieces { most, piece: Vec::new(), bytes: 0, budget: Budget::new(length), take };
         match &self.inner {
             Inner::Parquet(file) => file.pictures(column, &mut pieces)?,
             Inner::Arrow(file) => file.pictures(column, &mut pieces)?,
@@ -125,17 +150,21 @@ impl ColumnFile {
 
 /// Pictures that are handed on piece by piece.
 struct Pieces<'a> {
+    /// So many at once.
+    most: usize,
     piece: Vec<Option<Vec<u8>>>,
     bytes: usize,
+    budget: Budget,
     take: TakePictures<'a>,
 }
 
 impl Pieces<'_> {
     /// Adds a picture; false once no more are wanted.
     fn add(&mut self, picture: Option<&[u8]>) -> Result<bool, Problem> {
+        self.budget.spend(picture.unwrap_or_default())?;
         self.bytes += picture.map_or(0, <[u8]>::len);
         self.piece.push(picture.map(<[u8]>::to_vec));
-        match self.piece.len() >= PICTURES || self.bytes >= PICTURE_BYTES {
+        match self.piece.len() >= self.most || self.bytes >= PICTURE_BYTES {
             true => self.hand_on(),
             false => Ok(true),
         }

@@ -1,11 +1,13 @@
-//! Parquet, through the `parquet` crate, whose decoders are given nothing that they would panic at: what they take for granted of
-//! offsets, pages and encodings is checked here, and pages are unpacked here.
+//! Parquet, through the `parquet` crate. What its decoders take for granted of offsets, pages and lengths is checked here, so that none
+//! allocates by a header or runs for ever, and pages are unpacked here. What is left are values that no writer makes, at which some
+//! of its decoders panic ([`guarded`]).
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -22,7 +24,7 @@ use parquet::schema::types::{ColumnDescriptor, Type};
 use rayon::prelude::*;
 
 use super::codec::{self, Codec};
-use super::{DIGITS, Pieces, arrow, big_endian, decimal_text, most_cells, thrift};
+use super::{Budget, DIGITS, Pieces, arrow, big_endian, decimal_text, most_cells, thrift};
 use crate::data::column::{Cell, Column, Kind, Sink, Unusable};
 use crate::data::error::Problem;
 
@@ -81,6 +83,11 @@ impl ParquetFile {
         Ok(ParquetFile { source, metadata, rows: rows as usize, columns })
     }
 
+    /// Bytes of the file.
+    pub(super) fn length(&self) -> u64 {
+        self.source.length
+    }
+
     pub(super) fn columns(&self) -> Vec<Column> {
         self.columns.iter().map(|(column, _)| column.clone()).collect()
     }
@@ -114,6 +121,7 @@ impl ParquetFile {
             cell if is_category => sink.add(Cell::Text(&cell.text())),
             cell => sink.add(cell),
         };
+        let mut budget = Budget::new(self.source.length);
         let mut text = String::new();
         let mut decimal = |digits: String, scale: i32, add: &mut dyn FnMut(Cell<'_>)| {
             decimal_text(&digits, scale, &mut text);
@@ -167,7 +175,10 @@ impl ParquetFile {
             (ColumnReader::ByteArrayColumnReader(reader), _) => each(reader, part, |value| {
                 match value {
                     None => add(Cell::Missing),
-                    Some(value) => add(Cell::Text(std::str::from_utf8(value.data()).map_err(|_| not_text())?)),
+                    Some(value) => {
+                        budget.spend(value.data())?;
+                        add(Cell::Text(std::str::from_utf8(value.data()).map_err(|_| not_text())?));
+                    }
                 }
                 Ok(())
             }),
@@ -231,21 +242,15 @@ struct Part {
 
 /// A file that is read by several threads.
 struct Source {
-    file: Arc<Mutex<File>>,
+    file: Mutex<File>,
     length: u64,
-}
-
-/// A place in a file.
-struct At {
-    file: Arc<Mutex<File>>,
-    at: u64,
 }
 
 impl Source {
     fn open(path: &Path) -> Result<Source, Problem> {
         let file = crate::file::open(path)?;
         let length = file.metadata()?.len();
-        Ok(Source { file: Arc::new(Mutex::new(file)), length })
+        Ok(Source { file: Mutex::new(file), length })
     }
 
     /// The footer.
@@ -258,10 +263,13 @@ impl Source {
         let length = tail.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         let start = before_tail.checked_sub(u64::from(length)).ok_or_else(cut)?;
         let footer = self.get_bytes(start, length as usize).map_err(problem)?;
+        if thrift::end_of_struct(&footer).is_none() {
+            return Err(Problem::malformed(PARQUET, "its footer is broken"));
+        }
         if !thrift::is_shallow(&footer) {
             return Err(Problem::malformed(PARQUET, "its schema is nested too deep"));
         }
-        ParquetMetaDataReader::decode_metadata(&footer).map_err(problem)
+        guarded(|| ParquetMetaDataReader::decode_metadata(&footer))
     }
 }
 
@@ -272,12 +280,22 @@ impl Length for Source {
 }
 
 impl ChunkReader for Source {
-    type T = BufReader<At>;
+    type T = Cursor<Bytes>;
 
-    fn get_read(&self, start: u64) -> Result<BufReader<At>, ParquetError> {
-        /// Enough for the head of a page.
-        const HEAD: usize = 256;
-        Ok(BufReader::with_capacity(HEAD, At { file: Arc::clone(&self.file), at: start }))
+    /// The head of the page that begins there, and no more.
+    fn get_read(&self, start: u64) -> Result<Cursor<Bytes>, ParquetError> {
+        // Most are short; some hold the least and the largest value, which may be long.
+        for most in [1 << 9, 1 << 14, 1 << 19, 1 << 24] {
+            let length = self.length.saturating_sub(start).min(most);
+            let bytes = self.get_bytes(start, length as usize)?;
+            if let Some(end) = thrift::end_of_struct(&bytes) {
+                return Ok(Cursor::new(bytes.slice(..end)));
+            }
+            if length < most {
+                break;
+            }
+        }
+        Err(ParquetError::General("the head of a page is broken".into()))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -292,16 +310,6 @@ impl ChunkReader for Source {
     }
 }
 
-impl Read for At {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(self.at))?;
-        let count = file.read(buffer)?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
 /// The pages of a part of a column, unpacked, and such that they can be decoded.
 struct Pages {
     /// Gives the pages as they are packed: it was told that they are not.
@@ -309,7 +317,11 @@ struct Pages {
     codec: Codec,
     /// The fewest bytes of a value in a dictionary.
     least: u64,
-    has_levels: bool,
+    /// The rows of the part, and the most values of a dictionary.
+    rows: u64,
+    most: u64,
+    /// Bits of a level, 0 where there are none.
+    level_bits: u32,
     has_dictionary: bool,
 }
 
@@ -332,7 +344,10 @@ impl Pages {
             Physical::INT96 => 12,
             Physical::FIXED_LEN_BYTE_ARRAY => u64::try_from(descr.type_length()).unwrap_or(0).max(1),
         };
-        Ok(Pages { inner, codec, least, has_levels: descr.max_def_level() > 0, has_dictionary: false })
+        // Of categories, some may be in no row.
+        let most = (rows as u64).max(1 << 20);
+        let level_bits = u16::BITS - descr.max_def_level().unsigned_abs().leading_zeros();
+        Ok(Pages { inner, codec, least, rows: rows as u64, most, level_bits, has_dictionary: false })
     }
 
     fn checked(&mut self, page: Page) -> Result<Page, ParquetError> {
@@ -341,11 +356,16 @@ impl Pages {
         match page {
             Page::DictionaryPage { buf, num_values, encoding, is_sorted } => {
                 let buf = self.unpack(buf)?;
-                if u64::from(num_values) * self.least.max(1) > buf.len() as u64 {
+                if u64::from(num_values) * self.least.max(1) > buf.len() as u64 || u64::from(num_values) > self.most {
                     return broken("a dictionary announces more values than it holds");
                 }
                 self.has_dictionary = true;
                 Ok(Page::DictionaryPage { buf, num_values, encoding, is_sorted })
+            }
+            Page::DataPage { num_values, .. } | Page::DataPageV2 { num_values, .. }
+                if u64::from(num_values) > self.rows =>
+            {
+                broken("a page announces more values than there are rows")
             }
             Page::DataPage { encoding, .. } | Page::DataPageV2 { encoding, .. }
                 if of_dictionary(encoding) && !self.has_dictionary =>
@@ -354,12 +374,22 @@ impl Pages {
             }
             #[expect(deprecated, reason = "old files have it")]
             Page::DataPage { def_level_encoding, .. }
-                if self.has_levels && !matches!(def_level_encoding, Encoding::RLE | Encoding::BIT_PACKED) =>
+                if self.level_bits > 0 && !matches!(def_level_encoding, Encoding::RLE | Encoding::BIT_PACKED) =>
             {
                 broken("its levels are encoded in no way that levels are")
             }
             Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics } => {
                 let buf = self.unpack(buf)?;
+                #[expect(deprecated, reason = "old files have it")]
+                let levels = match (self.level_bits, def_level_encoding) {
+                    (0, _) => 0,
+                    (bits, Encoding::BIT_PACKED) => (u64::from(num_values) * u64::from(bits)).div_ceil(8),
+                    _ => 4 + buf.first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes))),
+                };
+                let values = usize::try_from(levels).ok().and_then(|levels| buf.get(levels..));
+                if !values.is_some_and(|values| is_sound(encoding, values, num_values)) {
+                    return broken("the values of a page are not as long as they announce");
+                }
                 Ok(Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics })
             }
             Page::DataPageV2 {
@@ -375,14 +405,17 @@ impl Pages {
             } => {
                 // The levels before the values are never packed.
                 let levels = u64::from(def_levels_byte_len) + u64::from(rep_levels_byte_len);
-                let Some((levels, values)) = usize::try_from(levels).ok().and_then(|at| buf.split_at_checked(at))
-                else {
+                let Some(at) = usize::try_from(levels).ok().filter(|at| *at <= buf.len()) else {
                     return broken("a page is shorter than its levels");
                 };
-                let buf = match is_compressed && self.codec != Codec::None && !values.is_empty() {
+                let (levels, values) = buf.split_at(at);
+                let buf: Bytes = match is_compressed && self.codec != Codec::None && !values.is_empty() {
                     true => [levels, &self.codec.unpack(values).map_err(ParquetError::General)?].concat().into(),
                     false => buf,
                 };
+                if !is_sound(encoding, &buf[at..], num_values) {
+                    return broken("the values of a page are not as long as they announce");
+                }
                 let is_compressed = false;
                 Ok(Page::DataPageV2 {
                     buf,
@@ -405,6 +438,78 @@ impl Pages {
         }
         self.codec.unpack(&packed).map(Bytes::from).map_err(ParquetError::General)
     }
+}
+
+/// Whether encoded differences, for whose announced number room is made, are no more than the values of their page. Other encodings
+/// announce none.
+fn is_sound(encoding: Encoding, values: &[u8], count: u32) -> bool {
+    let end = |values: &[u8]| differences(values).filter(|(total, _)| *total <= u64::from(count)).map(|(_, end)| end);
+    match encoding {
+        _ if values.is_empty() => true,
+        Encoding::DELTA_BINARY_PACKED | Encoding::DELTA_LENGTH_BYTE_ARRAY => end(values).is_some(),
+        // Lengths of beginnings, then of ends.
+        Encoding::DELTA_BYTE_ARRAY => end(values).and_then(|first| end(&values[first..])).is_some(),
+        _ => true,
+    }
+}
+
+/// How many values differences announce, and where they end; none where that is behind the bytes.
+fn differences(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut at = 0;
+    let number = |at: &mut usize| {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = *bytes.get(*at)?;
+            *at += 1;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    };
+    let (block, parts, total, _first) = (number(&mut at)?, number(&mut at)?, number(&mut at)?, number(&mut at)?);
+    let size = block.checked_div(parts).filter(|size| *size > 0 && size.is_multiple_of(8))?;
+    let mut left = total.saturating_sub(1);
+    while left > 0 {
+        number(&mut at)?;
+        let widths = bytes.get(at..at.checked_add(usize::try_from(parts).ok()?)?)?;
+        at += widths.len();
+        for width in widths {
+            if left == 0 {
+                break;
+            }
+            let length = (size / 8).checked_mul(u64::from(*width))?;
+            at = at.checked_add(usize::try_from(length).ok()?).filter(|at| *at <= bytes.len())?;
+            left = left.saturating_sub(size);
+        }
+    }
+    Some((total, at))
+}
+
+thread_local! {
+    /// Whether a panic of this thread is one of a decoder.
+    static DECODES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs decoders of the `parquet` crate. Some panic where a length or a number among the values is one that no writer makes (in
+/// version 60 those of differences, of runs, and of texts): what they would have to be given for that not to happen is known only
+/// once the values are decoded. What they worked on is given up then, and nothing is printed.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Problem> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !DECODES.get() {
+                before(panic);
+            }
+        }));
+    });
+    DECODES.set(true);
+    let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
+    DECODES.set(false);
+    decoded
+        .map_or_else(|_| Err(Problem::malformed(PARQUET, "its values are damaged")), |decoded| decoded.map_err(problem))
 }
 
 impl PageReader for Pages {
@@ -452,8 +557,7 @@ fn each_while<T: DataType>(
         levels.clear();
         values.clear();
         // One more than there are rows would be one too many.
-        let read = reader.read_records(batch.min(left + 1), Some(&mut levels), None, &mut values);
-        let (records, ..) = read.map_err(problem)?;
+        let (records, ..) = guarded(|| reader.read_records(batch.min(left + 1), Some(&mut levels), None, &mut values))?;
         if records == 0 {
             return if left == 0 { Ok(()) } else { Err(differ()) };
         }

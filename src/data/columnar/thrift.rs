@@ -1,10 +1,16 @@
-//! How deep the schema of a Parquet file's footer is nested: the `parquet` crate follows it by recursion, without a bound.
+//! The structs of a Parquet file, in thrift's compact protocol, gone through before the `parquet` crate parses them: it follows nested
+//! schemas by recursion without a bound, and passes over a list of two milliards of booleans, which take no room, one by one.
 
-/// The deepest schema that is followed.
+/// The deepest schema that is followed, and the deepest struct.
 const DEEPEST: usize = 64;
 
-/// Whether the metadata of a footer has a schema that can be followed. Metadata that is broken is: what is wrong is told when it is
-/// parsed.
+/// Where a struct at the beginning of some bytes ends; none where it is broken, or longer.
+pub(super) fn end_of_struct(bytes: &[u8]) -> Option<usize> {
+    let mut reader = Reader { bytes, at: 0 };
+    reader.skip(STRUCT, 0).map(|()| reader.at)
+}
+
+/// Whether the metadata of a footer has a schema that can be followed.
 pub(super) fn is_shallow(metadata: &[u8]) -> bool {
     schema(&mut Reader { bytes: metadata, at: 0 }).unwrap_or(true)
 }
@@ -125,16 +131,14 @@ impl Reader<'_> {
             }
             LIST | SET => {
                 let (kind, size) = self.list()?;
-                // Booleans take a byte here.
-                let kind = if kind == FALSE { BYTE } else { kind };
-                (0..size).try_for_each(|_| if kind == TRUE { self.pass(1) } else { self.skip(kind, depth + 1) })
+                (0..size).try_for_each(|_| self.item(kind, depth))
             }
             MAP => {
                 let size = self.unsigned()?;
                 let kinds = if size > 0 { self.byte()? } else { 0 };
                 (0..size).try_for_each(|_| {
-                    self.skip(kinds >> 4, depth + 1)?;
-                    self.skip(kinds & 0x0f, depth + 1)
+                    self.item(kinds >> 4, depth)?;
+                    self.item(kinds & 0x0f, depth)
                 })
             }
             STRUCT => {
@@ -153,9 +157,35 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// Passes over an item of a list. No struct of these has booleans in one.
+    fn item(&mut self, kind: u8, depth: usize) -> Option<()> {
+        if kind == TRUE || kind == FALSE { None } else { self.skip(kind, depth + 1) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn structs_end_where_they_say() {
+        // An i32, a text, a list of two bytes, a map of one text, a struct.
+        let bytes = [0x15, 4, 0x18, 2, b'h', b'i', 0x19, 0x23, 7, 7, 0x1b, 1, 0x88, 1, b'a', 1, b'b', 0x1c, 0, 0];
+        assert_eq!(end_of_struct(&bytes), Some(bytes.len()));
+        assert_eq!(end_of_struct(&[&bytes[..], &[1, 2, 3]].concat()), Some(bytes.len()));
+        for length in 0..bytes.len() {
+            assert_eq!(end_of_struct(&bytes[..length]), None, "{length} bytes");
+        }
+        // Two milliards of booleans, in a list and in a map; structs without an end.
+        for bytes in [
+            &[0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 7, 0][..],
+            &[0x1b, 0xff, 0xff, 0xff, 0xff, 7, 0x11, 0],
+            &[0x1c; 1000],
+        ] {
+            assert_eq!(end_of_struct(bytes), None);
+        }
+    }
 
     /// A footer's metadata with elements of a schema that have so many children.
     fn metadata(children: &[u8]) -> Vec<u8> {

@@ -175,8 +175,6 @@ pub struct Pictures {
     pub classes: Vec<String>,
     /// Their files; none where they are rows of a table.
     pub files: Vec<PathBuf>,
-    /// Whether `labels` tells the class of each.
-    pub labelled: bool,
     /// What they were brought to.
     pub form: Form,
     /// What a person should know of how they were read.
@@ -225,11 +223,8 @@ impl Pictures {
     }
 
     fn of_column(column: &PictureColumn, labels: Labels, loading: &Loading<'_>) -> Result<Pictures, DataError> {
-        let labelled = labels.labels.iter().all(Option::is_some);
         let classes: Vec<u32> = labels.labels.iter().map(|label| label.unwrap_or(0)).collect();
-        let mut pictures = Pictures::packed(Encoded::Column(column), (labels.classes, classes), Vec::new(), loading)?;
-        pictures.labelled = labelled;
-        Ok(pictures)
+        Pictures::packed(Encoded::Column(column), (labels.classes, classes), Vec::new(), loading)
     }
 
     fn new(folder: &Path, scan: Scan, loading: &Loading<'_>) -> Result<Pictures, DataError> {
@@ -269,7 +264,7 @@ impl Pictures {
         let Index { height, width, channels, count, .. } = index;
         let features =
             Features { storage: Storage::U8(values), count, shape: Shape::Image { channels, height, width } };
-        Ok(Pictures { features, labels, classes, files, labelled: true, form, notes })
+        Ok(Pictures { features, labels, classes, files, form, notes })
     }
 }
 

@@ -81,8 +81,7 @@ const UNIT: &str = "the scale \"unit\"";
 const WEIGHED: &str =
     "the training examples of a table or of arrays; of pictures, weigh the classes with data.class_weights";
 
-const AIMED: &str =
-    "the training examples of arrays or of pictures; of a table, give it as train = { images = \"FILE\" }";
+const AIMED: &str = "the training examples of arrays or of a folder or table of pictures; of any other table, give it as train = { images = \"FILE\" }";
 
 const COLUMN_NAMES: &str = "a list of names of columns, such as [\"rooms\", \"district\"]";
 
