@@ -94,7 +94,7 @@ fn refuse_alone(args: &TrainArgs) -> Result<(), CliError> {
         ),
         (
             args.tune.is_asked(),
-            "--tune measures in one process; tune without mpirun first, and ranks use what was found",
+            "--tune measures in one process; tune without mpirun first, with the rows of a rank as --batch, and ranks use what was found",
         ),
     ];
     match alone.into_iter().find(|(asked, _)| *asked) {
