@@ -15,6 +15,23 @@ def features(values):
     return np.ascontiguousarray(array)
 
 
+def names(values):
+    """The names of a DataFrame's columns; none where they are not all text."""
+    columns = getattr(values, "columns", ())
+    return [str(name) for name in columns] if all(isinstance(name, str) for name in columns) else []
+
+
+def in_order(values, known):
+    """A DataFrame's columns in the order of the names that a model knows; other values as they are."""
+    found = names(values)
+    if not found or not known or found == known:
+        return values
+    missing = [name for name in known if name not in found]
+    if missing:
+        raise ValueError(f"X has no column {missing[0]!r}; the model takes {', '.join(map(repr, known))}")
+    return values[known]
+
+
 def targets(values, loss):
     """Classes from 0 on where the loss counts classes, else (N, outputs) in single precision."""
     array = np.asarray(values)

@@ -78,9 +78,18 @@ class _Network(BaseEstimator):
             recipe["data"].pop("stratify", None)
         run = train_side_by_side(
             [json.dumps(recipe)], X, target, sample_weight=sample_weight, start=None if start is None else [start],
-            device=self.device, origin=type(self).__name__,
+            device=self.device, origin=type(self).__name__, **self._names(),
         )[0]
         return self._adopt(run)
+
+    def _names(self):
+        """What the columns and classes that were fitted are called, for whoever reads the model alone."""
+        classes = getattr(self, "classes_", ())
+        are_text = len(classes) > 0 and all(isinstance(name, str) for name in classes)
+        return {
+            "feature_names": [str(name) for name in getattr(self, "feature_names_in_", ())],
+            "class_names": [str(name) for name in classes] if are_text else [],
+        }
 
     def _adopt(self, run):
         """Takes over what a run came to."""

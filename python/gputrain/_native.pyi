@@ -41,6 +41,8 @@ def train(
     x: npt.NDArray[Any] | None,
     y: npt.NDArray[Any] | None,
     weights: npt.NDArray[np.float32] | None,
+    feature_names: Sequence[str],
+    class_names: Sequence[str],
     test_x: npt.NDArray[Any] | None,
     test_y: npt.NDArray[Any] | None,
     start: Sequence[Model] | None,

@@ -79,9 +79,9 @@ class SearchCV(GridSearchCV):
     def _runs(self, examples, target, members):
         """A run of each member, or an error in its place."""
         texts = [json.dumps(recipe) for _, _, recipe in members]
-        name, device = type(self).__name__, members[0][1].device
+        name, first = type(self).__name__, members[0][1]
         try:
-            return train_side_by_side(texts, examples, target, device=device, origin=name)
+            return train_side_by_side(texts, examples, target, device=first.device, origin=name, **first._names())
         except (FloatingPointError, ValueError) as error:
             if len(members) > 1:
                 # One of several is to blame.

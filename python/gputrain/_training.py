@@ -22,9 +22,9 @@ class Model:
 
         ``X`` is (N, features), or of pictures (N, height, width) or (N, height, width, channels), in the range of the
         training data: the model scales it itself. ``device`` is ``"auto"``, ``"cpu"``, ``"vulkan"``, ``"metal"``, ``"dx12"``,
-        ``"gl"`` or a part of a GPU's name.
+        ``"gl"`` or a part of a GPU's name. The columns of a DataFrame are found by the names of the training data's.
         """
-        return self._native.outputs(_arrays.features(X), device)
+        return self._native.outputs(_arrays.features(_arrays.in_order(X, self.feature_names)), device)
 
     def predict(self, X, device="auto"):
         """The class of each example, by its name if classes have names; bits of a binary loss; else the outputs."""
@@ -138,16 +138,20 @@ def train(recipe, X=None, y=None, on_epoch=None, *, sample_weight=None, X_test=N
 
 
 def train_side_by_side(
-    texts, X, y, on_epoch=None, sample_weight=None, X_test=None, y_test=None, start=None, device="auto", origin="recipe"
+    texts, X, y, on_epoch=None, sample_weight=None, X_test=None, y_test=None, start=None, device="auto", origin="recipe",
+    feature_names=None, class_names=(),
 ):
     """Trains the models of recipes that differ in numbers alone on the same examples, and returns a :class:`Run` of each."""
     loss = tomllib.loads(_native.resolve(texts[0], origin))["model"]["loss"]
-    given = [None if x is None else _arrays.features(x) for x in (X, X_test)]
+    if feature_names is None:
+        feature_names = _arrays.names(X)
+    given = [None if x is None else _arrays.features(_arrays.in_order(x, feature_names)) for x in (X, X_test)]
     wanted = [None if t is None else _arrays.targets(t, loss) for t in (y, y_test)]
     weights = None if sample_weight is None else _arrays.weights(sample_weight, X)
     natives = None if start is None else [model._native for model in start]
     results, notes = _native.train(
-        recipes=texts, origin=origin, x=given[0], y=wanted[0], weights=weights, test_x=given[1], test_y=wanted[1],
+        recipes=texts, origin=origin, x=given[0], y=wanted[0], weights=weights,
+        feature_names=list(feature_names), class_names=list(class_names), test_x=given[1], test_y=wanted[1],
         start=natives, device=device, on_epoch=on_epoch,
     )
     return [Run(Model(model), json.loads(history), json.loads(summary), notes) for model, history, summary in results]

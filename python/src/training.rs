@@ -49,10 +49,11 @@ type One = (Model, String, String);
 /// epochs and its summary as JSON; and what a person should know of the data.
 ///
 /// `recipes` are texts as `resolve` takes them. Without `x` the first one says where the data lies.
-/// `weights` are how much each of them counts in the loss. `test_x`, `test_y` are held out. `start` are models to take the initial weights from. `on_epoch` is called with the
+/// `weights` are how much each of them counts in the loss. `feature_names` and `class_names` are kept with the models; none where
+/// there are no names. `test_x`, `test_y` are held out. `start` are models to take the initial weights from. `on_epoch` is called with the
 /// model's number and the epoch's metrics as JSON.
 #[pyfunction]
-#[pyo3(signature = (recipes, origin, x, y, weights, test_x, test_y, start, device, on_epoch))]
+#[pyo3(signature = (recipes, origin, x, y, weights, feature_names, class_names, test_x, test_y, start, device, on_epoch))]
 #[allow(clippy::too_many_arguments, reason = "Python code gives them by name")]
 pub(crate) fn train(
     py: Python<'_>,
@@ -61,6 +62,8 @@ pub(crate) fn train(
     x: Option<Values<'_>>,
     y: Option<Truth<'_>>,
     weights: Option<PyReadonlyArray1<'_, f32>>,
+    feature_names: Vec<String>,
+    class_names: Vec<String>,
     test_x: Option<Values<'_>>,
     test_y: Option<Truth<'_>>,
     start: Option<Vec<Py<Model>>>,
@@ -82,7 +85,7 @@ pub(crate) fn train(
     if let (Some(examples), Some(weights)) = (&mut examples, weights) {
         examples.weights = Some(weights.as_slice()?.to_vec());
     }
-    let job = match examples {
+    let mut job = match examples {
         Some(examples) => {
             let recipe = first.clone();
             py.detach(|| Job::with_examples(recipe, examples, test)).map_err(Failure::from)?
@@ -96,6 +99,7 @@ pub(crate) fn train(
             py.detach(|| Job::load(recipe)).map_err(Failure::from)?
         }
     };
+    name(&mut job, feature_names, class_names)?;
     let started = Instant::now();
     let mut watcher = Watcher {
         on_epoch,
@@ -127,6 +131,24 @@ pub(crate) fn train(
         results.push((Model { saved }, history, summary));
     }
     Ok((results, watcher.notes))
+}
+
+/// Gives the features and classes of examples in memory their names.
+fn name(job: &mut Job, features: Vec<String>, classes: Vec<String>) -> PyResult<()> {
+    let (inputs, outputs) = (job.model.input.len(), job.model.outputs().max(2));
+    for (what, names, expected) in [("features", &features, inputs), ("classes", &classes, outputs)] {
+        if !names.is_empty() && names.len() != expected {
+            let found = names.len();
+            return Err(PyValueError::new_err(format!("{found} names of {what}; the model has {expected}")));
+        }
+    }
+    if !features.is_empty() {
+        job.trained_on.features = features;
+    }
+    if !classes.is_empty() {
+        job.trained_on.class_names = classes;
+    }
+    Ok(())
 }
 
 /// What came out of each model, its network, and when the first step began.

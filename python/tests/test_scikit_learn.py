@@ -1,6 +1,8 @@
 """scikit-learn's own checks of estimators, and what its users do with them."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -49,13 +51,24 @@ def test_a_fit_is_cloned_and_pickled(digits):
     assert np.array_equal(read.predict_proba(X), fitted.predict_proba(X))
 
 
-def test_columns_of_a_frame_keep_their_names(digits):
+def test_columns_of_a_frame_keep_their_names(digits, tmp_path):
     X, y = digits
     frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(64)])
     fitted = MLPClassifier((8,), max_iter=2, random_state=0, device="cpu").fit(frame, y)
     assert list(fitted.feature_names_in_) == list(frame.columns)
     with pytest.raises(ValueError, match="feature names"):
         fitted.predict(frame[frame.columns[::-1]])
+    # The model alone knows them, too, and so does the program.
+    assert fitted.model_.feature_names == list(frame.columns)
+    assert np.array_equal(fitted.model_.outputs(frame[frame.columns[::-1]], "cpu"), fitted.predict_proba(frame).astype(np.float32))
+    with pytest.raises(ValueError, match="pixel3"):
+        fitted.model_.outputs(frame.drop(columns="pixel3"), "cpu")
+    path = tmp_path / "model.safetensors"
+    fitted.model_.save(path)
+    frame[frame.columns[::-1]].to_csv(tmp_path / "rows.csv", index=False)
+    program = [sys.executable, "-m", "gputrain", "--backend", "cpu", "predict", path, tmp_path / "rows.csv", "--out", tmp_path / "out.csv"]
+    subprocess.run(program, check=True, capture_output=True)
+    assert list(pd.read_csv(tmp_path / "out.csv")["class"]) == list(fitted.predict(frame))
 
 
 def test_classes_may_be_strings(digits):
@@ -64,6 +77,7 @@ def test_classes_may_be_strings(digits):
     fitted = MLPClassifier((32,), max_iter=30, random_state=0, device="cpu").fit(X, names)
     assert set(fitted.predict(X)) == {"even", "odd"}
     assert fitted.score(X, names) > 0.9
+    assert fitted.model_.class_names == ["even", "odd"]
 
 
 def test_bits_are_predicted_one_by_one():
