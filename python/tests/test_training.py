@@ -141,10 +141,15 @@ def test_what_a_callback_raises_ends_the_run():
 def test_an_interrupt_ends_the_run():
     recipe = RECIPE | {"train": {"epochs": 1_000_000, "batch": 32, "checkpoint_every": 0}}
     timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    # In the background of a shell the signal is ignored, and Python has no handler of its own.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     # Another thread's signal: the run must let it through, and have released the lock that threads need to run.
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        gputrain.train(recipe, *spirals(), device="cpu")
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            gputrain.train(recipe, *spirals(), device="cpu")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_threads_train_at_once():
