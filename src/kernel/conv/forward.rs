@@ -186,11 +186,7 @@ impl Convolution for Forward {
     }
 
     fn as_product(&self, kernel: &'static Kernel, tiling: Tiling) -> Dispatch {
-        let mut constants = tiling.constants();
-        constants.push(("B_K_CONTIGUOUS", 0));
-        constants.extend(self.operands.epilogue.constants(self.activation));
-        let (grid, demands) = (tiling.grid(self.results(), self.models), tiling.demands([true, false]));
-        Dispatch { kernel, constants, grid, demands, ..self.lower() }
+        mixed::over_pixels(self, self.operands.epilogue.constants(self.activation), kernel, tiling)
     }
 }
 

@@ -33,6 +33,20 @@ pub(super) trait Convolution: Debug + Clone + Send + Sync + 'static {
     fn as_product(&self, kernel: &'static Kernel, tiling: Tiling) -> Dispatch;
 }
 
+/// A product whose columns are pixels, with the constants of what its results go through at the end.
+pub(super) fn over_pixels<C: Convolution + Launch>(
+    convolution: &C,
+    epilogue: impl IntoIterator<Item = (&'static str, u32)>,
+    kernel: &'static Kernel,
+    tiling: Tiling,
+) -> Dispatch {
+    let mut constants = tiling.constants();
+    constants.push(("B_K_CONTIGUOUS", 0));
+    constants.extend(epilogue);
+    let grid = tiling.grid(convolution.results(), convolution.models());
+    Dispatch { kernel, constants, grid, demands: tiling.demands([true, false]), ..convolution.lower() }
+}
+
 /// The launch in mixed precision; `None` where it stays f32: where filters see one channel each, which kernels of their own do
 /// without a product, and where matrices would mostly be padding.
 pub(super) fn launch<C: Convolution>(convolution: &C, limits: &Limits) -> Option<Arc<dyn Launch>> {
