@@ -70,6 +70,9 @@ impl Dtype {
     }
 }
 
+/// Values of a mapped array that are turned into others at a time.
+const PIECE: usize = 1 << 16;
+
 /// An array of numbers: rows first (C order), little-endian.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
@@ -288,8 +291,6 @@ impl Array {
 
     /// The values as floats, which take no memory where the array is mapped.
     fn floats(&self) -> Numbers<f32> {
-        /// Values at a time.
-        const PIECE: usize = 1 << 16;
         if !self.bytes.is_mapped() {
             return self.to_f32().into();
         }
@@ -307,10 +308,22 @@ impl Array {
         })
     }
 
-    /// Turns big-endian values into little-endian ones, in place.
+    /// Turns big-endian values into little-endian ones: in place, or in another file where the array is mapped.
     pub(crate) fn swap_bytes(&mut self) {
-        if self.dtype.size() > 1 {
-            self.bytes.to_mut().chunks_exact_mut(self.dtype.size()).for_each(<[u8]>::reverse);
+        let size = self.dtype.size();
+        let swap = |bytes: &mut [u8]| bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+        match self.bytes.is_mapped() {
+            _ if size == 1 => {}
+            false => swap(self.bytes.to_mut()),
+            true => {
+                self.bytes = Numbers::made(true, self.bytes.len(), |write| {
+                    self.bytes.chunks(PIECE * size).try_for_each(|piece| {
+                        let mut piece = piece.to_vec();
+                        swap(&mut piece);
+                        write(&piece)
+                    })
+                });
+            }
         }
     }
 

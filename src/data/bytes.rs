@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::Numbers;
 use super::array::{Array, Dtype, byte_count};
 use super::error::Problem;
-use super::numbers::MAPPED_FROM;
+use super::numbers::{Gathered, MAPPED_FROM};
 use crate::place;
 
 /// Deflate never packs tighter than this: what bounds the size of anything that a compressed file can hold.
@@ -70,8 +70,6 @@ pub(crate) fn read_values(
     shape: Vec<usize>,
     most: u64,
 ) -> Result<Array, Problem> {
-    /// Beyond this the buffer grows as data really comes.
-    const AT_ONCE: u64 = 64 << 20;
     let expected = match byte_count(dtype, &shape) {
         Some(bytes) if bytes <= most => bytes,
         Some(bytes) if most < u64::MAX && bytes / MAX_DEFLATE <= most => {
@@ -81,9 +79,9 @@ pub(crate) fn read_values(
         }
         _ => return Err(Problem::TooLarge { shape }),
     };
-    let mut bytes = Vec::with_capacity(expected.min(AT_ONCE) as usize);
-    let result = reader.take(expected).read_to_end(&mut bytes);
-    let found = bytes.len() as u64;
+    let mut bytes = Gathered::of(expected);
+    let result = std::io::copy(&mut reader.take(expected), &mut bytes);
+    let found = bytes.len();
     match result {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Problem::Truncated { expected, found }),
         Err(error) => return Err(read_error(format, error)),
@@ -94,7 +92,10 @@ pub(crate) fn read_values(
     match reader.read(&mut [0]) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Problem::Truncated { expected, found }),
         Err(error) => Err(read_error(format, error)),
-        Ok(0) => Array::new(dtype, shape, bytes).ok_or(Problem::Truncated { expected, found })?.checked(format),
+        Ok(0) => {
+            let array = Array::over(dtype, shape, bytes.numbers()?);
+            array.ok_or(Problem::Truncated { expected, found })?.checked(format)
+        }
         Ok(_) => Err(Problem::Trailing { expected }),
     }
 }
@@ -180,6 +181,14 @@ mod tests {
             let error = read_array(path.to_str().unwrap()).unwrap_err().to_string();
             assert!(error.contains("expected") || error.contains("cut short") || error.contains("bytes"), "{error}");
         }
+        // Packed, it is unpacked to a file.
+        let packed = folder.path().join("large.npy.gz");
+        let zeros = vec![0; (rows * width) as usize - values.len()];
+        let mut zip = flate2::write::GzEncoder::new(File::create(&packed).unwrap(), flate2::Compression::fast());
+        [&header, &values, &zeros].iter().for_each(|part| std::io::Write::write_all(&mut zip, part).unwrap());
+        zip.finish().unwrap();
+        let storage = read_array(packed.to_str().unwrap()).unwrap().into_storage();
+        assert_eq!((storage.is_mapped(), storage.get(5)), (true, f32::from(values[5])));
         // Small files are read.
         let small = folder.path().join("small.npy");
         write_array(&small, &Array::from_u8(&[2, 2], vec![1, 2, 3, 4]).unwrap()).unwrap();

@@ -1,6 +1,8 @@
 //! Examples in memory.
 
-use super::Numbers;
+use std::ops::Range;
+
+use super::{Access, Numbers};
 use crate::model::Shape;
 
 /// The features' values, example after example.
@@ -92,6 +94,14 @@ impl Storage {
         match self {
             Storage::U8(values) => values.is_mapped(),
             Storage::F32(values) => values.is_mapped(),
+        }
+    }
+
+    /// Tells the system how some of the values are about to be read, where they are a view of a file.
+    pub(crate) fn expect(&self, values: Range<usize>, access: Access) {
+        match self {
+            Storage::U8(numbers) => numbers.expect(values, access),
+            Storage::F32(numbers) => numbers.expect(values, access),
         }
     }
 

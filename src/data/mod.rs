@@ -6,7 +6,7 @@
 //!
 //! A large file whose values lie as memory has them (uncompressed .npy of bytes or little-endian floats in C order, IDX of bytes,
 //! packed pictures) is mapped, not read: a data set need not fit the host's memory. Such a file must not be changed while it is
-//! used; where it is shortened, the system ends the process.
+//! used; where it is shortened, the system ends the process. What a large packed .npy, .npz or IDX file unpacks to is mapped, too.
 
 mod array;
 mod bytes;
@@ -32,6 +32,9 @@ mod load;
 #[cfg(feature = "hdf5")]
 mod lzf;
 mod memory;
+#[cfg(all(test, feature = "parquet"))]
+#[expect(dead_code, reason = "only what it refuses is tested where the feature is on")]
+mod no_columnar;
 mod npy;
 mod npz;
 mod numbers;
@@ -62,7 +65,9 @@ pub use inspect::{ArrayInfo, ColumnInfo, Described, describe, describe_columns};
 pub use load::{
     RawExamples, RawFeatures, SourceRef, TableOptions, load_examples, load_features, outputs, reading_notes,
 };
+pub(crate) use numbers::Access;
 pub use numbers::Numbers;
+
 pub use pictures::{
     Form, Loading, PictureFolder, PictureSets, Pictures, is_picture, is_picture_table, label_column, picture_sets,
     show_picture_progress,

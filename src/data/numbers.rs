@@ -3,12 +3,12 @@
 //! A file of less than [`MAPPED_FROM`] bytes is read. A larger one is mapped where its values lie as memory has them: the
 //! system then loads the pages that are looked at, and drops them where others need the room. What is made of mapped values
 //! (the part of a split, images with their channels first) goes to a file of its own in the user's cache directory, which has
-//! no name and is gone with the process.
+//! no name and is gone with the process. So does what a large packed file (.gz, .npz) unpacks to.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::marker::PhantomData;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,6 +39,17 @@ struct Mapped<T> {
     values: PhantomData<T>,
 }
 
+/// How mapped values are about to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Access {
+    /// One after the other: the system reads ahead, on some machines by megabytes.
+    InOrder,
+    /// Here and there: what were read ahead would be thrown away unseen.
+    Scattered,
+    /// At once: the system begins to fetch them, many places at a time.
+    Soon,
+}
+
 impl<T: Pod> Numbers<T> {
     /// The values in `count` numbers of a file, from byte `start` on; none where they do not lie there as memory has them: the
     /// file is shorter, or the first value lies aslant.
@@ -66,6 +77,14 @@ impl<T: Pod> Numbers<T> {
     /// Whether they are a view of a file.
     pub(crate) fn is_mapped(&self) -> bool {
         matches!(self.0, Place::File(_))
+    }
+
+    /// Tells the system how some of the values are about to be read, where they are mapped.
+    pub(crate) fn expect(&self, values: Range<usize>, access: Access) {
+        if let Place::File(Mapped { map, start, .. }) = &self.0 {
+            let [first, end] = [values.start, values.end].map(|value| start + value * size_of::<T>());
+            advise(map, first..end, access);
+        }
     }
 
     /// The values in memory, to be changed: mapped ones are copied.
@@ -115,10 +134,7 @@ impl<T: Pod> Numbers<T> {
         count: usize,
         make: impl Fn(&mut dyn FnMut(&[T]) -> io::Result<()>) -> io::Result<()>,
     ) -> io::Result<Option<Numbers<T>>> {
-        let file = match crate::file::cache_directory() {
-            Some(directory) => std::fs::create_dir_all(&directory).and_then(|()| tempfile::tempfile_in(directory))?,
-            None => tempfile::tempfile()?,
-        };
+        let file = nameless()?;
         let mut out = BufWriter::with_capacity(1 << 20, &file);
         make(&mut |piece| out.write_all(bytemuck::cast_slice(piece)))?;
         out.flush()?;
@@ -139,6 +155,92 @@ impl Numbers<u8> {
             }
             _ => Ok(None),
         }
+    }
+}
+
+/// A file without a name in the user's cache directory, which is gone with the process.
+fn nameless() -> io::Result<File> {
+    match crate::file::cache_directory() {
+        Some(directory) => std::fs::create_dir_all(&directory).and_then(|()| tempfile::tempfile_in(directory)),
+        None => tempfile::tempfile(),
+    }
+}
+
+/// Tells the system how bytes of a mapping are about to be read. Where it does not listen, reading takes longer.
+#[cfg(unix)]
+fn advise(map: &Mmap, bytes: Range<usize>, access: Access) {
+    use memmap2::Advice;
+    let advice = match access {
+        Access::InOrder => Advice::Normal,
+        Access::Scattered => Advice::Random,
+        Access::Soon => Advice::WillNeed,
+    };
+    let _ = map.advise_range(advice, bytes.start, bytes.len());
+}
+
+#[cfg(not(unix))]
+fn advise(_: &Mmap, _: Range<usize>, _: Access) {}
+
+/// Bytes as a reader gives them: in memory or, where they will be many, in a file without a name. Where that cannot be written,
+/// they are in memory all the same.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    memory: Vec<u8>,
+    /// All that came so far, if it is not in memory.
+    file: Option<File>,
+    length: u64,
+}
+
+impl Gathered {
+    /// For so many bytes, or fewer.
+    pub(crate) fn of(expected: u64) -> Gathered {
+        /// Beyond this the memory grows as data really comes.
+        const AT_ONCE: u64 = MAPPED_FROM;
+        let file = if expected >= MAPPED_FROM { nameless().ok() } else { None };
+        let room = if file.is_some() { 0 } else { expected.min(AT_ONCE) };
+        Gathered { memory: Vec::with_capacity(room as usize), file, length: 0 }
+    }
+
+    /// How many came.
+    pub(crate) fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// What came.
+    pub(crate) fn numbers(self) -> io::Result<Numbers<u8>> {
+        match (self.file, usize::try_from(self.length)) {
+            (Some(file), Ok(length)) => {
+                Numbers::map(&file, 0, length)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            }
+            (Some(_), Err(_)) => Err(io::ErrorKind::OutOfMemory.into()),
+            (None, _) => Ok(self.memory.into()),
+        }
+    }
+
+    /// Takes what came out of the file, which takes no more.
+    fn leave(&mut self, mut file: File) -> io::Result<()> {
+        file.rewind()?;
+        let read = file.take(self.length).read_to_end(&mut self.memory)?;
+        if read as u64 == self.length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+}
+
+impl Write for Gathered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.file.take() {
+            Some(mut file) => match file.write_all(bytes) {
+                Ok(()) => self.file = Some(file),
+                // The disk is full, say.
+                Err(_) => self.leave(file).map(|()| self.memory.extend_from_slice(bytes))?,
+            },
+            None => self.memory.extend_from_slice(bytes),
+        }
+        self.length += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -225,5 +327,28 @@ mod tests {
         let mut changed = there.clone();
         changed.to_mut()[0] = 7;
         assert_eq!((changed[0], there[0], changed.is_mapped()), (7, 0, false));
+    }
+
+    #[test]
+    fn bytes_that_come_are_gathered_whether_a_file_takes_them_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("written");
+        std::fs::write(&path, [1, 2, 3]).unwrap();
+        let gathered = |file: Option<File>, length: u64| {
+            let mut gathered = Gathered { file, length, ..Gathered::default() };
+            gathered.write_all(&[4, 5]).unwrap();
+            gathered.write_all(&[6]).unwrap();
+            assert_eq!(gathered.len(), length + 3);
+            gathered.numbers().unwrap()
+        };
+        let (here, there) = (gathered(None, 0), gathered(Some(tempfile::tempfile().unwrap()), 0));
+        assert_eq!(
+            (&here[..], here.is_mapped(), &there[..], there.is_mapped()),
+            (&[4, 5, 6][..], false, &[4, 5, 6][..], true)
+        );
+        // A file that takes no more: what it has is not lost.
+        let full = gathered(Some(crate::file::open(&path).unwrap()), 3);
+        assert_eq!((&full[..], full.is_mapped()), (&[1, 2, 3, 4, 5, 6][..], false));
+        assert!(!Gathered::of(MAPPED_FROM - 1).file.is_some() && Gathered::of(MAPPED_FROM).file.is_some());
     }
 }

@@ -62,8 +62,7 @@ pub(crate) fn leaks(examples: &Examples, names: &[String]) -> Vec<String> {
     };
     let tells: Vec<usize> = match &examples.targets {
         Targets::Classes { labels, classes } => {
-            let values = |feature: usize| values_of_classes(features, feature, labels, *classes);
-            let told: Vec<(usize, Vec<f32>)> = (0..width).filter_map(|f| Some((f, values(f)?))).collect();
+            let told = values_of_classes(features, labels, *classes);
             // With few examples of each class features may tell them by chance.
             let present = told.first().map_or(0, |(_, values)| values.len());
             if present < 2 || labels.len() < 4 * present {
@@ -104,17 +103,30 @@ pub(crate) fn leaks(examples: &Examples, names: &[String]) -> Vec<String> {
     tells.into_iter().map(warn).collect()
 }
 
-/// The feature's value in each class that has examples, if it is the same in all examples of the class.
-fn values_of_classes(features: &Features, feature: usize, labels: &[u32], classes: usize) -> Option<Vec<f32>> {
+/// Each feature that has one value in all examples of a class, and that in each class that has examples. Row after row, since
+/// the features may be a view of a file.
+fn values_of_classes(features: &Features, labels: &[u32], classes: usize) -> Vec<(usize, Vec<f32>)> {
+    /// Values of features in classes that are kept at a time.
+    const AT_A_TIME: usize = 1 << 20;
+    let all: Vec<usize> = (0..features.shape.len()).collect();
+    let some = |some: &[usize]| values_of_some(features, some, labels, classes);
+    all.chunks((AT_A_TIME / classes.max(1)).max(1)).flat_map(some).collect()
+}
+
+/// The same of some features.
+fn values_of_some(features: &Features, some: &[usize], labels: &[u32], classes: usize) -> Vec<(usize, Vec<f32>)> {
     let width = features.shape.len();
-    let mut value_of = vec![None; classes];
+    let mut left: Vec<(usize, Vec<Option<f32>>)> = some.iter().map(|feature| (*feature, vec![None; classes])).collect();
     for (row, &label) in labels.iter().enumerate() {
-        let value = features.storage.get(row * width + feature);
-        if *value_of[label as usize].get_or_insert(value) != value {
-            return None;
+        left.retain_mut(|(feature, value_of)| {
+            let value = features.storage.get(row * width + *feature);
+            *value_of[label as usize].get_or_insert(value) == value
+        });
+        if left.is_empty() {
+            break;
         }
     }
-    Some(value_of.into_iter().flatten().collect())
+    left.into_iter().map(|(feature, value_of)| (feature, value_of.into_iter().flatten().collect())).collect()
 }
 
 /// How many of these are different.

@@ -38,8 +38,8 @@ impl DoublePrecision {
         let training = io.training.clone().ok_or_else(|| TrainError::OtherPlan("it trains nothing".into()))?;
         let mut machine: Machine<f64> = Machine::new(Arc::clone(&plan), Implementation::Reference)?;
         let sets = [&dataset.train];
-        mounted::fill(&plan, &io, &sets, &mut |buffer, words: &[u32]| -> Result<(), TrainError> {
-            fill(&mut machine, buffer, words);
+        mounted::fill(&plan, &io, &sets, &mut |buffer, offset, words: &[u32]| -> Result<(), TrainError> {
+            fill(&mut machine, buffer, offset, words);
             Ok(())
         })?;
         let initial = (machine.words(training.counters).to_vec(), machine.floats(training.scalars).to_vec());
@@ -188,12 +188,12 @@ fn loss_gradient(launch: &Dispatch) -> Option<BufferId> {
     writes("row_loss").and(writes("gradient")).map(|index| launch.slices[index].buffer)
 }
 
-/// Writes words at the start of a buffer; floats come as the bits of f32.
-fn fill(machine: &mut Machine<f64>, buffer: BufferId, words: &[u32]) {
+/// Writes words into a buffer from an offset on; floats come as the bits of f32.
+fn fill(machine: &mut Machine<f64>, buffer: BufferId, offset: usize, words: &[u32]) {
     match machine.plan().buffers[buffer.0].element {
-        crate::ir::Element::U32 => machine.words_mut(buffer)[..words.len()].copy_from_slice(words),
+        crate::ir::Element::U32 => machine.words_mut(buffer)[offset..][..words.len()].copy_from_slice(words),
         crate::ir::Element::F32 => {
-            let floats = machine.floats_mut(buffer);
+            let floats = &mut machine.floats_mut(buffer)[offset..];
             floats.iter_mut().zip(words).for_each(|(x, word)| *x = f64::from(f32::from_bits(*word)));
         }
     }

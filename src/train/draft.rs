@@ -116,8 +116,11 @@ impl Draft {
         if let Some(source) = io.sources.iter().find(|source| source.window.is_some()) {
             return Err(TrainError::StreamedPlan { set: source.name.clone(), bytes: source.bytes() });
         }
-        let mut add = |buffer, words: &[u32]| {
-            self.plan.init.push(Initial { buffer, words: words.to_vec() });
+        let mut add = |buffer, offset: usize, words: &[u32]| {
+            match self.plan.init.last_mut().filter(|_| offset > 0) {
+                Some(initial) => initial.words.extend_from_slice(words),
+                None => self.plan.init.push(Initial { buffer, words: words.to_vec() }),
+            }
             Ok::<_, TrainError>(())
         };
         let sets = sets(&self.spec, &io)?;

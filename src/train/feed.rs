@@ -3,7 +3,7 @@
 
 use super::upload;
 use crate::backend::{BackendError, LaunchTime, Session};
-use crate::data::Examples;
+use crate::data::{Access, Examples};
 use crate::ir::{BufferId, ProgramId, SourceBuffers, Window};
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;
@@ -173,28 +173,104 @@ impl<E: Borrow<Examples> + Sync> Orders<E> {
 
     /// A window as words: (orders, rows, row_words). What lies behind the last example keeps what it held.
     fn pack(&self, place: Place, words: &mut Vec<u32>) {
-        let Window { rows, orders } = self.window;
         let features = &self.examples.borrow().features;
-        let (first, examples) = (place.number as usize * rows, features.count);
+        let (storage, width) = (&features.storage, features.shape.len());
+        let is_scattered = self.is_scattered();
+        let pack = |rows: &mut [(usize, &mut [u32])]| {
+            if is_scattered {
+                let values = |example: usize| example * width..(example + 1) * width;
+                rows.iter().for_each(|(example, _)| storage.expect(values(*example), Access::Soon));
+            }
+            rows.iter_mut().for_each(|(example, row)| upload::pack(features, *example, row));
+        };
+        let mut rows = self.rows(place, words);
+        if is_scattered {
+            storage.expect(0..storage.len(), Access::Scattered);
+        }
+        if self.is_worth_threads() {
+            rows.par_chunks_mut(PIECE).for_each(pack);
+        } else {
+            pack(&mut rows);
+        }
+        if is_scattered {
+            storage.expect(0..storage.len(), Access::InOrder);
+        }
+    }
+
+    /// Whether a window takes its rows from here and there in a file.
+    fn is_scattered(&self) -> bool {
+        self.shuffle && self.examples.borrow().features.storage.is_mapped()
+    }
+
+    /// The examples of a window, and the words that each is to fill: those of a file as they lie in it, so that it is read in one
+    /// direction.
+    fn rows<'w>(&self, place: Place, words: &'w mut Vec<u32>) -> Vec<(usize, &'w mut [u32])> {
+        let Window { rows, orders } = self.window;
+        let examples = self.examples.borrow().features.count;
+        let first = place.number as usize * rows;
         let keys: Vec<u32> = self.seeds.iter().map(|seed| hash::epoch_key(*seed, place.epoch)).collect();
         // The last order's rows behind the last example are not sent at all.
         words.resize(((orders - 1) * rows + rows.min(examples - first)) * self.row_words, 0);
-        let one = |(index, row): (usize, &mut [u32])| {
+        let one = |(index, row): (usize, &'w mut [u32])| {
             let position = first + index % rows;
-            if position < examples {
-                let of_key = |key: &u32| hash::permute(position as u32, examples as u32, *key) as usize;
-                upload::pack(features, keys.get(index / rows).map_or(position, of_key), row);
-            }
+            let of_key = |key: &u32| hash::permute(position as u32, examples as u32, *key) as usize;
+            (position < examples).then(|| (keys.get(index / rows).map_or(position, of_key), row))
         };
-        if self.is_worth_threads() {
-            words.par_chunks_mut(self.row_words).with_min_len(PIECE).enumerate().for_each(one);
-        } else {
-            words.chunks_mut(self.row_words).enumerate().for_each(one);
+        let mut rows: Vec<_> = words.chunks_mut(self.row_words).enumerate().filter_map(one).collect();
+        if self.is_scattered() {
+            rows.sort_unstable_by_key(|(example, _)| *example);
         }
+        rows
     }
 }
 
 /// Words of a window from which several threads pay: some hundred microseconds of packing.
 const WORTH_THREADS: usize = 1 << 16;
-/// Rows that a thread packs at a time.
+/// Rows that a thread packs at a time; those of a file it has fetched together.
 const PIECE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Features, Numbers, Storage, Targets};
+    use crate::model::Shape;
+    use std::io::Write;
+
+    const EXAMPLES: usize = 1000;
+    const WIDTH: usize = 6;
+
+    /// The orders of two models, in windows of 300 rows.
+    fn orders(values: Numbers<u8>, shuffle: bool) -> Orders<Examples> {
+        let features = Features { storage: Storage::U8(values), count: EXAMPLES, shape: Shape::Features(WIDTH) };
+        let targets = Targets::Classes { labels: vec![0; EXAMPLES], classes: 1 };
+        let examples = Examples::unweighted(features, targets);
+        let (window, seeds) =
+            (Window { rows: 300, orders: if shuffle { 2 } else { 1 } }, if shuffle { vec![3, 4] } else { vec![] });
+        Orders { examples, window, row_words: 2, batches: 3, windows: 4, seeds, shuffle }
+    }
+
+    #[test]
+    fn a_file_is_read_in_one_direction_and_gives_the_windows_that_memory_gives() {
+        let bytes: Vec<u8> = (0..EXAMPLES * WIDTH).map(|index| (index * 31 % 251) as u8).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let mapped = Numbers::map(&file, 0, bytes.len()).unwrap().unwrap();
+        for shuffle in [true, false] {
+            let (of_memory, of_file) = (orders(bytes.clone().into(), shuffle), orders(mapped.clone(), shuffle));
+            for place in [(0, 0), (7, 1), (7, 3)].map(|(epoch, number)| Place { epoch, number }) {
+                let (mut here, mut there) = (Vec::new(), Vec::new());
+                let taken: Vec<usize> = of_file.rows(place, &mut there).iter().map(|(example, _)| *example).collect();
+                assert!(
+                    taken.is_sorted()
+                        && taken.len() == if place.number == 3 { 100 } else { 300 } * of_file.window.orders
+                );
+                of_memory.pack(place, &mut here);
+                of_file.pack(place, &mut there);
+                assert_eq!(here, there, "shuffle {shuffle}, {place:?}");
+                let in_order: Vec<usize> =
+                    of_memory.rows(place, &mut here).iter().map(|(example, _)| *example).collect();
+                assert_eq!(in_order.is_sorted(), !shuffle);
+            }
+        }
+    }
+}

@@ -27,7 +27,7 @@ impl<E: Borrow<Examples> + Sync> Mounted<E> {
         check_matrix_units(backend, &plan)?;
         let plan = Arc::new(plan);
         let mut session = backend.prepare(Arc::clone(&plan))?;
-        fill(&plan, &io, &sets, &mut |buffer, words: &[u32]| session.write(buffer, 0, words))?;
+        fill(&plan, &io, &sets, &mut |buffer, offset, words: &[u32]| session.write(buffer, offset, words))?;
         let feeds = io.sources.iter().zip(sets).map(|(source, set)| Feed::new(source, set, steps(&io, &source.name)));
         let mut mounted = Mounted { session, feeds: feeds.collect(), plan, io };
         let training = mounted.io.training.as_ref();
@@ -193,13 +193,13 @@ fn steps(io: &Io, name: &str) -> usize {
 }
 
 /// Writes what a plan's buffers hold before the first step: what it says itself, and the sets, but examples that are streamed.
-/// `write` puts words at the start of a buffer.
+/// `write` puts words into a buffer from an offset on.
 pub(crate) fn fill<S: Borrow<Examples>, E>(
     plan: &Plan,
     io: &Io,
     sets: &[S],
-    write: &mut impl FnMut(BufferId, &[u32]) -> Result<(), E>,
+    write: &mut impl FnMut(BufferId, usize, &[u32]) -> Result<(), E>,
 ) -> Result<(), E> {
-    plan.init.iter().try_for_each(|initial| write(initial.buffer, &initial.words))?;
+    plan.init.iter().try_for_each(|initial| write(initial.buffer, 0, &initial.words))?;
     io.sources.iter().zip(sets).try_for_each(|(source, set)| upload::examples(write, source, set.borrow()))
 }
