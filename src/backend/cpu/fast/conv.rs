@@ -2,13 +2,16 @@
 //! [`super::correlate`]. Images (or, for the weight gradient, splits) are shared out to threads; each one's arithmetic is
 //! the same on any thread, so results do not depend on their number.
 
-use crate::backend::cpu::fast::correlate::{BLOCK, LANES, correlate, dot_products};
+use crate::backend::cpu::fast::correlate::{
+    BLOCK, ByLane, LANES, correlate, dot_products, dot_products_of_filters, filters_in_lanes,
+};
 use crate::backend::cpu::fast::{math, simd};
 use crate::kernel::Args;
 use crate::kernel::conv::shape::{Finish, Params};
 use crate::kernel::conv::{backward_weight, shape};
 use crate::kernel::formula::activation;
 use std::cell::Cell;
+use std::ops::Range;
 use std::thread::LocalKey;
 
 /// What a launch prepares once for all images; the thread keeps the memory from launch to launch.
@@ -16,6 +19,8 @@ use std::thread::LocalKey;
 struct Packed {
     /// Of each tap, where it finds its first pixel.
     offsets: Vec<usize>,
+    /// Of each tap, where its weight lies behind the first of a column's.
+    places: Vec<usize>,
     /// The weights in blocks of filters, tap by tap.
     weights: Vec<f32>,
 }
@@ -25,8 +30,11 @@ struct Packed {
 struct Image {
     /// The image, padded; see [`Layout`].
     source: Vec<f32>,
-    /// Results of [`correlate`], or the gradients that [`dot_products`] reads: rows as long as the layout's.
+    /// Results of [`correlate`], or the gradients that [`dot_products`] reads: rows as long as the layout's. Or those that
+    /// [`dot_products_of_filters`] reads.
     wide: Vec<f32>,
+    /// What [`dot_products_of_filters`] has summed.
+    sums: Vec<f32>,
 }
 
 thread_local! {
@@ -46,6 +54,8 @@ fn lend<T: Default, R>(memory: &'static LocalKey<Cell<T>>, work: impl FnOnce(&mu
 /// x mod stride) at (y / stride, x / stride). The windows' taps are then fixed offsets from the windows' numbers.
 struct Layout {
     stride: [usize; 2],
+    /// Phases that have a tap: windows smaller than the stride skip the others.
+    phases: [usize; 2],
     rows: usize,
     width: usize,
 }
@@ -54,12 +64,13 @@ impl Layout {
     /// For `outputs` rows and columns of windows whose last taps lie `reach` rows and columns behind their first.
     fn new(outputs: [usize; 2], reach: [usize; 2], stride: [usize; 2]) -> Layout {
         let [rows, width] = [0, 1].map(|a| outputs[a] + reach[a] / stride[a]);
-        Layout { stride, rows, width }
+        let phases = [0, 1].map(|a| stride[a].min(reach[a] + 1));
+        Layout { stride, phases, rows, width }
     }
 
     fn offset(&self, channel: usize, i: usize, j: usize) -> usize {
         let [down, across] = self.stride;
-        let plane = (channel * down + i % down) * across + j % across;
+        let plane = (channel * self.phases[0] + i % down) * self.phases[1] + j % across;
         (plane * self.rows + i / down) * self.width + j / across
     }
 
@@ -70,42 +81,79 @@ impl Layout {
 
     /// Lays out `channels` channels of an image whose pixel (top, left) is the first window's corner.
     fn fill(&self, image: &[f32], channels: usize, size: [usize; 2], corner: [isize; 2], source: &mut Vec<f32>) {
-        let [down, across] = self.stride;
-        let len = channels * down * across * self.rows * self.width;
+        let planes = channels * self.phases[0] * self.phases[1];
         // The last vectors of the last plane run over its end. Whatever they read must be a number: 0 * NaN is NaN.
-        source.resize(len + self.width + 2 * LANES, 0.0);
-        source[len..].fill(0.0);
-        for (index, row) in source[..len].chunks_exact_mut(self.width).enumerate() {
-            let (plane, y) = (index / self.rows, index % self.rows);
-            let (channel, phase) = (plane / (down * across), plane % (down * across));
-            let y = corner[0] + (y * down + phase / across) as isize;
-            let first = corner[1] + (phase % across) as isize;
-            if (0..size[0] as isize).contains(&y) {
-                let start = (channel * size[0] + y as usize) * size[1];
-                copy_row(row, &image[start..start + size[1]], first, across);
-            } else {
-                row.fill(0.0);
+        source.clear();
+        source.resize(planes * self.rows * self.width + self.width + 2 * LANES, 0.0);
+        let mut planes = source.chunks_exact_mut(self.rows * self.width);
+        for image in image.chunks_exact(size[0] * size[1]).take(channels) {
+            for i in 0..self.phases[0] as isize {
+                let rows = Inside::new(corner[0] + i, self.stride[0], size[0], self.rows);
+                for (j, plane) in (0..self.phases[1] as isize).zip(&mut planes) {
+                    let columns = Inside::new(corner[1] + j, self.stride[1], size[1], self.width);
+                    let plane = plane.chunks_exact_mut(self.width).skip(rows.places.start);
+                    let image = image.chunks_exact(size[1]).skip(rows.first).step_by(self.stride[0]);
+                    for (row, image) in plane.zip(image).take(rows.places.len()) {
+                        copy_from(&mut row[columns.places.clone()], &image[columns.first..], self.stride[1]);
+                    }
+                }
             }
         }
     }
 }
 
-/// `to[i] = from[first + i * step]`, 0 outside.
-fn copy_row(to: &mut [f32], from: &[f32], first: isize, step: usize) {
-    let (start, step_signed) = (first.min(0).unsigned_abs(), step as isize);
-    let low = start.div_ceil(step).min(to.len());
-    let high = (from.len() as isize - first + step_signed - 1).max(0) as usize / step;
-    let high = high.clamp(low, to.len());
-    to[..low].fill(0.0);
-    to[high..].fill(0.0);
-    if low == high {
-        return;
+/// Which places along an axis lie inside an image.
+struct Inside {
+    places: Range<usize>,
+    /// The pixel in the first of them.
+    first: usize,
+}
+
+impl Inside {
+    /// Of `count` places, of which the first has pixel `first` and each next one the pixel `step` further, in an image of `size`
+    /// pixels.
+    fn new(first: isize, step: usize, size: usize, count: usize) -> Inside {
+        let low = first.min(0).unsigned_abs().div_ceil(step).min(count);
+        let first = first + (low * step) as isize;
+        let pixels = (size as isize - first).max(0) as usize;
+        let high = (low + pixels.div_ceil(step)).min(count);
+        Inside { places: low..high, first: (first.max(0) as usize).min(size) }
     }
-    let from = &from[(first + low as isize * step_signed) as usize..];
-    if step == 1 {
-        to[low..high].copy_from_slice(&from[..high - low]);
-    } else {
-        to[low..high].iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from);
+}
+
+/// `to[i] = from[i * step]`.
+fn copy_from(to: &mut [f32], from: &[f32], step: usize) {
+    match step {
+        1 => copy(to, &from[..to.len()]),
+        _ => to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from),
+    }
+}
+
+/// `to[i * step] = from[i]`.
+fn copy_to(to: &mut [f32], from: &[f32], step: usize) {
+    match step {
+        1 => copy(&mut to[..from.len()], from),
+        _ => to.iter_mut().step_by(step).zip(from).for_each(|(to, from)| *to = *from),
+    }
+}
+
+/// Copies a row. A short one in two chunks, which may overlap: the call for any length takes longer.
+fn copy(to: &mut [f32], from: &[f32]) {
+    match to.len() {
+        4..8 => copy_ends::<4>(to, from),
+        8..=16 => copy_ends::<8>(to, from),
+        17..=32 => copy_ends::<16>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Copies the first and the last `N` elements of rows of the same length.
+fn copy_ends<const N: usize>(to: &mut [f32], from: &[f32]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk()) {
+        *to = *from;
     }
 }
 
@@ -114,19 +162,19 @@ fn block_of(columns: usize) -> usize {
     if columns < BLOCK / 2 { 1 } else { BLOCK }
 }
 
-/// Packs the weights of each group for [`correlate`]: in blocks of columns, tap by tap, zeros after the last column.
-/// `weight(group, column, tap)`.
-fn pack(weights: &mut Vec<f32>, [groups, columns, taps]: [usize; 3], weight: impl Fn(usize, usize, usize) -> f32) {
+/// Packs the weights of each group for [`correlate`]: in blocks of columns, tap by tap, zeros after the last column. A group
+/// has `of_group` weights; those of a column lie `step` from the last column's, each at its tap's of the `places`.
+fn pack(packed: &mut Vec<f32>, weights: &[f32], places: &[usize], [groups, columns, of_group, step]: [usize; 4]) {
     let block = block_of(columns);
     let blocks = columns.div_ceil(block);
-    weights.resize(groups * blocks * taps * block, 0.0);
-    for (index, weights) in weights.chunks_exact_mut((taps * block).max(1)).enumerate() {
+    packed.resize(groups * blocks * places.len() * block, 0.0);
+    for (index, packed) in packed.chunks_exact_mut((places.len() * block).max(1)).enumerate() {
         let (group, first) = (index / blocks, index % blocks * block);
-        for (tap, weights) in weights.chunks_exact_mut(block).enumerate() {
-            for (f, packed) in weights.iter_mut().enumerate() {
-                let column = first + f;
-                *packed = if column < columns { weight(group, column, tap) } else { 0.0 };
-            }
+        let weights = &weights[group * of_group + first * step..];
+        for (packed, place) in packed.chunks_exact_mut(block).zip(places) {
+            let (packed, zeros) = packed.split_at_mut(block.min(columns - first));
+            packed.iter_mut().zip(weights[*place..].iter().step_by(step)).for_each(|(to, from)| *to = *from);
+            zeros.fill(0.0);
         }
     }
 }
@@ -165,9 +213,9 @@ pub(crate) fn forward(args: &mut Args<f32>) {
         let weight = &weight[parameters..];
         lend(&PACKED, |packed| {
             tap_offsets(&layout, &p, &mut packed.offsets);
-            pack(&mut packed.weights, [groups, filters, p.taps()], |group, filter, tap| {
-                weight[(group * filters + filter) * p.taps() + tap]
-            });
+            packed.places.clear();
+            packed.places.extend(0..p.taps());
+            pack(&mut packed.weights, weight, &packed.places, [groups, filters, filters * p.taps(), p.taps()]);
             let (offsets, weights) = (&packed.offsets, &packed.weights);
             let of_group = weights.len() / groups;
             simd::pieces(output, of_image, flops, |image, output| {
@@ -182,7 +230,7 @@ pub(crate) fn forward(args: &mut Args<f32>) {
                         columns(own, offsets, weights, [filters, area, len], output, |plane, wide| {
                             let rows = plane.chunks_exact_mut(p.output_width as usize);
                             for (row, wide) in rows.zip(wide.chunks(layout.width)) {
-                                row.copy_from_slice(&wide[..row.len()]);
+                                copy(row, &wide[..row.len()]);
                             }
                         });
                     }
@@ -303,16 +351,15 @@ fn backward_phase(
     let taps: Vec<_> = rows.taps.iter().flat_map(|i| columns_of.taps.iter().map(move |j| (*i, *j))).collect();
     lend(&PACKED, |packed| {
         packed.offsets.clear();
+        packed.places.clear();
         for filter in 0..filters {
-            let offset = |((_, i), (_, j)): &((_, usize), (_, usize))| {
-                layout.offset(filter, rows.reach - i, columns_of.reach - j)
-            };
-            packed.offsets.extend(taps.iter().map(offset));
+            for ((i, back_i), (j, back_j)) in &taps {
+                packed.offsets.push(layout.offset(filter, rows.reach - back_i, columns_of.reach - back_j));
+                packed.places.push(filter * p.taps() + i * p.kernel_width as usize + j);
+            }
         }
-        pack(&mut packed.weights, [groups, channels, filters * taps.len()], |group, channel, tap| {
-            let (filter, ((i, _), (j, _))) = (group * filters + tap / taps.len(), taps[tap % taps.len()]);
-            weight[filter * p.taps() + channel * p.kernel_area() + i * p.kernel_width as usize + j]
-        });
+        let sizes = [groups, channels, filters * p.taps(), p.kernel_area()];
+        pack(&mut packed.weights, weight, &packed.places, sizes);
         let (offsets, weights) = (&packed.offsets, &packed.weights);
         let of_group = weights.len() / groups;
         simd::pieces(input_gradient, p.all_channels() * area, flops, |image, input_gradient| {
@@ -325,8 +372,7 @@ fn backward_phase(
                     columns(own, offsets, weights, [channels, area, len], planes, |plane, wide| {
                         for (row, wide) in wide.chunks(layout.width).take(rows.pixels).enumerate() {
                             let row = &mut plane[(rows.first + row * down) * width..][..width];
-                            let pixels = row[columns_of.first..].iter_mut().step_by(across);
-                            pixels.zip(&wide[..columns_of.pixels]).for_each(|(pixel, sum)| *pixel = *sum);
+                            copy_to(&mut row[columns_of.first..], &wide[..columns_of.pixels], across);
                         }
                     });
                 }
@@ -377,9 +423,7 @@ struct Part<'a> {
 impl Part<'_> {
     fn sum(&self, split: usize, sums: &mut [f32]) {
         let p = self.params.shape();
-        let (groups, filters, channels) = (p.groups as usize, p.filters as usize, p.channels as usize);
         let [images, rows] = self.params.part(split);
-        let len = self.layout.wide(rows.len());
         let (weight_sums, rest) = sums.split_at_mut(p.weights());
         let bias_sums = match self.bias {
             true => &mut rest[self.params.bias_offset as usize - p.weights()..][..p.all_filters()],
@@ -387,33 +431,123 @@ impl Part<'_> {
         };
         weight_sums.fill(0.0);
         bias_sums.fill(0.0);
-        let top = (rows.start * p.stride_height as usize) as isize - p.pad_top as isize;
-        let (corner, size) = ([top, -(p.pad_left as isize)], [p.height as usize, p.width as usize]);
-        lend(&IMAGE, |own| {
-            // The places of a row that belong to no window stay 0 for every image.
-            own.wide.clear();
-            own.wide.resize(filters * len, 0.0);
-            for (image, group) in images.flat_map(|image| (0..groups).map(move |group| (image, group))) {
-                let first = (image * groups + group) * filters;
-                for (filter, wide) in own.wide.chunks_exact_mut(len).enumerate() {
-                    let plane = &self.gradients[(first + filter) * p.output_area()..][..p.output_area()];
-                    let gradient = plane.chunks_exact(p.output_width as usize).skip(rows.start);
-                    for (wide, gradient) in wide.chunks_mut(self.layout.width).take(rows.len()).zip(gradient) {
-                        wide[..gradient.len()].copy_from_slice(gradient);
-                    }
-                }
-                let gradients = own.wide.chunks_exact(len);
-                let bias_sums = bias_sums.iter_mut().skip(group * filters);
-                bias_sums.zip(gradients).for_each(|(bias, gradients)| *bias += sum(gradients));
-                if p.taps() > 0 {
-                    let start = (image * groups + group) * channels * p.input_area();
-                    self.layout.fill(&self.input[start..], channels, size, corner, &mut own.source);
-                    let weight_sums = &mut weight_sums[group * filters * p.taps()..][..filters * p.taps()];
-                    dot_products(&own.source, self.offsets, &own.wide, len, weight_sums);
+        let (filters, windows) = (p.filters as usize, rows.len() * p.output_width as usize);
+        if p.taps() > 0 && filters_in_lanes(filters, windows, self.layout.wide(rows.len())) {
+            lend(&IMAGE, |own| self.sum_filters_in_lanes(images, rows, own, weight_sums, bias_sums));
+        } else {
+            lend(&IMAGE, |own| self.sum_rows(images, rows, own, weight_sums, bias_sums));
+        }
+    }
+
+    /// By [`dot_products`].
+    fn sum_rows(
+        &self,
+        images: Range<usize>,
+        rows: Range<usize>,
+        own: &mut Image,
+        weight_sums: &mut [f32],
+        bias_sums: &mut [f32],
+    ) {
+        let p = self.params.shape();
+        let (groups, filters) = (p.groups as usize, p.filters as usize);
+        let len = self.layout.wide(rows.len());
+        // The places of a row that belong to no window stay 0 for every image.
+        own.wide.clear();
+        own.wide.resize(filters * len, 0.0);
+        for (image, group) in images.flat_map(|image| (0..groups).map(move |group| (image, group))) {
+            let planes = self.planes(image, group);
+            for (plane, wide) in planes.chunks_exact(p.output_area()).zip(own.wide.chunks_exact_mut(len)) {
+                let gradient = plane.chunks_exact(p.output_width as usize).skip(rows.start);
+                for (wide, gradient) in wide.chunks_mut(self.layout.width).take(rows.len()).zip(gradient) {
+                    copy(&mut wide[..gradient.len()], gradient);
                 }
             }
-        });
+            let gradients = own.wide.chunks_exact(len);
+            let bias_sums = bias_sums.iter_mut().skip(group * filters);
+            bias_sums.zip(gradients).for_each(|(bias, gradients)| *bias += sum(gradients));
+            if p.taps() > 0 {
+                self.fill(image, group, rows.start, &mut own.source);
+                let weight_sums = &mut weight_sums[group * filters * p.taps()..][..filters * p.taps()];
+                dot_products(&own.source, self.offsets, &own.wide, len, weight_sums);
+            }
+        }
     }
+
+    /// By [`dot_products_of_filters`].
+    fn sum_filters_in_lanes(
+        &self,
+        images: Range<usize>,
+        rows: Range<usize>,
+        own: &mut Image,
+        weight_sums: &mut [f32],
+        bias_sums: &mut [f32],
+    ) {
+        let p = self.params.shape();
+        let (groups, filters, taps) = (p.groups as usize, p.filters as usize, p.taps());
+        let (width, output_width) = (self.layout.width, p.output_width as usize);
+        let order = ByLane::new((0..rows.len()).flat_map(|y| (0..output_width).map(move |x| y * width + x)));
+        let pixel = |place: &usize| (rows.start + place / width) * output_width + place % width;
+        let pixels: Vec<usize> = order.places().iter().map(pixel).collect();
+        let padded = filters.next_multiple_of(LANES);
+        own.sums.clear();
+        own.sums.resize(groups * taps * padded, 0.0);
+        // The lanes behind the last filter stay 0 for every image.
+        own.wide.clear();
+        own.wide.resize(padded * pixels.len(), 0.0);
+        for (image, group) in images.flat_map(|image| (0..groups).map(move |group| (image, group))) {
+            for (filter, plane) in self.planes(image, group).chunks_exact(p.output_area()).enumerate() {
+                let values = &mut own.wide[filter / LANES * pixels.len() * LANES..];
+                for (values, pixel) in values.as_chunks_mut::<LANES>().0.iter_mut().zip(&pixels) {
+                    values[filter % LANES] = plane[*pixel];
+                }
+            }
+            let bias_sums = bias_sums.iter_mut().skip(group * filters).take(filters);
+            bias_sums.zip(sums_of_filters(&order, &own.wide)).for_each(|(bias, sum)| *bias += sum);
+            self.fill(image, group, rows.start, &mut own.source);
+            let sums = &mut own.sums[group * taps * padded..][..taps * padded];
+            dot_products_of_filters(&own.source, self.offsets, &order, &own.wide, sums);
+        }
+        for (index, weights) in weight_sums.chunks_exact_mut(taps).enumerate() {
+            let (group, filter) = (index / filters, index % filters);
+            let sums = own.sums[group * taps * padded..].iter().skip(filter).step_by(padded);
+            weights.iter_mut().zip(sums).for_each(|(weight, sum)| *weight = *sum);
+        }
+    }
+
+    /// The gradients of a group's filters.
+    fn planes(&self, image: usize, group: usize) -> &[f32] {
+        let p = self.params.shape();
+        let len = p.filters as usize * p.output_area();
+        &self.gradients[(image * p.groups as usize + group) * len..][..len]
+    }
+
+    /// Lays out a group's channels for the windows from output row `first_row` on.
+    fn fill(&self, image: usize, group: usize, first_row: usize, source: &mut Vec<f32>) {
+        let p = self.params.shape();
+        let channels = p.channels as usize;
+        let start = (image * p.groups as usize + group) * channels * p.input_area();
+        let top = (first_row * p.stride_height as usize) as isize - p.pad_top as isize;
+        let (corner, size) = ([top, -(p.pad_left as isize)], [p.height as usize, p.width as usize]);
+        self.layout.fill(&self.input[start..], channels, size, corner, source);
+    }
+}
+
+/// Of each filter of the blocks that [`dot_products_of_filters`] reads, what [`sum`] gives.
+fn sums_of_filters(order: &ByLane, values: &[f32]) -> impl Iterator<Item = f32> {
+    values.chunks_exact(order.places().len() * LANES).flat_map(|values| {
+        let values = values.as_chunks::<LANES>().0;
+        let mut lanes = [[0.0; LANES]; LANES];
+        for (lane, range) in order.ranges() {
+            for values in &values[range] {
+                lanes[lane].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            }
+        }
+        let add = |mut sums: [f32; LANES], lane: [f32; LANES]| {
+            sums.iter_mut().zip(lane).for_each(|(sum, value)| *sum += value);
+            sums
+        };
+        lanes.into_iter().reduce(add).unwrap_or_default()
+    })
 }
 
 /// The sum of whole vectors of numbers, lane by lane.
