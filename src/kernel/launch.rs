@@ -84,7 +84,9 @@ impl LaunchProgram {
         let LaunchProgram { name, phases } = self;
         let mut first = LaunchProgram::new(name.clone(), Vec::new());
         let mut rest: Vec<(Meeting, LaunchProgram)> = Vec::new();
-        for (kind, launch) in phases.into_iter().flat_map(|phase| phase.launches.into_iter().map(move |l| (phase.kind, l))) {
+        for (kind, launch) in
+            phases.into_iter().flat_map(|phase| phase.launches.into_iter().map(move |l| (phase.kind, l)))
+        {
             if let Some(meeting) = launch.meeting() {
                 let part = format!("{name}, part {}", rest.len() + 2);
                 rest.push((meeting.clone(), LaunchProgram::new(part, Vec::new())));

@@ -247,8 +247,7 @@ impl NormByBatch {
     /// The meeting of ranks whose statistics of their own rows lie here.
     fn moments(&self, statistics: Slice, running: Slice, at: &Lowering) -> Meeting {
         let Channels { count: channels, plane, epsilon, running: [mean, variance], .. } = self.channels;
-        let (running_stride, variance_offset) =
-            (at.statistics_layout.stride, at.statistics_between(mean, variance).1);
+        let (running_stride, variance_offset) = (at.statistics_layout.stride, at.statistics_between(mean, variance).1);
         let (models, momentum) = (at.models, self.momentum);
         Meeting::Moments(over_ranks::Moments {
             models,

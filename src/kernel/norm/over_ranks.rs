@@ -110,7 +110,8 @@ impl Moments {
             let second = first + self.channels;
             // Of rows that a rank does not have it knows nothing.
             let parts = told.iter().zip(rows).filter(|(_, rows)| **rows > 0).map(|(told, rows)| {
-                let (size, mean, inverse) = ((rows * self.plane) as f64, f64::from(told[first]), f64::from(told[second]));
+                let (size, mean, inverse) =
+                    ((rows * self.plane) as f64, f64::from(told[first]), f64::from(told[second]));
                 (size, mean, size / (inverse * inverse))
             });
             let mean = parts.clone().map(|(size, mean, _)| size * mean).sum::<f64>() / count;
@@ -257,7 +258,8 @@ mod tests {
                 let wanted = 1.0 / (squares / count + f64::from(epsilon)).sqrt();
                 let error = (f64::from(statistics[CHANNELS + channel]) / wanted - 1.0).abs();
                 assert!(error < 1e-4, "{rows:?} {model} {channel}: off by {error}");
-                let [old_mean, old_variance] = [0, 1].map(|which| f64::from(known[(model * 2 + which) * CHANNELS + channel]));
+                let [old_mean, old_variance] =
+                    [0, 1].map(|which| f64::from(known[(model * 2 + which) * CHANNELS + channel]));
                 close(results[1 + 2 * model].1[channel], 0.75 * old_mean + MOMENTUM * mean);
                 let variance = results[2 + 2 * model].1[channel];
                 close(variance, 0.75 * old_variance + MOMENTUM * squares / (count - 1.0));
@@ -287,7 +289,8 @@ mod tests {
         };
         let meeting = Meeting::Sums(sums.clone());
         assert_eq!(meeting.told(), [64, 128, 164, 228].map(|offset| slice(3, offset, 1)));
-        let results = meeting.results(&[&[1.0, 2.0, 0.5, 8.0], &[3.0, -2.0, 0.5, 0.0], &[f32::NAN; 4]], &[], &[3, 1, 0]);
+        let results =
+            meeting.results(&[&[1.0, 2.0, 0.5, 8.0], &[3.0, -2.0, 0.5, 0.0], &[f32::NAN; 4]], &[], &[3, 1, 0]);
         assert_eq!(results, [(sums.of_all, vec![1.5, 1.0, 0.5, 6.0])]);
         assert!(meeting.known().is_empty());
     }
