@@ -203,11 +203,11 @@ mod tests {
         })
     }
 
-    /// A value of a channel: of small spread around 1000, of an ordinary one, or always the same.
+    /// A value of a channel: of small spread around 100, of an ordinary one, or always the same.
     fn value(model: usize, channel: usize, item: usize) -> f64 {
         let random = hash::combine(hash::combine(model as u32 + 5, channel as u32), item as u32);
         let x = f64::from(random) / f64::from(u32::MAX) - 0.5;
-        f64::from([1000.0 + x, 4.0 * x, 7.0][channel] as f32)
+        f64::from([100.0 + x, 4.0 * x, 7.0][channel] as f32)
     }
 
     /// Number, mean and squares around it.
@@ -254,7 +254,7 @@ mod tests {
                 };
                 let statistics = &results[0].1[model * 2 * CHANNELS..];
                 close(statistics[channel], mean);
-                // Ranks tell means around 1000 as f32.
+                // Ranks tell their means as f32.
                 let wanted = 1.0 / (squares / count + f64::from(epsilon)).sqrt();
                 let error = (f64::from(statistics[CHANNELS + channel]) / wanted - 1.0).abs();
                 assert!(error < 1e-4, "{rows:?} {model} {channel}: off by {error}");
