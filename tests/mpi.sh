@@ -97,6 +97,17 @@ echo "== losses that are scaled"
 ranks 2 --json train rows.toml --precision mixed --out mixed >mixed.log 2>mixed.text || { cat mixed.text >&2; fail "2 ranks of mixed precision"; }
 compare 2 mixed alone-mixed 0.005
 
+echo "== norms over the whole batch, and the CPU beside each rank"
+sed 's/{ dense = 32, activation = "relu" }/{ dense = 32, bias = false }, { batch_norm = true, activation = "relu" }/' rows.toml >norm.toml
+"$gputrain" --backend cpu --json train norm.toml --out alone-norm >alone-norm.log 2>/dev/null
+for count in 2 3; do
+    ranks "$count" --json train norm.toml --shadow 5 --out "norm-$count" >"norm-$count.log" 2>"norm-$count.text" ||
+        { cat "norm-$count.text" >&2; fail "$count ranks with a batch norm"; }
+    compare "$count" "norm-$count" alone-norm 0.0001
+    grep -q "steps were checked on the CPU: no launch differed" "norm-$count.text" || fail "nobody said what was checked"
+    grep "each of the $count ranks sent the others" "norm-$count.text" || fail "nobody said how much ranks tell each other"
+done
+
 echo "== a rank is killed, and other numbers of ranks go on"
 ranks 3 train rows.toml --epochs 100000 --out killed >killed.log 2>&1 &
 job=$!
@@ -144,7 +155,8 @@ hashes() { sed 's/.*"index":\([0-9]*\),.*"parameter_hash":"\([0-9a-f]*\)".*/\1 \
 
 echo "== what is refused"
 refused() { local said=$1; shift; ! ranks 2 "$@" >refused.log 2>&1 || fail "not refused: $*"; grep -q "$said" refused.log || { cat refused.log >&2; fail "$* does not say: $said"; }; }
-refused "leave it out" train rows.toml --shadow 5 --out refused
+refused "leave it out" train rows.toml --fused --out refused
+refused "a multiple of 2, such as 96" train norm.toml --batch 95 --out refused
 refused "share the work of train and sweep alone" eval ranks-1
 refused "already holds a run" train rows.toml --out ranks-1
 echo "== done: $((SECONDS - started)) s"

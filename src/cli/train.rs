@@ -15,7 +15,7 @@ use gputrain::keys::Keyword;
 use gputrain::metrics::{Measure, Metrics};
 use gputrain::planner::Fusion;
 use gputrain::recipe::RecipeText;
-use gputrain::run::{Recorder, RunFolder, Summary, check_resume, rate_notes};
+use gputrain::run::{Recorder, RunFolder, Shared, Summary, check_resume, rate_notes};
 use gputrain::train::{
     Checkpoint, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
 };
@@ -69,7 +69,7 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
     let loaded = load(args, context)?;
     let backend = context.open_backend()?;
     let Some(every) = args.shadow else { return train(args, loaded, &*backend, context) };
-    let shadow = Shadow::new(backend, every);
+    let shadow = if context.ranks().is_some() { Shadow::of_rank(backend, every) } else { Shadow::new(backend, every) };
     let result = train(args, loaded, &shadow, context);
     if !matches!(result, Err(CliError::Failed(_))) {
         context.say(match shadow.checked() {
@@ -84,10 +84,6 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<(), CliError> {
 /// Refuses what several processes cannot do together.
 fn refuse_alone(args: &TrainArgs) -> Result<(), CliError> {
     let alone = [
-        (
-            args.shadow.is_some(),
-            "--shadow holds the steps of one process against the CPU; leave it out, or train without mpirun",
-        ),
         (
             args.fusion.fusion() == Fusion::Always,
             "--fused asks for steps that keep no gradients, which ranks add up; leave it out",
@@ -166,7 +162,11 @@ pub(super) fn train(
         context.say(warning);
     }
     let mut watcher = Watcher::new(recorder, context, &trainer, job.recipe.train.epochs)?;
+    let sent = || context.ranks().map_or(0, |ranks| ranks.sent());
+    let (steps, sent_before) = (trainer.steps_taken(), sent());
     let result = trainer.train(&mut watcher);
+    let sent = (sent() - sent_before) as f64 / f64::from(trainer.steps_taken() - steps).max(1.0);
+    let shared = context.ranks().map(|ranks| Shared { ranks: ranks.size(), bytes_per_step: sent });
     let (mut recorder, last) = watcher.close();
     // Before anything of an earlier end is given up.
     let result = result.and_then(|stop| Ok((stop, ending(&mut trainer, stop, &job)?)));
@@ -191,7 +191,7 @@ pub(super) fn train(
     recorder.commit()?;
     let recorded = recorder.finish();
     folder.check_there()?;
-    conclude(&job, backend, (trainer, outcome), &folder, (last, start), context)?;
+    conclude(&job, backend, (trainer, outcome), &folder, (last, start, shared), context)?;
     recorded?;
     // To go on from with more epochs. It comes last: with a checkpoint of its end, but no summary, a run would be neither
     // over nor able to go on.
@@ -374,13 +374,13 @@ fn conclude(
     backend: &dyn Backend,
     (trainer, outcome): (Trainer, Outcome),
     folder: &RunFolder,
-    (last, start): (Option<EpochMetrics>, Option<Started>),
+    (last, start, shared): (Option<EpochMetrics>, Option<Started>, Option<Shared>),
     context: &Context,
 ) -> Result<(), CliError> {
     let first_step = trainer.first_step_at().map(|at| at.duration_since(context.started));
     let startup = first_step.unwrap_or_default().as_secs_f64();
     let summary = Summary::new(&job.recipe, &job.model, backend.info(), last.as_ref(), Some(&outcome), startup);
-    let summary = Summary { start, ..summary };
+    let summary = Summary { start, shared, ..summary };
     let parameters = outcome.parameters;
     // The report evaluates the model once more: there need not be room for both on the device.
     drop(trainer);
@@ -398,6 +398,10 @@ fn conclude(
         "{} steps in {:.1} s ({:.0} steps/s), first step {:.2} s after the start",
         summary.steps, summary.seconds, summary.steps_per_second, summary.startup_seconds
     ));
+    if let Some(Shared { ranks, bytes_per_step }) = &summary.shared {
+        let bytes = ByteSize(bytes_per_step.round() as u64).display().iec();
+        context.say(format!("each of the {ranks} ranks sent the others {bytes} a step"));
+    }
     if let Some(skipped) = summary.skipped_steps.filter(|skipped| *skipped > 0) {
         context.say(format!("{skipped} steps were skipped: their gradients overflowed, and the loss scale was halved"));
     }

@@ -29,6 +29,8 @@ pub struct Lowering<'a> {
     pub statistics: Option<BufferId>,
     /// For sums that are split over workgroups.
     pub scratch: Option<BufferId>,
+    /// (models, 2, channels) of the widest norm, where ranks share the batch: what they have agreed on of a gradient's sums.
+    pub norm_sums: Option<Slice>,
     /// The step state.
     pub counters: Slice,
     /// The examples of the batch: (models, rows).

@@ -3,6 +3,7 @@
 use crate::ir::{
     Buffer, BufferId, Dispatch, Element, Initial, Io, Limits, Phase, PhaseKind, Plan, Program, ProgramId, Role, Slice,
 };
+use crate::kernel::norm::over_ranks::Meeting;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -20,6 +21,11 @@ pub trait Launch: Debug + Send + Sync {
 
     /// The launch in mixed precision, by the best way that a device with these limits has; `None` where there is none.
     fn mixed(&self, _limits: &Limits) -> Option<Arc<dyn Launch>> {
+        None
+    }
+
+    /// What ranks that share a batch tell each other before this launch; nothing in one process.
+    fn meeting(&self) -> Option<&Meeting> {
         None
     }
 }
@@ -71,6 +77,27 @@ impl LaunchProgram {
         let at = self.phases.iter().position(|phase| phase.kind == kind)?;
         let rest = LaunchProgram::new(self.name.clone(), self.phases.split_off(at));
         Some((self, rest))
+    }
+
+    /// What comes before the first launch for which ranks must meet, and then each meeting with what follows it up to the next.
+    pub fn at_meetings(self) -> (LaunchProgram, Vec<(Meeting, LaunchProgram)>) {
+        let LaunchProgram { name, phases } = self;
+        let mut first = LaunchProgram::new(name.clone(), Vec::new());
+        let mut rest: Vec<(Meeting, LaunchProgram)> = Vec::new();
+        for (kind, launch) in
+            phases.into_iter().flat_map(|phase| phase.launches.into_iter().map(move |l| (phase.kind, l)))
+        {
+            if let Some(meeting) = launch.meeting() {
+                let part = format!("{name}, part {}", rest.len() + 2);
+                rest.push((meeting.clone(), LaunchProgram::new(part, Vec::new())));
+            }
+            let program = rest.last_mut().map_or(&mut first, |(_, program)| program);
+            match program.phases.last_mut().filter(|phase| phase.kind == kind) {
+                Some(phase) => phase.launches.push(launch),
+                None => program.phases.push(LaunchPhase::new(kind, vec![launch])),
+            }
+        }
+        (first, rest)
     }
 
     /// The same with more launches before the others of a phase that it has.

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::graph::{Backward, Lowering, Node, Operation, ValueId};
 use crate::ir::Slice;
+use crate::kernel::norm::over_ranks::{self, Meeting};
 use crate::kernel::norm::{backward_weight, batch_backward_input, batch_forward, batch_statistics};
 use crate::kernel::{Activation, Launch};
 use crate::keys::{Number, Plain, keyed};
@@ -242,6 +243,24 @@ impl NormByBatch {
             epsilon,
         }
     }
+
+    /// The meeting of ranks whose statistics of their own rows lie here.
+    fn moments(&self, statistics: Slice, running: Slice, at: &Lowering) -> Meeting {
+        let Channels { count: channels, plane, epsilon, running: [mean, variance], .. } = self.channels;
+        let (running_stride, variance_offset) = (at.statistics_layout.stride, at.statistics_between(mean, variance).1);
+        let (models, momentum) = (at.models, self.momentum);
+        Meeting::Moments(over_ranks::Moments {
+            models,
+            channels,
+            plane,
+            momentum,
+            epsilon,
+            statistics,
+            running,
+            running_stride,
+            variance_offset,
+        })
+    }
 }
 
 impl Operation for NormByBatch {
@@ -249,7 +268,11 @@ impl Operation for NormByBatch {
         let [mean, variance] = self.channels.running;
         let (running, variance_offset) = at.statistics_between(mean, variance);
         let (examples, running_stride) = (at.source.layout.examples, at.statistics_layout.stride);
-        let shape = batch_statistics::Shape { examples, running_stride, variance_offset, ..self.sums(at.rows) };
+        let mut shape = batch_statistics::Shape { examples, running_stride, variance_offset, ..self.sums(at.rows) };
+        if at.norm_sums.is_some() {
+            // Of this rank's rows alone, which move nothing on.
+            (shape.momentum, shape.epsilon) = (0.0, over_ranks::OWN_EPSILON);
+        }
         let Some(scratch) = at.scratch(shape.scratch_len(at.models)) else {
             unreachable!("scratch memory is as large as the operations ask for");
         };
@@ -263,7 +286,11 @@ impl Operation for NormByBatch {
         let label = format!("{} statistics", self.channels.name);
         let mut launches = batch_statistics::launches(&label, shape, at.models, operands);
         let statistics = batch_forward::Statistics::Batch(writes[1]);
-        launches.push(self.channels.forward([reads[0], writes[0]], statistics, self.activation, at));
+        let forward = self.channels.forward([reads[0], writes[0]], statistics, self.activation, at);
+        launches.push(match at.norm_sums {
+            None => forward,
+            Some(_) => over_ranks::after(self.moments(writes[1], running, at), forward),
+        });
         launches
     }
 
@@ -305,10 +332,15 @@ struct BatchNormBackwardInput {
 impl Operation for BatchNormBackwardInput {
     fn lower(&self, reads: &[Slice], writes: &[Slice], at: &Lowering) -> Vec<Arc<dyn Launch>> {
         let Channels { name, count, plane, scale, bias, .. } = &self.channels;
-        let (stride, bias_offset) = (at.layout.stride, at.offset_from(*scale, Some(*bias)));
-        let numbers = [at.rows, *count, *plane, at.source.layout.examples, stride, stride, bias_offset];
+        let (own, stride, offset) =
+            (at.gradient(*scale, Some(*bias)), at.layout.stride, at.offset_from(*scale, Some(*bias)));
+        let (sums, sums_stride, bias_offset) = match at.norm_sums {
+            None => (own, stride, offset),
+            Some(sums) => (Slice { len: at.models * 2 * count, ..sums }, 2 * count, *count),
+        };
+        let numbers = [at.rows, *count, *plane, at.source.layout.examples, stride, sums_stride, bias_offset];
         let [batch, channels, plane, examples, parameter_stride, sums_stride, bias_offset] = numbers.map(|n| n as u32);
-        vec![Arc::new(batch_backward_input::BatchBackwardInput {
+        let launch = Arc::new(batch_backward_input::BatchBackwardInput {
             label: format!("{name} backward input"),
             shape: batch_backward_input::Params {
                 batch,
@@ -326,12 +358,21 @@ impl Operation for BatchNormBackwardInput {
                 input: reads[1],
                 weight: at.parameter(*scale),
                 statistics: reads[2],
-                sums: at.gradient(*scale, Some(*bias)),
+                sums,
                 saved: reads[3],
                 counters: at.counters,
                 input_gradient: writes[0],
             },
-        })]
+        });
+        vec![match at.norm_sums {
+            None => launch,
+            Some(_) => {
+                let (models, channels) = (at.models, *count);
+                let (own_stride, bias_offset) = (stride, offset);
+                let of_ranks = over_ranks::Sums { models, channels, own, own_stride, bias_offset, of_all: sums };
+                over_ranks::after(Meeting::Sums(of_ranks), launch)
+            }
+        }]
     }
 
     fn describe(&self) -> String {

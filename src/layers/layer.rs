@@ -71,6 +71,11 @@ impl Layer {
         self.tensor(TensorRole::Weight)
     }
 
+    /// Whether its training normalises each batch by the batch's own statistics.
+    pub fn normalises_batches(&self) -> bool {
+        !self.frozen && !self.statistics.is_empty()
+    }
+
     /// The tensor that is added.
     pub fn bias(&self) -> Option<usize> {
         self.tensor(TensorRole::Bias)

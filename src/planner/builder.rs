@@ -10,6 +10,7 @@ use crate::ir::{
 };
 use crate::kernel::loss::weights::{Updates, WEIGHT_SUMS};
 use crate::kernel::mixup::{Pairs, quantiles};
+use crate::kernel::norm::over_ranks::Meeting;
 use crate::kernel::pointwise::dropout::Masks;
 use crate::kernel::step::augment;
 use crate::kernel::step::finish_step::Kind;
@@ -65,6 +66,17 @@ pub struct TrainingPlan {
     pub scaling: [BufferId; 2],
     /// Why the training step is not fused into two launches; nothing if it is, or if nothing is trained.
     pub not_fused: Option<NotFused>,
+    /// Where ranks that share the batches must meet before the end of a backward pass.
+    pub meetings: Meetings,
+}
+
+/// Where a pass of ranks is cut, and the programs that go on from there.
+#[derive(Debug, Clone, Default)]
+pub struct Meetings {
+    /// After the program of a batch that does not end a step ([`Accumulation::batch`]).
+    pub of_batch: Vec<(Meeting, ProgramId)>,
+    /// After the first half of a step ([`Training::halves`]).
+    pub of_step: Vec<(Meeting, ProgramId)>,
 }
 
 /// Memory of one graph: a buffer per assigned slot.
@@ -77,6 +89,8 @@ pub(super) struct GraphMemory {
     pub(super) mixing: Option<Mixing>,
     /// For sums that are split over workgroups, where there are any.
     pub(super) scratch: Option<BufferId>,
+    /// For the sums of norms on which ranks have agreed, where they share the batch.
+    pub(super) norm_sums: Option<Slice>,
     pub(super) batch: usize,
 }
 
@@ -145,6 +159,7 @@ impl<'a> PlanBuilder<'a> {
             hyper,
             scaling,
             not_fused: None,
+            meetings: Meetings::default(),
         };
         PlanBuilder {
             model,
@@ -245,7 +260,8 @@ impl<'a> PlanBuilder<'a> {
         let (images, weighted) = (self.augment, source.weights.is_some());
         let network = self.model.training_network(Changes { images, mixup: self.mixup.is_some(), weighted });
         let mixing = self.mixup.map(|strength| self.mixing(strength, batch));
-        let memory = GraphMemory { mixing, ..self.allocate(network, batch, "train") };
+        let norm_sums = if parts > 1 { self.norm_sums() } else { None };
+        let memory = GraphMemory { mixing, norm_sums, ..self.allocate(network, batch, "train") };
         let [counters, scalars] = self.step_state("train");
         let log_steps = 4096;
         let log = self.out.plan.buffer("train.log", Element::F32, self.models * log_steps * 2, Role::Metrics);
@@ -327,8 +343,11 @@ impl<'a> PlanBuilder<'a> {
             Err(reason) => Some(reason),
         };
         let halves = step.clone().split(PhaseKind::Exchange);
-        let halves =
-            halves.map(|(before, after)| [before.named("gradients of a step"), after.named("update of a step")]);
+        let halves = halves.map(|(before, after)| {
+            let before = self.cut(before.named("gradients of a step"), |meetings| &mut meetings.of_step);
+            [before, self.out.plan.program(after.named("update of a step"))]
+        });
+        let one_batch = one_batch.map(|program| self.cut(program, |meetings| &mut meetings.of_batch));
         let begin = vec![self.begin("train begin epoch", counters, scalars)];
         let trained = train.ema.map(|_| self.trained);
         let state = moments.into_iter().chain([counters, scalars]).chain(scaling.iter().map(|s| s.history));
@@ -337,17 +356,13 @@ impl<'a> PlanBuilder<'a> {
             step: self.out.plan.program(step),
             gradient: self.out.plan.program(gradient),
             recorded_step: recorded.map(|program| self.out.plan.program(program)),
-            halves: halves.map(|halves| halves.map(|half| self.out.plan.program(half))),
+            halves,
             recorded_update: recorded_update.map(|program| self.out.plan.program(program)),
             norms,
             steps_per_epoch,
             epochs: train.epochs,
             learning_rates: None,
-            accumulation: one_batch.map(|program| Accumulation {
-                batch: self.out.plan.program(program),
-                batches: of_step,
-                batches_per_epoch,
-            }),
+            accumulation: one_batch.map(|batch| Accumulation { batch, batches: of_step, batches_per_epoch }),
             trained,
             rate_factors,
             gradients: self.gradients,
@@ -437,6 +452,28 @@ impl<'a> PlanBuilder<'a> {
         })
     }
 
+    /// Adds a program, which ends where ranks must meet; what follows that are programs of their own.
+    fn cut(
+        &mut self,
+        program: LaunchProgram,
+        meetings: impl Fn(&mut Meetings) -> &mut Vec<(Meeting, ProgramId)>,
+    ) -> ProgramId {
+        let (first, rest) = program.at_meetings();
+        let first = self.out.plan.program(first);
+        let rest = rest.into_iter().map(|(meeting, program)| (meeting, self.out.plan.program(program))).collect();
+        *meetings(&mut self.out.meetings) = rest;
+        first
+    }
+
+    /// Memory for the sums of the widest layer that normalises over the batch, where there is one.
+    fn norm_sums(&mut self) -> Option<Slice> {
+        let norms = self.model.layers.iter().filter(|layer| layer.normalises_batches());
+        let channels = norms.flat_map(|layer| &layer.statistics).map(|index| self.model.statistics[*index].len());
+        let len = self.models * 2 * channels.max()?;
+        let buffer = self.out.plan.buffer("train.norm_sums", Element::F32, len, Role::Activations);
+        Some(self.out.plan.whole(buffer))
+    }
+
     fn allocate(&mut self, network: Network, batch: usize, prefix: &str) -> GraphMemory {
         let graph = &network.graph;
         let kept = [network.row_loss, network.row_correct, network.outputs];
@@ -454,7 +491,7 @@ impl<'a> PlanBuilder<'a> {
         let scratch = graph.nodes.iter().map(|node| node.operation.scratch_len(batch, self.models)).max().unwrap_or(0);
         let scratch = (scratch > 0)
             .then(|| self.out.plan.buffer(format!("{prefix}.scratch"), Element::F32, scratch, Role::Activations));
-        GraphMemory { network, assignment, buffers, indices, mixing: None, scratch, batch }
+        GraphMemory { network, assignment, buffers, indices, mixing: None, scratch, norm_sums: None, batch }
     }
 
     /// Memory for mixing the examples of a batch, with the ratios of this strength.
@@ -570,6 +607,7 @@ impl<'a> PlanBuilder<'a> {
             statistics_layout: &self.out.statistics_layout,
             statistics: self.out.statistics,
             scratch: memory.scratch,
+            norm_sums: memory.norm_sums,
             counters: plan.whole(counters),
             indices: plan.whole(memory.indices),
             source,

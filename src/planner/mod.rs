@@ -8,6 +8,6 @@ mod loss_scale;
 mod muon;
 mod update;
 
-pub use builder::{BuildError, PlanBuilder, TrainingPlan};
+pub use builder::{BuildError, Meetings, PlanBuilder, TrainingPlan};
 pub use fusion::{Fusion, NotFused};
 pub use update::hyper_words;

@@ -35,6 +35,9 @@ pub trait Exchange: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Bytes of values that this rank has sent to the others so far. What carries them adds its own.
+    fn sent(&self) -> u64;
+
     /// Ends all ranks at once: this one cannot go on. Returns where that is not possible.
     fn abort(&self, code: u8) {
         let _ = code;
@@ -44,6 +47,11 @@ pub trait Exchange: Debug + Send + Sync {
 /// The sum of one value of all ranks, in their order.
 fn sum(values: impl Iterator<Item = f32>) -> f32 {
     values.map(f64::from).sum::<f64>() as f32
+}
+
+/// Bytes of words that go to each of the others among so many ranks.
+fn bytes_to_others<T>(words: &[T], ranks: usize) -> u64 {
+    (size_of_val(words) * (ranks - 1)) as u64
 }
 
 /// Bytes that rank 0 has and the others want.
@@ -85,13 +93,18 @@ pub enum RankError {
     },
     /// A layer that needs all rows of a batch at once.
     #[error(
-        "{layer} normalises over the batch, whose rows lie on several ranks: each would take the mean and variance of its own rows, \
-         and train another model than one process does; use layer_norm, freeze the layer (start.freeze), or train in one \
-         process"
+        "{layer} normalises over the batch, so that each rank must take its share of a batch at once, and {batch} examples are not so \
+         many for each of {ranks} ranks; make train.batch a multiple of {ranks}, such as {better}"
     )]
     BatchNorm {
         /// The layer.
         layer: String,
+        /// Examples in a batch.
+        batch: usize,
+        /// The ranks.
+        ranks: usize,
+        /// Examples that could be shared.
+        better: usize,
     },
     /// Examples that are mixed with others of their batch.
     #[error(

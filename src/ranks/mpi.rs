@@ -1,12 +1,13 @@
 //! Ranks that are processes, on one machine or several, by MPI.
 
-use super::{Exchange, Launch, RankError, sum};
+use super::{Exchange, Launch, RankError, bytes_to_others, sum};
 use mpi::Threading;
 use mpi::environment::{Universe, initialize_with_threading};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives};
 use std::fmt;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Values that are summed at once: what lies in memory for it is a few times as much.
 const BLOCK: usize = 1 << 22;
@@ -18,6 +19,7 @@ pub(super) struct Mpi {
     size: usize,
     // Held while MPI is called, which may be done by any thread, but one at a time.
     universe: Mutex<Universe>,
+    sent: AtomicU64,
 }
 
 impl Mpi {
@@ -31,7 +33,7 @@ impl Mpi {
         if size != processes {
             return Err(RankError::OtherMpi { launcher, processes, seen: size });
         }
-        Ok(Mpi { rank, size, universe: Mutex::new(universe) })
+        Ok(Mpi { rank, size, universe: Mutex::new(universe), sent: AtomicU64::new(0) })
     }
 
     fn with<T>(&self, call: impl FnOnce(SimpleCommunicator) -> T) -> T {
@@ -56,6 +58,7 @@ impl Exchange for Mpi {
             return Err(RankError::TooMuch(all.len().saturating_mul(4)));
         }
         self.with(|world| world.all_gather_into(words, &mut all[..]));
+        self.sent.fetch_add(bytes_to_others(words, self.size), Relaxed);
         Ok(all)
     }
 
@@ -70,9 +73,15 @@ impl Exchange for Mpi {
             self.with(|world| world.all_to_all_into(&own[..], &mut all[..]));
             let sums: Vec<f32> = (0..piece).map(|at| sum(all[at..].iter().step_by(piece).copied())).collect();
             self.with(|world| world.all_gather_into(&sums[..], &mut own[..]));
+            // Pieces to others, and the sums of its own to all of them.
+            self.sent.fetch_add(2 * bytes_to_others(&sums, self.size), Relaxed);
             block.copy_from_slice(&own[..block.len()]);
         }
         Ok(())
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent.load(Relaxed)
     }
 
     fn abort(&self, code: u8) {

@@ -49,6 +49,12 @@ impl Share {
         start..(first + self.own.end).min(in_epoch).max(start + 1)
     }
 
+    /// The rows of each part of a batch that begins with part `first`, in an epoch of so many examples.
+    pub(crate) fn rows_of_parts(&self, first: usize, examples: usize) -> Vec<usize> {
+        let rows = |part: usize| examples.saturating_sub(part * self.rows).min(self.rows);
+        (first..first + self.parts).map(rows).collect()
+    }
+
     /// What there is to know of how so many ranks share a batch, in words.
     pub fn in_words(&self, batch: usize, ranks: usize) -> String {
         let most = self.parts.div_ceil(ranks);
@@ -110,6 +116,8 @@ mod tests {
         assert_eq!(shares.clone().map(|share| share.of_batch(3, 9)), [3..4, 4..5, 5..6]);
         // An epoch of 7 parts: of the last batch there is one.
         assert_eq!(shares.map(|share| share.of_batch(6, 7)), [6..7, 7..8, 8..9]);
+        let whole = Share::of(12, false, 0, 3).unwrap();
+        assert_eq!([whole.rows_of_parts(3, 27), whole.rows_of_parts(6, 27)], [vec![4, 4, 4], vec![3, 0, 0]]);
         let uneven = [0, 1].map(|rank| Share::of(9, false, rank, 2).unwrap());
         assert_eq!((uneven[0].rows, uneven[0].parts), (3, 3));
         assert_eq!(uneven.clone().map(|share| share.of_batch(0, 9)), [0..1, 1..3]);

@@ -1,6 +1,7 @@
 //! Ranks that are threads of one process.
 
-use super::{Exchange, RankError};
+use super::{Exchange, RankError, bytes_to_others};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// A rank among threads of one process, such as one for each GPU of a machine. When one is dropped, the others are told
@@ -9,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 pub struct Threads {
     rank: usize,
     meeting: Arc<Meeting>,
+    sent: AtomicU64,
 }
 
 /// Where the threads meet.
@@ -36,7 +38,7 @@ impl Threads {
     pub fn ranks(size: usize) -> Vec<Threads> {
         let table = Mutex::new(Table { brought: vec![None; size], ..Table::default() });
         let meeting = Arc::new(Meeting { size, table, changed: Condvar::new() });
-        (0..size).map(|rank| Threads { rank, meeting: Arc::clone(&meeting) }).collect()
+        (0..size).map(|rank| Threads { rank, meeting: Arc::clone(&meeting), sent: AtomicU64::new(0) }).collect()
     }
 }
 
@@ -65,10 +67,15 @@ impl Exchange for Threads {
         if table.takers == 0 {
             return Err(RankError::Gone);
         }
+        self.sent.fetch_add(bytes_to_others(words, *size), Relaxed);
         table.takers -= 1;
         let gathered = if table.takers == 0 { std::mem::take(&mut table.gathered) } else { table.gathered.clone() };
         changed.notify_all();
         Ok(gathered)
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent.load(Relaxed)
     }
 }
 

@@ -15,7 +15,7 @@ pub use answers::{Answers, in_words, picture_shape};
 pub use recorder::Recorder;
 pub use report::{answer_sections, write_report};
 pub use resume::{check_resume, rate_notes};
-pub use summary::Summary;
+pub use summary::{Shared, Summary};
 
 use crate::export::ExportError;
 use crate::file::{FileError, write_whole};

@@ -59,6 +59,19 @@ pub struct Summary {
     /// What `start.from` gave. A run that goes on after an interruption does not know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Started>,
+    /// The ranks that shared its batches, where it was not one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Shared>,
+}
+
+/// How a run was shared by ranks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shared {
+    /// How many there were.
+    pub ranks: usize,
+    /// Bytes of values that a rank sent to the others, by the steps since the run began or went on: gradients, and what ranks
+    /// agree on after an epoch.
+    pub bytes_per_step: f64,
 }
 
 impl Summary {
@@ -100,6 +113,7 @@ impl Summary {
             seed: recipe.seed,
             parameter_hash: outcome.map_or(String::new(), |outcome| parameter_hash(&outcome.parameters)),
             start: None,
+            shared: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::ir::{BufferId, DataLayout, EpochRates, Initial, Io, Limits, PlanError
 use crate::kernel::LaunchPlan;
 use crate::layers::TensorRole;
 use crate::model::Model;
-use crate::planner::{Fusion, NotFused, PlanBuilder, TrainingPlan, hyper_words};
+use crate::planner::{Fusion, Meetings, NotFused, PlanBuilder, TrainingPlan, hyper_words};
 use crate::ranks::Share;
 use crate::recipe::{OptimizerSpec, ScheduleKind};
 use std::borrow::Borrow;
@@ -17,6 +17,7 @@ pub struct Draft {
     pub(super) spec: TrainerSpec,
     pub(super) plan: LaunchPlan,
     pub(super) not_fused: Option<NotFused>,
+    pub(super) meetings: Meetings,
 }
 
 impl Draft {
@@ -74,7 +75,7 @@ impl Draft {
         };
         let hyper: Vec<f32> = spec.members.iter().flat_map(hyper).collect();
         begin_with(&mut names, &spec.model, scaling, &hyper);
-        let TrainingPlan { mut plan, not_fused, .. } = names;
+        let TrainingPlan { mut plan, not_fused, meetings, .. } = names;
         if let Some(Io { training: Some(training), .. }) = &mut plan.io {
             training.learning_rates = learning_rates(&spec.members, spec.train.epochs);
             let (counters, scalars): (Vec<_>, Vec<_>) = spec.members.iter().map(Member::initial_state).unzip();
@@ -93,7 +94,7 @@ impl Draft {
                 plan.init.push(Initial { buffer, words });
             }
         }
-        Ok(Draft { spec, plan, not_fused })
+        Ok(Draft { spec, plan, not_fused, meetings })
     }
 
     /// The plan with initial weights: of each model a vector per tensor.

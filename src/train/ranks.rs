@@ -4,10 +4,12 @@
 //! it, and writes it to the device as if one process had counted it: nobody else knows of ranks.
 
 use super::{Checkpoint, Draft, TrainError, Trainer, TrainerSpec};
-use crate::backend::{Backend, Ticket};
+use crate::backend::{Backend, BackendError, Ticket};
 use crate::ir::{BufferId, ProgramId, Slice};
 use crate::kernel::loss::weights::{BATCH_WEIGHT, EPOCH_LOSS, EPOCH_WEIGHT, WEIGHT_SUMS};
+use crate::kernel::norm::over_ranks::Meeting;
 use crate::kernel::step::state;
+use crate::planner::Meetings;
 use crate::ranks::{Exchange, RankError, Share, agree};
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use std::sync::Arc;
 pub(super) struct Ranks {
     exchange: Arc<dyn Exchange>,
     share: Share,
+    /// Where a pass over its rows needs the others.
+    meetings: Meetings,
     /// Batches whose sums are on their way from the device.
     copied: Vec<Copied>,
     /// Sums of this rank that the others do not know yet.
@@ -107,14 +111,13 @@ impl Trainer {
         if exchange.size() == 1 {
             return Trainer::new(backend, spec);
         }
-        if let Some(layer) = spec.model.layers.iter().find(|layer| !layer.frozen && !layer.statistics.is_empty()) {
-            return Err(RankError::BatchNorm { layer: layer.name.clone() }.into());
-        }
         if spec.augment.mixing().is_some() {
             return Err(RankError::Mixup.into());
         }
         let share = spec.share(exchange.rank(), exchange.size())?;
-        let draft = Draft::shared(spec, backend.limits(), &share)?;
+        takes_shares_at_once(&spec, &share, exchange.size())?;
+        let mut draft = Draft::shared(spec, backend.limits(), &share)?;
+        let meetings = std::mem::take(&mut draft.meetings);
         let mut trainer = Trainer::prepare(backend, draft)?;
         let epoch = vec![Sums::default(); trainer.spec.members.len()];
         let (copied, own, batches, begins) = (Vec::new(), Vec::new(), 0, false);
@@ -122,6 +125,7 @@ impl Trainer {
         trainer.ranks = Some(Ranks {
             exchange,
             share,
+            meetings,
             copied,
             own,
             epoch,
@@ -210,7 +214,7 @@ impl Trainer {
             return Err(TrainError::NoHalves);
         };
         ranks.begins = step == 0;
-        let share = ranks.share.clone();
+        let (share, meetings) = (ranks.share.clone(), ranks.meetings.clone());
         self.scale_for_parts()?;
         let [before, _] = self.training.halves.ok_or(TrainError::NoHalves)?;
         let gradients = self.on.plan.whole(self.training.gradients);
@@ -227,13 +231,46 @@ impl Trainer {
             let count = own.len() as u32;
             if batches.peek().is_some() {
                 self.on.run(accumulation.batch, count)?;
+                self.go_on(&meetings.of_batch, first)?;
                 self.copy_sums(step, false)?;
             } else {
                 self.on.run(accumulation.batch, count - 1)?;
                 self.on.run(before, 1)?;
+                self.go_on(&meetings.of_step, first)?;
             }
         }
         self.exchange_gradients()
+    }
+
+    /// The rest of a pass over the batch that begins with part `first`, of which each rank has one part.
+    fn go_on(&mut self, meetings: &[(Meeting, ProgramId)], first: usize) -> Result<(), TrainError> {
+        for (meeting, program) in meetings {
+            self.meet(meeting, first)?;
+            // The batch is there: nothing reads other examples.
+            self.on.session.run(*program, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the other ranks what this one computed of its rows, and writes what all go on with.
+    fn meet(&mut self, meeting: &Meeting, first: usize) -> Result<(), TrainError> {
+        let Some(ranks) = &self.ranks else { return Err(TrainError::NoHalves) };
+        let session = &mut self.on.session;
+        let mut aside = |places: Vec<Slice>| places.into_iter().map(|place| session.snapshot(place)).collect();
+        let tickets: [Result<Vec<Ticket>, BackendError>; 2] = [aside(meeting.told()), aside(meeting.known())];
+        let [told, known] = tickets;
+        let mut fetched = |tickets: Vec<Ticket>| -> Result<Vec<u32>, BackendError> {
+            let words = tickets.into_iter().map(|ticket| session.fetch(ticket)).collect::<Result<Vec<_>, _>>()?;
+            Ok(words.concat())
+        };
+        let (told, known) = (fetched(told?)?, fetched(known?)?);
+        let all: Vec<f32> = bytemuck::cast_vec(ranks.exchange.gather(&told)?);
+        let all: Vec<&[f32]> = all.chunks(told.len()).collect();
+        let rows = ranks.share.rows_of_parts(first, self.spec.dataset.train.count());
+        for (place, values) in meeting.results(&all, bytemuck::cast_slice(&known), &rows) {
+            session.write(place.buffer, place.offset, bytemuck::cast_slice(&values))?;
+        }
+        Ok(())
     }
 
     /// The loss of a part is a mean over fewer rows than that of its batch, and its gradients are larger by as much. Of mixed
@@ -413,6 +450,17 @@ impl Trainer {
     /// The plan's buffer of this name, if it has it.
     fn buffer(&self, name: &str) -> Option<BufferId> {
         self.on.plan.buffers.iter().position(|buffer| buffer.name == name).map(BufferId)
+    }
+}
+
+/// Refuses shares that are cut further where a layer needs all rows of a batch.
+fn takes_shares_at_once(spec: &TrainerSpec, share: &Share, ranks: usize) -> Result<(), RankError> {
+    match spec.model.layers.iter().find(|layer| layer.normalises_batches()) {
+        Some(layer) if share.parts != ranks => {
+            let (layer, batch) = (layer.name.clone(), spec.batches().size);
+            Err(RankError::BatchNorm { layer, batch, ranks, better: batch.next_multiple_of(ranks) })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -21,17 +21,33 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// What the names of programs that are steps begin with.
+const STEP: &str = "train step";
+/// The same of those with which a step in parts ends.
+const UPDATE: &str = "update of a step";
+/// And of all parts of a step, between which ranks hear of each other.
+const PARTS: &[&str] = &["batch of a step", "gradients of a step", UPDATE];
+/// What is added to the name of a program that takes norms too, in the place of the one without.
+const WITH_NORMS: &str = " with norms";
+
 /// A backend whose training is checked on the CPU at every Nth step; all else runs as it does without.
 pub struct Shadow {
     backend: Box<dyn Backend>,
     every: u32,
+    /// What the names of programs begin with that are checked.
+    programs: &'static [&'static str],
     checked: Arc<AtomicU64>,
 }
 
 impl Shadow {
     /// Checks every `every`th step that a session takes, counted from its first.
     pub fn new(backend: Box<dyn Backend>, every: u32) -> Shadow {
-        Shadow { backend, every: every.max(1), checked: Arc::default() }
+        Shadow { backend, every: every.max(1), programs: &[STEP], checked: Arc::default() }
+    }
+
+    /// The same of a rank's session, whose steps come in parts: each part is checked every `every`th time.
+    pub fn of_rank(backend: Box<dyn Backend>, every: u32) -> Shadow {
+        Shadow { programs: PARTS, ..Shadow::new(backend, every) }
     }
 
     /// Steps that were checked so far without a difference.
@@ -54,8 +70,8 @@ impl Backend for Shadow {
     }
 
     fn prepare(&self, plan: Arc<Plan>) -> Result<Box<dyn Session>, BackendError> {
-        let steps: Vec<usize> =
-            (0..plan.programs.len()).filter(|id| plan.programs[*id].name.starts_with("train step")).collect();
+        let is_checked = |name: &str| self.programs.iter().any(|begin| name.starts_with(begin));
+        let steps: Vec<usize> = (0..plan.programs.len()).filter(|id| is_checked(&plan.programs[*id].name)).collect();
         if steps.is_empty() {
             return self.backend.prepare(plan);
         }
@@ -78,7 +94,7 @@ impl Backend for Shadow {
             launches,
             computed,
             every: self.every,
-            taken: 0,
+            taken: HashMap::new(),
             checked: Arc::clone(&self.checked),
         }))
     }
@@ -105,8 +121,8 @@ struct ShadowSession {
     /// Buffers that some launch writes.
     computed: Vec<BufferId>,
     every: u32,
-    /// Steps since the last that was checked.
-    taken: u32,
+    /// Of each program by its name, with norms or without: its runs since the last that was checked.
+    taken: HashMap<String, u32>,
     checked: Arc<AtomicU64>,
 }
 
@@ -144,7 +160,9 @@ impl ShadowSession {
                 )));
             }
         }
-        self.checked.fetch_add(1, Relaxed);
+        if [STEP, UPDATE].iter().any(|end| plan.programs[program].name.starts_with(end)) {
+            self.checked.fetch_add(1, Relaxed);
+        }
         Ok(())
     }
 
@@ -323,18 +341,20 @@ impl Session for ShadowSession {
         if !self.launches.contains_key(&program.0) {
             return self.device.run(program, times);
         }
-        let mut left = times;
+        let name = self.plan.programs[program.0].name.replace(WITH_NORMS, "");
+        let (mut left, mut taken) = (times, self.taken.get(&name).copied().unwrap_or(0));
         while left > 0 {
-            let plain = left.min(self.every - 1 - self.taken);
+            let plain = left.min(self.every - 1 - taken);
             if plain > 0 {
                 self.device.run(program, plain)?;
-                (self.taken, left) = (self.taken + plain, left - plain);
+                (taken, left) = (taken + plain, left - plain);
             }
             if left > 0 {
                 self.shadowed(program.0)?;
-                (self.taken, left) = (0, left - 1);
+                (taken, left) = (0, left - 1);
             }
         }
+        self.taken.insert(name, taken);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use gputrain::job::Job;
 use gputrain::ranks::{Exchange, RankError, Threads};
 use gputrain::sweep::{Options, SweepSummary, run_among};
 use gputrain::train::{Checkpoint, Member, Outcome, Set, Stop, TrainError, Trainer};
+use gputrain::verify::Shadow;
 use std::fs;
 use std::sync::Arc;
 use std::thread;
@@ -109,6 +110,13 @@ fn job(changes: &[(&str, &str)]) -> Job {
     noise(&[&small[..], changes].concat(), 20, [98, 40])
 }
 
+/// A norm over the batch whose input needs no gradient, and one below which there are weights. No tensor is without effect: Adam
+/// would make steps of what rounding leaves of its gradient.
+const NORM: (&str, &str) = (
+    "model.layers",
+    "[{ batch_norm = true, activation = \"tanh\" }, { dense = 9, bias = false }, { batch_norm = true, activation = \"relu\" }, { dense = 10 }]",
+);
+
 #[test]
 fn ranks_come_to_what_one_process_comes_to() {
     let clipped = [("optimizer.clip_norm", "0.05"), ("optimizer.l2", "0.01"), ("optimizer.kind", "sgd")];
@@ -132,6 +140,17 @@ fn ranks_come_to_what_one_process_comes_to() {
         ("a layer norm", golden_job("graph-layer-norm", &[("train.epochs", "5")]), 1e-5),
         ("convolutions", golden_job("conv-l2-momentum", &[("train.epochs", "3")]), 1e-5),
         ("mixed", noise_of(&[("precision", "mixed"), ("train.epochs", "2")]), 2e-3),
+        ("a batch norm", noise_of(&[NORM]), 1e-5),
+        ("a batch norm, accumulated", noise_of(&[&accumulated[..], &clipped, &[NORM]].concat()), 1e-5),
+        ("a batch norm, weights", noise_of(&[NORM, ("data.class_weights", "balanced"), accumulated[0]]), 1e-5),
+        ("a batch norm, mixed", noise_of(&[NORM, ("precision", "mixed"), ("train.epochs", "2")]), 2e-3),
+        (
+            "batch norms of images",
+            golden_job("batch-norm-images", &[("train.epochs", "3"), ("train.batch", "18")]),
+            1e-5,
+        ),
+        ("residual", golden_job("batch-norm-residual", &[("train.epochs", "2"), ("train.batch", "18")]), 1e-5),
+        ("a batch norm, all at once", noise_of(&[NORM, ("train.batch", "full"), ("train.epochs", "9")]), 1e-5),
     ];
     let backend = CpuBackend::new();
     for (name, job, bound) in &jobs {
@@ -158,11 +177,54 @@ fn ranks_come_to_what_one_process_comes_to() {
 
 #[test]
 fn a_set_that_is_streamed_is_shared_too() {
-    let job = job(&[]);
-    let there = &shared(&job, 3, None)[0];
-    let streamed = &shared(&job, 3, Some(0))[0];
-    assert_eq!(there.story, streamed.story);
-    assert_eq!(bits(&there.outcome.parameters), bits(&streamed.outcome.parameters));
+    for job in [job(&[]), job(&[NORM, ("train.epochs", "2")])] {
+        let there = &shared(&job, 3, None)[0];
+        let streamed = &shared(&job, 3, Some(0))[0];
+        assert_eq!(there.story, streamed.story);
+        assert_eq!(bits(&there.outcome.parameters), bits(&streamed.outcome.parameters));
+    }
+}
+
+#[test]
+fn models_side_by_side_are_normalised_each_by_its_own_batch() {
+    let job = job(&[NORM, ("train.epochs", "2")]);
+    let members: Vec<Member> = (5..8).map(|seed| Member { seed, ..Member::of(&job.recipe) }).collect();
+    let train = |mut trainer: Trainer| {
+        (0..3).for_each(|member| trainer.set_parameters(member, &job.model.initialise(member as u64)).unwrap());
+        trainer.train(&mut Stories::new(3)).unwrap();
+        trainer.finish().unwrap()
+    };
+    let expected = train(Trainer::new(&CpuBackend::new(), job.spec(&members)).unwrap());
+    let found =
+        on_ranks(2, |exchange| train(Trainer::among(&CpuBackend::new(), job.spec(&members), exchange).unwrap()));
+    for (found, expected) in found[0].iter().zip(&expected) {
+        assert!(difference(found, expected) < 1e-5, "{:e}", difference(found, expected));
+    }
+    assert!(difference(&expected[0], &expected[1]) > 0.1);
+}
+
+/// Every part of every third step is held against the CPU, and a rank tells the others a known number of bytes.
+#[test]
+fn ranks_train_in_the_shadow_of_the_cpu() {
+    let job =
+        job(&[NORM, ("train.accumulate", "2"), ("train.record", "[\"gradient_norms\"]"), ("train.log_every", "2")]);
+    let expected = &shared(&job, 2, None)[0];
+    let ended = on_ranks(2, |exchange| {
+        let shadow = Shadow::of_rank(Box::new(CpuBackend::reference_only()), 3);
+        let mut trainer = Trainer::among(&shadow, job.spec(&[Member::of(&job.recipe)]), Arc::clone(&exchange)).unwrap();
+        trainer.set_parameters(0, &job.model.initialise(3)).unwrap();
+        let before = exchange.sent();
+        trainer.step(1).unwrap();
+        let (sent, stride) = (exchange.sent() - before, trainer.plan().io().unwrap().parameters.stride as u64);
+        let ended = train(&mut trainer, None, None);
+        (ended, shadow.checked(), trainer.total_steps(), sent, stride)
+    });
+    for (ended, checked, steps, sent, stride) in ended {
+        assert_eq!(checked, steps / 3);
+        assert!(difference(&ended.outcome, &expected.outcome) < 1e-5);
+        // The gradients and the wish to stop; of two batches the moments of 20 features and 9, and the sums of 9.
+        assert_eq!(sent, 4 * (stride + 1) + 2 * 4 * 2 * (20 + 9 + 9));
+    }
 }
 
 /// Every kind of sum is under way where the run is interrupted, in the middle of an epoch.
@@ -296,8 +358,8 @@ fn what_ranks_cannot_train_together_is_refused() {
     };
     let text = refused(&job(&[("train.batch", "2")]), 3);
     assert!(text.contains("a batch of 2 examples cannot be shared by 3 ranks") && text.contains("raise train.batch"));
-    let text = refused(&golden_job("batch-norm-features", &[]), 2);
-    assert!(text.contains("normalises over the batch") && text.contains("layer_norm"), "{text}");
+    let text = refused(&job(&[NORM, ("train.batch", "11")]), 2);
+    assert!(text.contains("layers.0 normalises over the batch") && text.contains("of 2, such as 12"), "{text}");
 
     // Other weights, other settings: the rank that differs is named before anything is trained.
     for (what, differs) in [("weights", [3, 3, 4]), ("settings", [0, 0, 1])] {
