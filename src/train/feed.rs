@@ -47,6 +47,8 @@ struct Orders<E> {
     batches: u32,
     /// Windows in an epoch.
     windows: u32,
+    /// Sets of as many examples each that lie one after the other; the orders take them in turn.
+    folds: usize,
     /// The seed of each order; none where the examples are not shuffled.
     seeds: Vec<u32>,
     shuffle: bool,
@@ -63,6 +65,7 @@ impl<E: Borrow<Examples> + Sync> Feed<E> {
                 row_words: source.layout.row_words(),
                 batches,
                 windows: (steps as u32).div_ceil(batches),
+                folds: source.layout.folds,
                 seeds: Vec::new(),
                 shuffle: source.batches.shuffle,
             };
@@ -175,7 +178,7 @@ impl<E: Borrow<Examples> + Sync> Orders<E> {
     fn pack(&self, place: Place, words: &mut Vec<u32>) {
         let Window { rows, orders } = self.window;
         let features = &self.examples.borrow().features;
-        let (first, examples) = (place.number as usize * rows, features.count);
+        let (first, examples) = (place.number as usize * rows, features.count / self.folds);
         let keys: Vec<u32> = self.seeds.iter().map(|seed| hash::epoch_key(*seed, place.epoch)).collect();
         // The last order's rows behind the last example are not sent at all.
         words.resize(((orders - 1) * rows + rows.min(examples - first)) * self.row_words, 0);
@@ -183,7 +186,8 @@ impl<E: Borrow<Examples> + Sync> Orders<E> {
             let position = first + index % rows;
             if position < examples {
                 let of_key = |key: &u32| hash::permute(position as u32, examples as u32, *key) as usize;
-                upload::pack(features, keys.get(index / rows).map_or(position, of_key), row);
+                let (order, fold) = (index / rows, index / rows % self.folds);
+                upload::pack(features, fold * examples + keys.get(order).map_or(position, of_key), row);
             }
         };
         if self.is_worth_threads() {

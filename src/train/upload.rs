@@ -13,7 +13,7 @@ pub(crate) fn examples<E>(
         match &examples.features.storage {
             Storage::U8(_) => {
                 let row_words = buffers.layout.row_words();
-                let mut words = vec![0; buffers.layout.examples * row_words];
+                let mut words = vec![0; buffers.layout.rows() * row_words];
                 words.chunks_mut(row_words).enumerate().for_each(|(index, row)| pack(&examples.features, index, row));
                 write(buffers.data, &words)?;
             }
