@@ -108,7 +108,7 @@ fn gather_block(thread: u32) {
         var row = 0u;
         if first_row + thread < real_rows {
             let position = counters[state + BATCH] * params.rows + first_row + thread;
-            example = example_at(position, counters[state + KEY]);
+            example = example_at(position, counters[state + KEY], model);
             row = data_row(position, example, model);
         }
         data_rows[thread] = row;

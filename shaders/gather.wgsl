@@ -45,7 +45,7 @@ fn main(
     var example = 0u;
     var bits = 0u;
     if inside {
-        example = example_at(position, counters[state + KEY]);
+        example = example_at(position, counters[state + KEY], group.z);
         bits = data[data_row(position, example, group.z) * params.row_words + word];
     }
     let at = group.z * params.rows + row;

@@ -1,7 +1,7 @@
 // weight_sums[BATCH_WEIGHT] = sum of weights[example(r)] over the rows r of the batch, weight_sums[UPDATE_WEIGHT] the same over
 // the rows of all batches of its update.
 //
-// example(r) is the r-th example of the epoch's order. weights (examples), shared by the models; counters (models, COUNTERS);
+// example(r) is the r-th example of the epoch's order. weights (folds, examples), of which model z takes fold z % FOLDS; counters (models, COUNTERS);
 // weight_sums (models, WEIGHT_SUMS). An update takes `batches` batches, the last one of an epoch what is left of `in_epoch`
 // rows. One workgroup per model; sums in a fixed order.
 struct Params {
@@ -18,6 +18,7 @@ struct Params {
 
 const REDUCE_THREADS = 256u;
 const SHUFFLE = 1u;
+const FOLDS = 1u;
 
 // include: batch.wgsl
 // include: permute.wgsl
@@ -40,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if SHUFFLE == 1u {
             example = permute(example, params.examples, counters[state + KEY]);
         }
-        let weight = weights[example];
+        let weight = weights[group.z % FOLDS * params.examples + example];
         of_update += weight;
         if row >= first && row - first < params.batch {
             of_batch += weight;

@@ -12,7 +12,7 @@ use crate::ranks::Exchange;
 use crate::recipe::{
     Activation, Aim, DataSpec, Holdout, Keyword, Loss, Normalize, OptimizerSpec, Recipe, Record, Source, TrainSpec,
 };
-use crate::train::{Member, Score, TrainError, Trainer, TrainerSpec};
+use crate::train::{Member, Score, Set, TrainError, Trainer, TrainerSpec};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +34,9 @@ pub enum JobError {
     /// Examples in memory for a recipe that names files.
     #[error("the recipe names its training files in data.train, and there are examples in memory; leave one out")]
     TwoSources,
+    /// Data sets that cannot be trained on side by side.
+    #[error("the folds cannot train side by side: {0}")]
+    Folds(String),
 }
 
 impl From<ExportError> for JobError {
@@ -231,7 +234,39 @@ impl Job {
             train: self.recipe.train.clone(),
             augment: self.recipe.augment.clone(),
             members: members.to_vec(),
+            folds: 1,
         }
+    }
+
+    /// What a trainer of members on several data sets, the folds, is made from: member `m` takes those of job `m % jobs.len()`. The
+    /// folds must have as many examples each, the same network and the same scaling; all else is the first job's. Their
+    /// examples are copied.
+    pub fn spec_of_folds(jobs: &[Job], members: &[Member]) -> Result<TrainerSpec, JobError> {
+        let [first, rest @ ..] = jobs else { return Err(JobError::Folds("there are none".into())) };
+        if rest.is_empty() {
+            return Ok(first.spec(members));
+        }
+        if rest.iter().any(|job| job.model != first.model) {
+            return Err(JobError::Folds("their networks differ".into()));
+        }
+        if rest.iter().any(|job| job.scaling != first.scaling) {
+            return Err(JobError::Folds(
+                "their scaling differs; scale the features before, and set data.scale = \"none\"".into(),
+            ));
+        }
+        let joined = |set: Set| -> Result<Option<Examples>, JobError> {
+            let parts: Vec<&Examples> = jobs.iter().filter_map(|job| set.of(&job.dataset)).collect();
+            match parts.len() {
+                0 => Ok(None),
+                found if found < jobs.len() => Err(JobError::Folds(format!("not all have a {} set", set.name()))),
+                _ => Examples::joined(&parts)
+                    .map(Some)
+                    .map_err(|problem| JobError::Folds(format!("their {} sets {problem}", set.name()))),
+            }
+        };
+        let train = joined(Set::Train)?.ok_or_else(|| JobError::Folds("they have no examples".into()))?;
+        let dataset = Dataset { train, validation: joined(Set::Validation)?, test: joined(Set::Test)? };
+        Ok(TrainerSpec { dataset: dataset.into(), folds: jobs.len(), ..first.spec(members) })
     }
 }
 

@@ -2,20 +2,48 @@
 
 import json
 import math
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ._training import Model, train_side_by_side
 
+_COUNT = Interval(Integral, 1, None, closed="left")
 _ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
 
 class _Network(BaseEstimator):
     """What the estimators share: parameters by the names of scikit-learn's MLPs, and training."""
+
+    # What scikit-learn's own check of parameters goes by.
+    _parameter_constraints = {
+        "hidden_layer_sizes": ["array-like", _COUNT],
+        "activation": [str],
+        "solver": [StrOptions({"adam", "sgd"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), _COUNT],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [_COUNT],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [_COUNT, Options(Real, {np.inf}), None],
+        "device": [str],
+        "precision": [StrOptions({"f32", "mixed"})],
+    }
 
     def _more_layers(self):
         """Layers before the dense ones."""
@@ -23,11 +51,10 @@ class _Network(BaseEstimator):
 
     def _recipe(self, count, input_shape, seed):
         """The recipe as a dict, for so many examples of such a shape."""
+        self._validate_params()
         activation = _ACTIVATIONS.get(self.activation, self.activation)
         batch = min(200, count) if self.batch_size == "auto" else min(self.batch_size, count)
-        widths = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=np.int64)).tolist() if self._has_hidden() else []
-        if any(width <= 0 for width in widths):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {self.hidden_layer_sizes}")
+        widths = _counts("hidden_layer_sizes", self.hidden_layer_sizes)
         layers = self._more_layers() + [{"dense": width, "activation": activation} for width in widths]
         last = {"dense": self.n_outputs_}
         if self._loss() == "binary_cross_entropy":
@@ -40,18 +67,16 @@ class _Network(BaseEstimator):
         }
         if self.solver == "sgd":
             optimizer |= {"momentum": float(self.momentum), "nesterov": bool(self.nesterovs_momentum) and self.momentum > 0}
-        elif self.solver == "adam":
-            optimizer |= {"beta1": float(self.beta_1), "beta2": float(self.beta_2), "epsilon": float(self.epsilon)}
         else:
-            raise ValueError(f"solver is {self.solver!r}; it is 'adam' or 'sgd'")
+            optimizer |= {"beta1": float(self.beta_1), "beta2": float(self.beta_2), "epsilon": float(self.epsilon)}
         data = {"scale": self._scale}
         if self.early_stopping:
             data |= {"validation": float(self.validation_fraction)} | ({"stratify": True} if self._strata else {})
         train = {"epochs": int(self.max_iter), "batch": int(batch), "shuffle": bool(self.shuffle), "checkpoint_every": 0}
-        if self.n_iter_no_change and math.isfinite(self.n_iter_no_change):
+        if self.n_iter_no_change is not None and math.isfinite(self.n_iter_no_change):
             metric = self._watched() if self.early_stopping else "train_loss"
             train["early_stop"] = {
-                "metric": metric, "patience": int(self.n_iter_no_change), "min_delta": float(max(self.tol, 0)),
+                "metric": metric, "patience": int(self.n_iter_no_change), "min_delta": float(self.tol),
             }
         return {
             "name": type(self).__name__,
@@ -63,24 +88,35 @@ class _Network(BaseEstimator):
             "train": train,
         }
 
-    def _has_hidden(self):
-        return np.size(self.hidden_layer_sizes) > 0
-
     def _seed(self):
         return check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
 
-    def _train(self, X, target, sample_weight=None, epochs=None, start=None):
-        recipe = self._recipe(len(X), X.shape[1:], self._seed())
-        if epochs is not None:
-            recipe["train"] |= {"epochs": epochs}
-            recipe["train"].pop("early_stop", None)
-            recipe["data"].pop("validation", None)
-            recipe["data"].pop("stratify", None)
-        run = train_side_by_side(
-            [json.dumps(recipe)], X, target, sample_weight=sample_weight, start=None if start is None else [start],
-            device=self.device, origin=type(self).__name__, **self._names(),
+    def _train(self, X, target, sample_weight=None, start=None):
+        """Trains from new weights, or from those of ``start``."""
+        self._drawn_seed = self._seed()
+        recipe = self._recipe(len(X), X.shape[1:], self._drawn_seed)
+        return self._adopt(self._run(recipe, X, target, sample_weight, start=None if start is None else [start]))
+
+    def _train_further(self, X, target, sample_weight=None):
+        """Trains one epoch from where the last call ended, if there was one: with its weights and the optimizer's averages."""
+        moment = getattr(self, "_moment", None)
+        if moment is None:
+            self._drawn_seed = self._seed()
+        recipe = self._recipe(len(X), X.shape[1:], self._drawn_seed)
+        # The epochs of the calls are counted through, so that each has an order of its own.
+        recipe["train"]["epochs"] = 1 if moment is None else moment.epochs + 1
+        recipe["train"].pop("early_stop", None)
+        recipe["data"] = {"scale": recipe["data"]["scale"]}
+        run = self._run(recipe, X, target, sample_weight, moment=moment)
+        return self._adopt(run) if moment is None else self._add(run)
+
+    def _run(self, recipe, X, target, sample_weight, **begin):
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+        return train_side_by_side(
+            [json.dumps(recipe)], X, target, sample_weight=sample_weight, device=self.device, origin=type(self).__name__,
+            keeps_moment=True, **begin, **self._names(),
         )[0]
-        return self._adopt(run)
 
     def _names(self):
         """What the columns and classes that were fitted are called, for whoever reads the model alone."""
@@ -93,13 +129,21 @@ class _Network(BaseEstimator):
 
     def _adopt(self, run):
         """Takes over what a run came to."""
+        self.loss_curve_, self.t_ = [], 0
+        return self._add(run)
+
+    def _add(self, run):
+        """Takes over what a run came to that went on from the last one."""
         self.run_ = run
         self.model_ = run.model
-        self.loss_curve_ = [epoch["train_loss"] for epoch in run.history]
+        # A moment is for the calls that go on from it; a run alone does not need it.
+        self._moment, run._moment = run._moment, None
+        self.loss_curve_ += [epoch["train_loss"] for epoch in run.history]
         self.loss_ = self.loss_curve_[-1]
         self.best_loss_ = min(self.loss_curve_)
-        self.n_iter_ = len(run.history)
-        self.t_ = run.summary["steps"]
+        self.n_iter_ = len(self.loss_curve_)
+        last = run.history[-1]
+        self.t_ += last["step"] // last["epoch"] * len(run.history)
         tensors = run.model.state_dict()
         self.coefs_ = [w.T for name, w in tensors.items() if name.endswith(".weight") and w.ndim == 2]
         self.intercepts_ = [b for name, b in tensors.items() if name.endswith(".bias")]
@@ -107,14 +151,13 @@ class _Network(BaseEstimator):
         return self
 
     def fit(self, X, y, sample_weight=None):
-        """Trains from new weights, or with ``warm_start`` from those of the last fit.
+        """Trains from new weights, or with ``warm_start`` from those of the last fit; the optimizer's averages begin anew, as
+        scikit-learn's do.
 
         ``sample_weight`` is how much each example counts: the loss of a batch is ``sum(w * loss) / sum(w)``.
         """
         start = getattr(self, "model_", None) if self.warm_start else None
         X, target = self._prepared(X, y, reset=True)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
         return self._train(X, target, sample_weight, start=start)
 
     def _outputs(self, X):
@@ -129,6 +172,18 @@ class _Network(BaseEstimator):
         # Weights are drawn at random, and batches mixed; a random_state makes them the same.
         tags.non_deterministic = False
         return tags
+
+
+def _counts(name, values):
+    """Sizes as a list of whole numbers."""
+    counts = np.atleast_1d(values)
+    if counts.size == 0:
+        return []
+    if counts.ndim != 1 or counts.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be whole numbers, got {values}")
+    if (counts <= 0).any():
+        raise ValueError(f"{name} must be > 0, got {values}")
+    return counts.tolist()
 
 
 class _MLP(_Network):
@@ -203,18 +258,19 @@ class _Classifier(ClassifierMixin):
     def _checked(self, X, y, reset):
         return validate_data(self, X, y, reset=reset, dtype=[np.float64, np.float32], multi_output=True)
 
-    def partial_fit(self, X, y, classes=None):
-        """One epoch over these examples from the weights as they are; ``classes`` names all classes at the first call.
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """One epoch over these examples, from where the last call of ``partial_fit`` or ``fit`` ended: with its weights and the
+        optimizer's averages. So several calls over the same examples come to what a ``fit`` of as many epochs comes to.
 
-        The optimizer's averages begin anew with each call.
+        ``classes`` names all classes at the first call; ``sample_weight`` is that of ``fit``.
         """
-        first = not hasattr(self, "model_")
+        first = getattr(self, "_moment", None) is None
         if first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if not first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes={classes} are not those of the first call to partial_fit, {self.classes_}")
         X, target = self._prepared(X, y, reset=first, classes=self.classes_ if not first else classes)
-        return self._train(X, target, epochs=1, start=None if first else self.model_)
+        return self._train_further(X, target, sample_weight)
 
     def predict_proba(self, X):
         """(N, classes): the probability of each class, or of each bit."""
@@ -270,11 +326,14 @@ class MLPRegressor(RegressorMixin, _MLP):
         self.n_outputs_ = target.shape[1]
         return X, target
 
-    def partial_fit(self, X, y):
-        """One epoch over these examples from the weights as they are. The optimizer's averages begin anew with each call."""
-        first = not hasattr(self, "model_")
-        X, target = self._prepared(X, y, reset=first)
-        return self._train(X, target, epochs=1, start=None if first else self.model_)
+    def partial_fit(self, X, y, sample_weight=None):
+        """One epoch over these examples, from where the last call of ``partial_fit`` or ``fit`` ended: with its weights and the
+        optimizer's averages. So several calls over the same examples come to what a ``fit`` of as many epochs comes to.
+
+        ``sample_weight`` is that of ``fit``.
+        """
+        X, target = self._prepared(X, y, reset=getattr(self, "_moment", None) is None)
+        return self._train_further(X, target, sample_weight)
 
     def predict(self, X):
         """The values of each example."""
@@ -294,6 +353,8 @@ class ConvClassifier(_Classifier, _Network):
     by 255; floats are taken as they are. ``channels`` are the filters of the convolutions, each of ``kernel_size`` pixels and
     followed by a pool of 2; all else is as in :class:`MLPClassifier`.
     """
+
+    _parameter_constraints = _Network._parameter_constraints | {"channels": ["array-like", _COUNT], "kernel_size": [_COUNT]}
 
     def __init__(
         self, channels=(16, 32), kernel_size=3, hidden_layer_sizes=(64,), activation="relu", *, solver="adam", alpha=0.0001,
@@ -332,7 +393,7 @@ class ConvClassifier(_Classifier, _Network):
     def _more_layers(self):
         activation = _ACTIVATIONS.get(self.activation, self.activation)
         layers = []
-        for count in np.atleast_1d(self.channels).tolist():
+        for count in _counts("channels", self.channels):
             conv = {"conv2d": count, "kernel": int(self.kernel_size), "padding": "same", "activation": activation}
             layers += [conv, {"max_pool": 2}]
         return layers + [{"flatten": True}]

@@ -30,6 +30,12 @@ class Model:
     @property
     def parameter_hash(self) -> str: ...
 
+class Moment:
+    @staticmethod
+    def from_bytes(bytes: bytes) -> Moment: ...
+    @property
+    def epochs(self) -> int: ...
+
 def main(arguments: Sequence[str]) -> int: ...
 def verify(device: str, kernels: Sequence[str]) -> str: ...
 def curves(history: str) -> list[str]: ...
@@ -38,14 +44,16 @@ def find(name: str) -> str: ...
 def train(
     recipes: Sequence[str],
     origin: str,
-    x: npt.NDArray[Any] | None,
-    y: npt.NDArray[Any] | None,
+    x: Sequence[npt.NDArray[Any]],
+    y: Sequence[npt.NDArray[Any]],
     weights: npt.NDArray[np.float32] | None,
     feature_names: Sequence[str],
     class_names: Sequence[str],
     test_x: npt.NDArray[Any] | None,
     test_y: npt.NDArray[Any] | None,
     start: Sequence[Model] | None,
+    moment: Moment | None,
+    keeps_moment: bool,
     device: str,
     on_epoch: Callable[[int, str], object] | None,
-) -> tuple[list[tuple[Model, str, str]], list[str]]: ...
+) -> tuple[list[tuple[Model, str, str, Moment | None]], list[str]]: ...

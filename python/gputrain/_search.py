@@ -1,56 +1,57 @@
-"""A grid search whose candidates train side by side."""
+"""A grid search whose candidates and folds train side by side."""
 
 import json
 import time
-import warnings
 
+import joblib
 import numpy as np
 from sklearn.base import clone, is_classifier
-from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
+from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from ._estimators import _Network
-from ._training import train_side_by_side
+from ._training import train_folds
+
+# Bytes of the folds' training examples that are held at once; beyond, folds train one after the other.
+_MOST_BYTES = 256 << 20
 
 
 class SearchCV(GridSearchCV):
-    """scikit-learn's ``GridSearchCV`` over an estimator of gputrain: in each fold, all candidates of one architecture train
-    side by side, for little more than the time of one.
+    """scikit-learn's ``GridSearchCV`` over an estimator of gputrain, or a pipeline that ends with one: all candidates of one
+    architecture train side by side on all folds.
 
-    ``fit`` gives each candidate the weights and so the scores that ``GridSearchCV`` gives it. The parameters are
-    ``GridSearchCV``'s, with ``scoring`` of a single metric; ``n_jobs`` and ``pre_dispatch`` mean nothing here. Scale the features
-    before: the estimator is one of gputrain's own, not a pipeline.
+    ``fit`` gives each candidate the weights and so the scores that ``GridSearchCV`` gives it. What stands before the network in
+    a pipeline is fitted to the training rows of each fold; steps with equal parameters are fitted once. Folds whose training
+    rows differ in number train in another launch, and the folds train one after the other where their training rows, in single
+    precision, take more than 256 MiB together. The parameters are ``GridSearchCV``'s, with ``scoring`` of a single metric;
+    ``n_jobs`` and ``pre_dispatch`` mean nothing here.
     """
 
     def fit(self, X, y):
         """Trains and scores every candidate on every fold, then the best one on all examples."""
         estimator = self.estimator
-        if not isinstance(estimator, _Network):
-            raise ValueError(
-                f"SearchCV takes an estimator of gputrain, not {type(estimator).__name__}; use GridSearchCV for others, "
-                "pipelines included"
-            )
+        _network(estimator)
         if not (self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)):
             raise ValueError("SearchCV scores by one metric; use GridSearchCV for several")
         scorer = check_scoring(estimator, self.scoring)
-        folds = list(check_cv(self.cv, y, classifier=is_classifier(estimator)).split(X, y))
+        splits = list(check_cv(self.cv, y, classifier=is_classifier(estimator)).split(X, y))
         candidates = list(ParameterGrid(self.param_grid))
         done = {}
-        for fold, (rows, held_out) in enumerate(folds):
-            part = [_safe_indexing(values, rows) for values in (X, y)]
-            rest = [_safe_indexing(values, held_out) for values in (X, y)]
-            for candidate, result in self._fold(estimator, candidates, part, rest, scorer).items():
-                done[candidate, fold] = result
-        out = [done[candidate, fold] for candidate in range(len(candidates)) for fold in range(len(folds))]
-        self.scorer_, self.multimetric_, self.n_splits_ = scorer, False, len(folds)
-        self.cv_results_ = self._format_results(candidates, len(folds), out)
+        for numbers in _at_once(splits, np.shape(X)[1:]):
+            for trial in self._trials(candidates, {fold: _Fold(X, y, *splits[fold]) for fold in numbers}):
+                done[trial.candidate, trial.fold_number] = self._scored(trial, scorer)
+        out = [done[candidate, fold] for candidate in range(len(candidates)) for fold in range(len(splits))]
+        _warn_or_raise_about_fit_failures(out, self.error_score)
+        self.scorer_, self.multimetric_, self.n_splits_ = scorer, False, len(splits)
+        self.cv_results_ = self._format_results(candidates, len(splits), out)
         self.best_index_ = int(self._select_best_index(self.refit, "score", self.cv_results_))
         self.best_score_ = self.cv_results_["mean_test_score"][self.best_index_]
         self.best_params_ = self.cv_results_["params"][self.best_index_]
         if self.refit:
-            self.best_estimator_ = clone(estimator).set_params(**self.best_params_)
+            self.best_estimator_ = clone(estimator).set_params(**clone(self.best_params_, safe=False))
             begun = time.perf_counter()
             self.best_estimator_.fit(X, y)
             self.refit_time_ = time.perf_counter() - begun
@@ -58,60 +59,141 @@ class SearchCV(GridSearchCV):
                 self.feature_names_in_ = self.best_estimator_.feature_names_in_
         return self
 
-    def _fold(self, estimator, candidates, part, rest, scorer):
-        """The results of all candidates on one fold, as scikit-learn's ``_fit_and_score`` gives them."""
-        groups = {}
-        for number, parameters in enumerate(candidates):
-            fresh = clone(estimator).set_params(**clone(parameters, safe=False))
-            examples, target = fresh._prepared(*part, reset=True)
-            recipe = fresh._recipe(len(examples), examples.shape[1:], fresh._seed())
-            group = groups.setdefault(_shared(recipe, fresh.device), (examples, target, []))
-            group[2].append((number, fresh, recipe))
-        results = {}
-        for examples, target, members in groups.values():
-            begun = time.perf_counter()
-            runs = self._runs(examples, target, members)
-            fit_time = (time.perf_counter() - begun) / len(members)
-            for (number, fresh, _), run in zip(members, runs):
-                results[number] = self._scored(fresh, run, part, rest, scorer) | {"fit_time": fit_time}
-        return results
+    def _trials(self, candidates, folds):
+        """Trains every candidate on these folds."""
+        trials, groups = [], {}
+        for fold_number, fold in folds.items():
+            for candidate, parameters in enumerate(candidates):
+                trial = _Trial(candidate, fold_number, fold)
+                trials.append(trial)
+                try:
+                    key = trial.prepare(clone(self.estimator).set_params(**clone(parameters, safe=False)))
+                except Exception as error:
+                    trial.run = error
+                else:
+                    groups.setdefault(key, {}).setdefault(fold_number, []).append(trial)
+        for group in groups.values():
+            # Side by side train the folds that have the same candidates.
+            alike = {}
+            for of_fold in group.values():
+                alike.setdefault(tuple(trial.candidate for trial in of_fold), []).append(of_fold)
+            for by_fold in alike.values():
+                self._train(list(zip(*by_fold)))
+        return trials
 
-    def _runs(self, examples, target, members):
-        """A run of each member, or an error in its place."""
-        texts = [json.dumps(recipe) for _, _, recipe in members]
-        name, first = type(self).__name__, members[0][1]
+    def _train(self, rows):
+        """Trains trials side by side: a row for each candidate, with a trial of each fold. Of a trial that cannot be trained the
+        error takes the place of the run."""
+        trials = [trial for row in rows for trial in row]
+        texts = [json.dumps(trial.recipe) for trial in trials]
+        examples, targets = [trial.examples for trial in rows[0]], [trial.target for trial in rows[0]]
+        first, begun = trials[0].network, time.perf_counter()
         try:
-            return train_side_by_side(texts, examples, target, device=first.device, origin=name, **first._names())
-        except (FloatingPointError, ValueError) as error:
-            if len(members) > 1:
-                # One of several is to blame.
-                return [self._runs(examples, target, [member])[0] for member in members]
-            if self.error_score == "raise":
-                raise
-            return [error]
+            runs = train_folds(texts, examples, targets, device=first.device, origin=type(self).__name__, **first._names())
+        except (ArithmeticError, MemoryError, ValueError) as error:
+            if len(trials) > 1:
+                # They are too many, or one of them is to blame.
+                middle = len(rows) // 2
+                parts = [rows[:middle], rows[middle:]] if middle else [[(trial,)] for trial in rows[0]]
+                for part in parts:
+                    self._train(part)
+                return
+            runs = [error]
+        fit_time = (time.perf_counter() - begun) / len(trials)
+        for trial, run in zip(trials, runs):
+            trial.run, trial.fit_time = run, fit_time
 
-    def _scored(self, fresh, run, part, rest, scorer):
-        n_test = len(rest[1])
-        result = {"n_test_samples": n_test, "fit_error": None, "score_time": 0.0}
-        diverged = isinstance(run, Exception) or not np.isfinite([run.history[-1]["train_loss"] or np.nan]).all()
-        if diverged:
-            if self.error_score == "raise":
-                raise FloatingPointError("the loss of a candidate was not finite; lower learning_rate_init")
-            warnings.warn(f"a candidate could not be trained: {run}", FitFailedWarning, stacklevel=2)
+    def _scored(self, trial, scorer):
+        """The result of a trial, as scikit-learn's ``_fit_and_score`` gives it."""
+        part, rest = trial.fold.part, trial.fold.rest
+        result = {"n_test_samples": len(rest[1]), "fit_error": None, "fit_time": trial.fit_time, "score_time": 0.0}
+        run = trial.alone()
+        if isinstance(run, Exception) and self.error_score == "raise":
+            raise run
+        if isinstance(run, Exception):
             scores = {"test_scores": self.error_score, "train_scores": self.error_score}
+            result["fit_error"] = f"{type(run).__name__}: {run}"
         else:
-            fresh._adopt(run)
+            trial.network._adopt(run)
             begun = time.perf_counter()
-            scores = {"test_scores": scorer(fresh, *rest)}
+            scores = {"test_scores": scorer(trial.fitted, *rest)}
             result["score_time"] = time.perf_counter() - begun
             if self.return_train_score:
-                scores["train_scores"] = scorer(fresh, *part)
+                scores["train_scores"] = scorer(trial.fitted, *part)
         if not self.return_train_score:
             scores.pop("train_scores", None)
         return result | scores
 
 
-def _shared(recipe, device):
+class _Fold:
+    """A fold's rows to train on and to score with."""
+
+    def __init__(self, X, y, rows, held_out):
+        self.part = [_safe_indexing(values, rows) for values in (X, y)]
+        self.rest = [_safe_indexing(values, held_out) for values in (X, y)]
+        self._fitted = {}
+
+    def through(self, key, steps):
+        """Steps of a pipeline, fitted to the training rows, and those rows as they leave them. Equal steps have an equal key."""
+        if key not in self._fitted:
+            self._fitted[key] = steps, steps.fit_transform(*self.part)
+        return self._fitted[key]
+
+
+class _Trial:
+    """A candidate on a fold: what it trains on, and then what came of it."""
+
+    def __init__(self, candidate, fold_number, fold):
+        self.candidate, self.fold_number, self.fold = candidate, fold_number, fold
+        self.recipe, self.run, self.fit_time = None, None, 0.0
+
+    def prepare(self, fresh):
+        """Takes an estimator that is not fitted yet. What it has in common with those that train side by side with it."""
+        self.fitted, self.network = fresh, _network(fresh)
+        X, y = self.fold.part
+        before = None
+        if isinstance(fresh, Pipeline) and len(fresh) > 1:
+            before = joblib.hash(fresh[:-1])
+            fitted, X = self.fold.through(before, fresh[:-1])
+            fresh.steps = [*fitted.steps, fresh.steps[-1]]
+        self.examples, self.target = self.network._prepared(X, y, reset=True)
+        self.recipe = self.network._recipe(len(self.examples), self.examples.shape[1:], self.network._seed())
+        examples = [before, len(self.examples), str(self.examples.dtype)]
+        return json.dumps([_shared(self.recipe), examples, self.network.device, self.network._names()])
+
+    def alone(self):
+        """Its run as it would be alone, or the error."""
+        run, rule = self.run, self.recipe["train"].get("early_stop") if self.recipe else None
+        if isinstance(run, Exception):
+            return run
+        if rule is not None:
+            # It has been taken along until all had stopped.
+            run.history = run.history[: run.summary["best_epoch"] + rule["patience"]]
+        # Others go on where the loss of one is not finite, which is written as null.
+        if any(epoch["train_loss"] is None for epoch in run.history):
+            return FloatingPointError("the loss of a candidate was not finite; lower learning_rate_init")
+        return run
+
+
+def _network(estimator):
+    """The estimator of gputrain that it is or ends with."""
+    network = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    if not isinstance(network, _Network):
+        raise ValueError(
+            f"SearchCV takes an estimator of gputrain, or a pipeline that ends with one, not {type(network).__name__}; use "
+            "GridSearchCV for others"
+        )
+    return network
+
+
+def _at_once(splits, shape):
+    """The numbers of the folds, those that are held at once together."""
+    largest = max(len(rows) for rows, _ in splits)
+    count = max(1, _MOST_BYTES // max(1, 4 * largest * int(np.prod(shape, dtype=np.int64))))
+    return [range(first, min(first + count, len(splits))) for first in range(0, len(splits), count)]
+
+
+def _shared(recipe):
     """What runs share that train side by side: all but their numbers."""
     recipe = json.loads(json.dumps(recipe))
     optimizer = recipe["optimizer"]
@@ -122,4 +204,4 @@ def _shared(recipe, device):
     # The seed decides what is held out.
     if "validation" not in recipe["data"]:
         recipe.pop("seed")
-    return json.dumps([recipe, device], sort_keys=True)
+    return recipe

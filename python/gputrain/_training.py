@@ -93,7 +93,7 @@ class Model:
 class Run:
     """What came out of ``train``."""
 
-    def __init__(self, model, history, summary, notes):
+    def __init__(self, model, history, summary, notes, moment=None):
         #: The trained model.
         self.model = model
         #: A dict for each epoch, as the lines of the program's ``metrics.jsonl``.
@@ -102,6 +102,8 @@ class Run:
         self.summary = summary
         #: What a person should know of how the data was read and scaled.
         self.notes = notes
+        # Where the training ended, if it was asked for.
+        self._moment = moment
 
     def __repr__(self):
         told = [f"{self.summary['epochs']} epochs, {self.summary['steps']} steps in {self.summary['seconds']:.1f} s"]
@@ -137,24 +139,33 @@ def train(recipe, X=None, y=None, on_epoch=None, *, sample_weight=None, X_test=N
     return train_side_by_side([text], X, y, call, sample_weight, X_test, y_test, start, device, origin)[0]
 
 
-def train_side_by_side(
-    texts, X, y, on_epoch=None, sample_weight=None, X_test=None, y_test=None, start=None, device="auto", origin="recipe",
-    feature_names=None, class_names=(),
-):
+def train_side_by_side(texts, X, y, on_epoch=None, sample_weight=None, X_test=None, y_test=None, start=None, device="auto",
+                       origin="recipe", **more):
     """Trains the models of recipes that differ in numbers alone on the same examples, and returns a :class:`Run` of each."""
+    one = [[] if values is None else [values] for values in (X, y)]
+    weights = None if sample_weight is None else _arrays.weights(sample_weight, X)
+    return train_folds(texts, *one, on_epoch, weights, X_test, y_test, start, device, origin, **more)
+
+
+def train_folds(
+    texts, Xs, ys, on_epoch=None, weights=None, X_test=None, y_test=None, start=None, device="auto", origin="recipe",
+    feature_names=None, class_names=(), moment=None, keeps_moment=False,
+):
+    """The same where the models take the folds ``Xs`` and ``ys``, of as many examples each, in turn."""
     loss = tomllib.loads(_native.resolve(texts[0], origin))["model"]["loss"]
     if feature_names is None:
-        feature_names = _arrays.names(X)
-    given = [None if x is None else _arrays.features(_arrays.in_order(x, feature_names)) for x in (X, X_test)]
-    wanted = [None if t is None else _arrays.targets(t, loss) for t in (y, y_test)]
-    weights = None if sample_weight is None else _arrays.weights(sample_weight, X)
-    natives = None if start is None else [model._native for model in start]
+        feature_names = _arrays.names(Xs[0]) if Xs else []
+    features = lambda x: _arrays.features(_arrays.in_order(x, feature_names))
     results, notes = _native.train(
-        recipes=texts, origin=origin, x=given[0], y=wanted[0], weights=weights,
-        feature_names=list(feature_names), class_names=list(class_names), test_x=given[1], test_y=wanted[1],
-        start=natives, device=device, on_epoch=on_epoch,
+        recipes=texts, origin=origin, x=[features(x) for x in Xs], y=[_arrays.targets(t, loss) for t in ys],
+        weights=weights, feature_names=list(feature_names), class_names=list(class_names),
+        test_x=None if X_test is None else features(X_test), test_y=None if y_test is None else _arrays.targets(y_test, loss),
+        start=None if start is None else [model._native for model in start], moment=moment, keeps_moment=keeps_moment,
+        device=device, on_epoch=on_epoch,
     )
-    return [Run(Model(model), json.loads(history), json.loads(summary), notes) for model, history, summary in results]
+    return [
+        Run(Model(model), json.loads(history), json.loads(summary), notes, ended) for model, history, summary, ended in results
+    ]
 
 
 def recipe_text(recipe):

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._native import Moment
+
 class Model:
     def outputs(self, X: npt.ArrayLike, device: str = "auto") -> npt.NDArray[np.float32]: ...
     def predict(self, X: npt.ArrayLike, device: str = "auto") -> npt.NDArray[Any]: ...
@@ -54,8 +56,23 @@ def train_side_by_side(
     start: Sequence[Model] | None = None,
     device: str = "auto",
     origin: str = "recipe",
+    **more: Any,
+) -> list[Run]: ...
+def train_folds(
+    texts: Sequence[str],
+    Xs: Sequence[npt.ArrayLike],
+    ys: Sequence[npt.ArrayLike],
+    on_epoch: Callable[[int, str], object] | None = None,
+    weights: npt.NDArray[np.float32] | None = None,
+    X_test: npt.ArrayLike | None = None,
+    y_test: npt.ArrayLike | None = None,
+    start: Sequence[Model] | None = None,
+    device: str = "auto",
+    origin: str = "recipe",
     feature_names: Sequence[str] | None = None,
     class_names: Sequence[str] = (),
+    moment: Moment | None = None,
+    keeps_moment: bool = False,
 ) -> list[Run]: ...
 def load(path: str | os.PathLike[str]) -> Model: ...
 def verify(device: str = "auto", kernels: Sequence[str] = ()) -> dict[str, Any]: ...

@@ -30,6 +30,9 @@ pub(crate) enum Failure {
     Report(#[from] ReportError),
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// More models side by side than pays.
+    #[error("{members} models side by side take {bytes} bytes; train fewer at once")]
+    Members { members: usize, bytes: u64 },
 }
 
 impl From<Failure> for PyErr {
@@ -47,6 +50,7 @@ impl From<Failure> for PyErr {
             };
         }
         match failure {
+            Failure::Members { .. } => pyo3::exceptions::PyMemoryError::new_err(text),
             Failure::Train(
                 TrainError::NotFinite { .. } | TrainError::NotFiniteEnd { .. } | TrainError::NotFiniteOutput { .. },
             ) => PyFloatingPointError::new_err(text),

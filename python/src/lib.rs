@@ -6,6 +6,7 @@ mod curves;
 mod device;
 mod errors;
 mod model;
+mod moment;
 mod training;
 
 #[path = "../../src/cli/mod.rs"]
@@ -25,6 +26,8 @@ mod _native {
     use super::curves::curves;
     #[pymodule_export]
     use super::model::Model;
+    #[pymodule_export]
+    use super::moment::Moment;
     #[pymodule_export]
     use super::training::{find, resolve, train};
 

@@ -4,14 +4,17 @@ use crate::arrays::{Truth, Values};
 use crate::device;
 use crate::errors::{Failure, json};
 use crate::model::Model;
+use crate::moment::Moment;
 use gputrain::backend::Backend;
 use gputrain::data::Examples;
 use gputrain::export::{Initial, SavedModel};
+use gputrain::ir::Role;
 use gputrain::job::{Job, JobError};
 use gputrain::model::Model as Network;
+use gputrain::planner::Fusion;
 use gputrain::recipe::{Recipe, RecipeText};
 use gputrain::run::Summary;
-use gputrain::train::{EpochMetrics, Member, Observer, Outcome, Stop, Trainer};
+use gputrain::train::{Checkpoint, Draft, EpochMetrics, Member, Observer, Outcome, Stop, Trainer, TrainerSpec};
 use numpy::PyReadonlyArray1;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
@@ -42,141 +45,179 @@ fn recipe(text: &str, origin: &str) -> PyResult<Recipe> {
     Ok(Recipe::parse(&text, origin, &[]).map_err(Failure::from)?)
 }
 
-/// One of the models that trained side by side, its epochs and its summary as JSON.
-type One = (Model, String, String);
+/// One of the models that trained side by side, its epochs and its summary as JSON, and, where there is one model alone and it was
+/// asked for, the moment at which its training ended.
+type One = (Model, String, String, Option<Moment>);
 
-/// Trains the models of recipes that differ in numbers alone, side by side on the same examples: of each the model, its
-/// epochs and its summary as JSON; and what a person should know of the data.
+/// Memory that the models of a call may take together, beside the data. More would not make a device busier.
+const MEMBERS_BYTES: u64 = 2 << 30;
+
+/// Trains the models of recipes that differ in numbers alone, side by side: of each the model, its epochs and its summary as JSON;
+/// and what a person should know of the data.
 ///
-/// `recipes` are texts as `resolve` takes them. Without `x` the first one says where the data lies.
-/// `weights` are how much each of them counts in the loss. `feature_names` and `class_names` are kept with the models; none where
-/// there are no names. `test_x`, `test_y` are held out. `start` are models to take the initial weights from. `on_epoch` is called with the
-/// model's number and the epoch's metrics as JSON.
+/// `recipes` are texts as `resolve` takes them. `x` and `y` are the examples of each fold, of as many each: the models take the
+/// folds in turn. Usually there is one fold, or none: then the first recipe says where the data lies.
+/// `weights` are how much each example of a lone fold counts in the loss. `feature_names` and `class_names` are kept with the models; none where
+/// there are no names. `test_x`, `test_y` are held out. `start` are models to take the initial weights from. A lone model goes on from
+/// `moment`, at which another training of it ended, and `keeps_moment` gives that of this one. `on_epoch` is called with the model's
+/// number and the epoch's metrics as JSON. `MemoryError` where several models would take too much memory.
 #[pyfunction]
-#[pyo3(signature = (recipes, origin, x, y, weights, feature_names, class_names, test_x, test_y, start, device, on_epoch))]
+#[pyo3(signature = (recipes, origin, x, y, weights, feature_names, class_names, test_x, test_y, start, moment, keeps_moment, device, on_epoch))]
 #[allow(clippy::too_many_arguments, reason = "Python code gives them by name")]
 pub(crate) fn train(
     py: Python<'_>,
     recipes: Vec<String>,
     origin: &str,
-    x: Option<Values<'_>>,
-    y: Option<Truth<'_>>,
+    x: Vec<Values<'_>>,
+    y: Vec<Truth<'_>>,
     weights: Option<PyReadonlyArray1<'_, f32>>,
     feature_names: Vec<String>,
     class_names: Vec<String>,
     test_x: Option<Values<'_>>,
     test_y: Option<Truth<'_>>,
     start: Option<Vec<Py<Model>>>,
+    moment: Option<Py<Moment>>,
+    keeps_moment: bool,
     device: &str,
     on_epoch: Option<Py<PyAny>>,
 ) -> PyResult<(Vec<One>, Vec<String>)> {
+    if x.len() != y.len() {
+        return Err(PyValueError::new_err("the training examples: give both X and y, or neither"));
+    }
     let mut recipes = recipes.iter().map(|text| recipe(text, origin)).collect::<PyResult<Vec<_>>>()?;
     let backend = device::open(device)?;
     let first = recipes.first_mut().ok_or_else(|| PyValueError::new_err("there is no recipe"))?;
-    let given = |x: Option<Values<'_>>, y: Option<Truth<'_>>, what: &str| match (x, y) {
-        (Some(x), Some(y)) => {
-            let (storage, shape) = x.read()?;
-            Ok(Some(Examples::new(storage, &shape, y.read()?).map_err(Failure::from)?))
-        }
-        (None, None) => Ok(None),
-        _ => Err(PyValueError::new_err(format!("{what}: give both X and y, or neither"))),
+    let read = |x: Values<'_>, y: Truth<'_>| -> PyResult<Examples> {
+        let (storage, shape) = x.read()?;
+        Ok(Examples::new(storage, &shape, y.read()?).map_err(Failure::from)?)
     };
-    let (mut examples, test) = (given(x, y, "the training examples")?, given(test_x, test_y, "the test examples")?);
-    if let (Some(examples), Some(weights)) = (&mut examples, weights) {
+    let mut folds = x.into_iter().zip(y).map(|(x, y)| read(x, y)).collect::<PyResult<Vec<_>>>()?;
+    let test = match (test_x, test_y) {
+        (Some(x), Some(y)) => Some(read(x, y)?),
+        (None, None) => None,
+        _ => return Err(PyValueError::new_err("the test examples: give both X and y, or neither")),
+    };
+    if let (Some(examples), Some(weights)) = (folds.first_mut(), weights) {
         examples.weights = Some(weights.as_slice()?.to_vec());
     }
-    let mut job = match examples {
-        Some(examples) => {
-            let recipe = first.clone();
-            py.detach(|| Job::with_examples(recipe, examples, test)).map_err(Failure::from)?
+    let mut jobs = if folds.is_empty() {
+        if test.is_some() {
+            return Err(PyValueError::new_err("test examples in memory need training examples in memory, too"));
         }
-        None => {
-            if test.is_some() {
-                return Err(PyValueError::new_err("test examples in memory need training examples in memory, too"));
-            }
-            first.resolve_data(None).map_err(Failure::from)?;
-            let recipe = first.clone();
-            py.detach(|| Job::load(recipe)).map_err(Failure::from)?
-        }
+        first.resolve_data(None).map_err(Failure::from)?;
+        let recipe = first.clone();
+        vec![py.detach(|| Job::load(recipe)).map_err(Failure::from)?]
+    } else {
+        let recipe = &*first;
+        let job = |examples: Examples| Job::with_examples(recipe.clone(), examples, test.clone());
+        py.detach(|| folds.into_iter().map(job).collect::<Result<Vec<_>, _>>()).map_err(Failure::from)?
     };
-    name(&mut job, feature_names, class_names)?;
-    let started = Instant::now();
-    let mut watcher = Watcher {
-        on_epoch,
-        histories: vec![Vec::new(); recipes.len()],
-        raised: None,
-        asked: started,
-        notes: job.described(),
-    };
+    jobs.iter_mut().try_for_each(|job| name(job, &feature_names, &class_names))?;
+    let members: Vec<Member> = recipes.iter().map(Member::of).collect();
+    let spec = py.detach(|| Job::spec_of_folds(&jobs, &members)).map_err(Failure::from)?;
     let start: Option<Vec<Vec<Vec<f32>>>> =
         start.map(|models| models.iter().map(|model| model.get().saved.parameters.clone()).collect());
-    let trained = py.detach(|| run(&job, &recipes, start, &*backend, &mut watcher));
+    let (networks, weights, said) = py.detach(|| begin(&jobs, &recipes, start))?;
+    // What is known of the data beside its examples, which the trainer has.
+    let known: Vec<_> = jobs.iter().map(|job| (job.scaling.clone(), job.trained_on.clone())).collect();
+    let notes = jobs.first().map_or_else(Vec::new, Job::described).into_iter().chain(said).collect();
+    drop(jobs);
+    let started = Instant::now();
+    let mut watcher =
+        Watcher { on_epoch, histories: vec![Vec::new(); recipes.len()], raised: None, asked: started, notes };
+    let from = moment.as_ref().map(|moment| &moment.get().checkpoint);
+    let trained = py.detach(|| run(spec, &weights, (from, keeps_moment), &*backend, &mut watcher));
     if let Some(raised) = watcher.raised {
         return Err(raised);
     }
-    let (outcomes, networks, startup) = match trained {
+    let (outcomes, startup, mut ended) = match trained {
         Ok(Some(trained)) => trained,
         Ok(None) => return Err(PyKeyboardInterrupt::new_err("training was interrupted")),
         Err(failure) => return Err(failure.into()),
     };
     let startup = startup.map_or(0.0, |at| at.duration_since(started).as_secs_f64());
     let mut results = Vec::new();
-    for (((recipe, network), outcome), history) in
-        recipes.into_iter().zip(networks).zip(outcomes).zip(watcher.histories)
-    {
+    let each = recipes.into_iter().zip(networks).zip(outcomes).zip(watcher.histories).zip(known.into_iter().cycle());
+    for ((((recipe, network), outcome), history), (scaling, trained_on)) in each {
         let summary = Summary::new(&recipe, &network, backend.info(), history.last(), Some(&outcome), startup);
         let (history, summary) = (json(&history)?, json(&summary)?);
-        let (scaling, trained_on) = (job.scaling.clone(), job.trained_on.clone());
         let saved = SavedModel { recipe, model: network, scaling, trained_on, parameters: outcome.parameters };
-        results.push((Model { saved }, history, summary));
+        results.push((Model { saved }, history, summary, ended.take().map(|checkpoint| Moment { checkpoint })));
     }
     Ok((results, watcher.notes))
 }
 
 /// Gives the features and classes of examples in memory their names.
-fn name(job: &mut Job, features: Vec<String>, classes: Vec<String>) -> PyResult<()> {
+fn name(job: &mut Job, features: &[String], classes: &[String]) -> PyResult<()> {
     let (inputs, outputs) = (job.model.input.len(), job.model.outputs().max(2));
-    for (what, names, expected) in [("features", &features, inputs), ("classes", &classes, outputs)] {
+    for (what, names, expected) in [("features", features, inputs), ("classes", classes, outputs)] {
         if !names.is_empty() && names.len() != expected {
             let found = names.len();
             return Err(PyValueError::new_err(format!("{found} names of {what}; the model has {expected}")));
         }
     }
     if !features.is_empty() {
-        job.trained_on.features = features;
+        job.trained_on.features = features.to_vec();
     }
     if !classes.is_empty() {
-        job.trained_on.class_names = classes;
+        job.trained_on.class_names = classes.to_vec();
     }
     Ok(())
 }
 
-/// What came out of each model, its network, and when the first step began.
-type Trained = (Vec<Outcome>, Vec<Network>, Option<Instant>);
-
-/// Trains to the end, or until something was raised: then nothing.
-fn run(
-    job: &Job,
+/// The network of each model and the weights that it begins with, `start` in the place of initial ones; and what a person should
+/// know of them.
+#[allow(clippy::type_complexity, reason = "it is used once")]
+fn begin(
+    jobs: &[Job],
     recipes: &[Recipe],
     start: Option<Vec<Vec<Vec<f32>>>>,
+) -> Result<(Vec<Network>, Vec<Vec<Vec<f32>>>, Vec<String>), Failure> {
+    let (mut networks, mut weights, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    for (member, (recipe, job)) in recipes.iter().zip(jobs.iter().cycle()).enumerate() {
+        let features = &job.dataset.train.features;
+        let network = Network::build(&recipe.model, Some(features.shape)).map_err(JobError::Model)?;
+        weights.push(match &start {
+            Some(start) => start.get(member).cloned().unwrap_or_default(),
+            None => {
+                let initial = Initial::of(recipe, &network, &job.scaling, &job.trained_on, features)?;
+                notes.extend(initial.notes.into_iter().filter(|_| member == 0));
+                initial.parameters
+            }
+        });
+        networks.push(network);
+    }
+    Ok((networks, weights, notes))
+}
+
+/// What came out of each model, when the first step began, and the moment of the end where it is kept.
+type Trained = (Vec<Outcome>, Option<Instant>, Option<Checkpoint>);
+
+/// A trainer, unless several models would take more memory than pays.
+fn trainer(spec: TrainerSpec, backend: &dyn Backend) -> Result<Trainer, Failure> {
+    let members = spec.members.len();
+    let draft = Draft::new(spec, Fusion::Auto, backend.limits())?;
+    let beside_data = draft.plan().buffers.iter().filter(|buffer| buffer.role != Role::Data);
+    let bytes = beside_data.map(|buffer| buffer.bytes()).sum::<u64>();
+    if members > 1 && bytes > MEMBERS_BYTES {
+        return Err(Failure::Members { members, bytes });
+    }
+    Ok(Trainer::prepare(backend, draft)?)
+}
+
+/// Trains from these weights, or from the moment at which another training of a lone model ended, to the end, or until something was
+/// raised: then nothing.
+fn run(
+    spec: TrainerSpec,
+    weights: &[Vec<Vec<f32>>],
+    (from, keeps_moment): (Option<&Checkpoint>, bool),
     backend: &dyn Backend,
     watcher: &mut Watcher,
 ) -> Result<Option<Trained>, Failure> {
-    let shape = job.dataset.train.features.shape;
-    let networks = recipes.iter().map(|recipe| Network::build(&recipe.model, Some(shape)).map_err(JobError::Model));
-    let networks = networks.collect::<Result<Vec<_>, _>>()?;
-    let members: Vec<Member> = recipes.iter().map(Member::of).collect();
-    let mut trainer = Trainer::new(backend, job.spec(&members))?;
-    for (member, (network, recipe)) in networks.iter().zip(recipes).enumerate() {
-        let weights = match &start {
-            Some(start) => start.get(member).cloned().unwrap_or_default(),
-            None => {
-                let initial = Initial::of(recipe, network, &job.scaling, &job.trained_on, &job.dataset.train.features)?;
-                watcher.notes.extend(initial.notes.into_iter().filter(|_| member == 0));
-                initial.parameters
-            }
-        };
-        trainer.set_parameters(member, &weights)?;
+    let mut trainer = trainer(spec, backend)?;
+    weights.iter().enumerate().try_for_each(|(member, weights)| trainer.set_parameters(member, weights))?;
+    if let Some(from) = from {
+        trainer.go_on_from(from)?;
     }
     if trainer.train(watcher)? == Stop::Interrupted {
         return Ok(None);
@@ -186,7 +227,8 @@ fn run(
     if let [outcome] = &outcomes[..] {
         outcome.check()?;
     }
-    Ok(Some((outcomes, networks, trainer.first_step_at())))
+    let ended = if keeps_moment { Some(trainer.capture()?) } else { None };
+    Ok(Some((outcomes, trainer.first_step_at(), ended)))
 }
 
 /// Keeps what is told of training, tells Python, and stops where Python raises.

@@ -3,13 +3,17 @@
 import pickle
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, make_multilabel_classification
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
+from sklearn.exceptions import FitFailedWarning
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -113,6 +117,42 @@ def test_parts_are_fitted_one_after_the_other(digits):
     assert network.score(X, y) > 0.8
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_the_optimizer_goes_on_from_part_to_part(digits, solver):
+    X, y = digits[0][:200], digits[1][:200]
+    network = MLPClassifier((16,), solver=solver, batch_size=50, n_iter_no_change=1000, random_state=0, device="cpu")
+    # Two parts are two batches of an epoch.
+    one = clone(network).set_params(shuffle=False, batch_size=100, max_iter=1).fit(X, y)
+    two = clone(network).set_params(shuffle=False, batch_size=100).partial_fit(X[:100], y[:100], classes=np.arange(10))
+    assert two.partial_fit(X[100:], y[100:]).model_.parameter_hash == one.model_.parameter_hash
+    # Calls over the same examples are epochs, each in an order of its own.
+    fit = clone(network).set_params(max_iter=3).fit(X, y)
+    parts = clone(network)
+    for _ in range(3):
+        parts.partial_fit(X, y, classes=np.arange(10))
+    assert parts.model_.parameter_hash == fit.model_.parameter_hash
+    assert (parts.loss_curve_, parts.n_iter_, parts.t_) == (fit.loss_curve_, 3, fit.t_)
+    # A fit goes on too, and a pickle has all of it; a clone begins anew.
+    more = clone(network).set_params(max_iter=4).fit(X, y)
+    for goes_on in (fit, pickle.loads(pickle.dumps(parts))):
+        assert goes_on.partial_fit(X, y).model_.parameter_hash == more.model_.parameter_hash
+    anew = clone(parts).partial_fit(X, y, classes=np.arange(10))
+    assert anew.n_iter_ == 1 and anew.loss_curve_[0] == fit.loss_curve_[0]
+    # What draws its seed goes on with the one that it has drawn.
+    drawn = clone(network).set_params(random_state=None).partial_fit(X, y, classes=np.arange(10))
+    assert drawn.partial_fit(X, y, np.ones(len(y))).loss_ < drawn.loss_curve_[0]
+    with pytest.raises(ValueError, match="does not fit"):
+        drawn.set_params(hidden_layer_sizes=(3,)).partial_fit(X, y)
+
+
+def test_values_are_fitted_part_by_part():
+    X, y = load_diabetes(return_X_y=True)
+    X, y = StandardScaler().fit_transform(X)[:100], (y[:100] - y.mean()) / y.std()
+    network = MLPRegressor((8,), random_state=0, device="cpu")
+    parts = clone(network).partial_fit(X, y).partial_fit(X, y)
+    assert parts.model_.parameter_hash == clone(network).set_params(max_iter=2).fit(X, y).model_.parameter_hash
+
+
 def test_pictures_are_classified():
     X, y = load_digits(return_X_y=True)
     pictures = (X[:500] * 15).astype(np.uint8).reshape(-1, 8, 8)
@@ -134,13 +174,96 @@ def test_a_search_side_by_side_gives_the_scores_of_one_after_the_other(digits):
         assert np.array_equal(ours.cv_results_[name], theirs.cv_results_[name])
     assert ours.best_params_ == theirs.best_params_
     assert np.array_equal(ours.predict(digits[0]), theirs.predict(digits[0]))
+    assert ours.cv_results_["params"] == theirs.cv_results_["params"]
     drawn = RandomizedSearchCV(network, grid, n_iter=2, cv=2, random_state=0).fit(*digits)
     assert drawn.best_score_ > 0.3
 
 
+def assert_same_search(estimator, grid, X, y, **more):
+    with warnings.catch_warnings(record=True) as ours_warned:
+        warnings.simplefilter("always")
+        ours = SearchCV(estimator, grid, refit=False, return_train_score=True, **more).fit(X, y)
+    with warnings.catch_warnings(record=True) as theirs_warned:
+        warnings.simplefilter("always")
+        theirs = GridSearchCV(estimator, grid, refit=False, return_train_score=True, **more).fit(X, y)
+    for name in theirs.cv_results_:
+        if name.startswith(("split", "rank", "mean_test", "mean_train")):
+            assert np.array_equal(ours.cv_results_[name], theirs.cv_results_[name], equal_nan=True), name
+    kinds = [[warning.category for warning in warned if warning.category is FitFailedWarning] for warned in (ours_warned, theirs_warned)]
+    assert kinds[0] == kinds[1]
+    return ours
+
+
+def test_a_search_of_pipelines_fits_each_fold_on_its_own(digits):
+    # 599 rows: folds of two sizes. The scaling is that of a fold's training rows.
+    X, y = digits[0][:599] * np.linspace(0.1, 30, 64), digits[1][:599]
+    pipeline = make_pipeline(StandardScaler(), SelectKBest(), MLPClassifier((8,), max_iter=3, random_state=0, device="cpu"))
+    grid = {"selectkbest__k": [20, 40], "standardscaler": [StandardScaler(), "passthrough"], "mlpclassifier__alpha": [0.0, 1e-3]}
+    ours = assert_same_search(pipeline, grid, pd.DataFrame(X, columns=[f"pixel{i}" for i in range(64)]), y, cv=3)
+    assert len(set(ours.cv_results_["mean_test_score"])) > 2
+
+
+def test_a_search_that_stops_early_gives_the_same_scores():
+    X, y = load_diabetes(return_X_y=True)
+    X, y = StandardScaler().fit_transform(X)[:203], (y[:203] - y.mean()) / y.std()
+    network = MLPRegressor((8,), max_iter=40, early_stopping=True, n_iter_no_change=2, random_state=0, device="cpu")
+    assert_same_search(network, {"learning_rate_init": [0.003, 0.1], "solver": ["adam", "sgd"]}, X, y, cv=KFold(3))
+    classifier = MLPClassifier((8,), max_iter=20, early_stopping=True, n_iter_no_change=2, random_state=0, device="cpu")
+    assert_same_search(classifier, {"learning_rate_init": [0.003, 0.1]}, X, np.array(["low", "high"])[(y > 0) * 1], cv=3)
+
+
+def test_classes_that_a_fold_lacks_are_its_own_matter(digits):
+    X, y = digits[0][:60], np.repeat(["a", "b", "c"], 20)
+    # Each fold lacks another class.
+    assert_same_search(MLPClassifier((8,), max_iter=3, random_state=0, device="cpu"), {"alpha": [0.0, 0.1]}, X, y, cv=KFold(3))
+
+
+def test_a_candidate_that_fails_leaves_the_others(digits):
+    network = MLPClassifier((8,), max_iter=3, random_state=0, device="cpu")
+    X, y = digits[0][:120], digits[1][:120]
+    for wrong in ({"learning_rate_init": [0.01, 1e30]}, {"alpha": [0.0, -1.0]}, {"solver": ["adam", "newton"]}):
+        ours = assert_same_search(network, wrong, X, y, cv=2)
+        assert np.isnan(ours.cv_results_["mean_test_score"]).sum() == 1
+        with pytest.raises((FloatingPointError, ValueError)):
+            SearchCV(network, wrong, cv=2, error_score="raise").fit(X, y)
+    with pytest.raises(ValueError, match="fits failed"):
+        SearchCV(network, {"solver": ["newton"]}, cv=2).fit(X, y)
+
+
+def test_folds_that_take_much_memory_train_one_after_the_other(digits, monkeypatch):
+    from gputrain import _search
+
+    calls = []
+    train = _search.train_folds
+    monkeypatch.setattr(_search, "train_folds", lambda texts, Xs, ys, **more: calls.append((len(texts), len(Xs))) or train(texts, Xs, ys, **more))
+    network, grid = MLPClassifier((8,), max_iter=2, random_state=0, device="cpu"), {"alpha": [1e-4, 1e-3]}
+    results = [SearchCV(network, grid, cv=3).fit(*digits).cv_results_["mean_test_score"]]
+    assert calls == [(6, 3)]
+    monkeypatch.setattr(_search, "_MOST_BYTES", 2 * 4 * 64 * 400)
+    results.append(SearchCV(network, grid, cv=3).fit(*digits).cv_results_["mean_test_score"])
+    assert calls[1:] == [(4, 2), (2, 1)]
+    assert np.array_equal(*results)
+
+
 def test_a_search_over_something_else_is_refused(digits):
-    with pytest.raises(ValueError, match="GridSearchCV"):
-        SearchCV(make_pipeline(StandardScaler(), MLPClassifier()), {}).fit(*digits)
+    for other in (LogisticRegression(), make_pipeline(StandardScaler(), LogisticRegression())):
+        with pytest.raises(ValueError, match="GridSearchCV"):
+            SearchCV(other, {}).fit(*digits)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"hidden_layer_sizes": (3.5,)}, {"hidden_layer_sizes": (0,)}, {"hidden_layer_sizes": [[3]]}, {"batch_size": 3.7}, {"max_iter": 0},
+        {"max_iter": 2.5}, {"learning_rate_init": -1}, {"learning_rate_init": "fast"}, {"alpha": -1e-3}, {"momentum": 1.0}, {"tol": -1.0},
+        {"n_iter_no_change": 0}, {"shuffle": "yes"}, {"solver": "lbfgs"}, {"precision": "f64"}, {"channels": (2.5,)}, {"kernel_size": 0},
+    ],
+)
+def test_a_wrong_parameter_is_called_by_its_name(digits, wrong):
+    X, y = digits[0][:20], digits[1][:20]
+    [name] = wrong
+    with pytest.raises(ValueError, match=name):
+        ConvClassifier(device="cpu").set_params(**wrong).fit(X, y)
 
 
 def test_weights_say_what_counts(digits):

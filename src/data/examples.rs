@@ -67,6 +67,49 @@ pub struct Dataset {
     pub test: Option<Examples>,
 }
 
+impl Examples {
+    /// Sets of as many examples each, of one kind, one after the other. The error says in what they differ.
+    pub fn joined(parts: &[&Examples]) -> Result<Examples, &'static str> {
+        let [first, ..] = parts else { return Err("are none") };
+        if parts.iter().any(|part| (part.count(), part.features.shape) != (first.count(), first.features.shape)) {
+            return Err("have examples of several numbers or shapes");
+        }
+        let (mut bytes, mut floats, mut labels, mut numbers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            match (&part.features.storage, &first.features.storage) {
+                (Storage::U8(values), Storage::U8(_)) => bytes.extend_from_slice(values),
+                (Storage::F32(values), Storage::F32(_)) => floats.extend_from_slice(values),
+                _ => return Err("hold bytes here and floats there"),
+            }
+            match (&part.targets, &first.targets) {
+                (Targets::Classes { labels: own, classes }, Targets::Classes { classes: known, .. })
+                    if classes == known =>
+                {
+                    labels.extend_from_slice(own);
+                }
+                (Targets::Values { values, outputs }, Targets::Values { outputs: known, .. }) if outputs == known => {
+                    numbers.extend_from_slice(values);
+                }
+                _ => return Err("have targets of several kinds"),
+            }
+        }
+        let weights: Vec<&[f32]> = parts.iter().filter_map(|part| part.weights.as_deref()).collect();
+        if !weights.is_empty() && weights.len() < parts.len() {
+            return Err("have weights in part");
+        }
+        let storage = match first.features.storage {
+            Storage::U8(_) => Storage::U8(bytes.into()),
+            Storage::F32(_) => Storage::F32(floats.into()),
+        };
+        let targets = match first.targets {
+            Targets::Classes { classes, .. } => Targets::Classes { labels, classes },
+            Targets::Values { outputs, .. } => Targets::Values { values: numbers, outputs },
+        };
+        let features = Features { storage, count: parts.len() * first.count(), shape: first.features.shape };
+        Ok(Examples { features, targets, weights: (!weights.is_empty()).then(|| weights.concat()) })
+    }
+}
+
 impl Storage {
     /// Number of values.
     pub fn len(&self) -> usize {

@@ -120,6 +120,7 @@ mod tests {
             train,
             augment: AugmentSpec::NONE,
             members,
+            folds: 1,
         };
         let parameters = [weights.clone(), vec![0.0]];
 
@@ -166,6 +167,7 @@ mod tests {
             train: recipe.train.clone(),
             augment: AugmentSpec::NONE,
             members,
+            folds: 1,
         };
         let mut double = DoublePrecision::new(spec).unwrap();
         double.set_parameters(&parameters);

@@ -109,6 +109,7 @@ impl LossOperation {
         Arc::new(sum_weights::SumWeights {
             label: "sum of weights".into(),
             examples: at.source.layout.examples as u32,
+            folds: at.source.layout.folds as u32,
             updates,
             shuffle: at.source.batches.shuffle,
             models: at.models,

@@ -13,11 +13,11 @@ impl Window {
     /// The window of a set for which there are `room` bytes: nothing where the set has room, or a window would need no less.
     fn of(layout: &DataLayout, batches: Batches, models: usize, room: u64, limits: &Limits) -> Option<Window> {
         let binding = limits.binding_bytes.min(limits.buffer_bytes);
-        let whole = layout.bytes_of(layout.examples);
+        let whole = layout.bytes_of(layout.rows());
         if whole <= room.min(binding) {
             return None;
         }
-        let orders = if batches.shuffle { models } else { 1 };
+        let orders = if batches.shuffle { models } else { layout.folds };
         let aim = WINDOW_BYTES.min(limits.data_bytes / WINDOW_SHARE).min(binding);
         let count = aim / layout.bytes_of(orders * batches.size).max(1);
         let rows = batches.size * usize::try_from(count).unwrap_or(usize::MAX).max(1);
@@ -39,16 +39,16 @@ impl SourceBuffers {
     ) -> SourceBuffers {
         let window = Window::of(&layout, batches, models, room, limits);
         let what = if window.is_some() { "window" } else { "examples" };
-        let rows = window.map_or(layout.examples, |window| window.orders * window.rows);
+        let rows = window.map_or(layout.rows(), |window| window.orders * window.rows);
         let data = plan.buffer(format!("{name}.{what}"), Element::U32, rows * layout.row_words(), Role::Data);
         let targets = match layout.targets {
-            TargetLayout::Classes => plan.buffer(format!("{name}.labels"), Element::U32, layout.examples, Role::Data),
+            TargetLayout::Classes => plan.buffer(format!("{name}.labels"), Element::U32, layout.rows(), Role::Data),
             TargetLayout::Values(n) => {
-                plan.buffer(format!("{name}.targets"), Element::F32, layout.examples * n, Role::Data)
+                plan.buffer(format!("{name}.targets"), Element::F32, layout.rows() * n, Role::Data)
             }
         };
         let weights =
-            layout.weighted.then(|| plan.buffer(format!("{name}.weights"), Element::F32, layout.examples, Role::Data));
+            layout.weighted.then(|| plan.buffer(format!("{name}.weights"), Element::F32, layout.rows(), Role::Data));
         SourceBuffers { name: name.into(), layout, batches, window, data, targets, weights }
     }
 
@@ -59,6 +59,7 @@ impl SourceBuffers {
 
     /// How kernels read the examples.
     pub(crate) fn variant(&self) -> gather::Variant {
-        gather::Variant { bytes: self.layout.bytes, shuffle: self.batches.shuffle, streamed: self.window.is_some() }
+        let (DataLayout { bytes, folds, .. }, shuffle) = (self.layout, self.batches.shuffle);
+        gather::Variant { bytes, shuffle, streamed: self.window.is_some(), folds: folds as u32 }
     }
 }

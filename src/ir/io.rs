@@ -184,8 +184,12 @@ pub enum TargetLayout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataLayout {
-    /// Number of examples.
+    /// Number of examples that a model takes: of one fold, where there are several.
     pub examples: usize,
+    /// Folds: sets of so many examples each, one after the other, which the models take in turn. Model `m` takes fold
+    /// `m % folds`; usually there is one.
+    #[serde(default = "one_fold", skip_serializing_if = "is_one_fold")]
+    pub folds: usize,
     /// Scalars per example.
     pub features: usize,
     /// Stored as bytes, four to a word; otherwise as floats.
@@ -197,7 +201,20 @@ pub struct DataLayout {
     pub weighted: bool,
 }
 
+fn one_fold() -> usize {
+    1
+}
+
+fn is_one_fold(folds: &usize) -> bool {
+    *folds == 1
+}
+
 impl DataLayout {
+    /// Examples of all folds.
+    pub fn rows(&self) -> usize {
+        self.examples * self.folds
+    }
+
     /// Words per example.
     pub fn row_words(&self) -> usize {
         if self.bytes { self.features.div_ceil(4) } else { self.features }
@@ -225,7 +242,7 @@ pub struct Batches {
 pub struct Window {
     /// Examples of one order.
     pub rows: usize,
-    /// Orders side by side: one for each model where batches are shuffled, else one for all.
+    /// Orders side by side: one for each model where batches are shuffled, else one for each fold.
     pub orders: usize,
 }
 
@@ -253,7 +270,7 @@ pub struct SourceBuffers {
 impl SourceBuffers {
     /// Bytes of the set's examples: on the device where it holds them all, else in the host's memory.
     pub fn bytes(&self) -> u64 {
-        self.layout.bytes_of(self.layout.examples)
+        self.layout.bytes_of(self.layout.rows())
     }
 
     /// Bytes that the examples take on the device.

@@ -71,30 +71,31 @@ impl Checked<'_> {
 
     fn source(&self, source: &SourceBuffers) -> Result<(), String> {
         let SourceBuffers { name, layout, batches, window, .. } = source;
-        let orders = if batches.shuffle { self.models } else { 1 };
+        let orders = if batches.shuffle { self.models } else { layout.folds };
         let fits = window.is_none_or(|window| {
             window.orders == orders && window.rows > 0 && batches.size > 0 && window.rows.is_multiple_of(batches.size)
         });
-        if layout.examples == 0
-            || u32::try_from(layout.examples).is_err()
+        let rows = layout.examples.checked_mul(layout.folds);
+        if rows.is_none_or(|rows| rows == 0 || u32::try_from(rows).is_err())
+            || !self.models.is_multiple_of(layout.folds)
             || layout.features == 0
             || batches.size == 0
             || !fits
         {
             return Err(format!("io: the set {name} has {layout:?}, {batches:?} and {window:?}"));
         }
-        let [orders, rows] = window.map_or([1, layout.examples], |window| [window.orders, window.rows]);
+        let [orders, rows] = window.map_or([1, layout.rows()], |window| [window.orders, window.rows]);
         self.buffer(&format!("the set {name}"), source.data, Element::U32, &[orders, rows, layout.row_words()])?;
         let (element, width) = match layout.targets {
             TargetLayout::Classes => (Element::U32, 1),
             TargetLayout::Values(width) => (Element::F32, width),
         };
-        self.buffer(&format!("the targets of {name}"), source.targets, element, &[layout.examples, width])?;
+        self.buffer(&format!("the targets of {name}"), source.targets, element, &[layout.rows(), width])?;
         match source.weights {
             None if layout.weighted => Err(format!("io: the set {name} has no buffer of its examples' weights")),
             Some(_) if !layout.weighted => Err(format!("io: the set {name} has weights, and its examples have none")),
             Some(weights) => {
-                self.buffer(&format!("the weights of {name}"), weights, Element::F32, &[layout.examples]).map(|_| ())
+                self.buffer(&format!("the weights of {name}"), weights, Element::F32, &[layout.rows()]).map(|_| ())
             }
             None => Ok(()),
         }

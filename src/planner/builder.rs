@@ -79,6 +79,9 @@ pub struct Meetings {
     pub of_step: Vec<(Meeting, ProgramId)>,
 }
 
+/// The buffer of what the weights of a batch's examples come to.
+pub(crate) const WEIGHT_SUMS_BUFFER: &str = "train.weight_sums";
+
 /// Memory of one graph: a buffer per assigned slot.
 pub(super) struct GraphMemory {
     pub(super) network: Network,
@@ -525,7 +528,7 @@ impl<'a> PlanBuilder<'a> {
 
     /// The sums of the weights of a batch, of its update and of its epoch.
     fn weight_sums(&mut self) -> BufferId {
-        self.out.plan.buffer("train.weight_sums", Element::F32, self.models * WEIGHT_SUMS, Role::State)
+        self.out.plan.buffer(WEIGHT_SUMS_BUFFER, Element::F32, self.models * WEIGHT_SUMS, Role::State)
     }
 
     /// What makes the epoch's loss a mean by the weights of its examples, after a batch's bookkeeping.

@@ -8,6 +8,7 @@ mod loss_scale;
 mod muon;
 mod update;
 
+pub(crate) use builder::WEIGHT_SUMS_BUFFER;
 pub use builder::{BuildError, Meetings, PlanBuilder, TrainingPlan};
 pub use fusion::{Fusion, NotFused};
 pub use update::hyper_words;

@@ -125,7 +125,7 @@ pub(super) fn members_that_fit(
         let (model, dataset, scaling, train) = (model.clone(), Arc::clone(dataset), scaling.clone(), train.clone());
         // Names and units take no memory there.
         let (trained_on, augment) = (TrainedOn::default(), recipe.augment.clone());
-        let spec = TrainerSpec { model, dataset, scaling, trained_on, train, augment, members };
+        let spec = TrainerSpec { model, dataset, scaling, trained_on, train, augment, members, folds: 1 };
         if bytes(backend, spec).is_some_and(|bytes| bytes <= MEMBERS_BYTES) {
             break;
         }

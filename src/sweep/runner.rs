@@ -137,7 +137,7 @@ impl Runner<'_> {
         let epochs = u64::from(train.epochs);
         let (dataset, scaling, trained_on) = (Arc::clone(dataset), scaling.clone(), trained_on.clone());
         let (model, augment) = (models[0].clone(), entries[0].recipe.augment.clone());
-        let spec = TrainerSpec { model, dataset, scaling, trained_on, train, augment, members };
+        let spec = TrainerSpec { model, dataset, scaling, trained_on, train, augment, members, folds: 1 };
         let mut trainer = Trainer::new(self.backend, spec)?;
         if self.options.tensorboard {
             trainer.show_weights();

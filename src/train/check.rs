@@ -7,11 +7,12 @@ use crate::data::{DataError, Features, Problem, Scaling, TargetKind, TrainedOn, 
 use crate::ir::{Dispatch, Io, Plan};
 use crate::kernel::Launch;
 use crate::model::Model;
-use crate::recipe::ScheduleKind;
+use crate::recipe::{AugmentSpec, ScheduleKind};
 
 /// Refuses a plan of another model or other data.
 pub(super) fn fits(spec: &TrainerSpec, io: &Io) -> Result<(), TrainError> {
     let other = |problem: String| Err(TrainError::OtherPlan(problem));
+    folds_fit(spec)?;
     if io.models != spec.members.len() {
         return other(format!("it trains {} models side by side, not {}", io.models, spec.members.len()));
     }
@@ -24,7 +25,7 @@ pub(super) fn fits(spec: &TrainerSpec, io: &Io) -> Result<(), TrainError> {
         return other(format!("it has the parameters {}, not {}", words(planned.collect()), words(wanted.collect())));
     }
     for set in Set::ALL {
-        let layout = set.of(&spec.dataset).map(layout);
+        let layout = set.of(&spec.dataset).map(|examples| layout(examples, spec.folds));
         let planned = io.source(set.name()).map(|source| io.sources[source].layout);
         if planned != layout {
             return other(format!("its {} set is {planned:?}, and that of the data is {layout:?}", set.name()));
@@ -122,10 +123,31 @@ fn takes_no_categories(model: &Model, trained_on: &TrainedOn) -> Result<(), Data
     }
 }
 
+/// Refuses folds that the members cannot take in turn.
+fn folds_fit(spec: &TrainerSpec) -> Result<(), TrainError> {
+    let (folds, members) = (spec.folds, spec.members.len());
+    let refused = |problem: String| Err(TrainError::Folds { folds, problem });
+    if folds == 0 || !members.is_multiple_of(folds) {
+        return refused(format!("there are {members} members, which is no multiple of that; give each fold as many"));
+    }
+    let sets = Set::ALL.into_iter().filter_map(|set| Some((set, set.of(&spec.dataset)?.count())));
+    if let Some((set, count)) = sets.into_iter().find(|(_, count)| !count.is_multiple_of(folds)) {
+        return refused(format!("the {} set has {count} examples; give each fold as many", set.name()));
+    }
+    // What [augment] draws depends on the number of the example.
+    if folds > 1 && spec.augment != AugmentSpec::NONE {
+        return refused(
+            "[augment] would draw other numbers than for a fold alone; train one fold after the other".into(),
+        );
+    }
+    Ok(())
+}
+
 /// Refuses what could not train.
 pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
     let data = &spec.dataset;
-    let examples = data.train.features.count;
+    folds_fit(spec)?;
+    let examples = spec.examples_of(Set::Train);
     let count = |set: &Option<crate::data::Examples>| set.as_ref().map_or(0, |s| s.features.count);
     if spec.model.parameters.is_empty() {
         return Err(TrainError::NoParameters);
@@ -149,7 +171,7 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
         }
     }
     if let Some(weights) = &data.train.weights {
-        let checked = weights::check_count(weights, examples).and_then(|()| weights::check_weights(weights));
+        let checked = weights::check_count(weights, data.train.count()).and_then(|()| weights::check_weights(weights));
         let counts = |()| if weights.iter().all(|weight| *weight == 0.0) { Err(Problem::NoWeight) } else { Ok(()) };
         checked.and_then(counts).map_err(|problem| problem.at("the weights of the training examples"))?;
     }

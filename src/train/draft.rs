@@ -57,13 +57,13 @@ impl Draft {
             batches.size = share.rows;
             builder = builder.in_parts(share.parts);
         }
-        let source = builder.source(Set::Train.name(), spec::layout(&data.train), batches);
+        let source = builder.source(Set::Train.name(), spec::layout(&data.train, spec.folds), batches);
         builder.training(&source, &spec.train, &first.optimizer, first.schedule.is_by_step())?;
         let held_out: Vec<(Set, &Examples)> = sets.iter().filter_map(|set| Some((*set, set.of(data)?))).collect();
-        let largest = held_out.iter().map(|(_, examples)| examples.count()).max().unwrap_or(0);
+        let largest = held_out.iter().map(|(set, _)| spec.examples_of(*set)).max().unwrap_or(0);
         let batches = spec::evaluation_batches(&spec.model, largest);
         for (set, examples) in held_out {
-            let source = builder.source(set.name(), spec::layout(examples), batches);
+            let source = builder.source(set.name(), spec::layout(examples, spec.folds), batches);
             builder.evaluation(&source, first.optimizer.l2);
         }
         let mut names = builder.finish_plan()?;
@@ -216,7 +216,7 @@ pub(super) fn evaluation(
         check::has_variance(model, batches.size, count, false)?;
     }
     // An evaluation does not weigh.
-    let layout = DataLayout { weighted: false, ..spec::layout(examples) };
+    let layout = DataLayout { weighted: false, ..spec::layout(examples, 1) };
     let source = builder.source(EXAMPLES, layout, batches);
     builder.evaluation(&source, optimizer.l2);
     let mut names = builder.finish_plan()?;

@@ -47,6 +47,8 @@ struct Orders<E> {
     batches: u32,
     /// Windows in an epoch.
     windows: u32,
+    /// Sets of as many examples each that lie one after the other; the orders take them in turn.
+    folds: usize,
     /// The seed of each order; none where the examples are not shuffled.
     seeds: Vec<u32>,
     shuffle: bool,
@@ -63,6 +65,7 @@ impl<E: Borrow<Examples> + Sync> Feed<E> {
                 row_words: source.layout.row_words(),
                 batches,
                 windows: (steps as u32).div_ceil(batches),
+                folds: source.layout.folds,
                 seeds: Vec::new(),
                 shuffle: source.batches.shuffle,
             };
@@ -206,7 +209,7 @@ impl<E: Borrow<Examples> + Sync> Orders<E> {
     /// direction.
     fn rows<'w>(&self, place: Place, words: &'w mut Vec<u32>) -> Vec<(usize, &'w mut [u32])> {
         let Window { rows, orders } = self.window;
-        let examples = self.examples.borrow().features.count;
+        let examples = self.examples.borrow().features.count / self.folds;
         let first = place.number as usize * rows;
         let keys: Vec<u32> = self.seeds.iter().map(|seed| hash::epoch_key(*seed, place.epoch)).collect();
         // The last order's rows behind the last example are not sent at all.
@@ -214,7 +217,8 @@ impl<E: Borrow<Examples> + Sync> Orders<E> {
         let one = |(index, row): (usize, &'w mut [u32])| {
             let position = first + index % rows;
             let of_key = |key: &u32| hash::permute(position as u32, examples as u32, *key) as usize;
-            (position < examples).then(|| (keys.get(index / rows).map_or(position, of_key), row))
+            let (order, fold) = (index / rows, index / rows % self.folds);
+            (position < examples).then(|| (fold * examples + keys.get(order).map_or(position, of_key), row))
         };
         let mut rows: Vec<_> = words.chunks_mut(self.row_words).enumerate().filter_map(one).collect();
         if self.is_scattered() {

@@ -177,6 +177,14 @@ pub enum TrainError {
     /// Targets that the loss means nothing for.
     #[error(transparent)]
     Data(Box<DataError>),
+    /// Folds that the models cannot take.
+    #[error("{folds} folds cannot train side by side: {problem}")]
+    Folds {
+        /// Number of folds.
+        folds: usize,
+        /// Why not, and the remedy.
+        problem: String,
+    },
     /// More steps than a counter holds.
     #[error("the run would take {steps} steps, more than {}; lower train.epochs or raise train.batch", u32::MAX)]
     TooManySteps {

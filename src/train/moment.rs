@@ -6,6 +6,7 @@ use crate::ir::{BufferId, Element, Slice};
 use crate::kernel::optimizer::adjust_loss_scale;
 use crate::kernel::step::state;
 use crate::layers::TensorRole;
+use crate::planner::WEIGHT_SUMS_BUFFER;
 use crate::ranks::RankError;
 use std::time::Instant;
 
@@ -130,6 +131,48 @@ impl Trainer {
                 Ok(())
             }
         }
+    }
+
+    /// Goes on, at the beginning of an epoch, from where another run of the same network and optimizer ended one, on whichever
+    /// examples: with its weights and what the optimizer keeps of its gradients, and as many epochs before this one. Nothing is
+    /// kept of what early stopping and schedules watched. A run whose `train.epochs` are one more than the other one's trains one.
+    pub fn go_on_from(&mut self, ended: &Checkpoint) -> Result<(), TrainError> {
+        let mismatch = |problem: String| TrainError::from(CheckpointError::Mismatch(problem));
+        let Progress { epoch, step_in_epoch, .. } = ended.progress;
+        if step_in_epoch > 0 {
+            return Err(mismatch(format!(
+                "it is {step_in_epoch} steps into an epoch, and another run begins with whole ones"
+            )));
+        }
+        let mut begun = self.capture()?;
+        let steps = u64::from(epoch) * self.training.steps_per_epoch as u64;
+        let step = u32::try_from(steps).map_err(|_| TrainError::TooManySteps { steps })?;
+        (begun.progress.epoch, begun.progress.step) = (epoch, step);
+        let name = |id: BufferId| self.on.plan.buffers[id.0].name.as_str();
+        let (counters, weight_sums) = (name(self.training.counters), WEIGHT_SUMS_BUFFER);
+        // What a batch's weights come to is no state of the optimizer.
+        let is_kept = |name: &str| name != weight_sums;
+        let strange =
+            |(name, _): &&(String, Vec<u32>)| is_kept(name) && begun.buffers.iter().all(|(known, _)| known != name);
+        if let Some((name, _)) = ended.buffers.iter().find(strange) {
+            return Err(mismatch(format!("it has {name}, which this run has not")));
+        }
+        for (name, words) in begun.buffers.iter_mut().filter(|(name, _)| is_kept(name)) {
+            let found = ended.buffers.iter().find(|(known, _)| known == name);
+            let (_, found) = found.ok_or_else(|| mismatch(format!("it has no {name}")))?;
+            if found.len() != words.len() {
+                return Err(mismatch(format!("its {name} has {} words, not {}", found.len(), words.len())));
+            }
+            if name != counters {
+                words.clone_from(found);
+                continue;
+            }
+            for (words, found) in words.chunks_mut(state::COUNTERS).zip(found.chunks(state::COUNTERS)) {
+                (words[state::EPOCH], words[state::STEP]) = (epoch.wrapping_sub(1), step);
+                words[state::LOSS_SCALE] = found[state::LOSS_SCALE];
+            }
+        }
+        self.restore(&begun)
     }
 
     /// The same, finite or not.

@@ -3,7 +3,7 @@
 //! What a rank counts on its device is of its own rows. The host adds that up over the ranks where somebody wants to know
 //! it, and writes it to the device as if one process had counted it: nobody else knows of ranks.
 
-use super::{Checkpoint, Draft, TrainError, Trainer, TrainerSpec};
+use super::{Checkpoint, Draft, Set, TrainError, Trainer, TrainerSpec};
 use crate::backend::{Backend, BackendError, Ticket};
 use crate::ir::{BufferId, ProgramId, Slice};
 use crate::kernel::loss::weights::{BATCH_WEIGHT, EPOCH_LOSS, EPOCH_WEIGHT, WEIGHT_SUMS};
@@ -488,7 +488,7 @@ fn counted(model: usize, counters: &[u32], scalars: &[f32], weights: Option<&[u3
 impl TrainerSpec {
     /// The share of each batch that a rank takes.
     pub fn share(&self, rank: usize, ranks: usize) -> Result<Share, RankError> {
-        let (batch, examples) = (self.batches().size, self.dataset.train.count());
+        let (batch, examples) = (self.batches().size, self.examples_of(Set::Train));
         Share::of(batch, batch >= examples && !self.train.drop_last, rank, ranks)
     }
 }

@@ -132,9 +132,9 @@ impl Trainer {
             return self.evaluate_where_there(set);
         }
         let (tickets, outputs) = self.outputs(set, 0..metrics.len())?;
-        for (outputs, metrics) in outputs.iter().zip(metrics) {
+        for (member, (outputs, metrics)) in outputs.iter().zip(metrics).enumerate() {
             let wanted = if everything { None } else { Some(&wanted[..]) };
-            metrics.extend(self.measured(set, outputs, wanted));
+            metrics.extend(self.measured(set, member, outputs, wanted));
         }
         Ok(Some(tickets))
     }
@@ -147,16 +147,18 @@ impl Trainer {
     ) -> Result<Option<Vec<Score>>, TrainError> {
         /// Outputs that are held at once.
         const MOST_BYTES: usize = 1 << 30;
-        let Some(examples) = set.of(&self.spec.dataset).map(|examples| examples.count()) else { return Ok(None) };
-        let bytes = examples * self.spec.model.outputs() * size_of::<f32>();
+        if set.of(&self.spec.dataset).is_none() {
+            return Ok(None);
+        }
+        let bytes = self.spec.examples_of(set) * self.spec.model.outputs() * size_of::<f32>();
         let at_once = (MOST_BYTES / bytes.max(1)).clamp(1, metrics.len());
         let mut scores = Vec::new();
         for first in (0..metrics.len()).step_by(at_once) {
             let members = first..metrics.len().min(first + at_once);
             let (tickets, outputs) = self.outputs(set, members.clone())?;
             scores = self.fetch_scores(tickets)?;
-            for (outputs, metrics) in outputs.iter().zip(&mut metrics[members]) {
-                metrics.extend(self.measured(set, outputs, None));
+            for (member, outputs) in members.zip(&outputs) {
+                metrics[member].extend(self.measured(set, member, outputs, None));
             }
         }
         Ok(Some(scores))
@@ -165,7 +167,7 @@ impl Trainer {
     /// Takes the models over a set and copies the results aside; the outputs of some of them, as they are reported.
     fn outputs(&mut self, set: Set, members: Range<usize>) -> Result<([Ticket; 2], Vec<Vec<f32>>), TrainError> {
         let width = self.spec.model.outputs();
-        let wanted = width * set.of(&self.spec.dataset).map_or(0, |examples| examples.count());
+        let wanted = width * self.spec.examples_of(set);
         let models = self.spec.members.len();
         let mut outputs = vec![Vec::with_capacity(wanted); members.len()];
         let tickets = self.on.evaluate_each(set.name(), |batch| {
@@ -186,11 +188,18 @@ impl Trainer {
         Ok((tickets, outputs))
     }
 
-    /// What outputs for a set give: the wanted measures, or everything.
-    fn measured(&self, set: Set, outputs: &[f32], wanted: Option<&[Measure]>) -> Option<(String, Metrics)> {
+    /// What a member's outputs for a set give: the wanted measures, or everything.
+    fn measured(
+        &self,
+        set: Set,
+        member: usize,
+        outputs: &[f32],
+        wanted: Option<&[Measure]>,
+    ) -> Option<(String, Metrics)> {
         let width = self.spec.model.outputs();
         let trained_on = &self.spec.trained_on;
-        let truth = SetTruth::new(self.task, &set.of(&self.spec.dataset)?.targets, trained_on);
+        let targets = self.spec.targets_of(set, member)?;
+        let truth = SetTruth::new(self.task, &targets, trained_on);
         let metrics = match wanted {
             Some(wanted) => {
                 Metrics { values: measure(outputs, width, truth.truth(None), wanted), ..Metrics::default() }

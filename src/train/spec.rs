@@ -8,7 +8,7 @@ use crate::kernel::mixup;
 use crate::kernel::step::{augment, state};
 use crate::model::Model;
 use crate::recipe::{AugmentSpec, Batch, Set, TrainSpec};
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::sync::Arc;
 
 /// Everything a [`Trainer`](super::Trainer) works on.
@@ -28,6 +28,9 @@ pub struct TrainerSpec {
     pub augment: AugmentSpec,
     /// The models that train side by side; usually one.
     pub members: Vec<Member>,
+    /// Folds: data sets of equal size, of which each set of `dataset` holds the examples one after the other. Member `m` takes
+    /// those of fold `m % folds`; usually there is one.
+    pub folds: usize,
 }
 
 /// A training example as an epoch shows it.
@@ -88,7 +91,7 @@ impl TrainerSpec {
     /// What an example is mixed with in an epoch: nothing without mixup, and where the epoch leaves it out.
     fn mixed(&self, seed: u32, epoch: u32, example: u32) -> Option<Mixed> {
         let strength = self.augment.mixing()?;
-        let (examples, Batches { size, shuffle }) = (self.dataset.train.features.count as u32, self.batches());
+        let (examples, Batches { size, shuffle }) = (self.examples_of(Set::Train) as u32, self.batches());
         let (size, key) = (size as u32, hash::epoch_key(seed, epoch));
         let at = |position: u32| if shuffle { hash::permute(position, examples, key) } else { position };
         let position = (0..examples).find(|position| at(*position) == example)?;
@@ -101,9 +104,24 @@ impl TrainerSpec {
         Some(Mixed { example: other, share: mixup::quantiles(strength)[mixup::quantile(seed, epoch, batch)] })
     }
 
+    /// Examples of a set that a member takes; 0 where there is no such set.
+    pub fn examples_of(&self, set: Set) -> usize {
+        set.of(&self.dataset).map_or(0, |examples| examples.count() / self.folds)
+    }
+
+    /// The targets of the examples of a set that a member takes.
+    pub(super) fn targets_of(&self, set: Set, member: usize) -> Option<Cow<'_, Targets>> {
+        let (targets, count) = (&set.of(&self.dataset)?.targets, self.examples_of(set));
+        let first = member % self.folds * count;
+        Some(match self.folds {
+            1 => Cow::Borrowed(targets),
+            _ => Cow::Owned(targets.select(&(first..first + count).collect::<Vec<_>>())),
+        })
+    }
+
     /// How training steps take the examples.
     pub fn batches(&self) -> Batches {
-        let examples = self.dataset.train.features.count;
+        let examples = self.examples_of(Set::Train);
         let size = match self.train.batch {
             Batch::Full => examples,
             Batch::Size(size) if self.train.drop_last => size,
@@ -143,10 +161,11 @@ impl Borrow<Examples> for SharedSet {
     }
 }
 
-/// How a set lies on a device.
-pub(crate) fn layout(examples: &Examples) -> DataLayout {
+/// How a set of so many folds lies on a device.
+pub(crate) fn layout(examples: &Examples, folds: usize) -> DataLayout {
     DataLayout {
-        examples: examples.features.count,
+        examples: examples.features.count / folds,
+        folds,
         features: examples.features.shape.len(),
         bytes: matches!(examples.features.storage, Storage::U8(_)),
         targets: match examples.targets {

@@ -13,8 +13,14 @@ fn plan() -> LaunchPlan {
     let recipe = Recipe::parse(text, "digits", &[]).unwrap();
     let model = Model::build(&recipe.model, Some(Shape::Features(784))).unwrap();
     let mut builder = PlanBuilder::new(&model, 1, 1, 0.0, GpuBackend::noop().unwrap().limits());
-    let layout =
-        DataLayout { examples: 4000, features: 784, bytes: true, targets: TargetLayout::Classes, weighted: false };
+    let layout = DataLayout {
+        examples: 4000,
+        folds: 1,
+        features: 784,
+        bytes: true,
+        targets: TargetLayout::Classes,
+        weighted: false,
+    };
     let source = builder.source("train", layout, Batches { size: 128, shuffle: true });
     builder.training(&source, &recipe.train, &recipe.optimizer, false).unwrap();
     builder.finish_plan().unwrap().plan

@@ -15,6 +15,7 @@ mod common;
 mod driver;
 mod embedding;
 mod folders;
+mod folds;
 mod fused;
 mod gallery;
 mod going_on;

@@ -116,6 +116,7 @@ impl Workload {
             train,
             augment: recipe.augment.clone(),
             members,
+            folds: 1,
         };
         let fusion = args.fusion.fusion();
         args.tune.tune(backend, context, spec.clone(), fusion)?;

@@ -13,7 +13,7 @@ params! {
     Params {
         /// Rows of a batch.
         rows: u32,
-        /// Examples in the data set, or in as many batches as an epoch takes.
+        /// Examples in the data set, or in as many batches as an epoch takes; of one fold, where there are several.
         examples: u32,
         /// Rows of one order in the data of a streamed set; elsewhere it has no meaning.
         window: u32,
@@ -80,7 +80,7 @@ pub struct Variant {
 pub struct Operands {
     /// The whole data set, or a window of each order.
     pub data: Slice,
-    /// (examples): the classes.
+    /// (folds, examples): the classes.
     pub labels: Slice,
     /// One per feature, or one for all.
     pub subtract: Slice,
@@ -233,12 +233,18 @@ impl<T: Real> Shared<'_, T> {
             add: p.add,
         };
         let [subtract, divide] = self.scaling.map(Operand::Read);
-        let is = |name: &str| self.constants.contains(&(name, 1));
-        // The model's own window, where each has one.
-        let own = if is("STREAMED") && is("SHUFFLE") { model * (p.window * p.row_words) as usize } else { 0 };
+        let constants = self.constants;
+        let variant =
+            gather::Variant::of(&Args::<T> { params: &[], constants, grid: [1, 1, 1], operands: Default::default() });
+        // The model's own window, or its fold.
+        let (fold, order) = variant.fold_and_order(model);
+        let first = fold as u32 * p.examples;
+        let row = if variant.streamed { order * p.window as usize } else { first as usize };
+        let own = row * p.row_words as usize;
         let operands = [Operand::ReadU32(&self.data[own..]), Operand::ReadU32(counters), subtract, divide];
         let written = [Operand::Write(batch), Operand::WriteU32(indices)];
-        run(gather::reference, &shape.words(), self.constants, operands, written);
+        run(gather::reference, &shape.words(), constants, operands, written);
+        indices.iter_mut().for_each(|index| *index += first);
     }
 
     /// Losses and hits into the trace; the gradient at the last layer's outputs before its activation.
@@ -294,6 +300,8 @@ fn cost(params: &[u32]) -> Cost {
 
 /// Batches of cases: (rows, examples, number of the batch, models): full and partly empty ones, blocks that are not full.
 const CASE_BATCHES: [[u32; 4]; 5] = [[1, 1, 0, 1], [3, 11, 3, 1], [17, 67, 3, 2], [65, 131, 2, 1], [12, 1009, 5, 3]];
+/// Folds of those of the most models.
+const CASE_FOLDS: u32 = 2;
 
 /// The values of the data, as the shader takes them after scaling: about ±1, or ±1000.
 fn case(index: usize, batch: usize, large: bool) -> Case {
@@ -302,11 +310,12 @@ fn case(index: usize, batch: usize, large: bool) -> Case {
     let (features, classes, m) = (layers.inputs(), layers.outputs(), models as usize);
     // By the network, so that its cases share what is compiled.
     let (bytes, shuffle, streamed) = (index.is_multiple_of(2), index != 2, index % 4 > 1);
-    let variant = Variant { data: gather::Variant { bytes, shuffle, streamed }, squares: index % 3 == 1 };
+    let folds = if models == 3 { CASE_FOLDS } else { 1 };
+    let variant = Variant { data: gather::Variant { bytes, shuffle, streamed, folds }, squares: index % 3 == 1 };
     let window = 3 * rows;
     let data_rows = match streamed {
-        true => window * if shuffle { models } else { 1 },
-        false => examples,
+        true => window * if shuffle { models } else { folds },
+        false => folds * examples,
     };
     let row_words = if bytes { features.div_ceil(4) } else { features };
     let scale = if large { 1000.0 } else { 1.0 };
@@ -331,7 +340,7 @@ fn case(index: usize, batch: usize, large: bool) -> Case {
     let weight_scale = 2.0 / (features as f32).sqrt();
     let contents = vec![
         Contents::U32(data),
-        Contents::U32((0..examples).map(|i| i * 5 % classes as u32).collect()),
+        Contents::U32((0..folds * examples).map(|i| i * 5 % classes as u32).collect()),
         Contents::F32(vec![if bytes { 127.5 } else { 0.25 }; scales]),
         Contents::F32(divide),
         Contents::U32(counters),

@@ -11,7 +11,7 @@ params! {
     Params {
         /// Rows of a full batch.
         batch: u32,
-        /// Examples in the set.
+        /// Examples in the set; of one fold, where there are several.
         examples: u32,
         /// Examples that an epoch goes through.
         in_epoch: u32,
@@ -43,8 +43,10 @@ pub static SPECIFICATION: Specification = Specification {
 pub struct SumWeights {
     /// What it computes here.
     pub label: String,
-    /// Examples in the set.
+    /// Examples in the set; of one fold, where there are several.
     pub examples: u32,
+    /// Folds whose weights lie one after the other: model `m` takes fold `m % folds`.
+    pub folds: u32,
     /// The batches of an update.
     pub updates: Updates,
     /// Whether each epoch has an order of its own.
@@ -61,13 +63,16 @@ pub struct SumWeights {
 
 impl Launch for SumWeights {
     fn lower(&self) -> Dispatch {
-        let SumWeights { label, examples, updates, shuffle, models, weights, counters, weight_sums } = self.clone();
+        let SumWeights { label, examples, folds, updates, shuffle, models, weights, counters, weight_sums } =
+            self.clone();
         let Updates { batch, in_epoch, batches } = updates;
         let rows = f64::from(batch) * f64::from(batches);
         Dispatch {
             kernel: &KERNEL,
             label,
-            constants: vec![("SHUFFLE", shuffle.into())],
+            constants: std::iter::once(("SHUFFLE", shuffle.into()))
+                .chain((folds > 1).then_some(("FOLDS", folds)))
+                .collect(),
             params: Params { batch, examples, in_epoch, batches }.words(),
             slices: vec![weights, counters, weight_sums],
             grid: [1, 1, models as u32],
@@ -80,6 +85,7 @@ impl Launch for SumWeights {
 fn reference<T: Real>(args: &mut Args<T>) {
     let Params { batch, examples, in_epoch, batches } = args.params();
     let (models, shuffle) = (args.models(), args.constant("SHUFFLE", 1) == 1);
+    let folds = args.constant("FOLDS", 1) as usize;
     let [weights, counters, weight_sums] = args.operands();
     let (weights, counters, weight_sums) = (weights.read(), counters.read_u32(), weight_sums.write());
     for model in 0..models {
@@ -89,7 +95,8 @@ fn reference<T: Real>(args: &mut Args<T>) {
         let weight = |position: u64| {
             let position = position as u32;
             let shuffled = || hash::permute(position, examples, counters[state::KEY]);
-            weights[if shuffle { shuffled() } else { position } as usize].to_f64()
+            let first = model % folds * examples as usize;
+            weights[first + if shuffle { shuffled() } else { position } as usize].to_f64()
         };
         let first = update * u64::from(batch) * u64::from(batches);
         let of_batch = u64::from(taken) * u64::from(batch)..(u64::from(taken) + 1) * u64::from(batch);
@@ -103,7 +110,7 @@ fn reference<T: Real>(args: &mut Args<T>) {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (updates, taken) in Updates::cases() {
-        for (shuffle, models) in [(true, 2), (false, 3)] {
+        for (shuffle, models, folds) in [(true, 2, 1), (false, 3, 1), (true, 3, 2)] {
             let mut counters = vec![0; models * state::COUNTERS];
             for (model, counters) in counters.chunks_mut(state::COUNTERS).enumerate() {
                 counters[state::BATCH] = taken + model as u32;
@@ -111,7 +118,7 @@ fn cases() -> Vec<Case> {
             }
             // Some of them are left out of the epoch.
             let examples = updates.in_epoch + 5;
-            let Contents::F32(weights) = Contents::random(examples as usize, 1.0, 1) else { continue };
+            let Contents::F32(weights) = Contents::random((folds * examples) as usize, 1.0, 1) else { continue };
             let contents = vec![
                 Contents::F32(weights.into_iter().map(|weight| (4.0 * weight).max(0.0)).collect()),
                 Contents::U32(counters),
@@ -121,6 +128,7 @@ fn cases() -> Vec<Case> {
             let launch = SumWeights {
                 label: "case".into(),
                 examples,
+                folds,
                 updates,
                 shuffle,
                 models,
@@ -128,7 +136,7 @@ fn cases() -> Vec<Case> {
                 counters: s[1],
                 weight_sums: s[2],
             };
-            let name = format!("{models} models, {updates:?}, batch {taken}, shuffle {shuffle}");
+            let name = format!("{models} models, {folds} folds, {updates:?}, batch {taken}, shuffle {shuffle}");
             cases.push(Case { name, dispatch: launch.lower(), contents });
         }
     }

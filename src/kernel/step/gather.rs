@@ -14,7 +14,7 @@ params! {
         features: u32,
         /// Words in a row of the data: `features`, or with bytes a quarter of it, rounded up.
         row_words: u32,
-        /// Examples in the whole data set.
+        /// Examples in the whole data set; of one fold, where there are several.
         examples: u32,
         /// Rows of one order in the data of a streamed set; elsewhere it has no meaning.
         window: u32,
@@ -72,20 +72,29 @@ pub struct Variant {
     pub bytes: bool,
     /// The epoch has an order of its own.
     pub shuffle: bool,
-    /// The data holds `window` rows of each order: one per model if they are shuffled, else one for all.
+    /// The data holds `window` rows of each order: one per model if they are shuffled, else one per fold.
     pub streamed: bool,
+    /// Sets of `examples` that the data holds one after the other: model `m` takes set `m % folds`.
+    pub folds: u32,
 }
 
 impl Variant {
     /// Values of the constants that `shaders/lib/examples.wgsl` and its like declare.
-    pub(crate) fn constants(self) -> [(&'static str, u32); 3] {
-        let Variant { bytes, shuffle, streamed } = self;
-        [("BYTES", bytes.into()), ("SHUFFLE", shuffle.into()), ("STREAMED", streamed.into())]
+    pub(crate) fn constants(self) -> Vec<(&'static str, u32)> {
+        let Variant { bytes, shuffle, streamed, folds } = self;
+        let constants = [("BYTES", bytes.into()), ("SHUFFLE", shuffle.into()), ("STREAMED", streamed.into())];
+        constants.into_iter().chain((folds > 1).then_some(("FOLDS", folds))).collect()
     }
 
     pub(crate) fn of<T: Real>(args: &Args<T>) -> Variant {
         let [bytes, shuffle, streamed] = ["BYTES", "SHUFFLE", "STREAMED"].map(|name| args.constant(name, 0) == 1);
-        Variant { bytes, shuffle, streamed }
+        Variant { bytes, shuffle, streamed, folds: args.constant("FOLDS", 1) }
+    }
+
+    /// The place of a model's fold among the folds, and that of its order among the windows of a streamed set.
+    pub(crate) fn fold_and_order(self, model: usize) -> (usize, usize) {
+        let fold = model % self.folds as usize;
+        (fold, if self.shuffle { model } else { fold })
     }
 }
 
@@ -127,8 +136,9 @@ impl Launch for Gather {
 pub(crate) fn example(p: &Params, counters: &[u32], model: usize, row: u32, variant: Variant) -> Option<(u32, usize)> {
     let position = counters[state::BATCH] * p.rows + row;
     let order = || if variant.shuffle { hash::permute(position, p.examples, counters[state::KEY]) } else { position };
-    let example = (position < p.examples).then(order)?;
-    let first = if variant.shuffle { model * p.window as usize } else { 0 };
+    let (fold, window) = variant.fold_and_order(model);
+    let example = (position < p.examples).then(order)? + fold as u32 * p.examples;
+    let first = window * p.window as usize;
     let data_row = if variant.streamed { first + (position % p.window) as usize } else { example as usize };
     Some((example, data_row))
 }
@@ -188,8 +198,14 @@ fn cases() -> Vec<Case> {
         for number in 0..8 {
             let [bytes, shuffle, streamed] = [number & 1, number & 2, number & 4].map(|bit| bit == 0);
             let per_feature = (index + number) % 2 == 1;
-            cases.extend(case(shape, Variant { bytes, shuffle, streamed }, per_feature));
+            cases.extend(case(shape, Variant { bytes, shuffle, streamed, folds: 1 }, per_feature));
         }
+    }
+    // Two folds, which five models take in turn.
+    for number in 0..8 {
+        let [bytes, shuffle, streamed] = [number & 1, number & 2, number & 4].map(|bit| bit == 0);
+        let variant = Variant { bytes, shuffle, streamed, folds: 2 };
+        cases.extend(case([5, 6, 101, 15, 8, 5], variant, number % 3 == 0));
     }
     cases
 }
@@ -197,8 +213,8 @@ fn cases() -> Vec<Case> {
 fn case(shape: [u32; 6], variant: Variant, per_feature: bool) -> Option<Case> {
     let [rows, features, examples, window, number, models] = shape;
     let row_words = if variant.bytes { features.div_ceil(4) } else { features };
-    let orders = if variant.shuffle { models } else { 1 };
-    let data_rows = if variant.streamed { orders * window } else { examples };
+    let orders = if variant.shuffle { models } else { variant.folds };
+    let data_rows = if variant.streamed { orders * window } else { variant.folds * examples };
     let Contents::F32(raw) = Contents::random((data_rows * row_words) as usize, 1000.0, 1) else { return None };
     let mut counters = vec![0; models as usize * state::COUNTERS];
     for (model, counters) in counters.chunks_mut(state::COUNTERS).enumerate() {
