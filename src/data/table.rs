@@ -1,6 +1,7 @@
 //! A table with a target: what its columns are taken for, and the examples that they make.
 
 use rayon::prelude::*;
+use std::collections::HashMap;
 
 use super::cells;
 use super::column::FileFormat;
@@ -99,10 +100,21 @@ pub fn column_texts(table: &str, header: Option<bool>, column: &str) -> Result<V
 impl RawTable {
     /// Reads the file: by the columns that are known, else by what the recipe says of them.
     pub fn read(table: &str, target: &[String], data: &DataSpec, known: &TrainedOn) -> Result<RawTable, DataError> {
+        RawTable::read_for(table, target, data, known, false)
+    }
+
+    /// The same, a new table's levels numbered where an embedding looks them up.
+    pub(crate) fn read_for(
+        table: &str,
+        target: &[String],
+        data: &DataSpec,
+        known: &TrainedOn,
+        looks_up: bool,
+    ) -> Result<RawTable, DataError> {
         let place = Place::parse(table);
         let read = check_place(&place).and_then(|()| match &known.table {
             Some(columns) => RawTable::read_known(&place, data, columns),
-            None => RawTable::read_new(&place, target, data),
+            None => RawTable::read_new(&place, target, data, looks_up),
         });
         let mut raw = read.map_err(|problem| problem.at(table))?;
         raw.source = table.into();
@@ -127,11 +139,14 @@ impl RawTable {
         // What is new comes last: the model has no place for it, which is told when it is built.
         columns.sort_by_key(|(column, _)| place(column).unwrap_or(usize::MAX));
         (self.columns.features, self.features) = columns.into_iter().unzip();
+        if self.columns.levels().is_some() {
+            self.columns.number_levels();
+        }
         Ok(())
     }
 
     /// A table to train on.
-    fn read_new(place: &Place, target: &[String], data: &DataSpec) -> Result<RawTable, Problem> {
+    fn read_new(place: &Place, target: &[String], data: &DataSpec, looks_up: bool) -> Result<RawTable, Problem> {
         // By name or number: which of them is meant is known when the first line is.
         let means = |wanted: &String, column: usize, name: &str| {
             wanted == name || wanted.strip_prefix('#').unwrap_or(wanted).parse() == Ok(column)
@@ -200,9 +215,18 @@ impl RawTable {
             frame.find(&frame.name(*column))?;
             feature(&frame, *column, forced.contains(column), data.missing)
         });
-        let features_of = columns.collect::<Result<Vec<FeatureColumn>, Problem>>()?;
+        let columns = columns.zip(&features).map(|(column, place)| Ok((column?, *place)));
+        let mut columns = columns.collect::<Result<Vec<(FeatureColumn, usize)>, Problem>>()?;
+        if looks_up {
+            // An embedding takes the last values.
+            columns.sort_by_key(|(column, _)| column.levels.is_some());
+        }
+        let (features_of, features): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
         let targets_of = targets.iter().map(|column| TargetColumn::new(frame.name(*column))).collect();
-        let columns = TableColumns { features: features_of, targets: targets_of };
+        let mut columns = TableColumns { features: features_of, targets: targets_of };
+        if looks_up {
+            columns.number_levels();
+        }
         notes.push(format!("features: {}", in_words(&columns)));
         notes.extend(missing_note(&frame, &features, data.missing));
         let mut raw = RawTable {
@@ -319,6 +343,11 @@ impl RawTable {
     /// Keeps the table for the one who reads the same file next, in the same way: it is not parsed again.
     pub fn keep(self) {
         self.frame.keep();
+    }
+
+    /// What its columns are taken for.
+    pub fn columns(&self) -> &TableColumns {
+        &self.columns
     }
 
     /// The input of a model for it.
@@ -670,12 +699,18 @@ impl RawTable {
             parts.push(match (&column.levels, &values.numbers, &values.codes) {
                 (None, Some(numbers), _) => Part::Numbers { at, numbers, indicator },
                 (Some(levels), _, Some(codes)) => {
-                    let place = |level: &String| levels.iter().position(|known| known == level).map(|place| at + place);
+                    let known: HashMap<&String, usize> = levels.iter().zip(0..).collect();
+                    let first = column.first_level.unwrap_or(at);
+                    let place = |level: &String| known.get(level).map(|place| first + place);
                     let places: Vec<Option<usize>> = values.levels.iter().map(place).collect();
                     self.notes.extend(strange_levels(&column.name, &values.levels, &places, codes));
-                    Part::Levels { places, codes, indicator }
+                    match column.first_level {
+                        Some(_) => Part::Numbered { at, places, codes },
+                        None => Part::Levels { places, codes, indicator },
+                    }
                 }
                 // Without a value the column may be of either kind.
+                (Some(_), ..) if column.first_level.is_some() => Part::Numbered { at, places: Vec::new(), codes: &[] },
                 _ => Part::Nothing { at: column.levels.is_none().then_some(at), indicator },
             });
             at = end;
@@ -692,9 +727,26 @@ impl RawTable {
 
 /// What a column adds to each row of features.
 enum Part<'a> {
-    Numbers { at: usize, numbers: &'a [f64], indicator: Option<usize> },
-    Levels { places: Vec<Option<usize>>, codes: &'a [u32], indicator: Option<usize> },
-    Nothing { at: Option<usize>, indicator: Option<usize> },
+    Numbers {
+        at: usize,
+        numbers: &'a [f64],
+        indicator: Option<usize>,
+    },
+    Levels {
+        places: Vec<Option<usize>>,
+        codes: &'a [u32],
+        indicator: Option<usize>,
+    },
+    /// The number of the level, or -1 for none.
+    Numbered {
+        at: usize,
+        places: Vec<Option<usize>>,
+        codes: &'a [u32],
+    },
+    Nothing {
+        at: Option<usize>,
+        indicator: Option<usize>,
+    },
 }
 
 impl Part<'_> {
@@ -712,6 +764,11 @@ impl Part<'_> {
                     row[place] = 1.0;
                 }
                 (code == NO_LEVEL, indicator)
+            }
+            Part::Numbered { at, places, codes } => {
+                let level = codes.get(index).and_then(|code| places.get(*code as usize).copied().flatten());
+                row[*at] = level.map_or(-1.0, |level| level as f32);
+                (level.is_none(), &None)
             }
             Part::Nothing { at, indicator } => {
                 at.iter().for_each(|at| row[*at] = f32::NAN);
@@ -797,7 +854,7 @@ fn feature(frame: &Frame, column: usize, forced: bool, missing: Missing) -> Resu
     check_column(frame, column, is_category, missing, true)?;
     let levels = is_category.then(|| sorted(&values.levels).0);
     let indicator = missing == Missing::Indicator && values.missing.0 > 0;
-    Ok(FeatureColumn { name: frame.name(column), levels, fill: None, indicator })
+    Ok(FeatureColumn { name: frame.name(column), levels, first_level: None, fill: None, indicator })
 }
 
 /// Refuses a column whose cells are not all of its kind, or missing where that is an error. A model that is there already
