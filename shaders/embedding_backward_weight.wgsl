@@ -1,8 +1,8 @@
-// gradient[l, d] = sum of output_gradient[r, i, d] where input[r, i] is level l, in the order of the items (r, i)
+// gradient[l, d] = sum of output_gradient[r, i, d] where input[r, i] is level l, in the order of the values (r, i)
 //
-// input (models, rows, inputs), output_gradient (models, rows, inputs, width): 0 in rows past the end of the epoch; gradient
-// (levels, width) at z * parameter_stride. A thread per element of the gradient goes through all items, so that each sum has
-// one order; grid linear over groups of THREADS, z over models.
+// input (models, rows, numbers + inputs), of which the numbers are passed over; output_gradient (models, rows, numbers +
+// inputs * width): 0 in rows past the end of the epoch; gradient (levels, width) at z * parameter_stride. A thread per element of
+// the gradient goes through all values, so that each sum has one order; grid linear over groups of THREADS, z over models.
 // include: embedding.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -25,12 +25,15 @@ fn main(
     if place.y >= params.levels {
         return;
     }
-    let items = params.rows * params.inputs;
-    let first = group.z * items;
     var sum = 0.0;
-    for (var item = first; item < first + items; item++) {
-        if level_of(input[item]) == place.y {
-            sum += output_gradient[item * params.width + place.x];
+    for (var row = group.z * params.rows; row < (group.z + 1u) * params.rows; row++) {
+        let values = row_of_values(row) + params.numbers;
+        let gradients = row_of_outputs(row) + params.numbers + place.x;
+        for (var i = 0u; i < params.inputs; i++) {
+            let value = input[values + i];
+            if value >= 0.0 && level_of(value) == place.y {
+                sum += output_gradient[gradients + i * params.width];
+            }
         }
     }
     gradient[group.z * params.parameter_stride + index] = sum;

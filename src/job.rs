@@ -6,6 +6,7 @@ use crate::data::{
     RawTable, Scaling, SourceRef, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
 };
 use crate::export::{ExportError, Initial};
+use crate::layers::Levels;
 use crate::model::{Model, ModelError, Shape};
 use crate::place;
 use crate::ranks::Exchange;
@@ -77,11 +78,16 @@ impl Job {
     }
 
     /// The same for a trained model: tables that name their columns may hold its features in any order.
-    pub fn load_for(recipe: Recipe, known: &TrainedOn) -> Result<Job, JobError> {
-        let source = recipe.data.train.as_ref();
-        // Where the recipe leaves the input to the data, the files come before the network.
-        let early = source.filter(|_| recipe.model.input.is_empty());
-        let read = early.map(|source| Raw::read_training(source, &recipe.data, known, None)).transpose()?;
+    pub fn load_for(mut recipe: Recipe, known: &TrainedOn) -> Result<Job, JobError> {
+        let looks_up = recipe.model.looks_up_categories();
+        let source = recipe.data.train.clone();
+        let source = source.as_ref();
+        // Where the recipe leaves the input, or the levels of an embedding, to the data, the files come before the network.
+        let early = source.filter(|_| recipe.model.input.is_empty() || looks_up);
+        let data = recipe.data.clone();
+        let reading = |source, input| Raw::read_training(source, &data, known, (input, looks_up));
+        let read = early.map(|source| reading(source, None)).transpose()?;
+        read.iter().filter_map(Raw::levels).for_each(|levels| recipe.model.look_up(levels));
         let input = match source {
             Some(_) => read.as_ref().map(Raw::input).transpose()?,
             None => Some(Shape::Features(28 * 28)),
@@ -90,8 +96,7 @@ impl Job {
         let (mut trained_on, mut notes) = (known.clone(), Vec::new());
         let dataset = match source {
             Some(source) => {
-                let raw =
-                    read.map_or_else(|| Raw::read_training(source, &recipe.data, known, Some(model.input)), Ok)?;
+                let raw = read.map_or_else(|| reading(source, Some(model.input)), Ok)?;
                 let (train, of_data, said) = raw.fit(&model, &recipe.data)?;
                 (trained_on, notes) = (of_data, said);
                 notes.extend(remarks::leaks(&train, &trained_on.features));
@@ -277,7 +282,7 @@ pub fn load(
     data: &DataSpec,
     (model, trained_on): (&Model, &TrainedOn),
 ) -> Result<(Examples, Vec<String>), DataError> {
-    let (examples, _, notes) = Raw::read(source, data, trained_on, Some(model.input))?.fit(model, data)?;
+    let (examples, _, notes) = Raw::read(source, data, trained_on, (Some(model.input), false))?.fit(model, data)?;
     Ok((examples, notes))
 }
 
@@ -304,12 +309,13 @@ enum Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// Reads a source as the data that is known was read, for a model with this input where it is there already.
+    /// Reads a source as the data that is known was read, for a model with this input where it is there already; of a new table,
+    /// whether an embedding looks its categories up.
     fn read(
         source: &'a Source,
         data: &DataSpec,
         known: &TrainedOn,
-        input: Option<Shape>,
+        (input, looks_up): (Option<Shape>, bool),
     ) -> Result<Raw<'a>, DataError> {
         match source {
             Source::Arrays { images, .. } if data.targets.is_some() => {
@@ -332,7 +338,7 @@ impl<'a> Raw<'a> {
                 Ok(Raw::Pictures(table, Box::new(pictures)))
             }
             Source::Table { table, target } => {
-                RawTable::read(table, target, data, known).map(|table| Raw::Table(Box::new(table)))
+                RawTable::read_for(table, target, data, known, looks_up).map(|table| Raw::Table(Box::new(table)))
             }
         }
     }
@@ -343,9 +349,9 @@ impl<'a> Raw<'a> {
         source: &'a Source,
         data: &DataSpec,
         known: &TrainedOn,
-        input: Option<Shape>,
+        model: (Option<Shape>, bool),
     ) -> Result<Raw<'a>, DataError> {
-        let raw = Raw::read(source, data, known, input)?;
+        let raw = Raw::read(source, data, known, model)?;
         let named = data.sample_weights.as_deref().filter(|_| known.table.is_none());
         Ok(match (raw, named) {
             (Raw::Arrays(raw), Some(file)) => {
@@ -357,6 +363,14 @@ impl<'a> Raw<'a> {
             }
             (raw, _) => raw,
         })
+    }
+
+    /// The levels of its categories, where they are numbered through.
+    fn levels(&self) -> Option<Levels> {
+        match self {
+            Raw::Table(raw) => raw.columns().levels(),
+            _ => None,
+        }
     }
 
     /// The input of a model for them.

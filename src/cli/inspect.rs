@@ -9,7 +9,7 @@ use clap::Args;
 use gputrain::data::{self, ArrayInfo, ColumnInfo, Loading, PictureFolder, PictureSets, Problem};
 use gputrain::export::{SavedModel, parameter_hash};
 use gputrain::job::Job;
-use gputrain::model::{Model, ModelError};
+use gputrain::model::Model;
 use gputrain::place::Place;
 use gputrain::recipe::{Batch, Broken, DataSpec, Recipe, RecipeText, Scale};
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ fn check_augment(recipe: &Recipe, model: &Model) -> Result<(), CliError> {
 /// The recipe's network. Its data is only read where the recipe leaves the input's shape to it.
 fn build(recipe: &Recipe, data: Option<&Path>) -> Result<Model, CliError> {
     match Model::of(recipe, None) {
-        Err(ModelError::NoInput) => Ok(ready(recipe.clone(), data)?.model),
+        Err(_) if recipe.model.leaves_to_data() => Ok(ready(recipe.clone(), data)?.model),
         other => Ok(other?),
     }
 }

@@ -535,7 +535,8 @@ pub enum Problem {
     /// Texts that tell examples apart.
     #[error(
         "{} so many levels that they hardly are categories: {}; leave out what only names the examples (--set \
-         'data.drop=[{}]'), or say that they are categories with data.categorical (up to 10000 levels)",
+         'data.drop=[{}]'), or say that they are categories with data.categorical (up to 10000 levels; a first layer \
+         {{ embedding = 8 }} learns 8 numbers for each level in place of a feature for each)",
         if columns.len() == 1 { "a column of text has" } else { "columns of text have" },
         list(&columns.iter().map(|(name, levels)| format!("{name:?} has {levels}")).collect::<Vec<_>>()),
         quoted(&columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>())
@@ -584,12 +585,34 @@ pub enum Problem {
         shape: Shape,
     },
     /// Scaled numbers of levels.
-    #[error("the embedding takes the numbers of levels as they are, but the data is scaled; set data.scale = \"none\"")]
-    ScaledLevels,
+    #[error(
+        "the embedding takes the numbers of levels as they are (features {first} to {}, from 0), but the data is scaled; set \
+         data.scale = \"none\"",
+        width.saturating_sub(1)
+    )]
+    ScaledLevels {
+        /// The first feature that is looked up.
+        first: usize,
+        /// Features of an example.
+        width: usize,
+    },
+    /// Levels that are not the table's.
+    #[error(
+        "the embedding has {given} levels, but the table has {levels} in {categories} categories; leave out levels and categories: \
+         they are taken from the table"
+    )]
+    OtherLevels {
+        /// The embedding's levels.
+        given: usize,
+        /// The table's levels.
+        levels: usize,
+        /// Its categories.
+        categories: usize,
+    },
     /// Categories of a table, which are columns of ones and zeros already.
     #[error(
         "the embedding takes numbers of levels, but the table's category {column:?} comes as one feature of 0 and 1 for each level; \
-         number the levels from 0 in the table, or take {{ dense = WIDTH, bias = false }}, which learns the same numbers for them"
+         leave out the embedding's levels and categories: they are taken from the table then"
     )]
     LevelsAsFeatures {
         /// The column.

@@ -17,9 +17,10 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// Whether values stay as they are.
-    pub fn changes_nothing(&self) -> bool {
-        self.subtract.iter().all(|x| *x == 0.0) && self.divide.iter().all(|x| *x == 1.0) && self.add == 0.0
+    /// Whether the values of a feature stay as they are.
+    pub fn keeps(&self, feature: usize) -> bool {
+        let of = |numbers: &[f32]| numbers[feature % numbers.len()];
+        of(&self.subtract) == 0.0 && of(&self.divide) == 1.0 && self.add == 0.0
     }
 
     /// Fits `kind` to the training features; validation and test data are scaled by the same numbers.

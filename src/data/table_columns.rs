@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Features, Scaling, Storage, Targets};
+use crate::layers::Levels;
 use crate::recipe::Missing;
 
 /// The columns of a table that a model was trained on.
@@ -23,6 +24,10 @@ pub struct FeatureColumn {
     pub name: String,
     /// The levels of a category, each of which is a feature that is 1 or 0; none of a number, which is a feature by itself.
     pub levels: Option<Vec<String>>,
+    /// The number of the first of them where an embedding looks them up: they are numbered through over all categories, and the
+    /// column is one feature, the number of its level, or -1 for none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_level: Option<usize>,
     /// What a missing number becomes: the mean or the median of the training examples.
     pub fill: Option<f64>,
     /// Whether a last feature of the column says where it was missing.
@@ -56,16 +61,19 @@ impl TargetColumn {
 
 impl FeatureColumn {
     /// Features that it makes.
-    pub(super) fn width(&self) -> usize {
-        self.levels.as_ref().map_or(1, Vec::len) + usize::from(self.indicator)
+    pub(crate) fn width(&self) -> usize {
+        let levels = self.levels.as_ref().filter(|_| self.first_level.is_none());
+        levels.map_or(1, Vec::len) + usize::from(self.indicator)
     }
 
     /// Their names.
     pub(super) fn names(&self) -> Vec<String> {
         let name = &self.name;
         let values = match &self.levels {
-            Some(levels) => levels.iter().map(|level| format!("{name}={level}")).collect(),
-            None => vec![name.clone()],
+            Some(levels) if self.first_level.is_none() => {
+                levels.iter().map(|level| format!("{name}={level}")).collect()
+            }
+            _ => vec![name.clone()],
         };
         values.into_iter().chain(self.indicator.then(|| format!("{name} missing"))).collect()
     }
@@ -82,7 +90,26 @@ impl TableColumns {
         self.features.iter().flat_map(FeatureColumn::names).collect()
     }
 
-    /// The features that are numbers of the table, each with its column; the others are 1 or 0.
+    /// Numbers the levels of all categories through, for an embedding that looks them up.
+    pub(super) fn number_levels(&mut self) {
+        let mut count = 0;
+        for column in &mut self.features {
+            if let Some(levels) = &column.levels {
+                (column.first_level, column.indicator) = (Some(count), false);
+                count += levels.len();
+            }
+        }
+    }
+
+    /// The levels that an embedding looks up, where they are numbered.
+    pub(crate) fn levels(&self) -> Option<Levels> {
+        let numbered = self.features.iter().filter(|column| column.first_level.is_some());
+        let levels = numbered.clone().flat_map(|column| &column.levels).map(Vec::len).sum();
+        let categories = numbered.count();
+        (categories > 0).then_some(Levels { count: Some(levels), categories: Some(categories) })
+    }
+
+    /// The features that are numbers of the table, each with its column; the others are 1 or 0, or numbers of levels.
     fn numbers(&self) -> Vec<(usize, usize)> {
         let mut at = 0;
         let mut numbers = Vec::new();
@@ -189,13 +216,14 @@ impl TableColumns {
         }
     }
 
-    /// Leaves features as they are that are 1 or 0.
-    pub(crate) fn keep_bits(&self, scaling: &mut Scaling) {
-        let width = self.width();
-        if scaling.subtract.len() != width || width < 2 {
+    /// Leaves features as they are that are 1 or 0, or numbers of levels.
+    pub(crate) fn keep_levels(&self, scaling: &mut Scaling) {
+        let (width, numbers) = (self.width(), self.numbers());
+        // A single number may stand for all features.
+        if scaling.subtract.len() != width || width < 2 && !numbers.is_empty() {
             return;
         }
-        let numbers: Vec<usize> = self.numbers().into_iter().map(|(at, _)| at).collect();
+        let numbers: Vec<usize> = numbers.into_iter().map(|(at, _)| at).collect();
         for at in (0..width).filter(|at| !numbers.contains(at)) {
             (scaling.subtract[at], scaling.divide[at]) = (0.0, 1.0);
         }
@@ -214,6 +242,13 @@ impl TableColumns {
     pub(crate) fn problem(&self, features: usize) -> Option<String> {
         if self.width() != features {
             return Some(format!("has columns that make {} features, expected {features}", self.width()));
+        }
+        let mut next = 0;
+        for column in self.features.iter().filter(|column| column.first_level.is_some()) {
+            if column.levels.is_none() || column.indicator || column.first_level != Some(next) {
+                return Some(format!("numbers the levels of {:?} in another way than expected", column.name));
+            }
+            next += column.levels.as_ref().map_or(0, Vec::len);
         }
         let finite = |number: &f64| (*number as f32).is_finite();
         let fills = self.features.iter().filter_map(|column| column.fill);

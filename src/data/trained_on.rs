@@ -35,10 +35,10 @@ impl TrainedOn {
         if names.len() == outputs { names } else { Vec::new() }
     }
 
-    /// The scaling of training examples. Features that only say whether a table's cell has a level stay 1 or 0.
+    /// The scaling of training examples. Features that say which level a table's cell has stay as they are.
     pub fn scaling(&self, data: &DataSpec, train: &Features) -> Result<Scaling, DataError> {
         let mut scaling = Scaling::of(data, train).map_err(|problem| problem.at("[data]"))?;
-        self.table.iter().for_each(|columns| columns.keep_bits(&mut scaling));
+        self.table.iter().for_each(|columns| columns.keep_levels(&mut scaling));
         Ok(scaling)
     }
 

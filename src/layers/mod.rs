@@ -192,6 +192,15 @@ pub(crate) fn reference() -> impl Iterator<Item = LayerReference> {
     })
 }
 
+/// The levels that values of the data are numbers of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levels {
+    /// How many there are; `None` leaves it to the data.
+    pub count: Option<usize>,
+    /// So many last values of an example are their numbers, or -1 for none of them; `None` says that all are, and that none is none.
+    pub categories: Option<usize>,
+}
+
 /// One kind of layer, with its numbers.
 pub trait LayerKind: Debug + Send + Sync {
     /// The key that names the kind in a recipe.
@@ -233,8 +242,13 @@ pub trait LayerKind: Debug + Send + Sync {
         false
     }
 
-    /// How many levels there are, where the layer takes the data's values for numbers of levels.
-    fn levels(&self) -> Option<usize> {
+    /// What it looks up, where the layer takes the data's values for numbers of levels.
+    fn levels(&self) -> Option<Levels> {
+        None
+    }
+
+    /// The same with others; `None` for kinds that look up nothing.
+    fn with_levels(&self, _: Levels) -> Option<Arc<dyn LayerKind>> {
         None
     }
 

@@ -116,6 +116,19 @@ pub enum LayerProblem {
         /// What it gets.
         what: String,
     },
+    /// An embedding of nobody knows how many levels.
+    #[error(
+        "has no levels, and no table with categories tells how many: say so, such as {{ embedding = 16, levels = 1000 }}"
+    )]
+    NoLevels,
+    /// An embedding of more values than there are.
+    #[error("looks up the last {categories} values of each example, but gets {values}; lower its categories")]
+    FewValues {
+        /// Values of an example.
+        values: usize,
+        /// Those that are looked up.
+        categories: usize,
+    },
     /// Filters that can whiten nothing.
     #[error(
         "init = \"whitening\" is for the weights of a convolution of the data, without groups and dilation, within the image, whose \

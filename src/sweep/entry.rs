@@ -77,7 +77,7 @@ impl Sweep {
     /// What would otherwise come out only after hours.
     fn check(&self) -> Result<(), SweepError> {
         for Entry { recipe, .. } in &self.entries {
-            if !recipe.model.input.is_empty() {
+            if !recipe.model.leaves_to_data() {
                 Model::of(recipe, None).map_err(JobError::Model)?;
             }
             if let Some(set) = missing_set(recipe, self.spec.metric) {

@@ -25,7 +25,10 @@ pub(super) struct Group {
 impl Group {
     /// Whether both work on the same examples.
     pub(super) fn same_data(&self, other: &Group) -> bool {
-        let of = |recipe: &Recipe| (recipe.data.clone(), recipe.seed, recipe.model.input.clone(), targets(recipe));
+        let of = |recipe: &Recipe| {
+            let model = &recipe.model;
+            (recipe.data.clone(), recipe.seed, model.input.clone(), model.looks_up_categories(), targets(recipe))
+        };
         of(&self.shared) == of(&other.shared)
     }
 }

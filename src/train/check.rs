@@ -6,6 +6,7 @@ use super::{Draft, Set, TrainError, TrainerSpec};
 use crate::data::{DataError, Features, Problem, Scaling, TargetKind, TrainedOn, weights};
 use crate::ir::{Dispatch, Io, Plan};
 use crate::kernel::Launch;
+use crate::layers::Levels;
 use crate::model::Model;
 use crate::recipe::{AugmentSpec, ScheduleKind};
 
@@ -99,27 +100,38 @@ pub(super) fn has_variance(model: &Model, batch: usize, examples: usize, drop_la
 
 /// Refuses data whose values are not the numbers of levels that an embedding of the model looks up; `place` is what it is called.
 pub(super) fn has_levels(model: &Model, scaling: &Scaling, features: &Features, place: &str) -> Result<(), DataError> {
-    let Some(levels) = model.layers.iter().filter_map(|layer| layer.kind.levels()).min() else { return Ok(()) };
-    if !scaling.changes_nothing() {
-        return Err(Problem::ScaledLevels.at(place));
-    }
-    let is_level = |value: f32| value >= 0.0 && value < levels as f32 && value.fract() == 0.0;
-    let width = features.shape.len();
-    match (0..features.storage.len()).map(|index| (index, features.storage.get(index))).find(|(_, v)| !is_level(*v)) {
-        Some((index, value)) => {
-            Err(Problem::Level { example: index / width, feature: index % width, value, levels }.at(place))
+    model.layers.iter().filter_map(|layer| layer.kind.levels()).try_for_each(|levels| {
+        let width = features.shape.len();
+        let count = levels.count.unwrap_or_default();
+        let first = width.saturating_sub(levels.categories.unwrap_or(width));
+        if !(first..width).all(|feature| scaling.keeps(feature)) {
+            return Err(Problem::ScaledLevels { first, width }.at(place));
         }
-        None => Ok(()),
-    }
+        let none = levels.categories.map(|_| -1.0);
+        let is_level = |value: f32| value >= 0.0 && value < count as f32 && value.fract() == 0.0;
+        let looked_up = (0..features.storage.len()).filter(|index| index % width >= first);
+        let mut values = looked_up.map(|index| (index, features.storage.get(index)));
+        match values.find(|(_, value)| !is_level(*value) && Some(*value) != none) {
+            Some((index, value)) => {
+                Err(Problem::Level { example: index / width, feature: index % width, value, levels: count }.at(place))
+            }
+            None => Ok(()),
+        }
+    })
 }
 
-/// Refuses an embedding of a table whose categories are features of ones and zeros.
-fn takes_no_categories(model: &Model, trained_on: &TrainedOn) -> Result<(), DataError> {
-    let takes_levels = model.takes_levels();
-    let features = trained_on.table.iter().flat_map(|table| &table.features);
-    match features.filter(|feature| feature.levels.is_some()).find(|_| takes_levels) {
-        Some(feature) => Err(Problem::LevelsAsFeatures { column: feature.name.clone() }.at("the training table")),
-        None => Ok(()),
+/// Refuses an embedding that does not look up what the categories of its table are.
+fn looks_up_all(model: &Model, trained_on: &TrainedOn) -> Result<(), DataError> {
+    let Some(table) = &trained_on.table else { return Ok(()) };
+    let at_table = |problem: Problem| Err(problem.at("the training table"));
+    let mut embeddings = model.layers.iter().filter_map(|layer| layer.kind.levels());
+    let as_bits = table.features.iter().find(|column| column.levels.is_some() && column.first_level.is_none());
+    match (embeddings.find(|levels| Some(*levels) != table.levels()), as_bits, table.levels()) {
+        (Some(_), Some(column), _) => at_table(Problem::LevelsAsFeatures { column: column.name.clone() }),
+        (Some(Levels { count: Some(given), .. }), _, Some(Levels { count: Some(levels), categories: Some(count) })) => {
+            at_table(Problem::OtherLevels { given, levels, categories: count })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -159,7 +171,7 @@ pub(super) fn check(spec: &TrainerSpec) -> Result<(), TrainError> {
         return Err(TrainError::NoBatch { batch: spec.batches().size, examples });
     }
     spec.changes()?;
-    takes_no_categories(&spec.model, &spec.trained_on)?;
+    looks_up_all(&spec.model, &spec.trained_on)?;
     has_variance(&spec.model, spec.batches().size, examples, spec.train.drop_last)?;
     for (set, examples) in
         [("train", Some(&data.train)), ("validation", data.validation.as_ref()), ("test", data.test.as_ref())]

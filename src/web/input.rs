@@ -98,7 +98,7 @@ fn range(saved: &SavedModel) -> (f32, f32) {
 
 fn columns(saved: &SavedModel) -> Vec<Column> {
     let trained_on = &saved.trained_on;
-    let number = |name: String| FeatureColumn { name, levels: None, fill: None, indicator: false };
+    let number = |name: String| FeatureColumn { name, levels: None, first_level: None, fill: None, indicator: false };
     let name = |at: usize| trained_on.features.get(at).cloned().unwrap_or_else(|| format!("feature {at}"));
     let columns = match &trained_on.table {
         Some(table) => table.features.clone(),
@@ -106,9 +106,10 @@ fn columns(saved: &SavedModel) -> Vec<Column> {
     };
     let mut at = 0;
     let mut described = Vec::with_capacity(columns.len());
-    for FeatureColumn { name, levels, fill, indicator } in columns {
-        let start = levels.is_none().then(|| start(saved, at));
-        at += levels.as_ref().map_or(1, Vec::len) + usize::from(indicator);
+    for column in columns {
+        let start = column.levels.is_none().then(|| start(saved, at));
+        at += column.width();
+        let FeatureColumn { name, levels, fill, indicator, .. } = column;
         described.push(Column { name, levels, fill, indicator, start });
     }
     described

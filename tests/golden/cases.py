@@ -29,6 +29,7 @@ class Case:
     weighted: bool = False  # whether each example has a weight
     mixed: bool = False  # whether it is also trained with factors rounded to f16
     levels: int = 0  # the data holds numbers of so many levels
+    categories: int = 0  # so many last values alone do, some of them -1; all, where it is 0
     draw: int = 0  # another draw of data and weights, where the first one is chaotic
 
 
@@ -64,7 +65,10 @@ def make_data(case, outputs):
     x = on_grid(0.5 * centres[labels] + random.uniform(-1, 1, (case.count, *case.input)), 64)
     shown = np.where(random.uniform(size=case.count) < 0.1, random.randint(0, classes, case.count), labels)
     if case.levels:
+        numbers = x[:, :-case.categories] if case.categories else x[:, :0]
         x = np.floor((x - x.min()) / (np.ptp(x) + 1 / 64) * case.levels)
+        x[:, :numbers.shape[1]] = numbers
+        x[:, numbers.shape[1]:] -= bool(case.categories)
     rows = x.reshape(case.count, -1).astype(np.float64)
     mix = random.uniform(-1, 1, (rows.shape[1], outputs)) / np.sqrt(rows.shape[1])
     noise = random.uniform(-0.3, 0.3, (case.count, outputs))
@@ -486,6 +490,9 @@ def embedding_cases():
     yield Case("embedding-adamw-beside", "An embedding beside the data itself, with decay and penalty; the last batch has 25 rows.", [4],
                [named_layer("table", {"embedding": 5, "levels": 7}), {"concat": ["table", "input"]}, {"layer_norm": True},
                 dense(9, "silu"), dense(5)], optimizer=adamw(0.01, l2=0.003, weight_decay=0.1), count=149, levels=7)
+    yield Case("embedding-categories", "Two numbers that pass and four values that are looked up, some of them none of the levels.", [6],
+               [{"embedding": 3, "levels": 12, "categories": 4}, dense(9, "tanh"), dense(5)], optimizer=adam(0.01), count=149,
+               levels=12, categories=4)
 
 
 def mixup_cases():

@@ -230,7 +230,10 @@ class Network:
             return F.interpolate(x, scale_factor=pair(layer["upsample"]), mode="nearest")
         if "embedding" in layer:
             weight, _ = self.take(layer, (layer["levels"], layer["embedding"]), None)
-            return F.embedding(x.long(), weight).flatten(1)
+            first = x.shape[1] - layer.get("categories", x.shape[1])
+            levels = x[:, first:].long()
+            known = F.embedding(levels.clamp(min=0), weight) * (levels >= 0)[:, :, None]
+            return torch.cat([x[:, :first], known.flatten(1)], dim=1)
         if "flatten" in layer:
             return x.flatten(1)
         if "reshape" in layer:

@@ -1,5 +1,6 @@
 //! What an embedding takes, and what it refuses. Whole trainings are in the golden cases.
 
+use crate::binary::{Workplace, last_line, succeed, text};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Examples, Features, Scaling, Storage, Targets};
 use gputrain::job::Job;
@@ -81,4 +82,104 @@ fn each_value_becomes_its_row() {
         let rows: Vec<f32> = LEVELS.iter().flat_map(|level| &table[2 * *level as usize..][..2]).copied().collect();
         assert_eq!(found.outputs, rows);
     }
+}
+
+/// Sizes, colours and shops that tell the price, and a row of which nothing but the price is known.
+fn sales() -> String {
+    let row = |i: usize| {
+        let (size, colour, shop) = (i * 5 % 7, ["red", "blue", "green"][i % 3], ["north", "south"][i / 3 % 2]);
+        format!("{colour},{size},{shop},{}\n", ["low", "high"][usize::from(colour == "red" || shop == "south")])
+    };
+    let rows: String = (0..48).map(row).collect();
+    format!("colour,size,shop,price\n{rows},,,low\n")
+}
+
+const LOOKED_UP: &str = "[model]\nlayers = [{ embedding = 2 }, { dense = 8, activation = \"relu\" }, { dense = 2 }]\n\
+                         [data]\nmissing = \"mean\"\ntrain = { table = \"sales.csv\", target = \"price\" }\n\
+                         [optimizer]\nkind = \"adam\"\nlearning_rate = 0.05\n[train]\nepochs = 12\nbatch = 8\n";
+
+/// A folder with the table, and the recipe `r.toml`.
+fn workplace(recipe: &str) -> Workplace {
+    let place = Workplace::new("");
+    std::fs::write(place.path("sales.csv"), sales()).unwrap();
+    std::fs::write(place.path("r.toml"), recipe).unwrap();
+    place
+}
+
+#[test]
+fn categories_of_a_table_are_numbered_through_behind_its_numbers() {
+    let place = workplace(LOOKED_UP);
+    let job = Job::load(Recipe::load(&place.path("r.toml"), &[]).unwrap()).unwrap();
+    assert_eq!(job.trained_on.features, ["size", "colour", "shop"]);
+    assert_eq!(job.model.parameters[0].shape, [5, 2]);
+    assert_eq!(job.model.layers[0].output, Shape::Features(1 + 2 * 2));
+    let features = &job.dataset.train.features;
+    let row = |row: usize| [0, 1, 2].map(|at| features.storage.get(3 * row + at));
+    // blue, green, red; north, south. The mean of the sizes fills in.
+    assert_eq!([row(0), row(1), row(5)], [[0.0, 2.0, 3.0], [5.0, 0.0, 3.0], [4.0, 1.0, 4.0]]);
+    assert_eq!(row(48)[1..], [-1.0, -1.0]);
+    // The number alone is scaled.
+    assert!(job.scaling.subtract[0] > 2.0 && job.scaling.keeps(1) && job.scaling.keeps(2));
+    assert!(job.trainer(&CpuBackend::new()).is_ok());
+}
+
+#[test]
+fn a_model_of_looked_up_categories_takes_other_tables_by_name() {
+    let place = workplace(LOOKED_UP);
+    let [recipe, run, new, out] = ["r.toml", "run", "new.csv", "p.csv"].map(|name| place.text(name));
+    let words = text(&succeed(&["--backend", "cpu", "train", &recipe, "--out", &run]).stdout);
+    assert!(words.contains("embedding 2 of 5 levels in 2 categories"), "{words}");
+    // Other columns first; a level that nobody knows is none, as a missing one is.
+    std::fs::write(place.path("new.csv"), "shop,colour,size\nnorth,red,1\nnorth,blue,1\neast,red,1\n,red,1\n").unwrap();
+    let output = succeed(&["--backend", "cpu", "predict", &run, &new, "--out", &out]);
+    assert!(text(&output.stdout).contains("shop has levels that the training table had not, in 1 rows: \"east\""));
+    let lines = std::fs::read_to_string(&out).unwrap();
+    let lines: Vec<&str> = lines.lines().map(|line| line.split_once(',').unwrap().1).collect();
+    assert!(lines[1].starts_with("high") && lines[2].starts_with("low"), "{lines:?}");
+    assert_eq!(lines[3], lines[4]);
+}
+
+#[test]
+fn a_run_goes_on_with_its_categories_whatever_the_order_of_the_columns() {
+    let hash = |order: [usize; 4]| {
+        let place = workplace(LOOKED_UP);
+        let [recipe, run] = ["r.toml", "run"].map(|name| place.text(name));
+        let train = ["--backend", "cpu", "--json", "train"];
+        succeed(&[&train[..], &[&recipe, "--out", &run]].concat());
+        let turned = |line: &str| order.map(|at| line.split(',').nth(at).unwrap()).join(",") + "\n";
+        std::fs::write(place.path("sales.csv"), sales().lines().map(turned).collect::<String>()).unwrap();
+        let output = succeed(&[&train[..], &["--resume", &run, "--epochs", "15"]].concat());
+        last_line(&output)["parameter_hash"].clone()
+    };
+    assert_eq!(hash([0, 1, 2, 3]), hash([3, 2, 1, 0]));
+}
+
+#[test]
+fn runs_of_a_sweep_look_up_the_tables_categories() {
+    let place = workplace(&format!("{LOOKED_UP}[sweep]\n\"optimizer.learning_rate\" = [0.05, 0.02]\nretrain = true\n"));
+    let [recipe, out, best, table] = ["r.toml", "sweep", "sweep/best", "sales.csv"].map(|name| place.text(name));
+    let validation = ["--set", "data.validation=0.2"];
+    succeed(&[&["--backend", "cpu", "sweep", &recipe, "--out", &out][..], &validation].concat());
+    let found = last_line(&succeed(&["--backend", "cpu", "--json", "eval", &best, &table]));
+    assert!(found["accuracy"].as_f64().unwrap() > 0.9, "{found}");
+}
+
+#[test]
+fn levels_that_nobody_knows_are_refused() {
+    let load = |from: &str, to: &str| {
+        let recipe = LOOKED_UP.replace(from, to);
+        let place = workplace(&recipe);
+        let job = Job::load(Recipe::load(&place.path("r.toml"), &[]).unwrap()).map_err(|error| error.to_string())?;
+        job.trainer(&CpuBackend::new()).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let embedding = "embedding = 2";
+    load(embedding, "embedding = 2, levels = 5, categories = 2").unwrap();
+    let error = load(embedding, "embedding = 2, levels = 6, categories = 2").unwrap_err();
+    assert!(error.contains("has 6 levels, but the table has 5 in 2 categories; leave out"), "{error}");
+    let error = load(embedding, "embedding = 2, levels = 5").unwrap_err();
+    assert!(error.contains("\"colour\" comes as one feature of 0 and 1") && error.contains("leave out"), "{error}");
+    let error = load("missing", "features = [\"size\"]\nmissing").unwrap_err();
+    assert!(error.contains("has no levels, and no table with categories tells how many"), "{error}");
+    let error = load("missing", "scale = \"unit\"\nmissing").unwrap_err();
+    assert!(error.contains("(features 1 to 2, from 0)") && error.contains("data.scale = "), "{error}");
 }

@@ -9,6 +9,7 @@ use crate::data::frame::{Frame, NO_LEVEL};
 use crate::data::table_columns::{FeatureColumn, TableColumns};
 use crate::data::{Features, Storage};
 use crate::model::Shape;
+use std::collections::HashMap;
 
 /// Rows that a thread takes at once.
 const ROWS: usize = 4096;
@@ -44,12 +45,18 @@ fn parts<'a>(frame: &'a Frame, places: &[usize], columns: &TableColumns, notes: 
         match (&column.levels, &values.numbers, &values.codes) {
             (None, Some(numbers), _) => Part::Numbers { at: first, numbers, indicator },
             (Some(levels), _, Some(codes)) => {
-                let place = |level: &String| levels.iter().position(|known| known == level).map(|place| first + place);
-                let places: Vec<Option<usize>> = values.levels.iter().map(place).collect();
+                let known: HashMap<&String, usize> = levels.iter().zip(column.first_level.unwrap_or(first)..).collect();
+                let places: Vec<Option<usize>> = values.levels.iter().map(|level| known.get(level).copied()).collect();
                 notes.extend(strange_levels(&column.name, &values.levels, &places, codes));
-                Part::Levels { places, codes, indicator }
+                match column.first_level {
+                    Some(_) => Part::Numbered { at: first, places, codes },
+                    None => Part::Levels { places, codes, indicator },
+                }
             }
             // Without a value the column may be of either kind.
+            (Some(_), ..) if column.first_level.is_some() => {
+                Part::Numbered { at: first, places: Vec::new(), codes: &[] }
+            }
             _ => Part::Nothing { at: column.levels.is_none().then_some(first), indicator },
         }
     };
@@ -60,6 +67,8 @@ fn parts<'a>(frame: &'a Frame, places: &[usize], columns: &TableColumns, notes: 
 enum Part<'a> {
     Numbers { at: usize, numbers: &'a [f64], indicator: Option<usize> },
     Levels { places: Vec<Option<usize>>, codes: &'a [u32], indicator: Option<usize> },
+    /// The number of the level, or -1 for none.
+    Numbered { at: usize, places: Vec<Option<usize>>, codes: &'a [u32] },
     Nothing { at: Option<usize>, indicator: Option<usize> },
 }
 
@@ -78,6 +87,11 @@ impl Part<'_> {
                     row[place] = 1.0;
                 }
                 (code == NO_LEVEL, indicator)
+            }
+            Part::Numbered { at, places, codes } => {
+                let level = codes.get(index).and_then(|code| places.get(*code as usize).copied().flatten());
+                row[*at] = level.map_or(-1.0, |level| level as f32);
+                (level.is_none(), &None)
             }
             Part::Nothing { at, indicator } => {
                 at.iter().for_each(|at| row[*at] = f32::NAN);

@@ -24,13 +24,25 @@ struct Named {
     weighing: Option<usize>,
 }
 
-/// Reads a table, and tells its columns' kinds from their cells and the recipe.
-pub(super) fn read(place: &Place, target: &[String], data: &DataSpec) -> Result<RawTable, Problem> {
+/// Reads a table, and tells its columns' kinds from their cells and the recipe. Where an embedding looks categories up, they follow the
+/// numbers.
+pub(super) fn read(
+    place: &Place,
+    target: &[String],
+    data: &DataSpec,
+    looks_up: bool,
+) -> Result<RawTable, Problem> {
     let frame = frame(place, target, data)?;
     let named = Named::of(&frame, place, target, data)?;
     let mut notes = vec![format!("{} rows, {}", frame.rows, frame.dialect)];
-    let features = named.features(&frame, &mut notes)?;
-    let columns = columns(&frame, &features, &named, data.missing)?;
+    let mut features = named.features(&frame, &mut notes)?;
+    if looks_up {
+        features.sort_by_key(|column| is_category(&frame, *column, &named.forced));
+    }
+    let mut columns = columns(&frame, &features, &named, data.missing)?;
+    if looks_up {
+        columns.number_levels();
+    }
     notes.push(format!("features: {}", in_words(&columns)));
     notes.extend(missing_note(&frame, &features, data.missing));
     let mut raw = RawTable {
@@ -147,19 +159,24 @@ fn columns(frame: &Frame, features: &[usize], named: &Named, missing: Missing) -
     let of = features.iter().map(|column| {
         // A name that stands for two columns finds neither in other tables.
         frame.find(&frame.name(*column))?;
-        feature(frame, *column, named.forced.contains(column), missing)
+        feature(frame, *column, is_category(frame, *column, &named.forced), missing)
     });
     let features = of.collect::<Result<Vec<FeatureColumn>, Problem>>()?;
     let targets = named.targets.iter().map(|column| TargetColumn::new(frame.name(*column))).collect();
     Ok(TableColumns { features, targets })
 }
 
-/// What one of them is.
-fn feature(frame: &Frame, column: usize, forced: bool, missing: Missing) -> Result<FeatureColumn, Problem> {
+/// Whether a column is a category: it is one of those that are said to be, or holds texts alone.
+fn is_category(frame: &Frame, column: usize, forced: &[usize]) -> bool {
     let values = &frame.columns[column];
-    let is_category = forced || values.text.is_some() && values.number.is_none();
+    forced.contains(&column) || values.text.is_some() && values.number.is_none()
+}
+
+/// What one of them is.
+fn feature(frame: &Frame, column: usize, is_category: bool, missing: Missing) -> Result<FeatureColumn, Problem> {
+    let values = &frame.columns[column];
     check_column(frame, column, is_category, missing, true)?;
     let levels = is_category.then(|| sorted(&values.levels).0);
     let indicator = missing == Missing::Indicator && values.missing.0 > 0;
-    Ok(FeatureColumn { name: frame.name(column), levels, fill: None, indicator })
+    Ok(FeatureColumn { name: frame.name(column), levels, first_level: None, fill: None, indicator })
 }

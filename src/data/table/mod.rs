@@ -44,10 +44,21 @@ pub fn column_texts(table: &str, header: Option<bool>, column: &str) -> Result<V
 impl RawTable {
     /// Reads the file: by the columns that are known, else by what the recipe says of them.
     pub fn read(table: &str, target: &[String], data: &DataSpec, known: &TrainedOn) -> Result<RawTable, DataError> {
+        RawTable::read_for(table, target, data, known, false)
+    }
+
+    /// The same, a new table's levels numbered where an embedding looks them up.
+    pub(crate) fn read_for(
+        table: &str,
+        target: &[String],
+        data: &DataSpec,
+        known: &TrainedOn,
+        looks_up: bool,
+    ) -> Result<RawTable, DataError> {
         let place = Place::parse(table);
         let read = check_place(&place).and_then(|()| match &known.table {
             Some(columns) => known::read(&place, data, columns),
-            None => infer::read(&place, target, data),
+            None => infer::read(&place, target, data, looks_up),
         });
         let mut raw = read.map_err(|problem| problem.at(table))?;
         raw.source = table.into();

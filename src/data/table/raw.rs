@@ -45,6 +45,9 @@ impl RawTable {
         // What is new comes last: the model has no place for it, which is told when it is built.
         columns.sort_by_key(|(column, _)| place(column).unwrap_or(usize::MAX));
         (self.columns.features, self.features) = columns.into_iter().unzip();
+        if self.columns.levels().is_some() {
+            self.columns.number_levels();
+        }
         Ok(())
     }
 
@@ -59,6 +62,11 @@ impl RawTable {
     /// Keeps the table for the one who reads the same file next, in the same way: it is not parsed again.
     pub fn keep(self) {
         self.frame.keep();
+    }
+
+    /// What its columns are taken for.
+    pub(crate) fn columns(&self) -> &TableColumns {
+        &self.columns
     }
 
     /// The input of a model for it.

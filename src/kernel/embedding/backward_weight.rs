@@ -28,9 +28,9 @@ pub static SPECIFICATION: Specification = Specification {
 /// Slices of one launch.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// (models, rows, inputs): whole numbers below `levels`.
+    /// (models, rows, numbers + inputs): the latter are whole numbers below `levels`, or below 0 where an example has none.
     pub input: Slice,
-    /// (models, rows, inputs, width); 0 in rows past the end of the epoch.
+    /// (models, rows, numbers + inputs x width); 0 in rows past the end of the epoch.
     pub output_gradient: Slice,
     /// (levels, width) of each model.
     pub gradient: Slice,
@@ -68,15 +68,19 @@ impl Launch for EmbeddingBackwardWeight {
 
 fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
-    let (models, items, width) = (args.models(), p.items(), p.width as usize);
+    let (models, rows, numbers, width) = (args.models(), p.rows as usize, p.numbers as usize, p.width as usize);
     let [input, output_gradient, gradient] = args.operands();
     let (input, output_gradient, gradient) = (input.read(), output_gradient.read(), gradient.write());
     for model in 0..models {
         let mut sums = vec![0.0; p.table()];
-        for item in model * items..(model + 1) * items {
-            let row = &mut sums[p.level(input[item]) * width..][..width];
-            for (sum, gradient) in row.iter_mut().zip(&output_gradient[item * width..]) {
-                *sum += gradient.to_f64();
+        for row in model * rows..(model + 1) * rows {
+            let values = input[row * p.values()..][..p.values()].iter().skip(numbers);
+            let gradients = &output_gradient[row * p.outputs() + numbers..];
+            for (value, gradients) in values.zip(gradients.chunks_exact(width)) {
+                let Some(level) = p.level(*value) else { continue };
+                for (sum, gradient) in sums[level * width..][..width].iter_mut().zip(gradients) {
+                    *sum += gradient.to_f64();
+                }
             }
         }
         let first = model * p.parameter_stride as usize;
@@ -91,7 +95,7 @@ fn cases() -> Vec<Case> {
         let contents = vec![
             values(models, &shape, 1),
             Contents::random(
-                models * shape.items() * shape.width as usize,
+                models * shape.rows as usize * shape.outputs(),
                 if index % 2 == 1 { 1000.0 } else { 1.0 },
                 2,
             ),
@@ -111,15 +115,16 @@ mod tests {
     use super::*;
     use crate::kernel::difference::{Data, run, slope};
 
-    /// The loss is the sum of factors times what is looked up; the middle row of the table is taken twice, the last never.
+    /// The loss is the sum of factors times what comes out; the middle row of the table is taken twice, the last never.
     #[test]
     fn the_gradient_is_the_slope() {
-        let shape = Params { rows: 2, inputs: 2, width: 2, levels: 4, parameter_stride: 8 };
+        let shape = Params { rows: 2, numbers: 1, inputs: 2, width: 2, levels: 4, parameter_stride: 8 };
         let floats = |values: &[f64]| Data::Floats(values.to_vec());
-        let (input, factors) = ([1.0, 0.0, 2.0, 1.0], [1.0, -2.0, 3.0, 0.5, -0.7, 1.5, 4.0, -3.0]);
+        let input = [0.6, 1.0, 0.0, -1.4, -1.0, 1.0];
+        let factors = [0.2, 1.0, -2.0, 3.0, 0.5, 1.8, -0.7, 1.5, 4.0, -3.0];
         let s = Case::slices(&[0, 1, 2].map(|_| Contents::F32(vec![0.0])));
         let loss = |table: &[f64]| {
-            let mut memory = vec![floats(&input), floats(table), floats(&[9.0; 8])];
+            let mut memory = vec![floats(&input), floats(table), floats(&[9.0; 10])];
             let operands = forward::Operands { input: s[0], weight: s[1], output: s[2] };
             run(&EmbeddingForward { label: "".into(), shape, models: 1, operands }.lower(), &mut memory);
             memory[2].floats().iter().zip(&factors).map(|(y, f)| y * f).sum::<f64>()

@@ -7,7 +7,7 @@ use crate::keys::KeyReference;
 use crate::keys::{
     Entries, Form, Item, KeyError, List, Number, Optional, Plain, Section, Table, Unless, Value, Whole, keyed,
 };
-use crate::layers::{Init, LayerSpec};
+use crate::layers::{Init, LayerSpec, Levels};
 
 keyed! {
     /// The network as the recipe writes it.
@@ -33,6 +33,30 @@ keyed! {
     also {
         /// The activation of dense layers and convolutions that name none, except the last one.
         activation: Option<Activation> [Optional(Plain); "\"relu\""],
+    }
+}
+
+impl ModelSpec {
+    /// Whether an embedding looks the categories of a table up: it leaves the number of levels to the data, or says how many
+    /// values are categories.
+    pub fn looks_up_categories(&self) -> bool {
+        let mut levels = self.layers.iter().filter_map(|layer| layer.kind.levels());
+        levels.any(|levels| levels.count.is_none() || levels.categories.is_some())
+    }
+
+    /// Whether the data decides what the network is: its input, or the levels of an embedding.
+    pub fn leaves_to_data(&self) -> bool {
+        let mut levels = self.layers.iter().filter_map(|layer| layer.kind.levels());
+        self.input.is_empty() || levels.any(|levels| levels.count.is_none())
+    }
+
+    /// Gives embeddings that leave their levels to the data those of a table's categories.
+    pub fn look_up(&mut self, levels: Levels) {
+        for layer in &mut self.layers {
+            if layer.kind.levels().is_some_and(|levels| levels.count.is_none()) {
+                layer.change(layer.kind.with_levels(levels));
+            }
+        }
     }
 }
 
