@@ -250,7 +250,7 @@ mod tests {
         let examples = Examples::unweighted(features, targets);
         let (window, seeds) =
             (Window { rows: 300, orders: if shuffle { 2 } else { 1 } }, if shuffle { vec![3, 4] } else { vec![] });
-        Orders { examples, window, row_words: 2, batches: 3, windows: 4, seeds, shuffle }
+        Orders { examples, window, row_words: 2, batches: 3, windows: 4, seeds, shuffle, folds: 1 }
     }
 
     #[test]
