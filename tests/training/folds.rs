@@ -73,12 +73,17 @@ fn folds_side_by_side_train_as_each_alone() {
     let cases: [&[(&str, &str)]; 3] = [
         &[],
         // Measured on the host, by each fold's own truth.
-        &[("train.early_stop", "{ metric = \"validation_f1\", patience = 1 }"), ("train.epochs", "4")],
+        &[
+            ("data.validation", "0.1"),
+            ("train.early_stop", "{ metric = \"validation_f1_macro\", patience = 1 }"),
+            ("train.epochs", "4"),
+        ],
         &[("data.class_weights", "balanced"), ("train.accumulate", "2"), ("train.shuffle", "false")],
     ];
-    for overrides in cases {
+    for (number, overrides) in cases.into_iter().enumerate() {
         let jobs = folds(overrides);
-        for backend in backends() {
+        // A software driver compiles for seconds: the first case has all that is new to a GPU.
+        for backend in backends().into_iter().take(if number == 0 { 2 } else { 1 }) {
             assert_as_alone(&*backend, &jobs, false);
             assert_as_alone(&Room(&*backend, 0), &jobs, true);
         }
@@ -121,14 +126,14 @@ fn a_training_goes_on_from_where_another_ended() {
         &[("optimizer.kind", "sgd"), ("optimizer.momentum", "0.9"), ("train.shuffle", "false")],
         &[("optimizer.kind", "adamw"), ("train.ema", "0.9"), ("train.accumulate", "2")],
     ];
-    for overrides in cases {
+    for (number, overrides) in cases.into_iter().enumerate() {
         let of_epochs = |epochs: &str| {
             let more = [("train.epochs", epochs), ("data.validation", "0")];
             let [job, ..] = &folds(&[overrides, &more].concat())[..] else { panic!("there are folds") };
             job.clone()
         };
         let [one, two] = ["1", "2"].map(of_epochs);
-        for backend in backends() {
+        for backend in backends().into_iter().take(if number == 0 { 2 } else { 1 }) {
             let begun = |job: &Job| Trainer::new(&*backend, job.spec(&[Member::of(&job.recipe)])).unwrap();
             let (_, whole) = train(&*backend, &two, &[Member::of(&two.recipe)]).remove(0);
             let mut first = begun(&one);
@@ -173,7 +178,7 @@ fn a_moment_of_another_optimizer_or_network_is_refused() {
     }
     let text =
         trainer(&[("optimizer.kind", "adam")]).go_on_from(&trainer(&sgd).capture().unwrap()).unwrap_err().to_string();
-    assert!(text.contains("it has no train."), "{text}");
+    assert!(text.contains("it has no mean"), "{text}");
     let mut within = trainer(&[("optimizer.kind", "adam")]);
     within.step(2).unwrap();
     let text = trainer(&[("optimizer.kind", "adam")]).go_on_from(&within.capture().unwrap()).unwrap_err().to_string();
