@@ -374,7 +374,7 @@ mod tests {
         for (blocks, taps, rows, windows, width) in
             [(1, 9, 7, 7, 9), (2, 5, 14, 14, 16), (1, 3, 1, 1, 1), (3, 4, 6, 6, 10)]
         {
-            let (filters, len) = (blocks * LANES, (rows * width).next_multiple_of(LANES));
+            let (filters, len) = (blocks * LANES, usize::next_multiple_of(rows * width, LANES));
             if !filters_in_lanes(filters, 1, len) {
                 return; // This processor has no such vectors.
             }
