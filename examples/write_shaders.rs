@@ -75,6 +75,7 @@ impl Shaders {
             train: recipe.train.clone(),
             augment: recipe.augment.clone(),
             members,
+            folds: 1,
         };
         for fusion in [Fusion::Auto, Fusion::Never] {
             let draft = Draft::new(spec.clone(), fusion, limits)?;
