@@ -65,11 +65,26 @@ fn parts<'a>(frame: &'a Frame, places: &[usize], columns: &TableColumns, notes: 
 
 /// What a column adds to each row of features.
 enum Part<'a> {
-    Numbers { at: usize, numbers: &'a [f64], indicator: Option<usize> },
-    Levels { places: Vec<Option<usize>>, codes: &'a [u32], indicator: Option<usize> },
+    Numbers {
+        at: usize,
+        numbers: &'a [f64],
+        indicator: Option<usize>,
+    },
+    Levels {
+        places: Vec<Option<usize>>,
+        codes: &'a [u32],
+        indicator: Option<usize>,
+    },
     /// The number of the level, or -1 for none.
-    Numbered { at: usize, places: Vec<Option<usize>>, codes: &'a [u32] },
-    Nothing { at: Option<usize>, indicator: Option<usize> },
+    Numbered {
+        at: usize,
+        places: Vec<Option<usize>>,
+        codes: &'a [u32],
+    },
+    Nothing {
+        at: Option<usize>,
+        indicator: Option<usize>,
+    },
 }
 
 impl Part<'_> {

@@ -26,12 +26,7 @@ struct Named {
 
 /// Reads a table, and tells its columns' kinds from their cells and the recipe. Where an embedding looks categories up, they follow the
 /// numbers.
-pub(super) fn read(
-    place: &Place,
-    target: &[String],
-    data: &DataSpec,
-    looks_up: bool,
-) -> Result<RawTable, Problem> {
+pub(super) fn read(place: &Place, target: &[String], data: &DataSpec, looks_up: bool) -> Result<RawTable, Problem> {
     let frame = frame(place, target, data)?;
     let named = Named::of(&frame, place, target, data)?;
     let mut notes = vec![format!("{} rows, {}", frame.rows, frame.dialect)];
