@@ -6,8 +6,7 @@ use crate::data::{
     RawTable, Scaling, SourceRef, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
 };
 use crate::export::{ExportError, Initial};
-use crate::layers::Levels;
-use crate::model::{Model, ModelError, Shape};
+use crate::model::{Levels, Model, ModelError, Shape};
 use crate::place;
 use crate::ranks::Exchange;
 use crate::recipe::{

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Features, Scaling, Storage, Targets};
-use crate::layers::Levels;
+use crate::model::Levels;
 use crate::recipe::Missing;
 
 /// The columns of a table that a model was trained on.

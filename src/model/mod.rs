@@ -7,7 +7,7 @@ mod graph;
 mod init;
 mod summary;
 
-pub use crate::layers::{Input, Layer, LayerProblem, Parameter, Shape, TensorRole, Window};
+pub use crate::layers::{Input, Layer, LayerProblem, Levels, Parameter, Shape, TensorRole, Window};
 pub use error::ModelError;
 pub use graph::{Changes, Network};
 pub(crate) use summary::STATISTICS;

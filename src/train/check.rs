@@ -6,8 +6,7 @@ use super::{Draft, Set, TrainError, TrainerSpec};
 use crate::data::{DataError, Features, Problem, Scaling, TargetKind, TrainedOn, weights};
 use crate::ir::{Dispatch, Io, Plan};
 use crate::kernel::Launch;
-use crate::layers::Levels;
-use crate::model::Model;
+use crate::model::{Levels, Model};
 use crate::recipe::{AugmentSpec, ScheduleKind};
 
 /// Refuses a plan of another model or other data.
