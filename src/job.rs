@@ -86,7 +86,7 @@ impl Job {
         let data = recipe.data.clone();
         let reading = |source, input| Raw::read_training(source, &data, known, (input, looks_up));
         let read = early.map(|source| reading(source, None)).transpose()?;
-        read.iter().filter_map(Raw::levels).for_each(|levels| recipe.model.look_up(levels));
+        recipe.model.look_up(read.as_ref().and_then(Raw::levels));
         let input = match source {
             Some(_) => read.as_ref().map(Raw::input).transpose()?,
             None => Some(Shape::Features(28 * 28)),

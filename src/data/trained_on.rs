@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DataError, Features, Scaling, TableColumns};
+use crate::model::Levels;
 use crate::recipe::DataSpec;
 
 /// What is to be known of the data that a model was trained on: other data is read by it. Models from before this was stored
@@ -33,6 +34,11 @@ impl TrainedOn {
         let targets = self.table.iter().flat_map(|columns| &columns.targets);
         let names: Vec<String> = targets.map(|column| column.name.clone()).collect();
         if names.len() == outputs { names } else { Vec::new() }
+    }
+
+    /// The levels that an embedding looks up, where the table's are numbered for one.
+    pub(crate) fn levels(&self) -> Option<Levels> {
+        self.table.as_ref().and_then(TableColumns::levels)
     }
 
     /// The scaling of training examples. Features that say which level a table's cell has stay as they are.

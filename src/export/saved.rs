@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::matching::{matching, tuple};
 use super::tensors::{model_file, parameter_hash};
 use super::{ExportError, tensors};
-use crate::data::{Scaling, TableColumns, TrainedOn};
+use crate::data::{Scaling, TrainedOn};
 use crate::file::{FileError, write_whole};
 use crate::model::{Model, Parameter, Shape};
 use crate::recipe::Recipe;
@@ -65,8 +65,7 @@ impl SavedModel {
             // It came from the data, which the reader may not have.
             recipe.model.input = recipe_input(self.model.input);
         }
-        let levels = self.trained_on.table.as_ref().and_then(TableColumns::levels);
-        levels.into_iter().for_each(|levels| recipe.model.look_up(levels));
+        recipe.model.look_up(self.trained_on.levels());
         let scaling = serde_json::to_string(&StoredScaling::new(&self.scaling));
         let [scaling, data] = [scaling, serde_json::to_string(&self.trained_on)]
             .map(|text| text.map_err(|error| FileError::at(path)(error.into())));

@@ -31,6 +31,11 @@ pub struct Args<'a, T> {
     pub operands: ArrayVec<Operand<'a, T>, MAX_BINDINGS>,
 }
 
+/// One of these shader constants, or the default written in the shader.
+pub(crate) fn constant(constants: &[(&'static str, u32)], name: &str, default: u32) -> u32 {
+    constants.iter().find(|(known, _)| *known == name).map_or(default, |(_, value)| *value)
+}
+
 impl<'a, T> Args<'a, T> {
     /// The parameter struct.
     pub fn params<P: bytemuck::Pod>(&self) -> P {
@@ -44,7 +49,7 @@ impl<'a, T> Args<'a, T> {
 
     /// A shader constant, or the default written in the shader.
     pub fn constant(&self, name: &str, default: u32) -> u32 {
-        self.constants.iter().find(|(n, _)| *n == name).map_or(default, |(_, v)| *v)
+        constant(self.constants, name, default)
     }
 
     /// The last operands, by value; the others stay.

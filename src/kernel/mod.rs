@@ -24,6 +24,7 @@ pub mod reduce;
 pub mod step;
 mod text;
 
+pub(crate) use args::constant;
 pub use args::{Args, MAX_BINDINGS, Operand};
 pub use case::{Case, Contents};
 pub use formula::activation::Activation;

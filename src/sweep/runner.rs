@@ -8,7 +8,7 @@ use super::results::{Results, Row, recipe_hash};
 use super::retrain::RETRAINED;
 use super::watcher::Watcher;
 use crate::backend::{Backend, BackendError};
-use crate::data::{Dataset, Scaling, TableColumns};
+use crate::data::{Dataset, Scaling};
 use crate::export::{Initial, SavedModel, TrainedOn};
 use crate::job::{Job, JobError};
 use crate::model::Model;
@@ -48,8 +48,7 @@ impl Loaded {
 
     fn model(&self, recipe: &Recipe) -> Result<Model, SweepError> {
         let mut recipe = recipe.clone();
-        let levels = self.trained_on.table.as_ref().and_then(TableColumns::levels);
-        levels.into_iter().for_each(|levels| recipe.model.look_up(levels));
+        recipe.model.look_up(self.trained_on.levels());
         Ok(Model::of(&recipe, Some(self.dataset.train.features.shape)).map_err(JobError::Model)?)
     }
 }

@@ -234,8 +234,7 @@ impl<T: Real> Shared<'_, T> {
         };
         let [subtract, divide] = self.scaling.map(Operand::Read);
         let constants = self.constants;
-        let variant =
-            gather::Variant::of(&Args::<T> { params: &[], constants, grid: [1, 1, 1], operands: Default::default() });
+        let variant = gather::Variant::of(constants);
         // The model's own window, or its fold.
         let (fold, order) = variant.fold_and_order(model);
         let first = fold as u32 * p.examples;

@@ -3,7 +3,7 @@
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, read_u32, write, write_u32};
 use crate::kernel::formula::hash;
 use crate::kernel::step::state;
-use crate::kernel::{Args, Case, Contents, Launch, Real, Specification};
+use crate::kernel::{Args, Case, Contents, Launch, Real, Specification, constant};
 
 params! {
     /// Shape of one launch.
@@ -86,9 +86,9 @@ impl Variant {
         constants.into_iter().chain((folds > 1).then_some(("FOLDS", folds))).collect()
     }
 
-    pub(crate) fn of<T: Real>(args: &Args<T>) -> Variant {
-        let [bytes, shuffle, streamed] = ["BYTES", "SHUFFLE", "STREAMED"].map(|name| args.constant(name, 0) == 1);
-        Variant { bytes, shuffle, streamed, folds: args.constant("FOLDS", 1) }
+    pub(crate) fn of(constants: &[(&'static str, u32)]) -> Variant {
+        let [bytes, shuffle, streamed] = ["BYTES", "SHUFFLE", "STREAMED"].map(|name| constant(constants, name, 0) == 1);
+        Variant { bytes, shuffle, streamed, folds: constant(constants, "FOLDS", 1) }
     }
 
     /// The place of a model's fold among the folds, and that of its order among the windows of a streamed set.
@@ -145,7 +145,8 @@ pub(crate) fn example(p: &Params, counters: &[u32], model: usize, row: u32, vari
 
 pub(crate) fn reference<T: Real>(args: &mut Args<T>) {
     let p: Params = args.params();
-    let (models, variant, per_feature) = (args.models(), Variant::of(args), args.constant("PER_FEATURE", 0) == 1);
+    let (models, variant, per_feature) =
+        (args.models(), Variant::of(args.constants), args.constant("PER_FEATURE", 0) == 1);
     let [data, counters, subtract, divide, batch, indices] = args.operands();
     let (data, counters, subtract, divide) = (data.read_u32(), counters.read_u32(), subtract.read(), divide.read());
     let (batch, indices) = (batch.write(), indices.write_u32());

@@ -40,18 +40,22 @@ impl ModelSpec {
     /// Whether an embedding looks the categories of a table up: it leaves the number of levels to the data, or says how many
     /// values are categories.
     pub fn looks_up_categories(&self) -> bool {
-        let mut levels = self.layers.iter().filter_map(|layer| layer.kind.levels());
-        levels.any(|levels| levels.count.is_none() || levels.categories.is_some())
+        self.levels().any(|levels| levels.count.is_none() || levels.categories.is_some())
     }
 
     /// Whether the data decides what the network is: its input, or the levels of an embedding.
     pub fn leaves_to_data(&self) -> bool {
-        let mut levels = self.layers.iter().filter_map(|layer| layer.kind.levels());
-        self.input.is_empty() || levels.any(|levels| levels.count.is_none())
+        self.input.is_empty() || self.levels().any(|levels| levels.count.is_none())
     }
 
-    /// Gives embeddings that leave their levels to the data those of a table's categories.
-    pub fn look_up(&mut self, levels: Levels) {
+    /// What its embeddings look up.
+    fn levels(&self) -> impl Iterator<Item = Levels> {
+        self.layers.iter().filter_map(|layer| layer.kind.levels())
+    }
+
+    /// Gives embeddings that leave their levels to the data those of a table's categories, where it has any.
+    pub fn look_up(&mut self, levels: Option<Levels>) {
+        let Some(levels) = levels else { return };
         for layer in &mut self.layers {
             if layer.kind.levels().is_some_and(|levels| levels.count.is_none()) {
                 layer.change(layer.kind.with_levels(levels));

@@ -420,6 +420,14 @@ struct Part<'a> {
     gradients: &'a [f32],
 }
 
+/// What a split adds up: over these images and rows of windows, to each weight and bias.
+struct Sums<'a> {
+    images: Range<usize>,
+    rows: Range<usize>,
+    weights: &'a mut [f32],
+    bias: &'a mut [f32],
+}
+
 impl Part<'_> {
     fn sum(&self, split: usize, sums: &mut [f32]) {
         let p = self.params.shape();
@@ -432,22 +440,13 @@ impl Part<'_> {
         weight_sums.fill(0.0);
         bias_sums.fill(0.0);
         let (filters, windows) = (p.filters as usize, rows.len() * p.output_width as usize);
-        if p.taps() > 0 && filters_in_lanes(filters, windows, self.layout.wide(rows.len())) {
-            lend(&IMAGE, |own| self.sum_filters_in_lanes(images, rows, own, weight_sums, bias_sums));
-        } else {
-            lend(&IMAGE, |own| self.sum_rows(images, rows, own, weight_sums, bias_sums));
-        }
+        let in_lanes = p.taps() > 0 && filters_in_lanes(filters, windows, self.layout.wide(rows.len()));
+        let sums = Sums { images, rows, weights: weight_sums, bias: bias_sums };
+        lend(&IMAGE, |own| if in_lanes { self.sum_filters_in_lanes(own, sums) } else { self.sum_rows(own, sums) });
     }
 
     /// By [`dot_products`].
-    fn sum_rows(
-        &self,
-        images: Range<usize>,
-        rows: Range<usize>,
-        own: &mut Image,
-        weight_sums: &mut [f32],
-        bias_sums: &mut [f32],
-    ) {
+    fn sum_rows(&self, own: &mut Image, Sums { images, rows, weights, bias }: Sums<'_>) {
         let p = self.params.shape();
         let (groups, filters) = (p.groups as usize, p.filters as usize);
         let len = self.layout.wide(rows.len());
@@ -463,25 +462,18 @@ impl Part<'_> {
                 }
             }
             let gradients = own.wide.chunks_exact(len);
-            let bias_sums = bias_sums.iter_mut().skip(group * filters);
-            bias_sums.zip(gradients).for_each(|(bias, gradients)| *bias += sum(gradients));
+            let bias = bias.iter_mut().skip(group * filters);
+            bias.zip(gradients).for_each(|(bias, gradients)| *bias += sum(gradients));
             if p.taps() > 0 {
                 self.fill(image, group, rows.start, &mut own.source);
-                let weight_sums = &mut weight_sums[group * filters * p.taps()..][..filters * p.taps()];
-                dot_products(&own.source, self.offsets, &own.wide, len, weight_sums);
+                let weights = &mut weights[group * filters * p.taps()..][..filters * p.taps()];
+                dot_products(&own.source, self.offsets, &own.wide, len, weights);
             }
         }
     }
 
     /// By [`dot_products_of_filters`].
-    fn sum_filters_in_lanes(
-        &self,
-        images: Range<usize>,
-        rows: Range<usize>,
-        own: &mut Image,
-        weight_sums: &mut [f32],
-        bias_sums: &mut [f32],
-    ) {
+    fn sum_filters_in_lanes(&self, own: &mut Image, Sums { images, rows, weights, bias }: Sums<'_>) {
         let p = self.params.shape();
         let (groups, filters, taps) = (p.groups as usize, p.filters as usize, p.taps());
         let (width, output_width) = (self.layout.width, p.output_width as usize);
@@ -501,13 +493,13 @@ impl Part<'_> {
                     values[filter % LANES] = plane[*pixel];
                 }
             }
-            let bias_sums = bias_sums.iter_mut().skip(group * filters).take(filters);
-            bias_sums.zip(sums_of_filters(&order, &own.wide)).for_each(|(bias, sum)| *bias += sum);
+            let bias = bias.iter_mut().skip(group * filters).take(filters);
+            bias.zip(sums_of_filters(&order, &own.wide)).for_each(|(bias, sum)| *bias += sum);
             self.fill(image, group, rows.start, &mut own.source);
             let sums = &mut own.sums[group * taps * padded..][..taps * padded];
             dot_products_of_filters(&own.source, self.offsets, &order, &own.wide, sums);
         }
-        for (index, weights) in weight_sums.chunks_exact_mut(taps).enumerate() {
+        for (index, weights) in weights.chunks_exact_mut(taps).enumerate() {
             let (group, filter) = (index / filters, index % filters);
             let sums = own.sums[group * taps * padded..].iter().skip(filter).step_by(padded);
             weights.iter_mut().zip(sums).for_each(|(weight, sum)| *weight = *sum);

@@ -9,7 +9,7 @@ use crate::kernel::step::{gather, state};
 pub(crate) fn gather(args: &mut Args<f32>) {
     let p: gather::Params = args.params();
     let (models, variant, per_feature) =
-        (args.models(), gather::Variant::of(args), args.constant("PER_FEATURE", 0) == 1);
+        (args.models(), gather::Variant::of(args.constants), args.constant("PER_FEATURE", 0) == 1);
     let [data, counters, subtract, divide, batch, indices] = args.operands();
     let (data, counters, subtract, divide) = (data.read_u32(), counters.read_u32(), subtract.read(), divide.read());
     let (batch, indices) = (batch.write(), indices.write_u32());
