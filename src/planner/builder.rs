@@ -1,24 +1,22 @@
 //! Builds the plan of a training run or an evaluation: buffers, programs, and the names the trainer knows them by.
 
-use super::fusion::{Fusion, NotFused, Request, StepBuffers};
-use crate::graph::memory::{self, Assignment};
+use super::fusion::{Fusion, NotFused};
+use crate::graph::ParameterLayout;
+use crate::graph::memory::Assignment;
 use crate::graph::mixup::Mixing;
-use crate::graph::{Lowering, Node, ParameterLayout, Scaling, ValueId, Weighing};
 use crate::ir::{
-    Accumulation, Batches, BufferId, DataLayout, Element, Evaluation, Initial, Io, Limits, ParameterBuffers, PhaseKind,
-    PlanError, ProgramId, Role, Slice, SourceBuffers, StatisticBuffers, TensorPlace, Training,
+    Batches, BufferId, DataLayout, Element, Evaluation, Io, Limits, ParameterBuffers, PhaseKind, PlanError, ProgramId,
+    Role, Slice, SourceBuffers, StatisticBuffers, TensorPlace, Training,
 };
-use crate::kernel::loss::weights::{Updates, WEIGHT_SUMS};
-use crate::kernel::mixup::{Pairs, quantiles};
 use crate::kernel::norm::over_ranks::Meeting;
 use crate::kernel::pointwise::dropout::Masks;
 use crate::kernel::step::augment;
 use crate::kernel::step::finish_step::Kind;
 use crate::kernel::step::state;
-use crate::kernel::{self, Launch, LaunchPhase, LaunchPlan, LaunchProgram};
+use crate::kernel::{Launch, LaunchPhase, LaunchPlan, LaunchProgram};
 use crate::layers::Parameter;
-use crate::model::{Changes, Model, Network};
-use crate::recipe::{OptimizerKind, OptimizerSpec, Precision, Record, TrainSpec};
+use crate::model::{Model, Network};
+use crate::recipe::Precision;
 use std::sync::Arc;
 
 /// Why a plan could not be built.
@@ -115,21 +113,21 @@ pub struct PlanBuilder<'a> {
     pub(super) fusion: Fusion,
     pub(super) precision: Precision,
     /// How training changes images.
-    augment: Option<augment::Params>,
+    pub(super) augment: Option<augment::Params>,
     /// The strength with which training mixes the examples of a batch, if it does.
-    mixup: Option<f32>,
+    pub(super) mixup: Option<f32>,
     /// The parts in which training takes each of its batches.
-    parts: usize,
+    pub(super) parts: usize,
     /// How training draws the masks of dropout.
-    masks: Masks,
+    pub(super) masks: Masks,
     /// Bytes left for the examples of further sets.
-    data_room: u64,
+    pub(super) data_room: u64,
     /// Whether evaluations normalise batches by their own statistics.
-    own_statistics: bool,
-    evaluation: Option<(GraphMemory, [BufferId; 3])>,
-    sources: Vec<SourceBuffers>,
-    training: Option<Training>,
-    evaluations: Vec<Evaluation>,
+    pub(super) own_statistics: bool,
+    pub(super) evaluation: Option<(GraphMemory, [BufferId; 3])>,
+    pub(super) sources: Vec<SourceBuffers>,
+    pub(super) training: Option<Training>,
+    pub(super) evaluations: Vec<Evaluation>,
 }
 
 impl<'a> PlanBuilder<'a> {
@@ -239,146 +237,6 @@ impl<'a> PlanBuilder<'a> {
         source
     }
 
-    /// Adds the programs of the training loop over `source`; `by_step` where the learning rate changes from step to step.
-    pub fn training(
-        &mut self,
-        source: &SourceBuffers,
-        train: &TrainSpec,
-        optimizer: &OptimizerSpec,
-        by_step: bool,
-    ) -> Result<(), BuildError> {
-        // From here on a part of a batch is a batch like any other.
-        let (examples, batch, parts) = (source.layout.examples, source.batches.size, self.parts);
-        let whole = if train.drop_last { examples / (batch * parts) } else { examples.div_ceil(batch * parts) };
-        let batches_per_epoch = if train.drop_last { whole * parts } else { examples.div_ceil(batch) };
-        let of_step = (train.accumulate as usize).clamp(1, whole.max(1)) * parts;
-        let steps_per_epoch = batches_per_epoch.div_ceil(of_step);
-        self.masks = Masks { by_batch: of_step > parts, parts: parts as u32 };
-        if of_step > 1 {
-            self.batch_gradients = self.buffer_like_parameters("train.batch_gradients", Role::Gradients);
-        }
-        if train.ema.is_some() {
-            self.trained = self.buffer_like_parameters("train.weights", Role::State);
-        }
-        let (images, weighted) = (self.augment, source.weights.is_some());
-        let network = self.model.training_network(Changes { images, mixup: self.mixup.is_some(), weighted });
-        let mixing = self.mixup.map(|strength| self.mixing(strength, batch));
-        let norm_sums = if parts > 1 { self.norm_sums() } else { None };
-        let memory = GraphMemory { mixing, norm_sums, ..self.allocate(network, batch, "train") };
-        let [counters, scalars] = self.step_state("train");
-        let log_steps = 4096;
-        let log = self.out.plan.buffer("train.log", Element::F32, self.models * log_steps * 2, Role::Metrics);
-        let weight_sums = source.weights.map(|_| self.weight_sums());
-        let moments = self.moments(optimizer);
-        let muon = self.muon_workspace(optimizer);
-        let penalty = self.sums("train.penalty", optimizer.l2 != 0.0);
-        let norm = self.sums("train.gradient_norm", optimizer.clip_norm.is_some());
-
-        let rate_factors = by_step.then(|| self.rate_factors(train, steps_per_epoch)).transpose()?;
-        let scheduled = self.scheduled_rate(rate_factors, counters, scalars);
-        let averaged = self.average(train.ema, counters);
-        let scaling = (self.precision == Precision::Mixed).then(|| self.loss_scaling(counters, scalars));
-
-        let kind = if scaling.is_some() { Kind::ScaledStep } else { Kind::Step };
-        let finish = |kind| {
-            let bookkeeping = self.finish(&memory, [counters, scalars, log], log_steps, examples, penalty, kind);
-            let weighed = weight_sums.map(|sums| self.weigh_epoch(sums, counters, scalars));
-            LaunchPhase::new(PhaseKind::Finish, std::iter::once(bookkeeping).chain(weighed).collect())
-        };
-        // All up to the gradients of one batch of so many.
-        let in_epoch = examples.min(batches_per_epoch * batch);
-        let forward_backward = |of_step: usize| {
-            let updates = Updates { batch: batch as u32, in_epoch: in_epoch as u32, batches: of_step as u32 };
-            let weighing = source.weights.zip(weight_sums).map(|(weights, sums)| Weighing {
-                weights: self.out.plan.whole(weights),
-                weight_sums: self.out.plan.whole(sums),
-                updates,
-            });
-            let phases = self.lower(&memory, source, counters, (self.trained, penalty), weighing);
-            let accumulate = self.accumulate([batch, in_epoch, of_step], counters);
-            LaunchProgram::new("train step", phases).with_last(PhaseKind::Backward, accumulate)
-        };
-        let with_update = |mut program: LaunchProgram| {
-            let update = self.gradient_norm(norm, optimizer).into_iter();
-            let update = update.chain(self.update(optimizer, &moments, scalars, norm));
-            let update = update.chain(self.muon_steps(muon.as_ref(), optimizer, &moments, scalars)).collect();
-            program = self.in_precision(program);
-            program.phases.extend([
-                LaunchPhase::new(PhaseKind::Exchange, Vec::new()),
-                LaunchPhase::new(PhaseKind::Update, update),
-                finish(kind),
-            ]);
-            match &scaling {
-                Some(scaling) => scaling.scaled(program),
-                None => program,
-            }
-        };
-        let gradient = with_update(forward_backward(1)).without(PhaseKind::Update).named("gradient");
-        let mut step = with_update(forward_backward(of_step))
-            .with_first(PhaseKind::Update, scheduled.clone())
-            .with_last(PhaseKind::Finish, averaged.clone());
-        let one_batch = (of_step > 1).then(|| {
-            let mut program = self.in_precision(forward_backward(of_step)).named("batch of a step");
-            program.phases.push(finish(Kind::Evaluation));
-            program
-        });
-        let parameters = self.model.parameters.len();
-        let norms = self.out.plan.buffer("train.norms", Element::F32, self.models * parameters * 2, Role::Metrics);
-        let records = train.record.iter().any(|r| matches!(r, Record::GradientNorms | Record::WeightNorms));
-        let recorded = records.then(|| {
-            let recorded = step.clone().named("train step with norms");
-            recorded.with_first(PhaseKind::Update, self.norm_records(norms, optimizer))
-        });
-        let recorded_update = recorded.clone().filter(|_| parts > 1).and_then(|recorded| {
-            let (_, update) = recorded.split(PhaseKind::Exchange)?;
-            Some(update.named("update of a step with norms"))
-        });
-        let request = Request { source, train, optimizer };
-        let state = StepBuffers { counters, scalars, log, log_steps, moments: &moments };
-        self.out.not_fused = match self.fusable(&memory.network, &request) {
-            Ok(layers) => {
-                step = LaunchProgram::new("train step", self.fused_step(&layers, &request, &state))
-                    .with_first(PhaseKind::Backward, scheduled)
-                    .with_last(PhaseKind::Update, averaged);
-                None
-            }
-            Err(reason) if self.fusion == Fusion::Always => return Err(reason.into()),
-            Err(reason) => Some(reason),
-        };
-        let halves = step.clone().split(PhaseKind::Exchange);
-        let halves = halves.map(|(before, after)| {
-            let before = self.cut(before.named("gradients of a step"), |meetings| &mut meetings.of_step);
-            [before, self.out.plan.program(after.named("update of a step"))]
-        });
-        let one_batch = one_batch.map(|program| self.cut(program, |meetings| &mut meetings.of_batch));
-        let begin = vec![self.begin("train begin epoch", counters, scalars)];
-        let trained = train.ema.map(|_| self.trained);
-        let state = moments.into_iter().chain([counters, scalars]).chain(scaling.iter().map(|s| s.history));
-        self.training = Some(Training {
-            begin_epoch: self.begin_program("train begin epoch", begin),
-            step: self.out.plan.program(step),
-            gradient: self.out.plan.program(gradient),
-            recorded_step: recorded.map(|program| self.out.plan.program(program)),
-            halves,
-            recorded_update: recorded_update.map(|program| self.out.plan.program(program)),
-            norms,
-            steps_per_epoch,
-            epochs: train.epochs,
-            learning_rates: None,
-            accumulation: one_batch.map(|batch| Accumulation { batch, batches: of_step, batches_per_epoch }),
-            trained,
-            rate_factors,
-            gradients: self.gradients,
-            counters,
-            scalars,
-            log,
-            log_steps,
-            state: state.chain(trained).chain(self.out.statistics).chain(weight_sums).collect(),
-            loss_scaling: scaling.map(|scaling| scaling.history),
-        });
-        Ok(())
-    }
-
     /// Adds the programs of an evaluation over `source`. All evaluations share their memory, so their batches must be of
     /// one size.
     pub fn evaluation(&mut self, source: &SourceBuffers, l2: f32) {
@@ -455,248 +313,8 @@ impl<'a> PlanBuilder<'a> {
         })
     }
 
-    /// Adds a program, which ends where ranks must meet; what follows that are programs of their own.
-    fn cut(
-        &mut self,
-        program: LaunchProgram,
-        meetings: impl Fn(&mut Meetings) -> &mut Vec<(Meeting, ProgramId)>,
-    ) -> ProgramId {
-        let (first, rest) = program.at_meetings();
-        let first = self.out.plan.program(first);
-        let rest = rest.into_iter().map(|(meeting, program)| (meeting, self.out.plan.program(program))).collect();
-        *meetings(&mut self.out.meetings) = rest;
-        first
-    }
-
-    /// Memory for the sums of the widest layer that normalises over the batch, where there is one.
-    fn norm_sums(&mut self) -> Option<Slice> {
-        let norms = self.model.layers.iter().filter(|layer| layer.normalises_batches());
-        let channels = norms.flat_map(|layer| &layer.statistics).map(|index| self.model.statistics[*index].len());
-        let len = self.models * 2 * channels.max()?;
-        let buffer = self.out.plan.buffer("train.norm_sums", Element::F32, len, Role::Activations);
-        Some(self.out.plan.whole(buffer))
-    }
-
-    fn allocate(&mut self, network: Network, batch: usize, prefix: &str) -> GraphMemory {
-        let graph = &network.graph;
-        let kept = [network.row_loss, network.row_correct, network.outputs];
-        let assignment = memory::assign(graph, &kept, batch);
-        let buffers = assignment.lens.iter().enumerate().map(|(slot, len)| {
-            // Several values may share the memory: it is called by the largest, which errors of size are about.
-            let held = (0..graph.values.len()).rev().filter(|v| assignment.buffer_of[*v] == slot);
-            let largest = held.max_by_key(|v| graph.values[*v].elements(batch)).unwrap_or(0);
-            let name = format!("{prefix}.{}", graph.values[largest].name);
-            self.out.plan.buffer(name, Element::F32, self.models * len, Role::Activations)
-        });
-        let buffers = buffers.collect();
-        let indices =
-            self.out.plan.buffer(format!("{prefix}.indices"), Element::U32, self.models * batch, Role::Activations);
-        let scratch = graph.nodes.iter().map(|node| node.operation.scratch_len(batch, self.models)).max().unwrap_or(0);
-        let scratch = (scratch > 0)
-            .then(|| self.out.plan.buffer(format!("{prefix}.scratch"), Element::F32, scratch, Role::Activations));
-        GraphMemory { network, assignment, buffers, indices, mixing: None, scratch, norm_sums: None, batch }
-    }
-
-    /// Memory for mixing the examples of a batch, with the ratios of this strength.
-    fn mixing(&mut self, strength: f32, batch: usize) -> Mixing {
-        let plan = &mut self.out.plan;
-        let ratios: Vec<u32> = quantiles(strength).into_iter().map(f32::to_bits).collect();
-        let table = plan.buffer("train.mixup.quantiles", Element::F32, ratios.len(), Role::Data);
-        plan.init.push(Initial { buffer: table, words: ratios });
-        let rows = self.models * batch;
-        let mut of_rows = |name: &str, element: Element| {
-            let buffer = plan.buffer(format!("train.mixup.{name}"), element, rows, Role::Activations);
-            plan.whole(buffer)
-        };
-        let pairs = Pairs {
-            own: of_rows("own", Element::U32),
-            other: of_rows("other", Element::U32),
-            other_examples: of_rows("other_examples", Element::U32),
-            shares: of_rows("shares", Element::F32),
-        };
-        Mixing { quantiles: plan.whole(table), pairs }
-    }
-
-    fn step_state(&mut self, prefix: &str) -> [BufferId; 2] {
-        let counters = format!("{prefix}.counters");
-        let scalars = format!("{prefix}.scalars");
-        [
-            self.out.plan.buffer(counters, Element::U32, self.models * state::COUNTERS, Role::State),
-            self.out.plan.buffer(scalars, Element::F32, self.models * state::SCALARS, Role::State),
-        ]
-    }
-
-    /// The sums of the weights of a batch, of its update and of its epoch.
-    fn weight_sums(&mut self) -> BufferId {
-        self.out.plan.buffer(WEIGHT_SUMS_BUFFER, Element::F32, self.models * WEIGHT_SUMS, Role::State)
-    }
-
-    /// What makes the epoch's loss a mean by the weights of its examples, after a batch's bookkeeping.
-    fn weigh_epoch(&self, weight_sums: BufferId, counters: BufferId, scalars: BufferId) -> Arc<dyn Launch> {
-        let [weight_sums, counters, scalars] = [weight_sums, counters, scalars].map(|id| self.out.plan.whole(id));
-        let (label, models) = ("weighed epoch".into(), self.models);
-        Arc::new(kernel::loss::WeighEpoch { label, models, counters, weight_sums, scalars })
-    }
-
-    /// A buffer that is laid out like the parameters.
-    fn buffer_like_parameters(&mut self, name: &str, role: Role) -> BufferId {
-        let len = self.out.layout.len();
-        self.out.plan.buffer(name, Element::F32, len, role)
-    }
-
-    /// What the optimizer keeps of each parameter.
-    fn moments(&mut self, optimizer: &OptimizerSpec) -> Vec<BufferId> {
-        let momentum = optimizer.momentum != 0.0;
-        let names: &[(&str, usize)] = match optimizer.kind {
-            OptimizerKind::Sgd if !momentum => &[],
-            OptimizerKind::Sgd => &[("velocity", 1)],
-            OptimizerKind::Adam | OptimizerKind::AdamW => &[("mean", 1), ("variance", 1)],
-            OptimizerKind::RmsProp => match (optimizer.centered, momentum) {
-                (false, false) => &[("averages", 1)],
-                (false, true) => &[("averages", 1), ("velocity", 1)],
-                (true, false) => &[("averages", 2)],
-                (true, true) => &[("averages", 2), ("velocity", 1)],
-            },
-            OptimizerKind::Lion => &[("mean", 1)],
-            OptimizerKind::Muon => &[("mean", 1), ("variance", 1)],
-        };
-        let len = self.out.layout.len();
-        let plan = &mut self.out.plan;
-        names.iter().map(|(name, width)| plan.buffer(*name, Element::F32, width * len, Role::State)).collect()
-    }
-
-    /// A buffer for partial sums of squares over a model's parameters, if wanted.
-    fn sums(&mut self, name: &str, wanted: bool) -> Option<Slice> {
-        wanted.then(|| {
-            let parts = kernel::reduce::sum_squares::parts(self.out.layout.stride);
-            let id = self.out.plan.buffer(name, Element::F32, self.models * parts, Role::Metrics);
-            self.out.plan.whole(id)
-        })
-    }
-
-    fn begin(&self, label: &str, counters: BufferId, scalars: BufferId) -> Arc<dyn Launch> {
-        let [hyper, counters, scalars] = [self.out.hyper, counters, scalars].map(|id| self.out.plan.whole(id));
-        Arc::new(kernel::step::begin_epoch::BeginEpoch {
-            label: label.into(),
-            models: self.models,
-            hyper,
-            counters,
-            scalars,
-        })
-    }
-
-    fn begin_program(&mut self, name: &str, launches: Vec<Arc<dyn Launch>>) -> ProgramId {
+    pub(super) fn begin_program(&mut self, name: &str, launches: Vec<Arc<dyn Launch>>) -> ProgramId {
         self.out.plan.program(LaunchProgram::new(name, vec![LaunchPhase::new(PhaseKind::Begin, launches)]))
-    }
-
-    /// The phases of the graph's nodes. The penalty is a part of the loss: its sum belongs to the forward pass.
-    fn lower(
-        &self,
-        memory: &GraphMemory,
-        source: &SourceBuffers,
-        counters: BufferId,
-        (parameters, penalty): (BufferId, Option<Slice>),
-        weighing: Option<Weighing>,
-    ) -> Vec<LaunchPhase> {
-        let plan = &self.out.plan;
-        let [subtract, divide] = self.out.scaling.map(|id| plan.whole(id));
-        let lowering = Lowering {
-            rows: memory.batch,
-            models: self.models,
-            limits: &self.limits,
-            layout: &self.out.layout,
-            parameters,
-            gradients: self.batch_gradients,
-            statistics_layout: &self.out.statistics_layout,
-            statistics: self.out.statistics,
-            scratch: memory.scratch,
-            norm_sums: memory.norm_sums,
-            counters: plan.whole(counters),
-            indices: plan.whole(memory.indices),
-            source,
-            data: plan.whole(source.data),
-            targets: plan.whole(source.targets),
-            weighing,
-            mixing: memory.mixing,
-            scaling: Scaling { subtract, divide, add: self.scaling_add },
-            scaled_loss: self.precision == Precision::Mixed,
-            masks: self.masks,
-            unused: plan.whole(self.unused),
-        };
-        let slices = |values: &[ValueId]| values.iter().map(|value| self.slice_of(memory, *value)).collect::<Vec<_>>();
-        let lowered = |nodes: &[Node]| -> Vec<Arc<dyn Launch>> {
-            let launches = nodes.iter().map(|node| (node, slices(&node.reads), slices(&node.writes)));
-            launches.flat_map(|(node, reads, writes)| node.operation.lower(&reads, &writes, &lowering)).collect()
-        };
-        // The first operation takes the batch out of the data; the loss ends the forward pass.
-        let Network { augmentations, before_loss, .. } = memory.network;
-        let (gather, others) = memory.network.graph.nodes.split_at(1);
-        let (augment, others) = others.split_at(augmentations);
-        let (forward, backward) = others.split_at(before_loss - augmentations);
-        let mut phases = vec![LaunchPhase::new(PhaseKind::Gather, lowered(gather))];
-        if !augment.is_empty() {
-            phases.push(LaunchPhase::new(PhaseKind::Augment, lowered(augment)));
-        }
-        phases.push(LaunchPhase::new(
-            PhaseKind::Forward,
-            [lowered(forward), self.penalty(penalty, parameters).into_iter().collect()].concat(),
-        ));
-        if !backward.is_empty() {
-            phases.push(LaunchPhase::new(PhaseKind::Backward, lowered(backward)));
-        }
-        phases
-    }
-
-    /// A program in the precision that was asked for.
-    fn in_precision(&self, program: LaunchProgram) -> LaunchProgram {
-        match self.precision {
-            Precision::F32 => program,
-            Precision::Mixed => program.mixed(&self.limits),
-        }
-    }
-
-    /// The bookkeeping after a batch.
-    fn finish(
-        &self,
-        memory: &GraphMemory,
-        buffers: [BufferId; 3],
-        log_steps: usize,
-        examples: usize,
-        penalty: Option<Slice>,
-        kind: Kind,
-    ) -> Arc<dyn Launch> {
-        let Network { row_loss, row_correct, .. } = memory.network;
-        let [row_loss, row_correct] = [row_loss, row_correct].map(|value| self.slice_of(memory, value));
-        let [counters, scalars, log] = buffers.map(|id| self.out.plan.whole(id));
-        let shape = kernel::step::finish_step::Params {
-            rows: memory.batch as u32,
-            examples: examples as u32,
-            penalty_parts: penalty.map_or(0, |s| s.len / self.models) as u32,
-            log_steps: log_steps as u32,
-        };
-        let operands = kernel::step::finish_step::Operands {
-            row_loss,
-            row_correct,
-            penalty: penalty.unwrap_or(row_loss),
-            hyper: self.out.plan.whole(self.out.hyper),
-            counters,
-            scalars,
-            log,
-        };
-        Arc::new(kernel::step::finish_step::FinishStep {
-            label: "finish step".into(),
-            shape,
-            models: self.models,
-            kind,
-            operands,
-        })
-    }
-
-    /// The memory of a value: (models, batch, len) floats, or (models, len) of one of the batch.
-    fn slice_of(&self, memory: &GraphMemory, value: ValueId) -> Slice {
-        let buffer = memory.buffers[memory.assignment.buffer_of[value.0]];
-        let elements = memory.network.graph.values[value.0].elements(memory.batch);
-        Slice { buffer, offset: 0, len: self.models * elements }
     }
 }
 

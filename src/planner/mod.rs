@@ -5,7 +5,10 @@ mod builder;
 mod fuse;
 mod fusion;
 mod loss_scale;
+mod memory;
 mod muon;
+mod phases;
+mod training;
 mod update;
 
 pub(crate) use builder::WEIGHT_SUMS_BUFFER;
