@@ -20,6 +20,8 @@ bundled!(
     "fashion-mlp-40x5-l2",
     "fashion-grid",
     "fashion-landscape",
+    "fashion-modern",
+    "fashion-94",
     "notmnist-mlp-1000",
     "notmnist-sizes",
     "fashion5-mlp1",

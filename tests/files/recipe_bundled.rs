@@ -59,6 +59,7 @@ fn parameter_counts() {
         ("fashion5-cnn4", 160 + 3_208 + 584 + 3_216 + 85),
         ("fashion5-cnn5", 160 + 1_160 + 584 + 584 + 1_168 + 2_320 + 85),
         ("wide-mlp-4096", 3 * 4_097 * 4_096 + 4_097 * 1_000),
+        ("fashion-94", 9 * 32 * (1 + 32 + 32) + 9 * 64 * (32 + 5 * 64) + 32 * 64 + 2 * (3 * 32 + 7 * 64) + 650),
         // As torchvision counts it.
         ("resnet18", 11_689_512),
         // 269,722 by the article's shortcuts without parameters, and two convolutions with norms.
@@ -80,6 +81,7 @@ fn sweeps_have_the_runs_of_the_studies() {
         ("fashion5-trials", 50),
         ("fashion5-activations", 10),
         ("fashion5-rates", 4),
+        ("fashion-modern", 7 * 3),
     ] {
         let sweep = load(name).sweep.unwrap();
         assert_eq!(sweep.expand(&RecipeText::find(name).unwrap(), &[]).unwrap().len(), expected, "{name}");
