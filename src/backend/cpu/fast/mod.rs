@@ -6,6 +6,7 @@ pub(crate) mod conv;
 mod copy_columns;
 mod correlate;
 pub(crate) mod dense;
+mod layout;
 pub(crate) mod loss;
 mod math;
 mod mixup;

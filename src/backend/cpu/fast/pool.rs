@@ -1,89 +1,137 @@
 //! Pooling, a plane at a time.
 
+use super::layout::{Layout, copy};
 use super::{math, simd};
 use crate::kernel::Args;
 use crate::kernel::formula::activation;
 use crate::kernel::pool::shape::Params;
 use crate::kernel::pool::{average_backward, average_forward, max_backward, max_forward};
-use std::ops::Range;
+use std::cell::Cell;
 
 /// How many of a convolution's floating point operations take as long as one of a pooling, whose windows are too small for
 /// vectors: decides from where threads pay.
 const SLOWNESS: f64 = 16.0;
 
-/// A row of windows, which lies in the same places of all planes.
-struct Row {
-    /// The windows' pixels one after the other, those of all windows at once: the windows that have the tap in the plane (all but
-    /// those at the borders), and where the first of them finds it; the next one finds it a stride further.
-    taps: Vec<(Range<usize>, usize)>,
-    /// The first pixel of each window.
-    first: Vec<u32>,
+/// How the largest pixel of each window is looked for: tap by tap, in all windows of a plane at once.
+struct Search {
+    layout: Layout,
+    /// Pixels of a plane, and the one in the corner of the first window.
+    size: [usize; 2],
+    corner: [isize; 2],
+    /// Of each tap, where a plane that is laid out has it.
+    offsets: Vec<usize>,
+    /// Windows of a row.
+    windows: usize,
+    /// Elements of a laid out plane of windows.
+    len: usize,
 }
 
-impl Row {
-    fn all(p: &Params) -> Vec<Row> {
-        (0..p.output_height as usize).map(|y| Row::new(p, y)).collect()
-    }
+/// What a thread has found in a plane.
+#[derive(Default)]
+struct Found {
+    source: Vec<f32>,
+    /// The largest pixel of each window, laid out.
+    values: Vec<f32>,
+    /// The tap that has it.
+    taps: Vec<u32>,
+}
 
-    fn new(p: &Params, y: usize) -> Row {
-        let [width, stride, pad] = [p.width, p.stride_width, p.pad_left].map(|n| n as usize);
-        let windows = p.output_width as usize;
-        let tap = |row: usize, tap: usize| {
-            let first = pad.saturating_sub(tap).div_ceil(stride);
-            let end = (width + pad).saturating_sub(tap).div_ceil(stride).min(windows);
-            (first < end).then(|| (first..end, row * width + first * stride + tap - pad))
-        };
-        let [rows, _] = p.window(y, 0);
-        let taps = rows.flat_map(|row| (0..p.size_width as usize).filter_map(move |at| tap(row, at))).collect();
-        let first =
-            (0..windows).map(|x| p.window(y, x)).map(|[rows, columns]| (rows.start * width + columns.start) as u32);
-        Row { taps, first: first.collect() }
-    }
+thread_local! {
+    static FOUND: Cell<Found> = Cell::default();
+}
 
-    /// The largest pixel of each window and where it lies. `is_larger` compares a pixel with the largest so far.
-    #[inline(always)]
-    fn largest(&self, plane: &[f32], stride: u32, found: &mut Found, is_larger: impl Fn(f32, f32) -> bool) {
-        let Found { values, places } = found;
-        values.fill(f32::NEG_INFINITY);
-        places.copy_from_slice(&self.first);
-        // Two selections rather than a branch, which no processor could foresee.
-        let take = |value: &mut f32, place: &mut u32, pixel: f32, at: u32| {
-            let larger = is_larger(pixel, *value);
-            *value = if larger { pixel } else { *value };
-            *place = if larger { at } else { *place };
-        };
-        for (windows, first) in &self.taps {
-            let found = values[windows.clone()].iter_mut().zip(&mut places[windows.clone()]);
-            let (pixels, first) = (&plane[*first..], *first as u32);
-            // A loop of its own where windows step by two becomes vector instructions.
-            if stride == 2 {
-                let (pairs, rest) = pixels.as_chunks::<2>();
-                for (((value, place), [pixel, _]), at) in found.zip(pairs).zip(0u32..) {
-                    take(value, place, *pixel, first + 2 * at);
-                }
-                if let (Some(pixel), true) = (rest.first(), windows.len() > pairs.len()) {
-                    let last = windows.end - 1;
-                    take(&mut values[last], &mut places[last], *pixel, first + 2 * (last - windows.start) as u32);
-                }
-            } else {
-                for (((value, place), pixel), at) in found.zip(pixels.iter().step_by(stride as usize)).zip(0u32..) {
-                    take(value, place, *pixel, first + stride * at);
-                }
-            }
+impl Search {
+    fn new(p: &Params) -> Search {
+        let [rows, windows] = [p.output_height, p.output_width].map(|n| n as usize);
+        let taps = [p.size_height, p.size_width].map(|n| n as usize);
+        let stride = [p.stride_height, p.stride_width].map(|n| n as usize);
+        let layout = Layout::new([rows, windows], taps.map(|n| n - 1), stride);
+        let offsets = (0..taps[0]).flat_map(|i| (0..taps[1]).map(move |j| [i, j]));
+        Search {
+            offsets: offsets.map(|[i, j]| layout.offset(0, i, j)).collect(),
+            size: [p.height as usize, p.width as usize],
+            corner: [-(p.pad_top as isize), -(p.pad_left as isize)],
+            windows,
+            len: layout.wide(rows),
+            layout,
         }
     }
-}
 
-/// The largest pixels of a row of windows.
-struct Found {
-    values: Vec<f32>,
-    places: Vec<u32>,
-}
-
-impl Found {
-    fn new(p: &Params) -> Found {
-        Found { values: vec![0.0; p.output_width as usize], places: vec![0; p.output_width as usize] }
+    /// Lays out a plane. Where there is no pixel, nothing is larger than this.
+    fn lay_out(&self, plane: &[f32], found: &mut Found) {
+        self.layout.fill(plane, 1, self.size, self.corner, f32::NEG_INFINITY, &mut found.source);
+        found.values.clear();
+        found.values.resize(self.len, f32::NEG_INFINITY);
     }
+
+    /// The largest pixel of each window of a plane, in rows of the layout's width. A NaN displaces every number, and no number
+    /// displaces it.
+    fn values<'a>(&self, plane: &[f32], found: &'a mut Found) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+        self.lay_out(plane, found);
+        let Found { source, values, .. } = found;
+        simd::vectorised(
+            #[inline(always)]
+            || {
+                for offset in &self.offsets {
+                    for (value, pixel) in values.iter_mut().zip(&source[*offset..][..self.len]) {
+                        *value = if (*pixel > *value) | pixel.is_nan() { *pixel } else { *value };
+                    }
+                }
+            },
+        );
+        let windows = self.windows;
+        values.chunks(self.layout.width).map(move |row| &row[..windows.min(row.len())])
+    }
+
+    /// The tap that has the first largest pixel of each window, in rows of the layout's width; of a window in which no pixel is
+    /// larger than -inf, the first that `first` names. A NaN is larger than every number.
+    fn taps<'a>(
+        &self,
+        plane: &[f32],
+        first: &[u32],
+        found: &'a mut Found,
+    ) -> impl Iterator<Item = &'a [u32]> + use<'a> {
+        self.lay_out(plane, found);
+        let Found { source, values, taps } = found;
+        taps.clear();
+        taps.extend_from_slice(first);
+        simd::vectorised(
+            #[inline(always)]
+            || {
+                for (tap, offset) in (0u32..).zip(&self.offsets) {
+                    let found = values.iter_mut().zip(taps.iter_mut());
+                    for ((value, of_value), pixel) in found.zip(&source[*offset..][..self.len]) {
+                        let larger = (*pixel > *value) | (pixel.is_nan() & !value.is_nan());
+                        *of_value = if larger { tap } else { *of_value };
+                        *value = if larger { *pixel } else { *value };
+                    }
+                }
+            },
+        );
+        let windows = self.windows;
+        taps.chunks(self.layout.width).map(move |row| &row[..windows.min(row.len())])
+    }
+}
+
+/// The pixel of a plane that a window has at a tap.
+fn pixel(p: &Params, [y, x]: [usize; 2], tap: u32) -> usize {
+    let [i, j] = [tap / p.size_width, tap % p.size_width].map(|n| n as usize);
+    let row = y * p.stride_height as usize + i - p.pad_top as usize;
+    let column = x * p.stride_width as usize + j - p.pad_left as usize;
+    row * p.width as usize + column
+}
+
+/// The first tap that each window of a plane has in it, laid out as `search` finds them.
+fn first_taps(p: &Params, search: &Search) -> Vec<u32> {
+    let mut first = vec![0; search.len];
+    for (y, row) in first.chunks_mut(search.layout.width).take(p.output_height as usize).enumerate() {
+        for (x, tap) in row.iter_mut().take(search.windows).enumerate() {
+            let outside = |window: usize, stride: u32, pad: u32| pad.saturating_sub(window as u32 * stride);
+            let (i, j) = (outside(y, p.stride_height, p.pad_top), outside(x, p.stride_width, p.pad_left));
+            *tap = i * p.size_width + j;
+        }
+    }
+    first
 }
 
 /// Planes of so many elements that a thread takes at a time.
@@ -98,21 +146,15 @@ pub(crate) fn max_forward(args: &mut Args<f32>) {
     let work = SLOWNESS * max_forward::cost(args.params).flops * args.models() as f64;
     let [input, output] = args.operands();
     let (input, output) = (input.read(), &mut output.write()[..count * p.output_area()]);
-    let (rows, planes) = (Row::all(&p), planes_at_a_time(p.input_area()));
+    let (search, planes) = (Search::new(&p), planes_at_a_time(p.input_area()));
     simd::pieces(output, planes * p.output_area(), work, |piece, output| {
         let input = input[piece * planes * p.input_area()..].chunks_exact(p.input_area());
-        let mut found = Found::new(&p);
+        let mut found = FOUND.take();
         for (output, input) in output.chunks_exact_mut(p.output_area()).zip(input) {
-            for (row, output) in rows.iter().zip(output.chunks_exact_mut(p.output_width as usize)) {
-                // A NaN displaces every number, and no number displaces it.
-                let larger = |value: f32, largest: f32| (value > largest) | value.is_nan();
-                simd::vectorised(
-                    #[inline(always)]
-                    || row.largest(input, p.stride_width, &mut found, larger),
-                );
-                output.copy_from_slice(&found.values);
-            }
+            let rows = search.values(input, &mut found);
+            output.chunks_exact_mut(p.output_width as usize).zip(rows).for_each(|(to, from)| copy(to, from));
         }
+        FOUND.set(found);
     });
 }
 
@@ -124,25 +166,25 @@ pub(crate) fn max_backward(args: &mut Args<f32>) {
     let [input, output_gradient, saved, input_gradient] = args.operands();
     let (input, output_gradient, saved) = (input.read(), output_gradient.read(), saved.read());
     let input_gradient = &mut input_gradient.write()[..count * p.input_area()];
-    let (rows, planes) = (Row::all(&p), planes_at_a_time(p.input_area()));
+    let (search, planes) = (Search::new(&p), planes_at_a_time(p.input_area()));
+    let first = first_taps(&p, &search);
     simd::pieces(input_gradient, planes * p.input_area(), work, |piece, gradients| {
-        let first = piece * planes * p.input_area();
-        let input = input[first..].chunks_exact(p.input_area());
+        let start = piece * planes * p.input_area();
+        let input = input[start..].chunks_exact(p.input_area());
         let windows = output_gradient[piece * planes * p.output_area()..].chunks_exact(p.output_area());
-        let mut found = Found::new(&p);
+        let mut found = FOUND.take();
         gradients.fill(0.0);
         for ((gradient, input), windows) in gradients.chunks_exact_mut(p.input_area()).zip(input).zip(windows) {
-            for (row, windows) in rows.iter().zip(windows.chunks_exact(p.output_width as usize)) {
-                let larger = |a: f32, b: f32| (a > b) | (a.is_nan() & !b.is_nan());
-                simd::vectorised(
-                    #[inline(always)]
-                    || row.largest(input, p.stride_width, &mut found, larger),
-                );
-                found.places.iter().zip(windows).for_each(|(place, value)| gradient[*place as usize] += value);
+            let rows = search.taps(input, &first, &mut found);
+            for ((y, taps), windows) in rows.enumerate().zip(windows.chunks_exact(p.output_width as usize)) {
+                for ((x, tap), value) in taps.iter().enumerate().zip(windows) {
+                    gradient[pixel(&p, [y, x], *tap)] += value;
+                }
             }
         }
+        FOUND.set(found);
         if kind != activation::LINEAR {
-            math::activation_gradient(gradients, &saved[first..][..gradients.len()], kind);
+            math::activation_gradient(gradients, &saved[start..][..gradients.len()], kind);
         }
     });
 }
