@@ -120,6 +120,8 @@ pub fn interrupted(backend: &dyn Backend, job: &Job, steps: u64) -> (Story, Vec<
     (story.0.remove(0), outcome.parameters)
 }
 
+/// After any step on the CPU. What the host does is the same on every device, so that a software GPU, which is slow, is
+/// interrupted after every third of those in which each can be the last, beginning with another one in each case.
 #[test]
 fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
     // Norms and validation at every step end each launch after one step, so that every step can be the last.
@@ -144,7 +146,7 @@ fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
         ("optimizer-muon", vec![detailed, ("train.accumulate", "2"), ("schedule", "{ kind = \"one_cycle\" }")]),
         ("optimizer-lion", vec![detailed, ("schedule", "{ kind = \"cosine\", by = \"step\", warmup_epochs = 0.5 }")]),
     ];
-    for (name, overrides) in cases {
+    for (number, (name, overrides)) in cases.into_iter().enumerate() {
         let job = story::golden_job(name, &[&common[..], &overrides].concat());
         let every = job.recipe.train.checkpoint_steps.max(1) as usize;
         for backend in backends() {
@@ -157,6 +159,8 @@ fn a_run_goes_on_from_any_step_as_if_nothing_had_happened() {
             let last = u64::from(trainer.steps_taken());
             let boundaries: Vec<u64> = (0..last).step_by(every).collect();
             assert!(boundaries.len() >= 3, "{boundaries:?}");
+            let stride = if backend.info().backend == "cpu" || every > 1 { 1 } else { 3 };
+            let boundaries = boundaries.into_iter().skip(number % stride).step_by(stride);
             for steps in boundaries {
                 let (measured, parameters) = interrupted(&*backend, &job, steps);
                 let at = format!("{name} on {}, interrupted after {steps} of {last}", backend.info().backend);

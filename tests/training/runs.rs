@@ -6,13 +6,15 @@ use gputrain::train::Checkpoint;
 use serde_json::Value;
 use std::path::Path;
 
-/// A small network on 2000 of the generated digits.
+/// A small network on few of the generated digits: software drivers take a second for 40 such steps, and for an evaluation of
+/// some thousand examples.
 pub const ADAM: &str = r#"
 name = "small-adam"
 seed = 3
 [data]
-test = 7500
-validation = 500
+test = 200
+validation = 200
+examples = 1000
 scale = "unit"
 [model]
 input = [784]
@@ -21,7 +23,7 @@ layers = [{ dense = 32, activation = "relu" }, { dense = 10 }]
 kind = "adam"
 [train]
 epochs = 3
-batch = 50
+batch = 25
 log_every = 7
 "#;
 
@@ -30,8 +32,9 @@ const PLATEAU: &str = r#"
 name = "small-plateau"
 seed = 4
 [data]
-test = 7500
-validation = 500
+test = 200
+validation = 200
+examples = 1000
 scale = "centered"
 [model]
 input = [28, 28, 1]
@@ -47,7 +50,7 @@ factor = 0.5
 patience = 1
 [train]
 epochs = 3
-batch = 50
+batch = 25
 log_every = 7
 early_stop = { metric = "validation_loss", patience = 50 }
 "#;
@@ -152,66 +155,73 @@ pub fn assert_same_run(resumed: &Path, whole: &Path) {
     }
 }
 
-/// Epochs enough that there is a middle to stop in, a second or more; a software driver takes half a second for one.
+/// Epochs enough that there is a middle to stop in, a second or more; a software driver takes a second for one.
 fn epochs(backend: &str) -> &'static str {
     if backend == "cpu" { "120" } else { "4" }
 }
 
-/// `settings` are more arguments of train; `steps` is how many steps lie between two checkpoints.
-fn killed_and_resumed(recipe: &str, settings: &[&str], steps: u32) {
+/// How a run is ended from outside.
+enum End {
+    Killed,
+    /// It then saves where it is.
+    #[cfg(unix)]
+    Interrupted,
+}
+
+/// Checkpoints in the middle of epochs of 40 steps, and between logged steps.
+const EVERY_17_STEPS: &[&str] = &["--set", "train.checkpoint_every=0", "--set", "train.checkpoint_steps=17"];
+
+/// Ends runs of a recipe in several ways: each has more arguments of train, and so many steps between two checkpoints. All go on
+/// to the same weights as one that nobody ended, and that saved between epochs alone.
+fn ended_and_resumed(recipe: &str, ways: &[(End, &[&str], u32)]) {
     for backend in backends() {
         let place = Workplace::new(recipe);
-        let [recipe, whole, killed] = ["recipe.toml", "whole", "killed"].map(|name| place.text(name));
+        let [recipe, whole] = ["recipe.toml", "whole"].map(|name| place.text(name));
         let train = ["--backend", backend, "--quiet", "train", &recipe, "--epochs", epochs(backend), "--out"];
-        succeed(&[&train[..], &[&whole], settings].concat());
-        let mut run = Running::start(&[&train[..], &[&killed], settings].concat());
-        run.wait_for(&place.path("killed/checkpoint/state.safetensors"));
-        run.0.kill().unwrap();
-        run.0.wait().unwrap();
-        let progress = Checkpoint::load(&place.path("killed/checkpoint/state.safetensors")).unwrap().progress;
-        assert!(progress.step > 0 && progress.step.is_multiple_of(steps), "{progress:?}");
-        assert!(!place.path("killed/summary.json").exists(), "the run ended before it was killed");
-        succeed(&["--backend", backend, "--quiet", "train", "--resume", &killed]);
-        assert_same_run(&place.path("killed"), &place.path("whole"));
+        succeed(&[&train[..], &[&whole]].concat());
+        for (index, (end, settings, steps)) in ways.iter().enumerate() {
+            let ended = place.path(&format!("ended-{index}"));
+            let out = ended.display().to_string();
+            let state = ended.join("checkpoint/state.safetensors");
+            let mut run = Running::start(&[&train[..], &[&out], settings].concat());
+            run.wait_for(&state);
+            match end {
+                End::Killed => {
+                    run.0.kill().unwrap();
+                    run.0.wait().unwrap();
+                }
+                #[cfg(unix)]
+                End::Interrupted => {
+                    let kill = std::process::Command::new("kill").args(["-INT", &run.0.id().to_string()]).status();
+                    assert!(kill.unwrap().success());
+                    assert_eq!(run.0.wait().unwrap().code(), Some(130), "on {backend}");
+                }
+            }
+            let progress = Checkpoint::load(&state).unwrap().progress;
+            assert!(progress.step > 0 && progress.step.is_multiple_of(*steps), "{progress:?}");
+            assert!(!ended.join("summary.json").exists(), "the run was over before it was ended");
+            succeed(&["--backend", backend, "--quiet", "train", "--resume", &out]);
+            assert_same_run(&ended, &place.path("whole"));
+        }
     }
 }
 
 #[test]
-fn a_killed_run_goes_on_to_the_same_weights_with_adam() {
-    killed_and_resumed(ADAM, &[], 40);
+fn a_killed_or_interrupted_run_goes_on_to_the_same_weights_with_adam() {
+    ended_and_resumed(
+        ADAM,
+        &[
+            (End::Killed, &[], 40),
+            (End::Killed, EVERY_17_STEPS, 17),
+            #[cfg(unix)]
+            (End::Interrupted, &[], 1),
+        ],
+    );
 }
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_weights_with_momentum_plateau_and_early_stopping() {
-    killed_and_resumed(PLATEAU, &[], 40);
-}
-
-/// Checkpoints in the middle of epochs of 40 steps, and between logged steps.
-const EVERY_17_STEPS: [&str; 4] = ["--set", "train.checkpoint_every=0", "--set", "train.checkpoint_steps=17"];
-
-#[test]
-fn a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_weights() {
-    killed_and_resumed(ADAM, &EVERY_17_STEPS, 17);
-    killed_and_resumed(PLATEAU, &EVERY_17_STEPS, 17);
-}
-
-#[cfg(unix)]
-#[test]
-fn an_interrupted_run_saves_a_checkpoint_and_goes_on() {
-    for backend in backends() {
-        let place = Workplace::new(ADAM);
-        let [recipe, whole, stopped] = ["recipe.toml", "whole", "stopped"].map(|name| place.text(name));
-        let train = ["--backend", backend, "--quiet", "train", &recipe, "--epochs", epochs(backend), "--out"];
-        succeed(&[&train[..], &[&whole]].concat());
-        let mut run = Running::start(&[&train[..], &[&stopped]].concat());
-        run.wait_for(&place.path("stopped/checkpoint/state.safetensors"));
-        let signal = std::process::Command::new("kill").args(["-INT", &run.0.id().to_string()]).status().unwrap();
-        assert!(signal.success());
-        assert_eq!(run.0.wait().unwrap().code(), Some(130), "on {backend}");
-        assert!(!place.path("stopped/summary.json").exists());
-        succeed(&["--backend", backend, "--quiet", "train", "--resume", &stopped]);
-        assert_same_run(&place.path("stopped"), &place.path("whole"));
-    }
+    ended_and_resumed(PLATEAU, &[(End::Killed, &[], 40), (End::Killed, EVERY_17_STEPS, 17)]);
 }
 
 /// Arguments after `train RECIPE`, the exit code, and what the message must say.
@@ -224,8 +234,8 @@ const REFUSED: [(&[&str], i32, &[&str]); 14] = [
     (&["--layers", "10:rellu"], 2, &["model.layers", "relu"]),
     (&["--train-images", "no-such.npy", "--train-labels", "none.npy"], 2, &["no-such.npy"]),
     (&["--init", "no-such.safetensors"], 2, &["no-such.safetensors"]),
-    (&["--set", "data.validation=2500"], 2, &["data.validation"]),
-    (&["--set", "train.drop_last=true", "--batch", "5000"], 2, &["5000", "2000", "train.drop_last"]),
+    (&["--set", "data.validation=9800"], 2, &["data.validation"]),
+    (&["--set", "train.drop_last=true", "--batch", "5000"], 2, &["5000", "1000", "train.drop_last"]),
     (&["--set", "data.validation=0", "--set", "train.early_stop={ patience = 2 }"], 2, &["train.early_stop"]),
     (&["--set", "model.input=[12, 12]", "--backend", "cpu"], 2, &["input"]),
     (&["--backend", "cpu", "--device", "0"], 2, &["--device"]),
@@ -282,7 +292,7 @@ fn a_checkpoint_that_does_not_fit_or_is_damaged_is_refused() {
         assert!(code == 2 && says.iter().all(|says| error.contains(says)), "{arguments:?}: {error}");
     };
     let summary = json(&place.path("out/summary.json"));
-    asked(&["--batch", "64"], &["train.batch = 50", "64 was asked for", "--out"]);
+    asked(&["--batch", "64"], &["train.batch = 25", "64 was asked for", "--out"]);
     asked(&["--seed", "4"], &["seed = 3", "4 was asked for"]);
     asked(&["--set", "optimizer.kind=adamw"], &["optimizer.kind = \"adam\"", "\"adamw\" was asked for"]);
     asked(&["--set", "model.layers=[{ dense = 10 }]"], &["model.layers = [{", "was asked for"]);
@@ -291,7 +301,7 @@ fn a_checkpoint_that_does_not_fit_or_is_damaged_is_refused() {
     assert_eq!(json(&place.path("out/summary.json")), summary);
     // A recipe that was edited meanwhile.
     let text = std::fs::read_to_string(place.path("out/recipe.toml")).unwrap();
-    for (from, to) in [("batch = 50", "batch = 64"), ("dense = 32", "dense = 31")] {
+    for (from, to) in [("batch = 25", "batch = 64"), ("dense = 32", "dense = 31")] {
         assert!(text.contains(from), "{text}");
         std::fs::write(place.path("out/recipe.toml"), text.replace(from, to)).unwrap();
         asked(&["--epochs", "5"], &["does not fit this run"]);

@@ -12,13 +12,14 @@ use gputrain::tune::{Measured, keep, measure};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A network with dense layers and one with convolutions, both in both precisions.
+/// A network with dense layers and one with convolutions, both in both precisions. Sums in another order show in the first steps.
 const NETWORKS: [(&str, &[(&str, &str)]); 4] = [
-    ("optimizer-adam", &[]),
-    ("optimizer-adam", &[("precision", "mixed")]),
-    ("conv-l2-momentum", &[]),
-    ("conv-l2-momentum", &[("precision", "mixed"), ("model.layers", FILTERS), ("train.epochs", "1")]),
+    ("optimizer-adam", &[EPOCHS]),
+    ("optimizer-adam", &[EPOCHS, ("precision", "mixed")]),
+    ("conv-l2-momentum", &[EPOCHS]),
+    ("conv-l2-momentum", &[EPOCHS, ("precision", "mixed"), ("model.layers", FILTERS)]),
 ];
+const EPOCHS: (&str, &str) = ("train.epochs", "2");
 const FILTERS: &str = "[{ conv2d = 16, kernel = 3 }, { conv2d = 12, kernel = 2, stride = 2 }, { dense = 5 }]";
 
 /// The plan with the planner's variants.
@@ -99,7 +100,8 @@ fn the_variants_of_a_plan_are_measured_and_right() {
 fn steps_told(folder: &Path, run: &str, arguments: &[&str]) -> Vec<serde_json::Value> {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gputrain"));
     command.args(["--backend", "vulkan", "--json", "train", "--tune", "--layers", "5:relu,10", "--epochs", "1"]);
-    command.args(["--set", "data.examples=100", "--batch", "10", "--out", run]).args(arguments);
+    command.args(["--set", "data.examples=100", "--set", "data.validation=50", "--set", "data.test=50"]);
+    command.args(["--batch", "10", "--out", run]).args(arguments);
     let output = command.current_dir(folder).env("XDG_CACHE_HOME", folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).unwrap();

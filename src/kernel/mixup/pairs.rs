@@ -121,7 +121,7 @@ fn case(rows: usize, models: usize, strength: f32) -> Case {
         words(),
         Contents::random(models * rows, 1.0, 1),
     ];
-    debug_assert_eq!(contents[2].len(), QUANTILES);
+    assert_eq!(contents[2].len(), QUANTILES);
     let s = Case::slices(&contents);
     let launch = MixupPairs {
         label: "case".into(),
