@@ -77,6 +77,18 @@ gputrain export "$work/table" --to web "$work/table.html" --train
 gputrain predict "$work/table" "$work/questions.csv" --out "$work/table-answers.csv"
 node_run predict "$work/table.html" "$work/questions.json" "$work/table-answers.csv"
 node_run train "$work/table.html" "$work/table/metrics.jsonl" "$work/table/model.safetensors"
+# The same with categories that are looked up, and words by their numbers, of which there are as many as a picture may have pixels.
+gputrain train --train "$work/table.csv" --target price --set train.epochs=2 --set data.missing=mean --out "$work/looked-up" \
+    --set 'model.layers=[{ embedding = 3 }, { dense = 8, activation = "relu" }, { dense = 1 }]' 2>"$work/stderr" ||
+    { cat "$work/stderr" >&2; exit 1; }
+gputrain export "$work/looked-up" --to web "$work/looked-up.html" --train
+gputrain predict "$work/looked-up" "$work/questions.csv" --out "$work/looked-up-answers.csv"
+node_run predict "$work/looked-up.html" "$work/questions.json" "$work/looked-up-answers.csv"
+node_run train "$work/looked-up.html" "$work/looked-up/metrics.jsonl" "$work/looked-up/model.safetensors"
+gputrain train --train-images "$work/sentences.csv#0..64" --train-labels "$work/sentences.csv#64" --scale none --epochs 2 \
+    --set 'model.layers=[{ embedding = 4, levels = 30 }, { dense = 2 }]' --out "$work/words"
+gputrain predict "$work/words" --images "$work/words.csv" --out "$work/words-answers.csv"
+node_run predict "$work/words/report.html" "$work/words.json" "$work/words-answers.csv"
 
 if [ -n "$screenshots" ]; then
     mkdir -p "$screenshots"

@@ -38,8 +38,8 @@ pub(super) static READER: Reader = reader!(Embedding(width), "embedding", "{ emb
 impl Embedding {
     /// Values of an example that pass as they are, and those that are looked up.
     fn parts(&self, values: usize) -> [usize; 2] {
-        let inputs = self.categories.unwrap_or(values).min(values);
-        [values - inputs, inputs]
+        let places = Levels { count: self.levels, categories: self.categories }.places(values);
+        [places.start, places.len()]
     }
 }
 

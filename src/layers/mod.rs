@@ -58,6 +58,7 @@ use crate::keys::KeyReference;
 use crate::keys::{Form, Item, KeyError, Keyed, List, Node, Plain, Table, Text, Value};
 use crate::onnx;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What layers call the data by.
@@ -199,6 +200,18 @@ pub struct Levels {
     pub count: Option<usize>,
     /// So many last values of an example are their numbers, or -1 for none of them; `None` says that all are, and that none is none.
     pub categories: Option<usize>,
+}
+
+impl Levels {
+    /// Those of an example's so many values that are looked up: the last ones.
+    pub fn places(&self, values: usize) -> Range<usize> {
+        values - self.categories.unwrap_or(values).min(values)..values
+    }
+
+    /// What a value that is looked up may be, as whole numbers.
+    pub fn numbers(&self) -> Range<i64> {
+        -i64::from(self.categories.is_some())..self.count.unwrap_or_default() as i64
+    }
 }
 
 /// One kind of layer, with its numbers.

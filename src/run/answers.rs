@@ -11,6 +11,7 @@ use crate::train::{Predictions, SetTruth, task};
 /// A model's answers to examples.
 #[derive(Debug, Clone)]
 pub struct Answers<'a> {
+    model: &'a Model,
     examples: &'a Examples,
     /// The outputs, and the score.
     pub result: Predictions,
@@ -71,6 +72,7 @@ impl<'a> Answers<'a> {
         let task = task(model, names_classes, [&examples.targets]);
         let (threshold, reconstructs) = (None, saved.recipe.data.targets == Some(Aim::Inputs));
         Answers {
+            model,
             examples,
             result,
             probable,
@@ -170,11 +172,6 @@ impl<'a> Answers<'a> {
         targets.get(output).cloned().unwrap_or_else(|| output.to_string())
     }
 
-    /// The features of the examples.
-    pub fn features(&self) -> &Features {
-        &self.examples.features
-    }
-
     /// How far the outputs for an example are from its values: the largest difference.
     pub fn error(&self, index: usize) -> f64 {
         let targets = self.targets(index).unwrap_or_default();
@@ -269,6 +266,11 @@ impl<'a> Answers<'a> {
         ConfusionMatrix::new(names, counts.concat()).map(Some)
     }
 
+    /// (channels, height, width) of the examples, where they can be drawn.
+    pub(super) fn picture_shape(&self) -> Option<[usize; 3]> {
+        picture_shape(self.model, self.examples.features.shape)
+    }
+
     /// The first images with prediction and truth, wrong ones red; none where the examples are no pictures.
     pub fn grid(&self, first: usize) -> Result<Option<ImageGrid>, ReportError> {
         let first = first.min(self.count());
@@ -286,7 +288,7 @@ impl<'a> Answers<'a> {
     /// The images of these examples with prediction and truth, wrong ones red; none where the examples are no pictures.
     pub fn grid_of(&self, indices: &[usize], title: String) -> Result<Option<ImageGrid>, ReportError> {
         let features = &self.examples.features;
-        let Some(shape) = picture_shape(features.shape) else { return Ok(None) };
+        let Some(shape) = self.picture_shape() else { return Ok(None) };
         if self.reconstructs && !self.values.is_empty() {
             return self.reconstructions(indices, shape, title).map(Some);
         }
@@ -322,9 +324,10 @@ pub fn in_words(values: &[f32]) -> String {
 }
 
 /// Channels, height and width of examples that can be drawn; a vector is taken for a square image of one channel if it
-/// can be one.
-pub fn picture_shape(shape: Shape) -> Option<[usize; 3]> {
+/// can be one. What a model looks up, numbers of levels, cannot.
+pub fn picture_shape(model: &Model, shape: Shape) -> Option<[usize; 3]> {
     match shape {
+        _ if model.takes_levels() => None,
         Shape::Image { channels: channels @ (1 | 3), height, width } => Some([channels, height, width]),
         Shape::Features(n) if n.isqrt().pow(2) == n => Some([1, n.isqrt(), n.isqrt()]),
         Shape::Image { .. } | Shape::Features(_) => None,

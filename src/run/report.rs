@@ -4,7 +4,7 @@
 use super::answers::{Answers, pictures};
 use super::{RunError, measured, picture_shape};
 use crate::backend::Backend;
-use crate::data::{Dataset, Examples, Features, TrainedOn};
+use crate::data::{Dataset, Examples};
 use crate::export::SavedModel;
 use crate::landscape::{LANDSCAPE_SIZE, Relief};
 use crate::model::{Layer, Model, STATISTICS, Shape};
@@ -55,7 +55,7 @@ pub(super) fn page_sections(
         sections.push(landscape(relief)?);
     }
     sections.extend(first_weights(&saved.model, &saved.parameters)?);
-    sections.extend(samples(&dataset.train, &saved.trained_on)?);
+    sections.extend(samples(&dataset.train, saved)?);
     let shown = [("test", &dataset.test), ("validation", &dataset.validation)];
     if let Some((set, examples)) = shown.into_iter().find_map(|(set, examples)| Some((set, examples.as_ref()?))) {
         let SavedModel { recipe, model, scaling, parameters, .. } = saved;
@@ -140,7 +140,7 @@ fn weights_shape(model: &Model, place: usize) -> Option<[usize; 4]> {
     let input = if model.layers[..place].iter().all(keeps) { model.input } else { layer.input };
     match model.parameters[layer.weight()?].shape[..] {
         [filters, channels, height, width] => (height * width > 1).then_some([filters, channels, height, width]),
-        [units, _] => match (input, picture_shape(input)) {
+        [units, _] => match (input, picture_shape(model, input)) {
             (Shape::Image { channels, height, width }, _) if height * width > 1 => {
                 Some([units, channels, height, width])
             }
@@ -153,21 +153,20 @@ fn weights_shape(model: &Model, place: usize) -> Option<[usize; 4]> {
     }
 }
 
-/// The shape of examples that are drawn in a report.
-fn drawn_shape(features: &Features) -> Option<[usize; 3]> {
-    picture_shape(features.shape).filter(|_| features.shape.len() >= MIN_PIXELS)
+/// Whether a report draws examples of a shape that can be drawn.
+fn is_drawn(shape: &[usize; 3]) -> bool {
+    shape.iter().product::<usize>() >= MIN_PIXELS
 }
 
 /// Whether a report draws the examples of answers.
 pub(super) fn draws(answers: &Answers) -> bool {
-    drawn_shape(answers.features()).is_some()
+    answers.picture_shape().as_ref().is_some_and(is_drawn)
 }
 
 /// Some training images with their labels: a column for each class, if these are not too many.
-fn samples(examples: &Examples, trained_on: &TrainedOn) -> Result<Option<Section>, ReportError> {
-    let Some((shape, labels)) = drawn_shape(&examples.features).zip(examples.targets.classes()) else {
-        return Ok(None);
-    };
+fn samples(examples: &Examples, saved: &SavedModel) -> Result<Option<Section>, ReportError> {
+    let shape = picture_shape(&saved.model, examples.features.shape).filter(is_drawn);
+    let Some((shape, labels)) = shape.zip(examples.targets.classes()) else { return Ok(None) };
     let classes = labels.iter().max().map_or(0, |most| *most as usize + 1);
     let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); classes];
     for (index, label) in labels.iter().enumerate() {
@@ -187,7 +186,7 @@ fn samples(examples: &Examples, trained_on: &TrainedOn) -> Result<Option<Section
     let tiles = pictures(&examples.features, shape, &indices)?.into_iter().zip(&indices);
     let tiles = tiles.map(|(picture, &index)| Tile {
         picture,
-        caption: vec![trained_on.class(labels[index] as usize)],
+        caption: vec![saved.trained_on.class(labels[index] as usize)],
         wrong: false,
     });
     let grid = ImageGrid { title: String::new(), columns, tiles: tiles.collect(), colour_bar: None };

@@ -101,18 +101,18 @@ pub(super) fn has_variance(model: &Model, batch: usize, examples: usize, drop_la
 pub(super) fn has_levels(model: &Model, scaling: &Scaling, features: &Features, place: &str) -> Result<(), DataError> {
     model.layers.iter().filter_map(|layer| layer.kind.levels()).try_for_each(|levels| {
         let width = features.shape.len();
-        let count = levels.count.unwrap_or_default();
-        let first = width.saturating_sub(levels.categories.unwrap_or(width));
-        if !(first..width).all(|feature| scaling.keeps(feature)) {
-            return Err(Problem::ScaledLevels { first, width }.at(place));
+        let (places, numbers) = (levels.places(width), levels.numbers());
+        if !places.clone().all(|feature| scaling.keeps(feature)) {
+            return Err(Problem::ScaledLevels { first: places.start, width }.at(place));
         }
-        let none = levels.categories.map(|_| -1.0);
-        let is_level = |value: f32| value >= 0.0 && value < count as f32 && value.fract() == 0.0;
-        let looked_up = (0..features.storage.len()).filter(|index| index % width >= first);
+        let [least, end] = [numbers.start, numbers.end].map(|number| number as f32);
+        let is_known = |value: f32| value >= least && value < end && value.fract() == 0.0;
+        let looked_up = (0..features.storage.len()).filter(|index| places.contains(&(index % width)));
         let mut values = looked_up.map(|index| (index, features.storage.get(index)));
-        match values.find(|(_, value)| !is_level(*value) && Some(*value) != none) {
+        match values.find(|(_, value)| !is_known(*value)) {
             Some((index, value)) => {
-                Err(Problem::Level { example: index / width, feature: index % width, value, levels: count }.at(place))
+                let [example, feature, levels] = [index / width, index % width, levels.count.unwrap_or_default()];
+                Err(Problem::Level { example, feature, value, levels }.at(place))
             }
             None => Ok(()),
         }

@@ -8,6 +8,7 @@ use crate::model::{Model, Shape};
 use crate::recipe::{Fit, Keyword, Scale, Source};
 use crate::run::picture_shape;
 use serde::Serialize;
+use std::ops::Range;
 
 /// Fewer features than this, though their number is a square, are no picture.
 const MIN_PIXELS: usize = 64;
@@ -35,6 +36,8 @@ pub(super) enum Input {
 pub(super) struct Column {
     name: String,
     levels: Option<Vec<String>>,
+    first_level: Option<usize>,
+    whole: Option<Range<i64>>,
     fill: Option<f64>,
     indicator: bool,
     start: Option<f32>,
@@ -57,7 +60,7 @@ impl Input {
         }
         let is_row = !saved.trained_on.features.is_empty() || saved.trained_on.table.is_some();
         let is_picture = shape.is_image() || !is_row && shape.len() >= MIN_PIXELS;
-        match picture_shape(shape).filter(|_| is_picture) {
+        match picture_shape(&saved.model, shape).filter(|_| is_picture) {
             Some([channels, height, width]) => {
                 let fit = saved.recipe.data.image.fit.unwrap_or(Fit::Crop).word();
                 let (black, white) = range(saved);
@@ -107,12 +110,22 @@ fn columns(saved: &SavedModel) -> Vec<Column> {
     let mut at = 0;
     let mut described = Vec::with_capacity(columns.len());
     for column in columns {
-        let start = column.levels.is_none().then(|| start(saved, at));
+        let is_number = column.levels.is_none();
+        let start = is_number.then(|| start(saved, at));
+        let whole = looked_up(&saved.model, at).filter(|_| is_number);
         at += column.width();
-        let FeatureColumn { name, levels, fill, indicator, .. } = column;
-        described.push(Column { name, levels, fill, indicator, start });
+        let FeatureColumn { name, levels, first_level, fill, indicator } = column;
+        described.push(Column { name, levels, first_level, whole, fill, indicator, start });
     }
     described
+}
+
+/// The whole numbers among which a feature must be, where the model looks it up.
+fn looked_up(model: &Model, feature: usize) -> Option<Range<i64>> {
+    let embeddings = model.layers.iter().filter_map(|layer| layer.kind.levels());
+    let numbers =
+        embeddings.filter(|levels| levels.places(model.input.len()).contains(&feature)).map(|levels| levels.numbers());
+    numbers.reduce(|one, other| one.start.max(other.start)..one.end.min(other.end))
 }
 
 /// A usual value of a feature that is a number: its mean, where the scaling knows it.

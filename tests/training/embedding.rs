@@ -1,6 +1,6 @@
 //! What an embedding takes, and what it refuses. Whole trainings are in the golden cases.
 
-use crate::binary::{Workplace, last_line, succeed, text};
+use crate::binary::{Workplace, fail, last_line, succeed, text};
 use gputrain::backend::cpu::CpuBackend;
 use gputrain::data::{Examples, Features, Scaling, Storage, Targets};
 use gputrain::job::Job;
@@ -182,4 +182,27 @@ fn levels_that_nobody_knows_are_refused() {
     assert!(error.contains("has no levels, and no table with categories tells how many"), "{error}");
     let error = load("missing", "scale = \"unit\"\nmissing").unwrap_err();
     assert!(error.contains("(features 1 to 2, from 0)") && error.contains("data.scale = "), "{error}");
+}
+
+#[test]
+fn sentences_of_as_many_words_as_a_picture_has_pixels_are_no_pictures() {
+    let place = Workplace::new("");
+    let [file, run, grid] = ["sentences.csv", "run", "grid.png"].map(|name| place.text(name));
+    let row = |row: usize| {
+        let words: String = (0..64).map(|at| format!("{},", (row * 7 + at * 3) % 20)).collect();
+        format!("{words}{}\n", row % 2)
+    };
+    std::fs::write(place.path("sentences.csv"), (0..40).map(row).collect::<String>()).unwrap();
+    let [images, labels] = ["0..64", "64"].map(|columns| format!("{file}#{columns}"));
+    let layers = "model.layers=[{ embedding = 2, levels = 20 }, { dense = 2 }]";
+    let data = ["--train-images", &images, "--train-labels", &labels, "--scale", "none", "--epochs", "1"];
+    succeed(&[&["--backend", "cpu", "train", "--set", layers, "--out", &run][..], &data].concat());
+    let report = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(!report.contains("Training examples") && !report.contains("First layer"));
+    // Its panel asks for words, each of which is one that the model knows.
+    let asked = "{\"kind\":\"row\",\"columns\":[{\"name\":\"feature 0\",\"levels\":null,\"first_level\":null,\
+                 \"whole\":{\"start\":0,\"end\":20},";
+    assert!(report.contains(asked));
+    let (code, refused) = fail(&["--backend", "cpu", "predict", &run, "--images", &images, "--grid", &grid]);
+    assert!(code == 2 && refused.contains("--grid draws images"), "{code}: {refused}");
 }

@@ -237,15 +237,34 @@ const enlarge: Operation = ([input, , scales]) => {
     return result;
 };
 
-const concat: Operation = inputs => {
+/// Sides before the axis are 1, since there is one example.
+const concat: Operation = (inputs, attributes) => {
+    const axis = number(attributes, 'axis', 1);
     const dims = [...inputs[0].dims];
-    dims[1] = inputs.reduce((sum, input) => sum + input.dims[1], 0);
+    dims[axis] = inputs.reduce((sum, input) => sum + input.dims[axis], 0);
     const result = tensor(dims);
     let at = 0;
     for (const { data } of inputs) {
         result.data.set(data, at);
         at += data.length;
     }
+    return result;
+};
+
+/// Some values of an example.
+const slice: Operation = ([input, first, end]) => {
+    const data = input.data.subarray(first.data[0], end.data[0]);
+    return tensor([1, data.length], data);
+};
+
+/// Rows of a matrix by their numbers; those below 0 count from the last.
+const rows: Operation = ([matrix, numbers]) => {
+    const [count, width] = matrix.dims;
+    const result = tensor([...numbers.dims, width]);
+    numbers.data.forEach((row, at) => {
+        const first = (row < 0 ? row + count : row) * width;
+        result.data.set(matrix.data.subarray(first, first + width), at * width);
+    });
     return result;
 };
 
@@ -280,6 +299,7 @@ export const OPERATIONS: Record<string, Operation> = {
     Add: both((a, b) => a + b),
     AveragePool: pool(true),
     BatchNormalization: batchNorm,
+    Cast: each(Math.trunc),
     Concat: concat,
     Conv: convolution,
     ConvTranspose: transposedConvolution,
@@ -287,6 +307,7 @@ export const OPERATIONS: Record<string, Operation> = {
     Elu: each((x, { alpha }) => (x > 0 ? x : (alpha as number) * Math.expm1(x))),
     Erf: each(erf),
     Flatten: ([input]) => tensor([1, input.data.length], input.data),
+    Gather: rows,
     Gemm: product,
     GlobalAveragePool: globalPool(true),
     GlobalMaxPool: globalPool(false),
@@ -302,6 +323,7 @@ export const OPERATIONS: Record<string, Operation> = {
     Reshape: reshape,
     Resize: enlarge,
     Sigmoid: each(sigmoid),
+    Slice: slice,
     Softmax: ([input]) => tensor(input.dims, softmax(input.data)),
     Softplus: each(x => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))),
     Sub: both((a, b) => a - b),

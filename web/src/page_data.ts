@@ -29,6 +29,10 @@ export interface Column {
     name: string;
     /// The levels of a category; a number has none.
     levels: string[] | null;
+    /// Where the model looks levels up: the number of the first. The column is one feature then, the number of its level, or -1 for none.
+    first_level: number | null;
+    /// The whole numbers that a number must be one of, where the model looks it up; the end is none of them.
+    whole: { start: number; end: number } | null;
     /// What a missing number becomes; where it is null, none may be missing.
     fill: number | null;
     /// Whether a feature of the column's own says that it is missing.

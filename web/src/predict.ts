@@ -62,17 +62,22 @@ export async function inJavaScript(data: PageData): Promise<Predictor> {
 /// text is none of its levels has none of them.
 export function encodeRow(columns: Column[], cells: string[]): Float32Array {
     const values: number[] = [];
-    columns.forEach(({ name, levels, fill, indicator }, at) => {
+    columns.forEach(({ name, levels, first_level, whole, fill, indicator }, at) => {
         const cell = cells[at].trim();
         const isMissing = cell === '';
         if (levels) {
-            values.push(...levels.map(level => (level === cells[at] && !isMissing ? 1 : 0)));
+            const found = isMissing ? -1 : levels.indexOf(cells[at]);
+            if (first_level === null) values.push(...levels.map((_, level) => (level === found ? 1 : 0)));
+            else values.push(found < 0 ? -1 : first_level + found);
         } else if (isMissing) {
             if (fill === null) throw new Error(`${name}: fill in a number; none was missing in the training data`);
             values.push(fill);
         } else {
             const value = Number(cell);
             if (!Number.isFinite(value)) throw new Error(`${name}: ${cell} is no number`);
+            if (whole && !(Number.isInteger(value) && value >= whole.start && value < whole.end)) {
+                throw new Error(`${name}: ${cell} is none of the levels, which are whole numbers from ${whole.start} to ${whole.end - 1}`);
+            }
             values.push(value);
         }
         if (indicator) values.push(isMissing ? 1 : 0);

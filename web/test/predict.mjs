@@ -21,6 +21,19 @@ function values(example) {
     return data.input.kind === 'row' ? encodeRow(data.input.columns, example.map(String)) : Float32Array.from(example);
 }
 
+// What the model cannot look up is refused, as `predict` refuses it.
+for (const [at, { name, whole }] of (data.input.columns ?? []).entries()) {
+    for (const odd of whole ? [whole.start - 1, whole.end, whole.start + 0.5] : []) {
+        let problem = '';
+        try {
+            encodeRow(data.input.columns, examples[0].map((cell, place) => String(place === at ? odd : cell)));
+        } catch (error) {
+            problem = error.message;
+        }
+        if (!problem.startsWith(`${name}: ${odd} is none of the levels`)) throw new Error(`${name} takes ${odd} (${problem})`);
+    }
+}
+
 const { device, name } = await open();
 const predictors = { [name]: await onDevice(device, data), JavaScript: await inJavaScript(data) };
 let failed = false;
