@@ -12,7 +12,7 @@ const FORMS: [&str; 4] = ["homes.csv", "homes.csv.gz", "homes.parquet", "homes.a
 /// What is predicted, the settings of the data, and the layers.
 const CASES: [(&str, &str, &str); 6] = [
     ("[\"sold\"]", "missing = \"mean\"\nclass_weights = \"balanced\"\ndrop = [\"weight\"]", "{ dense = 2 }"),
-    ("[\"sold\"]", "missing = \"mean\"\ndata_seed = 3\ntest = 50\nexamples = 300", "{ embedding = 3 }, { dense = 2 }"),
+    ("[\"sold\"]", "missing = \"mean\"\nseed = 3\ntest = 50\nexamples = 300", "{ embedding = 3 }, { dense = 2 }"),
     ("[\"sold\"]", "missing = \"indicator\"\ntest = 0.2\nstratify = false", "{ dense = 5 }, { dense = 2 }"),
     ("[\"price\", \"rent\"]", "missing = \"median\"\nsample_weights = \"weight\"", "{ dense = 6 }, { dense = 2 }"),
     ("[\"rent\"]", "missing = \"median\"\ndrop = [\"price\"]\ncategorical = [\"count\"]", "{ dense = 1 }"),
