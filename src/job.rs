@@ -16,6 +16,9 @@ use crate::train::{Member, Score, Set, TrainError, Trainer, TrainerSpec};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(test)]
+mod streamed_tables;
+
 /// Why a recipe could not be made ready.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {

@@ -311,19 +311,8 @@ impl Array {
     /// Turns big-endian values into little-endian ones: in place, or in another file where the array is mapped.
     pub(crate) fn swap_bytes(&mut self) {
         let size = self.dtype.size();
-        let swap = |bytes: &mut [u8]| bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
-        match self.bytes.is_mapped() {
-            _ if size == 1 => {}
-            false => swap(self.bytes.to_mut()),
-            true => {
-                self.bytes = Numbers::made(true, self.bytes.len(), |write| {
-                    self.bytes.chunks(PIECE * size).try_for_each(|piece| {
-                        let mut piece = piece.to_vec();
-                        swap(&mut piece);
-                        write(&piece)
-                    })
-                });
-            }
+        if size > 1 {
+            self.bytes.change(size, |bytes| bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse));
         }
     }
 

@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::Numbers;
 use super::array::{Array, Dtype, byte_count};
 use super::error::Problem;
-use super::numbers::{Gathered, MAPPED_FROM};
+use super::numbers::{Gathered, is_large};
 use crate::place;
 
 /// Deflate never packs tighter than this: what bounds the size of anything that a compressed file can hold.
@@ -30,7 +30,7 @@ impl Opened {
     /// The file itself, if its values may be mapped: neither packed nor small nor a part of the program.
     pub(crate) fn mappable<'a>(&mut self, path: &'a Path) -> Result<Option<&'a Path>, Problem> {
         let is_plain = !place::is_bundled(path) && !self.reader.fill_buf()?.starts_with(b"\x1f\x8b");
-        Ok((is_plain && self.length >= MAPPED_FROM).then_some(path))
+        Ok((is_plain && is_large(self.length)).then_some(path))
     }
 }
 

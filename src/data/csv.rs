@@ -175,7 +175,7 @@ impl Table {
                 unusable.insert(place, why.clone());
             }
         }
-        let rows = file.read(&mut sinks)?;
+        let rows = file.read(&mut sinks, &mut |_| {})?;
         let mut values = Vec::new();
         values.try_reserve_exact(rows.saturating_mul(width)).map_err(|_| no_memory())?;
         values.resize(rows * width, f64::NAN);

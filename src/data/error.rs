@@ -449,7 +449,15 @@ pub enum Problem {
         /// The columns there are.
         columns: Vec<String>,
     },
-    /// More numbers than memory should be asked for.
+    /// More numbers than memory should be asked for, and no file takes them.
+    #[error("its rows come to {} MiB, and the user's cache directory does not take them: {cause}; make room there", bytes >> 20)]
+    NoRoom {
+        /// Bytes of all rows.
+        bytes: u64,
+        /// Why they cannot be written.
+        cause: io::Error,
+    },
+    /// More numbers than a disk should be asked for.
     #[error(
         "{rows} rows of {features} features are more than {most} numbers; leave columns with many levels out with data.drop"
     )]

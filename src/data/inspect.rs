@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::array::{Array, Dtype};
 use super::error::{DataError, Problem};
 use super::examples::hot_column;
-use super::frame::{Frame, Reading, Values};
+use super::frame::{Frame, Parts, Reading, Values};
 use super::source::read_each;
 use crate::place::Place;
 
@@ -66,10 +66,10 @@ pub fn describe_columns(source: &str) -> Result<(Vec<ColumnInfo>, String), DataE
     let place = Place::parse(source);
     let frame = Frame::read(&place, None, &[], |_, _| Reading::Told).map_err(|problem| problem.at(source))?;
     let info = |(place, values): (usize, &Values)| {
-        let numbers = values.numbers.iter().flatten().filter(|value| value.is_finite());
+        let numbers = values.numbers.iter().flat_map(Parts::iter).filter(|value| value.is_finite());
         let range = numbers.fold(None, |range: Option<[f64; 2]>, value| {
-            let [low, high] = range.unwrap_or([*value; 2]);
-            Some([low.min(*value), high.max(*value)])
+            let [low, high] = range.unwrap_or([value; 2]);
+            Some([low.min(value), high.max(value)])
         });
         let kind = match &values.unusable {
             Some(why) => why.in_words(),

@@ -6,7 +6,8 @@
 //!
 //! A large file whose values lie as memory has them (uncompressed .npy of bytes or little-endian floats in C order, IDX of bytes,
 //! packed pictures) is mapped, not read: a data set need not fit the host's memory. Such a file must not be changed while it is
-//! used; where it is shortened, the system ends the process. What a large packed .npy, .npz or IDX file unpacks to is mapped, too.
+//! used; where it is shortened, the system ends the process. What a large packed .npy, .npz or IDX file unpacks to is mapped, too, and
+//! so is what a large table is read to.
 
 mod array;
 mod bytes;
@@ -32,6 +33,7 @@ mod load;
 #[cfg(feature = "hdf5")]
 mod lzf;
 mod memory;
+mod middle;
 #[cfg(all(test, feature = "parquet"))]
 #[expect(dead_code, reason = "only what it refuses is tested where the feature is on")]
 mod no_columnar;
@@ -67,6 +69,8 @@ pub use load::{
 };
 pub(crate) use numbers::Access;
 pub use numbers::Numbers;
+#[cfg(test)]
+pub(crate) use numbers::with_large_from;
 
 pub use pictures::{
     Form, Loading, PictureFolder, PictureSets, Pictures, is_picture, is_picture_table, label_column, picture_sets,

@@ -30,7 +30,11 @@ impl ColumnFile {
         match self.none {}
     }
 
-    pub(super) fn read<S: Sink>(&mut self, _: &mut [Option<S>]) -> Result<usize, Problem> {
+    pub(super) fn read<S: Sink>(
+        &mut self,
+        _: &mut [Option<S>],
+        _: &mut dyn FnMut(&mut [Option<S>]),
+    ) -> Result<usize, Problem> {
         match self.none {}
     }
 

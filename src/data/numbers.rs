@@ -3,7 +3,7 @@
 //! A file of less than [`MAPPED_FROM`] bytes is read. A larger one is mapped where its values lie as memory has them: the
 //! system then loads the pages that are looked at, and drops them where others need the room. What is made of mapped values
 //! (the part of a split, images with their channels first) goes to a file of its own in the user's cache directory, which has
-//! no name and is gone with the process. So does what a large packed file (.gz, .npz) unpacks to.
+//! no name and is gone with the process. So does what a large packed file (.gz, .npz) unpacks to, and what a large table is read to.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -16,7 +16,36 @@ use bytemuck::Pod;
 use memmap2::{Mmap, MmapOptions};
 
 /// Smaller files are read: that is soon done, and nothing that becomes of the file can then touch the run.
-pub(crate) const MAPPED_FROM: u64 = 64 << 20;
+const MAPPED_FROM: u64 = 64 << 20;
+
+/// Whether so many bytes lie in a file rather than in memory.
+pub(crate) fn is_large(bytes: u64) -> bool {
+    bytes >= large_from()
+}
+
+#[cfg(not(test))]
+fn large_from() -> u64 {
+    MAPPED_FROM
+}
+
+#[cfg(test)]
+thread_local! {
+    static LARGE_FROM: std::cell::Cell<u64> = const { std::cell::Cell::new(MAPPED_FROM) };
+}
+
+#[cfg(test)]
+fn large_from() -> u64 {
+    LARGE_FROM.get()
+}
+
+/// What `run` gives where so many bytes are large, in this thread.
+#[cfg(test)]
+pub(crate) fn with_large_from<T>(bytes: u64, run: impl FnOnce() -> T) -> T {
+    let before = LARGE_FROM.replace(bytes);
+    let given = run();
+    LARGE_FROM.set(before);
+    given
+}
 
 /// Numbers of one type, to be read as a slice. Those of a large file may be a view of it: see [`crate::data`].
 #[derive(Clone)]
@@ -102,22 +131,34 @@ impl<T: Pod> Numbers<T> {
     pub(crate) fn cast<U: Pod>(&self) -> Option<Numbers<U>> {
         match &self.0 {
             Place::Memory(values) => Some(Numbers(Place::Memory(bytemuck::try_cast_slice(values).ok()?.to_vec()))),
-            Place::File(Mapped { map, start, length, .. }) => {
-                let mapped = Mapped { map: Arc::clone(map), start: *start, length: *length, values: PhantomData };
-                bytemuck::try_cast_slice::<u8, U>(mapped.bytes()).ok()?;
-                Some(Numbers(Place::File(mapped)))
-            }
+            Place::File(mapped) => mapped.view(0..mapped.length),
         }
     }
 
-    /// `count` numbers that `make` gives piece by piece: in memory or, where they are made of mapped ones, in a file without a
+    /// Changes the values, whole rows of `width` at a time: where they lie, or those of a file on their way to another one.
+    pub(crate) fn change(&mut self, width: usize, change: impl Fn(&mut [T])) {
+        /// Values of a file that are in memory at a time.
+        const PIECE: usize = 1 << 16;
+        if !self.is_mapped() {
+            return change(self.to_mut());
+        }
+        *self = Numbers::made(true, self.len(), |write| {
+            self.chunks((PIECE / width).max(1) * width).try_for_each(|piece| {
+                let mut piece = piece.to_vec();
+                change(&mut piece);
+                write(&piece)
+            })
+        });
+    }
+
+    /// `count` numbers that `make` gives piece by piece: in memory or, where they are large or made of mapped ones, in a file without a
     /// name. Where no such file can be written they are in memory, too.
     pub(crate) fn made(
-        of_mapped: bool,
+        in_file: bool,
         count: usize,
         make: impl Fn(&mut dyn FnMut(&[T]) -> io::Result<()>) -> io::Result<()>,
     ) -> Numbers<T> {
-        if of_mapped && let Ok(Some(numbers)) = Numbers::in_scratch(count, &make) {
+        if in_file && let Ok(Some(numbers)) = Numbers::in_file(count, &make) {
             return numbers;
         }
         let mut values = Vec::with_capacity(count);
@@ -129,7 +170,8 @@ impl<T: Pod> Numbers<T> {
         values.into()
     }
 
-    fn in_scratch(
+    /// The same in a file, or nothing.
+    pub(crate) fn in_file(
         count: usize,
         make: impl Fn(&mut dyn FnMut(&[T]) -> io::Result<()>) -> io::Result<()>,
     ) -> io::Result<Option<Numbers<T>>> {
@@ -143,13 +185,21 @@ impl<T: Pod> Numbers<T> {
 }
 
 impl Numbers<u8> {
+    /// The numbers that some of the bytes of a file are; none where they are in memory, or no numbers.
+    pub(crate) fn view<U: Pod>(&self, bytes: Range<usize>) -> Option<Numbers<U>> {
+        match &self.0 {
+            Place::Memory(_) => None,
+            Place::File(mapped) => mapped.view(bytes),
+        }
+    }
+
     /// The bytes of a file from `start` to its end, which must be `count`; none where the file is another one, is small, or is
     /// none.
     pub(crate) fn of_file(path: &Path, start: u64, count: u64) -> io::Result<Option<Numbers<u8>>> {
         let file = crate::file::open(path)?;
         let length = file.metadata()?.len();
         match usize::try_from(count) {
-            Ok(count) if length >= MAPPED_FROM && start.checked_add(count as u64) == Some(length) => {
+            Ok(count) if is_large(length) && start.checked_add(count as u64) == Some(length) => {
                 Numbers::map(&file, start, count)
             }
             _ => Ok(None),
@@ -195,7 +245,7 @@ impl Gathered {
     pub(crate) fn of(expected: u64) -> Gathered {
         /// Beyond this the memory grows as data really comes.
         const AT_ONCE: u64 = MAPPED_FROM;
-        let file = if expected >= MAPPED_FROM { nameless().ok() } else { None };
+        let file = if is_large(expected) { nameless().ok() } else { None };
         let room = if file.is_some() { 0 } else { expected.min(AT_ONCE) };
         Gathered { memory: Vec::with_capacity(room as usize), file, length: 0 }
     }
@@ -244,6 +294,15 @@ impl Write for Gathered {
 }
 
 impl<T: Pod> Mapped<T> {
+    /// Some of its bytes as values of another type; none where they are no whole number of them, or are not aligned so.
+    fn view<U: Pod>(&self, bytes: Range<usize>) -> Option<Numbers<U>> {
+        let of = self.bytes().get(bytes.clone())?;
+        bytemuck::try_cast_slice::<u8, U>(of).ok()?;
+        let start = self.start + bytes.start;
+        let mapped = Mapped { map: Arc::clone(&self.map), start, length: bytes.len(), values: PhantomData };
+        Some(Numbers(Place::File(mapped)))
+    }
+
     fn bytes(&self) -> &[u8] {
         &self.map[self.start..self.start + self.length]
     }

@@ -35,7 +35,10 @@ impl Examples {
         let held = amount.examples(count)?;
         let mut order: Vec<usize> = (0..count).collect();
         Random::new(seed, purpose, 0).shuffle(&mut order);
-        Ok(self.divide(order, held))
+        let mut is_taken = vec![false; count];
+        order[..held].iter().for_each(|index| is_taken[*index] = true);
+        drop(order);
+        Ok(self.divide(&is_taken))
     }
 
     /// The same, but each class gives the same share of its examples, to the nearest. Targets that name no classes are one
@@ -49,24 +52,21 @@ impl Examples {
         let mut sizes = vec![0usize; labels.iter().max().map_or(0, |most| *most as usize + 1)];
         labels.iter().for_each(|label| sizes[*label as usize] += 1);
         let mut left = shares(&sizes, held);
-        // Those that are taken come first; each class' examples stay in the order that was drawn.
-        let mut is_taken = |index: &usize| {
-            let left = &mut left[labels[*index] as usize];
-            let taken = *left > 0;
-            *left -= usize::from(taken);
-            taken
-        };
-        let (taken, kept): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|index| is_taken(index));
-        Ok(self.divide([taken, kept].concat(), held))
+        let mut is_taken = vec![false; count];
+        for index in order {
+            let left = &mut left[labels[index] as usize];
+            is_taken[index] = *left > 0;
+            *left -= usize::from(*left > 0);
+        }
+        drop(labels);
+        Ok(self.divide(&is_taken))
     }
 
-    /// Gives the first `held` examples of an order, and keeps the others.
-    fn divide(&mut self, mut order: Vec<usize>, held: usize) -> Examples {
-        let (taken, kept) = order.split_at_mut(held);
-        taken.sort_unstable();
-        kept.sort_unstable();
-        let part = self.select(taken);
-        *self = self.select(kept);
+    /// Gives the examples that are taken, and keeps the others.
+    fn divide(&mut self, is_taken: &[bool]) -> Examples {
+        let of = |wanted: bool| (0..is_taken.len()).filter(|index| is_taken[*index] == wanted).collect::<Vec<usize>>();
+        let part = self.select(&of(true));
+        *self = self.select(&of(false));
         part
     }
 }

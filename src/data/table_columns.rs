@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::middle::{means, medians};
 use super::{Features, Scaling, Storage, Targets};
 use crate::model::Levels;
 use crate::recipe::Missing;
@@ -124,18 +125,15 @@ impl TableColumns {
 
     /// Takes what missing numbers become from the training examples.
     pub(crate) fn fit_fills(&mut self, missing: Missing, train: &Features) {
-        let Storage::F32(values) = &train.storage else { return };
-        let width = train.shape.len().max(1);
-        for (at, column) in self.numbers() {
-            let present = || values.iter().skip(at).step_by(width).filter(|value| !value.is_nan());
-            self.features[column].fill = match missing {
-                Missing::Error => None,
-                Missing::Mean | Missing::Indicator => {
-                    let sum: f64 = present().map(|value| f64::from(*value)).sum();
-                    Some(single(sum / present().count().max(1) as f64))
-                }
-                Missing::Median => Some(single(median(present().copied().collect()))),
-            };
+        let numbers = self.numbers();
+        let places: Vec<usize> = numbers.iter().map(|(at, _)| *at).collect();
+        let fills = match missing {
+            Missing::Error => return,
+            Missing::Mean | Missing::Indicator => means(train, &places),
+            Missing::Median => medians(train, &places),
+        };
+        for ((_, column), fill) in numbers.into_iter().zip(fills) {
+            self.features[column].fill = Some(single(fill));
         }
     }
 
@@ -150,13 +148,20 @@ impl TableColumns {
         if fills.is_empty() {
             return;
         }
-        for row in values.to_mut().chunks_exact_mut(self.width().max(1)) {
-            for (at, fill) in &fills {
-                if row[*at].is_nan() {
-                    row[*at] = *fill;
+        let width = self.width().max(1);
+        let is_missing = |row: &[f32]| fills.iter().any(|(at, _)| row[*at].is_nan());
+        if !values.chunks_exact(width).any(is_missing) {
+            return;
+        }
+        values.change(width, |rows| {
+            for row in rows.chunks_exact_mut(width) {
+                for (at, fill) in &fills {
+                    if row[*at].is_nan() {
+                        row[*at] = *fill;
+                    }
                 }
             }
-        }
+        });
     }
 
     /// Takes mean and deviation of values that are to be learned from the training examples.
@@ -263,14 +268,4 @@ impl TableColumns {
 /// The nearest number of single precision.
 fn single(value: f64) -> f64 {
     f64::from(value as f32)
-}
-
-fn median(mut values: Vec<f32>) -> f64 {
-    values.sort_unstable_by(f32::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => 0.0,
-        odd if odd % 2 == 1 => f64::from(values[middle]),
-        _ => 0.5 * (f64::from(values[middle - 1]) + f64::from(values[middle])),
-    }
 }

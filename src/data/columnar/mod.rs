@@ -12,6 +12,8 @@ mod write;
 
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use super::column::{Column, FileFormat, Kind, Sink, Unusable};
 use super::error::Problem;
 use super::pictures::is_encoded_picture;
@@ -52,6 +54,34 @@ const PICTURE_BYTES: usize = 64 << 20;
 
 /// What takes pictures piece by piece, none where one is missing; false once it wants no more.
 type TakePictures<'a> = &'a mut dyn FnMut(Vec<Option<Vec<u8>>>) -> Result<bool, Problem>;
+
+/// What is called between parts of a table.
+type Pause<'a, S> = &'a mut dyn FnMut(&mut [Option<S>]);
+
+/// Calls `read` with each column that has a sink, by all threads, for so many rows: with so many columns at once that their cells are
+/// not many, or one for each thread.
+fn each_column<S: Sink, C: Send>(
+    rows: usize,
+    sinks: &mut [Option<S>],
+    columns: &mut [C],
+    pause: Pause<'_, S>,
+    read: impl Fn(&mut S, &mut C) -> Result<(), Problem> + Sync,
+) -> Result<(), Problem> {
+    /// Cells that are not many.
+    const FEW: usize = 8 << 20;
+    let at_once = (FEW / rows.max(1)).max(rayon::current_num_threads()).max(1);
+    let mut from = 0;
+    while from < sinks.len() {
+        let end = sinks.len().min(from + at_once);
+        sinks[from..end].par_iter_mut().zip(&mut columns[from..end]).try_for_each(|(sink, column)| match sink {
+            Some(sink) => read(sink, column),
+            None => Ok(()),
+        })?;
+        pause(sinks);
+        from = end;
+    }
+    Ok(())
+}
 
 /// An open file of columns.
 pub(super) struct ColumnFile {
@@ -109,11 +139,12 @@ impl ColumnFile {
         }
     }
 
-    /// Reads the columns that have a sink, by all threads, and gives the number of rows.
-    pub(super) fn read<S: Sink>(&mut self, sinks: &mut [Option<S>]) -> Result<usize, Problem> {
+    /// Reads the columns that have a sink, by all threads, and gives the number of rows. Where some cells of some columns were
+    /// read, `pause` is called.
+    pub(super) fn read<S: Sink>(&mut self, sinks: &mut [Option<S>], pause: Pause<'_, S>) -> Result<usize, Problem> {
         match &mut self.inner {
-            Inner::Parquet(file) => file.read(sinks),
-            Inner::Arrow(file) => file.read(sinks),
+            Inner::Parquet(file) => file.read(sinks, pause),
+            Inner::Arrow(file) => file.read(sinks, pause),
         }
     }
 

@@ -1,5 +1,6 @@
-//! A table with columns of any kind in memory: numbers, or codes of texts.
+//! A table with columns of any kind: numbers, or codes of texts. What a large one comes to lies in files without a name.
 
+mod parts;
 mod text;
 mod values;
 
@@ -15,6 +16,8 @@ use super::columnar::ColumnFile;
 use super::csv::Lines;
 use super::error::Problem;
 use crate::place::Place;
+use parts::Keeper;
+pub(super) use parts::Parts;
 use text::Fields;
 use values::Draft;
 pub(super) use values::{MAX_LEVELS, NO_LEVEL, Reading, Values};
@@ -95,7 +98,10 @@ impl Frame {
         let kinds: Vec<Kind> = file.columns().iter().map(|column| column.kind.clone()).collect();
         let mut drafts: Vec<Option<Draft>> =
             kinds.iter().zip(&readings).map(|(kind, reading)| Draft::of_kind(kind, *reading)).collect();
-        let rows = file.read(&mut drafts)?;
+        let mut keeper = Keeper::default();
+        let mut keep =
+            |drafts: &mut [Option<Draft>]| keeper.keep(drafts.iter_mut().flatten().map(|draft| &mut draft.values));
+        let rows = file.read(&mut drafts, &mut keep)?;
         let values = |(draft, kind): (Option<Draft>, Kind)| match (draft, kind) {
             (Some(draft), _) => draft.values,
             (None, Kind::Unusable(why)) => Values { unusable: Some(why), ..Values::default() },
@@ -142,7 +148,7 @@ impl Frame {
         let mut texts: Vec<Option<Vec<String>>> =
             (0..self.width()).map(|wanted| (wanted == column).then(Vec::new)).collect();
         if let Some(mut file) = ColumnFile::open(&place.path)? {
-            file.read(&mut texts)?;
+            file.read(&mut texts, &mut |_| {})?;
         }
         Ok(texts.swap_remove(column).unwrap_or_default())
     }

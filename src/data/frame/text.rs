@@ -9,7 +9,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use rayon::prelude::*;
 
 use super::values::{Draft, Reading, Values};
-use super::{Frame, Origin, Rows};
+use super::{Frame, Keeper, Origin, Rows};
 use crate::data::bytes::read_error;
 use crate::data::cells;
 use crate::data::csv::{Lines, MAX_FIELDS, MAX_LINE_BYTES, UNIX, csv_problem, delimiter, lines_differ, no_memory};
@@ -55,7 +55,7 @@ impl Frame {
             return Ok(kept);
         }
         let mut columns = vec![Values::default(); start.width];
-        let (mut rows, mut line) = (0, start.line);
+        let (mut rows, mut line, mut keeper) = (0, start.line, Keeper::default());
         block.drain(..start.bytes);
         loop {
             let end = if is_last { block.len() } else { last_end(&block, delimiter) };
@@ -74,6 +74,7 @@ impl Frame {
                 added.collect::<Result<(), TryReserveError>>().map_err(|_| no_memory())?;
                 rows += count;
             }
+            keeper.keep(columns.iter_mut());
             line += line_ends(&block[..end]);
             block.drain(..end);
             if is_last {
@@ -328,6 +329,7 @@ fn cut(text: &[u8], delimiter: u8, first: u64) -> Vec<(&[u8], u64)> {
 mod tests {
     use super::super::values::NO_LEVEL;
     use super::*;
+    use crate::data::numbers::with_large_from;
     use crate::place::Place;
 
     fn frame(text: &str) -> Frame {
@@ -336,7 +338,11 @@ mod tests {
     }
 
     fn numbers(frame: &Frame, column: usize) -> Vec<f64> {
-        frame.columns[column].numbers.clone().expect("numbers")
+        frame.columns[column].numbers.as_ref().expect("numbers").iter().collect()
+    }
+
+    fn codes(frame: &Frame, column: usize) -> Option<Vec<u32>> {
+        frame.columns[column].codes.as_ref().map(|codes| codes.iter().collect())
     }
 
     #[test]
@@ -352,11 +358,7 @@ mod tests {
             assert_eq!((frame.rows, frame.names().join(" ").as_str()), (2, "a b kind"), "{text:?}");
             assert_eq!((numbers(&frame, 0), numbers(&frame, 1)), (vec![1.5, -3.0], vec![2.0, 40.0]), "{text:?}");
             let kind = &frame.columns[2];
-            assert_eq!(
-                (kind.levels.join("/").as_str(), kind.codes.as_deref()),
-                ("x/y, z", Some(&[0, 1][..])),
-                "{text:?}"
-            );
+            assert_eq!((kind.levels.join("/").as_str(), codes(&frame, 2)), ("x/y, z", Some(vec![0, 1])), "{text:?}");
             assert!(frame.dialect.contains(words), "{text:?}: {}", frame.dialect);
         }
         let error = |text: &str| {
@@ -370,19 +372,30 @@ mod tests {
 
     #[test]
     fn pieces_and_blocks_give_what_one_piece_gives() {
+        /// The rows before a text, more than a block.
+        const LATE: usize = 600_000;
         // Longer than a block, with ends of lines in quoted fields, texts that come late, and missing cells.
         let row =
-            |row: usize| format!("{row},\"q\n{}\",{},{}\n", row % 7, if row < 5000 { "" } else { "late" }, row % 3);
+            |row: usize| format!("{row},\"q\n{}\",{},{}\n", row % 7, if row < LATE { "" } else { "late" }, row % 3);
         let text: String = (0..700_000).map(row).collect();
-        assert!(text.len() > BLOCK);
-        let frame = Frame::from_text(text.as_bytes(), Some(false), &[], |_, _| Reading::Told, None).unwrap();
-        assert_eq!(frame.rows, 700_000);
-        assert_eq!(numbers(&frame, 0), (0..700_000).map(|row| row as f64).collect::<Vec<_>>());
-        let (quoted, late) = (&frame.columns[1], &frame.columns[2]);
-        assert_eq!((quoted.levels.len(), quoted.levels[3].as_str()), (7, "q\n3"));
-        assert_eq!(quoted.codes.as_ref().unwrap()[699_999], (699_999 % 7) as u32);
-        assert_eq!((late.missing, late.levels.join(" ").as_str()), ((5000, 1), "late"));
-        assert_eq!(late.codes.as_ref().unwrap()[4999..5001], [NO_LEVEL, 0]);
+        assert!(text.len() > BLOCK && row(LATE).len() * LATE > BLOCK);
+        // In memory, and in files.
+        for large_from in [64 << 20, 1] {
+            let frame = with_large_from(large_from, || {
+                Frame::from_text(text.as_bytes(), Some(false), &[], |_, _| Reading::Told, None).unwrap()
+            });
+            assert_eq!(frame.rows, 700_000);
+            assert_eq!(numbers(&frame, 0), (0..700_000).map(|row| row as f64).collect::<Vec<_>>());
+            let (quoted, late) = (&frame.columns[1], &frame.columns[2]);
+            assert_eq!((quoted.levels.len(), quoted.levels[3].as_str()), (7, "q\n3"));
+            assert!(codes(&frame, 1).unwrap().into_iter().eq((0..700_000).map(|row| row % 7)));
+            assert_eq!((late.missing, late.levels.join(" ").as_str()), ((LATE, 1), "late"));
+            assert!(codes(&frame, 2).unwrap().into_iter().eq((0..700_000).map(|row| if row < LATE {
+                NO_LEVEL
+            } else {
+                0
+            })));
+        }
         let broken = text + "1,2\n";
         let error =
             Frame::from_text(broken.as_bytes(), Some(false), &[], |_, _| Reading::Told, None).unwrap_err().to_string();
@@ -396,7 +409,7 @@ mod tests {
         std::fs::write(&path, "a,b\n1,x\n2,y\n").unwrap();
         let place = Place { path, key: None };
         let read = |reading: Reading| Frame::read(&place, None, &[], |_, _| reading).unwrap();
-        let values = |frame: &Frame| frame.columns[0].numbers.as_ref().unwrap().as_ptr();
+        let values = |frame: &Frame| frame.columns.as_ptr();
         let looked_at = read(Reading::Told);
         let at = values(&looked_at);
         looked_at.keep();

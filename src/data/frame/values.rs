@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, TryReserveError};
 
+use super::parts::Parts;
 use crate::data::cells;
 use crate::data::column::{Cell, Kind, Sink, Unusable};
 
@@ -26,9 +27,9 @@ pub(in crate::data) enum Reading {
 #[derive(Debug, Clone, Default)]
 pub(in crate::data) struct Values {
     /// A number for each row, NaN where it is missing; none where a cell is a text.
-    pub(in crate::data) numbers: Option<Vec<f64>>,
+    pub(in crate::data) numbers: Option<Parts<f64>>,
     /// The level of each row; none where the column was read as numbers alone, or has too many levels.
-    pub(in crate::data) codes: Option<Vec<u32>>,
+    pub(in crate::data) codes: Option<Parts<u32>>,
     /// The levels, in the order in which they were met.
     pub(in crate::data) levels: Vec<String>,
     /// Whether there are more levels than are told apart.
@@ -61,8 +62,8 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new(reading: Reading) -> Draft {
         let values = Values {
-            numbers: (reading != Reading::Texts).then(Vec::new),
-            codes: (reading != Reading::Told).then(Vec::new),
+            numbers: (reading != Reading::Texts).then(Parts::default),
+            codes: (reading != Reading::Told).then(Parts::default),
             ..Values::default()
         };
         Draft { reading, values, known: HashMap::new(), rows: 0 }
@@ -124,7 +125,7 @@ impl Draft {
             let only_missing = values.missing.0 == self.rows && values.codes.is_none();
             values.numbers = None;
             if self.reading == Reading::Told && only_missing {
-                values.codes = Some(vec![NO_LEVEL; self.rows]);
+                values.codes = Some(Parts::of(NO_LEVEL, self.rows));
             }
         }
         self.level(cell);
@@ -187,8 +188,8 @@ impl Values {
         let only_missing = |values: &Values, rows: usize| values.missing.0 == rows;
         let (here, there) = (only_missing(self, rows), only_missing(&more, count));
         let fill = |values: &mut Values, rows: usize, like: &Values| {
-            values.numbers = like.numbers.as_ref().map(|_| vec![f64::NAN; rows]);
-            values.codes = like.codes.as_ref().map(|_| vec![NO_LEVEL; rows]);
+            values.numbers = like.numbers.as_ref().map(|_| Parts::of(f64::NAN, rows));
+            values.codes = like.codes.as_ref().map(|_| Parts::of(NO_LEVEL, rows));
         };
         let mut more = more;
         if here {
@@ -202,8 +203,7 @@ impl Values {
         self.missing.0 += more.missing.0;
         self.numbers = match (self.numbers.take(), more.numbers) {
             (Some(mut numbers), Some(more)) => {
-                numbers.try_reserve(more.len())?;
-                numbers.extend(more);
+                numbers.append(more, |number| number)?;
                 Some(numbers)
             }
             _ => None,
@@ -222,8 +222,7 @@ impl Values {
                     })
                     .collect();
                 let moved = |code: u32| if code == NO_LEVEL { NO_LEVEL } else { moved[code as usize] };
-                codes.try_reserve(more_codes.len())?;
-                codes.extend(more_codes.into_iter().map(moved));
+                codes.append(more_codes, moved)?;
                 let mut levels: Vec<(String, u32)> = known.into_iter().collect();
                 levels.sort_unstable_by_key(|(_, code)| *code);
                 self.levels = levels.into_iter().map(|(level, _)| level).collect();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scan::Found;
 use crate::data::Numbers;
-use crate::data::numbers::MAPPED_FROM;
+use crate::data::numbers::is_large;
 use crate::file::write_whole_with;
 use crate::lock::remove_unfinished;
 
@@ -134,7 +134,7 @@ pub(super) fn load(path: &Path) -> Option<(Index, Numbers<u8>)> {
 
 /// The values of a file: mapped where they are many.
 fn values(mut file: &File, length: usize) -> Option<Numbers<u8>> {
-    if length as u64 >= MAPPED_FROM {
+    if is_large(length as u64) {
         return Numbers::map(file, 0, length).ok()?;
     }
     let mut values = Vec::new();

@@ -82,7 +82,7 @@ impl PictureColumn {
             }
         };
         let name = name(place);
-        let rows = file.read(&mut file.columns().iter().map(|_| None::<Counted>).collect::<Vec<_>>())?;
+        let rows = file.read(&mut file.columns().iter().map(|_| None::<Counted>).collect::<Vec<_>>(), &mut |_| {})?;
         let found = Found { path: table.to_path_buf(), class: 0, stamp };
         Ok(PictureColumn { file, place, name, found, rows })
     }
@@ -130,7 +130,7 @@ impl PictureColumn {
         let class_names = self.file.class_names(&name);
         let mut sinks: Vec<Option<Vec<String>>> =
             (0..self.file.columns().len()).map(|other| (other == place).then(Vec::new)).collect();
-        self.file.read(&mut sinks)?;
+        self.file.read(&mut sinks, &mut |_| {})?;
         let texts = sinks.swap_remove(place).unwrap_or_default();
         match class_names {
             Some(classes) => Labels::numbered(name, classes, &texts),

@@ -10,14 +10,12 @@ impl RawTable {
     pub(super) fn classes(&self, column: usize) -> Result<(Vec<String>, Vec<u32>), Problem> {
         let values = &self.frame.columns[column];
         if let Some(numbers) = &values.numbers {
-            if let Some(row) = numbers.iter().position(|value| value.fract() != 0.0) {
-                return Err(Problem::NoClass { name: self.frame.name(column), row, value: numbers[row] });
+            if let Some((row, value)) = numbers.iter().enumerate().find(|(_, value)| value.fract() != 0.0) {
+                return Err(Problem::NoClass { name: self.frame.name(column), row, value });
             }
-            let mut found: Vec<f64> = numbers.clone();
-            found.sort_unstable_by(f64::total_cmp);
-            found.dedup_by(|a, b| a == b);
+            let found = distinct(numbers.iter(), MAX_LEVELS + 1);
             self.check_classes(column, found.len())?;
-            let labels = numbers.iter().map(|value| found.partition_point(|class| class < value) as u32).collect();
+            let labels = numbers.iter().map(|value| found.partition_point(|class| *class < value) as u32).collect();
             return Ok((found.iter().map(|class| format!("{}", class + 0.0)).collect(), labels));
         }
         let Some(codes) = &values.codes else {
@@ -26,7 +24,7 @@ impl RawTable {
         };
         self.check_classes(column, values.levels.len())?;
         let (names, places) = sorted(&values.levels);
-        Ok((names, codes.iter().map(|code| places[*code as usize]).collect()))
+        Ok((names, codes.iter().map(|code| places[code as usize]).collect()))
     }
 
     fn check_classes(&self, column: usize, found: usize) -> Result<(), Problem> {
@@ -57,6 +55,21 @@ impl RawTable {
         let place = |label: &u32| places[*label as usize].unwrap_or(known.len() as u32);
         Ok((known.clone(), labels.iter().map(place).collect()))
     }
+}
+
+/// Different numbers in their order, of more than so many only as many.
+fn distinct(numbers: impl Iterator<Item = f64>, most: usize) -> Vec<f64> {
+    let mut found: Vec<f64> = Vec::new();
+    for number in numbers {
+        let place = found.partition_point(|known| *known < number);
+        if found.get(place) != Some(&number) {
+            found.insert(place, number);
+            if found.len() == most {
+                break;
+            }
+        }
+    }
+    found
 }
 
 /// Levels in their order (numbers by value, else texts), and the place of each in it.

@@ -5,17 +5,23 @@ use rayon::prelude::*;
 use super::raw::RawTable;
 use super::words::strange_levels;
 use crate::data::error::Problem;
-use crate::data::frame::{Frame, NO_LEVEL};
+use crate::data::frame::{Frame, NO_LEVEL, Parts};
+use crate::data::numbers::{Numbers, is_large};
 use crate::data::table_columns::{FeatureColumn, TableColumns};
 use crate::data::{Features, Storage};
 use crate::model::Shape;
 use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
 
-/// Rows that a thread takes at once.
-const ROWS: usize = 4096;
+/// Numbers that a thread makes at once, and how often so many are made before they are handed on.
+const NUMBERS: usize = 1 << 16;
+const AT_ONCE: usize = 64;
+/// More are in a file or nowhere.
+const MOST_IN_MEMORY: usize = 1 << 31;
 
 impl RawTable {
-    /// The features as numbers, missing ones as NaN.
+    /// The features as numbers, missing ones as what they become or, where that is not known yet, NaN. Many lie in a file.
     pub(super) fn encode(&mut self, input: Shape) -> Result<Features, Problem> {
         let (rows, width) = (self.frame.rows, self.columns.width());
         if input.len() != width {
@@ -24,13 +30,30 @@ impl RawTable {
             return Err(Problem::Shape { found: vec![rows, width], expected });
         }
         let parts = parts(&self.frame, &self.features, &self.columns, &mut self.notes);
-        let mut all = vec![0f32; rows * width];
-        all.par_chunks_mut(width * ROWS).enumerate().for_each(|(block, out)| {
-            for (index, row) in out.chunks_exact_mut(width).enumerate() {
-                parts.iter().for_each(|part| part.write(block * ROWS + index, row));
-            }
-        });
-        Ok(Features { storage: Storage::F32(all.into()), count: rows, shape: input })
+        let count = rows * width;
+        let bytes = (count as u64).saturating_mul(size_of::<f32>() as u64);
+        let block = (NUMBERS / width.max(1)).max(1);
+        let make = |write: &mut dyn FnMut(&[f32]) -> io::Result<()>| {
+            let mut out = Vec::new();
+            (0..rows).step_by(AT_ONCE * block).try_for_each(|from| {
+                let rows = rows.min(from + AT_ONCE * block) - from;
+                out.clear();
+                out.resize(rows * width, 0f32);
+                out.par_chunks_mut((block * width).max(1)).enumerate().for_each(|(number, out)| {
+                    let from = from + number * block;
+                    let rows = from..from + out.len() / width;
+                    parts.iter().for_each(|part| part.write(rows.clone(), out, width));
+                });
+                write(&out)
+            })
+        };
+        let numbers = match count > MOST_IN_MEMORY {
+            true => Numbers::in_file(count, make)
+                .and_then(|numbers| numbers.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+                .map_err(|cause| Problem::NoRoom { bytes, cause })?,
+            false => Numbers::made(is_large(bytes), count, make),
+        };
+        Ok(Features { storage: Storage::F32(numbers), count: rows, shape: input })
     }
 }
 
@@ -42,8 +65,9 @@ fn parts<'a>(frame: &'a Frame, places: &[usize], columns: &TableColumns, notes: 
         let (first, end) = (at, at + column.width());
         at = end;
         let indicator = column.indicator.then_some(end - 1);
+        let fill = column.fill.map_or(f32::NAN, |fill| fill as f32);
         match (&column.levels, &values.numbers, &values.codes) {
-            (None, Some(numbers), _) => Part::Numbers { at: first, numbers, indicator },
+            (None, Some(numbers), _) => Part::Numbers { at: first, numbers, fill, indicator },
             (Some(levels), _, Some(codes)) => {
                 let known: HashMap<&String, usize> = levels.iter().zip(column.first_level.unwrap_or(first)..).collect();
                 let places: Vec<Option<usize>> = values.levels.iter().map(|level| known.get(level).copied()).collect();
@@ -55,9 +79,9 @@ fn parts<'a>(frame: &'a Frame, places: &[usize], columns: &TableColumns, notes: 
             }
             // Without a value the column may be of either kind.
             (Some(_), ..) if column.first_level.is_some() => {
-                Part::Numbered { at: first, places: Vec::new(), codes: &[] }
+                Part::Same { at: Some(first), value: -1.0, indicator: None }
             }
-            _ => Part::Nothing { at: column.levels.is_none().then_some(first), indicator },
+            _ => Part::Same { at: column.levels.is_none().then_some(first), value: fill, indicator },
         }
     };
     places.iter().zip(&columns.features).map(part).collect()
@@ -67,54 +91,70 @@ fn parts<'a>(frame: &'a Frame, places: &[usize], columns: &TableColumns, notes: 
 enum Part<'a> {
     Numbers {
         at: usize,
-        numbers: &'a [f64],
+        numbers: &'a Parts<f64>,
+        /// What a missing one becomes.
+        fill: f32,
         indicator: Option<usize>,
     },
     Levels {
         places: Vec<Option<usize>>,
-        codes: &'a [u32],
+        codes: &'a Parts<u32>,
         indicator: Option<usize>,
     },
     /// The number of the level, or -1 for none.
     Numbered {
         at: usize,
         places: Vec<Option<usize>>,
-        codes: &'a [u32],
+        codes: &'a Parts<u32>,
     },
-    Nothing {
+    /// The same in each row, where all are missing.
+    Same {
         at: Option<usize>,
+        value: f32,
         indicator: Option<usize>,
     },
 }
 
 impl Part<'_> {
-    fn write(&self, index: usize, row: &mut [f32]) {
-        let (missing, indicator) = match self {
-            Part::Numbers { at, numbers, indicator } => {
-                row[*at] = numbers[index] as f32;
-                (numbers[index].is_nan(), indicator)
+    /// Writes its features of some rows into those of all columns, which are 0 before.
+    fn write(&self, rows: Range<usize>, out: &mut [f32], width: usize) {
+        let out = out.chunks_exact_mut(width);
+        match self {
+            Part::Numbers { at, numbers, fill, indicator } => {
+                for (row, number) in out.zip(numbers.rows(rows).iter()) {
+                    row[*at] = if number.is_nan() { *fill } else { *number as f32 };
+                    mark(row, *indicator, number.is_nan());
+                }
             }
             Part::Levels { places, codes, indicator } => {
-                let code = codes[index];
-                if code != NO_LEVEL
-                    && let Some(place) = places[code as usize]
-                {
-                    row[place] = 1.0;
+                for (row, code) in out.zip(codes.rows(rows).iter()) {
+                    if *code != NO_LEVEL
+                        && let Some(place) = places[*code as usize]
+                    {
+                        row[place] = 1.0;
+                    }
+                    mark(row, *indicator, *code == NO_LEVEL);
                 }
-                (code == NO_LEVEL, indicator)
             }
             Part::Numbered { at, places, codes } => {
-                let level = codes.get(index).and_then(|code| places.get(*code as usize).copied().flatten());
-                row[*at] = level.map_or(-1.0, |level| level as f32);
-                (level.is_none(), &None)
+                for (row, code) in out.zip(codes.rows(rows).iter()) {
+                    let level = places.get(*code as usize).copied().flatten();
+                    row[*at] = level.map_or(-1.0, |level| level as f32);
+                }
             }
-            Part::Nothing { at, indicator } => {
-                at.iter().for_each(|at| row[*at] = f32::NAN);
-                (true, indicator)
+            Part::Same { at, value, indicator } => {
+                for row in out {
+                    at.iter().for_each(|at| row[*at] = *value);
+                    mark(row, *indicator, true);
+                }
             }
-        };
-        if let (true, Some(indicator)) = (missing, indicator) {
-            row[*indicator] = 1.0;
         }
+    }
+}
+
+/// Says in a row where a value is missing, if a feature is to say so.
+fn mark(row: &mut [f32], indicator: Option<usize>, is_missing: bool) {
+    if let (true, Some(indicator)) = (is_missing, indicator) {
+        row[indicator] = 1.0;
     }
 }

@@ -6,7 +6,7 @@ use super::raw::RawTable;
 use super::weights::weighing;
 use super::words::{in_words, missing_note};
 use crate::data::error::Problem;
-use crate::data::frame::{Frame, Reading};
+use crate::data::frame::{Frame, Parts, Reading};
 use crate::data::table_columns::{FeatureColumn, TableColumns, TargetColumn};
 use crate::place::Place;
 use crate::recipe::{DataSpec, Missing};
@@ -144,7 +144,9 @@ fn reason(frame: &Frame, column: usize) -> Option<&'static str> {
         return Some("pandas' index");
     }
     let is_index = name.starts_with('#') || name == "index" || name == "unnamed: 0" || name.ends_with("id");
-    let counts = |numbers: &Vec<f64>| numbers.len() > 3 && numbers.windows(2).all(|pair| pair[1] - pair[0] == 1.0);
+    let counts = |numbers: &Parts<f64>| {
+        numbers.len() > 3 && numbers.iter().zip(numbers.iter().skip(1)).all(|(number, next)| next - number == 1.0)
+    };
     (column == 0 && is_index && values.numbers.as_ref().is_some_and(counts)).then_some("counts the rows")
 }
 

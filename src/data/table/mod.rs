@@ -69,8 +69,7 @@ impl RawTable {
 
     /// Features alone, as for a prediction, missing numbers filled in.
     pub fn features(mut self, input: Shape) -> Result<(Features, Vec<String>), DataError> {
-        let mut features = self.encode(input).map_err(|problem| problem.at(&self.source))?;
-        self.columns.fill(&mut features);
+        let features = self.encode(input).map_err(|problem| problem.at(&self.source))?;
         Ok((features, self.notes))
     }
 
@@ -93,7 +92,6 @@ impl RawTable {
             examples.keep_first_classes(wanted);
             names.truncate(wanted.max(2));
         }
-        self.columns.fill(&mut examples.features);
         self.columns.scale_targets(&mut examples.targets);
         let trained_on = TrainedOn {
             features: self.columns.feature_names(),

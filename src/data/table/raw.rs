@@ -7,7 +7,7 @@ use crate::data::weights;
 use crate::model::Shape;
 
 /// The most numbers of all examples.
-const MAX_NUMBERS: usize = 1 << 31;
+const MAX_NUMBERS: usize = 1 << 36;
 
 /// A table as its file holds it, before a model is known.
 #[derive(Debug)]

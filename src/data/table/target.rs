@@ -3,6 +3,7 @@
 use super::raw::RawTable;
 use crate::data::cells;
 use crate::data::error::{DataError, Problem};
+use crate::data::frame::Parts;
 use crate::data::load::one_hot_rows;
 use crate::data::remarks;
 use crate::data::table_columns::TargetColumn;
@@ -44,15 +45,20 @@ impl RawTable {
 
     /// Whether a column holds few different whole numbers.
     fn is_few(&self, column: usize) -> bool {
-        let numbers = || self.frame.columns[column].numbers.iter().flatten().filter(|value| !value.is_nan());
+        let numbers = || self.read_numbers(column).filter(|value| !value.is_nan());
         let mut found: Vec<f64> = Vec::new();
         let few = numbers().all(|value| {
-            if !found.contains(value) {
-                found.push(*value);
+            if !found.contains(&value) {
+                found.push(value);
             }
             value.fract() == 0.0 && found.len() <= FEW_NUMBERS
         });
         few && found.len() * ROWS_OF_CLASS <= self.frame.rows
+    }
+
+    /// The numbers of a column; none where it holds texts.
+    fn read_numbers(&self, column: usize) -> impl Iterator<Item = f64> + '_ {
+        self.frame.columns[column].numbers.iter().flat_map(Parts::iter)
     }
 
     /// Refuses targets that cannot be learned.
@@ -85,7 +91,10 @@ impl RawTable {
     /// Refuses a target that says nothing, or not what a network learns.
     fn check_target_kind(&self, column: usize, is_alone: bool) -> Result<(), Problem> {
         let values = &self.frame.columns[column];
-        let is_constant = |numbers: &Vec<f64>| numbers.iter().all(|value| *value == numbers[0]);
+        let is_constant = |numbers: &Parts<f64>| {
+            let first = numbers.iter().next();
+            numbers.iter().all(|value| Some(value) == first)
+        };
         if self.is_new && values.numbers.as_ref().is_some_and(is_constant) {
             return Err(Problem::OneClass { name: self.frame.name(column) });
         }
@@ -160,26 +169,29 @@ impl RawTable {
     fn learned_values(&mut self, targets: &[usize], kind: TargetKind) -> Result<Targets, Problem> {
         let outputs = kind.outputs();
         self.check_outputs(targets.len(), outputs, "targets")?;
-        let columns = targets.iter().map(|column| self.numbers(*column)).collect::<Result<Vec<_>, Problem>>()?;
-        let values = (0..self.frame.rows).flat_map(|row| columns.iter().map(move |column| column[row] as f32));
-        let targets = Targets::Values { values: values.collect(), outputs };
+        let mut values = vec![0.0; self.frame.rows * outputs];
+        for (at, column) in targets.iter().enumerate() {
+            let of_column = values.iter_mut().skip(at).step_by(outputs);
+            of_column.zip(self.numbers(*column)?).for_each(|(value, number)| *value = number as f32);
+        }
+        let targets = Targets::Values { values, outputs };
         targets.check(kind)?;
         self.describe_values(matches!(kind, TargetKind::Probabilities { .. }));
         Ok(targets)
     }
 
     fn has_fractions(&self, column: usize) -> bool {
-        self.frame.columns[column].numbers.iter().flatten().any(|value| value.fract() != 0.0)
+        self.read_numbers(column).any(|value| value.fract() != 0.0)
     }
 
     /// The numbers of a target.
-    fn numbers(&self, column: usize) -> Result<Vec<f64>, Problem> {
+    fn numbers(&self, column: usize) -> Result<Box<dyn Iterator<Item = f64> + '_>, Problem> {
         let values = &self.frame.columns[column];
         match (&values.numbers, &values.codes) {
-            (Some(numbers), _) => Ok(numbers.clone()),
+            (Some(numbers), _) => Ok(Box::new(numbers.iter())),
             (None, Some(codes)) if values.levels.iter().all(|level| cells::is_boolean(level)) => {
                 let numbers: Vec<f64> = values.levels.iter().filter_map(|level| cells::boolean(level)).collect();
-                Ok(codes.iter().map(|code| numbers[*code as usize]).collect())
+                Ok(Box::new(codes.iter().map(move |code| numbers[code as usize])))
             }
             _ => {
                 let (line, text) = values.text.clone().unwrap_or_default();
@@ -213,12 +225,11 @@ impl RawTable {
     fn describe_values(&mut self, are_probabilities: bool) {
         let of = |column: &usize| {
             if are_probabilities && !self.has_fractions(*column) {
-                let ones = self.numbers(*column).unwrap_or_default().iter().filter(|value| **value == 1.0).count();
+                let ones = self.numbers(*column).map_or(0, |numbers| numbers.filter(|value| *value == 1.0).count());
                 return format!("{}, 1 (yes) in {ones} of {} rows", self.frame.name(*column), self.frame.rows);
             }
-            let values = self.frame.columns[*column].numbers.iter().flatten();
-            let (low, high) =
-                values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
+            let ends = (f64::INFINITY, f64::NEG_INFINITY);
+            let (low, high) = self.read_numbers(*column).fold(ends, |(low, high), v| (low.min(v), high.max(v)));
             let doubt = if self.is_few(*column) { ", taken for values though they are few whole numbers" } else { "" };
             if low <= high {
                 format!("{}, values from {low} to {high}{doubt}", self.frame.name(*column))

@@ -2,7 +2,7 @@
 
 use super::raw::RawTable;
 use crate::data::error::Problem;
-use crate::data::frame::Frame;
+use crate::data::frame::{Frame, Parts};
 use crate::data::weights::check_weights;
 use crate::place::{Place, same_file};
 
@@ -38,7 +38,7 @@ impl RawTable {
         if let Some((line, value)) = values.not_finite {
             return cell(line, format!("the weight is {value}; every weight must be finite"));
         }
-        let weights: Vec<f32> = values.numbers.iter().flatten().map(|weight| *weight as f32).collect();
+        let weights: Vec<f32> = values.numbers.iter().flat_map(Parts::iter).map(|weight| weight as f32).collect();
         check_weights(&weights).map(|()| weights)
     }
 }

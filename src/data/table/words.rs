@@ -1,6 +1,6 @@
 //! What a table's columns are taken for, in words.
 
-use crate::data::frame::{Frame, NO_LEVEL};
+use crate::data::frame::{Frame, NO_LEVEL, Parts};
 use crate::data::remarks;
 use crate::data::table_columns::{FeatureColumn, TableColumns};
 use crate::recipe::Missing;
@@ -51,10 +51,15 @@ pub(super) fn missing_note(frame: &Frame, features: &[usize], missing: Missing) 
 }
 
 /// A warning for levels that the training table had not.
-pub(super) fn strange_levels(name: &str, levels: &[String], places: &[Option<usize>], codes: &[u32]) -> Option<String> {
+pub(super) fn strange_levels(
+    name: &str,
+    levels: &[String],
+    places: &[Option<usize>],
+    codes: &Parts<u32>,
+) -> Option<String> {
     let strange: Vec<String> =
         levels.iter().zip(places).filter(|(_, place)| place.is_none()).map(|(level, _)| format!("{level:?}")).collect();
-    let is_strange = |code: &&u32| **code != NO_LEVEL && places[**code as usize].is_none();
+    let is_strange = |code: &u32| *code != NO_LEVEL && places[*code as usize].is_none();
     let rows = codes.iter().filter(is_strange).count();
     (rows > 0).then(|| {
         format!(

@@ -10,6 +10,7 @@ use super::problem::{ARROW, broken};
 use super::schema::{Schema, schema};
 use crate::data::bytes::read_error;
 use crate::data::error::Problem;
+use crate::data::numbers::{Numbers, is_large};
 
 /// What a message begins with.
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -19,7 +20,7 @@ pub(super) const DICTIONARY: u8 = 2;
 pub(super) const BATCH: u8 = 3;
 
 /// The head and the body of a message.
-pub(super) type Message = (Vec<u8>, Vec<u8>);
+pub(super) type Message = (Vec<u8>, Numbers<u8>);
 
 /// The messages of a file, one after the other.
 pub(super) struct Messages {
@@ -106,6 +107,23 @@ impl Messages {
         Ok(taken)
     }
 
+    /// A body of so many bytes; a large one is mapped.
+    fn body(&mut self, bytes: u64) -> Result<Numbers<u8>, Problem> {
+        if is_large(bytes)
+            && let Ok(count) = usize::try_from(bytes)
+        {
+            let start = self.reader.stream_position()?;
+            if let Some(mapped) = Numbers::map(self.reader.get_ref(), start, count)? {
+                if let Next::Stream(left) = &mut self.next {
+                    *left = left.saturating_sub(bytes);
+                }
+                self.reader.seek(SeekFrom::Start(start + bytes))?;
+                return Ok(mapped);
+            }
+        }
+        self.take(bytes).map(Numbers::from)
+    }
+
     /// The head and the body of the next message; none at the end.
     pub(super) fn next(&mut self) -> Result<Option<Message>, Problem> {
         let odd = || broken("a message of it does not begin as one; write it anew by a later version");
@@ -114,7 +132,7 @@ impl Messages {
             self.reader.seek(SeekFrom::Start(block.start))?;
             let whole = self.take(block.head)?;
             let head = whole.strip_prefix(&CONTINUATION).and_then(|rest| rest.get(4..)).ok_or_else(odd)?;
-            return Ok(Some((head.to_vec(), self.take(block.body)?)));
+            return Ok(Some((head.to_vec(), self.body(block.body)?)));
         }
         if matches!(self.next, Next::Stream(0)) {
             return Ok(None);
@@ -129,7 +147,7 @@ impl Messages {
         }
         let head = self.take(u64::from(size))?;
         let length = Table::root(&head)?.i64(3)?;
-        let body = self.take(u64::try_from(length).map_err(|_| Broken)?)?;
+        let body = self.body(u64::try_from(length).map_err(|_| Broken)?)?;
         Ok(Some((head, body)))
     }
 }

@@ -12,10 +12,8 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use super::flat::{Broken, Table};
-use super::{Budget, Pieces, most_cells};
+use super::{Budget, Pause, Pieces, each_column, most_cells};
 use crate::data::column::{Cell, Column, Kind, Sink};
 use crate::data::error::Problem;
 use batch::{Batch, Place};
@@ -48,23 +46,25 @@ impl ArrowFile {
         self.schema.metadata.get(key).map(String::as_str)
     }
 
-    pub(super) fn read<S: Sink>(&self, sinks: &mut [Option<S>]) -> Result<usize, Problem> {
+    pub(super) fn read<S: Sink>(&self, sinks: &mut [Option<S>], pause: Pause<'_, S>) -> Result<usize, Problem> {
         let mut rows = 0;
-        let mut columns: Vec<(&mut Option<S>, Budget)> =
-            sinks.iter_mut().map(|sink| (sink, Budget::new(self.length))).collect();
+        let fields = &self.schema.fields;
+        let mut budgets: Vec<Budget> = fields.iter().map(|_| Budget::new(self.length)).collect();
         self.each_batch(|batch, dictionaries| {
             rows += batch.rows;
-            let read = |(((sink, budget), field), place): ((&mut (&mut Option<S>, Budget), &Field), &Place)| match sink
-            {
-                Some(sink) => Cells::new(batch, field, *place)?.give(dictionaries, &mut |cell| {
+            let mut columns: Vec<(&Field, Place, &mut Budget)> = fields
+                .iter()
+                .zip(batch.places(fields)?)
+                .zip(&mut budgets)
+                .map(|((field, place), budget)| (field, place, budget))
+                .collect();
+            each_column(batch.rows, sinks, &mut columns, pause, |sink, (field, place, budget)| {
+                Cells::new(batch, field, *place)?.give(dictionaries, &mut |cell| {
                     budget.spend(if let Cell::Text(text) = cell { text.as_bytes() } else { &[] })?;
                     sink.add(cell);
                     Ok(())
-                }),
-                None => Ok(()),
-            };
-            let places = batch.places(&self.schema.fields)?;
-            columns.par_iter_mut().zip(&self.schema.fields).zip(&places).try_for_each(read)?;
+                })
+            })?;
             Ok(true)
         })?;
         Ok(rows)

@@ -16,15 +16,14 @@ pub(super) struct Cells<'a, S> {
     leaf: Leaf,
     sink: &'a mut S,
     /// Of the texts.
-    budget: Budget,
+    budget: &'a mut Budget,
     /// The decimal number that was written last.
     decimal: String,
 }
 
 impl<'a, S: Sink> Cells<'a, S> {
-    /// Of a column in a file of so many bytes.
-    pub(super) fn new(column: &'a Column, leaf: Leaf, length: u64, sink: &'a mut S) -> Cells<'a, S> {
-        Cells { column, leaf, sink, budget: Budget::new(length), decimal: String::new() }
+    pub(super) fn new(column: &'a Column, leaf: Leaf, budget: &'a mut Budget, sink: &'a mut S) -> Cells<'a, S> {
+        Cells { column, leaf, sink, budget, decimal: String::new() }
     }
 
     /// Reads a part of the column.

@@ -13,10 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parquet::column::reader::{ColumnReader, get_column_reader};
-use parquet::file::metadata::ParquetMetaData;
-use rayon::prelude::*;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
-use super::{Pieces, most_cells};
+use super::{Budget, Pause, Pieces, each_column, most_cells};
 use crate::data::column::{Column, Sink};
 use crate::data::error::Problem;
 use cells::Cells;
@@ -75,15 +74,16 @@ impl ParquetFile {
         key_value(&self.metadata, key)
     }
 
-    pub(super) fn read<S: Sink>(&self, sinks: &mut [Option<S>]) -> Result<usize, Problem> {
-        let read = |(sink, (column, leaf)): (&mut Option<S>, &(Column, Option<Leaf>))| match (sink, leaf) {
-            (Some(sink), Some(leaf)) => {
-                let mut cells = Cells::new(column, *leaf, self.source.length, sink);
-                self.each_chunk(*leaf, |reader, part| cells.read(reader, part))
-            }
-            _ => Ok(()),
-        };
-        sinks.par_iter_mut().zip(&self.columns).try_for_each(read)?;
+    pub(super) fn read<S: Sink>(&self, sinks: &mut [Option<S>], pause: Pause<'_, S>) -> Result<usize, Problem> {
+        let mut columns: Vec<(&(Column, Option<Leaf>), Budget)> =
+            self.columns.iter().map(|column| (column, Budget::new(self.source.length))).collect();
+        for group in self.metadata.row_groups() {
+            each_column(group.num_rows() as usize, sinks, &mut columns, pause, |sink, (column, budget)| {
+                let (column, Some(leaf)) = column else { return Ok(()) };
+                let (reader, part) = self.chunk(group, *leaf)?;
+                Cells::new(column, *leaf, budget, sink).read(reader, part)
+            })?;
+        }
         Ok(self.rows)
     }
 
@@ -110,12 +110,18 @@ impl ParquetFile {
         mut visit: impl FnMut(ColumnReader, Part) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
         for group in self.metadata.row_groups() {
-            let missing = || Problem::malformed(PARQUET, "a part of it lacks columns");
-            let chunk = group.columns().get(leaf.place).ok_or_else(missing)?;
-            let part = Part { rows: group.num_rows() as usize, highest: chunk.column_descr().max_def_level() };
-            let pages = Pages::new(&self.source, chunk, part.rows)?;
-            visit(get_column_reader(chunk.column_descr_ptr(), Box::new(pages)), part)?;
+            let (reader, part) = self.chunk(group, leaf)?;
+            visit(reader, part)?;
         }
         Ok(())
+    }
+
+    /// A reader for a part of a column, and the rows that it must have.
+    fn chunk(&self, group: &RowGroupMetaData, leaf: Leaf) -> Result<(ColumnReader, Part), Problem> {
+        let missing = || Problem::malformed(PARQUET, "a part of it lacks columns");
+        let chunk = group.columns().get(leaf.place).ok_or_else(missing)?;
+        let part = Part { rows: group.num_rows() as usize, highest: chunk.column_descr().max_def_level() };
+        let pages = Pages::new(&self.source, chunk, part.rows)?;
+        Ok((get_column_reader(chunk.column_descr_ptr(), Box::new(pages)), part))
     }
 }
