@@ -92,7 +92,7 @@ mod tests {
         for count in [0, 1, 2, 3, 4, 101, 1000] {
             let number = |index: usize| {
                 let spread = (index * 7919 % 1013) as f32 - 500.0;
-                [spread, -1e-30 * spread, 3.5, if index % 3 == 0 { f32::NAN } else { spread * spread }]
+                [spread, -1e-30 * spread, 3.5, if index.is_multiple_of(3) { f32::NAN } else { spread * spread }]
             };
             let rows: Vec<[f32; 4]> = (0..count).map(number).collect();
             let storage = Storage::F32(rows.as_flattened().to_vec().into());

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytemuck::Pod;
 
 use super::Values;
-use crate::data::numbers::{Numbers, is_large};
+use crate::data::numbers::{Access, Numbers, is_large};
 
 /// Values of rows, part behind part.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +47,16 @@ impl<T: Pod> Parts<T> {
 
     pub(in crate::data) fn iter(&self) -> impl Iterator<Item = T> + '_ {
         self.kept.iter().flat_map(|(_, values)| values.iter()).chain(&self.last).copied()
+    }
+
+    /// Tells the system how some rows are about to be read, where they lie in files.
+    pub(in crate::data) fn expect(&self, rows: Range<usize>, access: Access) {
+        for (first, values) in &self.kept {
+            let [from, to] = [rows.start, rows.end].map(|row| row.clamp(*first, first + values.len()) - first);
+            if from < to {
+                values.expect(from..to, access);
+            }
+        }
     }
 
     /// The values of some rows, which must be there.

@@ -6,7 +6,7 @@ use super::raw::RawTable;
 use super::words::strange_levels;
 use crate::data::error::Problem;
 use crate::data::frame::{Frame, NO_LEVEL, Parts};
-use crate::data::numbers::{Numbers, is_large};
+use crate::data::numbers::{Access, Numbers, is_large};
 use crate::data::table_columns::{FeatureColumn, TableColumns};
 use crate::data::{Features, Storage};
 use crate::model::Shape;
@@ -33,12 +33,16 @@ impl RawTable {
         let count = rows * width;
         let bytes = (count as u64).saturating_mul(size_of::<f32>() as u64);
         let block = (NUMBERS / width.max(1)).max(1);
+        let expect = |rows: Range<usize>, access| parts.iter().for_each(|part| part.expect(rows.clone(), access));
+        // What were read ahead of each of many columns would be more than there is room for.
+        expect(0..rows, Access::Scattered);
         let make = |write: &mut dyn FnMut(&[f32]) -> io::Result<()>| {
             let mut out = Vec::new();
             (0..rows).step_by(AT_ONCE * block).try_for_each(|from| {
-                let rows = rows.min(from + AT_ONCE * block) - from;
+                let end = rows.min(from + AT_ONCE * block);
+                expect(from..end, Access::Soon);
                 out.clear();
-                out.resize(rows * width, 0f32);
+                out.resize((end - from) * width, 0f32);
                 out.par_chunks_mut((block * width).max(1)).enumerate().for_each(|(number, out)| {
                     let from = from + number * block;
                     let rows = from..from + out.len() / width;
@@ -53,6 +57,7 @@ impl RawTable {
                 .map_err(|cause| Problem::NoRoom { bytes, cause })?,
             false => Numbers::made(is_large(bytes), count, make),
         };
+        expect(0..rows, Access::InOrder);
         Ok(Features { storage: Storage::F32(numbers), count: rows, shape: input })
     }
 }
@@ -116,6 +121,15 @@ enum Part<'a> {
 }
 
 impl Part<'_> {
+    /// Tells the system how some rows are about to be read.
+    fn expect(&self, rows: Range<usize>, access: Access) {
+        match self {
+            Part::Numbers { numbers, .. } => numbers.expect(rows, access),
+            Part::Levels { codes, .. } | Part::Numbered { codes, .. } => codes.expect(rows, access),
+            Part::Same { .. } => {}
+        }
+    }
+
     /// Writes its features of some rows into those of all columns, which are 0 before.
     fn write(&self, rows: Range<usize>, out: &mut [f32], width: usize) {
         let out = out.chunks_exact_mut(width);
