@@ -71,7 +71,7 @@ pub struct TrainingPlan {
 /// Where a pass of ranks is cut, and the programs that go on from there.
 #[derive(Debug, Clone, Default)]
 pub struct Meetings {
-    /// After the program of a batch that does not end a step ([`Accumulation::batch`]).
+    /// After the program of a batch that does not end a step ([`Accumulation::batch`](crate::ir::Accumulation::batch)).
     pub of_batch: Vec<(Meeting, ProgramId)>,
     /// After the first half of a step ([`Training::halves`]).
     pub of_step: Vec<(Meeting, ProgramId)>,
