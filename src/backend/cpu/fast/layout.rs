@@ -1,6 +1,7 @@
 //! Images laid out for windows that move over them: each tap of a window is then a fixed offset.
 
-use crate::backend::cpu::fast::correlate::LANES;
+use super::correlate::LANES;
+use super::simd;
 use std::ops::Range;
 
 /// A padded image with one plane for each channel and phase of the stride: pixel (y, x) lies in phase (y mod stride,
@@ -45,21 +46,64 @@ impl Layout {
     ) {
         let planes = channels * self.phases[0] * self.phases[1];
         // The last vectors of the last plane run over its end. Whatever they read must be a number: 0 * NaN is NaN.
-        source.clear();
         source.resize(planes * self.rows * self.width + self.width + 2 * LANES, around);
-        let mut planes = source.chunks_exact_mut(self.rows * self.width);
-        for image in image.chunks_exact(size[0] * size[1]).take(channels) {
-            for i in 0..self.phases[0] as isize {
-                let rows = Inside::new(corner[0] + i, self.stride[0], size[0], self.rows);
-                for (j, plane) in (0..self.phases[1] as isize).zip(&mut planes) {
-                    let columns = Inside::new(corner[1] + j, self.stride[1], size[1], self.width);
-                    let plane = plane.chunks_exact_mut(self.width).skip(rows.places.start);
-                    let image = image.chunks_exact(size[1]).skip(rows.first).step_by(self.stride[0]);
-                    for (row, image) in plane.zip(image).take(rows.places.len()) {
-                        copy_from(&mut row[columns.places.clone()], &image[columns.first..], self.stride[1]);
+        let phases = self.phases[0] * self.phases[1];
+        simd::vectorised(
+            #[inline(always)]
+            || {
+                source.fill(around);
+                for phase in 0..phases {
+                    let (i, j) = (phase / self.phases[1], phase % self.phases[1]);
+                    let rows = Inside::new(corner[0] + i as isize, self.stride[0], size[0], self.rows);
+                    let columns = Inside::new(corner[1] + j as isize, self.stride[1], size[1], self.width);
+                    let copy = Copy {
+                        rows: rows.places.len(),
+                        len: columns.places.len(),
+                        pitches: [self.width, self.stride[0] * size[1]],
+                        step: self.stride[1],
+                    };
+                    if copy.rows == 0 || copy.len == 0 {
+                        continue;
+                    }
+                    let planes = source.chunks_exact_mut(self.rows * self.width).skip(phase).step_by(phases);
+                    for (plane, image) in planes.zip(image.chunks_exact(size[0] * size[1]).take(channels)) {
+                        let plane = &mut plane[rows.places.start * self.width + columns.places.start..];
+                        copy.run(plane, &image[rows.first * size[1] + columns.first..]);
                     }
                 }
-            }
+            },
+        );
+    }
+}
+
+/// A copy of rows: element `i` of row `y` is at `y * pitches[0] + i` afterwards and was at `y * pitches[1] + i * step`.
+struct Copy {
+    rows: usize,
+    len: usize,
+    pitches: [usize; 2],
+    step: usize,
+}
+
+impl Copy {
+    #[inline(always)]
+    fn run(&self, to: &mut [f32], from: &[f32]) {
+        match (self.step, self.len) {
+            (1, 4..8) => self.by_row(to, from, |to, from| copy_ends::<4>(to, &from[..to.len()])),
+            (1, 8..=16) => self.by_row(to, from, |to, from| copy_ends::<8>(to, &from[..to.len()])),
+            (1, 17..=32) => self.by_row(to, from, |to, from| copy_ends::<16>(to, &from[..to.len()])),
+            (1, _) => self.by_row(to, from, |to, from| to.copy_from_slice(&from[..to.len()])),
+            (2, 4..8) => self.by_row(to, from, |to, from| copy_evens::<4>(to, from.as_chunks())),
+            (2, 8..) => self.by_row(to, from, |to, from| copy_evens::<8>(to, from.as_chunks())),
+            (step, _) => self.by_row(to, from, |to, from| {
+                to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from);
+            }),
+        }
+    }
+
+    #[inline(always)]
+    fn by_row(&self, to: &mut [f32], from: &[f32], copy: impl Fn(&mut [f32], &[f32])) {
+        for row in 0..self.rows {
+            copy(&mut to[row * self.pitches[0]..][..self.len], &from[row * self.pitches[1]..]);
         }
     }
 }
@@ -83,19 +127,25 @@ impl Inside {
     }
 }
 
-/// `to[i] = from[i * step]`.
-fn copy_from(to: &mut [f32], from: &[f32], step: usize) {
-    match step {
-        1 => copy(to, &from[..to.len()]),
-        // In pairs it becomes vector instructions.
-        2 => {
-            let (pairs, last) = from.as_chunks::<2>();
-            to.iter_mut().zip(pairs).for_each(|(to, [from, _])| *to = *from);
-            if let (Some(to), Some(from)) = (to.get_mut(pairs.len()), last.first()) {
-                *to = *from;
-            }
+/// The first number of each pair, and the last number if it has no second, in vectors of `N`; the last may overlap the one before.
+#[inline(always)]
+fn copy_evens<const N: usize>(to: &mut [f32], (pairs, last): (&[[f32; 2]], &[f32])) {
+    let copy = |to: &mut [f32; N], from: &[[f32; 2]; N]| *to = from.map(|[even, _]| even);
+    let (to, pairs) = match pairs.get(..to.len()) {
+        Some(pairs) => (to, pairs),
+        // The last pair lacks its second number.
+        None => {
+            let end = to.len() - 1;
+            to[end] = last[0];
+            (&mut to[..end], &pairs[..end])
         }
-        _ => to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from),
+    };
+    for (to, pairs) in to.as_chunks_mut::<N>().0.iter_mut().zip(pairs.as_chunks::<N>().0) {
+        copy(to, pairs);
+    }
+    match (to.last_chunk_mut(), pairs.last_chunk()) {
+        (Some(to), Some(pairs)) => copy(to, pairs),
+        _ => to.iter_mut().zip(pairs).for_each(|(to, [even, _])| *to = *even),
     }
 }
 
@@ -118,6 +168,7 @@ pub(super) fn copy(to: &mut [f32], from: &[f32]) {
 }
 
 /// Copies the first and the last `N` elements of rows of the same length.
+#[inline(always)]
 fn copy_ends<const N: usize>(to: &mut [f32], from: &[f32]) {
     if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk()) {
         *to = *from;

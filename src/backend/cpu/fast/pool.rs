@@ -1,5 +1,6 @@
 //! Pooling, a plane at a time.
 
+use super::correlate::LANES;
 use super::layout::{Layout, copy};
 use super::{math, simd};
 use crate::kernel::Args;
@@ -58,29 +59,32 @@ impl Search {
     }
 
     /// Lays out a plane. Where there is no pixel, nothing is larger than this.
-    fn lay_out(&self, plane: &[f32], found: &mut Found) {
-        self.layout.fill(plane, 1, self.size, self.corner, f32::NEG_INFINITY, &mut found.source);
-        found.values.clear();
-        found.values.resize(self.len, f32::NEG_INFINITY);
+    fn lay_out(&self, plane: &[f32], source: &mut Vec<f32>) {
+        self.layout.fill(plane, 1, self.size, self.corner, f32::NEG_INFINITY, source);
     }
 
     /// The largest pixel of each window of a plane, in rows of the layout's width. A NaN displaces every number, and no number
     /// displaces it.
     fn values<'a>(&self, plane: &[f32], found: &'a mut Found) -> impl Iterator<Item = &'a [f32]> + use<'a> {
-        self.lay_out(plane, found);
+        self.lay_out(plane, &mut found.source);
         let Found { source, values, .. } = found;
+        values.resize(self.len, 0.0);
         simd::vectorised(
             #[inline(always)]
             || {
-                for offset in &self.offsets {
-                    for (value, pixel) in values.iter_mut().zip(&source[*offset..][..self.len]) {
-                        *value = if (*pixel > *value) | pixel.is_nan() { *pixel } else { *value };
+                for (block, values) in values.as_chunks_mut().0.iter_mut().enumerate() {
+                    // In registers until the last tap: to store some lanes of a vector takes some processors long.
+                    let mut largest = [f32::NEG_INFINITY; LANES];
+                    for offset in &self.offsets {
+                        for (largest, pixel) in largest.iter_mut().zip(&source[offset + block * LANES..][..LANES]) {
+                            *largest = if (*pixel > *largest) | pixel.is_nan() { *pixel } else { *largest };
+                        }
                     }
+                    *values = largest;
                 }
             },
         );
-        let windows = self.windows;
-        values.chunks(self.layout.width).map(move |row| &row[..windows.min(row.len())])
+        self.rows(values)
     }
 
     /// The tap that has the first largest pixel of each window, in rows of the layout's width; of a window in which no pixel is
@@ -91,34 +95,41 @@ impl Search {
         first: &[u32],
         found: &'a mut Found,
     ) -> impl Iterator<Item = &'a [u32]> + use<'a> {
-        self.lay_out(plane, found);
-        let Found { source, values, taps } = found;
-        taps.clear();
-        taps.extend_from_slice(first);
+        self.lay_out(plane, &mut found.source);
+        let Found { source, taps, .. } = found;
+        taps.resize(self.len, 0);
         simd::vectorised(
             #[inline(always)]
             || {
-                for (tap, offset) in (0u32..).zip(&self.offsets) {
-                    let found = values.iter_mut().zip(taps.iter_mut());
-                    for ((value, of_value), pixel) in found.zip(&source[*offset..][..self.len]) {
-                        let larger = (*pixel > *value) | (pixel.is_nan() & !value.is_nan());
-                        *of_value = if larger { tap } else { *of_value };
-                        *value = if larger { *pixel } else { *value };
+                let firsts = first.as_chunks().0;
+                for (block, (taps, first)) in taps.as_chunks_mut().0.iter_mut().zip(firsts).enumerate() {
+                    let (mut of_largest, mut largest): ([u32; LANES], _) = (*first, [f32::NEG_INFINITY; LANES]);
+                    for (tap, offset) in (0u32..).zip(&self.offsets) {
+                        let pixels = &source[offset + block * LANES..][..LANES];
+                        for ((largest, of_largest), pixel) in largest.iter_mut().zip(&mut of_largest).zip(pixels) {
+                            let larger = (*pixel > *largest) | (pixel.is_nan() & !largest.is_nan());
+                            *of_largest = if larger { tap } else { *of_largest };
+                            *largest = if larger { *pixel } else { *largest };
+                        }
                     }
+                    *taps = of_largest;
                 }
             },
         );
+        self.rows(taps)
+    }
+
+    /// What is found for each window, without what the layout has behind the last window of a row.
+    fn rows<'a, T>(&self, found: &'a [T]) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
         let windows = self.windows;
-        taps.chunks(self.layout.width).map(move |row| &row[..windows.min(row.len())])
+        found.chunks(self.layout.width).map(move |row| &row[..windows.min(row.len())])
     }
 }
 
-/// The pixel of a plane that a window has at a tap.
-fn pixel(p: &Params, [y, x]: [usize; 2], tap: u32) -> usize {
-    let [i, j] = [tap / p.size_width, tap % p.size_width].map(|n| n as usize);
-    let row = y * p.stride_height as usize + i - p.pad_top as usize;
-    let column = x * p.stride_width as usize + j - p.pad_left as usize;
-    row * p.width as usize + column
+/// Where the pixel of each tap of a window lies in a plane, behind the place that the window's corner has or would have.
+fn tap_pixels(p: &Params) -> Vec<usize> {
+    let columns = p.size_width as usize;
+    (0..p.size_height as usize).flat_map(|i| (0..columns).map(move |j| i * p.width as usize + j)).collect()
 }
 
 /// The first tap that each window of a plane has in it, laid out as `search` finds them.
@@ -167,7 +178,10 @@ pub(crate) fn max_backward(args: &mut Args<f32>) {
     let (input, output_gradient, saved) = (input.read(), output_gradient.read(), saved.read());
     let input_gradient = &mut input_gradient.write()[..count * p.input_area()];
     let (search, planes) = (Search::new(&p), planes_at_a_time(p.input_area()));
-    let first = first_taps(&p, &search);
+    let (first, tap_pixels) = (first_taps(&p, &search), tap_pixels(&p));
+    let width = p.width as usize;
+    let [down, across] = [p.stride_height as usize * width, p.stride_width as usize];
+    let padding = p.pad_top as usize * width + p.pad_left as usize;
     simd::pieces(input_gradient, planes * p.input_area(), work, |piece, gradients| {
         let start = piece * planes * p.input_area();
         let input = input[start..].chunks_exact(p.input_area());
@@ -178,7 +192,7 @@ pub(crate) fn max_backward(args: &mut Args<f32>) {
             let rows = search.taps(input, &first, &mut found);
             for ((y, taps), windows) in rows.enumerate().zip(windows.chunks_exact(p.output_width as usize)) {
                 for ((x, tap), value) in taps.iter().enumerate().zip(windows) {
-                    gradient[pixel(&p, [y, x], *tap)] += value;
+                    gradient[y * down + x * across + tap_pixels[*tap as usize] - padding] += value;
                 }
             }
         }
