@@ -342,8 +342,8 @@ fn print(answers: &Answers, first: usize, files: &[PathBuf], context: &Context) 
 fn grid(answers: &Answers, saved: &SavedModel, first: usize) -> Result<ImageGrid, CliError> {
     let no_images = || {
         CliError::Usage(format!(
-            "--grid draws images of 1 or 3 channels, but the model takes {}, and that is none; train it with model.input = \
-             [height, width, channels]",
+            "--grid draws images of 1 or 3 channels, which models whose model.input is [height, width, channels] take, but this \
+             one takes {}; without --grid its answers are printed",
             saved.model.input
         ))
     };
