@@ -210,7 +210,12 @@ impl ExamplesArgs {
             Set::Validation => dataset.validation,
             Set::Test => dataset.test,
         };
-        let missing = || format!("the model's recipe has no {split} set; give --images FILE --labels FILE");
+        let missing = || {
+            format!(
+                "the model's recipe has no {split} set; give examples (a folder of pictures, a table, or --images FILE --labels FILE) \
+                 or another set of it by --split"
+            )
+        };
         let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
         Ok(Shown { examples, name: format!("{split} set of {origin}"), set, labelled: true, files: Vec::new(), notes })
     }

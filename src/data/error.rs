@@ -553,6 +553,28 @@ pub enum Problem {
         /// The columns, each with its number of levels.
         columns: Vec<(String, usize)>,
     },
+    /// Numbers that are alike but for digits which are lost.
+    #[error(
+        "{what} {name:?} has numbers that all are about {mean}, and differ only in digits that single precision does not have (it has \
+         seven): subtract {mean} from each, or a number like it{}",
+        if *what == "the target" { String::new() } else { format!(", or leave the column out (--set 'data.drop=[{name:?}]')") }
+    )]
+    TooFine {
+        /// What the column is.
+        what: &'static str,
+        /// The column.
+        name: String,
+        /// A number that all are about.
+        mean: f64,
+    },
+    /// A column of a folder of pictures.
+    #[error(
+        "is a folder of pictures, whose classes are its subfolders; it has no column {column:?}: leave --target out"
+    )]
+    NoColumns {
+        /// The column.
+        column: String,
+    },
     /// Values cannot be held out by class.
     #[error("data.stratify = true keeps the classes' shares, but the targets are values; leave it out")]
     NoStrata,
