@@ -10,7 +10,7 @@ use gputrain::export::SavedModel;
 use gputrain::job::{self, Job, ShownPictures};
 use gputrain::model::Shape;
 use gputrain::place::{self, Place};
-use gputrain::recipe::{DataSpec, Holdout, Precision, Recipe, Scale, Set, Source};
+use gputrain::recipe::{Broken, DataSpec, Holdout, Precision, Recipe, Scale, Set, Source};
 use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +52,9 @@ pub struct ExamplesArgs {
     /// Folder in which the recipe's data files are looked for
     #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "files"])]
     data: Option<PathBuf>,
+    /// Leaves out pictures that cannot be read, and names them, as data.broken = "skip" does in training
+    #[arg(long)]
+    skip_broken: bool,
 }
 
 /// Examples, and what is known about them.
@@ -71,6 +74,12 @@ pub struct Shown {
 }
 
 impl ExamplesArgs {
+    /// Whether a file is the model or one that is named for the examples.
+    pub fn reads(&self, path: &Path) -> bool {
+        let files = self.files.iter().chain(&self.images).chain(&self.labels).map(|file| Place::parse(file).path);
+        files.chain([self.model.clone()]).any(|file| file.is_file() && place::same_file(&file, path))
+    }
+
     /// The examples that the arguments name, else those of the model's recipe. A model that answers with its inputs needs no other
     /// truth.
     pub fn load(&self, saved: &SavedModel) -> Result<Shown, CliError> {
@@ -83,6 +92,14 @@ impl ExamplesArgs {
     }
 
     fn find(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        let mut skipping;
+        let saved = if self.skip_broken {
+            skipping = saved.clone();
+            skipping.recipe.data.broken = Broken::Skip;
+            &skipping
+        } else {
+            saved
+        };
         let is_pictures = |file: &String| Path::new(file).is_dir() || is_picture(Path::new(file));
         if !self.files.is_empty() && self.files.iter().all(is_pictures) {
             return self.pictures(saved);
@@ -187,6 +204,13 @@ impl ExamplesArgs {
             (Split::Validation, DataSpec { validation: Holdout::Files(source), .. }) => Some(source),
             _ => None,
         };
+        if let Some(Source::Folder { folder }) = files {
+            let paths = [PathBuf::from(folder)];
+            let shown = job::load_pictures(&paths, &recipe.data, (&saved.model, &saved.trained_on))?;
+            let ShownPictures { examples, files, labelled, mut notes } = shown;
+            notes.extend(elsewhere);
+            return Ok(Shown { examples, name: folder.clone(), set, labelled, files, notes });
+        }
         if let Some(source) = files {
             let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on))?;
             notes.extend(elsewhere);

@@ -338,7 +338,8 @@ pub enum Problem {
     },
     /// A picture cannot be read.
     #[error(
-        "cannot be read as a picture: {cause}{}; repair or remove it, or leave such pictures out with data.broken = \"skip\"",
+        "cannot be read as a picture: {cause}{}; repair or remove it, or leave such pictures out with data.broken = \"skip\" \
+         (predict and eval: --skip-broken)",
         also(*others)
     )]
     BrokenPicture {
@@ -444,6 +445,18 @@ pub enum Problem {
     /// The table lacks columns that the model takes.
     #[error("has no column {}, which the model was trained on; it has {}", quoted(missing), list(columns))]
     ColumnsMissing {
+        /// The names that are missing.
+        missing: Vec<String>,
+        /// The columns there are.
+        columns: Vec<String>,
+    },
+    /// The table lacks what the model predicts.
+    #[error(
+        "has no column {}, which the model was trained on; it has {}; a table without the target is for gputrain predict",
+        quoted(missing),
+        list(columns)
+    )]
+    TargetMissing {
         /// The names that are missing.
         missing: Vec<String>,
         /// The columns there are.

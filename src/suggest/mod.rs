@@ -158,10 +158,11 @@ fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
                     format!("holds pictures of one class alone, {class:?}: a network tells two or more apart{others}");
                 return Err(Problem::NoPictures { cause }.at(folder));
             }
-            Ok(pictures(found))
+            Ok(pictures(found, loss))
         }
         Some(Source::Pictures { pictures: table, label }) => {
-            PictureFolder::look_table(Path::new(table), label, &Loading::of(spec, None)).map(pictures)
+            PictureFolder::look_table(Path::new(table), label, &Loading::of(spec, None))
+                .map(|found| pictures(found, loss))
         }
         Some(Source::Table { table, target }) => {
             let raw = RawTable::read(table, target, spec, &TrainedOn::default())?;
@@ -174,12 +175,17 @@ fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
     }
 }
 
-fn pictures(folder: PictureFolder) -> Look {
+fn pictures(folder: PictureFolder, loss: Option<Loss>) -> Look {
+    let outputs = folder.classes.len();
+    let targets = match loss {
+        Some(Loss::BinaryCrossEntropy) => TargetKind::Probabilities { outputs: if outputs == 2 { 1 } else { outputs } },
+        _ => TargetKind::Classes { outputs },
+    };
     let Form { height, width, channels, fit } = folder.form;
     let image = format!("image = {{ size = [{height}, {width}], channels = {channels}, fit = \"{fit}\" }}");
     Look {
         input: Shape::Image { channels, height, width },
-        targets: TargetKind::Classes { outputs: folder.classes.len() },
+        targets,
         examples: folder.counts.iter().sum(),
         data: vec![commented(&image, "height and width")],
         notes: folder.notes,

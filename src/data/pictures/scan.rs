@@ -102,13 +102,18 @@ enum Set {
 }
 
 /// The parts of a folder that is divided into `train` (or `training`), `val` (`valid`, `validation`) and `test` (`testing`); none
-/// where its subfolders are classes. It is divided where it has a folder `train` that has folders itself, and no folder of another
-/// name.
+/// where its subfolders are classes. It is divided where it has a folder `train` that has folders itself, and no folder with pictures
+/// of another name.
 pub fn picture_sets(folder: &Path) -> Result<Option<PictureSets>, DataError> {
     let mut sets = PictureSets { train: PathBuf::new(), validation: None, test: None };
     for entry in Listing::read(folder).map_err(|problem| problem.at(folder.display()))?.folders {
         let name = name_of(&entry).to_lowercase();
-        let Some((_, set)) = SETS.iter().find(|(known, _)| *known == name) else { return Ok(None) };
+        let Some((_, set)) = SETS.iter().find(|(known, _)| *known == name) else {
+            if holds_pictures(&entry)? {
+                return Ok(None);
+            }
+            continue;
+        };
         match set {
             Set::Train if sets.train.as_os_str().is_empty() => sets.train = entry,
             Set::Validation if sets.validation.is_none() => sets.validation = Some(entry),
@@ -123,9 +128,18 @@ pub fn picture_sets(folder: &Path) -> Result<Option<PictureSets>, DataError> {
     Ok((!train.folders.is_empty()).then_some(sets))
 }
 
+/// Whether a folder, or one within it, holds a picture.
+fn holds_pictures(folder: &Path) -> Result<bool, DataError> {
+    let (mut pictures, mut passed) = (Vec::new(), PassedOver::default());
+    Walk { pictures: &mut pictures, passed: &mut passed, class: 0 }.folder(folder, &mut BTreeSet::new())?;
+    Ok(!pictures.is_empty())
+}
+
 /// What is passed over while folders are gone through.
 #[derive(Debug, Default)]
 struct PassedOver {
+    /// Folders of runs, whose pictures are charts.
+    runs: Vec<PathBuf>,
     /// How many files there are of each ending that is no picture's.
     endings: BTreeMap<String, usize>,
     /// Links to folders that were gone through before.
@@ -261,6 +275,10 @@ impl Walk<'_> {
                 continue;
             }
             let listing = Listing::read(&folder).map_err(|problem| problem.at(folder.display()))?;
+            if listing.files.iter().any(|(path, _)| path.file_name().is_some_and(|name| name == "recipe.toml")) {
+                self.passed.runs.push(folder);
+                continue;
+            }
             for (path, found) in listing.files {
                 if is_picture(&path) {
                     self.pictures.push(Found { path, class: self.class, stamp: stamp(&found) });
@@ -297,6 +315,10 @@ impl PassedOver {
         let others: usize = others.map(|(_, count)| count).sum();
         if others > 0 {
             notes.push(format!("{place}: files that are no pictures, passed over: {others}"));
+        }
+        if !self.runs.is_empty() {
+            let names: Vec<String> = self.runs.iter().map(|path| path.display().to_string()).collect();
+            notes.push(format!("{place}: folders of runs, passed over: {}", some(&names)));
         }
         let odd = [
             (&self.loops, "links to folders that were gone through"),
@@ -409,11 +431,23 @@ mod tests {
         assert_eq!(sets(&["train/a/1.png", "labels.csv"]).unwrap(), [Some("train".to_string()), None, None]);
         let all = sets(&["Training/a/1.png", "Testing/a/1.png"]).unwrap();
         assert_eq!(all, [Some("Training".to_string()), None, Some("Testing".to_string())]);
+        assert!(
+            sets(&["train/a/1.png", "test/a/1.png", "docs/x.txt", "runs/1/recipe.toml", "runs/1/loss.png"]).is_some()
+        );
         // A train beside planes, pictures of trains, two folders of one set, nothing to train on.
         assert_eq!(sets(&["train/old/1.png", "plane/1.png"]), None);
         assert_eq!(sets(&["train/1.png", "test/1.png"]), None);
         assert_eq!(sets(&["train/a/1.png", "val/a/1.png", "valid/a/1.png"]), None);
         assert_eq!(sets(&["val/a/1.png", "test/a/1.png"]), None);
+    }
+
+    #[test]
+    fn the_charts_of_runs_are_no_pictures_of_a_class() {
+        let folder = folder(&["cat/1.png", "dog/1.png", "runs/cats-1/recipe.toml", "runs/cats-1/loss.png"]);
+        let scan = classes(folder.path()).unwrap();
+        assert_eq!((&scan.classes[..], scan.pictures.len()), (&["cat".to_string(), "dog".to_string()][..], 2));
+        let notes = scan.notes.join(" ");
+        assert!(notes.contains("become no classes: runs") && notes.contains("folders of runs, passed over"), "{notes}");
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl RawTable {
         let Some(targets) = self.targets.clone() else {
             let named = |target: &TargetColumn| self.frame.find(&target.name).is_ok_and(|found| found.is_some());
             let missing = self.columns.targets.iter().filter(|target| !named(target)).map(|target| target.name.clone());
-            return Err(Problem::ColumnsMissing { missing: missing.collect(), columns: self.frame.names() });
+            return Err(Problem::TargetMissing { missing: missing.collect(), columns: self.frame.names() });
         };
         let (count, outputs) = (targets.len(), kind.outputs());
         match (kind, &targets[..]) {
