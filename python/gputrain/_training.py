@@ -7,6 +7,7 @@ import tomllib
 import numpy as np
 
 from . import _arrays, _native
+from ._watch import WARNING, TrainWatch, scores_in_words
 
 _SOFTMAX, _BINARY = "softmax_cross_entropy", "binary_cross_entropy"
 
@@ -93,96 +94,142 @@ class Model:
 class Run:
     """What came out of ``train``."""
 
-    def __init__(self, model, history, summary, notes, moment=None):
+    def __init__(self, model, history, steps, summary, weights, notes, moment=None):
         #: The trained model.
         self.model = model
         #: A dict for each epoch, as the lines of the program's ``metrics.jsonl``.
         self.history = history
+        #: A dict for each logged step (``train.log_every``), as the lines of the program's ``steps.jsonl``.
+        self.steps = steps
         #: What the program writes to ``summary.json``.
         self.summary = summary
-        #: What a person should know of how the data was read and scaled.
+        #: State dicts of the initial weights and of those after every epoch, where ``train.record`` names ``"weights"``.
+        self.weights = weights
+        #: What a person should know of how the data was read and scaled. Those that begin with "warning: " are warned of, too.
         self.notes = notes
         # Where the training ended, if it was asked for.
         self._moment = moment
 
     def __repr__(self):
-        told = [f"{self.summary['epochs']} epochs, {self.summary['steps']} steps in {self.summary['seconds']:.1f} s"]
-        for name in ("train", "validation", "test"):
-            loss, accuracy = self.summary[f"{name}_loss"], self.summary[f"{name}_accuracy"]
-            if loss is not None:
-                told.append(f"{name} loss {loss:.4f}" + ("" if accuracy is None else f", accuracy {100 * accuracy:.2f} %"))
-        return f"<gputrain.Run {self.summary['name']!r}: {'; '.join(told)}>"
+        summary = self.summary
+        took = f"{summary['epochs']} epochs, {summary['steps']} steps in {summary['seconds']:.1f} s"
+        warned = [note for note in self.notes if note.startswith(WARNING)]
+        return f"<gputrain.Run {summary['name']!r}: {'; '.join([took, scores_in_words(summary), *warned])}>"
 
     def _repr_html_(self):
         from html import escape
 
         drawings = "".join(f"<div>{svg}</div>" for svg in _native.curves(json.dumps(self.history)))
-        return f"<p>{escape(repr(self)[1:-1])}</p><div style='display:flex;flex-wrap:wrap'>{drawings}</div>"
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes if not note.startswith(WARNING))
+        return f"<p>{escape(repr(self)[1:-1])}</p><div style='display:flex;flex-wrap:wrap'>{drawings}</div><ul>{notes}</ul>"
 
 
-def train(recipe, X=None, y=None, on_epoch=None, *, sample_weight=None, X_test=None, y_test=None, start=None, device="auto"):
+def train(
+    recipe, X=None, y=None, on_epoch=None, *, sample_weight=None, X_test=None, y_test=None, start=None, device="auto", data=None,
+    verbose=False,
+):
     """Trains a network and returns a :class:`Run`.
 
     ``recipe`` is a dict with the keys of the program's recipes (docs/recipe.md), or the path of a TOML file, or the name of a
     bundled recipe. ``X`` and ``y`` take the place of the recipe's training files: (N, features) or pictures, bytes or
     floats; and N classes counted from 0, or (N, outputs) values. ``sample_weight`` is how much each example counts: the loss of a
     batch is ``sum(w * loss) / sum(w)``. ``X_test`` and ``y_test`` are measured at the end.
-    ``on_epoch(metrics)`` is called after every epoch with a dict; what it raises ends the run. ``start`` is a :class:`Model`
-    of the same network whose weights the run begins with. Ctrl-C raises ``KeyboardInterrupt``.
+    ``data`` is a folder in which the recipe's files are looked for first.
 
-    Raises ``ValueError`` for what cannot be trained, ``OSError`` for files, ``FloatingPointError`` where the loss left the
-    finite numbers, ``RuntimeError`` for a device that is not there or fails.
+    Where the recipe says no ``data.scale``, rows that can be no pixels (numbers below 0, with fractions beyond 1, or beyond 255)
+    take the scale ``"standard"``, as columns of tables do; all else is taken for pixels, the scale ``"unit"``.
+
+    ``on_epoch(metrics)`` is called after every epoch with a dict; what it raises ends the run. ``verbose`` writes a line that says how
+    far training is, over and over. ``start`` is a :class:`Model` of the same network whose weights the run begins with. Ctrl-C raises
+    ``KeyboardInterrupt``.
+
+    Warns with ``UserWarning`` of what a person should mend, before training begins; ``Run.notes`` keeps it. Raises ``ValueError`` for
+    what cannot be trained, ``OSError`` for files (``FileNotFoundError`` where there is none), ``FloatingPointError`` where the loss
+    left the finite numbers, ``RuntimeError`` for a device that is not there or fails.
     """
-    text, origin = recipe_text(recipe)
-    call = None if on_epoch is None else lambda _, metrics: on_epoch(json.loads(metrics))
-    start = None if start is None else [start]
-    return train_side_by_side([text], X, y, call, sample_weight, X_test, y_test, start, device, origin)[0]
+    for one, other, names in ((X, y, "X and y"), (X_test, y_test, "X_test and y_test")):
+        if (one is None) != (other is None):
+            raise ValueError(f"give both {names}, or neither")
+    if data is not None and X is not None:
+        raise ValueError("data is the folder of the recipe's files, whose place X and y take; leave one out")
+    recipe, origin = _as_dict(recipe, data)
+    if X is not None:
+        _scale_measurements(recipe, X)
+    watch = TrainWatch(on_epoch, verbose)
+    start, texts = None if start is None else [start], [json.dumps(recipe)]
+    try:
+        return train_side_by_side(texts, X, y, watch, sample_weight, X_test, y_test, start, device, origin, data=data)[0]
+    finally:
+        watch.end()
 
 
-def train_side_by_side(texts, X, y, on_epoch=None, sample_weight=None, X_test=None, y_test=None, start=None, device="auto",
+def train_side_by_side(texts, X, y, watch=None, sample_weight=None, X_test=None, y_test=None, start=None, device="auto",
                        origin="recipe", **more):
     """Trains the models of recipes that differ in numbers alone on the same examples, and returns a :class:`Run` of each."""
     one = [[] if values is None else [values] for values in (X, y)]
     weights = None if sample_weight is None else _arrays.weights(sample_weight, X)
-    return train_folds(texts, *one, on_epoch, weights, X_test, y_test, start, device, origin, **more)
+    return train_folds(texts, *one, watch, weights, X_test, y_test, start, device, origin, **more)
 
 
 def train_folds(
-    texts, Xs, ys, on_epoch=None, weights=None, X_test=None, y_test=None, start=None, device="auto", origin="recipe",
-    feature_names=None, class_names=(), moment=None, keeps_moment=False,
+    texts, Xs, ys, watch=None, weights=None, X_test=None, y_test=None, start=None, device="auto", origin="recipe",
+    feature_names=None, class_names=(), moment=None, keeps_moment=False, data=None,
 ):
     """The same where the models take the folds ``Xs`` and ``ys``, of as many examples each, in turn."""
     loss = tomllib.loads(_native.resolve(texts[0], origin))["model"]["loss"]
     if feature_names is None:
         feature_names = _arrays.names(Xs[0]) if Xs else []
-    features = lambda x: _arrays.features(_arrays.in_order(x, feature_names))
+    folds = [_arrays.examples(X, y, loss, feature_names) for X, y in zip(Xs, ys, strict=True)]
+    test_x, test_y = None, None
+    if X_test is not None:
+        test_x, test_y = _arrays.examples(X_test, y_test, loss, feature_names, ("X_test", "y_test"))
     results, notes = _native.train(
-        recipes=texts, origin=origin, x=[features(x) for x in Xs], y=[_arrays.targets(t, loss) for t in ys],
-        weights=weights, feature_names=list(feature_names), class_names=list(class_names),
-        test_x=None if X_test is None else features(X_test), test_y=None if y_test is None else _arrays.targets(y_test, loss),
+        recipes=texts, origin=origin, x=[X for X, _ in folds], y=[y for _, y in folds], weights=weights,
+        feature_names=list(feature_names), class_names=list(class_names), test_x=test_x, test_y=test_y,
         start=None if start is None else [model._native for model in start], moment=moment, keeps_moment=keeps_moment,
-        device=device, on_epoch=on_epoch,
+        device=device, data=None if data is None else os.fspath(data), watch=watch,
     )
     return [
-        Run(Model(model), json.loads(history), json.loads(summary), notes, ended) for model, history, summary, ended in results
+        Run(Model(model), json.loads(history), json.loads(steps), json.loads(summary), weights, notes, ended)
+        for model, history, steps, summary, weights, ended in results
     ]
 
 
-def recipe_text(recipe):
-    """A recipe as text that the native part reads, and what errors call it."""
+def _as_dict(recipe, data):
+    """A recipe as a dict of what JSON knows, and what errors call it."""
     if isinstance(recipe, dict):
-        return json.dumps(recipe, default=_plain), "recipe"
+        return _plain(recipe), "recipe"
     name = os.fspath(recipe)
-    return _native.find(name), name
+    text, says_scale = _native.find(name, None if data is None else os.fspath(data))
+    found = tomllib.loads(text)
+    if not says_scale:
+        del found["data"]["scale"]
+    return found, name
 
 
-def _plain(value):
-    """What JSON does not know: NumPy's numbers and arrays, paths."""
+def _scale_measurements(recipe, X):
+    """Lets a recipe that says no scale standardize rows that can be no pixels."""
+    data = recipe.get("data", {})
+    # What normalizes and augments does so with pixels.
+    is_free = isinstance(data, dict) and not {"scale", "normalize"} & data.keys() and "augment" not in recipe
+    if is_free and _arrays.are_no_pixels(X):
+        recipe["data"] = data | {"scale": "standard"}
+
+
+def _plain(value, key="recipe"):
+    """A value of a recipe as JSON knows it: without NumPy's numbers and arrays, and without paths. ``key`` is where it stands."""
+    if isinstance(value, dict):
+        return {name: _plain(inner, f"{key}.{name}") for name, inner in value.items()}
     if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner, f"{key}.{index}") for index, inner in enumerate(value)]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    raise TypeError(f"the recipe holds {value!r}, a {type(value).__name__}, which no recipe can hold")
+    if isinstance(value, (str, bool, int, float)):
+        return value
+    remedy = "; leave the key out" if value is None else ""
+    raise TypeError(f"{key} is {value!r}, a {type(value).__name__}, which no recipe can hold{remedy}")
 
 
 def load(path):

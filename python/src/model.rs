@@ -1,6 +1,6 @@
 //! A trained model.
 
-use crate::arrays::{Values, examples};
+use crate::arrays::{Values, examples, state_dict};
 use crate::device;
 use crate::errors::Failure;
 use gputrain::export::{self, Format, SavedModel, parameter_hash};
@@ -62,12 +62,7 @@ impl Model {
 
     /// Weights and statistics by PyTorch's names, in its layouts.
     fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let dict = PyDict::new(py);
-        for (tensor, values) in self.saved.model.tensors().zip(&self.saved.parameters) {
-            let array = PyArray1::from_slice(py, values).reshape(tensor.shape.clone())?;
-            dict.set_item(&tensor.name, array)?;
-        }
-        Ok(dict)
+        state_dict(py, &self.saved.model, &self.saved.parameters)
     }
 
     /// (N, outputs): probabilities of the cross entropies' outputs, else the outputs themselves.
