@@ -321,7 +321,8 @@ class MLPClassifier(_Classifier, _MLP):
     the solver ``"lbfgs"`` are missing. ``device`` is ``"auto"``, ``"cpu"``, ``"vulkan"`` or a part of a GPU's name, ``precision`` is
     ``"f32"`` or ``"mixed"``. Training stops when the training loss (with ``early_stopping`` the accuracy on what is held out) has not
     grown better by ``tol`` for ``n_iter_no_change`` epochs, and the best weights are kept; with ``n_iter_no_change=None`` it does not
-    stop. A ``ConvergenceWarning`` tells that ``max_iter`` epochs ended before that. Features are taken as they are: scale them, as
+    stop. What epochs gain less than ``tol`` adds up, which it does not with scikit-learn, so that training may be longer. A
+    ``ConvergenceWarning`` tells that ``max_iter`` epochs ended before that. Features are taken as they are: scale them, as
     with scikit-learn's own.
 
     With ``early_stopping``, ``validation_scores_`` are the accuracies (of ``MLPRegressor``: R2) on what is held out,

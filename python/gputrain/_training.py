@@ -2,7 +2,9 @@
 
 import json
 import os
+import tempfile
 import tomllib
+import warnings
 
 import numpy as np
 
@@ -23,20 +25,33 @@ class Model:
 
         ``X`` is (N, features), or of pictures (N, height, width) or (N, height, width, channels), in the range of the
         training data: the model scales it itself. ``device`` is ``"auto"``, ``"cpu"``, ``"vulkan"``, ``"metal"``, ``"dx12"``,
-        ``"gl"`` or a part of a GPU's name. The columns of a DataFrame are found by the names of the training data's.
+        ``"gl"`` or a part of a GPU's name. The columns of a DataFrame are found by the names of the training data's. A model that was
+        trained on a table takes a DataFrame with that table's columns, text and gaps included, and gives values in its units.
         """
+        if self._native.reads_tables:
+            return self._of_frame(X, device)
         return self._native.outputs(_arrays.features(_arrays.in_order(X, self.feature_names)), device)
+
+    def _of_frame(self, X, device):
+        if not hasattr(X, "to_csv"):
+            raise ValueError("the model was trained on a table: give X as a DataFrame with its columns")
+        # As text it is read by what the model knows of each column.
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "X.csv")
+            X.to_csv(path, index=False)
+            return self._native.table_outputs(path, device)
 
     def predict(self, X, device="auto"):
         """The class of each example, by its name if classes have names; bits of a binary loss; else the outputs."""
-        outputs = self.outputs(X, device)
+        outputs, names = self.outputs(X, device), np.array(self.class_names, dtype=object)
         if self.loss == _SOFTMAX:
-            names = np.array(self.class_names, dtype=object)
             best = outputs.argmax(axis=1)
             return names[best] if len(names) else best
         if self.loss == _BINARY:
             bits = (outputs >= 0.5).astype(np.int64)
-            return bits[:, 0] if bits.shape[1] == 1 else bits
+            if bits.shape[1] > 1:
+                return bits
+            return names[bits[:, 0]] if len(names) else bits[:, 0]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def predict_proba(self, X, device="auto"):
@@ -131,10 +146,10 @@ def train(
     """Trains a network and returns a :class:`Run`.
 
     ``recipe`` is a dict with the keys of the program's recipes (docs/recipe.md), or the path of a TOML file, or the name of a
-    bundled recipe. ``X`` and ``y`` take the place of the recipe's training files: (N, features) or pictures, bytes or
-    floats; and N classes counted from 0, or (N, outputs) values. ``sample_weight`` is how much each example counts: the loss of a
-    batch is ``sum(w * loss) / sum(w)``. ``X_test`` and ``y_test`` are measured at the end.
-    ``data`` is a folder in which the recipe's files are looked for first.
+    bundled recipe. ``X`` and ``y`` take the place of all files of the recipe: (N, features) or pictures, bytes or
+    floats; and N classes counted from 0, or (N, outputs) values; ``data.targets = "inputs"`` needs no ``y``. ``sample_weight`` is how
+    much each example counts: the loss of a batch is ``sum(w * loss) / sum(w)``. ``X_test`` and ``y_test``, in place of the recipe's
+    test set, are measured at the end. ``data`` is a folder in which the recipe's files are looked for first.
 
     Where the recipe says no ``data.scale``, rows that can be no pixels (numbers below 0, with fractions beyond 1, or beyond 255)
     take the scale ``"standard"``, as columns of tables do; all else is taken for pixels, the scale ``"unit"``.
@@ -147,35 +162,31 @@ def train(
     what cannot be trained, ``OSError`` for files (``FileNotFoundError`` where there is none), ``FloatingPointError`` where the loss
     left the finite numbers, ``RuntimeError`` for a device that is not there or fails.
     """
-    for one, other, names in ((X, y, "X and y"), (X_test, y_test, "X_test and y_test")):
-        if (one is None) != (other is None):
-            raise ValueError(f"give both {names}, or neither")
     if data is not None and X is not None:
         raise ValueError("data is the folder of the recipe's files, whose place X and y take; leave one out")
     recipe, origin = _as_dict(recipe, data)
+    if "sweep" in recipe:
+        warnings.warn("train leaves the recipe's sweep aside; the program's `gputrain sweep` trains it", UserWarning, stacklevel=2)
     if X is not None:
-        _scale_measurements(recipe, X)
+        _leave_files_out(recipe, X_test is not None)
+        _standardize_measurements(recipe, X)
+    y, y_test = _with_targets(recipe, X, y, "X and y"), _with_targets(recipe, X_test, y_test, "X_test and y_test")
     watch = TrainWatch(on_epoch, verbose)
-    start, texts = None if start is None else [start], [json.dumps(recipe)]
+    weights = None if sample_weight is None else _arrays.weights(sample_weight, X)
+    Xs, ys = ([], []) if X is None else ([X], [y])
+    start = None if start is None else [start]
     try:
-        return train_side_by_side(texts, X, y, watch, sample_weight, X_test, y_test, start, device, origin, data=data)[0]
+        return train_folds([json.dumps(recipe)], Xs, ys, watch, weights, X_test, y_test, start, device, origin, data=data)[0]
     finally:
         watch.end()
-
-
-def train_side_by_side(texts, X, y, watch=None, sample_weight=None, X_test=None, y_test=None, start=None, device="auto",
-                       origin="recipe", **more):
-    """Trains the models of recipes that differ in numbers alone on the same examples, and returns a :class:`Run` of each."""
-    one = [[] if values is None else [values] for values in (X, y)]
-    weights = None if sample_weight is None else _arrays.weights(sample_weight, X)
-    return train_folds(texts, *one, watch, weights, X_test, y_test, start, device, origin, **more)
 
 
 def train_folds(
     texts, Xs, ys, watch=None, weights=None, X_test=None, y_test=None, start=None, device="auto", origin="recipe",
     feature_names=None, class_names=(), moment=None, keeps_moment=False, data=None,
 ):
-    """The same where the models take the folds ``Xs`` and ``ys``, of as many examples each, in turn."""
+    """Trains the models of recipes that differ in numbers alone, side by side, and returns a :class:`Run` of each. They take the folds
+    ``Xs`` and ``ys``, of as many examples each, in turn."""
     loss = tomllib.loads(_native.resolve(texts[0], origin))["model"]["loss"]
     if feature_names is None:
         feature_names = _arrays.names(Xs[0]) if Xs else []
@@ -195,7 +206,12 @@ def train_folds(
     ]
 
 
-def _as_dict(recipe, data):
+def recipe(name):
+    """The recipe of a TOML file, or a bundled one by its name, as a dict to change and to give to :func:`train`."""
+    return _as_dict(name)[0]
+
+
+def _as_dict(recipe, data=None):
     """A recipe as a dict of what JSON knows, and what errors call it."""
     if isinstance(recipe, dict):
         return _plain(recipe), "recipe"
@@ -207,13 +223,35 @@ def _as_dict(recipe, data):
     return found, name
 
 
-def _scale_measurements(recipe, X):
-    """Lets a recipe that says no scale standardize rows that can be no pixels."""
-    data = recipe.get("data", {})
-    # What normalizes and augments does so with pixels.
-    is_free = isinstance(data, dict) and not {"scale", "normalize"} & data.keys() and "augment" not in recipe
-    if is_free and _arrays.are_no_pixels(X):
+def _of_data(recipe):
+    data = recipe.get("data")
+    # Of anything else the native part says that it is wrong.
+    return data if isinstance(data, dict) else {}
+
+
+def _leave_files_out(recipe, has_test):
+    """Leaves out the recipe's files, whose place arrays take; numbers of examples are held out of the arrays."""
+    data = _of_data(recipe)
+    data.pop("train", None)
+    for held_out in ("test", "validation"):
+        if isinstance(data.get(held_out), dict) or held_out == "test" and has_test:
+            data.pop(held_out, None)
+
+
+def _standardize_measurements(recipe, X):
+    """Lets a recipe that says no scale, and does nothing that is done to pixels, standardize rows that can be no pixels."""
+    data = _of_data(recipe)
+    if not {"scale", "normalize"} & data.keys() and "augment" not in recipe and _arrays.are_no_pixels(X):
         recipe["data"] = data | {"scale": "standard"}
+
+
+def _with_targets(recipe, X, y, names):
+    """The targets of examples: none that count where the recipe makes them of the inputs."""
+    if X is not None and y is None and _of_data(recipe).get("targets") == "inputs":
+        return np.zeros(len(X), dtype=int)
+    if (X is None) != (y is None):
+        raise ValueError(f"give both {names}, or neither")
+    return y
 
 
 def _plain(value, key="recipe"):

@@ -49,19 +49,6 @@ def train(
     data: str | os.PathLike[str] | None = None,
     verbose: bool = False,
 ) -> Run: ...
-def train_side_by_side(
-    texts: Sequence[str],
-    X: npt.ArrayLike | None,
-    y: npt.ArrayLike | None,
-    watch: Watch | None = None,
-    sample_weight: npt.ArrayLike | None = None,
-    X_test: npt.ArrayLike | None = None,
-    y_test: npt.ArrayLike | None = None,
-    start: Sequence[Model] | None = None,
-    device: str = "auto",
-    origin: str = "recipe",
-    **more: Any,
-) -> list[Run]: ...
 def train_folds(
     texts: Sequence[str],
     Xs: Sequence[npt.ArrayLike],
@@ -79,5 +66,6 @@ def train_folds(
     keeps_moment: bool = False,
     data: str | os.PathLike[str] | None = None,
 ) -> list[Run]: ...
+def recipe(name: str | os.PathLike[str]) -> dict[str, Any]: ...
 def load(path: str | os.PathLike[str]) -> Model: ...
 def verify(device: str = "auto", kernels: Sequence[str] = ()) -> dict[str, Any]: ...

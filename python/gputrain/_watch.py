@@ -32,8 +32,8 @@ class TrainWatch:
         """Is told what a person should know of the data."""
         for note in notes:
             if note.startswith(WARNING):
-                # Of whoever called `train`, above `train_side_by_side` and `train_folds`.
-                warnings.warn(note.removeprefix(WARNING), UserWarning, stacklevel=5)
+                # Of whoever called `train`, above `train_folds`.
+                warnings.warn(note.removeprefix(WARNING), UserWarning, stacklevel=4)
 
     def epoch(self, _, metrics):
         """Is told of an epoch, as JSON."""

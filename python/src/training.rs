@@ -118,7 +118,10 @@ pub(crate) fn train(
         }
         first.resolve_data(data.as_deref()).map_err(Failure::from)?;
         let recipe = first.clone();
-        vec![py.detach(|| Job::load(recipe)).map_err(Failure::from)?]
+        let job = py.detach(|| Job::load(recipe)).map_err(Failure::from)?;
+        // The data may have told what the network is.
+        *first = job.recipe.clone();
+        vec![job]
     } else {
         let recipe = &*first;
         let job = |examples: Examples| Job::with_examples(recipe.clone(), examples, test.clone());

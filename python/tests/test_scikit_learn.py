@@ -300,8 +300,9 @@ def test_folds_that_take_much_memory_train_one_after_the_other(digits, monkeypat
 
 def test_a_search_takes_groups_and_weights(digits):
     X, y = digits[0][:200], digits[1][:200]
-    groups, weights = np.arange(200) // 10, np.linspace(0.1, 3, 200)
-    network, grid = MLPClassifier((8,), max_iter=4, random_state=0, device="cpu"), {"alpha": [0.0, 1.0], "solver": ["adam", "sgd"]}
+    groups, weights = np.arange(200) // 10, np.where(y == 3, 9, 0.1)
+    network = MLPClassifier((8,), learning_rate_init=0.05, batch_size=50, max_iter=8, random_state=0, device="cpu")
+    grid = {"alpha": [0.0, 1.0], "solver": ["adam", "sgd"]}
     grouped = assert_same_search(network, grid, X, y, {"groups": groups}, cv=GroupKFold(4))
     weighed = assert_same_search(network, grid, X, y, {"sample_weight": weights, "groups": groups}, cv=GroupKFold(4))
     name = "split0_test_score"

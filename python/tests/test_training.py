@@ -145,6 +145,17 @@ def test_errors_have_the_right_types(error, words, call):
         call()
 
 
+def test_remedies_are_those_of_python(tmp_path):
+    (tmp_path / "t.csv").write_text("when,a,y\n" + "2024-01-02,1,u\n2024-02-03,2,v\n" * 20)
+    recipe = {"data": {"train": {"table": tmp_path / "t.csv", "target": "y"}}, "model": {"layers": "2"}}
+    with pytest.raises(ValueError, match=re.escape('leave it out (recipe["data"]["drop"] = ["when"])')):
+        gputrain.train(recipe, device="cpu")
+    recipe["data"]["drop"] = ["when"]
+    assert gputrain.train(recipe, device="cpu").summary["train_accuracy"] is not None
+    with pytest.raises(ValueError, match="program's train --train .* trains on a folder of pictures"):
+        gputrain.train(tmp_path)
+
+
 def test_what_a_callback_raises_ends_the_run():
     def callback(metrics):
         raise KeyError("enough")
@@ -231,6 +242,11 @@ def test_a_person_is_warned_before_training():
     assert not seen
 
 
+def test_a_sweep_is_left_aside_aloud():
+    with pytest.warns(UserWarning, match="gputrain sweep"):
+        trained(sweep={"optimizer.learning_rate": [0.1, 0.01]})
+
+
 def test_the_example_of_the_readme_trains():
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     [example] = re.findall("```python\n(.*?)```", readme, re.DOTALL)
@@ -257,6 +273,75 @@ def test_a_folder_of_data_is_looked_in_first(tmp_path):
                                (dict_of, str(tmp_path / "here")), (dict_of, tmp_path / "there"))
     ]
     assert hashes[:2] == hashes[2:] and hashes[0] != hashes[1]
+
+
+def test_arrays_take_the_place_of_a_recipes_files():
+    X, y = np.random.default_rng(0).integers(0, 256, (60, 784)).astype(np.uint8), np.arange(60) % 10
+    recipe = gputrain.recipe("mnist-mlp-adam")
+    assert "train" in recipe["data"] and isinstance(recipe["data"]["test"], dict)
+    recipe["train"]["epochs"] = 1
+    recipe["data"]["validation"] = 10
+    run = gputrain.train(recipe, X, y, X_test=X[:20], y_test=y[:20], device="cpu")
+    assert run.summary["validation_loss"] is not None and run.summary["test_loss"] is not None
+    assert "train" not in run.model.recipe["data"]
+    assert gputrain.train(recipe, X, y, device="cpu").summary["test_loss"] is None
+    assert "train" in recipe["data"], "the dict is the caller's"
+    # What a recipe would hold out for the test is trained on where there are arrays for it.
+    parted = gputrain.train(RECIPE | {"data": {"scale": "none", "test": 0.5}}, *spirals(), device="cpu")
+    whole = gputrain.train(RECIPE | {"data": {"scale": "none", "test": 0.5}}, *spirals(), X_test=spirals()[0], y_test=spirals()[1], device="cpu")
+    assert (parted.summary["steps"], whole.summary["steps"]) == (4 * 7, 4 * 13)
+
+
+def test_an_autoencoder_needs_no_targets():
+    X = np.random.default_rng(0).random((100, 6))
+    recipe = {"data": {"targets": "inputs"}, "model": {"input": [6], "layers": "3:tanh,6", "loss": "mse"}, "train": {"epochs": 2}}
+    run = gputrain.train(recipe, X, X_test=X[:10], device="cpu")
+    assert run.model.outputs(X, "cpu").shape == X.shape
+    assert run.summary["test_loss"] is not None
+
+
+@pytest.mark.parametrize(
+    "layers, loss",
+    [
+        ('[{ dense = 8, activation = "relu" }, { dense = 2 }]', "softmax_cross_entropy"),
+        ("[{ embedding = 4 }, { dense = 2 }]", "softmax_cross_entropy"),
+        ('[{ dense = 1, activation = "sigmoid" }]', "binary_cross_entropy"),
+        ("[{ dense = 1 }]", "mse"),
+    ],
+)
+def test_a_model_of_a_table_takes_its_columns(tmp_path, layers, loss):
+    pandas = pytest.importorskip("pandas")
+    draw = np.random.default_rng(0)
+    frame = pandas.DataFrame({"size": draw.normal(size=200), "kind, or none": draw.choice(["u", "v;w", 'x"y'], 200)})
+    frame.loc[::7, "size"] = np.nan
+    frame["answer"] = np.where(frame["kind, or none"] == "u", "yes", "no")
+    if loss == "mse":
+        frame["answer"] = 1000 + 50 * (frame["kind, or none"] == "u") + frame["size"].fillna(0)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "r.toml").write_text(
+        f"""[data]\ntrain = {{ table = "t.csv", target = "answer" }}\nmissing = "mean"\n[model]\nlayers = {layers}\nloss = "{loss}"
+[optimizer]\nlearning_rate = 0.05\n[train]\nepochs = 40\nbatch = 20\n"""
+    )
+    with warnings.catch_warnings():
+        # A column tells the answer.
+        warnings.simplefilter("ignore")
+        model = gputrain.train(tmp_path / "r.toml", device="cpu").model
+    X = frame.drop(columns="answer")[["kind, or none", "size"]]
+    answers = model.predict(X, "cpu")
+    if loss == "mse":
+        assert np.abs(answers - frame["answer"]).mean() < 5
+    else:
+        assert list(answers) == list(frame["answer"])
+    # The program gives the same.
+    model.save(tmp_path / "m.safetensors")
+    X.to_csv(tmp_path / "x.csv", index=False)
+    arguments = ["--backend", "cpu", "predict", tmp_path / "m.safetensors", tmp_path / "x.csv", "--out", tmp_path / "out.csv"]
+    subprocess.run([sys.executable, "-m", "gputrain", *arguments], check=True, capture_output=True)
+    assert np.abs(pandas.read_csv(tmp_path / "out.csv").iloc[:, -1] - model.outputs(X, "cpu")[:, -1]).max() < 1e-3
+    with pytest.raises(ValueError, match="X: .*kind, or none"):
+        model.predict(X[["size"]], "cpu")
+    with pytest.raises(ValueError, match="as a DataFrame"):
+        model.predict(np.zeros((3, 2)), "cpu")
 
 
 def test_logged_steps_and_weights_are_kept():
