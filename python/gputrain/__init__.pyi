@@ -1,6 +1,7 @@
 from ._estimators import ConvClassifier as ConvClassifier
 from ._estimators import MLPClassifier as MLPClassifier
 from ._estimators import MLPRegressor as MLPRegressor
+from ._search import RandomSearchCV as RandomSearchCV
 from ._search import SearchCV as SearchCV
 from ._training import Model as Model
 from ._training import Run as Run

@@ -1,4 +1,4 @@
-"""A grid search whose candidates and folds train side by side."""
+"""Searches whose candidates and folds train side by side."""
 
 import json
 import time
@@ -7,9 +7,9 @@ import joblib
 import numpy as np
 from sklearn import get_config
 from sklearn.base import clone, is_classifier
-from sklearn.metrics import check_scoring
-from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
-from sklearn.model_selection._validation import _score, _warn_or_raise_about_fit_failures
+from sklearn.metrics._scorer import _MultimetricScorer
+from sklearn.model_selection import GridSearchCV, ParameterGrid, ParameterSampler, RandomizedSearchCV, check_cv
+from sklearn.model_selection._validation import _insert_error_scores, _score, _warn_or_raise_about_fit_failures
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
@@ -21,49 +21,48 @@ from ._training import train_folds
 _MOST_BYTES = 256 << 20
 
 
-class SearchCV(GridSearchCV):
-    """scikit-learn's ``GridSearchCV`` over an estimator of gputrain, or a pipeline that ends with one: all candidates of one
-    architecture train side by side on all folds.
-
-    ``fit`` gives each candidate the weights and so the scores that ``GridSearchCV`` gives it. What stands before the network in
-    a pipeline is fitted to the training rows of each fold; steps with equal parameters are fitted once. Folds whose training
-    rows differ in number train in another launch, and the folds train one after the other where their training rows, in single
-    precision, take more than 256 MiB together, or examples have weights. The parameters are ``GridSearchCV``'s, with ``scoring`` of a
-    single metric; ``n_jobs``, ``pre_dispatch`` and ``verbose`` mean nothing here.
-    """
+class _SideBySide:
+    """What the searches share; each says its ``_candidates``."""
 
     def fit(self, X, y, **params):
         """Trains and scores every candidate on every fold, then the best one on all examples.
 
         ``groups`` is for a ``cv`` that splits by groups. ``sample_weight`` is that of the network's ``fit``, of a pipeline by the
-        network's name in it, such as ``mlpclassifier__sample_weight``. They come to what they come to in ``GridSearchCV``.
+        network's name in it, such as ``mlpclassifier__sample_weight``. They come to what they come to in scikit-learn's searches.
         """
         estimator = self.estimator
         weight = _network_name(estimator) + "sample_weight"
         unknown = params.keys() - {"groups", weight}
         if unknown:
-            raise TypeError(f"SearchCV.fit takes X, y, groups and {weight}, not {min(unknown)}; use GridSearchCV for that")
+            raise TypeError(f"{self._name()}.fit takes X, y, groups and {weight}, not {min(unknown)}; use {self._theirs} for that")
         if params and get_config()["enable_metadata_routing"]:
-            raise ValueError("SearchCV routes no metadata; use GridSearchCV, or set_config(enable_metadata_routing=False)")
+            raise ValueError(f"{self._name()} routes no metadata; use {self._theirs}, or set_config(enable_metadata_routing=False)")
         params = _check_method_params(X, {name: value for name, value in params.items() if value is not None})
         routed = self._get_routed_params_for_fit(params)
         sample_weight, of_scores = params.get(weight), routed.scorer.score
-        if not (self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)):
-            raise ValueError("SearchCV scores by one metric; use GridSearchCV for several")
-        scorer = check_scoring(estimator, self.scoring)
+        scorer, metric = self._get_scorers()
         splits = list(check_cv(self.cv, y, classifier=is_classifier(estimator)).split(X, y, **routed.splitter.split))
-        candidates = list(ParameterGrid(self.param_grid))
+        candidates = list(self._candidates())
         done = {}
         for numbers in _at_once(splits, np.shape(X)[1:]):
             for trial in self._trials(candidates, {fold: _Fold(X, y, sample_weight, of_scores, *splits[fold]) for fold in numbers}):
                 done[trial.candidate, trial.fold_number] = self._scored(trial, scorer)
         out = [done[candidate, fold] for candidate in range(len(candidates)) for fold in range(len(splits))]
         _warn_or_raise_about_fit_failures(out, self.error_score)
-        self.scorer_, self.multimetric_, self.n_splits_ = scorer, False, len(splits)
+        if callable(self.scoring):
+            # Whether it gives several scores is known only now.
+            _insert_error_scores(out, self.error_score)
+        self.multimetric_, self.n_splits_ = isinstance(out[0]["test_scores"], dict), len(splits)
+        if callable(self.scoring) and self.multimetric_:
+            self._check_refit_for_multimetric(out[0]["test_scores"])
+            metric = self.refit
+        self.scorer_ = scorer._scorers if isinstance(scorer, _MultimetricScorer) else scorer
         self.cv_results_ = self._format_results(candidates, len(splits), out)
-        self.best_index_ = int(self._select_best_index(self.refit, "score", self.cv_results_))
-        self.best_score_ = self.cv_results_["mean_test_score"][self.best_index_]
-        self.best_params_ = self.cv_results_["params"][self.best_index_]
+        if self.refit or not self.multimetric_:
+            self.best_index_ = self._select_best_index(self.refit, metric, self.cv_results_)
+            self.best_params_ = self.cv_results_["params"][self.best_index_]
+            if not callable(self.refit):
+                self.best_score_ = self.cv_results_[f"mean_test_{metric}"][self.best_index_]
         if self.refit:
             self.best_estimator_ = clone(estimator).set_params(**clone(self.best_params_, safe=False))
             begun = time.perf_counter()
@@ -128,7 +127,9 @@ class SearchCV(GridSearchCV):
         if isinstance(run, Exception) and self.error_score == "raise":
             raise run
         if isinstance(run, Exception):
-            scores = {"test_scores": self.error_score, "train_scores": self.error_score}
+            several = isinstance(scorer, _MultimetricScorer)
+            none = {name: self.error_score for name in scorer._scorers} if several else self.error_score
+            scores = {"test_scores": none, "train_scores": none}
             result["fit_error"] = f"{type(run).__name__}: {run}"
         else:
             trial.network._adopt(run)
@@ -140,6 +141,36 @@ class SearchCV(GridSearchCV):
         if not self.return_train_score:
             scores.pop("train_scores", None)
         return result | scores
+
+    def _name(self):
+        return type(self).__name__
+
+
+class SearchCV(_SideBySide, GridSearchCV):
+    """scikit-learn's ``GridSearchCV`` over an estimator of gputrain, or a pipeline that ends with one: all candidates of one
+    architecture train side by side on all folds.
+
+    ``fit`` gives each candidate the weights and so the scores that ``GridSearchCV`` gives it. What stands before the network in
+    a pipeline is fitted to the training rows of each fold; steps with equal parameters are fitted once. Folds whose training
+    rows differ in number train in another launch, and the folds train one after the other where their training rows, in single
+    precision, take more than 256 MiB together, or examples have weights. The parameters are ``GridSearchCV``'s; ``n_jobs``,
+    ``pre_dispatch`` and ``verbose`` mean nothing here.
+    """
+
+    _theirs = "GridSearchCV"
+
+    def _candidates(self):
+        return ParameterGrid(self.param_grid)
+
+
+class RandomSearchCV(_SideBySide, RandomizedSearchCV):
+    """scikit-learn's ``RandomizedSearchCV`` as :class:`SearchCV` is its ``GridSearchCV``: it draws the same candidates, and trains them
+    side by side."""
+
+    _theirs = "RandomizedSearchCV"
+
+    def _candidates(self):
+        return ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state)
 
 
 class _Fold:
@@ -200,8 +231,8 @@ def _network(estimator):
     network = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     if not isinstance(network, _Network):
         raise ValueError(
-            f"SearchCV takes an estimator of gputrain, or a pipeline that ends with one, not {type(network).__name__}; use "
-            "GridSearchCV for others"
+            f"this search takes an estimator of gputrain, or a pipeline that ends with one, not {type(network).__name__}; use "
+            "scikit-learn's GridSearchCV or RandomizedSearchCV for others"
         )
     return network
 

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, make_multilabel_classification
@@ -19,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from gputrain import ConvClassifier, MLPClassifier, MLPRegressor, SearchCV
+from gputrain import ConvClassifier, MLPClassifier, MLPRegressor, RandomSearchCV, SearchCV
 
 # Batches are drawn by their numbers of examples, not by weight: leaving an example out changes the others' order.
 EXPECTED = {
@@ -225,19 +226,53 @@ def test_a_search_side_by_side_gives_the_scores_of_one_after_the_other(digits):
     assert drawn.best_score_ > 0.3
 
 
-def assert_same_search(estimator, grid, X, y, params={}, **more):
+def assert_same_search(estimator, grid, X, y, params={}, searches=(SearchCV, GridSearchCV), **more):
+    more = {"refit": False} | more
     with warnings.catch_warnings(record=True) as ours_warned:
         warnings.simplefilter("always")
-        ours = SearchCV(estimator, grid, refit=False, return_train_score=True, **more).fit(X, y, **params)
+        ours = searches[0](estimator, grid, return_train_score=True, **more).fit(X, y, **params)
     with warnings.catch_warnings(record=True) as theirs_warned:
         warnings.simplefilter("always")
-        theirs = GridSearchCV(estimator, grid, refit=False, return_train_score=True, **more).fit(X, y, **params)
+        theirs = searches[1](estimator, grid, return_train_score=True, **more).fit(X, y, **params)
     for name in theirs.cv_results_:
         if name.startswith(("split", "rank", "mean_test", "mean_train")):
             assert np.array_equal(ours.cv_results_[name], theirs.cv_results_[name], equal_nan=True), name
     kinds = [[warning.category for warning in warned if warning.category is FitFailedWarning] for warned in (ours_warned, theirs_warned)]
     assert kinds[0] == kinds[1]
+    for name in ("best_index_", "best_params_", "best_score_", "multimetric_"):
+        one, other = (getattr(search, name, None) for search in (ours, theirs))
+        assert one == other or one != one and other != other, name
     return ours
+
+
+def test_candidates_are_drawn_as_scikit_learn_draws_them(digits):
+    network = MLPClassifier((8,), max_iter=4, random_state=0, device="cpu")
+    drawn = {"learning_rate_init": loguniform(1e-3, 1e-1), "alpha": [0.0, 1e-3, 1e-2]}
+    both = (RandomSearchCV, RandomizedSearchCV)
+    ours = assert_same_search(network, drawn, *digits, searches=both, n_iter=4, cv=2, random_state=1, refit=True)
+    assert len(set(ours.cv_results_["param_learning_rate_init"])) == 4
+    assert ours.predict(digits[0]).shape == digits[1].shape
+    with pytest.raises(TypeError, match="RandomSearchCV.fit takes .* use RandomizedSearchCV"):
+        RandomSearchCV(network, drawn).fit(*digits, weights=1)
+
+
+def test_a_search_scores_by_several_metrics(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    network = MLPClassifier((8,), learning_rate_init=0.02, max_iter=8, random_state=0, device="cpu")
+    grid = {"alpha": [0.0, 1e-2, 1.0]}
+    several = assert_same_search(network, grid, X, y, cv=3, scoring=["accuracy", "f1_macro"], refit="f1_macro")
+    assert several.best_score_ == several.cv_results_["mean_test_f1_macro"].max()
+    assert set(several.scorer_) == {"accuracy", "f1_macro"}
+    by_rule = {"scoring": {"a": "accuracy"}, "refit": lambda results: 2}
+    assert assert_same_search(network, grid, X, y, cv=3, **by_rule).best_index_ == 2
+    dict_of = lambda fitted, X, y: {"right": fitted.score(X, y), "wrong": 1 - fitted.score(X, y)}
+    for scoring in (["accuracy", "f1_macro"], dict_of):
+        # Of a candidate that fails, all are none.
+        lame = assert_same_search(network, {"alpha": [0.0, -1.0]}, X, y, cv=2, scoring=scoring)
+        names = [name for name in lame.cv_results_ if name.startswith("mean_test")]
+        assert len(names) == 2 and all(np.isnan(lame.cv_results_[name][1]) for name in names)
+    with pytest.raises(ValueError, match="refit must be set"):
+        SearchCV(network, grid, scoring=["accuracy", "f1_macro"]).fit(X, y)
 
 
 def test_a_search_of_pipelines_fits_each_fold_on_its_own(digits):
