@@ -1,6 +1,7 @@
 """What is told of a training while it goes on."""
 
 import json
+import math
 import time
 import warnings
 
@@ -38,7 +39,8 @@ class TrainWatch:
     def epoch(self, _, metrics):
         """Is told of an epoch, as JSON."""
         metrics = json.loads(metrics)
-        self._told = f", epoch {metrics['epoch']}: {scores_in_words(metrics)}; {metrics['seconds']:.1f} s"
+        scores = scores_in_words(metrics) or "the loss is not finite"
+        self._told = f", epoch {metrics['epoch']}: {scores}; {metrics['seconds']:.1f} s"
         self.progress(metrics["step"], self._total)
         if self._on_epoch is not None:
             self._on_epoch(metrics)
@@ -74,7 +76,9 @@ class FitWatch:
     def epoch(self, _, metrics):
         """Is told of an epoch, as JSON."""
         metrics = json.loads(metrics)
-        print(f"Iteration {metrics['epoch']}, loss = {metrics['train_loss']:.8f}", flush=True)
+        # What is not finite is null in JSON.
+        loss = math.nan if metrics["train_loss"] is None else metrics["train_loss"]
+        print(f"Iteration {metrics['epoch']}, loss = {loss:.8f}", flush=True)
         score = self._validation_score(metrics)
         if score is not None:
             print(f"Validation score: {score:f}", flush=True)

@@ -149,6 +149,9 @@ def test_epochs_are_told_in_the_words_of_scikit_learn(digits, capsys):
     assert capsys.readouterr().out.splitlines() == [f"Iteration {i + 1}, loss = {loss:.8f}" for i, loss in enumerate(fitted.loss_curve_)]
     fitted.partial_fit(*digits)
     assert capsys.readouterr().out == f"Iteration 4, loss = {fitted.loss_:.8f}\n"
+    with pytest.raises(FloatingPointError):
+        clone(network).set_params(verbose=True, learning_rate_init=1e30).fit(*digits)
+    assert capsys.readouterr().out == "Iteration 1, loss = nan\n"
     stopping = MLPRegressor((16,), max_iter=2, verbose=1, early_stopping=True, random_state=0, device="cpu").fit(*digits)
     assert capsys.readouterr().out.splitlines()[1::2] == [f"Validation score: {score:f}" for score in stopping.validation_scores_]
 

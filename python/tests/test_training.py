@@ -367,6 +367,9 @@ def test_a_line_says_how_far_training_is(capsys):
     with pytest.raises(ZeroDivisionError):
         gputrain.train(RECIPE, *spirals(), lambda _: 1 / 0, device="cpu", verbose=True)
     assert capsys.readouterr().out.endswith("\n")
+    with pytest.raises(FloatingPointError):
+        gputrain.train(RECIPE | {"optimizer": {"kind": "sgd", "l2": 1e38}}, *spirals(), device="cpu", verbose=True)
+    assert "the loss is not finite" in capsys.readouterr().out
     # A long epoch is told of before its end.
     X = np.zeros((200_000, 64), dtype=np.float32)
     recipe = {"data": {"scale": "none"}, "model": {"input": [64], "layers": "256:relu,2"}, "train": {"epochs": 1, "batch": 32}}
