@@ -74,9 +74,11 @@ pub struct Shown {
 }
 
 impl ExamplesArgs {
-    /// Whether a file is the model or one that is named for the examples.
-    pub fn reads(&self, path: &Path) -> bool {
-        let files = self.files.iter().chain(&self.images).chain(&self.labels).map(|file| Place::parse(file).path);
+    /// Whether a file is the model, one that is named for the examples, or one of the model's recipe.
+    pub fn reads(&self, path: &Path, recipe: &Recipe) -> bool {
+        let of_recipe = sources(recipe).flat_map(Source::paths).map(str::to_string);
+        let named = self.files.iter().chain(&self.images).chain(&self.labels).cloned();
+        let files = named.chain(of_recipe).map(|file| Place::parse(&file).path);
         files.chain([self.model.clone()]).any(|file| file.is_file() && place::same_file(&file, path))
     }
 
@@ -293,14 +295,19 @@ pub(super) fn find_data(recipe: &mut Recipe, run: &Path, folder: Option<&Path>) 
     Ok(recipe.resolve_data(Some(folder))?)
 }
 
-/// What is to be said of files that are not in the folder that was given for them.
-pub(super) fn found_elsewhere(recipe: &Recipe, folder: Option<&Path>) -> Option<String> {
-    let folder = folder?;
+/// Where all of a recipe's data lies.
+fn sources(recipe: &Recipe) -> impl Iterator<Item = &Source> {
     let held_out = [&recipe.data.test, &recipe.data.validation].into_iter().filter_map(|holdout| match holdout {
         Holdout::Files(source) => Some(source),
         _ => None,
     });
-    let files = recipe.data.train.iter().chain(held_out).flat_map(Source::paths);
+    recipe.data.train.iter().chain(held_out)
+}
+
+/// What is to be said of files that are not in the folder that was given for them.
+pub(super) fn found_elsewhere(recipe: &Recipe, folder: Option<&Path>) -> Option<String> {
+    let folder = folder?;
+    let files = sources(recipe).flat_map(Source::paths);
     let mut elsewhere: Vec<&str> =
         files.filter(|file| !Path::new(file).starts_with(folder) && !place::is_bundled(Path::new(file))).collect();
     elsewhere.dedup();

@@ -88,15 +88,15 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     if let Some(grid) = args.grid.as_deref().filter(|path| !is_png(path)) {
         return Err(CliError::Usage(format!("--grid {}: the name must end in .png", grid.display())));
     }
+    let saved = SavedModel::load(&args.examples.model)?;
     for (flag, path) in [("--out", &args.out), ("--grid", &args.grid)] {
-        if let Some(path) = path.as_ref().filter(|path| args.examples.reads(path)) {
+        if let Some(path) = path.as_ref().filter(|path| args.examples.reads(path, &saved.recipe)) {
             let path = path.display();
             return Err(CliError::Usage(format!(
                 "{flag} {path}: that is read here, and would be lost; give another name"
             )));
         }
     }
-    let saved = SavedModel::load(&args.examples.model)?;
     let shown = args.examples.load(&saved)?;
     let result = evaluate(&saved, &shown, context)?;
     let mut answers = Answers::new(&saved, &shown.examples, result, shown.labelled);

@@ -578,7 +578,7 @@ pub enum Problem {
         /// The column.
         name: String,
         /// A number that all are about.
-        mean: f64,
+        mean: f32,
     },
     /// A column of a folder of pictures.
     #[error(

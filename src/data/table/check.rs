@@ -66,15 +66,16 @@ pub(super) fn check_precision(frame: &Frame, columns: &[usize], what: &'static s
     for column in columns {
         let Some(numbers) = &frame.columns[*column].numbers else { continue };
         let rows = numbers.rows(0..numbers.len().min(ROWS));
-        let there = || rows.iter().copied().filter(|number| number.is_finite());
+        let there = || rows.iter().copied().filter(|number| (*number as f32).is_finite());
         let count = there().count().max(1) as f64;
         let mean = there().sum::<f64>() / count;
-        let [spread, lost] = [mean, f64::NAN].map(|from| {
-            let gap = |number: f64| if from.is_nan() { number - f64::from(number as f32) } else { number - from };
-            (there().map(|number| gap(number).powi(2)).sum::<f64>() / count).sqrt()
-        });
-        if lost > LOST * spread {
-            return Err(Problem::TooFine { what, name: frame.name(*column), mean: mean.round() });
+        let root_mean_square =
+            |of: &dyn Fn(f64) -> f64| (there().map(|number| of(number).powi(2)).sum::<f64>() / count).sqrt();
+        let spread = root_mean_square(&|number| number - mean);
+        let lost = root_mean_square(&|number| number - f64::from(number as f32));
+        let is_constant = there().all(|number| Some(number) == there().next());
+        if !is_constant && lost > LOST * spread {
+            return Err(Problem::TooFine { what, name: frame.name(*column), mean: mean as f32 });
         }
     }
     Ok(())
