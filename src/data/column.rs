@@ -180,3 +180,32 @@ impl Sink for Vec<String> {
         self.push(cell.text().into_owned());
     }
 }
+
+/// A column of a table that is written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WrittenColumn {
+    /// Whole numbers.
+    Integers(Vec<i64>),
+    /// Numbers.
+    Floats(Vec<f32>),
+    /// Texts.
+    Texts(Vec<String>),
+}
+
+impl WrittenColumn {
+    /// Integers, where every text is one as it is written, else texts.
+    pub fn of_texts(texts: Vec<String>) -> WrittenColumn {
+        let integer = |text: &String| text.parse::<i64>().ok().filter(|number| number.to_string() == *text);
+        let integers: Option<Vec<i64>> = texts.iter().map(integer).collect();
+        integers.map_or(WrittenColumn::Texts(texts), WrittenColumn::Integers)
+    }
+
+    #[cfg(feature = "parquet")]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            WrittenColumn::Integers(values) => values.len(),
+            WrittenColumn::Floats(values) => values.len(),
+            WrittenColumn::Texts(values) => values.len(),
+        }
+    }
+}

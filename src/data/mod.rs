@@ -40,6 +40,8 @@ mod no_columnar;
 mod npy;
 mod npz;
 mod numbers;
+#[cfg(any(feature = "parquet", feature = "pictures"))]
+mod picture_format;
 mod pictures;
 mod random;
 pub(crate) mod remarks;
@@ -57,6 +59,7 @@ mod whitening;
 mod write;
 
 pub use array::{Array, Dtype};
+pub use column::WrittenColumn;
 pub use convert::convert;
 pub use error::{DataError, Problem};
 pub use examples::{Dataset, Examples, Features, Storage, Targets};
@@ -87,4 +90,4 @@ pub use trained_on::TrainedOn;
 #[cfg(feature = "fetch")]
 pub use unpack::{Unpacking, unpack};
 pub use whitening::whiten;
-pub use write::{WrittenColumn, write_array, write_arrays, write_csv, write_idx, write_npz, write_parquet};
+pub use write::{write_array, write_arrays, write_csv, write_idx, write_npz, write_parquet};

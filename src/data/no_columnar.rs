@@ -3,9 +3,8 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use super::column::{Column, FileFormat, Sink};
+use super::column::{Column, FileFormat, Sink, WrittenColumn};
 use super::error::Problem;
-use super::write::WrittenColumn;
 
 fn left_out(format: FileFormat) -> Problem {
     let convert = "write the table as text, in pandas with to_csv";

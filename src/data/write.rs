@@ -10,6 +10,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::array::{Array, Dtype};
+use super::column::WrittenColumn;
 use super::error::{DataError, Problem};
 use super::load::transpose;
 use super::{Dataset, Examples, Features, Storage, Targets, columnar, idx, npy};
@@ -79,35 +80,6 @@ pub fn write_csv<F: Display>(
         table.flush()
     });
     written.map_err(|error| Problem::from(error).at(path.display()))
-}
-
-/// A column of a table that is written.
-#[derive(Debug, Clone, PartialEq)]
-pub enum WrittenColumn {
-    /// Whole numbers.
-    Integers(Vec<i64>),
-    /// Numbers.
-    Floats(Vec<f32>),
-    /// Texts.
-    Texts(Vec<String>),
-}
-
-impl WrittenColumn {
-    /// Integers, where every text is one as it is written, else texts.
-    pub fn of_texts(texts: Vec<String>) -> WrittenColumn {
-        let integer = |text: &String| text.parse::<i64>().ok().filter(|number| number.to_string() == *text);
-        let integers: Option<Vec<i64>> = texts.iter().map(integer).collect();
-        integers.map_or(WrittenColumn::Texts(texts), WrittenColumn::Integers)
-    }
-
-    #[cfg(feature = "parquet")]
-    pub(super) fn len(&self) -> usize {
-        match self {
-            WrittenColumn::Integers(values) => values.len(),
-            WrittenColumn::Floats(values) => values.len(),
-            WrittenColumn::Texts(values) => values.len(),
-        }
-    }
 }
 
 /// Writes a table as Parquet: columns of one length with their names. An error where the library was built without Parquet, or

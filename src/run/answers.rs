@@ -8,6 +8,9 @@ use crate::recipe::{Activation, Aim, Loss};
 use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
 use crate::train::{Predictions, SetTruth, task};
 
+/// Fewer features than this, though their number is a square, are no image.
+pub const MIN_PIXELS: usize = 64;
+
 /// A model's answers to examples.
 #[derive(Debug, Clone)]
 pub struct Answers<'a> {
@@ -290,6 +293,11 @@ impl<'a> Answers<'a> {
         picture_shape(self.model, self.examples.features.shape)
     }
 
+    /// Whether a report draws the examples.
+    pub(super) fn are_drawn(&self) -> bool {
+        self.picture_shape().as_ref().is_some_and(is_drawn)
+    }
+
     /// The first images with prediction and truth, wrong ones red; none where the examples are no pictures.
     pub fn grid(&self, first: usize) -> Result<Option<ImageGrid>, ReportError> {
         let first = first.min(self.count());
@@ -351,6 +359,11 @@ pub fn picture_shape(model: &Model, shape: Shape) -> Option<[usize; 3]> {
         Shape::Features(n) if n.isqrt().pow(2) == n => Some([1, n.isqrt(), n.isqrt()]),
         Shape::Image { .. } | Shape::Features(_) => None,
     }
+}
+
+/// Whether reports draw examples of a shape that can be drawn.
+pub(super) fn is_drawn(shape: &[usize; 3]) -> bool {
+    shape.iter().product::<usize>() >= MIN_PIXELS
 }
 
 /// Pictures of the examples at `indices`.

@@ -11,7 +11,7 @@ mod resume;
 mod summary;
 
 pub use crate::lock::LockError;
-pub use answers::{Answers, in_words, picture_shape};
+pub use answers::{Answers, MIN_PIXELS, in_words, picture_shape};
 pub use recorder::Recorder;
 pub use report::{answer_sections, write_report};
 pub use resume::{check_resume, rate_notes};

@@ -1,8 +1,8 @@
 //! What a run's page shows beside its curves, and only the model and the data can tell: layers, weights, examples,
 //! predictions.
 
-use super::answers::{Answers, pictures};
-use super::{RunError, measured, picture_shape};
+use super::answers::{Answers, MIN_PIXELS, is_drawn, picture_shape, pictures};
+use super::{RunError, measured};
 use crate::backend::Backend;
 use crate::data::{Dataset, Examples};
 use crate::export::SavedModel;
@@ -23,8 +23,6 @@ const SAMPLES: usize = 50;
 const MAX_COLUMNS: usize = 12;
 /// A matrix of more classes is no longer readable.
 const MAX_CLASSES: usize = 40;
-/// Fewer features than this, though their number is a square, are no image.
-const MIN_PIXELS: usize = 64;
 
 /// Writes the drawings and `report.html` of a run whose model is trained, with everything that the model and the data
 /// add to its records, and `relief` in the place of the folder's `landscape.json`, which is written after the page. With the
@@ -153,16 +151,6 @@ fn weights_shape(model: &Model, place: usize) -> Option<[usize; 4]> {
     }
 }
 
-/// Whether a report draws examples of a shape that can be drawn.
-fn is_drawn(shape: &[usize; 3]) -> bool {
-    shape.iter().product::<usize>() >= MIN_PIXELS
-}
-
-/// Whether a report draws the examples of answers.
-pub(super) fn draws(answers: &Answers) -> bool {
-    answers.picture_shape().as_ref().is_some_and(is_drawn)
-}
-
 /// Some training images with their labels: a column for each class, if these are not too many.
 fn samples(examples: &Examples, saved: &SavedModel) -> Result<Option<Section>, ReportError> {
     let shape = picture_shape(&saved.model, examples.features.shape).filter(is_drawn);
@@ -205,7 +193,7 @@ pub fn answer_sections(set: &str, answers: &Answers) -> Result<Vec<Section>, Rep
     if answers.truth.is_none() {
         return Ok(sections);
     }
-    if let Some(grid) = answers.grid(PREDICTIONS)?.filter(|_| draws(answers)) {
+    if let Some(grid) = answers.grid(PREDICTIONS)?.filter(|_| answers.are_drawn()) {
         let caption = if answers.probable {
             "Below each image the prediction with its probability, and the truth; wrong ones are red."
         } else {

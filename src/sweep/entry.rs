@@ -6,6 +6,9 @@ use crate::model::Model;
 use crate::recipe::{Holdout, Metric, Recipe, RecipeText, ScheduleKind, Set, SweepSpec};
 use std::path::Path;
 
+/// The folder of the best, trained once more, in that of the sweep.
+pub(super) const RETRAINED: &str = "best";
+
 /// A recipe's sweep, ready to run: every run with its data found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sweep {

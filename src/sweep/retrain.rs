@@ -1,5 +1,6 @@
 //! The best combination once more, on training and validation examples together.
 
+use super::entry::RETRAINED;
 use super::results::Row;
 use super::runner::{Loaded, Runner};
 use super::{Entry, Sweep, SweepError};
@@ -10,9 +11,6 @@ use crate::recipe::{Holdout, Recipe, Record};
 use crate::run::Summary;
 use crate::train::TrainError;
 use std::sync::Arc;
-
-/// The folder of the best, trained once more, in that of the sweep.
-pub(super) const RETRAINED: &str = "best";
 
 /// Trains the combination again, from the seed of its first trial, into `best/`; what is there already is taken. None if
 /// it was interrupted.

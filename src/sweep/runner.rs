@@ -1,11 +1,11 @@
 //! Trains runs side by side and fills their folders.
 
 use super::SweepError;
+use super::entry::RETRAINED;
 use super::entry::{Entry, Sweep};
 use super::group::{Group, members_that_fit};
 use super::observer::{GroupObserver, Track};
 use super::results::{Results, Row, recipe_hash};
-use super::retrain::RETRAINED;
 use super::watcher::Watcher;
 use crate::backend::{Backend, BackendError};
 use crate::data::{Dataset, Scaling};

@@ -6,12 +6,9 @@ use crate::export::SavedModel;
 use crate::job;
 use crate::model::{Model, Shape};
 use crate::recipe::{Fit, Keyword, Scale, Source};
-use crate::run::picture_shape;
+use crate::run::{MIN_PIXELS, picture_shape};
 use serde::Serialize;
 use std::ops::Range;
-
-/// Fewer features than this, though their number is a square, are no picture.
-const MIN_PIXELS: usize = 64;
 
 /// What a visitor gives.
 #[derive(Serialize)]

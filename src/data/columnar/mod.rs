@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::column::{Column, FileFormat, Kind, Sink, Unusable};
 use super::error::Problem;
-use super::pictures::is_encoded_picture;
+use super::picture_format::PictureFormat;
 use arrow::ArrowFile;
 use parquet::ParquetFile;
 pub(super) use write::write;
@@ -121,7 +121,7 @@ impl ColumnFile {
         let mut is_picture = false;
         self.pictures_by(1, column, &mut |piece| {
             let first = piece.into_iter().flatten().next();
-            is_picture = first.as_ref().is_some_and(|bytes| is_encoded_picture(bytes));
+            is_picture = first.as_ref().is_some_and(|bytes| PictureFormat::of(bytes).is_ok());
             Ok(first.is_none())
         })?;
         Ok(is_picture)

@@ -10,8 +10,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
 
+use crate::data::column::WrittenColumn;
 use crate::data::error::Problem;
-use crate::data::write::WrittenColumn;
 use crate::file::write_whole_with;
 
 /// Rows that lie together in the file.

@@ -1,4 +1,4 @@
-//! The bytes of a picture file to pixels. What a file is, its first bytes tell, whatever its name.
+//! The bytes of a picture file to pixels.
 //!
 //! Pixels are red, green and blue, or grey where the file knows no colours. What is transparent lies over white, as on a
 //! page; 16 bits are rounded to 8. Nothing is allocated for more than a picture of [`MAX_PIXELS`], nor for more than the
@@ -6,8 +6,9 @@
 
 use std::io::Cursor;
 
-use super::super::error::Problem;
 use super::orientation::Orientation;
+use crate::data::error::Problem;
+use crate::data::picture_format::PictureFormat;
 
 /// Pixels of the largest picture that is decoded.
 const MAX_PIXELS: usize = 200_000_000;
@@ -37,37 +38,8 @@ pub(super) struct Head {
     pub grey: bool,
 }
 
-/// A format of pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Png,
-    Jpeg,
-    WebP,
-    Bmp,
-    Gif,
-}
-
 /// Why a picture cannot be decoded.
 type Cause = String;
-
-impl Format {
-    fn of(bytes: &[u8]) -> Result<Format, Cause> {
-        match bytes {
-            [0x89, b'P', b'N', b'G', ..] => Ok(Format::Png),
-            [0xff, 0xd8, 0xff, ..] => Ok(Format::Jpeg),
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Format::WebP),
-            [b'B', b'M', ..] => Ok(Format::Bmp),
-            [b'G', b'I', b'F', b'8', ..] => Ok(Format::Gif),
-            [] => Err("the file is empty".into()),
-            _ => Err("it is no PNG, JPEG, WebP, BMP or GIF, whatever its name says".into()),
-        }
-    }
-}
-
-/// Whether bytes begin as those of a picture do.
-pub(super) fn is_picture(bytes: &[u8]) -> bool {
-    Format::of(bytes).is_ok()
-}
 
 /// Whether there are decoders at all.
 pub(super) fn check_there() -> Result<(), Problem> {
@@ -76,12 +48,12 @@ pub(super) fn check_there() -> Result<(), Problem> {
 
 /// Decodes a picture.
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, Cause> {
-    let decoded = match Format::of(bytes)? {
-        Format::Png => png::decode(bytes),
-        Format::Jpeg => jpeg::decode(bytes),
-        Format::WebP => webp::decode(bytes),
-        Format::Bmp => bmp::decode(bytes),
-        Format::Gif => gif::decode(bytes),
+    let decoded = match PictureFormat::of(bytes)? {
+        PictureFormat::Png => png::decode(bytes),
+        PictureFormat::Jpeg => jpeg::decode(bytes),
+        PictureFormat::WebP => webp::decode(bytes),
+        PictureFormat::Bmp => bmp::decode(bytes),
+        PictureFormat::Gif => gif::decode(bytes),
     };
     decoded.map_err(|cause| one_line(&cause))
 }
@@ -93,12 +65,12 @@ fn one_line(cause: &str) -> Cause {
 
 /// Reads the head of a picture, of which `bytes` need only be the first part.
 pub(super) fn head(bytes: &[u8]) -> Result<Head, Cause> {
-    let Stored { width, height, grey, orientation } = match Format::of(bytes)? {
-        Format::Png => png::head(bytes),
-        Format::Jpeg => jpeg::head(bytes),
-        Format::WebP => webp::head(bytes),
-        Format::Bmp => bmp::head(bytes),
-        Format::Gif => gif::head(bytes),
+    let Stored { width, height, grey, orientation } = match PictureFormat::of(bytes)? {
+        PictureFormat::Png => png::head(bytes),
+        PictureFormat::Jpeg => jpeg::head(bytes),
+        PictureFormat::WebP => webp::head(bytes),
+        PictureFormat::Bmp => bmp::head(bytes),
+        PictureFormat::Gif => gif::head(bytes),
     }?;
     check_size(width, height)?;
     let (width, height) = if orientation.turns() { (height, width) } else { (width, height) };

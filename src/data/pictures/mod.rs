@@ -26,12 +26,6 @@ pub use scan::{PictureSets, is_picture, picture_sets};
 use table::{Labels, PictureColumn};
 pub use table::{is_picture_table, label_column};
 
-/// Whether bytes begin as those of a picture do.
-#[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "no other file holds pictures then"))]
-pub(super) fn is_encoded_picture(bytes: &[u8]) -> bool {
-    decode::is_picture(bytes)
-}
-
 static PROGRESS: OnceLock<Box<dyn Fn(usize, usize) + Send + Sync>> = OnceLock::new();
 
 /// Lets a program show how many pictures of how many are decoded; `show` is called from any thread. Only the first call

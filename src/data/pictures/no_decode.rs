@@ -29,10 +29,6 @@ pub(super) fn decode(_: &[u8]) -> Result<Picture, String> {
     Err("this build decodes no pictures".into())
 }
 
-pub(super) fn is_picture(_: &[u8]) -> bool {
-    false
-}
-
 pub(super) fn head(_: &[u8]) -> Result<Head, String> {
     Err("this build decodes no pictures".into())
 }

@@ -1,7 +1,6 @@
 //! The answers that are wrong and surest, or furthest from the truth.
 
 use super::super::Answers;
-use super::super::report::draws;
 use super::{digits, words};
 use crate::report::{Block, ReportError, Section, Table};
 
@@ -23,7 +22,7 @@ pub(super) fn section(set: &str, answers: &Answers) -> Result<Option<Section>, R
     }
     let title = format!("{title}, {set} set");
     let count = wrong.len();
-    if draws(answers)
+    if answers.are_drawn()
         && let Some(grid) = answers.grid_of(&wrong[..count.min(DRAWN)], String::new())?
     {
         let caption = match (answers.classes.is_some(), count > DRAWN) {

@@ -7,7 +7,6 @@ mod mistakes;
 mod values;
 
 use super::Answers;
-use super::report::draws;
 use crate::metrics::Measure;
 use crate::report::{Block, ReportError, Section, Table};
 
@@ -24,7 +23,7 @@ pub(super) fn sections(set: &str, answers: &Answers) -> Result<Vec<Section>, Rep
     let table = Block::Table(Table { header: words(&["metric", "value"]), rows, ..Table::default() });
     let mut sections = vec![Section { title: format!("Metrics, {set} set"), blocks: vec![table] }];
     sections.extend(answers.of_classes(|classes| classes::section(set, classes, answers)).transpose()?);
-    if answers.reconstructs && draws(answers) {
+    if answers.reconstructs && answers.are_drawn() {
         sections.push(reconstructions(set, answers)?);
         return Ok(sections);
     }
