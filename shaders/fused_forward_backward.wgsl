@@ -57,8 +57,8 @@ const MOST_LANES = 32u;
 // Rows of the data.
 var<workgroup> data_rows: array<u32, BLOCK>;
 var<workgroup> block_labels: array<u32, BLOCK>;
-// The rows' losses, then their hits.
-var<workgroup> row_results: array<f32, 2u * BLOCK>;
+// The rows' losses and hits.
+var<workgroup> row_results: array<vec2<f32>, BLOCK>;
 // Activations; on the way back gradients take their place.
 var<workgroup> values: array<vec4<f32>, VALUES>;
 var<workgroup> partials: array<vec4<f32>, THREADS>;
@@ -239,14 +239,13 @@ fn loss(thread: u32) {
     let stored = select(0u, OUTPUTS, row < BLOCK);
     let result = softmax_loss(row, real, OUTPUTS, stored, label, real_rows, thread);
     if thread % LANES == 0u && row < BLOCK {
-        row_results[row] = result.loss;
-        row_results[BLOCK + row] = result.correct;
+        row_results[row] = vec2(result.loss, result.correct);
     }
     workgroupBarrier();
-    if thread < 2u {
-        let at = thread * BLOCK;
-        let column = vec4(row_results[at], row_results[at + 1u], row_results[at + 2u], row_results[at + 3u]);
-        store_column(result_trace(model), RESULT_COLUMNS, thread, column);
+    if thread == 0u {
+        let results = transpose(mat4x2(row_results[0], row_results[1], row_results[2], row_results[3]));
+        store_column(result_trace(model), RESULT_COLUMNS, 0u, results[0]);
+        store_column(result_trace(model), RESULT_COLUMNS, 1u, results[1]);
     }
     for (var c = thread; c < OUTPUTS; c += THREADS) {
         let at = c * BLOCK;

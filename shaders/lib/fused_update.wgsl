@@ -38,6 +38,7 @@ const TILE_OUTPUTS = 16u;
 const TILE_INPUTS = 64u;
 // Blocks of rows that are staged at a time.
 const TILE_BLOCKS = 8u;
+const HALF = TILE_BLOCKS / 2u;
 // A thread takes four outputs of one input.
 const THREADS = TILE_OUTPUTS / 4u * TILE_INPUTS;
 const NONE = 0xffffffffu;
@@ -46,9 +47,10 @@ const NONE = 0xffffffffu;
 // include: finish.wgsl
 // include: penalty.wgsl
 
-// Gradients and inputs of blocks of rows. The workgroup that does the bookkeeping has its sums where others have inputs.
+// Gradients and inputs of blocks of rows, those in two halves of the blocks. The workgroup that does the bookkeeping has its
+// sums where others have inputs.
 var<workgroup> tile_deltas: array<vec4<f32>, TILE_BLOCKS * TILE_OUTPUTS>;
-var<workgroup> tile_inputs: array<vec4<f32>, TILE_BLOCKS * TILE_INPUTS>;
+var<workgroup> tile_inputs: array<array<vec4<f32>, THREADS>, 2>;
 // The next blocks, on their way from the trace while the staged ones are used.
 var<private> coming_deltas: vec4<f32>;
 var<private> coming_inputs: array<vec4<f32>, 2>;
@@ -105,7 +107,7 @@ fn fetch(tile: Tile, first: u32, thread: u32) {
     }
     let input = tile.first_input + thread % TILE_INPUTS;
     coming_inputs[0] = inputs_at(tile, first + thread / TILE_INPUTS, input);
-    coming_inputs[1] = inputs_at(tile, first + thread / TILE_INPUTS + TILE_BLOCKS / 2u, input);
+    coming_inputs[1] = inputs_at(tile, first + thread / TILE_INPUTS + HALF, input);
 }
 
 // Stages what was asked for.
@@ -113,8 +115,8 @@ fn stage(thread: u32) {
     if thread < TILE_BLOCKS * TILE_OUTPUTS {
         tile_deltas[thread] = coming_deltas;
     }
-    tile_inputs[thread] = coming_inputs[0];
-    tile_inputs[thread + THREADS] = coming_inputs[1];
+    tile_inputs[0][thread] = coming_inputs[0];
+    tile_inputs[1][thread] = coming_inputs[1];
 }
 
 // The gradients of the thread's four weights; the first blocks were fetched. Contains barriers: call it in uniform control
@@ -129,7 +131,7 @@ fn weight_gradients(tile: Tile, thread: u32) -> vec4<f32> {
         }
         // unroll
         for (var block = 0u; block < TILE_BLOCKS; block++) {
-            let input = tile_inputs[block * TILE_INPUTS + thread % TILE_INPUTS];
+            let input = tile_inputs[block / HALF][block % HALF * TILE_INPUTS + thread % TILE_INPUTS];
             let at = block * TILE_OUTPUTS + thread / TILE_INPUTS * 4u;
             let deltas = transpose(mat4x4(tile_deltas[at], tile_deltas[at + 1u], tile_deltas[at + 2u], tile_deltas[at + 3u]));
             // Row after row.
@@ -182,15 +184,15 @@ fn scalar_before(slot: u32, model: u32) -> f32 {
     return trace[scalar_trace(model) + slot / 4u][slot % 4u];
 }
 
-fn sum_of_four(first: u32, apart: u32) -> vec4<f32> {
-    let half = tile_inputs[first] + tile_inputs[first + 8u * apart];
-    return half + (tile_inputs[first + 4u * apart] + tile_inputs[first + 12u * apart]);
+fn sum_of_four(half: u32, first: u32, apart: u32) -> vec4<f32> {
+    let even = tile_inputs[half][first] + tile_inputs[half][first + 8u * apart];
+    return even + (tile_inputs[half][first + 4u * apart] + tile_inputs[half][first + 12u * apart]);
 }
 
-// The sum of 16 staged sums that are `apart` places from each other, in the order of lib/reduce.wgsl.
-fn sum_of_sixteen(first: u32, apart: u32) -> vec4<f32> {
-    let half = sum_of_four(first, apart) + sum_of_four(first + 2u * apart, apart);
-    return half + (sum_of_four(first + apart, apart) + sum_of_four(first + 3u * apart, apart));
+// The sum of 16 sums in a half that are `apart` places from each other, in the order of lib/reduce.wgsl.
+fn sum_of_sixteen(half: u32, first: u32, apart: u32) -> vec4<f32> {
+    let even = sum_of_four(half, first, apart) + sum_of_four(half, first + 2u * apart, apart);
+    return even + (sum_of_four(half, first + apart, apart) + sum_of_four(half, first + 3u * apart, apart));
 }
 
 fn finish(model: u32, thread: u32) {
@@ -205,14 +207,14 @@ fn finish(model: u32, thread: u32) {
         sums.z += trace[results + part * RESULT_COLUMNS + 2u].x;
     }
     // In two steps, of 16 sums each.
-    tile_inputs[thread] = sums;
+    tile_inputs[0][thread] = sums;
     workgroupBarrier();
     if thread < 16u {
-        tile_inputs[thread] = sum_of_sixteen(thread, 16u);
+        tile_inputs[1][thread] = sum_of_sixteen(0u, thread, 16u);
     }
     workgroupBarrier();
     if thread == 0u {
-        let all = sum_of_sixteen(0u, 1u);
+        let all = sum_of_sixteen(1u, 0u, 1u);
         finish_batch(model, all.x, all.y, all.z);
     }
 }
