@@ -289,6 +289,17 @@ pub const UNNOTICED: &[Unnoticed] = &[
     ),
     unnoticed("let inside = (block < blocks()) & (output < l.outputs);", &[LESS_1], OUTSIDE),
     unnoticed("if thread < 16u {", &[LESS, GUARD], NOT_READ),
+    unnoticed(
+        "let all = sum_of_sixteen(1u, 0u, 1u);",
+        &[SECOND],
+        "there is no third half: the device takes the second",
+    ),
+    among(
+        ["var d = lane;", "let low = four_weights(starts, d, lanes);"],
+        "for (; d + 7u * lanes < depth; d += 8u * lanes) {",
+        &[PRODUCT],
+        "behind a layer's inputs are its outputs, which are 0 until all sums are there",
+    ),
     unnoticed("for (; d + 7u * lanes < depth; d += 8u * lanes) {", &[LESS], "what remains is as much as a whole round"),
     among(
         ["fn backward(l: Layer, before: Layer, thread: u32) {", ""],
@@ -315,7 +326,7 @@ pub const UNNOTICED: &[Unnoticed] = &[
     ),
     unnoticed(
         "if first_row + thread < real_rows {",
-        &[LESS],
+        &[LESS, GUARD],
         "a row that is not real is cleared, whatever its example",
     ),
     among(["", "var label = OUTPUTS;"], "if thread < BLOCK {", &[LESS, GUARD], OUTSIDE),
