@@ -164,7 +164,9 @@ impl Job {
             notes.extend(columns.targets_in_words());
         }
         let scaling = trained_on.scaling(&recipe.data, &dataset.train.features)?;
-        trained_on.classes = Some(dataset.train.targets.classes().is_some());
+        // Values that were scaled may look like classes by chance.
+        let scaled = trained_on.table.as_ref().is_some_and(|columns| columns.scales(model.outputs()));
+        trained_on.classes = Some(!scaled && dataset.train.targets.classes().is_some());
         if recipe.data.targets == Some(Aim::Inputs) {
             trained_on.classes = Some(false);
             for examples in
@@ -587,7 +589,7 @@ const WEIGHED: &str = "the training loss is the mean by these weights, sum(w * l
 
 /// What is asked to be recorded of logged steps, where no step is logged.
 fn unrecorded(train: &TrainSpec) -> Option<String> {
-    let of_steps = |record: &&Record| !matches!(record, Record::Weights | Record::Test);
+    let of_steps = |record: &&Record| !matches!(record, Record::Weights | Record::Test | Record::Metrics);
     let record = train.record.iter().find(of_steps).filter(|_| train.log_every == 0)?;
     let word = record.word();
     Some(format!(
@@ -644,7 +646,8 @@ fn part(recipe: &Recipe, examples: &mut Examples, amount: PartSize, purpose: &st
     let has_names =
         matches!(recipe.data.train, Some(Source::Folder { .. } | Source::Table { .. } | Source::Pictures { .. }));
     // Values of a table may look like classes, but no more so once they are scaled.
-    let are_values = has_names && matches!(recipe.model.loss, Loss::Mse | Loss::HalfMse);
+    let is_table = matches!(recipe.data.train, Some(Source::Table { .. }));
+    let are_values = is_table && recipe.model.loss.takes_values();
     let is_classes = !are_values && examples.targets.classes().is_some();
     match recipe.data.stratify {
         Some(true) if !is_classes => Err(Problem::NoStrata),

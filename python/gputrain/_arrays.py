@@ -3,16 +3,33 @@
 import numpy as np
 
 
-def features(values):
+def examples(X, y, loss, known, names=("X", "y")):
+    """Examples as ``features`` and ``targets`` give them, the columns in the order of the names that a model knows."""
+    X, y = features(in_order(X, known), names[0]), targets(y, loss, names[1])
+    if len(X) != len(y):
+        raise ValueError(f"{names[0]} has the shape {X.shape} and {names[1]} holds {len(y)}; give a target for each example")
+    return X, y
+
+
+def features(values, name="X"):
     """Examples one after the other: bytes as they are, all else in single precision. Copies only where it must."""
     array = np.asarray(values)
     if array.dtype != np.uint8:
         if array.dtype.kind not in "buif":
-            raise ValueError(f"X holds {array.dtype}, not numbers; encode it first, such as with scikit-learn's OneHotEncoder")
+            raise ValueError(f"{name} holds {array.dtype}, not numbers; encode it first, such as with scikit-learn's OneHotEncoder")
         array = array.astype(np.float32, copy=False)
     if array.ndim < 2:
-        raise ValueError(f"X has the shape {array.shape}; it is (N, features), or of pictures (N, height, width[, channels])")
+        raise ValueError(f"{name} has the shape {array.shape}; it is (N, features), or of pictures (N, height, width[, channels])")
     return np.ascontiguousarray(array)
+
+
+def are_no_pixels(values):
+    """Whether they are rows of numbers that are no pixels' values: what the program warns of where it takes them for such."""
+    array = features(values)
+    if array.ndim != 2 or array.dtype == np.uint8 or not np.isfinite(array).all():
+        return False
+    largest = np.abs(array).max(initial=0)
+    return bool(largest > 255 or largest > 1 and ((array < 0).any() or (array != np.floor(array)).any()))
 
 
 def names(values):
@@ -32,22 +49,22 @@ def in_order(values, known):
     return values[known]
 
 
-def targets(values, loss):
+def targets(values, loss, name="y"):
     """Classes from 0 on where the loss counts classes, else (N, outputs) in single precision."""
     array = np.asarray(values)
     if loss == "softmax_cross_entropy":
         if array.ndim != 1 or array.dtype.kind not in "bui":
             raise ValueError(
-                f"y is a {array.dtype} array of the shape {array.shape}; {loss} takes N whole numbers, the classes counted "
+                f"{name} is a {array.dtype} array of the shape {array.shape}; {loss} takes N whole numbers, the classes counted "
                 "from 0: np.unique(y, return_inverse=True)[1] makes them of anything"
             )
         if array.size and not 0 <= int(array.min()) <= int(array.max()) < 2**31:
-            raise ValueError(f"y holds {array.min()} to {array.max()}; classes are counted from 0")
+            raise ValueError(f"{name} holds {array.min()} to {array.max()}; classes are counted from 0")
         return np.ascontiguousarray(array, dtype=np.uint32)
     if array.dtype.kind not in "buif":
-        raise ValueError(f"y holds {array.dtype}, not numbers")
+        raise ValueError(f"{name} holds {array.dtype}, not numbers")
     if array.ndim not in (1, 2):
-        raise ValueError(f"y has the shape {array.shape}; it is (N,) or (N, outputs)")
+        raise ValueError(f"{name} has the shape {array.shape}; it is (N,) or (N, outputs)")
     return np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float32)
 
 

@@ -2,16 +2,20 @@
 
 import json
 import math
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ._training import Model, train_side_by_side
+from ._arrays import weights
+from ._training import Model, train_folds
+from ._watch import FitWatch
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 _ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
@@ -32,6 +36,7 @@ class _Network(BaseEstimator):
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
         "warm_start": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "nesterovs_momentum": ["boolean"],
@@ -111,12 +116,18 @@ class _Network(BaseEstimator):
         return self._adopt(run) if moment is None else self._add(run)
 
     def _run(self, recipe, X, target, sample_weight, **begin):
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
-        return train_side_by_side(
-            [json.dumps(recipe)], X, target, sample_weight=sample_weight, device=self.device, origin=type(self).__name__,
-            keeps_moment=True, **begin, **self._names(),
+        return train_folds(
+            [json.dumps(recipe)], [X], [target], FitWatch(self._validation_score) if self.verbose else None,
+            self._weights(sample_weight, X), device=self.device, origin=type(self).__name__, keeps_moment=True, **begin,
+            **self._names(),
         )[0]
+
+    @staticmethod
+    def _weights(sample_weight, X):
+        """A weight of each example as the native part takes it, if there are any."""
+        if sample_weight is None:
+            return None
+        return weights(_check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True), X)
 
     def _names(self):
         """What the columns and classes that were fitted are called, for whoever reads the model alone."""
@@ -129,7 +140,7 @@ class _Network(BaseEstimator):
 
     def _adopt(self, run):
         """Takes over what a run came to."""
-        self.loss_curve_, self.t_ = [], 0
+        self.loss_curve_, self.validation_scores_, self.t_ = [], None, 0
         return self._add(run)
 
     def _add(self, run):
@@ -140,7 +151,11 @@ class _Network(BaseEstimator):
         self._moment, run._moment = run._moment, None
         self.loss_curve_ += [epoch["train_loss"] for epoch in run.history]
         self.loss_ = self.loss_curve_[-1]
-        self.best_loss_ = min(self.loss_curve_)
+        scores = [score for score in map(self._validation_score, run.history) if score is not None]
+        self.validation_scores_ = (self.validation_scores_ or []) + scores or None
+        self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
+        # What is watched is the one or the other.
+        self.best_loss_ = None if self.validation_scores_ else min(self.loss_curve_)
         self.n_iter_ = len(self.loss_curve_)
         last = run.history[-1]
         self.t_ += last["step"] // last["epoch"] * len(run.history)
@@ -158,7 +173,15 @@ class _Network(BaseEstimator):
         """
         start = getattr(self, "model_", None) if self.warm_start else None
         X, target = self._prepared(X, y, reset=True)
-        return self._train(X, target, sample_weight, start=start)
+        self._train(X, target, sample_weight, start=start)
+        rule = self.model_.recipe["train"].get("early_stop", {"patience": math.inf})
+        has_stopped = self.run_.summary["best_epoch"] + rule["patience"] <= self.n_iter_
+        if self.n_iter_ == self.max_iter and self.n_iter_no_change is not None and not has_stopped:
+            warnings.warn(
+                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.", ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
 
     def _outputs(self, X):
         check_is_fitted(self)
@@ -193,9 +216,9 @@ class _MLP(_Network):
 
     def __init__(
         self, hidden_layer_sizes=(100,), activation="relu", *, solver="adam", alpha=0.0001, batch_size="auto",
-        learning_rate_init=0.001, max_iter=200, shuffle=True, random_state=None, tol=1e-4, warm_start=False, momentum=0.9,
-        nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8,
-        n_iter_no_change=10, device="auto", precision="f32",
+        learning_rate_init=0.001, max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False, warm_start=False,
+        momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999,
+        epsilon=1e-8, n_iter_no_change=10, device="auto", precision="f32",
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -207,6 +230,7 @@ class _MLP(_Network):
         self.shuffle = shuffle
         self.random_state = random_state
         self.tol = tol
+        self.verbose = verbose
         self.warm_start = warm_start
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
@@ -228,6 +252,10 @@ class _Classifier(ClassifierMixin):
 
     def _watched(self):
         return "validation_accuracy"
+
+    def _validation_score(self, epoch):
+        # scikit-learn's of bits is the share of rows without a mistake, which is not measured.
+        return None if self._bits else epoch["validation_accuracy"]
 
     @property
     def _strata(self):
@@ -289,10 +317,16 @@ class _Classifier(ClassifierMixin):
 class MLPClassifier(_Classifier, _MLP):
     """A fully connected network that names classes: scikit-learn's ``MLPClassifier`` on any GPU.
 
-    Parameters have scikit-learn's names, meanings and defaults; ``device`` is ``"auto"``, ``"cpu"``, ``"vulkan"`` or a part of a
-    GPU's name, ``precision`` is ``"f32"`` or ``"mixed"``. Training stops when the training loss (with ``early_stopping`` the
-    accuracy on what is held out) has not grown better by ``tol`` for ``n_iter_no_change`` epochs, and the best weights are
-    kept. Features are taken as they are: scale them, as with scikit-learn's own.
+    Parameters have the names, meanings and defaults that scikit-learn's have, of which ``learning_rate``, ``power_t``, ``max_fun`` and
+    the solver ``"lbfgs"`` are missing. ``device`` is ``"auto"``, ``"cpu"``, ``"vulkan"`` or a part of a GPU's name, ``precision`` is
+    ``"f32"`` or ``"mixed"``. Training stops when the training loss (with ``early_stopping`` the accuracy on what is held out) has not
+    grown better by ``tol`` for ``n_iter_no_change`` epochs, and the best weights are kept; with ``n_iter_no_change=None`` it does not
+    stop. What epochs gain less than ``tol`` adds up, which it does not with scikit-learn, so that training may be longer. A
+    ``ConvergenceWarning`` tells that ``max_iter`` epochs ended before that. Features are taken as they are: scale them, as
+    with scikit-learn's own.
+
+    With ``early_stopping``, ``validation_scores_`` are the accuracies (of ``MLPRegressor``: R2) on what is held out,
+    ``best_validation_score_`` is the best of them, and ``best_loss_`` is None; of several bits at once they are not kept.
     """
 
     def __sklearn_tags__(self):
@@ -312,6 +346,9 @@ class MLPRegressor(RegressorMixin, _MLP):
 
     def _watched(self):
         return "validation_r2"
+
+    def _validation_score(self, epoch):
+        return epoch.get("metrics", {}).get("validation", {}).get("r2")
 
     def _prepared(self, X, y, reset):
         X, y = validate_data(
@@ -358,7 +395,7 @@ class ConvClassifier(_Classifier, _Network):
 
     def __init__(
         self, channels=(16, 32), kernel_size=3, hidden_layer_sizes=(64,), activation="relu", *, solver="adam", alpha=0.0001,
-        batch_size="auto", learning_rate_init=0.001, max_iter=20, shuffle=True, random_state=None, tol=1e-4,
+        batch_size="auto", learning_rate_init=0.001, max_iter=20, shuffle=True, random_state=None, tol=1e-4, verbose=False,
         warm_start=False, momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9,
         beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, device="auto", precision="f32",
     ):
@@ -374,6 +411,7 @@ class ConvClassifier(_Classifier, _Network):
         self.shuffle = shuffle
         self.random_state = random_state
         self.tol = tol
+        self.verbose = verbose
         self.warm_start = warm_start
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum

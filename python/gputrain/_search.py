@@ -1,16 +1,18 @@
-"""A grid search whose candidates and folds train side by side."""
+"""Searches whose candidates and folds train side by side."""
 
 import json
 import time
 
 import joblib
 import numpy as np
+from sklearn import get_config
 from sklearn.base import clone, is_classifier
-from sklearn.metrics import check_scoring
-from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
-from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
+from sklearn.metrics._scorer import _MultimetricScorer
+from sklearn.model_selection import GridSearchCV, ParameterGrid, ParameterSampler, RandomizedSearchCV, check_cv
+from sklearn.model_selection._validation import _insert_error_scores, _score, _warn_or_raise_about_fit_failures
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_method_params
 
 from ._estimators import _Network
 from ._training import train_folds
@@ -19,41 +21,52 @@ from ._training import train_folds
 _MOST_BYTES = 256 << 20
 
 
-class SearchCV(GridSearchCV):
-    """scikit-learn's ``GridSearchCV`` over an estimator of gputrain, or a pipeline that ends with one: all candidates of one
-    architecture train side by side on all folds.
+class _SideBySide:
+    """What the searches share; each says its ``_candidates``."""
 
-    ``fit`` gives each candidate the weights and so the scores that ``GridSearchCV`` gives it. What stands before the network in
-    a pipeline is fitted to the training rows of each fold; steps with equal parameters are fitted once. Folds whose training
-    rows differ in number train in another launch, and the folds train one after the other where their training rows, in single
-    precision, take more than 256 MiB together. The parameters are ``GridSearchCV``'s, with ``scoring`` of a single metric;
-    ``n_jobs`` and ``pre_dispatch`` mean nothing here.
-    """
+    def fit(self, X, y, **params):
+        """Trains and scores every candidate on every fold, then the best one on all examples.
 
-    def fit(self, X, y):
-        """Trains and scores every candidate on every fold, then the best one on all examples."""
+        ``groups`` is for a ``cv`` that splits by groups. ``sample_weight`` is that of the network's ``fit``, of a pipeline by the
+        network's name in it, such as ``mlpclassifier__sample_weight``. They come to what they come to in scikit-learn's searches.
+        """
         estimator = self.estimator
-        _network(estimator)
-        if not (self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)):
-            raise ValueError("SearchCV scores by one metric; use GridSearchCV for several")
-        scorer = check_scoring(estimator, self.scoring)
-        splits = list(check_cv(self.cv, y, classifier=is_classifier(estimator)).split(X, y))
-        candidates = list(ParameterGrid(self.param_grid))
+        weight = _network_name(estimator) + "sample_weight"
+        unknown = params.keys() - {"groups", weight}
+        if unknown:
+            raise TypeError(f"{self._name()}.fit takes X, y, groups and {weight}, not {min(unknown)}; use {self._theirs} for that")
+        if params and get_config()["enable_metadata_routing"]:
+            raise ValueError(f"{self._name()} routes no metadata; use {self._theirs}, or set_config(enable_metadata_routing=False)")
+        params = _check_method_params(X, {name: value for name, value in params.items() if value is not None})
+        routed = self._get_routed_params_for_fit(params)
+        sample_weight, of_scores = params.get(weight), routed.scorer.score
+        scorer, metric = self._get_scorers()
+        splits = list(check_cv(self.cv, y, classifier=is_classifier(estimator)).split(X, y, **routed.splitter.split))
+        candidates = list(self._candidates())
         done = {}
         for numbers in _at_once(splits, np.shape(X)[1:]):
-            for trial in self._trials(candidates, {fold: _Fold(X, y, *splits[fold]) for fold in numbers}):
+            for trial in self._trials(candidates, {fold: _Fold(X, y, sample_weight, of_scores, *splits[fold]) for fold in numbers}):
                 done[trial.candidate, trial.fold_number] = self._scored(trial, scorer)
         out = [done[candidate, fold] for candidate in range(len(candidates)) for fold in range(len(splits))]
         _warn_or_raise_about_fit_failures(out, self.error_score)
-        self.scorer_, self.multimetric_, self.n_splits_ = scorer, False, len(splits)
+        if callable(self.scoring):
+            # Whether it gives several scores is known only now.
+            _insert_error_scores(out, self.error_score)
+        self.multimetric_, self.n_splits_ = isinstance(out[0]["test_scores"], dict), len(splits)
+        if callable(self.scoring) and self.multimetric_:
+            self._check_refit_for_multimetric(out[0]["test_scores"])
+            metric = self.refit
+        self.scorer_ = scorer._scorers if isinstance(scorer, _MultimetricScorer) else scorer
         self.cv_results_ = self._format_results(candidates, len(splits), out)
-        self.best_index_ = int(self._select_best_index(self.refit, "score", self.cv_results_))
-        self.best_score_ = self.cv_results_["mean_test_score"][self.best_index_]
-        self.best_params_ = self.cv_results_["params"][self.best_index_]
+        if self.refit or not self.multimetric_:
+            self.best_index_ = self._select_best_index(self.refit, metric, self.cv_results_)
+            self.best_params_ = self.cv_results_["params"][self.best_index_]
+            if not callable(self.refit):
+                self.best_score_ = self.cv_results_[f"mean_test_{metric}"][self.best_index_]
         if self.refit:
             self.best_estimator_ = clone(estimator).set_params(**clone(self.best_params_, safe=False))
             begun = time.perf_counter()
-            self.best_estimator_.fit(X, y)
+            self.best_estimator_.fit(X, y, **routed.estimator.fit)
             self.refit_time_ = time.perf_counter() - begun
             if hasattr(self.best_estimator_, "feature_names_in_"):
                 self.feature_names_in_ = self.best_estimator_.feature_names_in_
@@ -73,10 +86,11 @@ class SearchCV(GridSearchCV):
                 else:
                     groups.setdefault(key, {}).setdefault(fold_number, []).append(trial)
         for group in groups.values():
-            # Side by side train the folds that have the same candidates.
+            # Side by side train the folds that have the same candidates; weights are those of one fold.
             alike = {}
             for of_fold in group.values():
-                alike.setdefault(tuple(trial.candidate for trial in of_fold), []).append(of_fold)
+                alone = of_fold[0].fold_number if of_fold[0].weights is not None else None
+                alike.setdefault((alone, *(trial.candidate for trial in of_fold)), []).append(of_fold)
             for by_fold in alike.values():
                 self._train(list(zip(*by_fold)))
         return trials
@@ -89,7 +103,9 @@ class SearchCV(GridSearchCV):
         examples, targets = [trial.examples for trial in rows[0]], [trial.target for trial in rows[0]]
         first, begun = trials[0].network, time.perf_counter()
         try:
-            runs = train_folds(texts, examples, targets, device=first.device, origin=type(self).__name__, **first._names())
+            runs = train_folds(
+                texts, examples, targets, weights=trials[0].weights, device=first.device, origin=type(self).__name__, **first._names(),
+            )
         except (ArithmeticError, MemoryError, ValueError) as error:
             if len(trials) > 1:
                 # They are too many, or one of them is to blame.
@@ -111,26 +127,60 @@ class SearchCV(GridSearchCV):
         if isinstance(run, Exception) and self.error_score == "raise":
             raise run
         if isinstance(run, Exception):
-            scores = {"test_scores": self.error_score, "train_scores": self.error_score}
+            several = isinstance(scorer, _MultimetricScorer)
+            none = {name: self.error_score for name in scorer._scorers} if several else self.error_score
+            scores = {"test_scores": none, "train_scores": none}
             result["fit_error"] = f"{type(run).__name__}: {run}"
         else:
             trial.network._adopt(run)
             begun = time.perf_counter()
-            scores = {"test_scores": scorer(trial.fitted, *rest)}
+            scores = {"test_scores": _score(trial.fitted, *rest, scorer, trial.fold.of_rest, self.error_score)}
             result["score_time"] = time.perf_counter() - begun
             if self.return_train_score:
-                scores["train_scores"] = scorer(trial.fitted, *part)
+                scores["train_scores"] = _score(trial.fitted, *part, scorer, trial.fold.of_part, self.error_score)
         if not self.return_train_score:
             scores.pop("train_scores", None)
         return result | scores
 
+    def _name(self):
+        return type(self).__name__
+
+
+class SearchCV(_SideBySide, GridSearchCV):
+    """scikit-learn's ``GridSearchCV`` over an estimator of gputrain, or a pipeline that ends with one: all candidates of one
+    architecture train side by side on all folds.
+
+    ``fit`` gives each candidate the weights and so the scores that ``GridSearchCV`` gives it. What stands before the network in
+    a pipeline is fitted to the training rows of each fold; steps with equal parameters are fitted once. Folds whose training
+    rows differ in number train in another launch, and the folds train one after the other where their training rows, in single
+    precision, take more than 256 MiB together, or examples have weights. The parameters are ``GridSearchCV``'s; ``n_jobs``,
+    ``pre_dispatch`` and ``verbose`` mean nothing here.
+    """
+
+    _theirs = "GridSearchCV"
+
+    def _candidates(self):
+        return ParameterGrid(self.param_grid)
+
+
+class RandomSearchCV(_SideBySide, RandomizedSearchCV):
+    """scikit-learn's ``RandomizedSearchCV`` as :class:`SearchCV` is its ``GridSearchCV``: it draws the same candidates, and trains them
+    side by side."""
+
+    _theirs = "RandomizedSearchCV"
+
+    def _candidates(self):
+        return ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state)
+
 
 class _Fold:
-    """A fold's rows to train on and to score with."""
+    """A fold's rows to train on and to score with, the weights to train with, and what else the scorer takes."""
 
-    def __init__(self, X, y, rows, held_out):
+    def __init__(self, X, y, sample_weight, of_scores, rows, held_out):
         self.part = [_safe_indexing(values, rows) for values in (X, y)]
         self.rest = [_safe_indexing(values, held_out) for values in (X, y)]
+        self.sample_weight = None if sample_weight is None else _safe_indexing(sample_weight, rows)
+        self.of_part, self.of_rest = [_check_method_params(X, of_scores, indices) for indices in (rows, held_out)]
         self._fitted = {}
 
     def through(self, key, steps):
@@ -145,7 +195,7 @@ class _Trial:
 
     def __init__(self, candidate, fold_number, fold):
         self.candidate, self.fold_number, self.fold = candidate, fold_number, fold
-        self.recipe, self.run, self.fit_time = None, None, 0.0
+        self.recipe, self.weights, self.run, self.fit_time = None, None, None, 0.0
 
     def prepare(self, fresh):
         """Takes an estimator that is not fitted yet. What it has in common with those that train side by side with it."""
@@ -157,6 +207,7 @@ class _Trial:
             fitted, X = self.fold.through(before, fresh[:-1])
             fresh.steps = [*fitted.steps, fresh.steps[-1]]
         self.examples, self.target = self.network._prepared(X, y, reset=True)
+        self.weights = self.network._weights(self.fold.sample_weight, self.examples)
         self.recipe = self.network._recipe(len(self.examples), self.examples.shape[1:], self.network._seed())
         examples = [before, len(self.examples), str(self.examples.dtype)]
         return json.dumps([_shared(self.recipe), examples, self.network.device, self.network._names()])
@@ -180,10 +231,16 @@ def _network(estimator):
     network = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     if not isinstance(network, _Network):
         raise ValueError(
-            f"SearchCV takes an estimator of gputrain, or a pipeline that ends with one, not {type(network).__name__}; use "
-            "GridSearchCV for others"
+            f"this search takes an estimator of gputrain, or a pipeline that ends with one, not {type(network).__name__}; use "
+            "scikit-learn's GridSearchCV or RandomizedSearchCV for others"
         )
     return network
+
+
+def _network_name(estimator):
+    """What the names of the network's parameters begin with; nothing where it stands alone."""
+    _network(estimator)
+    return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
 
 
 def _at_once(splits, shape):

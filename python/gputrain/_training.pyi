@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._native import Moment
+from ._native import Moment, Watch
 
 class Model:
     def outputs(self, X: npt.ArrayLike, device: str = "auto") -> npt.NDArray[np.float32]: ...
@@ -29,7 +29,9 @@ class Model:
 class Run:
     model: Model
     history: list[dict[str, Any]]
+    steps: list[dict[str, Any]]
     summary: dict[str, Any]
+    weights: list[dict[str, npt.NDArray[np.float32]]]
     notes: list[str]
     def _repr_html_(self) -> str: ...
 
@@ -44,25 +46,14 @@ def train(
     y_test: npt.ArrayLike | None = None,
     start: Model | None = None,
     device: str = "auto",
+    data: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
 ) -> Run: ...
-def train_side_by_side(
-    texts: Sequence[str],
-    X: npt.ArrayLike | None,
-    y: npt.ArrayLike | None,
-    on_epoch: Callable[[int, str], object] | None = None,
-    sample_weight: npt.ArrayLike | None = None,
-    X_test: npt.ArrayLike | None = None,
-    y_test: npt.ArrayLike | None = None,
-    start: Sequence[Model] | None = None,
-    device: str = "auto",
-    origin: str = "recipe",
-    **more: Any,
-) -> list[Run]: ...
 def train_folds(
     texts: Sequence[str],
     Xs: Sequence[npt.ArrayLike],
     ys: Sequence[npt.ArrayLike],
-    on_epoch: Callable[[int, str], object] | None = None,
+    watch: Watch | None = None,
     weights: npt.NDArray[np.float32] | None = None,
     X_test: npt.ArrayLike | None = None,
     y_test: npt.ArrayLike | None = None,
@@ -73,6 +64,8 @@ def train_folds(
     class_names: Sequence[str] = (),
     moment: Moment | None = None,
     keeps_moment: bool = False,
+    data: str | os.PathLike[str] | None = None,
 ) -> list[Run]: ...
+def recipe(name: str | os.PathLike[str]) -> dict[str, Any]: ...
 def load(path: str | os.PathLike[str]) -> Model: ...
 def verify(device: str = "auto", kernels: Sequence[str] = ()) -> dict[str, Any]: ...

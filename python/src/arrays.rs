@@ -1,10 +1,11 @@
 //! NumPy's arrays as examples.
 
 use crate::errors::Failure;
-use gputrain::data::{Examples, Storage, TargetKind, Targets};
+use gputrain::data::{DataError, Examples, Problem, Storage, TargetKind, Targets};
 use gputrain::model::Model as Network;
-use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 /// Examples as NumPy has them: (N, features), (N, height, width) or (N, height, width, channels), one after the other in
 /// memory. They are copied once, into memory that the trainer owns.
@@ -45,9 +46,36 @@ impl Truth<'_> {
     }
 }
 
+/// Examples as they are; errors call them `X`.
+pub(crate) fn read_examples(storage: Storage, shape: &[usize], targets: Targets) -> Result<Examples, Failure> {
+    Examples::new(storage, shape, targets).map_err(of_x)
+}
+
 /// Examples as a network takes them.
-pub(crate) fn examples(storage: Storage, shape: &[usize], targets: Targets, network: &Network) -> PyResult<Examples> {
-    let mut examples = Examples::new(storage, shape, targets).map_err(Failure::from)?;
-    examples.fit(network.input, TargetKind::for_model(network)).map_err(Failure::from)?;
+pub(crate) fn examples(
+    storage: Storage,
+    shape: &[usize],
+    targets: Targets,
+    network: &Network,
+) -> Result<Examples, Failure> {
+    let mut examples = read_examples(storage, shape, targets)?;
+    examples.fit(network.input, TargetKind::for_model(network)).map_err(of_x)?;
     Ok(examples)
+}
+
+fn of_x(problem: Problem) -> Failure {
+    Failure::Data(DataError { place: "X".into(), problem })
+}
+
+/// Weights and statistics of a network by PyTorch's names, in its layouts.
+pub(crate) fn state_dict<'py>(
+    py: Python<'py>,
+    network: &Network,
+    parameters: &[Vec<f32>],
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (tensor, values) in network.tensors().zip(parameters) {
+        dict.set_item(&tensor.name, PyArray1::from_slice(py, values).reshape(tensor.shape.clone())?)?;
+    }
+    Ok(dict)
 }

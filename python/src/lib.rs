@@ -14,6 +14,7 @@ mod cli;
 
 use gputrain::kernel::{REGISTRY, Specification};
 use gputrain::parity::{VerifyReport, verify_kernel};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::ffi::OsString;
 
@@ -37,10 +38,15 @@ mod _native {
         py.detach(|| cli::main(arguments))
     }
 
-    /// Every kernel on a device against its reference: the report as JSON. Kernels whose name contains one of `kernels`, or
-    /// all where that is empty.
+    /// Every kernel on a device against its reference: the report as JSON. Kernels whose name contains one of `kernels`, each of
+    /// which is part of a name, or all where that is empty.
     #[pyfunction]
     fn verify(py: Python<'_>, device: &str, kernels: Vec<String>) -> PyResult<String> {
+        let names: Vec<&str> = REGISTRY.iter().map(|known| known.kernel.name).collect();
+        if let Some(unknown) = kernels.iter().find(|part| !names.iter().any(|name| name.contains(part.as_str()))) {
+            let there_are = names.join(", ");
+            return Err(PyValueError::new_err(format!("no kernel is called {unknown:?}; there are {there_are}")));
+        }
         let backend = device::open(device)?;
         let wanted = |name: &str| kernels.is_empty() || kernels.iter().any(|part| name.contains(part.as_str()));
         let mut rows = Vec::new();

@@ -1,10 +1,14 @@
 //! A trained model.
 
-use crate::arrays::{Values, examples};
+use crate::arrays::{Values, examples, state_dict};
 use crate::device;
 use crate::errors::Failure;
+use gputrain::backend::Backend;
+use gputrain::data::{DataError, Examples, RawTable};
 use gputrain::export::{self, Format, SavedModel, parameter_hash};
 use gputrain::job::blank_targets;
+use gputrain::recipe::DataSpec;
+use gputrain::run::Answers;
 use gputrain::train::Predictions;
 use numpy::{PyArray1, PyArrayDyn, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -62,31 +66,44 @@ impl Model {
 
     /// Weights and statistics by PyTorch's names, in its layouts.
     fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let dict = PyDict::new(py);
-        for (tensor, values) in self.saved.model.tensors().zip(&self.saved.parameters) {
-            let array = PyArray1::from_slice(py, values).reshape(tensor.shape.clone())?;
-            dict.set_item(&tensor.name, array)?;
-        }
-        Ok(dict)
+        state_dict(py, &self.saved.model, &self.saved.parameters)
     }
 
     /// (N, outputs): probabilities of the cross entropies' outputs, else the outputs themselves.
     fn outputs<'py>(&self, py: Python<'py>, x: Values<'py>, device: &str) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
-        if self.saved.trained_on.table.is_some() {
-            return Err(PyValueError::new_err(
-                "this model reads tables with named columns, not arrays: use `gputrain predict MODEL TABLE`",
-            ));
-        }
         let backend = device::open(device)?;
         let (storage, shape) = x.read()?;
         let count = shape.first().copied().unwrap_or(0);
         let saved = &self.saved;
         let examples = examples(storage, &shape, blank_targets(count, &saved.model), &saved.model)?;
-        let SavedModel { recipe, model, scaling, parameters, .. } = saved;
-        let result =
-            py.detach(|| Predictions::run(&*backend, model, parameters, scaling, &recipe.optimizer, &examples));
-        let Predictions { outputs, width, .. } = result.map_err(Failure::from)?;
+        let Predictions { outputs, width, .. } = py.detach(|| answer(saved, &examples, &*backend))?;
         Ok(PyArray1::from_vec(py, outputs).reshape([count, width])?.to_dyn().clone())
+    }
+
+    /// The same of the rows of a CSV file that names its columns, for a model that was trained on a table: values in the unit of the
+    /// table. Errors call the file `X`.
+    fn table_outputs<'py>(&self, py: Python<'py>, table: &str, device: &str) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+        let backend = device::open(device)?;
+        let saved = &self.saved;
+        let result = py.detach(|| {
+            let data = DataSpec { header: Some(true), ..saved.recipe.data.clone() };
+            let read = RawTable::read(table, &[], &data, &saved.trained_on);
+            let features = read.and_then(|raw| raw.features(saved.model.input));
+            let (features, _) = features.map_err(|error| DataError { place: "X".into(), ..error })?;
+            let targets = blank_targets(features.count, &saved.model);
+            let examples = Examples::unweighted(features, targets);
+            let result = answer(saved, &examples, &*backend)?;
+            Ok::<_, Failure>(Answers::new(saved, &examples, result, false).result)
+        });
+        let Predictions { outputs, width, .. } = result?;
+        let count = outputs.len() / width;
+        Ok(PyArray1::from_vec(py, outputs).reshape([count, width])?.to_dyn().clone())
+    }
+
+    /// Whether it was trained on a table, whose columns it knows.
+    #[getter]
+    fn reads_tables(&self) -> bool {
+        self.saved.trained_on.table.is_some()
     }
 
     /// The recipe that it was trained with, as TOML.
@@ -129,4 +146,10 @@ impl Model {
     fn summary(&self) -> String {
         self.saved.model.summary().to_string()
     }
+}
+
+/// What a model gives for examples.
+fn answer(saved: &SavedModel, examples: &Examples, backend: &dyn Backend) -> Result<Predictions, Failure> {
+    let SavedModel { recipe, model, scaling, parameters, .. } = saved;
+    Ok(Predictions::run(backend, model, parameters, scaling, &recipe.optimizer, examples)?)
 }

@@ -1,8 +1,8 @@
 //! Training on arrays or files.
 
-use crate::arrays::{Truth, Values};
+use crate::arrays::{Truth, Values, read_examples, state_dict};
 use crate::device;
-use crate::errors::{Failure, json};
+use crate::errors::{Failure, in_python, json};
 use crate::model::Model;
 use crate::moment::Moment;
 use gputrain::backend::Backend;
@@ -14,10 +14,14 @@ use gputrain::model::Model as Network;
 use gputrain::planner::Fusion;
 use gputrain::recipe::{Recipe, RecipeText};
 use gputrain::run::Summary;
-use gputrain::train::{Checkpoint, Draft, EpochMetrics, Member, Observer, Outcome, Stop, Trainer, TrainerSpec};
+use gputrain::train::{
+    Checkpoint, Draft, EpochMetrics, Member, Observer, Outcome, StepMetrics, Stop, Trainer, TrainerSpec,
+};
 use numpy::PyReadonlyArray1;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The recipe of TOML or JSON text, in full, as TOML; `origin` is what errors call it.
@@ -26,11 +30,16 @@ pub(crate) fn resolve(text: &str, origin: &str) -> PyResult<String> {
     Ok(recipe(text, origin)?.to_toml())
 }
 
-/// The recipe of a file, or a bundled one by its name, in full, as TOML: data that lies beside the file by its whole path.
+/// The recipe of a file, or a bundled one by its name, in full, as TOML: data that lies beside the file by its whole path, unless
+/// the folder `data` has it. And whether its text says `data.scale`.
 #[pyfunction]
-pub(crate) fn find(name: &str) -> PyResult<String> {
-    let recipe = RecipeText::find(name).and_then(|text| text.parse(&[])).map_err(Failure::from)?;
-    Ok(recipe.to_toml())
+pub(crate) fn find(name: &str, data: Option<PathBuf>) -> PyResult<(String, bool)> {
+    let text = RecipeText::find(name).map_err(Failure::from)?;
+    let mut recipe = text.parse(&[]).map_err(Failure::from)?;
+    recipe.prefer_data(data.as_deref(), text.path.as_deref());
+    let written: Option<toml::Table> = text.text.parse().ok();
+    let says_scale = written.is_some_and(|table| table.get("data").and_then(|data| data.get("scale")).is_some());
+    Ok((recipe.to_toml(), says_scale))
 }
 
 /// JSON is an object, and TOML never begins with a brace.
@@ -45,24 +54,26 @@ fn recipe(text: &str, origin: &str) -> PyResult<Recipe> {
     Ok(Recipe::parse(&text, origin, &[]).map_err(Failure::from)?)
 }
 
-/// One of the models that trained side by side, its epochs and its summary as JSON, and, where there is one model alone and it was
-/// asked for, the moment at which its training ended.
-type One = (Model, String, String, Option<Moment>);
+/// One of the models that trained side by side, its epochs, logged steps and summary as JSON, its recorded weights, and, where there
+/// is one model alone and it was asked for, the moment at which its training ended.
+type One = (Model, String, String, String, Vec<Py<PyDict>>, Option<Moment>);
 
 /// Memory that the models of a call may take together, beside the data. More would not make a device busier.
 const MEMBERS_BYTES: u64 = 2 << 30;
 
-/// Trains the models of recipes that differ in numbers alone, side by side: of each the model, its epochs and its summary as JSON;
-/// and what a person should know of the data.
+/// Trains the models of recipes that differ in numbers alone, side by side: of each what `One` says; and what a person should know
+/// of the data.
 ///
 /// `recipes` are texts as `resolve` takes them. `x` and `y` are the examples of each fold, of as many each: the models take the
-/// folds in turn. Usually there is one fold, or none: then the first recipe says where the data lies.
-/// `weights` are how much each example of a lone fold counts in the loss. `feature_names` and `class_names` are kept with the models; none where
-/// there are no names. `test_x`, `test_y` are held out. `start` are models to take the initial weights from. A lone model goes on from
-/// `moment`, at which another training of it ended, and `keeps_moment` gives that of this one. `on_epoch` is called with the model's
-/// number and the epoch's metrics as JSON. `MemoryError` where several models would take too much memory.
+/// folds in turn. Usually there is one fold, or none: then the first recipe says where the data lies, and `data` may be a folder to
+/// look in first. `weights` are how much each example of a lone fold counts in the loss. `feature_names` and `class_names` are kept
+/// with the models; none where there are no names. `test_x`, `test_y` are held out. `start` are models to take the initial weights
+/// from. A lone model goes on from `moment`, at which another training of it ended, and `keeps_moment` gives that of this one.
+/// `watch` has three methods: `notes` is told what a person should know before training begins, `epoch` the model's number and the
+/// epoch's metrics as JSON, and `progress`, some times a second, the steps that are done and all. What they raise ends the training.
+/// `MemoryError` where several models would take too much memory.
 #[pyfunction]
-#[pyo3(signature = (recipes, origin, x, y, weights, feature_names, class_names, test_x, test_y, start, moment, keeps_moment, device, on_epoch))]
+#[pyo3(signature = (recipes, origin, x, y, weights, feature_names, class_names, test_x, test_y, start, moment, keeps_moment, device, data, watch))]
 #[allow(clippy::too_many_arguments, reason = "Python code gives them by name")]
 pub(crate) fn train(
     py: Python<'_>,
@@ -79,7 +90,8 @@ pub(crate) fn train(
     moment: Option<Py<Moment>>,
     keeps_moment: bool,
     device: &str,
-    on_epoch: Option<Py<PyAny>>,
+    data: Option<PathBuf>,
+    watch: Option<Py<PyAny>>,
 ) -> PyResult<(Vec<One>, Vec<String>)> {
     if x.len() != y.len() {
         return Err(PyValueError::new_err("the training examples: give both X and y, or neither"));
@@ -89,7 +101,7 @@ pub(crate) fn train(
     let first = recipes.first_mut().ok_or_else(|| PyValueError::new_err("there is no recipe"))?;
     let read = |x: Values<'_>, y: Truth<'_>| -> PyResult<Examples> {
         let (storage, shape) = x.read()?;
-        Ok(Examples::new(storage, &shape, y.read()?).map_err(Failure::from)?)
+        Ok(read_examples(storage, &shape, y.read()?)?)
     };
     let mut folds = x.into_iter().zip(y).map(|(x, y)| read(x, y)).collect::<PyResult<Vec<_>>>()?;
     let test = match (test_x, test_y) {
@@ -104,9 +116,12 @@ pub(crate) fn train(
         if test.is_some() {
             return Err(PyValueError::new_err("test examples in memory need training examples in memory, too"));
         }
-        first.resolve_data(None).map_err(Failure::from)?;
+        first.resolve_data(data.as_deref()).map_err(Failure::from)?;
         let recipe = first.clone();
-        vec![py.detach(|| Job::load(recipe)).map_err(Failure::from)?]
+        let job = py.detach(|| Job::load(recipe)).map_err(Failure::from)?;
+        // The data may have told what the network is.
+        *first = job.recipe.clone();
+        vec![job]
     } else {
         let recipe = &*first;
         let job = |examples: Examples| Job::with_examples(recipe.clone(), examples, test.clone());
@@ -120,11 +135,15 @@ pub(crate) fn train(
     let (networks, weights, said) = py.detach(|| begin(&jobs, &recipes, start))?;
     // What is known of the data beside its examples, which the trainer has.
     let known: Vec<_> = jobs.iter().map(|job| (job.scaling.clone(), job.trained_on.clone())).collect();
-    let notes = jobs.first().map_or_else(Vec::new, Job::described).into_iter().chain(said).collect();
+    let notes = jobs.first().map_or_else(Vec::new, Job::described).into_iter().chain(said);
+    let notes: Vec<String> = notes.map(|note| in_python(&note)).collect();
     drop(jobs);
+    if let Some(watch) = &watch {
+        watch.call_method1(py, "notes", (notes.clone(),))?;
+    }
     let started = Instant::now();
-    let mut watcher =
-        Watcher { on_epoch, histories: vec![Vec::new(); recipes.len()], raised: None, asked: started, notes };
+    let logs = recipes.iter().map(|_| Log::default()).collect();
+    let mut watcher = Watcher { watch, logs, raised: None, asked: started, told: started };
     let from = moment.as_ref().map(|moment| &moment.get().checkpoint);
     let trained = py.detach(|| run(spec, &weights, (from, keeps_moment), &*backend, &mut watcher));
     if let Some(raised) = watcher.raised {
@@ -137,14 +156,17 @@ pub(crate) fn train(
     };
     let startup = startup.map_or(0.0, |at| at.duration_since(started).as_secs_f64());
     let mut results = Vec::new();
-    let each = recipes.into_iter().zip(networks).zip(outcomes).zip(watcher.histories).zip(known.into_iter().cycle());
-    for ((((recipe, network), outcome), history), (scaling, trained_on)) in each {
-        let summary = Summary::new(&recipe, &network, backend.info(), history.last(), Some(&outcome), startup);
-        let (history, summary) = (json(&history)?, json(&summary)?);
+    let each = recipes.into_iter().zip(networks).zip(outcomes).zip(watcher.logs).zip(known.into_iter().cycle());
+    for ((((recipe, network), outcome), log), (scaling, trained_on)) in each {
+        let summary = Summary::new(&recipe, &network, backend.info(), log.epochs.last(), Some(&outcome), startup);
+        let recorded = log.weights.iter().map(|weights| Ok(state_dict(py, &network, weights)?.unbind()));
+        let recorded = recorded.collect::<PyResult<_>>()?;
+        let (epochs, steps, summary) = (json(&log.epochs)?, json(&log.steps)?, json(&summary)?);
         let saved = SavedModel { recipe, model: network, scaling, trained_on, parameters: outcome.parameters };
-        results.push((Model { saved }, history, summary, ended.take().map(|checkpoint| Moment { checkpoint })));
+        let moment = ended.take().map(|checkpoint| Moment { checkpoint });
+        results.push((Model { saved }, epochs, steps, summary, recorded, moment));
     }
-    Ok((results, watcher.notes))
+    Ok((results, notes))
 }
 
 /// Gives the features and classes of examples in memory their names.
@@ -231,23 +253,50 @@ fn run(
     Ok(Some((outcomes, trainer.first_step_at(), ended)))
 }
 
+/// What is told of a model's training.
+#[derive(Default)]
+struct Log {
+    epochs: Vec<EpochMetrics>,
+    steps: Vec<StepMetrics>,
+    /// Recorded weights: the initial ones, and those after every epoch.
+    weights: Vec<Vec<Vec<f32>>>,
+}
+
 /// Keeps what is told of training, tells Python, and stops where Python raises.
 struct Watcher {
-    on_epoch: Option<Py<PyAny>>,
-    histories: Vec<Vec<EpochMetrics>>,
+    watch: Option<Py<PyAny>>,
+    logs: Vec<Log>,
     raised: Option<PyErr>,
-    /// What a person should know of the data and the weights that training begins with.
-    notes: Vec<String>,
     /// When Python was last asked for signals.
     asked: Instant,
+    /// When Python was last told of progress.
+    told: Instant,
 }
 
 impl Observer for Watcher {
     fn epoch(&mut self, member: usize, metrics: &EpochMetrics) {
-        self.histories[member].push(metrics.clone());
-        if let (Some(callback), None) = (&self.on_epoch, &self.raised) {
-            let call = |py: Python<'_>| callback.call1(py, (member, json(metrics)?)).map(|_| ());
+        self.logs[member].epochs.push(metrics.clone());
+        if let (Some(watch), None) = (&self.watch, &self.raised) {
+            let call = |py: Python<'_>| watch.call_method1(py, "epoch", (member, json(metrics)?)).map(|_| ());
             self.raised = Python::attach(call).err();
+        }
+    }
+
+    fn step(&mut self, member: usize, metrics: &StepMetrics) {
+        self.logs[member].steps.push(metrics.clone());
+    }
+
+    fn weights(&mut self, member: usize, _: u32, parameters: Vec<Vec<f32>>) {
+        self.logs[member].weights.push(parameters);
+    }
+
+    fn progress(&mut self, done: u64, total: u64) {
+        const EVERY: Duration = Duration::from_millis(200);
+        if let (Some(watch), None) = (&self.watch, &self.raised)
+            && self.told.elapsed() > EVERY
+        {
+            self.told = Instant::now();
+            self.raised = Python::attach(|py| watch.call_method1(py, "progress", (done, total)).map(|_| ())).err();
         }
     }
 

@@ -8,17 +8,19 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import loguniform
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, make_multilabel_classification
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RandomizedSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from gputrain import ConvClassifier, MLPClassifier, MLPRegressor, SearchCV
+from gputrain import ConvClassifier, MLPClassifier, MLPRegressor, RandomSearchCV, SearchCV
 
 # Batches are drawn by their numbers of examples, not by weight: leaving an example out changes the others' order.
 EXPECTED = {
@@ -106,6 +108,54 @@ def test_early_stopping_holds_examples_out(digits):
     assert fitted.run_.summary["validation_accuracy"] is not None
 
 
+def test_scores_of_what_is_held_out_are_kept(digits):
+    X, y = digits
+    network = MLPClassifier((16,), max_iter=8, early_stopping=True, random_state=0, device="cpu")
+    fitted = clone(network).fit(X, y)
+    assert fitted.validation_scores_ == [epoch["validation_accuracy"] for epoch in fitted.run_.history]
+    assert len(fitted.validation_scores_) == fitted.n_iter_
+    assert fitted.best_validation_score_ == max(fitted.validation_scores_) == fitted.run_.summary["validation_accuracy"]
+    assert fitted.best_loss_ is None
+    values = MLPRegressor((16,), max_iter=8, early_stopping=True, random_state=0, device="cpu").fit(X, y / 10)
+    assert values.best_validation_score_ == pytest.approx(values.run_.summary["metrics"]["validation"]["r2"], abs=1e-6)
+    assert len(values.validation_scores_) == values.n_iter_
+    without = clone(network).set_params(early_stopping=False).fit(X, y)
+    assert without.validation_scores_ is without.best_validation_score_ is None
+    assert without.best_loss_ == min(without.loss_curve_)
+    bits = clone(network).fit(X, np.stack([y % 2, y // 5], axis=1))
+    assert bits.validation_scores_ is None and bits.best_loss_ is not None
+    # What was kept is that of the last fit.
+    assert len(fitted.set_params(warm_start=True, max_iter=3).fit(X, y).validation_scores_) == 3
+
+
+def test_epochs_that_end_before_convergence_are_warned_of(digits):
+    network = MLPClassifier((16,), max_iter=3, random_state=0, device="cpu")
+    # The last two come to a stop in their last epoch, and are not asked to stop.
+    for converged in ({"tol": 100.0, "n_iter_no_change": 1, "max_iter": 50}, {"tol": 100.0, "n_iter_no_change": 2}, {"n_iter_no_change": None}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            fitted = clone(network).set_params(**converged).fit(*digits)
+            fitted.partial_fit(*digits)
+    with pytest.warns(ConvergenceWarning, match="3.*hasn't converged"):
+        fitted = network.fit(*digits)
+    assert fitted.n_iter_ == 3
+
+
+def test_epochs_are_told_in_the_words_of_scikit_learn(digits, capsys):
+    network = MLPClassifier((16,), max_iter=3, random_state=0, device="cpu")
+    clone(network).fit(*digits)
+    assert capsys.readouterr().out == ""
+    fitted = clone(network).set_params(verbose=True).fit(*digits)
+    assert capsys.readouterr().out.splitlines() == [f"Iteration {i + 1}, loss = {loss:.8f}" for i, loss in enumerate(fitted.loss_curve_)]
+    fitted.partial_fit(*digits)
+    assert capsys.readouterr().out == f"Iteration 4, loss = {fitted.loss_:.8f}\n"
+    with pytest.raises(FloatingPointError):
+        clone(network).set_params(verbose=True, learning_rate_init=1e30).fit(*digits)
+    assert capsys.readouterr().out == "Iteration 1, loss = nan\n"
+    stopping = MLPRegressor((16,), max_iter=2, verbose=1, early_stopping=True, random_state=0, device="cpu").fit(*digits)
+    assert capsys.readouterr().out.splitlines()[1::2] == [f"Validation score: {score:f}" for score in stopping.validation_scores_]
+
+
 def test_parts_are_fitted_one_after_the_other(digits):
     X, y = digits
     network = MLPClassifier((32,), random_state=0, device="cpu", learning_rate_init=0.01)
@@ -179,19 +229,53 @@ def test_a_search_side_by_side_gives_the_scores_of_one_after_the_other(digits):
     assert drawn.best_score_ > 0.3
 
 
-def assert_same_search(estimator, grid, X, y, **more):
+def assert_same_search(estimator, grid, X, y, params={}, searches=(SearchCV, GridSearchCV), **more):
+    more = {"refit": False} | more
     with warnings.catch_warnings(record=True) as ours_warned:
         warnings.simplefilter("always")
-        ours = SearchCV(estimator, grid, refit=False, return_train_score=True, **more).fit(X, y)
+        ours = searches[0](estimator, grid, return_train_score=True, **more).fit(X, y, **params)
     with warnings.catch_warnings(record=True) as theirs_warned:
         warnings.simplefilter("always")
-        theirs = GridSearchCV(estimator, grid, refit=False, return_train_score=True, **more).fit(X, y)
+        theirs = searches[1](estimator, grid, return_train_score=True, **more).fit(X, y, **params)
     for name in theirs.cv_results_:
         if name.startswith(("split", "rank", "mean_test", "mean_train")):
             assert np.array_equal(ours.cv_results_[name], theirs.cv_results_[name], equal_nan=True), name
     kinds = [[warning.category for warning in warned if warning.category is FitFailedWarning] for warned in (ours_warned, theirs_warned)]
     assert kinds[0] == kinds[1]
+    for name in ("best_index_", "best_params_", "best_score_", "multimetric_"):
+        one, other = (getattr(search, name, None) for search in (ours, theirs))
+        assert one == other or one != one and other != other, name
     return ours
+
+
+def test_candidates_are_drawn_as_scikit_learn_draws_them(digits):
+    network = MLPClassifier((8,), max_iter=4, random_state=0, device="cpu")
+    drawn = {"learning_rate_init": loguniform(1e-3, 1e-1), "alpha": [0.0, 1e-3, 1e-2]}
+    both = (RandomSearchCV, RandomizedSearchCV)
+    ours = assert_same_search(network, drawn, *digits, searches=both, n_iter=4, cv=2, random_state=1, refit=True)
+    assert len(set(ours.cv_results_["param_learning_rate_init"])) == 4
+    assert ours.predict(digits[0]).shape == digits[1].shape
+    with pytest.raises(TypeError, match="RandomSearchCV.fit takes .* use RandomizedSearchCV"):
+        RandomSearchCV(network, drawn).fit(*digits, weights=1)
+
+
+def test_a_search_scores_by_several_metrics(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    network = MLPClassifier((8,), learning_rate_init=0.02, max_iter=8, random_state=0, device="cpu")
+    grid = {"alpha": [0.0, 1e-2, 1.0]}
+    several = assert_same_search(network, grid, X, y, cv=3, scoring=["accuracy", "f1_macro"], refit="f1_macro")
+    assert several.best_score_ == several.cv_results_["mean_test_f1_macro"].max()
+    assert set(several.scorer_) == {"accuracy", "f1_macro"}
+    by_rule = {"scoring": {"a": "accuracy"}, "refit": lambda results: 2}
+    assert assert_same_search(network, grid, X, y, cv=3, **by_rule).best_index_ == 2
+    dict_of = lambda fitted, X, y: {"right": fitted.score(X, y), "wrong": 1 - fitted.score(X, y)}
+    for scoring in (["accuracy", "f1_macro"], dict_of):
+        # Of a candidate that fails, all are none.
+        lame = assert_same_search(network, {"alpha": [0.0, -1.0]}, X, y, cv=2, scoring=scoring)
+        names = [name for name in lame.cv_results_ if name.startswith("mean_test")]
+        assert len(names) == 2 and all(np.isnan(lame.cv_results_[name][1]) for name in names)
+    with pytest.raises(ValueError, match="refit must be set"):
+        SearchCV(network, grid, scoring=["accuracy", "f1_macro"]).fit(X, y)
 
 
 def test_a_search_of_pipelines_fits_each_fold_on_its_own(digits):
@@ -230,6 +314,13 @@ def test_a_candidate_that_fails_leaves_the_others(digits):
         SearchCV(network, {"solver": ["newton"]}, cv=2).fit(X, y)
 
 
+def test_a_score_that_fails_is_none(digits):
+    network = MLPClassifier((8,), max_iter=2, random_state=0, device="cpu")
+    # Of ten classes there is no such curve unless it is said how they are averaged.
+    ours = assert_same_search(network, {"alpha": [0.0]}, digits[0][:120], digits[1][:120], cv=2, scoring="roc_auc")
+    assert np.isnan(ours.cv_results_["mean_test_score"]).all()
+
+
 def test_folds_that_take_much_memory_train_one_after_the_other(digits, monkeypatch):
     from gputrain import _search
 
@@ -243,6 +334,31 @@ def test_folds_that_take_much_memory_train_one_after_the_other(digits, monkeypat
     results.append(SearchCV(network, grid, cv=3).fit(*digits).cv_results_["mean_test_score"])
     assert calls[1:] == [(4, 2), (2, 1)]
     assert np.array_equal(*results)
+
+
+def test_a_search_takes_groups_and_weights(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    groups, weights = np.arange(200) // 10, np.where(y == 3, 9, 0.1)
+    network = MLPClassifier((8,), learning_rate_init=0.05, batch_size=50, max_iter=8, random_state=0, device="cpu")
+    grid = {"alpha": [0.0, 1.0], "solver": ["adam", "sgd"]}
+    grouped = assert_same_search(network, grid, X, y, {"groups": groups}, cv=GroupKFold(4))
+    weighed = assert_same_search(network, grid, X, y, {"sample_weight": weights, "groups": groups}, cv=GroupKFold(4))
+    name = "split0_test_score"
+    assert not np.array_equal(weighed.cv_results_[name], grouped.cv_results_[name])
+    pipeline = make_pipeline(StandardScaler(), network)
+    piped = {f"mlpclassifier__{key}": values for key, values in grid.items()}
+    assert_same_search(pipeline, piped, X, y, {"mlpclassifier__sample_weight": list(weights)}, cv=3)
+    # A fold whose weights cannot be trained with fails alone.
+    wrong = np.where(np.arange(200) == 0, -0.5, 1)
+    lame = assert_same_search(network, grid, X, y, {"sample_weight": wrong}, cv=KFold(2))
+    assert np.isnan(lame.cv_results_["split1_test_score"]).all() and not np.isnan(lame.cv_results_["split0_test_score"]).any()
+    searches = [Search(network, grid, cv=2).fit(X, y, sample_weight=weights) for Search in (SearchCV, GridSearchCV)]
+    assert len({search.best_estimator_.model_.parameter_hash for search in searches}) == 1
+    for search, params in ((SearchCV(network, grid), {"sample_wieght": weights}), (SearchCV(pipeline, piped), {"sample_weight": weights})):
+        with pytest.raises(TypeError, match="takes X, y, groups and .*sample_weight, not sample_w.*GridSearchCV"):
+            search.fit(X, y, **params)
+    with config_context(enable_metadata_routing=True), pytest.raises(ValueError, match="routes no metadata"):
+        SearchCV(network, grid).fit(X, y, groups=groups)
 
 
 def test_a_search_over_something_else_is_refused(digits):

@@ -1,8 +1,7 @@
 //! What went wrong, as an exit code and a message.
 
 use gputrain::backend::BackendError;
-use gputrain::data::DataError;
-use gputrain::data::FetchError;
+use gputrain::data::{DataError, FetchError, PUBLIC_SETS};
 use gputrain::export::ExportError;
 use gputrain::file::FileError;
 use gputrain::job::JobError;
@@ -120,6 +119,16 @@ impl From<LandscapeError> for CliError {
     }
 }
 
+impl From<RecipeError> for CliError {
+    fn from(error: RecipeError) -> CliError {
+        let RecipeError::DataNotFound { path, .. } = &error else { return CliError::from_error(&error) };
+        let folders = path.split('|').filter_map(|file| file.trim().split_once('/'));
+        let public = folders.filter_map(|(folder, _)| PUBLIC_SETS.iter().find(|set| set.name == folder)).next();
+        let remedy = public.map_or(String::new(), |set| format!(", or download it: gputrain data fetch {}", set.name));
+        CliError::Usage(format!("{error}{remedy}"))
+    }
+}
+
 impl From<FetchError> for CliError {
     fn from(error: FetchError) -> CliError {
         match error {
@@ -144,7 +153,6 @@ macro_rules! usage_errors {
 usage_errors!(
     FileError,
     LockError,
-    RecipeError,
     JobError,
     ModelError,
     DataError,

@@ -10,7 +10,7 @@ use gputrain::export::SavedModel;
 use gputrain::job::{self, Job, ShownPictures};
 use gputrain::model::Shape;
 use gputrain::place::{self, Place};
-use gputrain::recipe::{DataSpec, Holdout, Precision, Recipe, Scale, Set, Source};
+use gputrain::recipe::{Broken, DataSpec, Holdout, Precision, Recipe, Scale, Set, Source};
 use gputrain::train::Predictions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +52,9 @@ pub struct ExamplesArgs {
     /// Folder in which the recipe's data files are looked for
     #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "files"])]
     data: Option<PathBuf>,
+    /// Leaves out pictures that cannot be read, and names them, as data.broken = "skip" does in training
+    #[arg(long)]
+    skip_broken: bool,
 }
 
 /// Examples, and what is known about them.
@@ -71,6 +74,14 @@ pub struct Shown {
 }
 
 impl ExamplesArgs {
+    /// Whether a file is the model, one that is named for the examples, or one of the model's recipe.
+    pub fn reads(&self, path: &Path, recipe: &Recipe) -> bool {
+        let of_recipe = sources(recipe).flat_map(Source::paths).map(str::to_string);
+        let named = self.files.iter().chain(&self.images).chain(&self.labels).cloned();
+        let files = named.chain(of_recipe).map(|file| Place::parse(&file).path);
+        files.chain([self.model.clone()]).any(|file| file.is_file() && place::same_file(&file, path))
+    }
+
     /// The examples that the arguments name, else those of the model's recipe. A model that answers with its inputs needs no other
     /// truth.
     pub fn load(&self, saved: &SavedModel) -> Result<Shown, CliError> {
@@ -83,6 +94,14 @@ impl ExamplesArgs {
     }
 
     fn find(&self, saved: &SavedModel) -> Result<Shown, CliError> {
+        let mut skipping;
+        let saved = if self.skip_broken {
+            skipping = saved.clone();
+            skipping.recipe.data.broken = Broken::Skip;
+            &skipping
+        } else {
+            saved
+        };
         let is_pictures = |file: &String| Path::new(file).is_dir() || is_picture(Path::new(file));
         if !self.files.is_empty() && self.files.iter().all(is_pictures) {
             return self.pictures(saved);
@@ -187,6 +206,13 @@ impl ExamplesArgs {
             (Split::Validation, DataSpec { validation: Holdout::Files(source), .. }) => Some(source),
             _ => None,
         };
+        if let Some(Source::Folder { folder }) = files {
+            let paths = [PathBuf::from(folder)];
+            let shown = job::load_pictures(&paths, &recipe.data, (&saved.model, &saved.trained_on))?;
+            let ShownPictures { examples, files, labelled, mut notes } = shown;
+            notes.extend(elsewhere);
+            return Ok(Shown { examples, name: folder.clone(), set, labelled, files, notes });
+        }
         if let Some(source) = files {
             let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on))?;
             notes.extend(elsewhere);
@@ -210,7 +236,12 @@ impl ExamplesArgs {
             Set::Validation => dataset.validation,
             Set::Test => dataset.test,
         };
-        let missing = || format!("the model's recipe has no {split} set; give --images FILE --labels FILE");
+        let missing = || {
+            format!(
+                "the model's recipe has no {split} set; give examples (a folder of pictures, a table, or --images FILE --labels FILE) \
+                 or another set of it by --split"
+            )
+        };
         let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
         Ok(Shown { examples, name: format!("{split} set of {origin}"), set, labelled: true, files: Vec::new(), notes })
     }
@@ -264,14 +295,19 @@ pub(super) fn find_data(recipe: &mut Recipe, run: &Path, folder: Option<&Path>) 
     Ok(recipe.resolve_data(Some(folder))?)
 }
 
-/// What is to be said of files that are not in the folder that was given for them.
-pub(super) fn found_elsewhere(recipe: &Recipe, folder: Option<&Path>) -> Option<String> {
-    let folder = folder?;
+/// Where all of a recipe's data lies.
+fn sources(recipe: &Recipe) -> impl Iterator<Item = &Source> {
     let held_out = [&recipe.data.test, &recipe.data.validation].into_iter().filter_map(|holdout| match holdout {
         Holdout::Files(source) => Some(source),
         _ => None,
     });
-    let files = recipe.data.train.iter().chain(held_out).flat_map(Source::paths);
+    recipe.data.train.iter().chain(held_out)
+}
+
+/// What is to be said of files that are not in the folder that was given for them.
+pub(super) fn found_elsewhere(recipe: &Recipe, folder: Option<&Path>) -> Option<String> {
+    let folder = folder?;
+    let files = sources(recipe).flat_map(Source::paths);
     let mut elsewhere: Vec<&str> =
         files.filter(|file| !Path::new(file).starts_with(folder) && !place::is_bundled(Path::new(file))).collect();
     elsewhere.dedup();

@@ -47,17 +47,23 @@ pub struct ExportArgs {
     /// With --to web: the page also trains the model's recipe again, live, on its data, which the page then holds
     #[arg(long)]
     train: bool,
+    /// With --to onnx: batch norms behind a dense or convolution layer become part of its weights, as only training needs them
+    #[arg(long)]
+    fold_norms: bool,
     /// With --train: folder in which the recipe's data files are looked for
     #[arg(long, value_name = "DIR", requires = "train")]
     data: Option<PathBuf>,
 }
 
 pub fn run(args: &ExportArgs, context: &Context) -> Result<(), CliError> {
+    if args.fold_norms && args.to != FormatArg::Onnx {
+        return Err(CliError::Usage("--fold-norms is for --to onnx: other formats hold what was trained".into()));
+    }
     let saved = SavedModel::load(&args.model)?;
     let format = match args.to {
         FormatArg::Safetensors => Format::Safetensors,
         FormatArg::Npz => Format::Npz,
-        FormatArg::Onnx => Format::Onnx,
+        FormatArg::Onnx => Format::Onnx { norms_folded: args.fold_norms },
         FormatArg::Web => return web(args, &saved, context),
     };
     if args.train {
@@ -67,7 +73,7 @@ pub fn run(args: &ExportArgs, context: &Context) -> Result<(), CliError> {
     let tensors = saved.model.tensors().count();
     let count = saved.model.parameters_count();
     context.say(format!("wrote {}: {tensors} tensors, {count} parameters", args.file.display()));
-    if format == Format::Onnx {
+    if let Format::Onnx { .. } = format {
         context.say(onnx_input(saved.model.input));
     }
     context.emit(&json!({

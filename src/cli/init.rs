@@ -49,11 +49,36 @@ pub fn run(args: &InitArgs, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Lists the recipes that come with the program
+/// Lists the recipes that come with the program, or prints one
+///
+/// Example:
+///
+///   gputrain recipes mnist-99 > my.toml
 #[derive(Debug, Clone, Default, Args)]
-pub struct RecipesArgs {}
+#[command(verbatim_doc_comment)]
+pub struct RecipesArgs {
+    /// The recipe to print
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
 
-pub fn recipes(context: &Context) {
+pub fn recipes(args: &RecipesArgs, context: &Context) -> Result<(), CliError> {
+    match &args.name {
+        None => list(context),
+        Some(name) => {
+            let unknown =
+                || format!("no bundled recipe \"{name}\"; there are {}", Vec::from_iter(builtin_names()).join(", "));
+            let text = Recipe::builtin(name).ok_or_else(|| CliError::Usage(unknown()))?;
+            context.emit(&json!({ "name": name, "recipe": text }));
+            if !context.global.json {
+                context.print(text.trim_end());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn list(context: &Context) {
     let mut rows = Vec::new();
     for name in builtin_names() {
         let about = about(Recipe::builtin(name).unwrap_or_default());
@@ -61,7 +86,10 @@ pub fn recipes(context: &Context) {
         rows.push(vec![name.to_string(), about]);
     }
     context.say(table(&["recipe", "about"], &rows));
-    context.say("\ngputrain train NAME --data DIR trains one, gputrain inspect NAME shows its network");
+    context.say(
+        "\ngputrain train NAME --data DIR trains one, gputrain inspect NAME shows its network, \
+                 gputrain recipes NAME its text",
+    );
 }
 
 /// The first sentence of a recipe's comment.

@@ -104,10 +104,7 @@ pub fn run(cli: Cli, started: Instant, ranks: Option<Arc<dyn Exchange>>) -> Resu
     match cli.command.unwrap_or(Command::Train(train::TrainArgs::default())) {
         Command::Train(args) => train::run(&args, &context),
         Command::Init(args) => init::run(&args, &context),
-        Command::Recipes(_) => {
-            init::recipes(&context);
-            Ok(())
-        }
+        Command::Recipes(args) => init::recipes(&args, &context),
         Command::Sweep(args) => sweep::run(&args, &context),
         Command::Gallery(args) => gallery::run(&args, &context),
         Command::Eval(args) => eval::run(&args, &context),

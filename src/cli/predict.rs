@@ -26,7 +26,8 @@ use std::path::{Path, PathBuf};
 pub struct PredictArgs {
     #[command(flatten)]
     examples: ExamplesArgs,
-    /// Writes .csv or .parquet, .npy (probabilities, or values) or .npz (classes or bits and probabilities, or outputs). A table has
+    /// Writes .csv or .parquet, .npy (probabilities, or values) or .npz (classes or bits and probabilities, or outputs); pictures that
+    /// should be the inputs lie as data files have them, channels last. A table has
     /// id,class,NAME,… with a probability for each class by its name, or id,TARGET with values by the name of the target's column,
     /// and of pictures the file as their id;
     /// where neither has a name, (index,class,p0,p1,… with a probability for each class, or index,class,p1 with that of class 1 where the
@@ -88,6 +89,14 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
         return Err(CliError::Usage(format!("--grid {}: the name must end in .png", grid.display())));
     }
     let saved = SavedModel::load(&args.examples.model)?;
+    for (flag, path) in [("--out", &args.out), ("--grid", &args.grid)] {
+        if let Some(path) = path.as_ref().filter(|path| args.examples.reads(path, &saved.recipe)) {
+            let path = path.display();
+            return Err(CliError::Usage(format!(
+                "{flag} {path}: that is read here, and would be lost; give another name"
+            )));
+        }
+    }
     let shown = args.examples.load(&saved)?;
     let result = evaluate(&saved, &shown, context)?;
     let mut answers = Answers::new(&saved, &shown.examples, result, shown.labelled);
@@ -238,10 +247,11 @@ fn known_columns<'a>(
         known.push((format!("b{bit}"), Cells::Texts(Box::new(text))));
     }
     for (output, name) in answers.output_names().into_iter().enumerate() {
+        let place = answers.place(output);
         // A class may be called as another column is.
         let taken = name == "probability" || known.iter().any(|(known, _)| *known == name);
         let name = if taken { format!("p({name})") } else { name };
-        known.push((name, Cells::Numbers(Box::new(move |index| answers.outputs(index)[output]))));
+        known.push((name, Cells::Numbers(Box::new(move |index| answers.outputs(index)[place]))));
     }
     Ok(known)
 }
@@ -250,7 +260,7 @@ fn write(path: &Path, output: Output, columns: &[Column], answers: &Answers) -> 
     let (result, classes) = (&answers.result, answers.classes.as_ref());
     let bug = || CliError::Failed(format!("{}: outputs and examples do not agree", path.display()));
     let count = answers.count();
-    let outputs = Array::from_f32(&[count, result.width], &result.outputs).ok_or_else(bug)?;
+    let outputs = answers.array().ok_or_else(bug)?;
     match output {
         Output::Npy => write_array(path, &outputs)?,
         Output::Npz => {

@@ -228,7 +228,14 @@ struct Resumed {
 
 /// The recipe of the command line, or of the run to go on with and its checkpoint.
 pub(super) fn load(args: &TrainArgs, context: &Context) -> Result<Loaded, CliError> {
-    let Some(path) = &args.resume else { return Ok(Loaded { job: args.recipe.job()?, resumed: None }) };
+    let Some(path) = &args.resume else {
+        let mut job = args.recipe.job()?;
+        if job.recipe.sweep.is_some() {
+            let note = "note: the recipe has a [sweep], which train leaves out; gputrain sweep trains all of it";
+            job.notes.push(note.into());
+        }
+        return Ok(Loaded { job, resumed: None });
+    };
     let folder = if context.follows() { None } else { Some(RunFolder::open(path)?) };
     let (checkpoint, has_hash) = Checkpoint::open(&RunFolder::checkpoint_in(path))?;
     let text = RecipeText::file(&path.join("recipe.toml"))?;

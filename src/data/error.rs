@@ -338,7 +338,8 @@ pub enum Problem {
     },
     /// A picture cannot be read.
     #[error(
-        "cannot be read as a picture: {cause}{}; repair or remove it, or leave such pictures out with data.broken = \"skip\"",
+        "cannot be read as a picture: {cause}{}; repair or remove it, or leave such pictures out with data.broken = \"skip\" \
+         (predict and eval: --skip-broken)",
         also(*others)
     )]
     BrokenPicture {
@@ -449,6 +450,18 @@ pub enum Problem {
         /// The columns there are.
         columns: Vec<String>,
     },
+    /// The table lacks what the model predicts.
+    #[error(
+        "has no column {}, which the model was trained on; it has {}; a table without the target is for gputrain predict",
+        quoted(missing),
+        list(columns)
+    )]
+    TargetMissing {
+        /// The names that are missing.
+        missing: Vec<String>,
+        /// The columns there are.
+        columns: Vec<String>,
+    },
     /// More numbers than memory should be asked for, and no file takes them.
     #[error("its rows come to {} MiB, and the user's cache directory does not take them: {cause}; make room there", bytes >> 20)]
     NoRoom {
@@ -552,6 +565,28 @@ pub enum Problem {
     ManyLevels {
         /// The columns, each with its number of levels.
         columns: Vec<(String, usize)>,
+    },
+    /// Numbers that are alike but for digits which are lost.
+    #[error(
+        "{what} {name:?} has numbers that all are about {mean}, and differ only in digits that single precision does not have (it has \
+         seven): subtract {mean} from each, or a number like it{}",
+        if *what == "the target" { String::new() } else { format!(", or leave the column out (--set 'data.drop=[{name:?}]')") }
+    )]
+    TooFine {
+        /// What the column is.
+        what: &'static str,
+        /// The column.
+        name: String,
+        /// A number that all are about.
+        mean: f32,
+    },
+    /// A column of a folder of pictures.
+    #[error(
+        "is a folder of pictures, whose classes are its subfolders; it has no column {column:?}: leave --target out"
+    )]
+    NoColumns {
+        /// The column.
+        column: String,
     },
     /// Values cannot be held out by class.
     #[error("data.stratify = true keeps the classes' shares, but the targets are values; leave it out")]

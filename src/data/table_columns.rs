@@ -183,9 +183,10 @@ impl TableColumns {
     pub(crate) fn targets_in_words(&self) -> Vec<String> {
         let scaled = self.targets.iter().filter(|column| !column.is_plain());
         let words = |column: &TargetColumn| {
-            let TargetColumn { name, mean, deviation } = column;
+            let name = &column.name;
+            let [mean, deviation] = [column.mean, column.deviation].map(six_digits);
             format!(
-                "{name} is learned less its mean {mean:.6}, divided by its standard deviation {deviation:.6}: a loss of 1 is that \
+                "{name} is learned less its mean {mean}, divided by its standard deviation {deviation}: a loss of 1 is that \
                  of always guessing the mean; predictions are values of {name} again"
             )
         };
@@ -263,6 +264,11 @@ impl TableColumns {
             .all(|target| finite(&target.mean) && finite(&target.deviation) && target.deviation as f32 > 0.0);
         (!scaled || !fills.into_iter().all(|fill| finite(&fill))).then(|| "holds what is no number".to_string())
     }
+}
+
+/// A number to six places, or where it is small to six digits.
+fn six_digits(number: f64) -> String {
+    if number == 0.0 || number.abs() >= 1e-3 { format!("{number:.6}") } else { format!("{number:.5e}") }
 }
 
 /// The nearest number of single precision.

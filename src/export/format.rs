@@ -10,19 +10,22 @@ pub enum Format {
     /// NumPy: the weights alone.
     Npz,
     /// The network, ready to run: scaling, layers and output.
-    Onnx,
+    Onnx {
+        /// Batch norms are part of the dense and convolution layers before them, where they can be.
+        norms_folded: bool,
+    },
 }
 
 impl Format {
-    /// Every format.
-    pub const ALL: [Format; 3] = [Format::Safetensors, Format::Npz, Format::Onnx];
+    /// Every format; of ONNX, the form with every layer as it was trained.
+    pub const ALL: [Format; 3] = [Format::Safetensors, Format::Npz, Format::Onnx { norms_folded: false }];
 
     /// The format's name, which is also its files' extension.
     pub fn name(self) -> &'static str {
         match self {
             Format::Safetensors => "safetensors",
             Format::Npz => "npz",
-            Format::Onnx => "onnx",
+            Format::Onnx { .. } => "onnx",
         }
     }
 

@@ -31,19 +31,19 @@ use crate::file::write_whole;
 
 /// Writes a model to a file whose name must end as the format's files do.
 pub fn write(model: &SavedModel, format: Format, path: &Path) -> Result<(), ExportError> {
-    if Format::from_path(path) != Some(format) {
+    if Format::from_path(path).map(Format::name) != Some(format.name()) {
         return Err(ExportError::Extension { path: path.into(), extension: format.name() });
     }
     match format {
         Format::Safetensors => model.save(path),
         Format::Npz => write_npz(model, path),
-        Format::Onnx => write_onnx(model, path),
+        Format::Onnx { norms_folded } => write_onnx(model, norms_folded, path),
     }
 }
 
-fn write_onnx(model: &SavedModel, path: &Path) -> Result<(), ExportError> {
+fn write_onnx(model: &SavedModel, norms_folded: bool, path: &Path) -> Result<(), ExportError> {
     model.check(path)?;
-    let bytes = onnx::encode(model);
+    let bytes = onnx::encode(model, norms_folded);
     if bytes.len() > onnx::MOST_BYTES {
         return Err(ExportError::TooLarge { path: path.into(), bytes: bytes.len(), limit: onnx::MOST_BYTES });
     }

@@ -30,7 +30,7 @@ pub(super) fn stored(path: &Path) -> Result<Contents, ExportError> {
     match Format::from_path(path) {
         Some(Format::Safetensors) => tensors::read(path),
         Some(Format::Npz) => Ok(Contents { tensors: read_arrays(&path.to_string_lossy())?, metadata: BTreeMap::new() }),
-        Some(Format::Onnx) | None => Err(ExportError::UnknownFormat { path: path.into() }),
+        Some(Format::Onnx { .. }) | None => Err(ExportError::UnknownFormat { path: path.into() }),
     }
 }
 

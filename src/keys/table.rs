@@ -79,7 +79,11 @@ impl<'a> Table<'a> {
             Some(item) if !owns(&kind) => {
                 let owners = words_where(owns).iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>();
                 let (owners, this) = (owners.join(" and "), &self.path);
-                let problem = format!("belongs to kind = {owners}, but the {this} is \"{}\"; remove it", kind.word());
+                let kind = kind.word();
+                let problem = format!(
+                    "belongs to kind = {owners}, but the {this} is \"{kind}\"; remove it, or give the table anew, as by \
+                     --set '{this}={{kind=\"{kind}\"}}'"
+                );
                 Err(item.conflict(problem))
             }
             _ => Ok(()),

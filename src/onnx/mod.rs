@@ -1,9 +1,11 @@
 //! The part of ONNX that a trained network needs: its protocol buffers, and a builder of graphs.
 
+mod fold;
 pub mod proto;
 
 use crate::file::little_endian;
 use crate::kernel::Activation;
+pub use fold::fold_norms;
 use proto::*;
 
 /// An attribute.

@@ -1,6 +1,7 @@
 //! What can be wrong with a recipe, and where.
 
 use crate::keys::{KeyError, did_you_mean};
+use crate::place::Format;
 use std::path::PathBuf;
 
 /// A recipe that cannot be used.
@@ -96,6 +97,22 @@ pub enum RecipeError {
         suggestion: Option<&'static str>,
         /// The names of all bundled recipes.
         bundled: Vec<&'static str>,
+    },
+    /// Data where a recipe is expected.
+    #[error(
+        "{} is data, not a recipe; {}", path.display(),
+        match format {
+            Format::Csv | Format::Parquet | Format::Arrow => {
+                format!("--train {} --target COLUMN trains on a table", path.display())
+            }
+            _ => format!("--train-images {} --train-labels FILE trains on arrays", path.display()),
+        }
+    )]
+    DataForRecipe {
+        /// The file.
+        path: PathBuf,
+        /// What its name tells.
+        format: Format,
     },
     /// A folder where a recipe is expected.
     #[error("{} is a folder, not a recipe; {remedy}", path.display())]

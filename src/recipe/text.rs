@@ -7,6 +7,7 @@ use super::error::RecipeError;
 use super::schema::Recipe;
 use super::{builtin_names, read};
 use crate::keys::{MAX_BYTES, nearest};
+use crate::place::Format;
 
 /// The text of a recipe, not yet read: a sweep reads it again for every combination.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,9 @@ impl RecipeText {
         for path in [folder.join(name), name.into()] {
             // A pipe or a device is refused by name when it is opened.
             if path.exists() && !path.is_dir() {
+                if let Some(format) = data_format(&path) {
+                    return Err(RecipeError::DataForRecipe { path, format });
+                }
                 return RecipeText::file(&path);
             }
         }
@@ -67,6 +71,13 @@ impl RecipeText {
             recipe.find_beside(path);
         }
     }
+}
+
+/// The format of a file that is data by its name. A text may be a recipe.
+fn data_format(path: &Path) -> Option<Format> {
+    let (format, _) = Format::from_path(path)?;
+    let is_text = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+    (!is_text).then_some(format)
 }
 
 /// What to give where a folder was given for a recipe.

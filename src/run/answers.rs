@@ -1,6 +1,6 @@
 //! What a model makes of examples, beside the truth: classes with their certainty or values, and pictures of both.
 
-use crate::data::{Examples, Features, Storage, Targets, TrainedOn};
+use crate::data::{Array, Examples, Features, Storage, Targets, TrainedOn};
 use crate::export::SavedModel;
 use crate::metrics::{Classes, Metrics, Task, Truth, measure_all};
 use crate::model::{Model, Shape};
@@ -132,6 +132,34 @@ impl<'a> Answers<'a> {
             (true, 1) => vec!["p1".into()],
             (true, width) => (0..width).map(|output| format!("p{output}")).collect(),
             (false, width) => (0..width).map(|output| format!("y{output}")).collect(),
+        }
+    }
+
+    /// The outputs as files hold them: (examples, outputs), or pictures as those that they should be, with channels last.
+    pub fn array(&self) -> Option<Array> {
+        let (count, width) = (self.count(), self.result.width);
+        let shape = match self.pictures() {
+            Some([1, height, width]) => vec![count, height, width],
+            Some([channels, height, width]) => vec![count, height, width, channels],
+            None => vec![count, width],
+        };
+        let example = |index| (0..width).map(move |column| self.outputs(index)[self.place(column)]);
+        Array::from_f32(&shape, &Vec::from_iter((0..count).flat_map(example)))
+    }
+
+    /// The output that is in a column of a file.
+    pub fn place(&self, column: usize) -> usize {
+        match self.pictures() {
+            Some([channels, height, width]) => column % channels * height * width + column / channels,
+            None => column,
+        }
+    }
+
+    /// Channels, height and width of outputs that should be pictures.
+    fn pictures(&self) -> Option<[usize; 3]> {
+        match self.model.input {
+            Shape::Image { channels, height, width } if self.reconstructs => Some([channels, height, width]),
+            _ => None,
         }
     }
 

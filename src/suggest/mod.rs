@@ -133,6 +133,9 @@ fn sets(wanted: &Wanted) -> Result<Sets, DataError> {
         let test = wanted.test.map(|test| train.beside(test));
         return Ok(Sets { train, validation: None, test });
     }
+    if let [column, ..] = wanted.target {
+        return Err(Problem::NoColumns { column: column.clone() }.at(wanted.train));
+    }
     let source = |folder: &Path| Source::Folder { folder: folder.to_string_lossy().into_owned() };
     let named = wanted.test.map(|test| source(Path::new(test)));
     Ok(match picture_sets(folder)? {
@@ -148,10 +151,18 @@ fn sets(wanted: &Wanted) -> Result<Sets, DataError> {
 fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
     match &spec.train {
         Some(Source::Folder { folder }) => {
-            PictureFolder::look(Path::new(folder), &Loading::of(spec, None)).map(pictures)
+            let found = PictureFolder::look(Path::new(folder), &Loading::of(spec, None))?;
+            if let [class] = &found.classes[..] {
+                let others = found.notes.iter().map(|note| format!("; {note}")).collect::<String>();
+                let cause =
+                    format!("holds pictures of one class alone, {class:?}: a network tells two or more apart{others}");
+                return Err(Problem::NoPictures { cause }.at(folder));
+            }
+            Ok(pictures(found, loss))
         }
         Some(Source::Pictures { pictures: table, label }) => {
-            PictureFolder::look_table(Path::new(table), label, &Loading::of(spec, None)).map(pictures)
+            PictureFolder::look_table(Path::new(table), label, &Loading::of(spec, None))
+                .map(|found| pictures(found, loss))
         }
         Some(Source::Table { table, target }) => {
             let raw = RawTable::read(table, target, spec, &TrainedOn::default())?;
@@ -164,12 +175,17 @@ fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
     }
 }
 
-fn pictures(folder: PictureFolder) -> Look {
+fn pictures(folder: PictureFolder, loss: Option<Loss>) -> Look {
+    let outputs = folder.classes.len();
+    let targets = match loss {
+        Some(Loss::BinaryCrossEntropy) => TargetKind::Probabilities { outputs: if outputs == 2 { 1 } else { outputs } },
+        _ => TargetKind::Classes { outputs },
+    };
     let Form { height, width, channels, fit } = folder.form;
     let image = format!("image = {{ size = [{height}, {width}], channels = {channels}, fit = \"{fit}\" }}");
     Look {
         input: Shape::Image { channels, height, width },
-        targets: TargetKind::Classes { outputs: folder.classes.len() },
+        targets,
         examples: folder.counts.iter().sum(),
         data: vec![commented(&image, "height and width")],
         notes: folder.notes,

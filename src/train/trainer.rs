@@ -188,6 +188,12 @@ impl Trainer {
         &self.on.plan.programs[self.training.step.0]
     }
 
+    /// What runs before it for each batch of a step but the last, and for how many batches, where gradients are accumulated.
+    pub fn batch_program(&self) -> Option<(&Program, usize)> {
+        let accumulation = self.training.accumulation.as_ref()?;
+        Some((&self.on.plan.programs[accumulation.batch.0], self.training.batches_before_last(0)))
+    }
+
     /// What the host did so far.
     pub fn host_counters(&self) -> HostCounters {
         self.on.session.counters()

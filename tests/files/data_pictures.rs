@@ -162,6 +162,11 @@ fn broken_pictures_are_named_or_left_out() {
     let mut zero = whole("grey.bmp");
     zero[18..22].copy_from_slice(&[0; 4]);
     check(folder.path(), image, &zero, "one without a pixel");
+    for bits in [1, 4, 16] {
+        let mut other = whole("rgb.bmp");
+        other[28] = bits;
+        check(folder.path(), image, &other, "one of a depth whose rows would be misplaced");
+    }
 }
 
 fn check(folder: &Path, image: ImageSpec, bytes: &[u8], what: &str) {

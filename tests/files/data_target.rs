@@ -3,7 +3,7 @@
 use gputrain::data::{RawTable, Scaling, Storage, TargetKind, Targets, TrainedOn, column_texts};
 use gputrain::export::SavedModel;
 use gputrain::job::{Job, load};
-use gputrain::recipe::{Holdout, Recipe, Source};
+use gputrain::recipe::{Holdout, Loss, Recipe, Source};
 use gputrain::suggest::{Wanted, recipe};
 use std::fs;
 use std::path::PathBuf;
@@ -317,6 +317,52 @@ fn classes_of_other_tables_are_the_models() {
     ] {
         assert!(error(text).contains(says), "{}", error(text));
     }
+}
+
+#[test]
+fn levels_of_other_tables_are_known_by_what_they_say() {
+    let rows: String = (0..12).map(|i| format!("{},{},{}\n", 1950 + i % 3, ["True", "False"][i % 2], i % 5)).collect();
+    let settings = [NO_SPLIT, ("data.categorical", "[\"year\"]"), ("model.loss", "mse")];
+    let job = table(&format!("year,garden,y\n{rows}")).job(&["y"], &settings).unwrap();
+    let features = |text: &str| {
+        let other = table(text);
+        let raw = RawTable::read(&other.path(), &[], &job.recipe.data, &job.trained_on).unwrap();
+        let (features, notes) = raw.features(job.model.input).unwrap();
+        let Storage::F32(values) = &features.storage else { panic!("these are floats") };
+        (values.to_vec(), notes.join("\n"))
+    };
+    let (spelled, _) = features("year,garden\n1950,True\n1952,False\n");
+    for text in ["year,garden\n1950.0,1\n1952.0,0\n", "year,garden\n1.95e3,true\n1952,FALSE\n"] {
+        let (values, notes) = features(text);
+        assert_eq!(values, spelled, "{text}");
+        assert!(!notes.contains("had not"), "{notes}");
+    }
+    assert!(features("year,garden\n1951.5,2\n").1.contains("year has levels that the training table had not"));
+}
+
+#[test]
+fn numbers_that_single_precision_cannot_tell_apart_are_refused() {
+    let rows = |offset: f64| -> String {
+        (0..40).map(|i| format!("{},{}\n", offset + f64::from(i * 7 % 11), i * 5 % 13)).collect()
+    };
+    for (columns, target) in [("x,y", "the column \"x\""), ("y,x", "the target \"y\"")] {
+        let error =
+            table(&format!("{columns}\n{}", rows(1.7e9))).job(&["y"], &[NO_SPLIT, ("model.loss", "mse")]).unwrap_err();
+        assert!(error.contains(target) && error.contains("subtract 1700000000"), "{error}");
+        // A constant that single precision does not have says as little in it.
+        let constant: String = (0..40).map(|i| format!("0.1,16777217,{}\n", i * 5 % 13)).collect();
+        table(&format!("a,b,y\n{constant}")).job(&["y"], &[NO_SPLIT, ("model.loss", "mse")]).unwrap();
+        table(&format!("{columns}\n{}", rows(1e4))).job(&["y"], &[NO_SPLIT, ("model.loss", "mse")]).unwrap();
+    }
+}
+
+#[test]
+fn several_targets_of_yes_and_no_are_bits() {
+    let rows: String = (0..12).map(|i| format!("{i},{},{}\n", i % 2, ["true", "false"][i % 2])).collect();
+    let job = table(&format!("x,cat,dog\n{rows}")).job(&["cat", "dog"], &[NO_SPLIT]).unwrap();
+    assert_eq!((job.recipe.model.loss, job.model.outputs()), (Loss::BinaryCrossEntropy, 2));
+    let notes = job.notes.join("\n");
+    assert!(notes.contains("target: cat, 1 (yes) in 6 of 12 rows; dog, 1 (yes) in 6 of 12 rows"), "{notes}");
 }
 
 #[test]

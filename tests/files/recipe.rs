@@ -295,6 +295,14 @@ fn what_is_no_recipe_is_told_what_would_be() {
     std::fs::write(folder.path().join("recipe.toml"), BASE).unwrap();
     let error = message(RecipeText::find(name));
     assert!(error.contains("recipe.toml to train the same anew, or --resume"), "{error}");
+    for (file, remedy) in
+        [("t.csv", "--target COLUMN trains on a table"), ("x.npy", "--train-labels FILE trains on arrays")]
+    {
+        let path = folder.path().join(file);
+        std::fs::write(&path, "a,b\n1,2\n").unwrap();
+        let error = message(RecipeText::find(path.to_str().unwrap()));
+        assert!(error.contains("is data, not a recipe") && error.contains(remedy), "{error}");
+    }
 }
 
 #[test]

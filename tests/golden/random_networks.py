@@ -251,7 +251,8 @@ class Draw:
         count = batches * batch + (self.whole(0, batch - 1) if drop_last else -self.whole(0, batch - 3))
         epochs = STEPS // per_epoch
         return Case(f"random-{number}", f"Network {number} of random_networks.py.", self.input, self.layers, loss, self.optimizer(),
-                    self.schedule(epochs), data, model, loop, count, epochs, batch, drop_last, targets, weighted)
+                    self.schedule(epochs), data, model, loop, count=count, epochs=epochs, batch=batch, drop_last=drop_last,
+                    targets=targets, weighted=weighted)
 
 
 def worst(found, exact):

@@ -72,6 +72,27 @@ fn a_folder_of_pictures_is_all_that_training_needs() {
     std::fs::write(&broken, "no picture").unwrap();
     let (code, error) = fail(&["--backend", "cpu", "eval", &run, &test]);
     assert!(code == 2 && error.contains("20.png") && error.contains("data.broken = \"skip\""), "{error}");
+    let told = text(&succeed(&["--backend", "cpu", "eval", &run, &test, "--skip-broken"]).stdout);
+    assert!(told.contains("20.png"), "{told}");
+    std::fs::remove_file(&broken).unwrap();
+    let own = place.text("own.csv");
+    succeed(&["--backend", "cpu", "predict", &run, "--out", &own]);
+    let own = std::fs::read_to_string(own).unwrap();
+    assert!(
+        own.lines().nth(1).is_some_and(|line| line.contains(".png,")),
+        "pictures of the recipe are told apart by files: {own}"
+    );
+    let one = place.text("photos/test/dark/21.png");
+    let before = std::fs::read(&one).unwrap();
+    let (code, error) = fail(&["--backend", "cpu", "predict", &run, &one, "--grid", &one]);
+    assert!(code == 2 && error.contains("that is read here") && std::fs::read(&one).unwrap() == before, "{error}");
+    std::fs::write(&broken, "no picture").unwrap();
+    let two = ["--loss", "binary_cross_entropy", "--epochs", "1", "--set", "data.broken=skip", "--out"];
+    let output =
+        succeed(&[&["--backend", "cpu", "train", "--train", &photos], &two[..], &[&place.text("bits")]].concat());
+    assert!(text(&output.stdout).contains("validation: loss"), "{}", text(&output.stdout));
+    let (code, error) = fail(&["--backend", "cpu", "train", "--train", &photos, "--target", "x"]);
+    assert!(code == 2 && error.contains("leave --target out"), "{error}");
     let inspect = text(&succeed(&["inspect", &photos]).stdout);
     for word in ["20 pictures of 2 classes", "3 pictures of 2 classes", "hell ☀", "20.png cannot be read"] {
         assert!(inspect.contains(word), "{word}: {inspect}");

@@ -204,4 +204,32 @@ fn an_autoencoder_answers_with_its_inputs() {
     assert!(told["loss"].as_f64().is_some_and(|loss| loss > 0.0) && told["examples"] == 2, "{told}");
     succeed(&["--backend", "cpu", "--quiet", "predict", &run, "--images", &images, "--grid", &grid]);
     assert!(std::fs::read(&grid).unwrap().starts_with(b"\x89PNG"));
+    let out = place.text("made.npy");
+    succeed(&["--backend", "cpu", "--quiet", "predict", &run, "--images", &images, "--out", &out]);
+    assert_eq!(gputrain::data::read_array(&out).unwrap().shape(), [2, 28, 28]);
+}
+
+/// What passes the three channels of 2 x 3 pixels on as they are.
+#[test]
+fn pictures_that_are_predicted_lie_as_those_of_the_data() {
+    let recipe = "name = \"same\"\n[data]\ntrain = { images = \"x.npz#x\" }\ntargets = \"inputs\"\n\
+                  scale = \"none\"\n[model]\ninput = [2, 3, 3]\nlayers = [{ conv2d = 3, kernel = 1, bias = false, init = \"zeros\" }, { flatten = true }]\n\
+                  loss = \"mse\"\n[train]\nepochs = 1\nbatch = 1\n[optimizer]\nlearning_rate = 1e-30\n";
+    let place = Workplace::new(recipe);
+    let values: Vec<f32> = (0..2 * 18).map(|at| at as f32).collect();
+    let pictures = gputrain::data::Array::from_f32(&[2, 2, 3, 3], &values).unwrap();
+    let identity =
+        gputrain::data::Array::from_f32(&[3, 3, 1, 1], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]).unwrap();
+    gputrain::data::write_arrays(&place.path("x.npz"), &[("x", &pictures)]).unwrap();
+    gputrain::data::write_arrays(&place.path("start.npz"), &[("layers.0.weight", &identity)]).unwrap();
+    let [recipe, run, start, images] = ["recipe.toml", "run", "start.npz", "x.npz"].map(|name| place.text(name));
+    succeed(&["--backend", "cpu", "--quiet", "train", &recipe, "--out", &run, "--init", &start]);
+    for name in ["made.npy", "made.csv"] {
+        let (images, out) = (format!("{images}#x"), place.text(name));
+        succeed(&["--backend", "cpu", "--quiet", "predict", &run, "--images", &images, "--out", &out]);
+    }
+    let made = gputrain::data::read_array(&place.text("made.npy")).unwrap();
+    assert_eq!((made.shape(), made.to_f64()), (&[2, 2, 3, 3][..], values.iter().map(|x| f64::from(*x)).collect()));
+    let table = std::fs::read_to_string(place.path("made.csv")).unwrap();
+    assert_eq!(table.lines().nth(1), Some("0,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"));
 }

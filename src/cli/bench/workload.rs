@@ -128,9 +128,12 @@ impl Workload {
         let before = trainer.host_counters();
         trainer.time_steps(steps)?;
         let after = trainer.host_counters();
-        let program = trainer.step_program();
-        let flops: f64 = program.dispatches().map(|dispatch| dispatch.cost.flops).sum();
-        let dispatches = program.len();
+        let programs = [(trainer.step_program(), 1)].into_iter().chain(trainer.batch_program());
+        let (mut flops, mut dispatches) = (0.0, 0);
+        for (program, times) in programs {
+            flops += times as f64 * program.dispatches().map(|dispatch| dispatch.cost.flops).sum::<f64>();
+            dispatches += times * program.len();
+        }
         let Spread { fastest, median, slowest } = Spread::new(&times);
         let encoded = (after.dispatches - before.dispatches).max(1) as f64;
         let time = WorkloadTime {

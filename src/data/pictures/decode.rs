@@ -300,6 +300,14 @@ mod webp {
 
 mod bmp {
     use super::*;
+
+    /// As the head says it: the decoder misplaces the rows of pictures of other widths than 8, 24 and 32.
+    fn bits_per_pixel(bytes: &[u8]) -> Option<u16> {
+        let of_head = |at: usize| bytes.get(at..)?.first_chunk().copied().map(u16::from_le_bytes);
+        // An old head is of 12 bytes, and its numbers of 2.
+        of_head(if of_head(14)? == 12 { 24 } else { 28 })
+    }
+
     use zune_bmp::BmpDecoder;
     use zune_core::bit_depth::BitDepth;
     use zune_core::bytestream::ZCursor;
@@ -321,6 +329,11 @@ mod bmp {
     pub(super) fn decode(bytes: &[u8]) -> Result<Picture, Cause> {
         let (mut decoder, Stored { width, height, orientation, .. }) = open(bytes)?;
         check_size(width, height)?;
+        let bits = bits_per_pixel(bytes);
+        if !bits.is_some_and(|bits| [8, 24, 32].contains(&bits)) {
+            let bits = bits.map_or("an unknown number of".into(), |bits| bits.to_string());
+            return Err(format!("a BMP of {bits} bits a pixel is not read, but of 8, 24 and 32: convert it to PNG"));
+        }
         let space = decoder.colorspace();
         if decoder.depth() != BitDepth::Eight {
             return Err("it has another depth than 8 bits".into());

@@ -1,6 +1,7 @@
 //! Which pictures a folder holds, and of which classes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,13 +14,14 @@ const PICTURES: [&str; 9] = ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp",
 const OTHER_PICTURES: [&str; 12] =
     ["tif", "tiff", "heic", "heif", "avif", "jxl", "jp2", "svg", "ppm", "pgm", "raw", "dng"];
 /// What the folders of sets are called.
-const SETS: [(&str, Set); 6] = [
+const SETS: [(&str, Set); 7] = [
     ("train", Set::Train),
     ("training", Set::Train),
     ("val", Set::Validation),
     ("valid", Set::Validation),
     ("validation", Set::Validation),
     ("test", Set::Test),
+    ("testing", Set::Test),
 ];
 /// Names in a message, at most.
 const NAMED: usize = 3;
@@ -46,6 +48,27 @@ pub(super) struct Scan {
 }
 
 impl Scan {
+    /// A doubt, where classes have folders of the same names: they may be parts of a data set, and those folders the classes.
+    fn parts_of_a_set(&self, folder: &Path) -> Option<String> {
+        let mut inner: BTreeMap<&OsStr, BTreeSet<usize>> = BTreeMap::new();
+        for found in &self.pictures {
+            let mut steps = found.path.strip_prefix(folder).unwrap_or(&found.path).components().skip(1);
+            if let (Some(step), Some(_)) = (steps.next(), steps.next()) {
+                inner.entry(step.as_os_str()).or_default().insert(found.class);
+            }
+        }
+        let shared: Vec<_> = inner.into_iter().filter(|(_, classes)| classes.len() > 1).collect();
+        let [(first, classes), (second, _), ..] = &shared[..] else { return None };
+        let mut names = classes.iter().map(|class| folder.join(&self.classes[*class]).display().to_string());
+        let (one, other) = (names.next()?, names.next()?);
+        Some(format!(
+            "warning: {one} and {other} are taken for classes, and both have folders {} and {}: if these are the classes, name the parts \
+             of the data set, as in --train {other} --test {one}",
+            first.display(),
+            second.display()
+        ))
+    }
+
     /// Numbers the classes as a model does whose classes are called so.
     pub(super) fn number_classes(&mut self, known: &[String]) -> Result<(), Problem> {
         let place = |name: &String| known.iter().position(|known| known == name);
@@ -78,13 +101,19 @@ enum Set {
     Test,
 }
 
-/// The parts of a folder that is divided into `train`, `val` (or `valid`, `validation`) and `test`; none where its subfolders
-/// are classes. It is divided where it has a folder `train` that has folders itself, and no folder of another name.
+/// The parts of a folder that is divided into `train` (or `training`), `val` (`valid`, `validation`) and `test` (`testing`); none
+/// where its subfolders are classes. It is divided where it has a folder `train` that has folders itself, and no folder with pictures
+/// of another name.
 pub fn picture_sets(folder: &Path) -> Result<Option<PictureSets>, DataError> {
     let mut sets = PictureSets { train: PathBuf::new(), validation: None, test: None };
     for entry in Listing::read(folder).map_err(|problem| problem.at(folder.display()))?.folders {
         let name = name_of(&entry).to_lowercase();
-        let Some((_, set)) = SETS.iter().find(|(known, _)| *known == name) else { return Ok(None) };
+        let Some((_, set)) = SETS.iter().find(|(known, _)| *known == name) else {
+            if holds_pictures(&entry)? {
+                return Ok(None);
+            }
+            continue;
+        };
         match set {
             Set::Train if sets.train.as_os_str().is_empty() => sets.train = entry,
             Set::Validation if sets.validation.is_none() => sets.validation = Some(entry),
@@ -99,9 +128,18 @@ pub fn picture_sets(folder: &Path) -> Result<Option<PictureSets>, DataError> {
     Ok((!train.folders.is_empty()).then_some(sets))
 }
 
+/// Whether a folder, or one within it, holds a picture.
+fn holds_pictures(folder: &Path) -> Result<bool, DataError> {
+    let (mut pictures, mut passed) = (Vec::new(), PassedOver::default());
+    Walk { pictures: &mut pictures, passed: &mut passed, class: 0 }.folder(folder, &mut BTreeSet::new())?;
+    Ok(!pictures.is_empty())
+}
+
 /// What is passed over while folders are gone through.
 #[derive(Debug, Default)]
 struct PassedOver {
+    /// Folders of runs, whose pictures are charts.
+    runs: Vec<PathBuf>,
     /// How many files there are of each ending that is no picture's.
     endings: BTreeMap<String, usize>,
     /// Links to folders that were gone through before.
@@ -192,6 +230,7 @@ pub(super) fn classes(folder: &Path) -> Result<Scan, DataError> {
         scan.notes
             .push(format!("warning: {place}: folders without pictures, which become no classes: {}", some(&empty)));
     }
+    scan.notes.extend(scan.parts_of_a_set(folder));
     scan.notes.extend(passed.notes(folder));
     Ok(scan)
 }
@@ -236,6 +275,10 @@ impl Walk<'_> {
                 continue;
             }
             let listing = Listing::read(&folder).map_err(|problem| problem.at(folder.display()))?;
+            if listing.files.iter().any(|(path, _)| path.file_name().is_some_and(|name| name == "recipe.toml")) {
+                self.passed.runs.push(folder);
+                continue;
+            }
             for (path, found) in listing.files {
                 if is_picture(&path) {
                     self.pictures.push(Found { path, class: self.class, stamp: stamp(&found) });
@@ -272,6 +315,10 @@ impl PassedOver {
         let others: usize = others.map(|(_, count)| count).sum();
         if others > 0 {
             notes.push(format!("{place}: files that are no pictures, passed over: {others}"));
+        }
+        if !self.runs.is_empty() {
+            let names: Vec<String> = self.runs.iter().map(|path| path.display().to_string()).collect();
+            notes.push(format!("{place}: folders of runs, passed over: {}", some(&names)));
         }
         let odd = [
             (&self.loops, "links to folders that were gone through"),
@@ -382,11 +429,34 @@ mod tests {
         let all = sets(&["Train/a/1.png", "valid/a/1.png", "test/a/1.png"]).unwrap();
         assert_eq!(all, ["Train", "valid", "test"].map(|name| Some(name.to_string())));
         assert_eq!(sets(&["train/a/1.png", "labels.csv"]).unwrap(), [Some("train".to_string()), None, None]);
+        let all = sets(&["Training/a/1.png", "Testing/a/1.png"]).unwrap();
+        assert_eq!(all, [Some("Training".to_string()), None, Some("Testing".to_string())]);
+        assert!(
+            sets(&["train/a/1.png", "test/a/1.png", "docs/x.txt", "runs/1/recipe.toml", "runs/1/loss.png"]).is_some()
+        );
         // A train beside planes, pictures of trains, two folders of one set, nothing to train on.
         assert_eq!(sets(&["train/old/1.png", "plane/1.png"]), None);
         assert_eq!(sets(&["train/1.png", "test/1.png"]), None);
         assert_eq!(sets(&["train/a/1.png", "val/a/1.png", "valid/a/1.png"]), None);
         assert_eq!(sets(&["val/a/1.png", "test/a/1.png"]), None);
+    }
+
+    #[test]
+    fn the_charts_of_runs_are_no_pictures_of_a_class() {
+        let folder = folder(&["cat/1.png", "dog/1.png", "runs/cats-1/recipe.toml", "runs/cats-1/loss.png"]);
+        let scan = classes(folder.path()).unwrap();
+        assert_eq!((&scan.classes[..], scan.pictures.len()), (&["cat".to_string(), "dog".to_string()][..], 2));
+        let notes = scan.notes.join(" ");
+        assert!(notes.contains("become no classes: runs") && notes.contains("folders of runs, passed over"), "{notes}");
+    }
+
+    #[test]
+    fn classes_with_folders_of_the_same_names_are_doubted() {
+        let notes = |files: &[&str]| classes(folder(files).path()).unwrap().notes.join(" ");
+        let parts =
+            notes(&["seg_test/sea/1.png", "seg_test/ice/1.png", "seg_train/ice/1.png", "seg_train/sea/a/1.png"]);
+        assert!(parts.contains("both have folders ice and sea") && parts.contains("seg_train --test "), "{parts}");
+        assert_eq!(notes(&["cat/old/1.png", "cat/new/1.png", "dog/old/1.png", "dog/1.png"]), "");
     }
 
     #[cfg(unix)]

@@ -58,6 +58,29 @@ pub(super) fn check_levels(frame: &Frame, features: &[usize], forced: &[usize]) 
     endless.map_or(Ok(()), |column| Err(Problem::ManyLevels { columns: vec![(frame.name(*column), MAX_LEVELS)] }))
 }
 
+/// Refuses columns of numbers that differ by less than single precision tells apart at their size: rounded to it, more than a
+/// hundredth of their spread is lost. Looks at their first rows.
+pub(super) fn check_precision(frame: &Frame, columns: &[usize], what: &'static str) -> Result<(), Problem> {
+    const ROWS: usize = 1 << 16;
+    const LOST: f64 = 0.01;
+    for column in columns {
+        let Some(numbers) = &frame.columns[*column].numbers else { continue };
+        let rows = numbers.rows(0..numbers.len().min(ROWS));
+        let there = || rows.iter().copied().filter(|number| (*number as f32).is_finite());
+        let count = there().count().max(1) as f64;
+        let mean = there().sum::<f64>() / count;
+        let root_mean_square =
+            |of: &dyn Fn(f64) -> f64| (there().map(|number| of(number).powi(2)).sum::<f64>() / count).sqrt();
+        let spread = root_mean_square(&|number| number - mean);
+        let lost = root_mean_square(&|number| number - f64::from(number as f32));
+        let is_constant = there().all(|number| Some(number) == there().next());
+        if !is_constant && lost > LOST * spread {
+            return Err(Problem::TooFine { what, name: frame.name(*column), mean: mean as f32 });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses columns that a table of text could not hold, all of the first kind.
 fn check_usable(frame: &Frame, columns: &[usize]) -> Result<(), Problem> {
     let unusable = |column: &usize| frame.columns[*column].unusable.as_ref();

@@ -1,6 +1,6 @@
 //! A table to train on: what its columns are taken for.
 
-use super::check::{check_column, check_levels, check_named};
+use super::check::{check_column, check_levels, check_named, check_precision};
 use super::classes::sorted;
 use super::raw::RawTable;
 use super::weights::weighing;
@@ -153,6 +153,8 @@ fn reason(frame: &Frame, column: usize) -> Option<&'static str> {
 /// What the columns of a training table are.
 fn columns(frame: &Frame, features: &[usize], named: &Named, missing: Missing) -> Result<TableColumns, Problem> {
     check_levels(frame, features, &named.forced)?;
+    let is_number = |column: &usize| !is_category(frame, *column, &named.forced);
+    check_precision(frame, &Vec::from_iter(features.iter().copied().filter(is_number)), "the column")?;
     let of = features.iter().map(|column| {
         // A name that stands for two columns finds neither in other tables.
         frame.find(&frame.name(*column))?;

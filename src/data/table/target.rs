@@ -1,5 +1,6 @@
 //! The columns that are to be predicted: what is to be learned of them, and what cannot be.
 
+use super::check::check_precision;
 use super::raw::RawTable;
 use crate::data::cells;
 use crate::data::error::{DataError, Problem};
@@ -27,6 +28,9 @@ impl RawTable {
         let [single] = targets else {
             return Ok(match loss {
                 Some(Loss::BinaryCrossEntropy) => TargetKind::Probabilities { outputs: count },
+                None if targets.iter().all(|column| self.is_bit(*column)) => {
+                    TargetKind::Probabilities { outputs: count }
+                }
                 _ => TargetKind::Values { outputs: count },
             });
         };
@@ -54,6 +58,11 @@ impl RawTable {
             value.fract() == 0.0 && found.len() <= FEW_NUMBERS
         });
         few && found.len() * ROWS_OF_CLASS <= self.frame.rows
+    }
+
+    /// Whether a column says of each row yes or no.
+    fn is_bit(&self, column: usize) -> bool {
+        self.numbers(column).is_ok_and(|mut numbers| numbers.all(|value| value == 0.0 || value == 1.0))
     }
 
     /// The numbers of a column; none where it holds texts.
@@ -130,7 +139,7 @@ impl RawTable {
         let Some(targets) = self.targets.clone() else {
             let named = |target: &TargetColumn| self.frame.find(&target.name).is_ok_and(|found| found.is_some());
             let missing = self.columns.targets.iter().filter(|target| !named(target)).map(|target| target.name.clone());
-            return Err(Problem::ColumnsMissing { missing: missing.collect(), columns: self.frame.names() });
+            return Err(Problem::TargetMissing { missing: missing.collect(), columns: self.frame.names() });
         };
         let (count, outputs) = (targets.len(), kind.outputs());
         match (kind, &targets[..]) {
@@ -169,6 +178,7 @@ impl RawTable {
     fn learned_values(&mut self, targets: &[usize], kind: TargetKind) -> Result<Targets, Problem> {
         let outputs = kind.outputs();
         self.check_outputs(targets.len(), outputs, "targets")?;
+        check_precision(&self.frame, if self.is_new { targets } else { &[] }, "the target")?;
         let mut values = vec![0.0; self.frame.rows * outputs];
         for (at, column) in targets.iter().enumerate() {
             let of_column = values.iter_mut().skip(at).step_by(outputs);

@@ -7,8 +7,8 @@ use super::{SavedModel, parameter_hash};
 use crate::data::TargetColumn;
 use crate::kernel::Activation;
 use crate::layers::{Input, Shape};
-use crate::onnx::Builder;
 use crate::onnx::proto::*;
+use crate::onnx::{Builder, fold_norms};
 use prost::Message;
 
 /// The operator set: old enough for every runtime of the last years, and all that is needed is in it.
@@ -21,11 +21,15 @@ pub(super) const MOST_BYTES: usize = i32::MAX as usize;
 const INPUT: &str = "input";
 
 /// The bytes of a model's file.
-pub(super) fn encode(saved: &SavedModel) -> Vec<u8> {
-    model(saved).encode_to_vec()
+pub(super) fn encode(saved: &SavedModel, norms_folded: bool) -> Vec<u8> {
+    let mut graph = graph(saved);
+    if norms_folded {
+        fold_norms(&mut graph.node, &mut graph.initializer);
+    }
+    model(saved, graph).encode_to_vec()
 }
 
-fn model(saved: &SavedModel) -> ModelProto {
+fn model(saved: &SavedModel, graph: GraphProto) -> ModelProto {
     // Names of classes and of a table's columns.
     let is_named = !saved.trained_on.class_names.is_empty() || saved.trained_on.table.is_some();
     let data = serde_json::to_string(&saved.trained_on).ok().filter(|_| is_named);
@@ -34,7 +38,7 @@ fn model(saved: &SavedModel) -> ModelProto {
         ir_version: IR_VERSION,
         producer_name: env!("CARGO_PKG_NAME").to_string(),
         producer_version: env!("CARGO_PKG_VERSION").to_string(),
-        graph: Some(graph(saved)),
+        graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
         metadata_props: [
             Some(entry("gputrain.recipe", saved.recipe.to_toml())),
@@ -152,7 +156,7 @@ mod tests {
         let recipe = Recipe::parse(&text, "sample.toml", &[]).unwrap();
         let model = Model::build(&recipe.model, None).unwrap();
         let parameters = model.initialise(0);
-        let bytes = encode(&SavedModel { recipe, model, scaling, trained_on: Default::default(), parameters });
+        let bytes = encode(&SavedModel { recipe, model, scaling, trained_on: Default::default(), parameters }, false);
         ModelProto::decode(&*bytes).unwrap()
     }
 
@@ -186,7 +190,7 @@ mod tests {
         let recipe = Recipe::parse(text, "sample.toml", &[]).unwrap();
         let model = Model::build(&recipe.model, None).unwrap();
         let (scaling, parameters) = (Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 }, model.initialise(0));
-        let bytes = encode(&SavedModel { recipe, model, scaling, trained_on: Default::default(), parameters });
+        let bytes = encode(&SavedModel { recipe, model, scaling, trained_on: Default::default(), parameters }, false);
         let model = ModelProto::decode(&*bytes).unwrap();
         assert_eq!(operations(&model), ["Cast", "Gather", "Flatten", "Gemm", "Softmax", "Identity"]);
         let graph = model.graph.unwrap();
@@ -205,6 +209,37 @@ mod tests {
         assert_eq!((node.output.len(), node.attribute.len()), (1, 1), "the form of inference");
         assert_eq!((&*node.attribute[0].name, node.attribute[0].f), ("epsilon", Some(0.25)));
         assert!(expected.iter().all(|name| graph.initializer.iter().any(|tensor| tensor.name == *name)));
+    }
+
+    #[test]
+    fn norms_are_folded_where_what_is_before_them_goes_nowhere_else() {
+        let layers = "{ name = \"a\", conv2d = 2, kernel = 3, bias = false }, { batch_norm = true, epsilon = 3.0, activation = \"relu\" }, \
+                      { name = \"b\", conv2d = 2, kernel = 1 }, { name = \"c\", batch_norm = true }, { add = [\"b\", \"c\"] }, \
+                      { batch_norm = true }, { dense = 3 }, { batch_norm = true }";
+        let unit = Scaling { subtract: vec![0.0], divide: vec![1.0], add: 0.0 };
+        let mut graph = sample(layers, unit).graph.unwrap();
+        let of = |graph: &GraphProto, name: &str| {
+            let tensor = graph.initializer.iter().find(|tensor| tensor.name == name)?;
+            Some(Vec::from_iter(tensor.raw_data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes))))
+        };
+        for (name, values) in [
+            ("layers.1.weight", [4.0f32, 6.0]),
+            ("layers.1.bias", [0.5, 0.25]),
+            ("layers.1.running_mean", [1.0, 2.0]),
+            ("layers.1.running_var", [1.0, 6.0]),
+        ] {
+            let tensor = graph.initializer.iter_mut().find(|tensor| tensor.name == name).unwrap();
+            tensor.raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        }
+        let before = of(&graph, "a.weight").unwrap();
+        let counts = fold_norms(&mut graph.node, &mut graph.initializer);
+        assert_eq!(counts, [4, 2], "the output of b is read twice, that of the sum comes from no product");
+        assert_eq!(of(&graph, "a.weight").unwrap(), Vec::from_iter(before.iter().map(|w| w * 2.0)));
+        assert_eq!(of(&graph, "layers.1.bias").unwrap(), [0.5 - 2.0, 0.25 - 4.0]);
+        assert!(of(&graph, "layers.1.running_mean").is_none() && of(&graph, "c.running_mean").is_some());
+        let operations: Vec<&str> = graph.node.iter().map(|node| &*node.op_type).collect();
+        let rest = ["BatchNormalization", "Add", "BatchNormalization", "Flatten", "Gemm", "Softmax", "Identity"];
+        assert_eq!(operations, [&["Conv", "Relu", "Conv"][..], &rest].concat());
     }
 
     #[test]
