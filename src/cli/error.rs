@@ -122,8 +122,8 @@ impl From<LandscapeError> for CliError {
 impl From<RecipeError> for CliError {
     fn from(error: RecipeError) -> CliError {
         let RecipeError::DataNotFound { path, .. } = &error else { return CliError::from_error(&error) };
-        let folders = path.split('|').filter_map(|file| file.trim().split_once('/'));
-        let public = folders.filter_map(|(folder, _)| PUBLIC_SETS.iter().find(|set| set.name == folder)).next();
+        let mut folders = path.split('|').filter_map(|file| file.trim().split_once('/'));
+        let public = folders.find_map(|(folder, _)| PUBLIC_SETS.iter().find(|set| set.name == folder));
         let remedy = public.map_or(String::new(), |set| format!(", or download it: gputrain data fetch {}", set.name));
         CliError::Usage(format!("{error}{remedy}"))
     }

@@ -99,7 +99,7 @@ fn unlabelled(saved: &SavedModel, shown: &Shown) -> String {
 }
 
 pub fn run(args: &EvalArgs, context: &Context) -> Result<(), CliError> {
-    let saved = SavedModel::load(&args.examples.model)?;
+    let saved = args.examples.saved()?;
     let shown = args.examples.load(&saved)?;
     if !shown.labelled {
         return Err(CliError::Usage(unlabelled(&saved, &shown)));

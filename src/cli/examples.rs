@@ -74,9 +74,18 @@ pub struct Shown {
 }
 
 impl ExamplesArgs {
+    /// The model, whose recipe leaves broken pictures out where the arguments do.
+    pub fn saved(&self) -> Result<SavedModel, CliError> {
+        let mut saved = SavedModel::load(&self.model)?;
+        if self.skip_broken {
+            saved.recipe.data.broken = Broken::Skip;
+        }
+        Ok(saved)
+    }
+
     /// Whether a file is the model, one that is named for the examples, or one of the model's recipe.
     pub fn reads(&self, path: &Path, recipe: &Recipe) -> bool {
-        let of_recipe = sources(recipe).flat_map(Source::paths).map(str::to_string);
+        let of_recipe = recipe.data.sources().flat_map(|(_, source)| source.paths()).map(str::to_string);
         let named = self.files.iter().chain(&self.images).chain(&self.labels).cloned();
         let files = named.chain(of_recipe).map(|file| Place::parse(&file).path);
         files.chain([self.model.clone()]).any(|file| file.is_file() && place::same_file(&file, path))
@@ -94,14 +103,6 @@ impl ExamplesArgs {
     }
 
     fn find(&self, saved: &SavedModel) -> Result<Shown, CliError> {
-        let mut skipping;
-        let saved = if self.skip_broken {
-            skipping = saved.clone();
-            skipping.recipe.data.broken = Broken::Skip;
-            &skipping
-        } else {
-            saved
-        };
         let is_pictures = |file: &String| Path::new(file).is_dir() || is_picture(Path::new(file));
         if !self.files.is_empty() && self.files.iter().all(is_pictures) {
             return self.pictures(saved);
@@ -295,19 +296,10 @@ pub(super) fn find_data(recipe: &mut Recipe, run: &Path, folder: Option<&Path>) 
     Ok(recipe.resolve_data(Some(folder))?)
 }
 
-/// Where all of a recipe's data lies.
-fn sources(recipe: &Recipe) -> impl Iterator<Item = &Source> {
-    let held_out = [&recipe.data.test, &recipe.data.validation].into_iter().filter_map(|holdout| match holdout {
-        Holdout::Files(source) => Some(source),
-        _ => None,
-    });
-    recipe.data.train.iter().chain(held_out)
-}
-
 /// What is to be said of files that are not in the folder that was given for them.
 pub(super) fn found_elsewhere(recipe: &Recipe, folder: Option<&Path>) -> Option<String> {
     let folder = folder?;
-    let files = sources(recipe).flat_map(Source::paths);
+    let files = recipe.data.sources().flat_map(|(_, source)| source.paths());
     let mut elsewhere: Vec<&str> =
         files.filter(|file| !Path::new(file).starts_with(folder) && !place::is_bundled(Path::new(file))).collect();
     elsewhere.dedup();

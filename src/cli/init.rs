@@ -4,7 +4,7 @@ use super::recipe_args::settings;
 use super::table::table;
 use super::{CliError, Context};
 use clap::Args;
-use gputrain::recipe::{Recipe, builtin_names};
+use gputrain::recipe::{Recipe, RecipeText, builtin_names};
 use gputrain::suggest::{self, Wanted};
 use serde_json::json;
 
@@ -66,9 +66,7 @@ pub fn recipes(args: &RecipesArgs, context: &Context) -> Result<(), CliError> {
     match &args.name {
         None => list(context),
         Some(name) => {
-            let unknown =
-                || format!("no bundled recipe \"{name}\"; there are {}", Vec::from_iter(builtin_names()).join(", "));
-            let text = Recipe::builtin(name).ok_or_else(|| CliError::Usage(unknown()))?;
+            let text = RecipeText::find(name)?.text;
             context.emit(&json!({ "name": name, "recipe": text }));
             if !context.global.json {
                 context.print(text.trim_end());

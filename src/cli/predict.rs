@@ -88,7 +88,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     if let Some(grid) = args.grid.as_deref().filter(|path| !is_png(path)) {
         return Err(CliError::Usage(format!("--grid {}: the name must end in .png", grid.display())));
     }
-    let saved = SavedModel::load(&args.examples.model)?;
+    let saved = args.examples.saved()?;
     for (flag, path) in [("--out", &args.out), ("--grid", &args.grid)] {
         if let Some(path) = path.as_ref().filter(|path| args.examples.reads(path, &saved.recipe)) {
             let path = path.display();

@@ -5,7 +5,7 @@ use super::examples::found_elsewhere;
 use clap::Args;
 use gputrain::data::{self, SourceRef};
 use gputrain::job::Job;
-use gputrain::recipe::{Holdout, Loss, Recipe, RecipeText, Source};
+use gputrain::recipe::{Loss, Recipe, RecipeText, Source};
 use gputrain::suggest::{self, Wanted};
 use std::path::PathBuf;
 
@@ -149,8 +149,7 @@ impl RecipeArgs {
         let Recipe { data, sweep, .. } = self.recipe()?;
         // A sweep over recipes takes their data.
         let others = sweep.is_some_and(|sweep| !sweep.recipes.is_empty());
-        let files = data.train.is_some() || is_file(&data.test) || is_file(&data.validation);
-        if files || others { Ok(()) } else { Err(CliError::Usage(unused())) }
+        if data.sources().next().is_some() || others { Ok(()) } else { Err(CliError::Usage(unused())) }
     }
 
     /// Gives the default recipe's network as many outputs as the data of the command line asks for, where no layers were
@@ -198,8 +197,4 @@ pub(super) fn settings(set: &[String]) -> Result<Vec<(String, String)>, CliError
         Ok((key.trim().to_string(), value.trim().to_string()))
     };
     set.iter().map(setting).collect()
-}
-
-fn is_file(holdout: &Holdout) -> bool {
-    matches!(holdout, Holdout::Files(_))
 }

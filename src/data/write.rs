@@ -14,7 +14,6 @@ use super::error::{DataError, Problem};
 use super::load::transpose;
 use super::{Dataset, Examples, Features, Storage, Targets, columnar, idx, npy};
 use crate::file::write_whole_with;
-use crate::model::Shape;
 use crate::place::Format;
 
 /// Writes one array as .npy, .npz (under the key `array`), IDX or .csv, as the name says; `.gz` packs it.
@@ -181,13 +180,8 @@ fn inconsistent() -> Problem {
 }
 
 fn image_array(features: &Features) -> Result<Array, Problem> {
-    let (shape, pixels, channels) = match features.shape {
-        Shape::Features(width) => (vec![features.count, width], width, 1),
-        Shape::Image { channels: 1, height, width } => (vec![features.count, height, width], height * width, 1),
-        Shape::Image { channels, height, width } => {
-            (vec![features.count, height, width, channels], height * width, channels)
-        }
-    };
+    let (shape, channels) = (features.shape.in_files(features.count), features.shape.channels());
+    let pixels = features.shape.len() / channels.max(1);
     let array = match &features.storage {
         Storage::U8(values) if channels == 1 => Array::over(Dtype::U8, shape, values.clone()),
         Storage::U8(values) => Array::from_u8(&shape, transpose(values, channels, pixels)),

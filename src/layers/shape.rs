@@ -46,6 +46,15 @@ impl Shape {
         }
     }
 
+    /// The sizes of an array of so many in a file: images with their channels last, and without these where there is one.
+    pub fn in_files(&self, count: usize) -> Vec<usize> {
+        match *self {
+            Shape::Features(width) => vec![count, width],
+            Shape::Image { channels: 1, height, width } => vec![count, height, width],
+            Shape::Image { channels, height, width } => vec![count, height, width, channels],
+        }
+    }
+
     /// True when an example holds no scalar at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -6,13 +6,12 @@ use std::collections::HashMap;
 
 /// Multiplies every `BatchNormalization` whose input only comes from a `Conv` or a `Gemm`, and goes nowhere else, into the weights
 /// and the bias of that: w' = w s, b' = (b - mean) s + bias with s = scale / sqrt(variance + epsilon), in f64. Takes the nodes in
-/// the order they run in, and a weight to be read by one node alone. Returns how many norms there were, and how many are left.
-pub fn fold_norms(nodes: &mut Vec<NodeProto>, constants: &mut Vec<TensorProto>) -> [usize; 2] {
+/// the order they run in, and a weight to be read by one node alone.
+pub fn fold_norms(nodes: &mut Vec<NodeProto>, constants: &mut Vec<TensorProto>) {
     let names: Vec<String> = constants.iter().map(|tensor| tensor.name.clone()).collect();
     let mut tensors: HashMap<String, TensorProto> = names.iter().cloned().zip(constants.drain(..)).collect();
     let mut folded: Vec<NodeProto> = Vec::with_capacity(nodes.len());
     let is_norm = |node: &NodeProto| node.op_type == "BatchNormalization";
-    let before = nodes.iter().filter(|node| is_norm(node)).count();
     for node in nodes.iter() {
         let readers =
             |value: &String| nodes.iter().flat_map(|node| &node.input).filter(|input| *input == value).count();
@@ -27,7 +26,6 @@ pub fn fold_norms(nodes: &mut Vec<NodeProto>, constants: &mut Vec<TensorProto>) 
     *nodes = folded;
     let is_read = |name: &&String| nodes.iter().any(|node| node.input.contains(name));
     *constants = names.iter().filter(is_read).filter_map(|name| tensors.remove(name)).collect();
-    [before, nodes.iter().filter(|node| is_norm(node)).count()]
 }
 
 /// Whether outputs are rows of its weight.

@@ -138,29 +138,20 @@ impl<'a> Answers<'a> {
     /// The outputs as files hold them: (examples, outputs), or pictures as those that they should be, with channels last.
     pub fn array(&self) -> Option<Array> {
         let (count, width) = (self.count(), self.result.width);
-        let shape = match self.pictures() {
-            Some([1, height, width]) => vec![count, height, width],
-            Some([channels, height, width]) => vec![count, height, width, channels],
-            None => vec![count, width],
-        };
+        let shape = self.shape().in_files(count);
         let example = |index| (0..width).map(move |column| self.outputs(index)[self.place(column)]);
         Array::from_f32(&shape, &Vec::from_iter((0..count).flat_map(example)))
     }
 
     /// The output that is in a column of a file.
     pub fn place(&self, column: usize) -> usize {
-        match self.pictures() {
-            Some([channels, height, width]) => column % channels * height * width + column / channels,
-            None => column,
-        }
+        let channels = self.shape().channels();
+        column % channels * (self.result.width / channels) + column / channels
     }
 
-    /// Channels, height and width of outputs that should be pictures.
-    fn pictures(&self) -> Option<[usize; 3]> {
-        match self.model.input {
-            Shape::Image { channels, height, width } if self.reconstructs => Some([channels, height, width]),
-            _ => None,
-        }
+    /// The shape of an example's outputs: that of the inputs, where they should be these.
+    fn shape(&self) -> Shape {
+        if self.reconstructs { self.model.input } else { Shape::Features(self.result.width) }
     }
 
     /// Pictures of inputs, above what the model makes of them, in the inputs' range, with how far they are apart.

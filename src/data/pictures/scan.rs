@@ -106,12 +106,11 @@ enum Set {
 /// of another name.
 pub fn picture_sets(folder: &Path) -> Result<Option<PictureSets>, DataError> {
     let mut sets = PictureSets { train: PathBuf::new(), validation: None, test: None };
+    let mut others = Vec::new();
     for entry in Listing::read(folder).map_err(|problem| problem.at(folder.display()))?.folders {
         let name = name_of(&entry).to_lowercase();
         let Some((_, set)) = SETS.iter().find(|(known, _)| *known == name) else {
-            if holds_pictures(&entry)? {
-                return Ok(None);
-            }
+            others.push(entry);
             continue;
         };
         match set {
@@ -125,7 +124,15 @@ pub fn picture_sets(folder: &Path) -> Result<Option<PictureSets>, DataError> {
         return Ok(None);
     }
     let train = Listing::read(&sets.train).map_err(|problem| problem.at(sets.train.display()))?;
-    Ok((!train.folders.is_empty()).then_some(sets))
+    if train.folders.is_empty() {
+        return Ok(None);
+    }
+    for other in others {
+        if holds_pictures(&other)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(sets))
 }
 
 /// Whether a folder, or one within it, holds a picture.

@@ -456,7 +456,7 @@ keywords! {
 
 impl DataSpec {
     /// Every set that has files of its own, by its key.
-    fn sources(&self) -> impl Iterator<Item = (&'static str, &Source)> {
+    pub fn sources(&self) -> impl Iterator<Item = (&'static str, &Source)> {
         let held_out = [("test", &self.test), ("validation", &self.validation)];
         let held_out = held_out.into_iter().filter_map(|(set, holdout)| match holdout {
             Holdout::Files(source) => Some((set, source)),
