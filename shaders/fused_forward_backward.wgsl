@@ -3,7 +3,7 @@
 // A workgroup gathers its rows from the data set, takes them through all layers and the gradients back, and leaves in
 // `trace` (lib/dense_layers.wgsl) what the weights' update needs. data, labels, subtract and divide are those of gather and
 // softmax_cross_entropy; counters (models, COUNTERS), scalars (models, SCALARS), parameters of model z at
-// z * parameter_stride, trace of model z at z * trace_stride. Grid: linear over blocks of rows, z over models.
+// z * parameter_stride, trace of model z from its element z * trace_stride on. Grid: linear over blocks of rows, z over models.
 //
 // All that matters here is latency. So loads that do not depend on each other come before what uses the first of them, and
 // every thread has a part in every product: its depth is split over as many lanes as there are threads for an output.
@@ -27,7 +27,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> counters: array<u32>;
 @group(0) @binding(6) var<storage, read> scalars: array<f32>;
 @group(0) @binding(7) var<storage, read> parameters: array<f32>;
-@group(0) @binding(8) var<storage, read_write> trace: array<f32>;
+@group(0) @binding(8) var<storage, read_write> trace: array<vec4<f32>>;
 
 const BYTES = 1u;
 // 1: loops that are marked are written out.
@@ -48,8 +48,6 @@ const OUTPUT_ACTIVATION = 0u;
 
 // Features in a word of the data.
 const PER_WORD = 1u + 3u * BYTES;
-// Rows of a workgroup: one to each component of a vector.
-const BLOCK = 4u;
 const REDUCE_THREADS = THREADS;
 // From so many weights on a thread takes four outputs, so that a value read from workgroup memory serves four products.
 const WIDE = 16384u;
@@ -59,6 +57,8 @@ const MOST_LANES = 32u;
 // Rows of the data.
 var<workgroup> data_rows: array<u32, BLOCK>;
 var<workgroup> block_labels: array<u32, BLOCK>;
+// The rows' losses and hits.
+var<workgroup> row_results: array<vec2<f32>, BLOCK>;
 // Activations; on the way back gradients take their place.
 var<workgroup> values: array<vec4<f32>, VALUES>;
 var<workgroup> partials: array<vec4<f32>, THREADS>;
@@ -71,19 +71,9 @@ var<private> model: u32;
 var<private> first_row: u32;
 var<private> real_rows: u32;
 
-// Where a row's example, of this block, lies in a matrix of the trace.
-fn row_at(matrix: u32, row: u32, columns: u32) -> u32 {
-    return matrix + (first_row + row) * columns;
-}
-
 // Puts one column of the block into a matrix of the trace.
 fn store_column(matrix: u32, columns: u32, column: u32, value: vec4<f32>) {
-    // unroll
-    for (var row = 0u; row < BLOCK; row++) {
-        if first_row + row < params.rows {
-            trace[row_at(matrix, row, columns) + column] = value[row];
-        }
-    }
+    trace[matrix + first_row / BLOCK * columns + column] = value;
 }
 
 // Scales one feature of the block's rows.
@@ -152,8 +142,7 @@ fn store_outputs(l: Layer, first: u32, count: u32, lanes: u32, sum: vec4<f32>, t
         values[l.first_output + first + thread] = y;
         // The network's outputs are no layer's inputs.
         if l.first_output < INPUTS {
-            let matrix = model * params.trace_stride + l.first_output * params.rows;
-            store_column(matrix, l.outputs, first + thread, y);
+            store_column(trace_behind(l.first_output, model), l.outputs, first + thread, y);
         }
     }
     workgroupBarrier();
@@ -246,15 +235,18 @@ fn set_gradient(row: u32, c: u32, value: f32) {
 fn loss(thread: u32) {
     let row = thread / LANES;
     let real = row < BLOCK && first_row + row < real_rows;
-    let inside = row < BLOCK && first_row + row < params.rows;
     let label = block_labels[min(row, BLOCK - 1u)];
     let stored = select(0u, OUTPUTS, row < BLOCK);
     let result = softmax_loss(row, real, OUTPUTS, stored, label, real_rows, thread);
-    if thread % LANES == 0u && inside {
-        trace[result_trace(model) + first_row + row] = result.loss;
-        trace[result_trace(model) + params.rows + first_row + row] = result.correct;
+    if thread % LANES == 0u && row < BLOCK {
+        row_results[row] = vec2(result.loss, result.correct);
     }
     workgroupBarrier();
+    if thread == 0u {
+        let results = transpose(mat4x2(row_results[0], row_results[1], row_results[2], row_results[3]));
+        store_column(result_trace(model), RESULT_COLUMNS, 0u, results[0]);
+        store_column(result_trace(model), RESULT_COLUMNS, 1u, results[1]);
+    }
     for (var c = thread; c < OUTPUTS; c += THREADS) {
         let at = c * BLOCK;
         let gradient = vec4(
@@ -270,18 +262,18 @@ fn loss(thread: u32) {
 }
 
 // This workgroup's part of the sum of the squared weights.
-fn squares(block: u32, blocks: u32, thread: u32) {
+fn squares(block: u32, thread: u32) {
     var sum = 0.0;
     for (var number = 1u; number <= LAYERS; number++) {
         let l = layer(number);
         let start = model * params.parameter_stride + l.weight;
-        for (var i = block * THREADS + thread; i < l.inputs * l.outputs; i += blocks * THREADS) {
+        for (var i = block * THREADS + thread; i < l.inputs * l.outputs; i += blocks() * THREADS) {
             sum += parameters[start + i] * parameters[start + i];
         }
     }
     sum = workgroup_sum(sum, thread);
     if thread == 0u {
-        trace[scalar_trace(model) + SCALARS + block] = sum;
+        store_column(result_trace(model), RESULT_COLUMNS, 2u, vec4(sum, 0.0, 0.0, 0.0));
     }
 }
 
@@ -308,9 +300,11 @@ fn main(
         backward(layer(number), layer(number - 1u), thread);
     }
     if SQUARES == 1u {
-        squares(block, pieces(params.rows, BLOCK), thread);
+        squares(block, thread);
     }
-    if block == 0u && thread < SCALARS {
-        trace[scalar_trace(model) + thread] = scalars[model * SCALARS + thread];
+    if block == 0u && thread < SCALARS / 4u {
+        let first = model * SCALARS + thread * 4u;
+        let four = vec4(scalars[first], scalars[first + 1u], scalars[first + 2u], scalars[first + 3u]);
+        trace[scalar_trace(model) + thread] = four;
     }
 }

@@ -3,7 +3,7 @@
 //
 // hyper (models, HYPER), counters (models, COUNTERS), scalars (models, SCALARS), log (models, log_steps, 2).
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> trace: array<f32>;
+@group(0) @binding(1) var<storage, read> trace: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> hyper: array<f32>;
 @group(0) @binding(3) var<storage, read_write> counters: array<u32>;
 @group(0) @binding(4) var<storage, read_write> scalars: array<f32>;
@@ -23,20 +23,22 @@ var<private> corrections: vec2<f32>;
 fn load_state(at: vec4<u32>, model: u32) {
     old_mean = vec4(mean[at.x], mean[at.y], mean[at.z], mean[at.w]);
     old_variance = vec4(variance[at.x], variance[at.y], variance[at.z], variance[at.w]);
-    let s = scalar_trace(model);
-    rate = hyper[model * HYPER + LEARNING_RATE] * trace[s + WARMUP];
-    corrections = vec2(trace[s + BETA1_CORRECTION], trace[s + BETA2_CORRECTION]);
+    rate = hyper[model * HYPER + LEARNING_RATE] * scalar_before(WARMUP, model);
+    corrections = vec2(scalar_before(BETA1_CORRECTION, model), scalar_before(BETA2_CORRECTION, model));
 }
 
 fn update(at: vec4<u32>, parameter: vec4<f32>, gradient: vec4<f32>, model: u32) {
     let decay = hyper[model * HYPER + WEIGHT_DECAY];
+    var next: array<AdamElement, 4>;
+    for (var i = 0u; i < 4u; i++) {
+        let old = AdamElement(parameter[i], old_mean[i], old_variance[i]);
+        next[i] = adam_step(old, gradient[i], decay, rate, corrections, model);
+    }
     for (var i = 0u; i < 4u; i++) {
         if at[i] != NONE {
-            let old = AdamElement(parameter[i], old_mean[i], old_variance[i]);
-            let next = adam_step(old, gradient[i], decay, rate, corrections, model);
-            parameters[at[i]] = next.parameter;
-            mean[at[i]] = next.mean;
-            variance[at[i]] = next.variance;
+            parameters[at[i]] = next[i].parameter;
+            mean[at[i]] = next[i].mean;
+            variance[at[i]] = next[i].variance;
         }
     }
 }

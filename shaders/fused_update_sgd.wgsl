@@ -4,7 +4,7 @@
 //
 // hyper (models, HYPER), counters (models, COUNTERS), scalars (models, SCALARS), log (models, log_steps, 2).
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> trace: array<f32>;
+@group(0) @binding(1) var<storage, read> trace: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> hyper: array<f32>;
 @group(0) @binding(3) var<storage, read_write> counters: array<u32>;
 @group(0) @binding(4) var<storage, read_write> scalars: array<f32>;
@@ -22,17 +22,20 @@ fn load_state(at: vec4<u32>, model: u32) {
     if WITH_MOMENTUM == 1u {
         old_velocity = vec4(velocity[at.x], velocity[at.y], velocity[at.z], velocity[at.w]);
     }
-    rate = hyper[model * HYPER + LEARNING_RATE] * trace[scalar_trace(model) + WARMUP];
+    rate = hyper[model * HYPER + LEARNING_RATE] * scalar_before(WARMUP, model);
 }
 
 fn update(at: vec4<u32>, parameter: vec4<f32>, gradient: vec4<f32>, model: u32) {
     let decay = hyper[model * HYPER + WEIGHT_DECAY];
+    var next: array<SgdElement, 4>;
+    for (var i = 0u; i < 4u; i++) {
+        next[i] = sgd_step(SgdElement(parameter[i], old_velocity[i]), gradient[i], decay, rate, model);
+    }
     for (var i = 0u; i < 4u; i++) {
         if at[i] != NONE {
-            let next = sgd_step(SgdElement(parameter[i], old_velocity[i]), gradient[i], decay, rate, model);
-            parameters[at[i]] = next.parameter;
+            parameters[at[i]] = next[i].parameter;
             if WITH_MOMENTUM == 1u {
-                velocity[at[i]] = next.velocity;
+                velocity[at[i]] = next[i].velocity;
             }
         }
     }

@@ -1,9 +1,10 @@
 // A network of dense layers as constants, and where a training step keeps what its layers hand on. The including shader
 // declares params with rows and trace_stride.
 //
-// `trace` holds for each model, every matrix with one row per row of the batch: the inputs of all layers, the gradients
-// at their outputs before the activation, the rows' losses, the rows' hits; then a copy of the model's scalars as they were
-// before the step, and partial sums of squared weights.
+// `trace`, an array<vec4<f32>>, holds for each model matrices with one row per row of the batch: the inputs of all layers, the
+// gradients at their outputs before the activation, and the results, which are the rows' losses, their hits and, in the first
+// row of a block, the block's part of the sum of the squared weights; then a copy of the model's scalars as they were before
+// the step. Of a matrix, block after block of four rows, each column is a vector. Rows behind the last have gradients of 0.
 const LAYERS = 1u;
 // Outputs of each layer; 0: the network's inputs. Layers that are not there have none.
 const WIDTH_0 = 1u;
@@ -55,7 +56,11 @@ const FIRST_7 = FIRST_6 + WIDTH_6;
 const FIRST_8 = FIRST_7 + WIDTH_7;
 const VALUES = FIRST_8 + WIDTH_8;
 const INPUTS = VALUES - OUTPUTS;
+// Columns of all matrices before the results, and of those.
 const RESULTS = INPUTS + VALUES - WIDTH_0;
+const RESULT_COLUMNS = 3u;
+// Rows of a block: one to each component of a vector.
+const BLOCK = 4u;
 
 struct Layer {
     inputs: u32,
@@ -82,21 +87,29 @@ fn layer(number: u32) -> Layer {
     }
 }
 
+fn blocks() -> u32 {
+    return (params.rows + BLOCK - 1u) / BLOCK;
+}
+
+// Where the trace goes on behind matrices of so many columns.
+fn trace_behind(columns: u32, model: u32) -> u32 {
+    return model * (params.trace_stride / BLOCK) + columns * blocks();
+}
+
 // The matrix of a layer's inputs in the trace.
 fn input_trace(l: Layer, model: u32) -> u32 {
-    return model * params.trace_stride + l.first_input * params.rows;
+    return trace_behind(l.first_input, model);
 }
 
 // The matrix of the gradients at a layer's outputs, before its activation.
 fn delta_trace(l: Layer, model: u32) -> u32 {
-    return model * params.trace_stride + (INPUTS + l.first_output - WIDTH_0) * params.rows;
+    return trace_behind(INPUTS + l.first_output - WIDTH_0, model);
 }
 
-// The rows' losses, then their hits, the scalars and the sums of squares.
 fn result_trace(model: u32) -> u32 {
-    return model * params.trace_stride + RESULTS * params.rows;
+    return trace_behind(RESULTS, model);
 }
 
 fn scalar_trace(model: u32) -> u32 {
-    return result_trace(model) + 2u * params.rows;
+    return trace_behind(RESULTS + RESULT_COLUMNS, model);
 }

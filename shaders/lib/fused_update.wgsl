@@ -36,22 +36,22 @@ const END_8 = 1u;
 
 const TILE_OUTPUTS = 16u;
 const TILE_INPUTS = 64u;
-// Rows of the batch that are staged at a time.
-const TILE_ROWS = 32u;
+// Blocks of rows that are staged at a time.
+const TILE_BLOCKS = 8u;
+const HALF = TILE_BLOCKS / 2u;
 // A thread takes four outputs of one input.
 const THREADS = TILE_OUTPUTS / 4u * TILE_INPUTS;
-const REDUCE_THREADS = THREADS;
 const NONE = 0xffffffffu;
 
 // include: dense_layers.wgsl
 // include: finish.wgsl
 // include: penalty.wgsl
-// include: reduce.wgsl
 
-// Gradients by row, four outputs to a vector, and inputs by row.
-var<workgroup> tile_deltas: array<vec4<f32>, TILE_ROWS * TILE_OUTPUTS / 4u>;
-var<workgroup> tile_inputs: array<f32, TILE_ROWS * TILE_INPUTS>;
-// The next rows, on their way from the trace while the staged ones are used.
+// Gradients and inputs of blocks of rows, those in two halves of the blocks. The workgroup that does the bookkeeping has its
+// sums where others have inputs.
+var<workgroup> tile_deltas: array<vec4<f32>, TILE_BLOCKS * TILE_OUTPUTS>;
+var<workgroup> tile_inputs: array<array<vec4<f32>, THREADS>, 2>;
+// The next blocks, on their way from the trace while the staged ones are used.
 var<private> coming_deltas: vec4<f32>;
 var<private> coming_inputs: array<vec4<f32>, 2>;
 
@@ -83,70 +83,62 @@ fn tile_at(number: u32, model: u32) -> Tile {
     return Tile(found, place / across * TILE_OUTPUTS, place % across * TILE_INPUTS, model);
 }
 
-// An element of the gradients at the outputs; 0 outside.
-fn delta_at(tile: Tile, row: u32, output: u32) -> f32 {
+// A block's gradients at an output; 0 outside.
+fn deltas_at(tile: Tile, block: u32, output: u32) -> vec4<f32> {
     let l = tile.layer;
-    let at = min(row, params.rows - 1u) * l.outputs + min(output, l.outputs - 1u);
-    return select(0.0, trace[delta_trace(l, tile.model) + at], row < params.rows && output < l.outputs);
+    let at = min(block, blocks() - 1u) * l.outputs + min(output, l.outputs - 1u);
+    // Without a branch, as `&&` is one.
+    let inside = (block < blocks()) & (output < l.outputs);
+    return select(vec4<f32>(0.0), trace[delta_trace(l, tile.model) + at], inside);
 }
 
-// An element of the inputs, with the 1 behind them; rows behind the last repeat it.
-fn input_at(tile: Tile, row: u32, input: u32) -> f32 {
+// A block's values of an input, with the 1 behind them; blocks behind the last repeat it.
+fn inputs_at(tile: Tile, block: u32, input: u32) -> vec4<f32> {
     let l = tile.layer;
-    let at = min(row, params.rows - 1u) * l.inputs + min(input, l.inputs - 1u);
-    return select(1.0, trace[input_trace(l, tile.model) + at], input < l.inputs);
+    let at = min(block, blocks() - 1u) * l.inputs + min(input, l.inputs - 1u);
+    return select(vec4<f32>(1.0), trace[input_trace(l, tile.model) + at], input < l.inputs);
 }
 
-fn fetch_inputs(tile: Tile, row: u32, input: u32) -> vec4<f32> {
-    return vec4(
-        input_at(tile, row, input),
-        input_at(tile, row + 4u, input),
-        input_at(tile, row + 8u, input),
-        input_at(tile, row + 12u, input),
-    );
-}
-
-// Asks for the rows from `first` on.
+// Asks for the blocks from `first` on.
 fn fetch(tile: Tile, first: u32, thread: u32) {
-    if thread < TILE_ROWS * TILE_OUTPUTS / 4u {
-        let output = tile.first_output + thread % (TILE_OUTPUTS / 4u) * 4u;
-        let row = first + thread / (TILE_OUTPUTS / 4u);
-        coming_deltas = vec4(
-            delta_at(tile, row, output),
-            delta_at(tile, row, output + 1u),
-            delta_at(tile, row, output + 2u),
-            delta_at(tile, row, output + 3u),
-        );
+    if thread < TILE_BLOCKS * TILE_OUTPUTS {
+        let output = tile.first_output + thread % TILE_OUTPUTS;
+        coming_deltas = deltas_at(tile, first + thread / TILE_OUTPUTS, output);
     }
     let input = tile.first_input + thread % TILE_INPUTS;
-    coming_inputs[0] = fetch_inputs(tile, first + thread / TILE_INPUTS, input);
-    coming_inputs[1] = fetch_inputs(tile, first + thread / TILE_INPUTS + 16u, input);
+    coming_inputs[0] = inputs_at(tile, first + thread / TILE_INPUTS, input);
+    coming_inputs[1] = inputs_at(tile, first + thread / TILE_INPUTS + HALF, input);
 }
 
 // Stages what was asked for.
 fn stage(thread: u32) {
-    if thread < TILE_ROWS * TILE_OUTPUTS / 4u {
+    if thread < TILE_BLOCKS * TILE_OUTPUTS {
         tile_deltas[thread] = coming_deltas;
     }
-    for (var i = 0u; i < 8u; i++) {
-        tile_inputs[thread + i * THREADS] = coming_inputs[i / 4u][i % 4u];
-    }
+    tile_inputs[0][thread] = coming_inputs[0];
+    tile_inputs[1][thread] = coming_inputs[1];
 }
 
-// The gradients of the thread's four weights. Contains barriers: call it in uniform control flow.
+// The gradients of the thread's four weights; the first blocks were fetched. Contains barriers: call it in uniform control
+// flow.
 fn weight_gradients(tile: Tile, thread: u32) -> vec4<f32> {
     var gradient = vec4<f32>(0.0);
-    fetch(tile, 0u, thread);
-    for (var first = 0u; first < params.rows; first += TILE_ROWS) {
+    for (var first = 0u; first < blocks(); first += TILE_BLOCKS) {
         stage(thread);
         workgroupBarrier();
-        if first + TILE_ROWS < params.rows {
-            fetch(tile, first + TILE_ROWS, thread);
+        if first + TILE_BLOCKS < blocks() {
+            fetch(tile, first + TILE_BLOCKS, thread);
         }
         // unroll
-        for (var row = 0u; row < TILE_ROWS; row++) {
-            let delta = tile_deltas[row * (TILE_OUTPUTS / 4u) + thread / TILE_INPUTS];
-            gradient += delta * tile_inputs[row * TILE_INPUTS + thread % TILE_INPUTS];
+        for (var block = 0u; block < TILE_BLOCKS; block++) {
+            let input = tile_inputs[block / HALF][block % HALF * TILE_INPUTS + thread % TILE_INPUTS];
+            let at = block * TILE_OUTPUTS + thread / TILE_INPUTS * 4u;
+            let deltas = transpose(mat4x4(tile_deltas[at], tile_deltas[at + 1u], tile_deltas[at + 2u], tile_deltas[at + 3u]));
+            // Row after row.
+            gradient += deltas[0] * input.x;
+            gradient += deltas[1] * input.y;
+            gradient += deltas[2] * input.z;
+            gradient += deltas[3] * input.w;
         }
         workgroupBarrier();
     }
@@ -156,11 +148,9 @@ fn weight_gradients(tile: Tile, thread: u32) -> vec4<f32> {
 // Where a weight lies among all parameters; NONE outside the matrix.
 fn element_at(tile: Tile, output: u32, input: u32) -> u32 {
     let l = tile.layer;
-    if output >= l.outputs || input >= columns_of(l) {
-        return NONE;
-    }
-    let first = tile.model * params.parameter_stride;
-    return first + select(l.bias + output, l.weight + output * l.inputs + input, input < l.inputs);
+    let at = select(l.bias + output, l.weight + output * l.inputs + input, input < l.inputs);
+    let inside = (output < l.outputs) & (input < columns_of(l));
+    return select(NONE, tile.model * params.parameter_stride + at, inside);
 }
 
 fn update_tile(tile: Tile, thread: u32) {
@@ -172,13 +162,11 @@ fn update_tile(tile: Tile, thread: u32) {
         element_at(tile, output + 2u, input),
         element_at(tile, output + 3u, input),
     );
-    // Loaded before the gradients are summed: they arrive meanwhile. Where there are fewer than four, the first again.
-    var parameter = vec4<f32>(0.0);
-    if at.x != NONE {
-        let own = select(at, vec4(at.x), at == vec4(NONE));
-        load_state(own, tile.model);
-        parameter = vec4(parameters[own.x], parameters[own.y], parameters[own.z], parameters[own.w]);
-    }
+    fetch(tile, 0u, thread);
+    // Loaded before the gradients are summed: they arrive meanwhile. Where there are fewer than four, the model's first.
+    let own = select(at, vec4(tile.model * params.parameter_stride), at == vec4(NONE));
+    load_state(own, tile.model);
+    let parameter = vec4(parameters[own.x], parameters[own.y], parameters[own.z], parameters[own.w]);
     var gradient = weight_gradients(tile, thread);
     if PENALTY == 1u && input < tile.layer.inputs {
         gradient += vec4(
@@ -191,22 +179,43 @@ fn update_tile(tile: Tile, thread: u32) {
     update(at, parameter, gradient, tile.model);
 }
 
-// The sum of `count` numbers in the trace, on the first thread.
-fn trace_sum(first: u32, count: u32, thread: u32) -> f32 {
-    var sum = 0.0;
-    for (var i = thread; i < count; i += THREADS) {
-        sum += trace[first + i];
-    }
-    return workgroup_sum(sum, thread);
+// One of the model's scalars as it was before the step.
+fn scalar_before(slot: u32, model: u32) -> f32 {
+    return trace[scalar_trace(model) + slot / 4u][slot % 4u];
+}
+
+fn sum_of_four(half: u32, first: u32, apart: u32) -> vec4<f32> {
+    let even = tile_inputs[half][first] + tile_inputs[half][first + 8u * apart];
+    return even + (tile_inputs[half][first + 4u * apart] + tile_inputs[half][first + 12u * apart]);
+}
+
+// The sum of 16 sums in a half that are `apart` places from each other, in the order of lib/reduce.wgsl.
+fn sum_of_sixteen(half: u32, first: u32, apart: u32) -> vec4<f32> {
+    let even = sum_of_four(half, first, apart) + sum_of_four(half, first + 2u * apart, apart);
+    return even + (sum_of_four(half, first + apart, apart) + sum_of_four(half, first + 3u * apart, apart));
 }
 
 fn finish(model: u32, thread: u32) {
     let results = result_trace(model);
-    let loss = trace_sum(results, params.rows, thread);
-    let correct = trace_sum(results + params.rows, params.rows, thread);
-    let squares = trace_sum(scalar_trace(model) + SCALARS, params.penalty_parts, thread);
+    var sums = vec4<f32>(0.0);
+    for (var row = thread; row < params.rows; row += THREADS) {
+        let at = results + row / BLOCK * RESULT_COLUMNS;
+        sums.x += trace[at][row % BLOCK];
+        sums.y += trace[at + 1u][row % BLOCK];
+    }
+    for (var part = thread; part < params.penalty_parts; part += THREADS) {
+        sums.z += trace[results + part * RESULT_COLUMNS + 2u].x;
+    }
+    // In two steps, of 16 sums each.
+    tile_inputs[0][thread] = sums;
+    workgroupBarrier();
+    if thread < 16u {
+        tile_inputs[1][thread] = sum_of_sixteen(0u, thread, 16u);
+    }
+    workgroupBarrier();
     if thread == 0u {
-        finish_batch(model, loss, correct, squares);
+        let all = sum_of_sixteen(1u, 0u, 1u);
+        finish_batch(model, all.x, all.y, all.z);
     }
 }
 

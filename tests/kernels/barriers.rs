@@ -95,6 +95,7 @@ fn an_access_to_what_another_thread_writes_is_found() {
         "for (var i = 0u; i < 4u; i++) { shared_values[thread] = 1.0; workgroupBarrier(); output[i] = shared_values[i]; }",
         "halves[group.x][thread] = halves[group.x][63u - thread];",
         "halves[group.x][thread] = halves[2u - group.x][63u - thread];",
+        "halves[1][thread] = halves[1][63u - thread];",
         "var i = group.x; output[0] = halves[i][63u - thread]; i = 1u - i; halves[1u - i][thread] = 1.0;",
     ] {
         assert!(!problems(&shader(body)).is_empty(), "{body}");
@@ -104,6 +105,7 @@ fn an_access_to_what_another_thread_writes_is_found() {
         "shared_values[thread] = 1.0; workgroupBarrier(); output[thread] = shared_values[0];",
         "if thread < 32u { shared_values[thread] += shared_values[thread + 32u]; }",
         "halves[1u - group.x][thread] = halves[group.x][63u - thread];",
+        "halves[1][thread] = halves[0][63u - thread];",
     ] {
         assert_eq!(problems(&shader(body)), BTreeSet::new(), "{body}");
     }

@@ -2,7 +2,7 @@
 //! training step.
 
 use crate::ir::{Cost, Demands, Dispatch, Kernel, Needs, Slice, linear_grid, params, read, read_u32, write};
-use crate::kernel::fused::layers::{self, BLOCK, DenseLayers, put};
+use crate::kernel::fused::layers::{self, BLOCK, CORRECT, DenseLayers, LOSS, SQUARES};
 use crate::kernel::loss::softmax_cross_entropy;
 use crate::kernel::pointwise::activation_backward;
 use crate::kernel::step::{gather, state};
@@ -63,7 +63,7 @@ const THREADS: usize = 256;
 pub fn workgroup_bytes(layers: &DenseLayers) -> usize {
     let vectors = layers.values() + THREADS;
     let reductions = THREADS + 2 * THREADS;
-    16 * (vectors + layers.outputs()) + 4 * reductions + 2 * 4 * BLOCK
+    16 * (vectors + layers.outputs()) + 4 * reductions + 4 * 4 * BLOCK
 }
 
 /// What varies beside the network.
@@ -137,7 +137,7 @@ impl Launch for ForwardBackward {
             params: shape.words(),
             slices: vec![o.data, o.labels, o.subtract, o.divide, o.counters, o.scalars, o.parameters, o.trace],
             grid: linear_grid((shape.rows as usize).div_ceil(BLOCK), models as u32),
-            demands: Demands::default(),
+            demands: Demands { vectors: true, ..Demands::default() },
         }
     }
 }
@@ -165,9 +165,13 @@ fn reference<T: Real>(args: &mut Args<T>) {
         let counters = &counters[model * state::COUNTERS..][..state::COUNTERS];
         let trace = &mut trace[model * p.trace_stride as usize..];
         shared.one_model(model, parameters, counters, trace);
-        put(trace, at.scalars, &scalars[model * state::SCALARS..][..state::SCALARS]);
-        for block in (0..at.blocks).filter(|_| squares) {
-            trace[at.squares + block] = T::from_f64(shared.squares(parameters, block, at.blocks));
+        trace[at.scalars..][..state::SCALARS].copy_from_slice(&scalars[model * state::SCALARS..][..state::SCALARS]);
+        if squares {
+            let mut sums = vec![T::default(); at.blocks * BLOCK];
+            for (block, sum) in sums.iter_mut().step_by(BLOCK).enumerate() {
+                *sum = T::from_f64(shared.squares(parameters, block, at.blocks));
+            }
+            at.results.put_column(trace, SQUARES, sums.into_iter());
         }
     }
 }
@@ -175,17 +179,18 @@ fn reference<T: Real>(args: &mut Args<T>) {
 impl<T: Real> Shared<'_, T> {
     /// One model's batch by the kernels of the plain step.
     fn one_model(&self, model: usize, parameters: &[T], counters: &[u32], trace: &mut [T]) {
-        let rows = self.p.rows as usize;
-        let at = self.layers.trace(rows);
+        let at = self.layers.trace(self.p.rows as usize);
+        // Up to the end of the last block.
+        let rows = at.blocks * BLOCK;
         let zeros = |columns: usize| vec![T::default(); rows * columns];
-        let (mut batch, mut indices) = (zeros(self.layers.inputs()), vec![0; rows]);
-        self.gather(model, counters, &mut batch, &mut indices);
+        let (mut batch, mut indices) = (zeros(self.layers.inputs()), vec![0; self.p.rows as usize]);
+        self.gather(model, counters, &mut batch[..indices.len() * self.layers.inputs()], &mut indices);
         let mut values = vec![batch];
         for (index, layer) in self.layers.0.iter().enumerate() {
-            put(trace, at.inputs[index], &values[index]);
+            at.inputs[index].put(trace, &values[index]);
             let mut output = zeros(layer.outputs);
             let shape = dense::forward::Params {
-                rows: self.p.rows,
+                rows: rows as u32,
                 inputs: layer.inputs as u32,
                 outputs: layer.outputs as u32,
                 parameter_stride: 0,
@@ -200,11 +205,11 @@ impl<T: Real> Shared<'_, T> {
         }
         let mut delta = self.loss(&values[values.len() - 1], &indices, counters, trace);
         for (index, layer) in self.layers.0.iter().enumerate().rev() {
-            put(trace, at.deltas[index], &delta);
+            at.deltas[index].put(trace, &delta);
             let Some(before) = index.checked_sub(1).map(|before| self.layers.0[before]) else { continue };
             let mut gradient = zeros(layer.inputs);
             let shape = dense::backward_input::Params {
-                rows: self.p.rows,
+                rows: rows as u32,
                 inputs: layer.inputs as u32,
                 outputs: layer.outputs as u32,
                 parameter_stride: 0,
@@ -255,12 +260,14 @@ impl<T: Real> Shared<'_, T> {
         let classes = self.layers.outputs() as u32;
         let shape = softmax_cross_entropy::Params { batch: p.rows, examples: p.examples, classes, smoothing: 0.0 };
         let [loss, correct] = &mut results;
-        let operands = [Operand::Read(outputs), Operand::ReadU32(self.labels), Operand::ReadU32(indices)];
+        let own = p.rows as usize * self.layers.outputs();
+        let operands = [Operand::Read(&outputs[..own]), Operand::ReadU32(self.labels), Operand::ReadU32(indices)];
         let operands = operands.into_iter().chain([Operand::ReadU32(counters)]);
-        let written = [&mut gradient, loss, correct].map(|values| Operand::Write(values));
+        let written = [&mut gradient[..own], loss, correct].map(|values| Operand::Write(values));
         run(softmax_cross_entropy::reference, &shape.words(), &[("GRADIENT", 1)], operands, written);
-        put(trace, at.loss, &results[0]);
-        put(trace, at.correct, &results[1]);
+        for (column, values) in [LOSS, CORRECT].into_iter().zip(results) {
+            at.results.put_column(trace, column, values.into_iter());
+        }
         let mut delta = vec![T::default(); outputs.len()];
         let shape = activation_backward::Params { len: outputs.len() as u32 };
         let constants = [("ACTIVATION", self.layers.0.last().map_or(0, |layer| layer.activation))];
@@ -335,7 +342,7 @@ fn case(index: usize, batch: usize, large: bool) -> Case {
         // With these keys `permute` comes back even from places past the end, so that a broken guard shows at once.
         counters[state::KEY] = 98 + model as u32;
     }
-    let trace_stride = layers.trace(rows as usize).len + 5;
+    let trace_stride = layers.trace(rows as usize).len + 2 * BLOCK;
     let weight_scale = 2.0 / (features as f32).sqrt();
     let contents = vec![
         Contents::U32(data),

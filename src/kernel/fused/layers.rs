@@ -111,46 +111,80 @@ impl DenseLayers {
 
     /// Where things lie in one model's trace of a batch of `rows`.
     pub fn trace(&self, rows: usize) -> TraceLayout {
-        let mut at = 0;
+        let (blocks, mut scalars) = (rows.div_ceil(BLOCK), 0);
         let mut matrix = |columns: usize| {
-            let first = at;
-            at += rows * columns;
-            first
+            let first = scalars;
+            scalars += blocks * BLOCK * columns;
+            TraceMatrix { first, columns }
         };
         let inputs = self.0.iter().map(|layer| matrix(layer.inputs)).collect();
         let deltas = self.0.iter().map(|layer| matrix(layer.outputs)).collect();
-        let (loss, correct) = (matrix(1), matrix(1));
-        let (scalars, squares) = (at, at + state::SCALARS);
-        let blocks = rows.div_ceil(BLOCK);
-        TraceLayout { inputs, deltas, loss, correct, scalars, squares, blocks, len: squares + blocks }
+        let results = matrix(3);
+        TraceLayout { inputs, deltas, results, scalars, blocks, len: scalars + state::SCALARS }
     }
 }
 
-/// First elements of the parts of a trace: what the forward and backward pass hand to the update.
+/// The parts of a trace: what the forward and backward pass hand to the update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceLayout {
     /// For each layer (rows, inputs).
-    pub inputs: Vec<usize>,
-    /// For each layer (rows, outputs): gradients at its outputs, before the activation.
-    pub deltas: Vec<usize>,
-    /// (rows).
-    pub loss: usize,
-    /// (rows).
-    pub correct: usize,
-    /// The model's scalars as they were before the step.
+    pub inputs: Vec<TraceMatrix>,
+    /// For each layer (rows, outputs): gradients at its outputs, before the activation; 0 behind the last row.
+    pub deltas: Vec<TraceMatrix>,
+    /// (rows, 3): losses, hits and, in the first row of each block, the block's part of the sum of the squared weights.
+    pub results: TraceMatrix,
+    /// Where a copy of the model's scalars begins, as they were before the step.
     pub scalars: usize,
-    /// For each block of rows, its part of the sum of the squared weights.
-    pub squares: usize,
     /// Number of blocks of rows.
     pub blocks: usize,
-    /// Elements in all.
+    /// Elements in all, a multiple of [`BLOCK`].
     pub len: usize,
 }
 
-/// Copies `values` to the place in a trace where they belong.
-pub(crate) fn put<T: Real>(trace: &mut [T], first: usize, values: &[T]) {
-    trace[first..first + values.len()].copy_from_slice(values);
+/// A matrix in a trace, in blocks of [`BLOCK`] rows: a block's rows of the first column, those of the second, and so on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceMatrix {
+    /// Its first element in the trace.
+    pub first: usize,
+    /// Its columns.
+    pub columns: usize,
 }
+
+impl TraceMatrix {
+    /// Where an element lies in the trace.
+    pub(crate) fn at(&self, row: usize, column: usize) -> usize {
+        self.first + (row / BLOCK * self.columns + column) * BLOCK + row % BLOCK
+    }
+
+    /// Copies a column into a trace, with zeros up to the end of the last block.
+    pub(crate) fn put_column<T: Real>(&self, trace: &mut [T], column: usize, values: impl ExactSizeIterator<Item = T>) {
+        let padding = values.len().next_multiple_of(BLOCK) - values.len();
+        let padded = values.chain(std::iter::repeat_n(T::default(), padding));
+        padded.enumerate().for_each(|(row, value)| trace[self.at(row, column)] = value);
+    }
+
+    /// Copies a matrix into a trace, row after row, with zeros up to the end of the last block.
+    pub(crate) fn put<T: Real>(&self, trace: &mut [T], values: &[T]) {
+        for column in 0..self.columns {
+            self.put_column(trace, column, values.iter().skip(column).step_by(self.columns).copied());
+        }
+    }
+
+    /// So many rows of it.
+    pub(crate) fn of<T: Real>(&self, trace: &[T], rows: usize) -> Vec<T> {
+        (0..rows).flat_map(|row| (0..self.columns).map(move |column| trace[self.at(row, column)])).collect()
+    }
+
+    /// So many rows of one of its columns.
+    pub(crate) fn column<T: Real>(&self, trace: &[T], column: usize, rows: usize) -> Vec<T> {
+        (0..rows).map(|row| trace[self.at(row, column)]).collect()
+    }
+}
+
+/// Columns of [`TraceLayout::results`].
+pub(crate) const LOSS: usize = 0;
+pub(crate) const CORRECT: usize = 1;
+pub(crate) const SQUARES: usize = 2;
 
 /// A network for cases: widths from the inputs on, the layers' activations, and whether they have biases.
 type Network = (&'static [usize], &'static [u32], bool);
@@ -162,7 +196,7 @@ pub(crate) const CASE_NETWORKS: [Network; 9] = [
     (&[65, 10], &[3], false),
     (&[17, 67, 31, 10], &[3, 4, 0], true),
     (&[257, 77, 3], &[3, 0], true),
-    (&[130, 131, 126, 2], &[2, 4, 1], false),
+    (&[133, 131, 126, 2], &[2, 4, 1], false),
     (&[5, 300, 7], &[3, 0], true),
     (&[7, 6, 5, 4, 3, 4, 5, 6, 7], &[3, 1, 4, 2, 0, 3, 4, 0], true),
     (&[63, 33, 16, 70], &[0, 3, 0], true),

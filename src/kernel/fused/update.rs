@@ -3,7 +3,7 @@
 
 use crate::ir::{Cost, Slice, params};
 use crate::kernel::fused::forward_backward::run;
-use crate::kernel::fused::layers::{self, DenseLayer, DenseLayers, TraceLayout};
+use crate::kernel::fused::layers::{self, BLOCK, CORRECT, DenseLayer, DenseLayers, LOSS, SQUARES, TraceLayout};
 use crate::kernel::optimizer::rules;
 use crate::kernel::optimizer::update::case_state;
 use crate::kernel::step::{finish_step, state};
@@ -129,15 +129,14 @@ impl<'a, T: Real> Model<'a, T> {
                 split_rows: self.p.rows,
                 split_stride: 0,
             };
-            let delta = &self.trace[at.deltas[index]..][..rows * layer.outputs];
-            let input = &self.trace[at.inputs[index]..][..rows * layer.inputs];
+            let [delta, input] = [at.deltas[index], at.inputs[index]].map(|matrix| matrix.of(self.trace, rows));
             let constants = [("ROW_SUMS", layer.bias.is_some().into())];
             let written = [Operand::Write(&mut gradient)];
             run(
                 dense::backward_weight::reference,
                 &shape.words(),
                 &constants,
-                [delta, input].map(Operand::Read),
+                [&delta, &input].map(|values| Operand::Read(values)),
                 written,
             );
             let bias = gradient.split_off(layer.weights());
@@ -163,9 +162,10 @@ impl<'a, T: Real> Model<'a, T> {
             penalty_parts: self.p.penalty_parts,
             log_steps: self.p.log_steps,
         };
-        let (loss, correct) = (&self.trace[at.loss..][..rows], &self.trace[at.correct..][..rows]);
-        let squares = &self.trace[at.squares..][..self.p.penalty_parts as usize];
-        let operands = [loss, correct, squares, self.hyper].map(Operand::Read);
+        let [loss, correct] = [LOSS, CORRECT].map(|column| at.results.column(self.trace, column, rows));
+        let part = |block: usize| self.trace[at.results.at(block * BLOCK, SQUARES)];
+        let squares: Vec<T> = (0..self.p.penalty_parts as usize).map(part).collect();
+        let operands = [&loss, &correct, &squares, self.hyper].map(Operand::Read);
         let written = [Operand::WriteU32(counters), Operand::Write(scalars), Operand::Write(log)];
         run(finish_step::reference, &shape.words(), &[], operands, written);
     }
@@ -214,7 +214,7 @@ pub(crate) fn cost(params: &[u32]) -> Cost {
 
 /// Rows, examples, number of the batch, steps in the log, steps so far, models.
 const CASE_BATCHES: [[u32; 6]; 5] =
-    [[1, 1, 0, 1, 0, 1], [3, 10, 3, 4, 13, 1], [17, 67, 3, 7, 100, 2], [65, 131, 2, 16, 3, 1], [33, 1009, 5, 5, 9, 3]];
+    [[1, 1, 0, 1, 0, 1], [3, 10, 3, 4, 13, 1], [17, 67, 3, 7, 100, 2], [261, 523, 2, 16, 3, 1], [33, 1009, 5, 5, 9, 3]];
 
 /// What the cases of both updates have in common: the network, the launch, and the contents without the moments.
 pub(crate) struct CaseParts {
@@ -240,16 +240,20 @@ fn case_part(network: usize, batch: usize) -> CaseParts {
     // By the network, so that its cases share what is compiled.
     let penalty = network % 2 == 1;
     let [_, hyper, scalars, _] = case_state(m, stride, 1);
-    let trace_stride = at.len + 5;
+    let trace_stride = at.len + 2 * BLOCK;
     // Large values on a grid: their sums are exact, since Adam makes much of a sum that nearly cancels.
     let (scale, grid) = if network == 4 { (1000.0, 8.0) } else { (1.0, 2.0f32.powi(-40)) };
     let mut trace = Contents::random(m * trace_stride, scale, 1).rounded(grid);
     if let (Contents::F32(trace), Contents::F32(scalars)) = (&mut trace, &scalars) {
         for (model, trace) in trace.chunks_mut(trace_stride).enumerate() {
-            layers::put(trace, at.scalars, &scalars[model * state::SCALARS..][..state::SCALARS]);
-            trace[at.loss..at.scalars].iter_mut().for_each(|x| *x = x.abs());
+            trace[at.scalars..][..state::SCALARS].copy_from_slice(&scalars[model * state::SCALARS..][..state::SCALARS]);
+            trace[at.results.first..at.scalars].iter_mut().for_each(|x| *x = x.abs());
+            for matrix in &at.deltas {
+                let values = matrix.of(trace, rows as usize);
+                matrix.put(trace, &values);
+            }
             if step == 9 {
-                trace[at.loss] = f32::NAN;
+                trace[at.results.at(0, LOSS)] = f32::NAN;
             }
         }
     }

@@ -64,7 +64,16 @@ impl Launch for UpdateAdam {
         constants.push(("DECOUPLED", decoupled.into()));
         let (params, slices) = (shape.words(), operands.slices(&moments));
         let cost = update::cost(&params).times(models);
-        Dispatch { kernel: &KERNEL, label, constants, params, slices, grid, cost, demands: Demands::default() }
+        Dispatch {
+            kernel: &KERNEL,
+            label,
+            constants,
+            params,
+            slices,
+            grid,
+            cost,
+            demands: Demands { vectors: true, ..Demands::default() },
+        }
     }
 }
 

@@ -62,7 +62,16 @@ impl Launch for UpdateSgd {
         constants.extend(momentum.constants());
         let (params, slices) = (shape.words(), operands.slices(&[velocity]));
         let cost = update::cost(&params).times(models);
-        Dispatch { kernel: &KERNEL, label, constants, params, slices, grid, cost, demands: Demands::default() }
+        Dispatch {
+            kernel: &KERNEL,
+            label,
+            constants,
+            params,
+            slices,
+            grid,
+            cost,
+            demands: Demands { vectors: true, ..Demands::default() },
+        }
     }
 }
 

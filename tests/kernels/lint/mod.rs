@@ -2,9 +2,10 @@
 //! the order in which threads happen to run can hide it.
 //!
 //! Two rules. Between two accesses to a workgroup array of which one writes, at indices that are not the same thread's
-//! own, there is a barrier; of an array of two arrays, `array[x][…]` and `array[1 - x][…]` never meet. And every thread of a workgroup reaches every barrier: none stands in a branch or loop whose
-//! condition differs between threads, nor behind a return that only some take. One form is trusted: a statement inside an
-//! `if` that reads what other threads hold and writes its own element, as the steps of a tree reduction do.
+//! own, there is a barrier; of an array of two arrays, `array[0][…]` and `array[1][…]` never meet, nor do `array[x][…]` and
+//! `array[1 - x][…]`. And every thread of a workgroup reaches every barrier: none stands in a branch or loop whose condition
+//! differs between threads, nor behind a return that only some take. One form is trusted: a statement inside an `if` that
+//! reads what other threads hold and writes its own element, as the steps of a tree reduction do.
 
 use naga::{AddressSpace, Binding, Block, BuiltIn, Expression, Function, Handle, Module, Statement};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -53,7 +54,9 @@ impl Access {
     fn is_elsewhere(&self, other: &Access) -> bool {
         let (Some(mine), Some(others)) = (&self.part, &other.part) else { return false };
         let opposite = |part: &str| format!("Subtract(U32(1), {part})");
-        *mine == opposite(others) || *others == opposite(mine)
+        let is_constant = |part: &str| ["U32(0)", "U32(1)"].contains(&part);
+        let constants = is_constant(mine) && is_constant(others) && mine != others;
+        constants || *mine == opposite(others) || *others == opposite(mine)
     }
 }
 
@@ -230,6 +233,7 @@ impl<'a> Walk<'a> {
         let part = match &frame.function.expressions[pointer] {
             Expression::Access { base, .. } => match frame.function.expressions[*base] {
                 Expression::Access { index, .. } => Some(self.value(frame, index).text),
+                Expression::AccessIndex { index, .. } => Some(format!("U32({index})")),
                 _ => None,
             },
             _ => None,

@@ -64,6 +64,7 @@ const OWNER: &str = "a race: its owner writes the place again, later where threa
 const NOT_READ: &str = "a race: adds up what is not read again, after its readers where threads run in order";
 const CLAMP: &str = "what is read from behind the edge is not used; the device keeps reads inside the buffer";
 const SHORT_LAST: &str = "only the last of the four groups may be short; what is stored behind another comes again";
+const NO_FIFTH_WEIGHT: &str = "a fifth element is none of the tile's, or the fourth once more";
 const NO_FIFTH: &str = "a fifth row of a block of four is not stored";
 const DATA: &str = "no index leads behind the data set; the guard keeps reads inside the buffer";
 
@@ -257,35 +258,47 @@ pub const UNNOTICED: &[Unnoticed] = &[
     ),
     // fused steps
     among(["fn load_state(at: vec4<u32>, model: u32) {", ""], "if WITH_MOMENTUM == 1u {", &[GUARD], UNUSED),
-    among(
-        ["let decay = hyper[model * HYPER + WEIGHT_DECAY];", "if at[i] != NONE {"],
-        "for (var i = 0u; i < 4u; i++) {",
-        &[LESS],
-        "a fifth element would be the fourth once more",
-    ),
+    among(["}", "if at[i] != NONE {"], "for (var i = 0u; i < 4u; i++) {", &[LESS], NO_FIFTH_WEIGHT),
+    among(["var next: array<AdamElement, 4>;", ""], "for (var i = 0u; i < 4u; i++) {", &[LESS], NO_FIFTH_WEIGHT),
+    among(["var next: array<SgdElement, 4>;", ""], "for (var i = 0u; i < 4u; i++) {", &[LESS], NO_FIFTH_WEIGHT),
     unnoticed("if at[i] != NONE {", &[GUARD], OUTSIDE),
     among(["", "if first_row + thread < real_rows {"], "var row = 0u;", &[FIRST], "a row that is not real is cleared"),
     among(["", "if thread < BLOCK {"], "var example = 0u;", &[FIRST], "a row that is not real is cleared"),
-    unnoticed("for (var first = 0u; first < params.rows; first += TILE_ROWS) {", &[LESS], EMPTY),
-    unnoticed("if first + TILE_ROWS < params.rows {", &[LESS, GUARD], UNUSED),
-    unnoticed("if at.x != NONE {", &[GUARD], OUTSIDE),
-    unnoticed("var parameter = vec4<f32>(0.0);", &[ONE], UNUSED),
-    among(
-        ["fn fetch(tile: Tile, first: u32, thread: u32) {", ""],
-        "if thread < TILE_ROWS * TILE_OUTPUTS / 4u {",
-        &[LESS, GUARD, "`/` to `*`"],
+    unnoticed("for (var first = 0u; first < blocks(); first += TILE_BLOCKS) {", &[LESS], EMPTY),
+    unnoticed("if first + TILE_BLOCKS < blocks() {", &[LESS, GUARD], UNUSED),
+    unnoticed(
+        "let own = select(at, vec4(tile.model * params.parameter_stride), at == vec4(NONE));",
+        &[PRODUCT],
         UNUSED,
     ),
-    unnoticed("let at = min(row, params.rows - 1u) * l.inputs + min(input, l.inputs - 1u);", &["`-` to `+` 1"], CLAMP),
+    among(
+        ["fn fetch(tile: Tile, first: u32, thread: u32) {", ""],
+        "if thread < TILE_BLOCKS * TILE_OUTPUTS {",
+        &[LESS, GUARD],
+        UNUSED,
+    ),
     unnoticed(
-        "let at = min(row, params.rows - 1u) * l.outputs + min(output, l.outputs - 1u);",
+        "let at = min(block, blocks() - 1u) * l.inputs + min(input, l.inputs - 1u);",
         &["`-` to `+`", "`-` to `+` 1"],
         CLAMP,
     ),
     unnoticed(
-        "return select(0.0, trace[delta_trace(l, tile.model) + at], row < params.rows && output < l.outputs);",
-        &[LESS_1],
-        OUTSIDE,
+        "let at = min(block, blocks() - 1u) * l.outputs + min(output, l.outputs - 1u);",
+        &["`-` to `+`", "`-` to `+` 1"],
+        CLAMP,
+    ),
+    unnoticed("let inside = (block < blocks()) & (output < l.outputs);", &[LESS_1], OUTSIDE),
+    unnoticed("if thread < 16u {", &[LESS, GUARD], NOT_READ),
+    unnoticed(
+        "let all = sum_of_sixteen(1u, 0u, 1u);",
+        &[SECOND],
+        "there is no third half: the device takes the second",
+    ),
+    among(
+        ["var d = lane;", "let low = four_weights(starts, d, lanes);"],
+        "for (; d + 7u * lanes < depth; d += 8u * lanes) {",
+        &[PRODUCT],
+        "behind a layer's inputs are its outputs, which are 0 until all sums are there",
     ),
     unnoticed("for (; d + 7u * lanes < depth; d += 8u * lanes) {", &[LESS], "what remains is as much as a whole round"),
     among(
@@ -307,17 +320,16 @@ pub const UNNOTICED: &[Unnoticed] = &[
     unnoticed("if per_thread > 1u {", &[MORE, GUARD, SECOND], "one output a thread: the three others are not stored"),
     unnoticed("if group < groups {", &[LESS, GUARD], UNUSED),
     unnoticed(
-        "if thread % LANES == 0u && inside {",
+        "if thread % LANES == 0u && row < BLOCK {",
         &[FIRST, "`==` to `!=`"],
         "all lanes of a row have the same result",
     ),
     unnoticed(
         "if first_row + thread < real_rows {",
-        &[LESS],
+        &[LESS, GUARD],
         "a row that is not real is cleared, whatever its example",
     ),
     among(["", "var label = OUTPUTS;"], "if thread < BLOCK {", &[LESS, GUARD], OUTSIDE),
-    unnoticed("let inside = row < BLOCK && first_row + row < params.rows;", &[LESS], OWNER),
     unnoticed("let real = row < BLOCK && first_row + row < real_rows;", &[LESS], NO_FIFTH),
     unnoticed("let label = block_labels[min(row, BLOCK - 1u)];", &["`-` to `+`"], UNUSED),
     unnoticed(
