@@ -126,7 +126,7 @@ fn fetch(args: &FetchArgs, context: &Context) -> Result<(), CliError> {
     let mut files = result?;
     if set.unpacking != Unpacking::Nothing {
         context.say("unpacking …");
-        files.extend(data::unpack(set, &folder)?);
+        files.extend(data::unpack(set, &files, &folder)?);
     }
     if set.unpacking == Unpacking::Emnist {
         context.say("EMNIST's images lie on their side, as it publishes them: rows are columns; the labels of its letters are 1 to 26");
