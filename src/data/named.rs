@@ -90,6 +90,14 @@ impl Named {
         }
     }
 
+    /// The names of the classes that an array of labels numbers; none where the file does not tell.
+    pub(crate) fn classes(&self, index: usize) -> Result<Vec<String>, Problem> {
+        match self {
+            Named::Cifar(file) => file.classes(index),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Reads the array `key`, or the only one there is, with what the file tells of it.
     pub(crate) fn told(&mut self, key: Option<&str>) -> Result<Told, Problem> {
         let keys = self.keys()?;
@@ -115,10 +123,7 @@ impl Named {
             },
         };
         let array = self.read(index, &keys[index], most)?;
-        let classes = match self {
-            Named::Cifar(file) => file.classes(index)?,
-            _ => Vec::new(),
-        };
+        let classes = self.classes(index)?;
         Ok(Told { array, classes, notes: self.note(index).into_iter().collect() })
     }
 }

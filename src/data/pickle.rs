@@ -479,3 +479,65 @@ impl<'a> Machine<'a> {
         matches!(self.values[place], Value::Integer(value) if value != 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dictionary with an array of bytes `a`, made of this shape, type and content.
+    fn pickle(shape: &[u8], dtype: &str, order: u8, content: &[u8]) -> Vec<u8> {
+        let text = |text: &[u8]| [&[b'U', text.len() as u8], text].concat();
+        let shape: Vec<u8> = shape.iter().flat_map(|length| [b'K', *length]).collect();
+        let made =
+            b"\x80\x02}U\x01acnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01(";
+        let dtype =
+            [b"tcnumpy\ndtype\n", &text(dtype.as_bytes())[..], b"K\x00K\x01\x87R(K\x03", &text(&[order]), b"NNNtb\x89"];
+        [made, &shape[..], &dtype.concat(), &text(content), b"tbs."].concat()
+    }
+
+    #[test]
+    fn arrays_have_their_types_and_orders() {
+        let bytes = pickle(&[2, 1], "i2", b'>', &[1, 0, 0, 2]);
+        let read = read(&bytes).unwrap();
+        assert_eq!((read.array("a").unwrap().shape(), read.integers("a").unwrap()), (&[2, 1][..], vec![256, 2]));
+        assert!(read.texts("a").is_err() && read.array("b").is_err());
+    }
+
+    #[test]
+    fn what_is_no_plain_pickle_of_arrays_is_refused() {
+        let said = |bytes: &[u8]| read(bytes).err().unwrap().to_string();
+        assert!(said(b"\x80\x02cposix\nsystem\nU\x02ls\x85R.").contains("posix.system, which is not called here"));
+        assert!(said(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.").contains("builtins.eval"));
+        assert!(said(&pickle(&[3], "i2", b'<', &[0; 4])).contains("unusual way"));
+        assert!(said(&pickle(&[1], "O8", b'|', &[0; 8])).contains("type O8"));
+        for odd in [
+            &b""[..],
+            b".",
+            b"\x80\x02",
+            b"]a.",
+            b"a",
+            b"e",
+            b"R",
+            b"b",
+            b"(0.",
+            b"\x94",
+            b"h\x05",
+            b"T\xff\xff\xff\xff",
+            b"].",
+            b"\x82.",
+        ] {
+            assert!(read(odd).is_err(), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn many_arrays_of_the_same_bytes_are_refused() {
+        let whole = pickle(&[200], "u1", b'|', &[7; 200]);
+        let build = whole.iter().position(|byte| *byte == b'c').unwrap();
+        // The content is remembered, and stands for that of a thousand arrays more.
+        let once = whole[build..whole.len() - 2].to_vec();
+        let head = [&once[..once.len() - 204], &b"h\x00tb0"[..]].concat();
+        let bytes = [b"\x80\x02}U\xc8", &[7; 200][..], b"q\x000", &head.repeat(1000), b"."].concat();
+        assert!(read(&bytes).err().unwrap().to_string().contains("more than a file of this size can hold"));
+    }
+}

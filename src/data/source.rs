@@ -109,9 +109,18 @@ fn visit_each(source: &str, file: &mut Named, keys: Vec<String>, visit: Visit<'_
 pub(crate) fn notes(place: &Place) -> Result<Vec<String>, Problem> {
     let Some(file) = Named::open(&place.path)? else { return Ok(Vec::new()) };
     let keys = file.keys()?;
-    let asked = (0..keys.len()).filter(|index| place.key.as_ref().is_none_or(|key| *key == keys[*index]));
-    let mut notes: Vec<String> = asked.filter_map(|index| file.note(index)).collect();
-    notes.dedup();
+    let mut notes: Vec<String> = Vec::new();
+    for index in (0..keys.len()).filter(|index| place.key.as_ref().is_none_or(|key| *key == keys[*index])) {
+        let classes = file.classes(index)?;
+        let classes = match &classes[..] {
+            [] => None,
+            [first, .., last] if classes.len() > 20 => Some(format!("{} classes, {first} to {last}", classes.len())),
+            few => Some(format!("classes: {}", few.join(", "))),
+        };
+        notes.extend(file.note(index).into_iter().chain(classes));
+    }
+    let mut said = std::collections::HashSet::new();
+    notes.retain(|note| said.insert(note.clone()));
     Ok(notes.into_iter().map(|note| format!("{}: {note}", place.path.display())).collect())
 }
 
