@@ -59,7 +59,7 @@ enum DataFormat {
 
 #[derive(Debug, Clone, Args)]
 struct ConvertArgs {
-    /// The file to read: .npy, .npz, .hdf5, IDX or .csv; PATH#KEY takes one array of several
+    /// The file to read: .npy, .npz, .hdf5, .mat, IDX or .csv, or CIFAR's folder or archive; PATH#KEY takes one array of several
     #[arg(value_name = "FROM")]
     from: String,
     /// The file to write

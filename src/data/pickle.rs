@@ -445,7 +445,7 @@ impl<'a> Machine<'a> {
     fn build(&mut self) -> Result<(), Problem> {
         let (state, place) = (self.pop()?, self.top()?);
         let wrong = || bad("it describes an array in an unusual way");
-        if let Value::List(state) = &self.values[state]
+        if let (Value::Array(None), Value::List(state)) = (&self.values[place], &self.values[state])
             && let [_, _, _, _, bytes] = state[..]
         {
             self.spend(self.bytes(bytes)?.len())?;
@@ -532,12 +532,15 @@ mod tests {
 
     #[test]
     fn many_arrays_of_the_same_bytes_are_refused() {
-        let whole = pickle(&[200], "u1", b'|', &[7; 200]);
-        let build = whole.iter().position(|byte| *byte == b'c').unwrap();
-        // The content is remembered, and stands for that of a thousand arrays more.
-        let once = whole[build..whole.len() - 2].to_vec();
-        let head = [&once[..once.len() - 204], &b"h\x00tb0"[..]].concat();
-        let bytes = [b"\x80\x02}U\xc8", &[7; 200][..], b"q\x000", &head.repeat(1000), b"."].concat();
+        // Ten thousand bytes, which are remembered and stand for the content of a hundred arrays.
+        let whole = pickle(&[1], "u1", b'|', &[]);
+        let made = whole.iter().position(|byte| *byte == b'c').unwrap();
+        let array = &whole[made..whole.len() - "U\0tbs".len()];
+        let shape = array.windows(4).position(|bytes| bytes == b"(K\x01t").unwrap();
+        let array = [&array[..shape], b"(M\x10\x27t", &array[shape + 4..], b"h\x00tb0"].concat();
+        let once = [b"\x80\x02}T\x10\x27\0\0", &[7; 10_000][..], b"q\x000"].concat();
+        assert!(read(&[&once[..], &array, b"."].concat()).is_ok());
+        let bytes = [&once[..], &array.repeat(100), b"."].concat();
         assert!(read(&bytes).err().unwrap().to_string().contains("more than a file of this size can hold"));
     }
 }
