@@ -407,7 +407,8 @@ impl<'a> Raw<'a> {
                 Ok((examples, TrainedOn::default(), notes))
             }
             Raw::Arrays(raw) => {
-                let trained_on = TrainedOn { features: raw.names().to_vec(), ..TrainedOn::default() };
+                let (features, class_names) = (raw.names().to_vec(), raw.class_names(model.outputs()));
+                let trained_on = TrainedOn { features, class_names, ..TrainedOn::default() };
                 let notes = raw.notes().to_vec();
                 Ok((raw.fit(model.input, TargetKind::for_model(model), classes)?, trained_on, notes))
             }

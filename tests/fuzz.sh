@@ -3,7 +3,7 @@
 # With ACCEPTED=DIR, changed files that were still read are noted there: tests/fuzz/compare.py holds them against NumPy and h5py.
 #
 # usage: tests/fuzz.sh [SECONDS PER TARGET] [TARGET]
-#   TARGET: npy npz idx csv table columns gz hdf5 pictures packed recipe gallery tuning model checkpoint run; all of them without one
+#   TARGET: npy npz idx csv table columns gz hdf5 mat cifar pictures packed recipe gallery tuning model checkpoint run; all of them without one
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

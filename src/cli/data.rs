@@ -59,7 +59,7 @@ enum DataFormat {
 
 #[derive(Debug, Clone, Args)]
 struct ConvertArgs {
-    /// The file to read: .npy, .npz, .hdf5, IDX or .csv; PATH#KEY takes one array of several
+    /// The file to read: .npy, .npz, .hdf5, .mat, IDX or .csv, or CIFAR's folder or archive; PATH#KEY takes one array of several
     #[arg(value_name = "FROM")]
     from: String,
     /// The file to write
@@ -126,7 +126,7 @@ fn fetch(args: &FetchArgs, context: &Context) -> Result<(), CliError> {
     let mut files = result?;
     if set.unpacking != Unpacking::Nothing {
         context.say("unpacking …");
-        files.extend(data::unpack(set, &folder)?);
+        files.extend(data::unpack(set, &files, &folder)?);
     }
     if set.unpacking == Unpacking::Emnist {
         context.say("EMNIST's images lie on their side, as it publishes them: rows are columns; the labels of its letters are 1 to 26");

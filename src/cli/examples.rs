@@ -103,7 +103,10 @@ impl ExamplesArgs {
     }
 
     fn find(&self, saved: &SavedModel) -> Result<Shown, CliError> {
-        let is_pictures = |file: &String| Path::new(file).is_dir() || is_picture(Path::new(file));
+        let is_pictures = |file: &String| {
+            let path = Path::new(file);
+            path.is_dir() && !place::is_cifar(path) || is_picture(path)
+        };
         if !self.files.is_empty() && self.files.iter().all(is_pictures) {
             return self.pictures(saved);
         }
@@ -323,7 +326,7 @@ fn look_for_names(spec: &mut DataSpec) {
 /// The path and each of its endings, as the alternatives of a recipe. One that starts at the root comes last: it would be
 /// found whatever the folder.
 fn endings(path: &str) -> String {
-    let (file, key) = place::split_key(path, |file| place::is_file(Path::new(file)));
+    let (file, key) = place::split_key(path, |file| place::is_there(Path::new(file)));
     let key = key.map_or(String::new(), |key| format!("#{key}"));
     let later = file.match_indices(['/', '\\']).map(|(at, _)| &file[at + 1..]);
     let mut all: Vec<String> = std::iter::once(file).chain(later).map(|ending| format!("{ending}{key}")).collect();

@@ -17,7 +17,7 @@ use serde_json::json;
 #[derive(Debug, Clone, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub struct InitArgs {
-    /// A folder of pictures, or a table, which may be one of pictures
+    /// A folder of pictures, a table, which may be one of pictures, or a file of arrays such as x_train and y_train
     #[arg(value_name = "PATH")]
     path: String,
     /// A column of the table that is to be predicted; may be given several times

@@ -10,7 +10,7 @@ use gputrain::data::{self, ArrayInfo, ColumnInfo, Loading, PictureFolder, Pictur
 use gputrain::export::{SavedModel, parameter_hash};
 use gputrain::job::Job;
 use gputrain::model::Model;
-use gputrain::place::Place;
+use gputrain::place::{self, Place};
 use gputrain::recipe::{Batch, Broken, DataSpec, Recipe, RecipeText, Scale};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -53,6 +53,9 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
     let path = Path::new(&args.file);
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
     let is_recipe = || extension == "toml" || !path.is_file() && !args.file.contains(['.', '#', '/', '\\']);
+    if place::is_cifar(path) {
+        return inspect_arrays(args, context);
+    }
     if path.is_dir() && !path.join("model.safetensors").exists() && !path.join("recipe.toml").exists() {
         return inspect_pictures(args, path, context);
     }
@@ -65,6 +68,10 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
     if is_recipe() {
         return if args.augment { inspect_augment(args, context) } else { inspect_recipe(args, context) };
     }
+    inspect_arrays(args, context)
+}
+
+fn inspect_arrays(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
     if args.plan || !args.set.is_empty() {
         return Err(CliError::Usage(format!("{}: --plan and --set are for recipes and models", args.file)));
     }

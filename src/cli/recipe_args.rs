@@ -51,17 +51,17 @@ pub struct RecipeArgs {
     /// What is held out and watched while training: a share such as 0.1, or a count
     #[arg(long, value_name = "SHARE")]
     pub validation: Option<String>,
-    /// A folder of pictures or a table (.csv, .tsv, .parquet, .arrow, .feather; also of pictures) to train on, by a recipe that suits it
-    /// (gputrain init shows it)
+    /// A folder of pictures, a table (.csv, .tsv, .parquet, .arrow, .feather; also of pictures), a file of arrays such as x_train and
+    /// y_train (.npz, .h5, .mat), or CIFAR's folder or archive to train on, by a recipe that suits it (gputrain init shows it)
     #[arg(long, value_name = "PATH", conflicts_with_all = ["recipe", "train_images"])]
     pub train: Option<String>,
     /// A column of the table that is to be predicted; may be given several times. Of a table of pictures, that of the labels
     #[arg(long, value_name = "COLUMN", requires = "train")]
     pub target: Vec<String>,
-    /// Another folder or table, to measure the trained network on
+    /// Another folder, table or file of arrays, to measure the trained network on
     #[arg(long, value_name = "PATH", requires = "train")]
     pub test: Option<String>,
-    /// Training images (.npy, .npz#key, .hdf5#key, .idx, .csv, .parquet)
+    /// Training images (.npy, .npz#key, .hdf5#key, .mat#key, .idx, .csv, .parquet)
     #[arg(long, value_name = "FILE", requires = "train_labels")]
     pub train_images: Option<String>,
     /// Training labels

@@ -64,6 +64,16 @@ impl Dtype {
         }
     }
 
+    /// Whether an integer is a value of the type.
+    pub(crate) fn holds(self, value: i128) -> bool {
+        let bits = 8 * self.size() as u32;
+        match self {
+            Dtype::Bool | Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64 => (0..1 << bits).contains(&value),
+            Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64 => (-(1 << (bits - 1))..1 << (bits - 1)).contains(&value),
+            Dtype::F16 | Dtype::F32 | Dtype::F64 => false,
+        }
+    }
+
     /// True for the floating-point types.
     pub fn is_float(self) -> bool {
         matches!(self, Dtype::F16 | Dtype::F32 | Dtype::F64)
@@ -318,8 +328,21 @@ impl Array {
 
     /// Turns values that lie columns first (Fortran order) into rows first.
     pub(crate) fn into_c_order(self) -> Array {
-        if self.shape.len() < 2 || self.bytes.is_empty() {
-            return self;
+        let axes: Vec<usize> = (0..self.shape.len()).collect();
+        self.rows_first(&axes)
+    }
+
+    /// The same values under a shape of as many.
+    pub(crate) fn reshaped(self, shape: Vec<usize>) -> Array {
+        debug_assert_eq!(byte_count(self.dtype, &shape), Some(self.bytes.len() as u64));
+        Array { shape, ..self }
+    }
+
+    /// The same with the axes in another order.
+    pub(crate) fn rows_first(self, axes: &[usize]) -> Array {
+        let shape: Vec<usize> = axes.iter().map(|axis| self.shape[*axis]).collect();
+        if shape.len() < 2 || self.bytes.is_empty() {
+            return Array { shape, ..self };
         }
         let size = self.dtype.size();
         let mut ordered = Vec::with_capacity(self.bytes.len());
@@ -333,7 +356,8 @@ impl Array {
                 Some(this)
             })
             .collect();
-        let mut index = vec![0; self.shape.len()];
+        let strides: Vec<usize> = axes.iter().map(|axis| strides[*axis]).collect();
+        let mut index = vec![0; shape.len()];
         let mut at = 0;
         while ordered.len() < self.bytes.len() {
             ordered.extend_from_slice(&self.bytes[at..at + size]);
@@ -341,14 +365,14 @@ impl Array {
             for axis in (0..index.len()).rev() {
                 index[axis] += 1;
                 at += strides[axis];
-                if index[axis] < self.shape[axis] {
+                if index[axis] < shape[axis] {
                     break;
                 }
                 at -= strides[axis] * index[axis];
                 index[axis] = 0;
             }
         }
-        Array { bytes: ordered.into(), ..self }
+        Array { shape, bytes: ordered.into(), ..self }
     }
 }
 

@@ -34,12 +34,37 @@ pub enum Problem {
     Io(io::Error),
     /// The name's ending says nothing.
     #[error(
-        "the name does not tell the format; expected .npy, .npz, .csv, .parquet, .arrow / .feather, .h5 / .hdf5, .mat or IDX (-idx3-ubyte or .idx), .npy, .csv and IDX also followed by .gz"
+        "the name does not tell the format; expected .npy, .npz, .csv, .parquet, .arrow / .feather, .h5 / .hdf5, .mat or IDX (-idx3-ubyte or .idx), .npy, .csv and IDX also followed by .gz; of CIFAR the folder of its files, or their .tar.gz"
     )]
     UnknownFormat,
-    /// A MAT-file that is not HDF5.
-    #[error("a MAT-file of an older version than 7.3; save it with save(…, '-v7.3'), or in Python with numpy.savez")]
+    /// A MAT-file of version 4.
+    #[error("a MAT-file of version 4; save it with save(…, '-v7'), or in Python with numpy.savez")]
     OldMatlab,
+    /// A variable of MATLAB's that is no array of numbers.
+    #[error("holds {kind}; expected numbers or logicals: {remedy}")]
+    MatlabType {
+        /// What it holds.
+        kind: &'static str,
+        /// What to save in its place.
+        remedy: &'static str,
+    },
+    /// A pickle calls for something that makes no array.
+    #[error(
+        "a pickle that asks for the Python object {name}, which is not called here; expected lists, texts, numbers and NumPy's arrays: \
+         save the arrays in Python with numpy.savez"
+    )]
+    PickledObject {
+        /// Its module and name.
+        name: String,
+    },
+    /// Something is wrong with a file among several.
+    #[error("{name}: {problem}")]
+    InFile {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        problem: Box<Problem>,
+    },
     /// The shape of an array that MATLAB wrote is wrong.
     #[error(
         "{0}. MATLAB's axes are reversed in its files: save the transpose, in MATLAB x' or permute(x, ndims(x):-1:1)"
@@ -216,6 +241,19 @@ pub enum Problem {
         /// The keys there are.
         keys: Vec<String>,
     },
+    /// The names of a file's arrays do not tell which are the examples.
+    #[error(
+        "which arrays are the examples and which their labels? Names such as x_train and y_train, or X and y, tell; here name them: \
+         --train-images PATH#KEY --train-labels PATH#KEY, with KEY one of {}",
+        list(keys)
+    )]
+    NoPair {
+        /// The keys there are.
+        keys: Vec<String>,
+    },
+    /// A file for testing of another kind than the training file.
+    #[error("is no file of named arrays, which the training file is; give one (.npz, .h5, .mat, or CIFAR's files)")]
+    NotArrays,
     /// The format knows no keys.
     #[error("a {format} file holds one array without a name; leave out #{key}")]
     KeyUseless {
@@ -581,10 +619,10 @@ pub enum Problem {
         mean: f32,
     },
     /// A column of a folder of pictures.
-    #[error(
-        "is a folder of pictures, whose classes are its subfolders; it has no column {column:?}: leave --target out"
-    )]
+    #[error("is {what}; it has no column {column:?}: leave --target out")]
     NoColumns {
+        /// What it is, and where its classes are.
+        what: &'static str,
         /// The column.
         column: String,
     },

@@ -34,12 +34,14 @@ pub struct PublicSet {
     pub base_url: &'static str,
     /// Its files.
     pub files: &'static [PublicFile],
+    /// A file that holds the same as they do, and is taken in their place where it is there.
+    pub instead: Option<PublicFile>,
     /// What is made of them by [`unpack`](super::unpack()).
     pub unpacking: Unpacking,
 }
 
 /// The data sets that can be fetched. Sizes and checksums of the first two are those of the files; of the others, those that TensorFlow
-/// Datasets publishes (`url_checksums`).
+/// Datasets publishes (`url_checksums`); of what may be there instead, those that Keras has.
 pub const PUBLIC_SETS: &[PublicSet] = &[
     PublicSet {
         name: "mnist",
@@ -66,6 +68,7 @@ pub const PUBLIC_SETS: &[PublicSet] = &[
                 sha256: "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
             },
         ],
+        instead: None,
         unpacking: Unpacking::Nothing,
     },
     PublicSet {
@@ -93,6 +96,7 @@ pub const PUBLIC_SETS: &[PublicSet] = &[
                 sha256: "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
             },
         ],
+        instead: None,
         unpacking: Unpacking::Nothing,
     },
     PublicSet {
@@ -120,6 +124,7 @@ pub const PUBLIC_SETS: &[PublicSet] = &[
                 sha256: "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
             },
         ],
+        instead: None,
         unpacking: Unpacking::Nothing,
     },
     PublicSet {
@@ -130,6 +135,7 @@ pub const PUBLIC_SETS: &[PublicSet] = &[
             size: 561_753_746,
             sha256: "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
         }],
+        instead: None,
         unpacking: Unpacking::Emnist,
     },
     PublicSet {
@@ -140,7 +146,12 @@ pub const PUBLIC_SETS: &[PublicSet] = &[
             size: 170_052_171,
             sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
         }],
-        unpacking: Unpacking::Cifar10,
+        instead: Some(PublicFile {
+            name: "cifar-10-python.tar.gz",
+            size: 170_498_071,
+            sha256: "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        }),
+        unpacking: Unpacking::Cifar,
     },
     PublicSet {
         name: "cifar100",
@@ -150,7 +161,12 @@ pub const PUBLIC_SETS: &[PublicSet] = &[
             size: 168_513_733,
             sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
         }],
-        unpacking: Unpacking::Cifar100,
+        instead: Some(PublicFile {
+            name: "cifar-100-python.tar.gz",
+            size: 169_001_437,
+            sha256: "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+        }),
+        unpacking: Unpacking::Cifar,
     },
     PublicSet {
         name: "svhn",
@@ -167,6 +183,7 @@ pub const PUBLIC_SETS: &[PublicSet] = &[
                 sha256: "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
             },
         ],
+        instead: None,
         unpacking: Unpacking::Svhn,
     },
 ];
@@ -247,7 +264,8 @@ pub enum FetchError {
     },
 }
 
-/// Downloads what is missing of `set` from `base_url` into `folder`, and gives back the paths of all its files.
+/// Downloads what is missing of `set` from `base_url` into `folder`, and gives back the paths of all its files, or of the one that is
+/// there instead.
 ///
 /// Files that are there and right are kept. A partial download (`NAME.part`) is continued. A file gets its name after
 /// its checksum was found right, so that a file of that name can be relied on.
@@ -269,6 +287,14 @@ fn fetch_patiently(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Vec<PathBuf>, FetchError> {
     fs::create_dir_all(folder).map_err(|e| disk(folder, e))?;
+    if let Some(PublicFile { name, sha256, size: total }) = set.instead {
+        let instead = folder.join(name);
+        let is_right = |path: &Path| Ok(path.is_file() && checksum(path)? == sha256);
+        if is_right(&instead)? && !set.files.iter().any(|file| folder.join(file.name).is_file()) {
+            progress(Progress { file: name, done: total, total });
+            return Ok(vec![instead]);
+        }
+    }
     let agent: Agent = Agent::config_builder()
         .timeout_connect(Some(Duration::from_secs(30)))
         .timeout_recv_response(Some(patience))
@@ -453,7 +479,7 @@ mod tests {
         });
         let files = &PublicSet::named("mnist").unwrap().files[3..];
         let (set, folder) = (
-            PublicSet { name: "test", base_url: "", files, unpacking: Unpacking::Nothing },
+            PublicSet { name: "test", base_url: "", files, instead: None, unpacking: Unpacking::Nothing },
             tempfile::tempdir().unwrap(),
         );
         let error = fetch_patiently(&set, folder.path(), &url, Duration::from_millis(300), &mut |_| {}).unwrap_err();
@@ -473,7 +499,7 @@ mod tests {
         });
         let files = &PublicSet::named("mnist").unwrap().files[3..];
         let (set, folder) = (
-            PublicSet { name: "test", base_url: "", files, unpacking: Unpacking::Nothing },
+            PublicSet { name: "test", base_url: "", files, instead: None, unpacking: Unpacking::Nothing },
             tempfile::tempdir().unwrap(),
         );
         let started = Instant::now();

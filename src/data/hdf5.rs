@@ -14,22 +14,6 @@ use super::bytes::most_unpacked;
 use super::error::Problem;
 use super::lzf;
 
-/// Reads the array `key` (`name` or `group/name`), or the only one there is.
-pub(crate) fn read(path: &Path, key: Option<&str>) -> Result<Array, Problem> {
-    let file = Hdf5::open(path)?;
-    let keys = file.keys()?;
-    let key = match key.map(|key| key.trim_start_matches('/')) {
-        // Another link to an array is not among the keys, but it is one.
-        Some(key) if keys.iter().any(|known| known == key) || file.file.dataset(key).is_ok() => key.to_owned(),
-        Some(key) => return Err(Problem::KeyMissing { key: key.to_owned(), keys }),
-        None => match keys.as_slice() {
-            [only] => only.clone(),
-            _ => return Err(Problem::KeyNeeded { keys }),
-        },
-    };
-    file.read(&key, most_unpacked(file.length))
-}
-
 /// An open file.
 pub(crate) struct Hdf5 {
     file: Hdf5File,
@@ -53,6 +37,11 @@ impl Hdf5 {
         // Not mapped into memory: a file cut short by someone else while it is read must be an error, not a signal.
         let storage = Arc::new(FileStorage::from_file(file).map_err(problem)?);
         Ok(Hdf5 { file: Hdf5File::from_storage_with_options(storage, options).map_err(problem)?, length })
+    }
+
+    /// Whether there is such an array, `name` or `group/name`.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.file.dataset(key).is_ok()
     }
 
     /// The paths of all arrays in the file. A group that several links lead to is listed once, under the shortest path to

@@ -112,7 +112,7 @@ fn summary(name: String, array: &Array) -> ArrayInfo {
 }
 
 /// The classes of an array of labels; `None` when it does not look like one.
-fn classes(array: &Array) -> Option<Vec<(i64, usize)>> {
+pub(super) fn classes(array: &Array) -> Option<Vec<(i64, usize)>> {
     let mut counts = Counts::default();
     match *array.shape() {
         [_] | [_, 1] => array.try_for_each_integer(|value| counts.add(i64::try_from(value?).ok()?))?,

@@ -1,16 +1,17 @@
 //! Loads examples from files and checks that they fit the model.
 
-use super::array::Array;
+use super::array::{Array, Dtype};
 use super::classes::first_classes;
 use super::csv::{Columns, Table};
 use super::error::{DataError, Problem};
 use super::examples::hot_column;
-use super::source::read_array;
+use super::source::{Told, read_labels, read_told};
 use super::targets::TargetKind;
 use super::weights::check_count as check_weight_count;
 use super::{Examples, Features, Numbers, Storage, Targets, remarks};
 use crate::model::Shape;
 use crate::place::{Format, Place, same_file};
+use crate::recipe::Loss;
 
 /// The files of one split, each `path` or `path#key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +56,12 @@ pub fn load_features(path: &str, input: Shape) -> Result<Features, DataError> {
     RawFeatures::read(path, TableOptions::default())?.fit(input)
 }
 
-/// What a person should know of how a file is read: what the first line of a table is taken for, and how arrays lie that
-/// MATLAB wrote.
+/// What a person should know of how a file is read: what the first line of a table is taken for, how arrays lie that MATLAB wrote, and
+/// what CIFAR's files are.
 pub fn reading_notes(source: &str) -> Result<Vec<String>, DataError> {
     let place = Place::parse(source);
     if !place.is_table() {
-        return Ok(place.matlab_note());
+        return super::source::notes(&place).map_err(|problem| problem.at(source));
     }
     let table = Table::open(&place, None).map_err(|problem| problem.at(source))?;
     let names = table.names().map(|names| format!("columns: {}", remarks::columns(names)));
@@ -89,10 +90,10 @@ impl<'a> RawFeatures<'a> {
             options.without_weights(&table, &place, &mut columns).map_err(at_source)?;
             return RawFeatures::from_table(source, &table, columns, options).map_err(at_source);
         }
-        let array = read_array(source)?;
+        let Told { array, notes, .. } = read_told(source)?;
         refuse_channels_first(array.shape()).map_err(at_source)?;
         let order = (!options.features.is_empty()).then(|| in_order(source, options.features));
-        let notes = place.matlab_note().into_iter().chain(order).collect();
+        let notes = notes.into_iter().chain(order).collect();
         Ok(RawFeatures { source, array, columns: Vec::new(), named: false, notes })
     }
 
@@ -163,6 +164,8 @@ pub struct RawExamples<'a> {
     source: SourceRef<'a>,
     features: RawFeatures<'a>,
     labels: Array,
+    /// What the classes are called; none where the files do not tell.
+    classes: Vec<String>,
     /// The examples' weights, and where they come from.
     weights: Option<(String, Vec<f32>)>,
 }
@@ -173,8 +176,10 @@ impl<'a> RawExamples<'a> {
         let (images, labels) = (Place::parse(source.images), Place::parse(source.labels));
         if !labels.is_table() {
             let mut features = RawFeatures::read(source.images, options)?;
+            let Told { array: labels, classes, notes } = read_labels(source.labels)?;
+            features.notes.extend(notes);
             features.describe(&[source.labels.to_owned()]);
-            return Ok(RawExamples { source, features, labels: read_array(source.labels)?, weights: None });
+            return Ok(RawExamples { source, features, labels, classes, weights: None });
         }
         let at_labels = |problem: Problem| problem.at(source.labels);
         let table = Table::open(&labels, options.header).map_err(at_labels)?;
@@ -199,7 +204,7 @@ impl<'a> RawExamples<'a> {
         };
         features.describe(&names);
         let labels = table.finite_array(&targets).map_err(at_labels)?;
-        Ok(RawExamples { source, features, labels, weights: None })
+        Ok(RawExamples { source, features, labels, classes: Vec::new(), weights: None })
     }
 
     /// The same with weights, one for each example of the files.
@@ -217,6 +222,38 @@ impl<'a> RawExamples<'a> {
         self.features.names()
     }
 
+    /// Number of examples.
+    pub fn count(&self) -> usize {
+        self.features.array.shape().first().copied().unwrap_or(0)
+    }
+
+    /// What a model has to give for them: classes where the labels look like such, else values; a loss of values takes them as such.
+    pub fn target_kind(&self, loss: Option<Loss>) -> TargetKind {
+        let labels = &self.labels;
+        let width = labels.shape().iter().skip(1).product::<usize>().max(1);
+        let last = super::inspect::classes(labels).and_then(|classes| {
+            let (first, last) = (classes.first()?.0, classes.last()?.0);
+            usize::try_from(last).ok().filter(|_| first >= 0)
+        });
+        let outputs = last.map(|last| (last + 1).max(self.classes.len()).max(if width > 1 { width } else { 2 }));
+        match (loss, outputs) {
+            (None | Some(Loss::SoftmaxCrossEntropy), Some(outputs)) => TargetKind::Classes { outputs },
+            (Some(Loss::BinaryCrossEntropy), _) => TargetKind::Probabilities { outputs: width },
+            (Some(Loss::SoftmaxCrossEntropy), None) => TargetKind::Classes { outputs: width.max(2) },
+            (_, _) => TargetKind::Values { outputs: width },
+        }
+    }
+
+    /// Whether the features are bytes, as pixels are.
+    pub fn are_bytes(&self) -> bool {
+        self.features.array.dtype() == Dtype::U8
+    }
+
+    /// What the classes of so many outputs are called; none where the files do not tell, or where the outputs are others.
+    pub fn class_names(&self, outputs: usize) -> Vec<String> {
+        self.classes.get(..outputs).unwrap_or_default().to_vec()
+    }
+
     /// What a person should know of how the files were read.
     pub fn notes(&self) -> &[String] {
         self.features.notes()
@@ -225,7 +262,7 @@ impl<'a> RawExamples<'a> {
     /// Examples for a model with this input and these targets: all of them, or those of the first so many classes, in
     /// the files' order.
     pub fn fit(self, input: Shape, targets: TargetKind, classes: Option<usize>) -> Result<Examples, DataError> {
-        let RawExamples { source, features, labels, weights } = self;
+        let RawExamples { source, features, labels, weights, .. } = self;
         let features = features.fit(input)?;
         let at_labels = |problem: Problem| problem.for_matlab(source.labels).at(source.labels);
         check_count(&labels, &features, source).map_err(at_labels)?;
@@ -264,7 +301,7 @@ pub fn outputs(source: SourceRef<'_>, header: Option<bool>, classes: bool) -> Re
         let table = Table::open(&place, header).map_err(at_labels)?;
         table.keyed(place.key.as_deref()).and_then(|columns| table.array(&columns)).map_err(at_labels)?
     } else {
-        read_array(source.labels)?
+        read_labels(source.labels)?.array
     };
     match *array.shape() {
         [_] | [_, 1] if classes => {

@@ -1,5 +1,5 @@
-//! Data sets: loading them from folders of pictures and from .npy, .npz, IDX, CSV, Parquet, Arrow and HDF5 files, splitting, scaling,
-//! generating and writing them.
+//! Data sets: loading them from folders of pictures, from .npy, .npz, IDX, CSV, Parquet, Arrow, HDF5 and MATLAB's files and from those
+//! of CIFAR, splitting, scaling, generating and writing them.
 //!
 //! A file is given as `path`, or `path#key` for one array of several; either may hold a `#` of its own. Bytes stay bytes in
 //! memory, everything else becomes single-precision floats; images lie channels first, whatever their file's layout.
@@ -12,6 +12,7 @@
 mod array;
 mod bytes;
 mod cells;
+mod cifar;
 mod classes;
 mod column;
 #[cfg_attr(not(feature = "parquet"), path = "no_columnar.rs")]
@@ -32,14 +33,18 @@ mod inspect;
 mod load;
 #[cfg(feature = "hdf5")]
 mod lzf;
+mod mat5;
 mod memory;
 mod middle;
+mod named;
 #[cfg(all(test, feature = "parquet"))]
 #[expect(dead_code, reason = "only what it refuses is tested where the feature is on")]
 mod no_columnar;
 mod npy;
 mod npz;
 mod numbers;
+mod pairs;
+mod pickle;
 #[cfg(any(feature = "parquet", feature = "pictures"))]
 mod picture_format;
 mod pictures;
@@ -50,6 +55,7 @@ mod source;
 mod split;
 mod table;
 mod table_columns;
+mod tar;
 mod targets;
 mod trained_on;
 #[cfg(feature = "fetch")]
@@ -75,6 +81,7 @@ pub use numbers::Numbers;
 #[cfg(test)]
 pub(crate) use numbers::with_large_from;
 
+pub use pairs::{ArraySets, array_sets};
 pub use pictures::{
     Form, Loading, PictureFolder, PictureSets, Pictures, is_picture, is_picture_table, label_column, picture_sets,
     show_picture_progress,

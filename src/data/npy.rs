@@ -111,13 +111,16 @@ fn guard(text: &str) -> Result<(), Problem> {
     byte_count(Dtype::F64, &axes).map(|_| ()).ok_or(Problem::TooLarge { shape })
 }
 
+/// The type that NumPy calls so, without its byte order: `u1`.
+pub(super) fn dtype(name: &str) -> Option<Dtype> {
+    TYPES.iter().find(|(_, known)| known[1..] == *name).map(|(dtype, _)| *dtype)
+}
+
 /// The type and byte order that npyz found.
-fn element(dtype: &DType) -> Result<(Dtype, Endianness), Problem> {
-    let unsupported = || Problem::UnsupportedType { type_name: dtype.descr() };
-    let DType::Plain(found) = dtype else { return Err(unsupported()) };
-    let name = found.to_string();
-    let known = TYPES.iter().find(|(_, known)| known[1..] == name[1..]);
-    known.map(|(dtype, _)| (*dtype, found.endianness())).ok_or_else(unsupported)
+fn element(described: &DType) -> Result<(Dtype, Endianness), Problem> {
+    let unsupported = || Problem::UnsupportedType { type_name: described.descr() };
+    let DType::Plain(found) = described else { return Err(unsupported()) };
+    dtype(&found.to_string()[1..]).map(|dtype| (dtype, found.endianness())).ok_or_else(unsupported)
 }
 
 fn malformed(detail: &str) -> Problem {

@@ -4,7 +4,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::array::Array;
-use super::bytes::{Opened, Reader, most_unpacked, read_error};
+use super::bytes::{Opened, Reader, read_error};
 use super::error::Problem;
 use super::npy;
 
@@ -13,21 +13,6 @@ pub(crate) struct Npz {
     archive: ZipArchive<Box<dyn Reader>>,
     /// Bytes of the file.
     pub(crate) length: u64,
-}
-
-/// Reads the array `key`, or the only one there is.
-pub(crate) fn read(opened: Opened, key: Option<&str>) -> Result<Array, Problem> {
-    let mut file = Npz::open(opened)?;
-    let keys = file.keys()?;
-    let index = match key {
-        Some(key) => keys.iter().position(|known| known == key),
-        None if keys.len() == 1 => Some(0),
-        None => return Err(Problem::KeyNeeded { keys }),
-    };
-    match (index, key) {
-        (Some(index), _) => file.read(index, most_unpacked(file.length)),
-        (None, key) => Err(Problem::KeyMissing { key: key.unwrap_or_default().to_owned(), keys }),
-    }
 }
 
 impl Npz {

@@ -51,6 +51,8 @@ fn write_as(format: Format, array: &Array, out: &mut dyn Write) -> Result<(), Pr
         Format::Csv => Ok(write_table(array, out)?),
         Format::Npz => write_zip(out, &[("array", array)]),
         Format::Hdf5 => Err(only_read("HDF5")),
+        Format::Matlab => Err(only_read("MATLAB's format")),
+        Format::Cifar => Err(only_read("CIFAR's format")),
         Format::Parquet => Err(only_read("Parquet")),
         Format::Arrow => Err(only_read("Arrow")),
     }

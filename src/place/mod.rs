@@ -1,9 +1,11 @@
 //! Where data lies: a file on the disk or one that comes with the program, and an array in it, written `path` or `path#key`.
 
 mod bundled;
+mod cifar;
 mod same_file;
 
 pub use bundled::{bundled, bundled_names, is_bundled, is_file};
+pub use cifar::{CIFAR, CifarLabels, CifarLayout, is_cifar};
 pub use same_file::same_file;
 
 use std::path::{Path, PathBuf};
@@ -19,8 +21,12 @@ pub enum Format {
     Idx,
     /// A table of text.
     Csv,
-    /// HDF5, also as MATLAB writes it.
+    /// HDF5.
     Hdf5,
+    /// MATLAB's: HDF5 since its version 7.3.
+    Matlab,
+    /// The files of CIFAR-10 or CIFAR-100 in a folder or a tar archive.
+    Cifar,
     /// A table of columns.
     Parquet,
     /// A table of columns as it lies in memory, which Feather is too.
@@ -28,8 +34,11 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a file's name tells, and whether it is gzipped.
+    /// The format that a file's name tells, or the files in a folder, and whether it is gzipped.
     pub fn from_path(path: &Path) -> Option<(Format, bool)> {
+        if is_cifar(path) {
+            return Some((Format::Cifar, false));
+        }
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         let (stem, zipped) = match name.strip_suffix(".gz") {
             Some(stem) => (stem, true),
@@ -41,7 +50,10 @@ impl Format {
             Some("npz") if !zipped => Format::Npz,
             Some("parquet" | "pq") if !zipped => Format::Parquet,
             Some("arrow" | "arrows" | "feather" | "ipc") if !zipped => Format::Arrow,
-            Some("h5" | "hdf5" | "hdf" | "mat") if !zipped => Format::Hdf5,
+            Some("h5" | "hdf5" | "hdf") if !zipped => Format::Hdf5,
+            Some("mat") if !zipped => Format::Matlab,
+            Some("tar") => Format::Cifar,
+            Some("tgz") if !zipped => return Some((Format::Cifar, true)),
             // train-images-idx3-ubyte, train-images.idx3-ubyte, labels.idx
             _ if stem.split(['-', '.']).skip(1).any(|part| part.starts_with("idx") && part.len() <= 4) => Format::Idx,
             _ => return None,
@@ -62,7 +74,7 @@ pub struct Place {
 impl Place {
     /// Takes the text apart as [`split_key`] does.
     pub fn parse(text: &str) -> Place {
-        let (path, key) = split_key(text, |path| is_file(Path::new(path)));
+        let (path, key) = split_key(text, |path| is_there(Path::new(path)));
         Place { path: PathBuf::from(path), key: key.map(str::to_owned) }
     }
 
@@ -70,17 +82,11 @@ impl Place {
     pub fn is_table(&self) -> bool {
         matches!(Format::from_path(&self.path), Some((Format::Csv | Format::Parquet | Format::Arrow, _)))
     }
+}
 
-    /// A word on the axes of arrays that MATLAB wrote.
-    pub fn matlab_note(&self) -> Vec<String> {
-        let note = || {
-            format!(
-                "{}: MATLAB's axes are reversed here: what it shows as D x N is read as (N, D)",
-                self.path.display()
-            )
-        };
-        is_matlab(&self.path).then(note).into_iter().collect()
-    }
+/// Whether there is such a file, or a folder whose files are read as one.
+pub fn is_there(path: &Path) -> bool {
+    is_file(path) || is_cifar(path)
 }
 
 /// Takes `path#key` apart. Both names may hold a `#` themselves: the key begins after the first `#` that follows the name
@@ -101,11 +107,6 @@ pub fn same_source(one: &str, other: &str) -> bool {
     one.key == other.key && same_file(&one.path, &other.path)
 }
 
-/// Whether a file is one of MATLAB's.
-pub fn is_matlab(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mat"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +119,8 @@ mod tests {
         assert_eq!(of("x.csv.gz"), Some((Format::Csv, true)));
         assert_eq!(of("x.h5"), Some((Format::Hdf5, false)));
         assert_eq!([of("x.parquet"), of("x.feather")], [Some((Format::Parquet, false)), Some((Format::Arrow, false))]);
-        assert_eq!(of("x.mat"), Some((Format::Hdf5, false)));
+        assert_eq!(of("x.mat"), Some((Format::Matlab, false)));
+        assert_eq!([of("x.tar.gz"), of("x.tgz")], [Some((Format::Cifar, true)); 2]);
         assert_eq!(of("train-images-idx3-ubyte"), Some((Format::Idx, false)));
         assert_eq!(of("t10k-labels.idx1-ubyte.gz"), Some((Format::Idx, true)));
         assert_eq!(of("labels.idx"), Some((Format::Idx, false)));

@@ -217,9 +217,9 @@ fn find(folder: &Path, path: &str, is_folder: bool) -> Result<String, PathBuf> {
     }
     // What comes with the program lies in no folder.
     let folder = if place::is_bundled(Path::new(path)) { Path::new("") } else { folder };
-    let (file, key) = place::split_key(path, |file| place::is_file(&folder.join(file)));
+    let (file, key) = place::split_key(path, |file| place::is_there(&folder.join(file)));
     let file = folder.join(file);
-    if !place::is_file(&file) {
+    if !place::is_there(&file) {
         return Err(file);
     }
     let file = file.to_string_lossy();

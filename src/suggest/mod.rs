@@ -5,8 +5,8 @@ mod network;
 pub use network::default_network;
 
 use crate::data::{
-    DataError, Form, Loading, PictureFolder, PictureSets, Problem, RawTable, TargetKind, TrainedOn, is_picture_table,
-    label_column, picture_sets,
+    ArraySets, DataError, Form, Loading, PictureFolder, PictureSets, Problem, RawExamples, RawTable, SourceRef,
+    TableOptions, TargetKind, TrainedOn, array_sets, is_picture_table, label_column, picture_sets,
 };
 use crate::model::Shape;
 use crate::recipe::{DataSpec, Holdout, Loss, Recipe, RecipeError, RecipeText, Source, list};
@@ -35,7 +35,7 @@ pub enum SuggestError {
 /// The data that a recipe is to be made for, and what is to be in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// A folder of pictures, a table, or a table of pictures.
+    /// A folder of pictures, a table, a table of pictures, or a file of named arrays.
     pub train: &'a str,
     /// The columns of a table that are to be predicted.
     pub target: &'a [String],
@@ -128,13 +128,17 @@ fn sets(wanted: &Wanted) -> Result<Sets, DataError> {
         let test = wanted.test.map(|test| train.beside(test));
         return Ok(Sets { train, validation: None, test });
     }
+    if let Some(ArraySets { train, validation, test }) = array_sets(wanted.train)? {
+        return arrays(wanted, train, validation, test);
+    }
     if !folder.is_dir() {
         let train = Source::Table { table: wanted.train.into(), target: wanted.target.to_vec() };
         let test = wanted.test.map(|test| train.beside(test));
         return Ok(Sets { train, validation: None, test });
     }
     if let [column, ..] = wanted.target {
-        return Err(Problem::NoColumns { column: column.clone() }.at(wanted.train));
+        let what = "a folder of pictures, whose classes are its subfolders";
+        return Err(Problem::NoColumns { what, column: column.clone() }.at(wanted.train));
     }
     let source = |folder: &Path| Source::Folder { folder: folder.to_string_lossy().into_owned() };
     let named = wanted.test.map(|test| source(Path::new(test)));
@@ -146,6 +150,29 @@ fn sets(wanted: &Wanted) -> Result<Sets, DataError> {
         },
         None => Sets { train: source(folder), validation: None, test: named },
     })
+}
+
+/// The sets of a file of named arrays.
+fn arrays(
+    wanted: &Wanted,
+    train: [String; 2],
+    validation: Option<[String; 2]>,
+    test: Option<[String; 2]>,
+) -> Result<Sets, DataError> {
+    if let [column, ..] = wanted.target {
+        let what = "a file of arrays, one of which is the labels";
+        return Err(Problem::NoColumns { what, column: column.clone() }.at(wanted.train));
+    }
+    let source = |[images, labels]: [String; 2]| Source::Arrays { images, labels };
+    let test = match wanted.test {
+        // Of a file for testing its test set or, without any, all it has.
+        Some(file) => {
+            let sets = array_sets(file)?.ok_or_else(|| Problem::NotArrays.at(file))?;
+            Some(sets.test.unwrap_or(sets.train))
+        }
+        None => test,
+    };
+    Ok(Sets { train: source(train), validation: validation.map(source), test: test.map(source) })
 }
 
 fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
@@ -171,7 +198,11 @@ fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
             raw.keep();
             Ok(look)
         }
-        _ => unreachable!("the text has a folder or a table"),
+        Some(Source::Arrays { images, labels }) => {
+            let raw = RawExamples::read(SourceRef { images, labels }, TableOptions::default())?;
+            arrays_look(&raw, loss)
+        }
+        None => unreachable!("the text has training examples"),
     }
 }
 
@@ -190,6 +221,22 @@ fn pictures(folder: PictureFolder, loss: Option<Loss>) -> Look {
         data: vec![commented(&image, "height and width")],
         notes: folder.notes,
     }
+}
+
+fn arrays_look(raw: &RawExamples, loss: Option<Loss>) -> Result<Look, DataError> {
+    let (input, targets) = (raw.input()?, raw.target_kind(loss));
+    // Measurements, which have units of their own.
+    let scale = "scale = \"standard\"";
+    let is_measured = matches!(input, Shape::Features(_)) && !raw.are_bytes();
+    let scale = commented(scale, "each feature less its mean, divided by its standard deviation");
+    let data = if is_measured { vec![scale] } else { Vec::new() };
+    let taken = match targets {
+        TargetKind::Classes { outputs } => format!("the labels are taken for {outputs} classes"),
+        TargetKind::Values { .. } => "the labels are taken for values".into(),
+        TargetKind::Probabilities { .. } => "the labels are taken for probabilities".into(),
+    };
+    let notes = raw.notes().iter().cloned().chain([taken]).collect();
+    Ok(Look { input, targets, examples: raw.count(), data, notes })
 }
 
 /// How a network for such examples is trained.

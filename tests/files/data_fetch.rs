@@ -2,13 +2,15 @@
 
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use gputrain::data::{FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, Unpacking, fetch, read_array, unpack};
+use gputrain::data::{
+    DataError, FetchError, PUBLIC_SETS, Progress, PublicFile, PublicSet, Unpacking, fetch, read_array, unpack,
+};
 use sha2::{Digest, Sha256};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -30,6 +32,7 @@ const SET: PublicSet = PublicSet {
             sha256: "93817f298f9053fe57e3710b8586b2e5dc98982a0c99d7a99b78dd93f461ae32",
         },
     ],
+    instead: None,
     unpacking: Unpacking::Nothing,
 };
 
@@ -317,13 +320,16 @@ fn record(labels: &[u8], picture: usize) -> Vec<u8> {
     [labels, &planes(picture)].concat()
 }
 
-/// Three pictures to train on, whose files lie in another order than they count, and one to test with.
+/// Six pictures to train on, whose files lie in another order than they count, and one to test with.
 fn cifar() -> Vec<u8> {
     gzip(&tar(&[
-        ("cifar-10-batches-bin/batches.meta.txt", b"airplane\n".to_vec()),
+        ("cifar-10-batches-bin/batches.meta.txt", b"a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n".to_vec()),
         ("cifar-10-batches-bin/data_batch_2.bin", record(&[9], 2)),
         ("cifar-10-batches-bin/data_batch_1.bin", [record(&[3], 0), record(&[0], 1)].concat()),
         ("cifar-10-batches-bin/test_batch.bin", record(&[7], 3)),
+        ("cifar-10-batches-bin/data_batch_3.bin", record(&[1], 4)),
+        ("cifar-10-batches-bin/data_batch_5.bin", record(&[2], 6)),
+        ("cifar-10-batches-bin/data_batch_4.bin", record(&[4], 5)),
     ]))
 }
 
@@ -336,7 +342,13 @@ fn set(name: &'static str, unpacking: Unpacking, files: &[(&'static str, Vec<u8>
         PublicFile { name, size: bytes.len() as u64, sha256: sha256.leak() }
     };
     let files: Vec<PublicFile> = files.iter().map(file).collect();
-    (PublicSet { name, base_url: "", files: files.leak(), unpacking }, folder)
+    (PublicSet { name, base_url: "", files: files.leak(), instead: None, unpacking }, folder)
+}
+
+/// Unpacks the files of a set that lie in a folder.
+fn unpack_in(set: &PublicSet, folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let files: Vec<PathBuf> = set.files.iter().map(|file| folder.join(file.name)).collect();
+    unpack(set, &files, folder)
 }
 
 /// Pictures (N, 32, 32, 3) and labels are those of these numbers.
@@ -351,12 +363,12 @@ fn assert_pictures(file: &Path, split: &str, pictures: &[usize], labels: &[f32])
 
 #[test]
 fn cifar_comes_from_a_server_and_becomes_arrays() {
-    let (set, _made) = set("cifar10", Unpacking::Cifar10, &[(CIFAR, cifar())]);
+    let (set, _made) = set("cifar10", Unpacking::Cifar, &[(CIFAR, cifar())]);
     let (folder, server) = (tempfile::tempdir().unwrap(), Server::start(Manners::Good));
-    fetch(&set, folder.path(), &server.url, &mut |_| {}).unwrap();
-    let written = unpack(&set, folder.path()).unwrap();
+    let files = fetch(&set, folder.path(), &server.url, &mut |_| {}).unwrap();
+    let written = unpack(&set, &files, folder.path()).unwrap();
     assert_eq!(written, [folder.path().join("cifar10.npz")]);
-    assert_pictures(&written[0], "train", &[0, 1, 2], &[3.0, 0.0, 9.0]);
+    assert_pictures(&written[0], "train", &[0, 1, 2, 4, 5, 6], &[3.0, 0.0, 9.0, 1.0, 4.0, 2.0]);
     assert_pictures(&written[0], "test", &[3], &[7.0]);
 }
 
@@ -366,10 +378,27 @@ fn cifar_100_has_its_fine_classes() {
         ("cifar-100-binary/train.bin", [record(&[19, 99], 0), record(&[2, 41], 1)].concat()),
         ("cifar-100-binary/test.bin", record(&[3, 0], 2)),
     ]));
-    let (set, folder) = set("cifar100", Unpacking::Cifar100, &[("cifar-100-binary.tar.gz", archive)]);
-    let written = unpack(&set, folder.path()).unwrap();
+    let (set, folder) = set("cifar100", Unpacking::Cifar, &[("cifar-100-binary.tar.gz", archive)]);
+    let written = unpack_in(&set, folder.path()).unwrap();
     assert_pictures(&written[0], "train", &[0, 1], &[99.0, 41.0]);
     assert_pictures(&written[0], "test", &[2], &[0.0]);
+    let coarse = read_array(&format!("{}#y_train_coarse", written[0].display())).unwrap();
+    assert_eq!(coarse.to_f32(), [19.0, 2.0]);
+}
+
+/// Who has the other archive already downloads nothing; one that is damaged is not taken for it.
+#[test]
+fn an_archive_that_holds_the_same_is_taken_in_its_place() {
+    let (mut set, folder) = set("cifar10", Unpacking::Cifar, &[("other.tar.gz", cifar())]);
+    set.instead = Some(set.files[0]);
+    set.files = &[PublicFile { name: "gone.tar.gz", size: 1, sha256: "" }];
+    let server = Server::start(Manners::NotFound);
+    let files = fetch(&set, folder.path(), &server.url, &mut |_| {}).unwrap();
+    assert_eq!((&files[..], server.requests()), (&[folder.path().join("other.tar.gz")][..], vec![]));
+    assert_pictures(&unpack(&set, &files, folder.path()).unwrap()[0], "test", &[3], &[7.0]);
+    std::fs::write(&files[0], b"damaged").unwrap();
+    let error = fetch(&set, folder.path(), &server.url, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, FetchError::Status { status: 404, .. }), "{error}");
 }
 
 /// An array of bytes as MATLAB 5 writes it, packed.
@@ -407,7 +436,7 @@ const SVHN: [&str; 2] = ["train_32x32.mat", "test_32x32.mat"];
 fn svhn_lies_in_matlabs_order_and_its_ten_is_zero() {
     let files = [(SVHN[0], matlab(&[0, 1], &[10, 1])), (SVHN[1], matlab(&[2, 3, 4], &[9, 10, 2]))];
     let (set, folder) = set("svhn", Unpacking::Svhn, &files);
-    let written = unpack(&set, folder.path()).unwrap();
+    let written = unpack_in(&set, folder.path()).unwrap();
     assert_pictures(&written[0], "train", &[0, 1], &[0.0, 1.0]);
     assert_pictures(&written[0], "test", &[2, 3, 4], &[9.0, 0.0, 2.0]);
 }
@@ -422,7 +451,7 @@ fn emnists_files_leave_their_archive_and_nothing_else_does() {
     }
     let (set, folder) = set("emnist", Unpacking::Emnist, &[("gzip.zip", zip.finish().unwrap().into_inner())]);
     let inside = folder.path().join("emnist-digits-train-images-idx3-ubyte.gz");
-    assert_eq!(unpack(&set, folder.path()).unwrap(), [inside.clone(), folder.path().join("emnist-up-ubyte.gz")]);
+    assert_eq!(unpack_in(&set, folder.path()).unwrap(), [inside.clone(), folder.path().join("emnist-up-ubyte.gz")]);
     assert_eq!(read_array(inside.to_str().unwrap()).unwrap().bytes(), [5, 6]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
 }
@@ -433,14 +462,25 @@ fn damaged_archives_are_refused() {
     let whole = cifar();
     let mut large = tar(&[("a/data_batch_1.bin", record(&[1], 0))]);
     large[124..135].copy_from_slice(b"77777777777");
-    let odd = tar(&[("a/data_batch_1.bin", record(&[10], 0)), ("a/test_batch.bin", record(&[1], 0))]);
-    let within = tar(&[("a/data_batch_1.bin", vec![0; 3000]), ("a/test_batch.bin", record(&[1], 0))]);
+    let with = |first: Vec<u8>| {
+        let mut files = vec![("a/data_batch_1.bin", first)];
+        let others = [
+            "a/data_batch_2.bin",
+            "a/data_batch_3.bin",
+            "a/data_batch_4.bin",
+            "a/data_batch_5.bin",
+            "a/test_batch.bin",
+        ];
+        files.extend(others.map(|name| (name, record(&[1], 0))));
+        tar(&files)
+    };
+    let (odd, within) = (with(record(&[10], 0)), with(vec![0; 3000]));
     let without = tar(&[("a/data_batch_1.bin", record(&[1], 0))]);
     let mut archives: Vec<Vec<u8>> = [large, odd, within, without].iter().map(|archive| gzip(archive)).collect();
     archives.extend((1..8).map(|part| whole[..whole.len() * part / 8].to_vec()));
     for archive in archives {
-        let (set, folder) = set("cifar10", Unpacking::Cifar10, &[(CIFAR, archive)]);
-        let problem = unpack(&set, folder.path()).unwrap_err().to_string();
+        let (set, folder) = set("cifar10", Unpacking::Cifar, &[(CIFAR, archive)]);
+        let problem = unpack_in(&set, folder.path()).unwrap_err().to_string();
         assert!(problem.contains(CIFAR), "{problem}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -449,7 +489,7 @@ fn damaged_archives_are_refused() {
     others.extend([matlab(&[0], &[11]), matlab(&[0, 1], &[1]), [&good[..128], &[255; 64]].concat()]);
     for other in others {
         let (set, folder) = set("svhn", Unpacking::Svhn, &[(SVHN[0], good.clone()), (SVHN[1], other)]);
-        let problem = unpack(&set, folder.path()).unwrap_err().to_string();
+        let problem = unpack_in(&set, folder.path()).unwrap_err().to_string();
         assert!(problem.contains(SVHN[1]), "{problem}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }

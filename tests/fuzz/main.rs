@@ -26,6 +26,7 @@ use gputrain::backend::tuning::Tuning;
 use gputrain::data::{
     Array, DataError, Examples, Features, Loading, Pictures, RawTable, SourceRef, TargetKind, Targets, TrainedOn,
     column_texts, describe, describe_columns, is_picture_table, load_examples, load_features, read_array, read_arrays,
+    reading_notes,
 };
 use gputrain::export::{SavedModel, load_parameters};
 use gputrain::job::Job;
@@ -66,6 +67,8 @@ const TARGETS: &[Target] = &[
     Target { name: "columns", folder: "columns", changed: ALL, inputs: 1500, read: columns },
     Target { name: "gz", folder: "gz", changed: ALL, inputs: 2000, read: data },
     Target { name: "hdf5", folder: "hdf5", changed: ALL, inputs: 2000, read: data },
+    Target { name: "mat", folder: "mat", changed: ALL, inputs: 2000, read: data },
+    Target { name: "cifar", folder: "cifar", changed: ALL, inputs: 1500, read: cifar },
     Target { name: "pictures", folder: "../../fixtures/pictures", changed: PICTURES, inputs: 1500, read: pictures },
     Target { name: "packed", folder: "packed", changed: ALL, inputs: 500, read: packed },
     Target { name: "recipe", folder: "recipe", changed: ALL, inputs: 2000, read: recipe },
@@ -89,11 +92,26 @@ fn data(path: &Path) {
     let described = describe(path).is_ok_and(|arrays| arrays.is_empty() || arrays.iter().any(Result::is_ok));
     assert_eq!(described, read_arrays(path).is_ok(), "described or read, but not both");
     let _ = read_array(&format!("{path}#x"));
+    let _ = reading_notes(path);
     let _ = load_features(path, Shape::Image { channels: 1, height: 1, width: 3 });
     for (images, labels) in [(path.to_owned(), path.to_owned()), (path.to_owned(), format!("{path}#1"))] {
         let source = SourceRef { images: &images, labels: &labels };
         let _ = load_examples(source, Shape::Features(3), TargetKind::Values { outputs: 3 });
         let _ = load_examples(source, Shape::Features(1), TargetKind::Classes { outputs: 3 });
+    }
+}
+
+/// Reads an archive of CIFAR's files, or the folder that a file of it lies in.
+fn cifar(path: &Path) {
+    let is_archive = path.extension().is_some_and(|ending| ending == "tar");
+    let set = if is_archive { path } else { path.parent().unwrap() }.to_str().unwrap();
+    let described = describe(set).is_ok_and(|arrays| arrays.iter().all(Result::is_ok));
+    assert_eq!(described, read_arrays(set).is_ok(), "described or read, but not both");
+    let _ = reading_notes(set);
+    let wanted = Wanted { train: set, target: &[], test: None, overrides: &[] };
+    if let Ok(text) = suggest::recipe(&wanted) {
+        let recipe = text.parse(&[]).expect("what is suggested can be read");
+        let _ = Job::load(recipe);
     }
 }
 
@@ -454,7 +472,10 @@ mod target {
     use super::fuzz;
     #[cfg(feature = "parquet")]
     fuzz_tests!(columns);
-    fuzz_tests!(npy, npz, idx, csv, table, gz, hdf5, pictures, packed, recipe, gallery, tuning, model, checkpoint, run);
+    fuzz_tests!(
+        npy, npz, idx, csv, table, gz, hdf5, mat, cifar, pictures, packed, recipe, gallery, tuning, model, checkpoint,
+        run
+    );
 }
 
 #[test]
@@ -491,10 +512,10 @@ fn tables_are_as_expected(folder: &str) {
 }
 
 #[test]
-fn values_are_those_that_numpy_and_h5py_read() {
+fn values_are_those_that_numpy_h5py_and_scipy_read() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut compared = 0;
-    for folder in ["npy", "npz", "idx", "csv", "gz", "hdf5"].map(|name| corpus_folder().join(name)) {
+    for folder in ["npy", "npz", "idx", "csv", "gz", "hdf5", "mat"].map(|name| corpus_folder().join(name)) {
         let mut expected: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for line in std::fs::read_to_string(folder.join("expected")).unwrap().lines() {
             let [file, key, what] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };

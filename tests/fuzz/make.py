@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes the valid files of tests/fuzz/corpus that NumPy and h5py (3.x) make, and what they read from them.
 
-usage: make.py, in this folder; make.py table makes the tables alone, make.py columns those in Parquet and Arrow files (pyarrow 26).
+usage: make.py, in this folder; make.py table makes the tables alone, make.py columns those in Parquet and Arrow files (pyarrow 26),
+make.py mat MATLAB's files (SciPy 1.17), make.py cifar a data set like CIFAR-100 of one picture in each file.
 Each folder of the corpus gets an `expected` with a line per array: file, key, type, shape,
 and the values' bytes in hexadecimal (C order, little-endian). An array that must be refused has `refused` instead of a type.
 
@@ -199,9 +200,84 @@ def finish(folder):
 
 if sys.argv[1:] == ["table"]:
     finish("table")
-columns()
+if sys.argv[1:] not in (["mat"], ["cifar"]):
+    columns()
 if sys.argv[1:] == ["columns"]:
     finish("columns")
+
+
+# MATLAB's files of version 5: by SciPy, and by hand in both orders of bytes, with values stored smaller than they are
+def matlab():
+    import scipy.io
+    import scipy.sparse
+    whole = np.arange(6).reshape(2, 3)
+    kinds = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"]
+    arrays = {f"v_{kind}": whole.astype(kind) for kind in kinds} | {"flags": whole % 2 == 1, "deep": np.arange(24.0).reshape(2, 3, 4),
+        "none": np.zeros((0, 3)), "one": np.array([[7.5]])}
+    others = {"text": np.array(["abc"]), "cells": np.array([1, "a"], dtype=object), "fields": {"a": 1.0}, "complex": whole + 1j,
+              "sparse": scipy.sparse.csc_matrix(whole)}
+    for name, packed in [("plain.mat", False), ("packed.mat", True)]:
+        scipy.io.savemat(place("mat", name), arrays | others, do_compression=packed)
+        expect("mat", name, arrays | {key: np.array("") for key in others})
+    # Pictures, whose number MATLAB has last.
+    pictures, labels = np.arange(5 * 3 * 4 * 3).reshape(5, 3, 4, 3).astype("u1"), np.array([[0, 1, 1, 0, 1]])
+    grey = np.arange(5 * 3 * 3).reshape(5, 3, 3).astype("f4")
+    scipy.io.savemat(place("mat", "pictures.mat"), {"x": pictures.transpose(1, 2, 3, 0), "grey": grey.transpose(1, 2, 0), "y": labels})
+    expect("mat", "pictures.mat", {"x": pictures, "grey": grey, "y": labels})
+    for name, order in [("little.mat", "<"), ("big.mat", ">")]:
+        def element(kind, raw):
+            if len(raw) <= 4 and len(raw) > 0:
+                return struct.pack(order + "I", kind | len(raw) << 16) + raw.ljust(4, b"\0")
+            return struct.pack(order + "II", kind, len(raw)) + raw + bytes(-len(raw) % 8)
+
+        def array(name, number, kind, stored, shape):
+            columns = stored.astype(stored.dtype.newbyteorder(order)).tobytes(order="F")
+            return element(14, element(6, struct.pack(order + "II", number, 0)) + element(5, struct.pack(f"{order}{len(shape)}i", *shape))
+                           + element(1, name.encode()) + element(kind, columns))
+        content = [array("small", 6, 2, whole.astype("u1"), (2, 3)), array("wide", 6, 9, whole + 0.5, (2, 3)),
+                   array("tiny", 12, 3, np.array([[-5, 9]], "i2"), (1, 2)), array("single", 7, 7, whole.astype("f4"), (2, 3))]
+        start = b"MATLAB 5.0 MAT-file, by hand".ljust(124) + struct.pack(order + "HH", 0x100, 0x4d49)
+        open(place("mat", name), "wb").write(start + b"".join(content))
+        expect("mat", name, {"small": whole.astype("f8"), "wide": whole + 0.5, "tiny": np.array([[-5, 9]], "i4"),
+                             "single": whole.astype("f4")})
+
+
+# A data set like CIFAR-100, of one picture in each file: pickles as Python 2 wrote them, and the binary version in an archive
+def cifar():
+    import tarfile
+
+    def text(raw):
+        return b"U" + bytes([len(raw)]) + raw if len(raw) < 256 else b"T" + struct.pack("<I", len(raw)) + raw
+
+    def listed(items):
+        return b"](" + b"".join(items) + b"e"
+
+    def pickled(entries):
+        return b"\x80\x02}q\x01(" + b"".join(text(key) + value for key, value in entries.items()) + b"u."
+    picture = (np.arange(3072) % 251).astype("u1").tobytes()
+    array = (b"cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01K\x01M\x00\x0c\x86cnumpy\ndtype\n"
+             b"U\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89" + text(picture) + b"tb")
+    for name, fine, coarse in [("train", 99, 19), ("test", 3, 0)]:
+        number = lambda value: listed([b"K" + bytes([value])])
+        entries = {b"filenames": listed([text(b"a.png")]), b"fine_labels": number(fine), b"coarse_labels": number(coarse), b"data": array}
+        open(place("cifar", name), "wb").write(pickled(entries))
+    names = {b"fine_label_names": listed([text(b"f%d" % index) for index in range(100)]),
+             b"coarse_label_names": listed([text(b"c%d" % index) for index in range(20)])}
+    open(place("cifar", "meta"), "wb").write(pickled(names))
+    with tarfile.open(place("cifar", "binary.tar"), "w") as archive:
+        for name, labels in [("train.bin", bytes([19, 99])), ("test.bin", bytes([0, 3]))]:
+            entry = tarfile.TarInfo(f"cifar-100-binary/{name}")
+            entry.size = 3074
+            archive.addfile(entry, io.BytesIO(labels + picture))
+
+
+if sys.argv[1:] == ["cifar"]:
+    sys.exit(cifar())
+if sys.argv[1:] == ["mat"]:
+    matlab()
+    finish("mat")
+matlab()
+cifar()
 
 import h5py
 

@@ -30,6 +30,7 @@ mod members;
 mod metrics;
 mod mixed;
 mod plans;
+mod published;
 mod ranks;
 mod resume;
 mod run_report;
