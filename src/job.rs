@@ -71,8 +71,8 @@ pub struct Job {
     pub notes: Vec<String>,
     /// The same of how training weighs the examples.
     pub weighing: Vec<String>,
-    /// The files of the pictures that were read for training, before some were held out; none of other data, and none to
-    /// train with.
+    /// Of a trained model the files of the pictures of `data.train`, before some were held out; none of other data, nor of a job
+    /// that is loaded to train.
     pub files: Vec<PathBuf>,
 }
 
