@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::data::{
     self, DataError, Dataset, Examples, Features, Loading, PartSize, Pictures, Problem, RawExamples, RawFeatures,
-    RawTable, Scaling, SourceRef, TableOptions, TargetKind, Targets, TrainedOn, remarks, weights,
+    RawTable, Scaling, SourceRef, TableOptions, TargetKind, Targets, TrainedOn, label_column, remarks, weights,
 };
 use crate::export::{ExportError, Initial};
 use crate::model::{Levels, Model, ModelError, Shape};
@@ -71,12 +71,20 @@ pub struct Job {
     pub notes: Vec<String>,
     /// The same of how training weighs the examples.
     pub weighing: Vec<String>,
+    /// Of a trained model the files of the pictures of `data.train`, before some were held out; none of other data, nor of a job
+    /// that is loaded to train.
+    pub files: Vec<PathBuf>,
 }
 
 impl Job {
     /// Loads the files that the recipe names (their paths already resolved), or generates the digits if it names none.
     pub fn load(recipe: Recipe) -> Result<Job, JobError> {
-        Job::load_for(recipe, &TrainedOn::default())
+        let mut job = Job::load_for(recipe, &TrainedOn::default())?;
+        // Which file or row an example was is asked of a trained model alone.
+        job.files = Vec::new();
+        let Dataset { train, validation, test } = Arc::make_mut(&mut job.dataset);
+        [Some(train), validation.as_mut(), test.as_mut()].into_iter().flatten().for_each(|set| set.rows = None);
+        Ok(job)
     }
 
     /// The same for a trained model: tables that name their columns may hold its features in any order.
@@ -95,19 +103,21 @@ impl Job {
             None => Some(Shape::Features(28 * 28)),
         };
         let model = Model::of(&recipe, input)?;
-        let (mut trained_on, mut notes) = (known.clone(), Vec::new());
+        let (mut trained_on, mut notes, mut files) = (known.clone(), Vec::new(), Vec::new());
         let dataset = match source {
             Some(source) => {
-                let raw = read.map_or_else(|| reading(source, Some(model.input)), Ok)?;
+                let mut raw = read.map_or_else(|| reading(source, Some(model.input)), Ok)?;
+                files = raw.take_files();
                 let (train, of_data, said) = raw.fit(&model, &recipe.data)?;
                 (trained_on, notes) = (of_data, said);
                 notes.extend(remarks::leaks(&train, &trained_on.features));
-                notes.extend(remarks::indices(&train.features, &trained_on.features));
+                let is_table = matches!(source, Source::Table { .. });
+                notes.extend(remarks::indices(&train.features, &trained_on.features, is_table));
                 Dataset { train, validation: None, test: None }
             }
             None => generated(&recipe, &model)?,
         };
-        Job::divided(recipe, model, dataset, (trained_on, known.table.is_none()), notes)
+        Ok(Job { files, ..Job::divided(recipe, model, dataset, (trained_on, known.table.is_none()), notes)? })
     }
 
     /// A recipe that names no training files, with examples in memory in their place: those to train on, and those to test
@@ -174,9 +184,10 @@ impl Job {
             {
                 aim_at_inputs(examples, &model, &scaling)?;
             }
-            notes.push("targets: the inputs, scaled as they are".into());
+            notes.push(AIMED_IN_WORDS.into());
         }
-        Ok(Job { recipe, model, dataset: Arc::new(dataset), scaling, trained_on, notes, weighing })
+        let (dataset, files) = (Arc::new(dataset), Vec::new());
+        Ok(Job { recipe, model, dataset, scaling, trained_on, notes, weighing, files })
     }
 
     /// What a person should know of the data before it is trained on: how it was read and is scaled, what is missing, and
@@ -290,6 +301,9 @@ pub fn load(
     Ok((examples, notes))
 }
 
+/// What the targets are that [`aim_at_inputs`] gives, in words.
+pub const AIMED_IN_WORDS: &str = "targets: the inputs, scaled as they are";
+
 /// Gives examples their own features as targets, scaled as the model sees them.
 pub fn aim_at_inputs(examples: &mut Examples, model: &Model, scaling: &Scaling) -> Result<(), DataError> {
     let Features { storage, count, shape } = &examples.features;
@@ -338,7 +352,13 @@ impl<'a> Raw<'a> {
             }
             Source::Pictures { pictures: table, label } => {
                 let loading = Loading::of(data, input);
-                let pictures = Pictures::of_table(Path::new(table), label, &known.class_names, &loading)?;
+                let path = Path::new(table);
+                let pictures = Pictures::of_table(path, label, &known.class_names, &loading)?;
+                let tells = data.targets.is_some() || !known.class_names.is_empty();
+                if !tells && pictures.labels.windows(2).all(|labels| labels[0] == labels[1]) {
+                    let name = if label.is_empty() { label_column(path)? } else { label.clone() };
+                    return Err(Problem::OneClass { name }.at(table));
+                }
                 Ok(Raw::Pictures(table, Box::new(pictures)))
             }
             Source::Table { table, target } => {
@@ -367,6 +387,14 @@ impl<'a> Raw<'a> {
             }
             (raw, _) => raw,
         })
+    }
+
+    /// The files of pictures; none of other data.
+    fn take_files(&mut self) -> Vec<PathBuf> {
+        match self {
+            Raw::Pictures(_, pictures) => std::mem::take(&mut pictures.files),
+            _ => Vec::new(),
+        }
     }
 
     /// The levels of its categories, where they are numbered through.
@@ -400,9 +428,9 @@ impl<'a> Raw<'a> {
                 Ok((Examples::unweighted(features, targets), trained_on, notes))
             }
             Raw::Pictures(folder, pictures) if data.targets.is_some() => {
-                let Pictures { features, notes, .. } = *pictures;
+                let Pictures { features, rows, notes, .. } = *pictures;
                 let targets = blank_targets(features.count, model);
-                let mut examples = Examples::unweighted(features, targets);
+                let mut examples = Examples { rows, ..Examples::unweighted(features, targets) };
                 examples.fit(model.input, TargetKind::for_model(model)).map_err(|problem| problem.at(folder))?;
                 Ok((examples, TrainedOn::default(), notes))
             }
@@ -420,7 +448,7 @@ impl<'a> Raw<'a> {
 
 /// Pictures as examples for a model.
 fn fit_pictures(pictures: Pictures, model: &Model) -> Result<(Examples, TrainedOn, Vec<String>), Problem> {
-    let Pictures { features, labels, classes: class_names, mut notes, .. } = pictures;
+    let Pictures { features, labels, rows, classes: class_names, mut notes, .. } = pictures;
     let mut counts = vec![0usize; class_names.len()];
     labels.iter().for_each(|label| counts[*label as usize] += 1);
     let counts = class_names.iter().zip(counts).map(|(name, count)| format!("{name}: {count}"));
@@ -433,7 +461,7 @@ fn fit_pictures(pictures: Pictures, model: &Model) -> Result<(Examples, TrainedO
         _ if classes != outputs => return Err(Problem::Outputs { needed: classes, outputs, what: "classes" }),
         _ => Targets::Classes { labels, classes },
     };
-    let mut examples = Examples::unweighted(features, targets);
+    let mut examples = Examples { rows, ..Examples::unweighted(features, targets) };
     examples.fit(model.input, TargetKind::for_model(model))?;
     Ok((examples, TrainedOn { class_names, ..TrainedOn::default() }, notes))
 }
@@ -452,7 +480,7 @@ pub struct ShownPictures {
 }
 
 /// Loads pictures, and those of folders, for a trained model. Of a single folder, the folders in it tell the truth if they are
-/// called as the model's classes are.
+/// called as the model's classes are; a model of no classes is asked for none.
 pub fn load_pictures(
     paths: &[PathBuf],
     data: &DataSpec,
@@ -463,6 +491,7 @@ pub fn load_pictures(
     let mut untold = None;
     if let [folder] = paths
         && folder.is_dir()
+        && data.targets.is_none()
     {
         match Pictures::of_classes(folder, &known_classes(model, trained_on), &loading) {
             Ok(pictures) => return labelled(pictures, model).map_err(|problem| problem.at(place)),
@@ -488,6 +517,10 @@ pub fn load_picture_table(
 ) -> Result<ShownPictures, DataError> {
     let loading = Loading::of(data, Some(model.input));
     let at_table = |problem: Problem| problem.at(table.display());
+    if data.targets.is_some() {
+        return Pictures::of_table_unlabelled(table, &loading)
+            .and_then(|pictures| unlabelled(pictures, model).map_err(at_table));
+    }
     let mut untold = None;
     match Pictures::of_table(table, label, &known_classes(model, trained_on), &loading) {
         Ok(pictures) => return labelled(pictures, model).map_err(at_table),
@@ -514,9 +547,9 @@ fn labelled(pictures: Pictures, model: &Model) -> Result<ShownPictures, Problem>
 }
 
 fn unlabelled(pictures: Pictures, model: &Model) -> Result<ShownPictures, Problem> {
-    let Pictures { features, files, notes, .. } = pictures;
+    let Pictures { features, files, rows, notes, .. } = pictures;
     let targets = blank_targets(features.count, model);
-    let mut examples = Examples::unweighted(features, targets);
+    let mut examples = Examples { rows, ..Examples::unweighted(features, targets) };
     examples.fit(model.input, TargetKind::for_model(model))?;
     Ok(ShownPictures { examples, files, labelled: false, notes })
 }

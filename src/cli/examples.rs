@@ -69,8 +69,17 @@ pub struct Shown {
     pub labelled: bool,
     /// The file of each, where they are pictures.
     pub files: Vec<PathBuf>,
+    /// The file whose rows they are, where it is one.
+    table: Option<String>,
     /// What a person should know of how they were read.
     pub notes: Vec<String>,
+}
+
+impl Shown {
+    /// The number of an example among those of its file or source, from 0.
+    pub fn row(&self, index: usize) -> usize {
+        self.examples.rows.as_ref().map_or(index, |rows| rows[index])
+    }
 }
 
 impl ExamplesArgs {
@@ -98,6 +107,9 @@ impl ExamplesArgs {
         if saved.recipe.data.targets.is_some() {
             job::aim_at_inputs(&mut shown.examples, &saved.model, &saved.scaling)?;
             shown.labelled = true;
+            if !shown.notes.iter().any(|note| note == job::AIMED_IN_WORDS) {
+                shown.notes.push(job::AIMED_IN_WORDS.into());
+            }
         }
         Ok(shown)
     }
@@ -125,7 +137,7 @@ impl ExamplesArgs {
         let images = self.images.as_ref().or(self.files.first());
         let labels = self.labels.as_ref().or(self.files.get(1));
         let Some(images) = images else { return self.recipe_examples(saved) };
-        let name = images.clone();
+        let (name, table) = (images.clone(), Some(images.clone()));
         let spec = DataSpec { header: self.header.or(saved.recipe.data.header), ..saved.recipe.data.clone() };
         if saved.trained_on.table.is_some() {
             return table_examples(images, labels, &spec, saved);
@@ -139,12 +151,12 @@ impl ExamplesArgs {
             let features = raw.fit(saved.model.input)?;
             let targets = job::blank_targets(features.count, &saved.model);
             let examples = Examples::unweighted(features, targets);
-            return Ok(Shown { examples, name, set: Set::Test, labelled: false, files: Vec::new(), notes });
+            return Ok(Shown { examples, name, set: Set::Test, labelled: false, files: Vec::new(), table, notes });
         };
         let source = Source::Arrays { images: images.clone(), labels: labels.clone() };
         // As in training: of files that hold more classes, only the examples of the model's.
         let (examples, notes) = job::load(&source, &spec, (&saved.model, &saved.trained_on))?;
-        Ok(Shown { examples, name, set: Set::Test, labelled: true, files: Vec::new(), notes })
+        Ok(Shown { examples, name, set: Set::Test, labelled: true, files: Vec::new(), table, notes })
     }
 
     fn pictures(&self, saved: &SavedModel) -> Result<Shown, CliError> {
@@ -159,7 +171,15 @@ impl ExamplesArgs {
         let ShownPictures { examples, files, labelled, notes } = shown;
         let more = self.files.len() - 1;
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        Ok(Shown { examples, name: format!("{}{more}", self.files[0]), set: Set::Test, labelled, files, notes })
+        Ok(Shown {
+            examples,
+            name: format!("{}{more}", self.files[0]),
+            set: Set::Test,
+            labelled,
+            files,
+            table: None,
+            notes,
+        })
     }
 
     /// The pictures in a table, whose labels are called as in training.
@@ -171,16 +191,21 @@ impl ExamplesArgs {
         let model = (&saved.model, &saved.trained_on);
         let shown = job::load_picture_table(Path::new(table), label, &saved.recipe.data, model)?;
         let ShownPictures { examples, files, labelled, notes } = shown;
-        Ok(Shown { examples, name: table.into(), set: Set::Test, labelled, files, notes })
+        let table = Some(table.to_string());
+        Ok(Shown { examples, name: table.clone().unwrap_or_default(), set: Set::Test, labelled, files, table, notes })
     }
 
-    /// The texts of a column of the table that the arguments name, one for each row.
-    pub fn column(&self, saved: &SavedModel, column: &str) -> Result<Vec<String>, CliError> {
-        let file = self.images.as_ref().or(self.files.first());
-        let table = file.filter(|file| Place::parse(file).is_table()).ok_or_else(|| {
-            CliError::Usage(format!("--id {column} is a column of a table, and there is none here; give one as DATA"))
+    /// The texts of a column of the table whose rows the examples are, one for each of them.
+    pub fn column(&self, saved: &SavedModel, shown: &Shown, column: &str) -> Result<Vec<String>, CliError> {
+        let table = shown.table.as_ref().filter(|file| Place::parse(file).is_table()).ok_or_else(|| {
+            let name = &shown.name;
+            CliError::Usage(format!("--id {column} is a column of a table, and {name} is none; give a table as DATA"))
         })?;
-        Ok(column_texts(table, self.header.or(saved.recipe.data.header), column)?)
+        let texts = column_texts(table, self.header.or(saved.recipe.data.header), column)?;
+        match &shown.examples.rows {
+            Some(rows) => Ok(rows.iter().filter_map(|row| texts.get(*row).cloned()).collect()),
+            None => Ok(texts),
+        }
     }
 
     fn recipe_examples(&self, saved: &SavedModel) -> Result<Shown, CliError> {
@@ -215,7 +240,7 @@ impl ExamplesArgs {
             let shown = job::load_pictures(&paths, &recipe.data, (&saved.model, &saved.trained_on))?;
             let ShownPictures { examples, files, labelled, mut notes } = shown;
             notes.extend(elsewhere);
-            return Ok(Shown { examples, name: folder.clone(), set, labelled, files, notes });
+            return Ok(Shown { examples, name: folder.clone(), set, labelled, files, table: None, notes });
         }
         if let Some(source) = files {
             let (examples, mut notes) = job::load(source, &recipe.data, (&saved.model, &saved.trained_on))?;
@@ -226,12 +251,13 @@ impl ExamplesArgs {
                 set,
                 labelled: true,
                 files: Vec::new(),
+                table: Some(source.name().to_string()),
                 notes,
             });
         }
-        let origin =
-            recipe.data.train.as_ref().map_or("the generated digits".to_string(), |source| source.name().to_string());
-        let Job { dataset, mut notes, .. } = Job::load_for(recipe, &saved.trained_on)?;
+        let table = recipe.data.train.as_ref().map(|source| source.name().to_string());
+        let origin = table.clone().unwrap_or_else(|| "the generated digits".into());
+        let Job { dataset, mut notes, files, .. } = Job::load_for(recipe, &saved.trained_on)?;
         notes.extend(elsewhere);
         let dataset = Arc::unwrap_or_clone(dataset);
         let split = set.name();
@@ -246,8 +272,13 @@ impl ExamplesArgs {
                  or another set of it by --split"
             )
         };
-        let examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
-        Ok(Shown { examples, name: format!("{split} set of {origin}"), set, labelled: true, files: Vec::new(), notes })
+        let mut examples = examples.ok_or_else(|| CliError::Usage(missing()))?;
+        // Pictures are told apart by their files.
+        let files = match examples.rows.take_if(|_| !files.is_empty()) {
+            Some(rows) => rows.into_iter().map(|row| files[row].clone()).collect(),
+            None => files,
+        };
+        Ok(Shown { examples, name: format!("{split} set of {origin}"), set, labelled: true, files, table, notes })
     }
 }
 
@@ -269,14 +300,14 @@ fn table_examples(
         )));
     }
     let mut raw = RawTable::read(table, &[], spec, &saved.trained_on)?;
-    let name = table.to_string();
+    let (name, table) = (table.to_string(), Some(table.to_string()));
     let mut untold = None;
     if raw.is_labelled() {
         let kind = TargetKind::for_model(&saved.model);
         match raw.target_problem(kind, spec.classes) {
             None => {
                 let (examples, _, notes) = raw.fit(saved.model.input, kind, spec.classes)?;
-                return Ok(Shown { examples, name, set: Set::Test, labelled: true, files: Vec::new(), notes });
+                return Ok(Shown { examples, name, set: Set::Test, labelled: true, files: Vec::new(), table, notes });
             }
             Some(problem) => untold = Some(format!("note: {problem}: the rows are taken without a truth")),
         }
@@ -285,7 +316,7 @@ fn table_examples(
     notes.extend(untold);
     let targets = job::blank_targets(features.count, &saved.model);
     let examples = Examples::unweighted(features, targets);
-    Ok(Shown { examples, name, set: Set::Test, labelled: false, files: Vec::new(), notes })
+    Ok(Shown { examples, name, set: Set::Test, labelled: false, files: Vec::new(), table, notes })
 }
 
 /// Finds the data of a run's recipe, also where it was trained from another folder; in a folder that is given, by the ends of

@@ -259,6 +259,7 @@ mod tests {
             trained_on: Default::default(),
             notes: Vec::new(),
             weighing: Vec::new(),
+            files: Vec::new(),
         };
         let measured = measure(&job, &parameters, Some(1), &CpuBackend::new(), &ProgressBar::hidden()).unwrap();
         let open = |gradients: &[f32]| gradients.iter().filter(|gradient| **gradient != 0.0).count();

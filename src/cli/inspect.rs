@@ -1,6 +1,7 @@
 //! `inspect`: what is in a recipe, a model or a data file.
 
 use super::inspect_augment::draw;
+use super::inspect_model as of_model;
 use super::inspect_plan::say_plan;
 use super::recipe_args::settings;
 use super::table::table;
@@ -18,9 +19,9 @@ use std::path::{Path, PathBuf};
 /// Shows what is in a file
 ///
 /// Of a recipe (a file or the name of a bundled one) or a model (.safetensors or the folder of a run): the table of
-/// layers with output shapes and parameter counts. Of a data file: arrays with shapes, types, ranges and classes; of a table with
-/// texts or gaps its columns. Of a folder or a table of pictures: classes with their counts, sizes, and the pictures that cannot
-/// be read.
+/// layers with output shapes and parameter counts; of a model its columns, levels and classes, too. Of a data file: arrays with
+/// shapes, types, ranges and classes; of a table with texts or gaps its columns. Of a folder or a table of pictures: classes with
+/// their counts, sizes, and the pictures that cannot be read.
 #[derive(Debug, Clone, Default, Args)]
 pub struct InspectArgs {
     /// A recipe, a model, the folder of a run, a data file, or a folder of pictures
@@ -109,6 +110,7 @@ fn inspect_model(args: &InspectArgs, path: &Path, context: &Context) -> Result<(
         n => format!("each of {n} features by its own mean and deviation"),
     };
     context.say(format!("inputs are scaled: {features}"));
+    of_model::in_words(&saved).iter().for_each(|line| context.say(line));
     context.say(format!("parameters' hash: {hash}"));
     let plan = args.plan.then(|| plan(args, saved.recipe.clone(), Some(&saved.parameters), context)).transpose()?;
     context.emit(&json!({
@@ -118,6 +120,7 @@ fn inspect_model(args: &InspectArgs, path: &Path, context: &Context) -> Result<(
         "loss": saved.model.loss.to_string(),
         "model": saved.model.summary(),
         "parameter_hash": hash,
+        "data": of_model::in_json(&saved.trained_on),
         "memory": plan,
     }));
     Ok(())

@@ -14,6 +14,7 @@ mod grad;
 mod init;
 mod inspect;
 mod inspect_augment;
+mod inspect_model;
 mod inspect_plan;
 mod interrupt;
 mod landscape;

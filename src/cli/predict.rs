@@ -1,6 +1,6 @@
 //! `predict`: what a trained model makes of examples.
 
-use super::examples::{ExamplesArgs, evaluate};
+use super::examples::{ExamplesArgs, Shown, evaluate};
 use super::table::table;
 use super::{CliError, Context};
 use clap::Args;
@@ -34,7 +34,8 @@ pub struct PredictArgs {
     /// model has a single output; of bits index,b0,…,p0,… with the probability that each is set; of values index,y0,y1,…)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The column of the table that names each row in the one that is written [default: the number of the row]
+    /// The column of the table that names each row in the one that is written; also of the recipe's table, with --split [default: the
+    /// number of the row in its file, from 0]
     #[arg(long, value_name = "COLUMN", requires = "out", conflicts_with = "first_id")]
     id: Option<String>,
     /// The number of the first row [default: 0]
@@ -107,7 +108,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
     let first = (args.count as usize).min(count);
     if let Some((path, output)) = output {
         let columns = match output {
-            Output::Csv | Output::Parquet => columns(args, &saved, &answers, &shown.files)?,
+            Output::Csv | Output::Parquet => columns(args, &saved, &answers, &shown)?,
             _ if args.id.is_some() || args.first_id.is_some() || !args.columns.is_empty() => {
                 return Err(CliError::Usage(
                     "--id, --first-id and --columns are for --out FILE.csv or FILE.parquet".into(),
@@ -118,7 +119,7 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<(), CliError> {
         write(path, output, &columns, &answers)?;
         context.say(format!("wrote {}", path.display()));
     } else if args.grid.is_none() {
-        print(&answers, first, &shown.files, context);
+        print(&answers, first, &shown, context);
     }
     if let Some(path) = &args.grid {
         grid(&answers, &saved, first)?.save(path)?;
@@ -187,9 +188,9 @@ fn columns<'a>(
     args: &PredictArgs,
     saved: &SavedModel,
     answers: &'a Answers<'_>,
-    files: &'a [PathBuf],
+    shown: &'a Shown,
 ) -> Result<Vec<Column<'a>>, CliError> {
-    let mut known = known_columns(args, saved, answers, files)?;
+    let mut known = known_columns(args, saved, answers, shown)?;
     if args.columns.is_empty() {
         return Ok(known);
     }
@@ -220,9 +221,9 @@ fn known_columns<'a>(
     args: &PredictArgs,
     saved: &SavedModel,
     answers: &'a Answers<'_>,
-    files: &'a [PathBuf],
+    shown: &'a Shown,
 ) -> Result<Vec<Column<'a>>, CliError> {
-    let ids = args.id.as_ref().map(|column| args.examples.column(saved, column)).transpose()?;
+    let ids = args.id.as_ref().map(|column| args.examples.column(saved, shown, column)).transpose()?;
     if let Some(ids) = ids.as_ref().filter(|ids| ids.len() != answers.count()) {
         let (ids, count) = (ids.len(), answers.count());
         return Err(CliError::Usage(format!("--id: the column has {ids} rows, and there are {count} predictions")));
@@ -231,11 +232,11 @@ fn known_columns<'a>(
     let said = args.id.is_some() || args.first_id.is_some() || !args.columns.is_empty();
     let first = args.first_id.unwrap_or(0);
     // Pictures are told apart by their files.
-    let numbered = args.first_id.is_some() || files.is_empty();
+    let numbered = args.first_id.is_some() || shown.files.is_empty();
     let id = move |index: usize| match &ids {
         Some(ids) => ids[index].clone(),
-        None if numbered => (first + index as u64).to_string(),
-        None => files[index].display().to_string(),
+        None if numbered => (first + shown.row(index) as u64).to_string(),
+        None => shown.files[index].display().to_string(),
     };
     let header = if named || said || !numbered { "id" } else { "index" };
     let mut known: Vec<Column> = vec![(header.into(), Cells::Texts(Box::new(id)))];
@@ -286,24 +287,19 @@ fn write(path: &Path, output: Output, columns: &[Column], answers: &Answers) -> 
     Ok(())
 }
 
-/// What the column is called that tells the examples apart.
-fn label_of(files: &[PathBuf]) -> &'static str {
-    if files.is_empty() { "index" } else { "file" }
-}
-
 /// An example's file or, where it has none, its number.
-fn labelled(files: &[PathBuf], index: usize) -> String {
-    files.get(index).map_or_else(|| index.to_string(), |file| file.display().to_string())
+fn labelled(shown: &Shown, index: usize) -> String {
+    shown.files.get(index).map_or_else(|| shown.row(index).to_string(), |file| file.display().to_string())
 }
 
-fn print(answers: &Answers, first: usize, files: &[PathBuf], context: &Context) {
+fn print(answers: &Answers, first: usize, shown: &Shown, context: &Context) {
     let mut rows = Vec::new();
     for index in 0..first {
         let outputs = answers.outputs(index);
         let label = answers.truth.as_ref().map(|truth| truth[index]);
         match answers.class(index) {
             Some((class, sure)) => {
-                let mut line = json!({ "index": index, "class": class, "label": label, "outputs": outputs });
+                let mut line = json!({ "index": shown.row(index), "class": class, "label": label, "outputs": outputs });
                 let name = |class: u32| answers.class_name(class);
                 if answers.has_names() {
                     (line["class_name"], line["label_name"]) = (json!(name(class)), json!(label.map(name)));
@@ -311,12 +307,12 @@ fn print(answers: &Answers, first: usize, files: &[PathBuf], context: &Context) 
                 if answers.probable {
                     line["probability"] = json!(sure);
                 }
-                if let Some(file) = files.get(index) {
+                if let Some(file) = shown.files.get(index) {
                     line["file"] = json!(file);
                 }
                 context.emit(&line);
                 rows.push(vec![
-                    labelled(files, index),
+                    labelled(shown, index),
                     name(class),
                     format!("{sure:.4}"),
                     label.map_or(String::new(), name),
@@ -324,8 +320,8 @@ fn print(answers: &Answers, first: usize, files: &[PathBuf], context: &Context) 
             }
             None => {
                 let targets = answers.targets(index);
-                let mut line = json!({ "index": index, "outputs": outputs, "targets": targets });
-                let mut row = vec![labelled(files, index), in_words(outputs)];
+                let mut line = json!({ "index": shown.row(index), "outputs": outputs, "targets": targets });
+                let mut row = vec![labelled(shown, index), in_words(outputs)];
                 if let Some(bits) = answers.set_bits(index) {
                     row.insert(1, bits.iter().map(u8::to_string).collect::<Vec<_>>().join(" "));
                     line["bits"] = json!(bits);
@@ -343,7 +339,8 @@ fn print(answers: &Answers, first: usize, files: &[PathBuf], context: &Context) 
         (None, _) => &["value"],
     };
     let truth = if answers.truth.is_some() || answers.targets(0).is_some() { "truth" } else { "" };
-    context.say(table(&[&[label_of(files)], predicted, &[truth]].concat(), &rows));
+    let label = if shown.files.is_empty() { "index" } else { "file" };
+    context.say(table(&[&[label], predicted, &[truth]].concat(), &rows));
     if first < answers.count() {
         context.say(format!("… and {} more; --out FILE writes them all", answers.count() - first));
     }

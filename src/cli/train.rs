@@ -6,18 +6,18 @@ use super::{CliError, Context, FusionArgs, RecipeArgs, TuneArgs};
 use bytesize::ByteSize;
 use clap::Args;
 use gputrain::backend::Backend;
-use gputrain::data::{TrainedOn, other_features};
+use gputrain::data::{DataError, Problem, TrainedOn, other_features};
 use gputrain::export::{Initial, SavedModel, Started, load_initial};
 use gputrain::file::FileError;
 use gputrain::ir::{Plan, Role, SourceBuffers};
-use gputrain::job::Job;
+use gputrain::job::{Job, JobError};
 use gputrain::keys::Keyword;
 use gputrain::metrics::{Measure, Metrics};
 use gputrain::planner::Fusion;
 use gputrain::recipe::RecipeText;
 use gputrain::run::{Recorder, RunFolder, Shared, Summary, check_resume, rate_notes};
 use gputrain::train::{
-    Checkpoint, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
+    Checkpoint, DataSeen, EpochMetrics, Member, Observer, Outcome, Score, StepMetrics, Stop, TrainError, Trainer,
 };
 use gputrain::verify::Shadow;
 use gputrain::web::panel;
@@ -110,12 +110,22 @@ pub(super) fn train(
     let members = [Member::of(&job.recipe)];
     let (spec, fusion) = (job.spec(&members), args.fusion.fusion());
     args.tune.tune(backend, context, spec.clone(), fusion)?;
+    let goes_on = resumed.is_some();
+    let refused = |error: TrainError| match &error {
+        TrainError::Data(data) => match data.problem {
+            Problem::OtherLevels { given, levels, .. } if goes_on => {
+                CliError::Usage(other_data(&format!("{given} levels of categories before, {levels} now")))
+            }
+            _ => error.into(),
+        },
+        _ => error.into(),
+    };
     let mut trainer = match context.ranks() {
-        None => Trainer::with_fusion(backend, spec, fusion)?,
+        None => Trainer::with_fusion(backend, spec, fusion).map_err(refused)?,
         Some(ranks) => {
             let (batch, size) = (spec.batches().size, ranks.size());
             let share = spec.share(ranks.rank(), size)?;
-            let trainer = Trainer::among(backend, spec, ranks)?;
+            let trainer = Trainer::among(backend, spec, ranks).map_err(refused)?;
             context.say(share.in_words(batch, size));
             trainer
         }
@@ -126,14 +136,24 @@ pub(super) fn train(
     let start;
     let (folder, recorder) = match resumed {
         Some(Resumed { folder, checkpoint, notes }) => {
-            trainer.restore(&checkpoint)?;
+            let before = checkpoint.progress.data.as_ref().filter(|data| data.hash != trainer.data_seen().hash);
+            let changes = before.map(|before| trainer.data_seen().changes(before));
+            if let Some(changes) = changes.as_ref().filter(|changes| changes.of_names) {
+                return Err(CliError::Usage(other_data(&changes.words.join("; "))));
+            }
+            let changes = changes.map(|changes| changes.words);
+            trainer.restore(&checkpoint).map_err(|error| match changes.as_deref() {
+                None | Some([]) => error.into(),
+                Some(changes) => CliError::Usage(other_data(&changes.join("; "))),
+            })?;
             let Some(folder) = folder else { return follow(trainer) };
             // Of a run that came to its end before.
             start = earlier(&folder).and_then(|summary| summary.start);
             context.say(format!("going on after step {} of {}", trainer.steps_taken(), trainer.total_steps()));
             notes.iter().for_each(|note| context.say(note));
-            if checkpoint.progress.data.as_ref().is_some_and(|data| data.hash != trainer.data_seen().hash) {
-                context.say(OTHER_DATA);
+            if let Some(changes) = changes {
+                let changes = if changes.is_empty() { String::new() } else { format!(" ({})", changes.join("; ")) };
+                context.say(format!("{OTHER_DATA}{changes}"));
             }
             let recorder = Recorder::resume(&folder, &job.model, &job.recipe, &checkpoint);
             (folder, recorder)
@@ -211,6 +231,14 @@ fn follow(mut trainer: Trainer) -> Result<(), CliError> {
 const OTHER_DATA: &str = "warning: the training examples or their scaling are not those that the run was trained on so far: the \
     files were changed, and it will not end with the weights of a run on either";
 
+/// Why a run cannot go on with data that is not what it began with.
+fn other_data(changes: &str) -> String {
+    format!(
+        "the training data is not what the run began with: {changes}. A run goes on with the network that was made for its data: put \
+         the files back as they were, or train its recipe.toml anew into another --out"
+    )
+}
+
 /// What is to be trained.
 pub(super) struct Loaded {
     job: Job,
@@ -249,10 +277,16 @@ pub(super) fn load(args: &TrainArgs, context: &Context) -> Result<Loaded, CliErr
         );
     }
     super::examples::find_data(&mut recipe, path, args.recipe.data.as_deref())?;
-    // Tables may hold the columns in another order by now.
-    let features = checkpoint.progress.data.as_ref().map_or_else(Vec::new, |data| data.features.clone());
-    let known = TrainedOn { features, ..TrainedOn::default() };
-    Ok(Loaded { job: Job::load_for(recipe, &known)?, resumed: Some(Resumed { folder, checkpoint, notes }) })
+    // Tables may hold the columns in another order by now, and not all classes.
+    let DataSeen { features, classes, .. } = checkpoint.progress.data.clone().unwrap_or_default();
+    let known = TrainedOn { features, class_names: classes, ..TrainedOn::default() };
+    let job = Job::load_for(recipe, &known).map_err(|error| match &error {
+        JobError::Data(DataError {
+            problem: Problem::StrangeClasses { .. } | Problem::UnknownClasses { .. }, ..
+        }) => CliError::Usage(other_data(&error.to_string())),
+        _ => error.into(),
+    })?;
+    Ok(Loaded { job, resumed: Some(Resumed { folder, checkpoint, notes }) })
 }
 
 /// What a training came to that was not interrupted: its last checkpoint, where it keeps any, and its outcome, all of it

@@ -1,5 +1,7 @@
 //! What a table's cells stand for.
 
+use std::collections::HashMap;
+
 use super::header::{has_comma, is_bare};
 
 /// What stands for a value that is not there, as pandas and others write it.
@@ -45,6 +47,20 @@ pub(super) fn number(cell: &str, commas: bool) -> Option<(f64, bool)> {
 fn is_infinity(cell: &str) -> bool {
     let word = cell.trim_start_matches(['+', '-']);
     word.eq_ignore_ascii_case("inf") || word.eq_ignore_ascii_case("infinity")
+}
+
+/// Where each of some texts, levels of a category or names of classes, lies among those that are known. One that is not spelled as any of
+/// them is the one that says the same: 1950.0 is 1950, and 1 or true is True.
+pub(super) fn places(known: &[String], found: &[String]) -> Vec<Option<usize>> {
+    let number = |text: &str| number(text, false).map(|(number, _)| number);
+    let is_bit = |text: &String| boolean(text).or(number(text)).is_some_and(|bit| bit == 0.0 || bit == 1.0);
+    let bits = known.iter().all(is_bit);
+    // A negative zero is zero.
+    let says = |text: &str| number(text).or(boolean(text).filter(|_| bits)).map(|number| (number + 0.0).to_bits());
+    let places = || known.iter().enumerate();
+    let by_spelling: HashMap<&String, usize> = places().map(|(place, text)| (text, place)).collect();
+    let by_value: HashMap<u64, usize> = places().rev().filter_map(|(place, text)| Some((says(text)?, place))).collect();
+    found.iter().map(|text| by_spelling.get(text).or_else(|| by_value.get(&says(text)?)).copied()).collect()
 }
 
 /// Whether a cell is a date, a time of day, or both.
@@ -100,6 +116,10 @@ mod tests {
         assert_eq!((number("nan", true), number("infant", true), number("1.234,5", true)), (None, None, None));
         assert!(number("-inf", false).unwrap().0.is_infinite());
         assert!(is_missing("") && is_missing("<NA>") && !is_missing("0") && !is_missing("none of these"));
+        let places = |known: [&str; 2], found: [&str; 4]| places(&known.map(str::to_owned), &found.map(str::to_owned));
+        assert_eq!(places(["1950", "01"], ["1950.0", "1", "01", "True"]), [Some(0), Some(1), Some(1), None]);
+        assert_eq!(places(["False", "True"], ["true", "0", "1.0", "yes"]), [Some(1), Some(0), Some(1), None]);
+        assert_eq!(places(["0", "1"], ["False", "TRUE", "2", "-0"]), [Some(0), Some(1), None, Some(0)]);
         assert_eq!((boolean("TRUE"), boolean("False"), boolean("yes")), (Some(1.0), Some(0.0), None));
         assert!(missing_words().starts_with("an empty cell, NA,"));
     }

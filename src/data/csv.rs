@@ -144,6 +144,8 @@ pub(crate) struct Table {
     names: Option<Vec<String>>,
     /// What else the first line might have been, in words.
     doubt: Option<String>,
+    /// Whether it is told from the first line of text what that is.
+    is_told: bool,
     width: usize,
     values: Vec<f64>,
     /// The first cell of a column that is no number, with its line.
@@ -187,7 +189,8 @@ impl Table {
             unread.extend(numbers.unread.map(|found| (place, found)));
             not_finite.extend(numbers.not_finite.map(|found| (place, found)));
         }
-        Ok(Table { names: Some(names), doubt: None, width, values, unread, not_finite, unusable: Some(unusable) })
+        let (names, is_told) = (Some(names), false);
+        Ok(Table { names, doubt: None, is_told, width, values, unread, not_finite, unusable: Some(unusable) })
     }
 
     /// Reads a table. Whether the first line names the columns is told from it, unless `header` says so.
@@ -255,7 +258,8 @@ impl Table {
         let mut named = self.names.iter().flatten().enumerate().filter(|(_, known)| *known == name);
         match (named.next(), named.next()) {
             (Some((first, _)), Some((second, _))) => {
-                Err(Problem::ColumnTwice { name: name.to_owned(), columns: [first + 1, second + 1] })
+                let header = self.is_told.then_some(false);
+                Err(Problem::ColumnTwice { name: name.to_owned(), columns: [first + 1, second + 1], header })
             }
             (first, _) => Ok(first.map(|(column, _)| column)),
         }
@@ -278,7 +282,8 @@ impl Table {
 
     fn missing(&self, key: &str) -> Problem {
         let numbers = || vec![format!("columns #0 to #{}", self.width.saturating_sub(1))];
-        Problem::ColumnMissing { key: key.to_owned(), columns: self.names.clone().unwrap_or_else(numbers) }
+        let header = (self.is_told && self.names.is_none()).then_some(true);
+        Problem::ColumnMissing { key: key.to_owned(), columns: self.names.clone().unwrap_or_else(numbers), header }
     }
 
     /// The numbers of the columns of these names, among some; an error names all that are missing.
@@ -405,7 +410,8 @@ impl Draft {
     fn new(header: Option<bool>) -> Draft {
         let (unread, not_finite) = (BTreeMap::new(), BTreeMap::new());
         let (names, doubt, values, unusable) = (None, None, Vec::new(), None);
-        let table = Table { names, doubt, width: 0, values, unread, not_finite, unusable };
+        let is_told = header.is_none();
+        let table = Table { names, doubt, is_told, width: 0, values, unread, not_finite, unusable };
         Draft { table, header, first: None, first_line: 0, start: String::new(), bare: false }
     }
 

@@ -164,22 +164,32 @@ pub enum Problem {
     },
     /// The table has no such column.
     #[error(
-        "has no column {key:?}; it has {} (a column is picked by its name or its number from 0, several by a range such as 1..5 or a list such as a,b)",
-        list(columns)
+        "has no column {key:?}; it has {} (a column is picked by its name or its number from 0, several by a range such as 1..5 or a list such as a,b){}",
+        list(columns),
+        first_line(*header)
     )]
     ColumnMissing {
         /// The key asked for.
         key: String,
         /// The columns there are.
         columns: Vec<String>,
+        /// What `data.header` may have to be; none where it tells nothing.
+        header: Option<bool>,
     },
     /// A name stands for two columns.
-    #[error("columns {} and {} are both called {name:?}; rename one, or pick one by its number from 0", columns[0], columns[1])]
+    #[error(
+        "columns {} and {} are both called {name:?}; rename one, or pick one by its number from 0{}",
+        columns[0],
+        columns[1],
+        first_line(*header)
+    )]
     ColumnTwice {
         /// The name.
         name: String,
         /// The columns, counting from 1.
         columns: [usize; 2],
+        /// What `data.header` may have to be; none where it tells nothing.
+        header: Option<bool>,
     },
     /// The table lacks columns that the model was trained on.
     #[error(
@@ -607,8 +617,8 @@ pub enum Problem {
     /// Numbers that are alike but for digits which are lost.
     #[error(
         "{what} {name:?} has numbers that all are about {mean}, and differ only in digits that single precision does not have (it has \
-         seven): subtract {mean} from each, or a number like it{}",
-        if *what == "the target" { String::new() } else { format!(", or leave the column out (--set 'data.drop=[{name:?}]')") }
+         seven): {}",
+        finer(what, name, *mean)
     )]
     TooFine {
         /// What the column is.
@@ -737,6 +747,30 @@ fn also(others: usize) -> String {
     if others > 0 { format!(" (and {others} more cannot be read)") } else { String::new() }
 }
 
+/// What to do where the first line may be something else than it was taken for.
+fn first_line(header: Option<bool>) -> &'static str {
+    match header {
+        Some(true) => {
+            "; if the first line names the columns, say so with data.header = true (eval and predict: --header true)"
+        }
+        Some(false) => {
+            "; if the first line is an example like the others, say so with data.header = false (eval and predict: --header false)"
+        }
+        None => "",
+    }
+}
+
+/// What to do with numbers whose digits are lost.
+fn finer(what: &str, name: &str, mean: f32) -> String {
+    let subtract = format!("subtract a number like {mean} from each, in pandas with t[{name:?}] -= {mean}");
+    match what {
+        "the target" => format!("{subtract}, and add it to the predictions again"),
+        _ => format!(
+            "{subtract}, the same one in every table that the model is to see, or leave the column out (--set 'data.drop=[{name:?}]')"
+        ),
+    }
+}
+
 /// A shape as Python writes it: `(60000, 28, 28)`.
 pub(crate) fn tuple(shape: &[usize]) -> String {
     match shape {
@@ -746,7 +780,7 @@ pub(crate) fn tuple(shape: &[usize]) -> String {
 }
 
 /// Names in quotation marks, the first of many.
-fn quoted(names: &[String]) -> String {
+pub(crate) fn quoted(names: &[String]) -> String {
     list(&names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>())
 }
 

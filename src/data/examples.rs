@@ -44,8 +44,8 @@ pub enum Targets {
     },
 }
 
-/// One split: features and targets of the same examples.
-#[derive(Debug, Clone, PartialEq)]
+/// One split: features and targets of the same examples. Where they were read from makes no two of them differ.
+#[derive(Debug, Clone)]
 pub struct Examples {
     /// What the model is shown.
     pub features: Features,
@@ -54,6 +54,8 @@ pub struct Examples {
     /// How much each example counts in the loss that is trained on, 0 or more; without weights all count the same. The loss of a
     /// batch is the mean by these weights, so that only their ratios matter. Evaluations do not weigh.
     pub weights: Option<Vec<f32>>,
+    /// The number of each among those that were read, from 0, where they are a part of these.
+    pub rows: Option<Vec<usize>>,
 }
 
 /// All splits of a data set.
@@ -65,6 +67,13 @@ pub struct Dataset {
     pub validation: Option<Examples>,
     /// Measured at the end.
     pub test: Option<Examples>,
+}
+
+impl PartialEq for Examples {
+    fn eq(&self, other: &Examples) -> bool {
+        let Examples { features, targets, weights, rows: _ } = self;
+        (features, targets, weights) == (&other.features, &other.targets, &other.weights)
+    }
 }
 
 impl Examples {
@@ -106,7 +115,7 @@ impl Examples {
             Targets::Values { outputs, .. } => Targets::Values { values: numbers, outputs },
         };
         let features = Features { storage, count: parts.len() * first.count(), shape: first.features.shape };
-        Ok(Examples { features, targets, weights: (!weights.is_empty()).then(|| weights.concat()) })
+        Ok(Examples { features, targets, weights: (!weights.is_empty()).then(|| weights.concat()), rows: None })
     }
 }
 
@@ -243,7 +252,7 @@ impl Targets {
 impl Examples {
     /// Examples that all count the same.
     pub fn unweighted(features: Features, targets: Targets) -> Examples {
-        Examples { features, targets, weights: None }
+        Examples { features, targets, weights: None, rows: None }
     }
 
     /// Number of examples.
@@ -257,6 +266,7 @@ impl Examples {
             features: self.features.select(indices),
             targets: self.targets.select(indices),
             weights: self.weights.as_ref().map(|weights| rows(weights, indices, 1)),
+            rows: Some(self.rows.as_ref().map_or_else(|| indices.to_vec(), |known| rows(known, indices, 1))),
         }
     }
 }

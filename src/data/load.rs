@@ -270,15 +270,15 @@ impl<'a> RawExamples<'a> {
             check_weight_count(&weights, features.count).map(|()| weights).map_err(|problem| problem.at(source))
         };
         let weights = weights.map(counted).transpose()?;
-        let (features, labels, weights) = match classes {
-            None => (features, labels, weights),
+        let (features, labels, weights, rows) = match classes {
+            None => (features, labels, weights, None),
             Some(wanted) => {
                 let (kept, labels) = first_classes(&labels, wanted).map_err(at_labels)?;
                 let of_kept = |weights: Vec<f32>| kept.iter().map(|index| weights[*index]).collect();
-                (features.select(&kept), labels, weights.map(of_kept))
+                (features.select(&kept), labels, weights.map(of_kept), Some(kept))
             }
         };
-        Ok(Examples { features, targets: self::targets(&labels, targets).map_err(at_labels)?, weights })
+        Ok(Examples { features, targets: self::targets(&labels, targets).map_err(at_labels)?, weights, rows })
     }
 }
 

@@ -67,6 +67,7 @@ mod write;
 pub use array::{Array, Dtype};
 pub use column::WrittenColumn;
 pub use convert::convert;
+pub(crate) use error::quoted;
 pub use error::{DataError, Problem};
 pub use examples::{Dataset, Examples, Features, Storage, Targets};
 #[cfg(feature = "fetch")]

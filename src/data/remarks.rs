@@ -35,8 +35,9 @@ pub(super) fn targets_beside(features: &[String], targets: &[String]) -> Option<
     })
 }
 
-/// A warning for each feature without a name of its own that counts the rows, as the index does that pandas writes.
-pub(crate) fn indices(features: &Features, names: &[String]) -> Vec<String> {
+/// A warning for each feature without a name of its own that counts the rows, as the index does that pandas writes. Columns of a table
+/// with a target are left out by the recipe, those of other files by naming the others.
+pub(crate) fn indices(features: &Features, names: &[String], is_table: bool) -> Vec<String> {
     let width = features.shape.len();
     let counts = |feature: usize| {
         let value = |row: usize| features.storage.get(row * width + feature);
@@ -45,9 +46,13 @@ pub(crate) fn indices(features: &Features, names: &[String]) -> Vec<String> {
     let is_index = |name: &str| ["", "unnamed: 0", "index", "id"].contains(&&*name.to_ascii_lowercase());
     let found = names.iter().enumerate().filter(|(feature, name)| is_index(name) && counts(*feature));
     let warn = |(_, name): (usize, &String)| {
+        let remedy = match is_table {
+            true => format!("with data.drop = [{name:?}] (--set 'data.drop=[{name:?}]')"),
+            false => "in pandas with to_csv(index=False), or name the other columns, FILE#NAME,NAME".into(),
+        };
         format!(
             "warning: the feature {name:?} counts the rows, which tells where an example stands and not what it is; leave it \
-             out: in pandas with to_csv(index=False), or name the other columns, FILE#NAME,NAME"
+             out: {remedy}"
         )
     };
     found.map(warn).collect()
@@ -181,9 +186,18 @@ pub(crate) fn absent_classes(set: &str, targets: &Targets, name: impl Fn(usize) 
     let mut counts = vec![0; classes];
     targets.classes()?.into_iter().for_each(|class| counts[class as usize] += 1);
     let absent: Vec<String> = (0..classes).filter(|class| counts[*class] == 0).map(name).collect();
-    let plural = if absent.len() == 1 { "" } else { "es" };
-    let names = columns(&absent).replace(" columns", "");
-    (!absent.is_empty()).then(|| format!("the {set} set has no example of class{plural} {names} (of {classes})"))
+    /// More are counted.
+    const SHOWN: usize = 8;
+    let names = absent[..absent.len().min(SHOWN)].join(", ");
+    match absent.len() {
+        0 => None,
+        1 => Some(format!("the {set} set has no example of class {names} (of {classes})")),
+        2..=SHOWN => Some(format!("the {set} set has no example of classes {names} (of {classes})")),
+        many => Some(format!(
+            "the {set} set has no example of {many} of the {classes} classes: {names} and {} more",
+            many - SHOWN
+        )),
+    }
 }
 
 /// A warning where values are to be learned that the network's last activation never gives.
@@ -212,7 +226,7 @@ pub fn other_features(trained: &[String], features: &[String]) -> Option<String>
     differ.then(|| {
         format!(
             "warning: the initial weights were trained on the features {}, and each is to meet another here: {}; name the \
-             columns in that order, FILE#NAME,NAME, if they are the same",
+             columns in that order, FILE#NAME,NAME (data.features of a table with a target), if they are the same",
             columns(trained),
             columns(features)
         )
@@ -333,8 +347,14 @@ mod tests {
     fn an_index_among_the_features_is_named() {
         let examples =
             examples(&[&[0.0, 1.0, 2.0, 3.0], &[5.0, 6.0, 7.0, 8.0], &[1.0, 0.0, 1.0, 1.0]], classes(&[0; 4], 2));
-        let found = |names: [&str; 3]| indices(&examples.features, &names.map(str::to_owned));
-        assert!(found(["", "a", "b"])[0].contains("the feature \"\" counts the rows"));
+        let of = |names: [&str; 3], is_table| indices(&examples.features, &names.map(str::to_owned), is_table);
+        let found = |names| of(names, false);
+        let warned = found(["", "a", "b"]);
+        assert!(warned[0].contains("the feature \"\" counts the rows") && warned[0].ends_with("FILE#NAME,NAME"));
+        assert!(
+            of(["b", "Id", "c"], true)[0]
+                .ends_with("leave it out: with data.drop = [\"Id\"] (--set 'data.drop=[\"Id\"]')")
+        );
         assert_eq!((found(["year", "a", "b"]).len(), found(["a", "b", ""]).len()), (0, 0));
     }
 
@@ -359,6 +379,10 @@ mod tests {
         assert_eq!(
             absent_classes("test", &classes(&[0, 3, 0], 4), number).unwrap(),
             "the test set has no example of classes 1, 2 (of 4)"
+        );
+        assert_eq!(
+            absent_classes("training", &classes(&[0, 99], 100), |class| format!("n{class}")).unwrap(),
+            "the training set has no example of 98 of the 100 classes: n1, n2, n3, n4, n5, n6, n7, n8 and 90 more"
         );
         assert_eq!(absent_classes("test", &classes(&[1, 0], 2), number), None);
         let ones = Targets::Values { values: vec![1.0, 1.0], outputs: 1 };

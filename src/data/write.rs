@@ -92,7 +92,7 @@ pub fn write_parquet(path: &Path, columns: &[(String, WrittenColumn)]) -> Result
     let written = match twice {
         Some([first, second]) => {
             let (name, columns) = (columns[first].0.clone(), [first + 1, second + 1]);
-            Err(Problem::ColumnTwice { name, columns })
+            Err(Problem::ColumnTwice { name, columns, header: None })
         }
         None => columnar::write(path, columns),
     };

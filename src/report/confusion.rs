@@ -3,7 +3,7 @@
 use super::ReportError;
 use super::colour::{ColourMap, INK, MUTED, WHITE};
 use super::html::{Block, Table};
-use super::raster::{fit_text, text_width};
+use super::raster::{drawn_name, fit_text, text_width};
 use super::svg::{Anchor, Stroke, Svg, Type};
 
 /// Counts of examples by true and predicted class.
@@ -45,7 +45,8 @@ impl ConfusionMatrix {
         let count = self.classes.len() as f64;
         let cell = (620.0 / count).clamp(MIN_CELL, CELL);
         let face = Type::new(if cell < 26.0 { 9.0 } else { 12.0 });
-        let widest = self.classes.iter().map(|name| text_width(name, face)).fold(0.0, f64::max).min(140.0);
+        let names: Vec<String> = self.classes.iter().enumerate().map(|(class, name)| drawn_name(class, name)).collect();
+        let widest = names.iter().map(|name| text_width(name, face)).fold(0.0, f64::max).min(140.0);
         // Names that are wider than a column are written upwards.
         let upwards = 1.1 * widest > cell - 6.0;
         let side = 1.15 * widest + 12.0;
@@ -56,7 +57,7 @@ impl ConfusionMatrix {
         let middle = count * cell / 2.0;
         svg.text(left + middle, 56.0, "predicted", Type::new(13.0).anchor(Anchor::Middle));
         svg.text(30.0, top + middle, "true", Type::new(13.0).anchor(Anchor::Middle).turn(-90.0));
-        for (index, name) in self.classes.iter().enumerate() {
+        for (index, name) in names.iter().enumerate() {
             let name = fit_text(name, face, 140.0);
             let place = (index as f64 + 0.5) * cell;
             let face = face.colour(MUTED);

@@ -28,6 +28,7 @@ pub use colour::{ColourMap, Rgb, series_colour};
 pub use confusion::ConfusionMatrix;
 pub use html::{Block, Link, Page, Section, Table};
 pub use images::{ColourBar, ImageGrid, Picture, Tile, weight_grid};
+pub(crate) use raster::drawn_name;
 pub use raster::{save_drawing, save_svg_and_png, svg_to_png};
 pub use records::{Record, RunRecords};
 pub use run::{compare_runs, run_page, write_run_report};

@@ -42,6 +42,13 @@ pub(crate) fn text_width(text: &str, face: Type) -> f64 {
     if drawn { measured.unwrap_or(0.6 * face.size * text.chars().count() as f64) } else { 0.0 }
 }
 
+/// What a class is called in a drawing. The bundled font has Latin, Greek and Cyrillic: for all else a PNG shows boxes, where a browser takes
+/// its own fonts, so that such a name stands behind the number of its class. A mark ends what is written from right to left.
+pub(crate) fn drawn_name(class: usize, name: &str) -> String {
+    let is_drawn = |c| matches!(c, '\0'..='\u{527}' | '\u{1d00}'..='\u{20ba}' | '\u{2105}'..='\u{25e6}');
+    if name.chars().all(is_drawn) { name.to_string() } else { format!("{class}: {name}\u{200e}") }
+}
+
 /// The text cut to fit a width, with an ellipsis where something is missing.
 pub(crate) fn fit_text(text: &str, face: Type, width: f64) -> String {
     if text_width(text, face) <= width {
@@ -56,4 +63,19 @@ pub(crate) fn fit_text(text: &str, face: Type, width: f64) -> String {
         if text_width(&cut(middle), face) <= width { low = middle } else { high = middle }
     }
     cut(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_the_bundled_font_lacks_stand_behind_numbers() {
+        for name in ["cat", "größe – µm²", "Кот", "γάτα", "≤ 5 €", "→"] {
+            assert_eq!(drawn_name(3, name), name);
+        }
+        for name in ["قط", "猫", "고양이", "ねこ", "חתול", "☀", "🦀"] {
+            assert_eq!(drawn_name(3, name), format!("3: {name}\u{200e}"));
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::export::SavedModel;
 use crate::metrics::{Classes, Metrics, Task, Truth, measure_all};
 use crate::model::{Model, Shape};
 use crate::recipe::{Activation, Aim, Loss};
-use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile};
+use crate::report::{ConfusionMatrix, ImageGrid, Picture, ReportError, Tile, drawn_name};
 use crate::train::{Predictions, SetTruth, task};
 
 /// Fewer features than this, though their number is a square, are no image.
@@ -118,6 +118,11 @@ impl<'a> Answers<'a> {
     /// What a class is called.
     pub fn class_name(&self, class: u32) -> String {
         self.trained_on.class(class as usize)
+    }
+
+    /// What a class is called in drawings.
+    fn drawn_name(&self, class: u32) -> String {
+        drawn_name(class as usize, &self.class_name(class))
     }
 
     /// What the outputs are called in a table's header: the probability of a class by the class' name, where it has one, and a value by the
@@ -328,8 +333,8 @@ impl<'a> Answers<'a> {
             };
             let label = self.truth.as_ref().map(|truth| truth[index]);
             let sure = if self.probable { format!("{:.0} %", 100.0 * sure) } else { format!("{sure:.2}") };
-            let mut caption = vec![format!("{}  ({sure})", self.class_name(class))];
-            caption.extend(label.map(|label| format!("true: {}", self.class_name(label))));
+            let mut caption = vec![format!("{}  ({sure})", self.drawn_name(class))];
+            caption.extend(label.map(|label| format!("true: {}", self.drawn_name(label))));
             Tile { picture, caption, wrong: label.is_some_and(|label| label != class) }
         };
         let tiles: Vec<Tile> = indices.iter().zip(pictures).map(tile).collect();

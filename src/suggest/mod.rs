@@ -188,8 +188,11 @@ fn look(spec: &DataSpec, loss: Option<Loss>) -> Result<Look, DataError> {
             Ok(pictures(found, loss))
         }
         Some(Source::Pictures { pictures: table, label }) => {
-            PictureFolder::look_table(Path::new(table), label, &Loading::of(spec, None))
-                .map(|found| pictures(found, loss))
+            let found = PictureFolder::look_table(Path::new(table), label, &Loading::of(spec, None))?;
+            if found.counts.iter().filter(|count| **count > 0).count() < 2 {
+                return Err(Problem::OneClass { name: label.clone() }.at(table));
+            }
+            Ok(pictures(found, loss))
         }
         Some(Source::Table { table, target }) => {
             let raw = RawTable::read(table, target, spec, &TrainedOn::default())?;

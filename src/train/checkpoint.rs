@@ -1,12 +1,12 @@
 //! Everything needed to go on from a moment in training, and its file.
 
 use super::{Tracker, TrainerSpec};
-use crate::data::{Scaling, Storage, Targets};
+use crate::data::{Scaling, Storage, Targets, quoted};
 use crate::file::{FileError, write_whole_with};
 use crate::sealed;
 use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -52,8 +52,23 @@ pub struct Progress {
 pub struct DataSeen {
     /// The names of the features, in the model's order; none where the training file had no names.
     pub features: Vec<String>,
+    /// The names of the classes, by their numbers; none where they have no names. Earlier versions did not keep them, nor what follows.
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// How many training examples there are.
+    #[serde(default)]
+    pub examples: Option<usize>,
     /// The hash of the examples, their targets and their scaling.
     pub hash: String,
+}
+
+/// What data has otherwise than other data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataChanges {
+    /// Whether names of features or classes differ: a network learns nothing new in their places.
+    pub of_names: bool,
+    /// What it is, in words.
+    pub words: Vec<String>,
 }
 
 impl DataSeen {
@@ -76,7 +91,32 @@ impl DataSeen {
         let Scaling { subtract, divide, add: last } = &spec.scaling;
         [subtract, divide, &vec![*last]].iter().for_each(|numbers| add(bytemuck::cast_slice(numbers)));
         spec.trained_on.class_names.iter().for_each(|name| add(name.as_bytes()));
-        DataSeen { features: spec.trained_on.features.clone(), hash: hasher.finalize().to_hex().to_string() }
+        DataSeen {
+            features: spec.trained_on.features.clone(),
+            classes: spec.trained_on.class_names.clone(),
+            examples: Some(train.count()),
+            hash: hasher.finalize().to_hex().to_string(),
+        }
+    }
+
+    /// In what else than values this data is not that of `before`, in words; nothing where that is not known, or in nothing.
+    pub fn changes(&self, before: &DataSeen) -> DataChanges {
+        let names = |before: &[String], now: &[String], what: &str| {
+            let lacking = |these: &[String], those: &[String]| {
+                let those: BTreeSet<&String> = those.iter().collect();
+                these.iter().filter(|name| !those.contains(name)).cloned().collect::<Vec<String>>()
+            };
+            let known = !before.is_empty() && !now.is_empty();
+            let found = [("new", lacking(now, before)), ("gone", lacking(before, now))];
+            let found = found.into_iter().filter(|(_, names)| known && !names.is_empty());
+            found.map(|(how, names)| format!("{what} that are {how}: {}", quoted(&names))).collect::<Vec<String>>()
+        };
+        let mut words = names(&before.features, &self.features, "features");
+        words.extend(names(&before.classes, &self.classes, "classes"));
+        let of_names = !words.is_empty();
+        let count = before.examples.zip(self.examples).filter(|(before, now)| before != now);
+        words.extend(count.map(|(before, now)| format!("{before} training examples before, {now} now")));
+        DataChanges { of_names, words }
     }
 }
 
@@ -120,7 +160,7 @@ pub enum CheckpointError {
         step: u32,
     },
     /// The checkpoint's buffers, or its place in the epoch, are those of another model, batch or optimizer.
-    #[error("the checkpoint does not fit this run: {0}; resume with the recipe it was made with")]
+    #[error("the checkpoint does not fit this run: {0}; resume with the recipe and the data it was made with")]
     Mismatch(String),
 }
 
@@ -216,7 +256,7 @@ mod tests {
                 plateau: vec![(Tracker::default(), 0.5); 2],
                 began_at: vec![0.5; 2],
                 watched: [Some("validation_loss".into()), None],
-                data: Some(DataSeen { features: vec!["a".into()], hash: "00ff".into() }),
+                data: Some(DataSeen { features: vec!["a".into()], hash: "00ff".into(), ..DataSeen::default() }),
             },
             buffers: vec![("mean".into(), vec![1, 2, u32::MAX]), ("parameters".into(), vec![0x7fc0_0001])],
             best: vec![None, Some(vec![9, 8])],

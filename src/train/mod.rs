@@ -20,7 +20,7 @@ mod trainer;
 pub(crate) mod upload;
 
 pub use crate::recipe::Set;
-pub use checkpoint::{Checkpoint, CheckpointError, DataSeen, Progress};
+pub use checkpoint::{Checkpoint, CheckpointError, DataChanges, DataSeen, Progress};
 pub use draft::Draft;
 pub use evaluate::Predictions;
 pub use measured::{SetTruth, task};

@@ -255,6 +255,19 @@ fn a_table_of_pictures_is_all_that_training_needs() {
         format!("[data]\ntrain = {{ table = {:?}, target = \"label\" }}\n[model]\nlayers = \"3\"\n", text(&table));
     let error = Job::load(Recipe::parse(&text, "x.toml", &[]).unwrap()).unwrap_err().to_string();
     assert!(error.contains("\"image\" holds pictures") && error.contains("pictures = \"FILE\""), "{error}");
+    // Labels that are all the same are no classes, by a recipe or without one.
+    let folder = tempfile::tempdir().unwrap();
+    let mut one = fs::read(corpus("columns/bare.parquet")).unwrap();
+    let second = one.windows(5).position(|bytes| bytes == b"\x01\0\0\0a").unwrap() + 4;
+    one[second] = b'b';
+    let path = folder.path().join("one.parquet");
+    fs::write(&path, one).unwrap();
+    let refused = "one.parquet: the target \"kind\" has one value in all rows";
+    let error = self::recipe(&path, &[], &[]).unwrap_err();
+    assert!(error.contains(refused), "{error}");
+    let text = format!("[data]\ntrain = {{ pictures = {:?} }}\n[model]\nlayers = \"2\"\n", self::text(&path));
+    let error = Job::load(Recipe::parse(&text, "x.toml", &[]).unwrap()).unwrap_err().to_string();
+    assert!(error.contains(refused), "{error}");
     // Two columns beside the pictures, neither of which tells that it has the labels.
     let error = suggest::recipe(&Wanted { train: "none.parquet", target: &[], test: None, overrides: &[] });
     assert!(error.unwrap_err().to_string().contains("there is no such file"));

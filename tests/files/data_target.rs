@@ -320,6 +320,19 @@ fn classes_of_other_tables_are_the_models() {
 }
 
 #[test]
+fn classes_of_other_tables_are_known_by_what_they_say() {
+    let rows: String = (0..12).map(|i| format!("{},{}\n", i * i, ["False", "True"][i % 2])).collect();
+    let job = table(&format!("x,y\n{rows}")).job(&["y"], &[NO_SPLIT]).unwrap();
+    for cells in ["False,True,True", "false,TRUE,true", "0,1,1", "0.0,1.0,1.0"] {
+        let cells: Vec<&str> = cells.split(',').collect();
+        let other = table(&format!("y,x\n{},1\n{},2\n{},3\n", cells[0], cells[1], cells[2]));
+        let source = Source::Table { table: other.path(), target: vec!["y".into()] };
+        let (examples, _) = load(&source, &job.recipe.data, (&job.model, &job.trained_on)).unwrap();
+        assert_eq!(examples.targets, Targets::Classes { labels: vec![0, 1, 1], classes: 2 }, "{cells:?}");
+    }
+}
+
+#[test]
 fn levels_of_other_tables_are_known_by_what_they_say() {
     let rows: String = (0..12).map(|i| format!("{},{},{}\n", 1950 + i % 3, ["True", "False"][i % 2], i % 5)).collect();
     let settings = [NO_SPLIT, ("data.categorical", "[\"year\"]"), ("model.loss", "mse")];
@@ -348,7 +361,7 @@ fn numbers_that_single_precision_cannot_tell_apart_are_refused() {
     for (columns, target) in [("x,y", "the column \"x\""), ("y,x", "the target \"y\"")] {
         let error =
             table(&format!("{columns}\n{}", rows(1.7e9))).job(&["y"], &[NO_SPLIT, ("model.loss", "mse")]).unwrap_err();
-        assert!(error.contains(target) && error.contains("subtract 1700000000"), "{error}");
+        assert!(error.contains(target) && error.contains("subtract a number like 1700000000"), "{error}");
         // A constant that single precision does not have says as little in it.
         let constant: String = (0..40).map(|i| format!("0.1,16777217,{}\n", i * 5 % 13)).collect();
         table(&format!("a,b,y\n{constant}")).job(&["y"], &[NO_SPLIT, ("model.loss", "mse")]).unwrap();

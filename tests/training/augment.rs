@@ -38,7 +38,7 @@ fn job(overrides: &[(&str, &str)]) -> Job {
     let storage = Storage::U8((0..37 * 90u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect());
     let features = Features { storage, count: 37, shape: Shape::Image { channels: 3, height: 6, width: 5 } };
     let targets = Targets::Classes { labels: (0..37).map(|i| i * 7 % 4).collect(), classes: 4 };
-    let train = Examples { features, targets, weights: None };
+    let train = Examples::unweighted(features, targets);
     let mut job = Job::with_examples(recipe, train, None).unwrap();
     let train = job.dataset.train.clone();
     job.dataset = Dataset { train: train.clone(), validation: Some(train), test: None }.into();

@@ -189,5 +189,5 @@ pub fn images(layers: &str) -> (Job, Vec<Vec<f32>>) {
     let features = Features { storage: Storage::U8((0..180).collect()), count: 9, shape: model.input };
     let targets = Targets::Classes { labels: (0..9).collect(), classes: 10 };
     let parameters = model.initialise(5);
-    (trained_on(recipe, model, Examples { features, targets, weights: None }), parameters)
+    (trained_on(recipe, model, Examples::unweighted(features, targets)), parameters)
 }

@@ -117,6 +117,7 @@ pub fn trained_on(recipe: Recipe, model: Model, train: Examples) -> Job {
         trained_on: Default::default(),
         notes: Vec::new(),
         weighing: Vec::new(),
+        files: Vec::new(),
     }
 }
 

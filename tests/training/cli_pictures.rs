@@ -4,7 +4,7 @@ use crate::binary::{Workplace, fail, gputrain, json, last_line, succeed, text};
 use std::path::Path;
 
 /// Writes a grey picture of 8 x 8 pixels around this brightness.
-fn draw(path: &Path, brightness: u8, index: u8) {
+pub fn draw(path: &Path, brightness: u8, index: u8) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), 8, 8);
     encoder.set_color(png::ColorType::Grayscale);

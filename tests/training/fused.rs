@@ -69,6 +69,7 @@ pub fn workload(name: &str, examples: usize) -> Job {
         },
         targets: Targets::Classes { labels: vec![0; examples], classes: model.outputs() },
         weights: None,
+        rows: None,
     };
     trained_on(recipe, model, train)
 }
@@ -140,6 +141,7 @@ fn noise_of(features: usize, examples: usize, layers: &str) -> Job {
         features: Features { storage, count: examples, shape: model.input },
         targets: Targets::Classes { labels: (0..examples as u32).map(|i| i * 7 % 5).collect(), classes: 5 },
         weights: None,
+        rows: None,
     };
     trained_on(recipe, model, train)
 }

@@ -21,6 +21,7 @@ fn zeros(examples: usize, set: &[(&str, &str)]) -> Job {
         features: Features { storage, count: examples, shape: model.input },
         targets: Targets::Classes { labels: vec![0; examples], classes: model.outputs() },
         weights: None,
+        rows: None,
     };
     trained_on(recipe, model, train)
 }

@@ -7,6 +7,7 @@ mod bench;
 mod binary;
 mod cases;
 mod cli_models;
+mod cli_names;
 mod cli_pictures;
 mod cli_tables;
 mod cli_values;

@@ -205,6 +205,7 @@ pub fn noise(overrides: &[(&str, &str)], features: usize, [train, validation]: [
         },
         targets: Targets::Classes { labels: (0..count as u32).map(|i| i * 7 % 10).collect(), classes: 10 },
         weights: job.recipe.data.class_weights.as_ref().map(|_| (0..count).map(|i| (i * 7 % 5) as f32).collect()),
+        rows: None,
     };
     let validation = Examples { weights: None, ..examples(validation) };
     job.dataset = Dataset { train: examples(train), validation: Some(validation), test: None }.into();

@@ -34,6 +34,8 @@ pub(super) struct Frame {
     /// What the file was taken for, in words.
     pub(super) dialect: String,
     made_of: Rows,
+    /// Whether it is told from the first line of text what that is.
+    is_told: bool,
     /// What it was read from, where that is a file.
     origin: Option<Origin>,
 }
@@ -108,7 +110,15 @@ impl Frame {
             (None, Kind::Cells) => Values::default(),
         };
         let columns = drafts.into_iter().zip(kinds).map(values).collect();
-        Ok(Frame { names: Some(names), columns, rows, dialect: file.in_words(), made_of: Rows::Columns, origin })
+        Ok(Frame {
+            names: Some(names),
+            columns,
+            rows,
+            dialect: file.in_words(),
+            made_of: Rows::Columns,
+            is_told: false,
+            origin,
+        })
     }
 
     /// Keeps the table for the one who reads the same file next, in the same way. What was kept before is given up.
@@ -179,7 +189,8 @@ impl Frame {
         let mut named = (0..self.width()).filter(|column| self.name(*column) == name);
         match (named.next(), named.next()) {
             (Some(first), Some(second)) => {
-                Err(Problem::ColumnTwice { name: name.to_owned(), columns: [first + 1, second + 1] })
+                let header = self.is_told.then_some(false);
+                Err(Problem::ColumnTwice { name: name.to_owned(), columns: [first + 1, second + 1], header })
             }
             (Some(first), None) => Ok(Some(first)),
             (None, _) => {
@@ -191,7 +202,8 @@ impl Frame {
 
     /// The column of that name, which must be there.
     pub(super) fn require(&self, name: &str) -> Result<usize, Problem> {
-        let missing = || Problem::ColumnMissing { key: name.to_owned(), columns: self.names() };
+        let header = (self.is_told && !self.is_named()).then_some(true);
+        let missing = || Problem::ColumnMissing { key: name.to_owned(), columns: self.names(), header };
         self.find(name)?.ok_or_else(missing)
     }
 

@@ -85,7 +85,8 @@ impl Frame {
         check_points(&columns, &names)?;
         let comma = columns.iter().find_map(|column| column.comma.as_ref().map(|(_, cell)| cell.as_str()));
         let dialect = start.in_words(delimiter, bom, comma);
-        Ok(Frame { names: start.names, columns, rows, dialect, made_of: Rows::Lines(lines), origin })
+        let (made_of, is_told) = (Rows::Lines(lines), header.is_none());
+        Ok(Frame { names: start.names, columns, rows, dialect, made_of, is_told, origin })
     }
 }
 

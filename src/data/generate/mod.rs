@@ -40,11 +40,8 @@ fn split(seed: u64, purpose: &str, count: usize) -> Examples {
         },
     );
     let shape = Shape::Image { channels: 1, height: SIDE, width: SIDE };
-    Examples {
-        features: Features { storage: Storage::U8(pixels.into()), count, shape },
-        targets: Targets::Classes { labels, classes: DIGITS.len() },
-        weights: None,
-    }
+    let features = Features { storage: Storage::U8(pixels.into()), count, shape };
+    Examples::unweighted(features, Targets::Classes { labels, classes: DIGITS.len() })
 }
 
 /// Writes one digit the way one hand would at one moment.

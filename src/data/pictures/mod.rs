@@ -169,6 +169,8 @@ pub struct Pictures {
     pub classes: Vec<String>,
     /// Their files; none where they are rows of a table.
     pub files: Vec<PathBuf>,
+    /// Their rows of the table, from 0, where some are left out.
+    pub rows: Option<Vec<usize>>,
     /// What they were brought to.
     pub form: Form,
     /// What a person should know of how they were read.
@@ -246,19 +248,20 @@ impl Pictures {
             let others = if others > 0 { format!(", and {others} more") } else { String::new() };
             notes.push(format!("warning: pictures that cannot be read are left out: {path}: {cause}{others}"));
         }
-        let mut files: Vec<PathBuf> = match encoded {
-            Encoded::Files { pictures, .. } => pictures.iter().map(|found| found.path.clone()).collect(),
-            Encoded::Column(_) => Vec::new(),
+        let is_kept = |place: usize| index.broken.binary_search_by_key(&place, |(place, _)| *place).is_err();
+        let (mut files, rows): (Vec<PathBuf>, _) = match encoded {
+            Encoded::Files { pictures, .. } => (pictures.iter().map(|found| found.path.clone()).collect(), None),
+            Encoded::Column(_) if index.broken.is_empty() => (Vec::new(), None),
+            Encoded::Column(column) => (Vec::new(), Some((0..column.rows).filter(|row| is_kept(*row)).collect())),
         };
-        let is_broken = |place: usize| index.broken.binary_search_by_key(&place, |(place, _)| *place).is_ok();
-        keep(&mut labels, |place| !is_broken(place));
-        keep(&mut files, |place| !is_broken(place));
+        keep(&mut labels, is_kept);
+        keep(&mut files, is_kept);
         notes.extend(said(&place, &index));
         notes.extend(not_kept);
         let Index { height, width, channels, count, .. } = index;
         let features =
             Features { storage: Storage::U8(values), count, shape: Shape::Image { channels, height, width } };
-        Ok(Pictures { features, labels, classes, files, form, notes })
+        Ok(Pictures { features, labels, classes, files, rows, form, notes })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::scan::{Found, stamp};
+use crate::data::cells;
 use crate::data::column::{Cell, Kind, Sink, Unusable};
 use crate::data::columnar::ColumnFile;
 use crate::data::error::{DataError, Problem};
@@ -106,7 +107,7 @@ impl PictureColumn {
         let names = |places: &[usize]| places.iter().map(|place| columns[*place].name.clone()).collect();
         let others: Vec<usize> = (0..columns.len()).filter(|place| *place != self.place).collect();
         if !label.is_empty() {
-            let missing = || Problem::ColumnMissing { key: label.to_owned(), columns: names(&others) };
+            let missing = || Problem::ColumnMissing { key: label.to_owned(), columns: names(&others), header: None };
             return others.iter().copied().find(|place| columns[*place].name == label).ok_or_else(missing);
         }
         let usable: Vec<usize> = others.iter().copied().filter(|place| columns[*place].kind == Kind::Cells).collect();
@@ -184,16 +185,16 @@ impl Labels {
 
     /// Numbers the classes as a model does whose classes are called so.
     pub(super) fn number(&mut self, known: &[String]) -> Result<(), Problem> {
-        let place = |name: &String| known.iter().position(|known| known == name).map(|place| place as u32);
+        let places = cells::places(known, &self.classes);
         let is_used = |class: usize| self.labels.iter().flatten().any(|label| *label as usize == class);
-        let strange = |(class, name): &(usize, &String)| place(name).is_none() && is_used(*class);
+        let strange = |class: &usize| places[*class].is_none() && is_used(*class);
         let found: Vec<String> =
-            self.classes.iter().enumerate().filter(strange).map(|(_, name)| name.clone()).collect();
+            (0..self.classes.len()).filter(strange).map(|class| self.classes[class].clone()).collect();
         if !found.is_empty() {
             return Err(Problem::StrangeClasses { found, known: known.to_vec() });
         }
-        let places: Vec<Option<u32>> = self.classes.iter().map(place).collect();
-        self.labels.iter_mut().for_each(|label| *label = label.and_then(|label| places[label as usize]));
+        let place = |label: u32| places[label as usize].map(|place| place as u32);
+        self.labels.iter_mut().for_each(|label| *label = label.and_then(place));
         self.classes = known.to_vec();
         Ok(())
     }

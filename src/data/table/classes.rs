@@ -46,13 +46,12 @@ impl RawTable {
             return Ok((found, labels));
         }
         let known = &self.class_names;
-        let places: Vec<Option<u32>> =
-            found.iter().map(|name| known.iter().position(|known| known == name).map(|place| place as u32)).collect();
+        let places = cells::places(known, &found);
         let strange = || found.iter().zip(&places).filter(|(_, place)| place.is_none()).map(|(name, _)| name.clone());
         if kept.is_none() && strange().next().is_some() {
             return Err(Problem::StrangeClasses { found: strange().collect(), known: known.clone() });
         }
-        let place = |label: &u32| places[*label as usize].unwrap_or(known.len() as u32);
+        let place = |label: &u32| places[*label as usize].unwrap_or(known.len()) as u32;
         Ok((known.clone(), labels.iter().map(place).collect()))
     }
 }

@@ -11,7 +11,6 @@ use crate::data::numbers::{Access, Numbers, is_large};
 use crate::data::table_columns::{FeatureColumn, TableColumns};
 use crate::data::{Features, Storage};
 use crate::model::Shape;
-use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 
@@ -75,7 +74,9 @@ fn parts<'a>(frame: &'a Frame, places: &[usize], columns: &TableColumns, notes: 
         match (&column.levels, &values.numbers, &values.codes) {
             (None, Some(numbers), _) => Part::Numbers { at: first, numbers, fill, indicator },
             (Some(levels), _, Some(codes)) => {
-                let places = level_places(levels, column.first_level.unwrap_or(first), &values.levels);
+                let start = column.first_level.unwrap_or(first);
+                let places = cells::places(levels, &values.levels).into_iter();
+                let places: Vec<Option<usize>> = places.map(|place| Some(start + place?)).collect();
                 notes.extend(strange_levels(&column.name, &values.levels, &places, codes));
                 match column.first_level {
                     Some(_) => Part::Numbered { at: first, places, codes },
@@ -90,23 +91,6 @@ fn parts<'a>(frame: &'a Frame, places: &[usize], columns: &TableColumns, notes: 
         }
     };
     places.iter().zip(&columns.features).map(part).collect()
-}
-
-/// Where each of a table's levels lies among those that are known, which begin at `first`. One that is not spelled as any of them
-/// is the one that says the same: 1950.0 is 1950, and 1 or true is True.
-fn level_places(known: &[String], first: usize, levels: &[String]) -> Vec<Option<usize>> {
-    let number = |level: &str| cells::number(level, false).map(|(number, _)| number.to_bits());
-    let booleans = known.iter().all(|level| cells::boolean(level).is_some());
-    let says = |level: &str| match booleans {
-        true => cells::boolean(level).or(cells::number(level, false).map(|(number, _)| number)).map(f64::to_bits),
-        false => number(level),
-    };
-    let places = || known.iter().zip(first..first + known.len());
-    let by_spelling: HashMap<&String, usize> = places().collect();
-    let by_value: HashMap<u64, usize> =
-        places().rev().filter_map(|(level, place)| Some((says(level)?, place))).collect();
-    let place = |level: &String| by_spelling.get(level).or_else(|| by_value.get(&says(level)?)).copied();
-    levels.iter().map(place).collect()
 }
 
 /// What a column adds to each row of features.

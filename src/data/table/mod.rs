@@ -62,7 +62,7 @@ impl RawTable {
         });
         let mut raw = read.map_err(|problem| problem.at(table))?;
         raw.source = table.into();
-        raw.order(&known.features).map_err(|problem| problem.at(table))?;
+        raw.order(&known.features);
         raw.class_names.clone_from(&known.class_names);
         Ok(raw)
     }
@@ -87,7 +87,7 @@ impl RawTable {
         let features = self.encode(input).map_err(at_source)?;
         self.check_target().map_err(at_source)?;
         let (targets, mut names) = self.learned(kind, classes).map_err(at_source)?;
-        let mut examples = Examples { features, targets, weights: self.weights.take() };
+        let mut examples = Examples { weights: self.weights.take(), ..Examples::unweighted(features, targets) };
         if let Some(wanted) = classes {
             examples.keep_first_classes(wanted);
             names.truncate(wanted.max(2));

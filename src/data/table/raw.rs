@@ -30,25 +30,19 @@ pub struct RawTable {
 
 impl RawTable {
     /// Puts the columns into the order of a run that goes on, whose features have these names.
-    pub(super) fn order(&mut self, known: &[String]) -> Result<(), Problem> {
-        let found = self.columns.feature_names();
-        if known.is_empty() || known == found {
-            return Ok(());
-        }
-        let missing: Vec<String> = known.iter().filter(|name| !found.contains(name)).cloned().collect();
-        if !missing.is_empty() {
-            return Err(Problem::ColumnsMissing { missing, columns: found });
+    pub(super) fn order(&mut self, known: &[String]) {
+        if known.is_empty() || known == self.columns.feature_names() {
+            return;
         }
         let place = |column: &FeatureColumn| known.iter().position(|name| *name == column.names()[0]);
         let mut columns: Vec<(FeatureColumn, usize)> =
             self.columns.features.drain(..).zip(self.features.drain(..)).collect();
-        // What is new comes last: the model has no place for it, which is told when it is built.
+        // What is new comes last: the model has no place for it, which is told when the run goes on.
         columns.sort_by_key(|(column, _)| place(column).unwrap_or(usize::MAX));
         (self.columns.features, self.features) = columns.into_iter().unzip();
         if self.columns.levels().is_some() {
             self.columns.number_levels();
         }
-        Ok(())
     }
 
     pub(super) fn check_size(&self) -> Result<(), Problem> {
