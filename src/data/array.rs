@@ -381,6 +381,17 @@ pub(crate) fn byte_count(dtype: Dtype, shape: &[usize]) -> Option<u64> {
     shape.iter().try_fold(dtype.size() as u64, |bytes, &length| bytes.checked_mul(length as u64))
 }
 
+/// Transposes every `rows` x `columns` matrix in `values`.
+pub(crate) fn transpose<T: Copy>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
+    let mut transposed = Vec::with_capacity(values.len());
+    for matrix in values.chunks_exact(rows * columns) {
+        for column in 0..columns {
+            transposed.extend(matrix.iter().skip(column).step_by(columns));
+        }
+    }
+    transposed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

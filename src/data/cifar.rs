@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::array::{Array, Dtype};
+use super::array::{Array, Dtype, transpose};
 use super::bytes::{open_file, read_error};
 use super::error::Problem;
-use super::load::transpose;
 use super::{pickle, tar};
 use crate::place::{CIFAR, CifarLabels, CifarLayout};
 

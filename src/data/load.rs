@@ -1,11 +1,12 @@
 //! Loads examples from files and checks that they fit the model.
 
-use super::array::{Array, Dtype};
+use super::array::{Array, Dtype, transpose};
 use super::classes::first_classes;
 use super::csv::{Columns, Table};
 use super::error::{DataError, Problem};
 use super::examples::hot_column;
-use super::source::{Told, read_labels, read_told};
+use super::named::Told;
+use super::source::{read_labels, read_told};
 use super::targets::TargetKind;
 use super::weights::check_count as check_weight_count;
 use super::{Examples, Features, Numbers, Storage, Targets, remarks};
@@ -472,17 +473,6 @@ fn transposed<T: bytemuck::Pod>(values: &Numbers<T>, rows: usize, columns: usize
     Numbers::made(values.is_mapped(), values.len(), |write| {
         values.chunks_exact(rows * columns).try_for_each(|matrix| write(&transpose(matrix, rows, columns)))
     })
-}
-
-/// Transposes every `rows` x `columns` matrix in `values`.
-pub(crate) fn transpose<T: Copy>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
-    let mut transposed = Vec::with_capacity(values.len());
-    for matrix in values.chunks_exact(rows * columns) {
-        for column in 0..columns {
-            transposed.extend(matrix.iter().skip(column).step_by(columns));
-        }
-    }
-    transposed
 }
 
 /// Class labels: integers, or rows with a single 1.

@@ -10,8 +10,16 @@ use super::error::Problem;
 use super::hdf5::Hdf5;
 use super::mat5::{self, Mat5};
 use super::npz::Npz;
-use super::source::Told;
 use crate::place::Format;
+
+/// An array, and what its file tells of it.
+pub(crate) struct Told {
+    pub array: Array,
+    /// The names of the classes that its labels number; none where the file does not tell.
+    pub classes: Vec<String>,
+    /// What a person should know of how it was read.
+    pub notes: Vec<String>,
+}
 
 /// An open file of named arrays.
 pub(crate) enum Named {

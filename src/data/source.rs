@@ -6,22 +6,13 @@ use super::array::Array;
 use super::bytes::{most_unpacked, open_file, unpacked};
 use super::columnar::ColumnFile;
 use super::error::{DataError, Problem};
-use super::named::{Named, is_reversed};
+use super::named::{Named, Told, is_reversed};
 use super::{csv, idx, npy};
 use crate::place::{Format, Place};
 
 /// Reads the one array that `path` or `path#key` stands for.
 pub fn read_array(source: &str) -> Result<Array, DataError> {
     read_told(source).map(|told| told.array)
-}
-
-/// An array, and what its file tells of it.
-pub(crate) struct Told {
-    pub array: Array,
-    /// The names of the classes that its labels number; none where the file does not tell.
-    pub classes: Vec<String>,
-    /// What a person should know of how it was read.
-    pub notes: Vec<String>,
 }
 
 /// Reads the one array that `path` or `path#key` stands for, with what its file tells of it.

@@ -9,10 +9,9 @@ use flate2::write::GzEncoder;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::array::{Array, Dtype};
+use super::array::{Array, Dtype, transpose};
 use super::column::WrittenColumn;
 use super::error::{DataError, Problem};
-use super::load::transpose;
 use super::{Dataset, Examples, Features, Storage, Targets, columnar, idx, npy};
 use crate::file::write_whole_with;
 use crate::place::Format;
