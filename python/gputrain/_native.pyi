@@ -54,7 +54,7 @@ def train(
     origin: str,
     x: Sequence[npt.NDArray[Any]],
     y: Sequence[npt.NDArray[Any]],
-    weights: npt.NDArray[np.float32] | None,
+    weights: Sequence[npt.NDArray[np.float32]],
     feature_names: Sequence[str],
     class_names: Sequence[str],
     test_x: npt.NDArray[Any] | None,
@@ -65,4 +65,4 @@ def train(
     device: str,
     data: str | None,
     watch: Watch | None,
-) -> tuple[list[tuple[Model, str, str, str, list[dict[str, npt.NDArray[np.float32]]], Moment | None]], list[str]]: ...
+) -> tuple[list[tuple[Model, str, str, str, list[dict[str, npt.NDArray[np.float32]]], bool, Moment | None]], list[str]]: ...

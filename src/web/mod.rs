@@ -83,8 +83,8 @@ pub enum WebError {
     Mixed,
     /// Learning rates that a page does not know.
     #[error(
-        "the recipe's schedule takes its learning rates from what is measured (a plateau), or has too many of them, and a page \
-         decides nothing by what it measures; train with another schedule, or export without --train"
+        "the recipe takes its learning rates from what is measured (a plateau, train.early_stop.slow_down), or has too many of them, \
+         and a page decides nothing by what it measures; train with another schedule, or export without --train"
     )]
     Schedule,
     /// More than a browser should hold.

@@ -40,6 +40,9 @@ impl Training {
         let mut spec = job.spec(&[Member::of(recipe)]);
         let mut notes = Vec::new();
         if let Some(stop) = spec.train.early_stop.take() {
+            if stop.slow_down.is_some() {
+                return Err(WebError::Schedule);
+            }
             let (metric, epochs) = (stop.metric, recipe.train.epochs);
             notes.push(format!("The recipe stops early by {metric}; this page trains all {epochs} epochs."));
         }
