@@ -36,9 +36,11 @@ impl Tracker {
             return false;
         }
         let gain = self.best.map(|best| if rule.metric.larger_is_better() { value - best } else { best - value });
-        let better = |least: f32| !value.is_nan() && gain.is_none_or(|gain| gain > least);
-        let is_best = better(if rule.cumulative { rule.min_delta } else { 0.0 });
-        let gains = if rule.cumulative { is_best } else { gain.is_none_or(|gain| gain >= rule.min_delta) };
+        let least = if rule.cumulative { rule.min_delta } else { 0.0 };
+        let is_best = !value.is_nan() && gain.is_none_or(|gain| gain > least);
+        // scikit-learn asks for no more than the least change.
+        let is_enough = !value.is_nan() && gain.is_none_or(|gain| gain >= rule.min_delta);
+        let gains = if rule.cumulative { is_best } else { is_enough };
         if is_best {
             (self.best, self.best_epoch) = (Some(value), epoch);
         }
