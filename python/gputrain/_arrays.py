@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from . import _native
+
 
 def examples(X, y, loss, known, names=("X", "y")):
     """Examples as ``features`` and ``targets`` give them, the columns in the order of the names that a model knows."""
@@ -24,12 +26,9 @@ def features(values, name="X"):
 
 
 def are_no_pixels(values):
-    """Whether they are rows of numbers that are no pixels' values: what the program warns of where it takes them for such."""
+    """Whether they are rows of numbers that can be no pixels."""
     array = features(values)
-    if array.ndim != 2 or array.dtype == np.uint8 or not np.isfinite(array).all():
-        return False
-    largest = np.abs(array).max(initial=0)
-    return bool(largest > 255 or largest > 1 and ((array < 0).any() or (array != np.floor(array)).any()))
+    return array.ndim == 2 and array.dtype != np.uint8 and _native.are_no_pixels(array)
 
 
 def names(values):

@@ -28,10 +28,12 @@ class _Network(BaseEstimator):
     _parameter_constraints = {
         "hidden_layer_sizes": ["array-like", _COUNT],
         "activation": [str],
-        "solver": [StrOptions({"adam", "sgd"})],
+        "solver": [StrOptions({"adam", "sgd", "lbfgs"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), _COUNT],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [_COUNT],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
@@ -46,6 +48,7 @@ class _Network(BaseEstimator):
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [_COUNT, Options(Real, {np.inf}), None],
+        "max_fun": [_COUNT],
         "device": [str],
         "precision": [StrOptions({"f32", "mixed"})],
     }
@@ -57,6 +60,7 @@ class _Network(BaseEstimator):
     def _recipe(self, count, input_shape, seed):
         """The recipe as a dict, for so many examples of such a shape."""
         self._validate_params()
+        self._refuse()
         activation = _ACTIVATIONS.get(self.activation, self.activation)
         batch = min(200, count) if self.batch_size == "auto" else min(self.batch_size, count)
         widths = _counts("hidden_layer_sizes", self.hidden_layer_sizes)
@@ -77,12 +81,22 @@ class _Network(BaseEstimator):
         data = {"scale": self._scale}
         if self.early_stopping:
             data |= {"validation": float(self.validation_fraction)} | ({"stratify": True} if self._strata else {})
+            # As many as the native part holds out.
+            count -= math.floor(self.validation_fraction * count + 0.5)
         train = {"epochs": int(self.max_iter), "batch": int(batch), "shuffle": bool(self.shuffle), "checkpoint_every": 0}
         if self.n_iter_no_change is not None and math.isfinite(self.n_iter_no_change):
-            metric = self._watched() if self.early_stopping else "train_loss"
+            # scikit-learn waits for more epochs than it says, and goes back to the best weights only where examples are held out.
             train["early_stop"] = {
-                "metric": metric, "patience": int(self.n_iter_no_change), "min_delta": float(self.tol),
+                "metric": self._watched() if self.early_stopping else "train_loss", "patience": int(self.n_iter_no_change) + 1,
+                "min_delta": float(self.tol), "cumulative": False, "restore_best": bool(self.early_stopping),
             }
+            if self._schedule() == "adaptive":
+                train["early_stop"] |= {"slow_down": 0.2, "min_lr": 1e-6}
+        self._trained = count
+        schedule = {"kind": "constant"}
+        if self._schedule() == "invscaling":
+            rates = [self._scaled_rate(epoch * count) for epoch in range(train["epochs"])]
+            schedule = [{"epochs": 1, "learning_rate": rate} for rate in rates]
         return {
             "name": type(self).__name__,
             "seed": int(seed),
@@ -90,8 +104,26 @@ class _Network(BaseEstimator):
             "data": data,
             "model": {"input": list(input_shape) + [1] * (len(input_shape) == 2), "layers": layers + [last], "loss": self._loss()},
             "optimizer": optimizer,
+            "schedule": schedule,
             "train": train,
         }
+
+    def _refuse(self):
+        """Refuses what scikit-learn's have and these do not."""
+        if self.solver == "lbfgs":
+            raise ValueError(
+                "solver='lbfgs' searches along lines over all examples at once, which is not there; use solver='adam', or "
+                "scikit-learn's estimator for small data"
+            )
+
+    def _schedule(self):
+        """How the rate changes: a matter of solver='sgd', as with scikit-learn's."""
+        return self.learning_rate if self.solver == "sgd" else "constant"
+
+    def _scaled_rate(self, seen):
+        """The rate of learning_rate='invscaling' after so many examples."""
+        rate = self.learning_rate_init / (seen + 1) ** float(self.power_t)
+        return max(rate, float(np.finfo(np.float32).tiny))
 
     def _seed(self):
         return check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -104,6 +136,13 @@ class _Network(BaseEstimator):
 
     def _train_further(self, X, target, sample_weight=None):
         """Trains one epoch from where the last call ended, if there was one: with its weights and the optimizer's averages."""
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True; use fit, or early_stopping=False")
+        if self._schedule() == "adaptive":
+            raise ValueError(
+                "partial_fit does not follow the loss from call to call, by which learning_rate='adaptive' goes; use fit, or another "
+                "learning_rate"
+            )
         moment = getattr(self, "_moment", None)
         if moment is None:
             self._drawn_seed = self._seed()
@@ -111,7 +150,9 @@ class _Network(BaseEstimator):
         # The epochs of the calls are counted through, so that each has an order of its own.
         recipe["train"]["epochs"] = 1 if moment is None else moment.epochs + 1
         recipe["train"].pop("early_stop", None)
-        recipe["data"] = {"scale": recipe["data"]["scale"]}
+        if self._schedule() == "invscaling":
+            rate = self._scaled_rate(0 if moment is None else self.t_)
+            recipe["schedule"] = [{"epochs": recipe["train"]["epochs"], "learning_rate": rate}]
         run = self._run(recipe, X, target, sample_weight, moment=moment)
         return self._adopt(run) if moment is None else self._add(run)
 
@@ -124,10 +165,10 @@ class _Network(BaseEstimator):
 
     @staticmethod
     def _weights(sample_weight, X):
-        """A weight of each example as the native part takes it, if there are any."""
+        """The weights of the examples as those of a fold, if there are any."""
         if sample_weight is None:
-            return None
-        return weights(_check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True), X)
+            return []
+        return [weights(_check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True), X)]
 
     def _names(self):
         """What the columns and classes that were fitted are called, for whoever reads the model alone."""
@@ -157,8 +198,7 @@ class _Network(BaseEstimator):
         # What is watched is the one or the other.
         self.best_loss_ = None if self.validation_scores_ else min(self.loss_curve_)
         self.n_iter_ = len(self.loss_curve_)
-        last = run.history[-1]
-        self.t_ += last["step"] // last["epoch"] * len(run.history)
+        self.t_ += self._trained * len(run.history)
         tensors = run.model.state_dict()
         self.coefs_ = [w.T for name, w in tensors.items() if name.endswith(".weight") and w.ndim == 2]
         self.intercepts_ = [b for name, b in tensors.items() if name.endswith(".bias")]
@@ -174,9 +214,7 @@ class _Network(BaseEstimator):
         start = getattr(self, "model_", None) if self.warm_start else None
         X, target = self._prepared(X, y, reset=True)
         self._train(X, target, sample_weight, start=start)
-        rule = self.model_.recipe["train"].get("early_stop", {"patience": math.inf})
-        has_stopped = self.run_.summary["best_epoch"] + rule["patience"] <= self.n_iter_
-        if self.n_iter_ == self.max_iter and self.n_iter_no_change is not None and not has_stopped:
+        if self.n_iter_ == self.max_iter and self.n_iter_no_change is not None and not self.run_._has_stopped:
             warnings.warn(
                 f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.", ConvergenceWarning,
                 stacklevel=2,
@@ -216,16 +254,18 @@ class _MLP(_Network):
 
     def __init__(
         self, hidden_layer_sizes=(100,), activation="relu", *, solver="adam", alpha=0.0001, batch_size="auto",
-        learning_rate_init=0.001, max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False, warm_start=False,
+        learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False, warm_start=False,
         momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999,
-        epsilon=1e-8, n_iter_no_change=10, device="auto", precision="f32",
+        epsilon=1e-8, n_iter_no_change=10, max_fun=15000, device="auto", precision="f32",
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
         self.alpha = alpha
         self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
         self.max_iter = max_iter
         self.shuffle = shuffle
         self.random_state = random_state
@@ -240,6 +280,7 @@ class _MLP(_Network):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
         self.device = device
         self.precision = precision
 
@@ -251,11 +292,13 @@ class _Classifier(ClassifierMixin):
         return "binary_cross_entropy" if self._bits else "softmax_cross_entropy"
 
     def _watched(self):
-        return "validation_accuracy"
+        return "validation_subset_accuracy" if self._bits else "validation_accuracy"
 
     def _validation_score(self, epoch):
-        # scikit-learn's of bits is the share of rows without a mistake, which is not measured.
-        return None if self._bits else epoch["validation_accuracy"]
+        # scikit-learn's of bits is the share of rows without a mistake.
+        if self._bits:
+            return epoch.get("metrics", {}).get("validation", {}).get("subset_accuracy")
+        return epoch["validation_accuracy"]
 
     @property
     def _strata(self):
@@ -317,16 +360,16 @@ class _Classifier(ClassifierMixin):
 class MLPClassifier(_Classifier, _MLP):
     """A fully connected network that names classes: scikit-learn's ``MLPClassifier`` on any GPU.
 
-    Parameters have the names, meanings and defaults that scikit-learn's have, of which ``learning_rate``, ``power_t``, ``max_fun`` and
-    the solver ``"lbfgs"`` are missing. ``device`` is ``"auto"``, ``"cpu"``, ``"vulkan"`` or a part of a GPU's name, ``precision`` is
-    ``"f32"`` or ``"mixed"``. Training stops when the training loss (with ``early_stopping`` the accuracy on what is held out) has not
-    grown better by ``tol`` for ``n_iter_no_change`` epochs, and the best weights are kept; with ``n_iter_no_change=None`` it does not
-    stop. What epochs gain less than ``tol`` adds up, which it does not with scikit-learn, so that training may be longer. A
-    ``ConvergenceWarning`` tells that ``max_iter`` epochs ended before that. Features are taken as they are: scale them, as
-    with scikit-learn's own.
+    Parameters have the names, meanings and defaults that scikit-learn's have, but for the solver ``"lbfgs"``, which is refused, and
+    ``max_fun`` with it means nothing. ``device`` is ``"auto"``, ``"cpu"``, ``"vulkan"`` or a part of a GPU's name, ``precision`` is
+    ``"f32"`` or ``"mixed"``. Training stops by scikit-learn's rule: when more than ``n_iter_no_change`` epochs one after the other were
+    not better by ``tol`` than the best before them, in training loss or, with ``early_stopping``, in the score of what is held out,
+    whose best weights are then kept; with ``learning_rate="adaptive"`` the rate is divided by 5 first, until it is 1e-6. With
+    ``n_iter_no_change=None`` it does not stop. A ``ConvergenceWarning`` tells that ``max_iter`` epochs ended before that. Features are
+    taken as they are: scale them, as with scikit-learn's own.
 
     With ``early_stopping``, ``validation_scores_`` are the accuracies (of ``MLPRegressor``: R2) on what is held out,
-    ``best_validation_score_`` is the best of them, and ``best_loss_`` is None; of several bits at once they are not kept.
+    ``best_validation_score_`` is the best of them, and ``best_loss_`` is None.
     """
 
     def __sklearn_tags__(self):
@@ -336,10 +379,36 @@ class MLPClassifier(_Classifier, _MLP):
 
 
 class MLPRegressor(RegressorMixin, _MLP):
-    """A fully connected network that gives values: scikit-learn's ``MLPRegressor`` on any GPU. See :class:`MLPClassifier`."""
+    """A fully connected network that gives values: scikit-learn's ``MLPRegressor`` on any GPU. See :class:`MLPClassifier`.
 
+    Of the losses, ``"poisson"`` is refused. ``hidden_layer_sizes`` comes first.
+    """
+
+    _parameter_constraints = _Network._parameter_constraints | {"loss": [StrOptions({"squared_error", "poisson"})]}
     _strata = False
     out_activation_ = "identity"
+
+    def __init__(
+        self, hidden_layer_sizes=(100,), activation="relu", *, loss="squared_error", solver="adam", alpha=0.0001, batch_size="auto",
+        learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=200, shuffle=True, random_state=None, tol=1e-4,
+        verbose=False, warm_start=False, momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1,
+        beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, max_fun=15000, device="auto", precision="f32",
+    ):
+        super().__init__(
+            hidden_layer_sizes, activation, solver=solver, alpha=alpha, batch_size=batch_size, learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init, power_t=power_t, max_iter=max_iter, shuffle=shuffle, random_state=random_state,
+            tol=tol, verbose=verbose, warm_start=warm_start, momentum=momentum, nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping, validation_fraction=validation_fraction, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change, max_fun=max_fun, device=device, precision=precision,
+        )
+        self.loss = loss
+
+    def _refuse(self):
+        super()._refuse()
+        if self.loss == "poisson":
+            raise ValueError(
+                "loss='poisson' is not there; use loss='squared_error', such as on the logarithm of 1 + y, or scikit-learn's MLPRegressor"
+            )
 
     def _loss(self):
         return "half_mse"
@@ -395,9 +464,9 @@ class ConvClassifier(_Classifier, _Network):
 
     def __init__(
         self, channels=(16, 32), kernel_size=3, hidden_layer_sizes=(64,), activation="relu", *, solver="adam", alpha=0.0001,
-        batch_size="auto", learning_rate_init=0.001, max_iter=20, shuffle=True, random_state=None, tol=1e-4, verbose=False,
+        batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=20, shuffle=True, random_state=None, tol=1e-4, verbose=False,
         warm_start=False, momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9,
-        beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, device="auto", precision="f32",
+        beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, max_fun=15000, device="auto", precision="f32",
     ):
         self.channels = channels
         self.kernel_size = kernel_size
@@ -406,7 +475,9 @@ class ConvClassifier(_Classifier, _Network):
         self.solver = solver
         self.alpha = alpha
         self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
         self.max_iter = max_iter
         self.shuffle = shuffle
         self.random_state = random_state
@@ -421,6 +492,7 @@ class ConvClassifier(_Classifier, _Network):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
         self.device = device
         self.precision = precision
 

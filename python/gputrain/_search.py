@@ -86,11 +86,10 @@ class _SideBySide:
                 else:
                     groups.setdefault(key, {}).setdefault(fold_number, []).append(trial)
         for group in groups.values():
-            # Side by side train the folds that have the same candidates; weights are those of one fold.
+            # Side by side train the folds that have the same candidates.
             alike = {}
             for of_fold in group.values():
-                alone = of_fold[0].fold_number if of_fold[0].weights is not None else None
-                alike.setdefault((alone, *(trial.candidate for trial in of_fold)), []).append(of_fold)
+                alike.setdefault(tuple(trial.candidate for trial in of_fold), []).append(of_fold)
             for by_fold in alike.values():
                 self._train(list(zip(*by_fold)))
         return trials
@@ -101,10 +100,11 @@ class _SideBySide:
         trials = [trial for row in rows for trial in row]
         texts = [json.dumps(trial.recipe) for trial in trials]
         examples, targets = [trial.examples for trial in rows[0]], [trial.target for trial in rows[0]]
+        weights = [weights for trial in rows[0] for weights in trial.weights]
         first, begun = trials[0].network, time.perf_counter()
         try:
             runs = train_folds(
-                texts, examples, targets, weights=trials[0].weights, device=first.device, origin=type(self).__name__, **first._names(),
+                texts, examples, targets, weights=weights, device=first.device, origin=type(self).__name__, **first._names(),
             )
         except (ArithmeticError, MemoryError, ValueError) as error:
             if len(trials) > 1:
@@ -153,7 +153,7 @@ class SearchCV(_SideBySide, GridSearchCV):
     ``fit`` gives each candidate the weights and so the scores that ``GridSearchCV`` gives it. What stands before the network in
     a pipeline is fitted to the training rows of each fold; steps with equal parameters are fitted once. Folds whose training
     rows differ in number train in another launch, and the folds train one after the other where their training rows, in single
-    precision, take more than 256 MiB together, or examples have weights. The parameters are ``GridSearchCV``'s; ``n_jobs``,
+    precision, take more than 256 MiB together. The parameters are ``GridSearchCV``'s; ``n_jobs``,
     ``pre_dispatch`` and ``verbose`` mean nothing here.
     """
 
@@ -195,7 +195,7 @@ class _Trial:
 
     def __init__(self, candidate, fold_number, fold):
         self.candidate, self.fold_number, self.fold = candidate, fold_number, fold
-        self.recipe, self.weights, self.run, self.fit_time = None, None, None, 0.0
+        self.recipe, self.weights, self.run, self.fit_time = None, [], None, 0.0
 
     def prepare(self, fresh):
         """Takes an estimator that is not fitted yet. What it has in common with those that train side by side with it."""
@@ -214,12 +214,9 @@ class _Trial:
 
     def alone(self):
         """Its run as it would be alone, or the error."""
-        run, rule = self.run, self.recipe["train"].get("early_stop") if self.recipe else None
+        run = self.run
         if isinstance(run, Exception):
             return run
-        if rule is not None:
-            # It has been taken along until all had stopped.
-            run.history = run.history[: run.summary["best_epoch"] + rule["patience"]]
         # Others go on where the loss of one is not finite, which is written as null.
         if any(epoch["train_loss"] is None for epoch in run.history):
             return FloatingPointError("the loss of a candidate was not finite; lower learning_rate_init")
@@ -258,6 +255,8 @@ def _shared(recipe):
         optimizer.pop(number, None)
     for number in ("l2", "momentum"):
         optimizer[number] = optimizer.get(number, 0) != 0
+    # Rates of epochs are numbers, too.
+    recipe.pop("schedule")
     # The seed decides what is held out.
     if "validation" not in recipe["data"]:
         recipe.pop("seed")

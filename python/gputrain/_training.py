@@ -109,7 +109,7 @@ class Model:
 class Run:
     """What came out of ``train``."""
 
-    def __init__(self, model, history, steps, summary, weights, notes, moment=None):
+    def __init__(self, model, history, steps, summary, weights, notes, has_stopped=False, moment=None):
         #: The trained model.
         self.model = model
         #: A dict for each epoch, as the lines of the program's ``metrics.jsonl``.
@@ -122,6 +122,8 @@ class Run:
         self.weights = weights
         #: What a person should know of how the data was read and scaled. Those that begin with "warning: " are warned of, too.
         self.notes = notes
+        # Whether it stopped early.
+        self._has_stopped = has_stopped
         # Where the training ended, if it was asked for.
         self._moment = moment
 
@@ -172,7 +174,7 @@ def train(
         _standardize_measurements(recipe, X)
     y, y_test = _with_targets(recipe, X, y, "X and y"), _with_targets(recipe, X_test, y_test, "X_test and y_test")
     watch = TrainWatch(on_epoch, verbose)
-    weights = None if sample_weight is None else _arrays.weights(sample_weight, X)
+    weights = [] if sample_weight is None else [_arrays.weights(sample_weight, X)]
     Xs, ys = ([], []) if X is None else ([X], [y])
     start = None if start is None else [start]
     try:
@@ -182,11 +184,11 @@ def train(
 
 
 def train_folds(
-    texts, Xs, ys, watch=None, weights=None, X_test=None, y_test=None, start=None, device="auto", origin="recipe",
+    texts, Xs, ys, watch=None, weights=(), X_test=None, y_test=None, start=None, device="auto", origin="recipe",
     feature_names=None, class_names=(), moment=None, keeps_moment=False, data=None,
 ):
     """Trains the models of recipes that differ in numbers alone, side by side, and returns a :class:`Run` of each. They take the folds
-    ``Xs`` and ``ys``, of as many examples each, in turn."""
+    ``Xs`` and ``ys``, of as many examples each, and ``weights`` if there are any, in turn."""
     loss = tomllib.loads(_native.resolve(texts[0], origin))["model"]["loss"]
     if feature_names is None:
         feature_names = _arrays.names(Xs[0]) if Xs else []
@@ -195,14 +197,14 @@ def train_folds(
     if X_test is not None:
         test_x, test_y = _arrays.examples(X_test, y_test, loss, feature_names, ("X_test", "y_test"))
     results, notes = _native.train(
-        recipes=texts, origin=origin, x=[X for X, _ in folds], y=[y for _, y in folds], weights=weights,
+        recipes=texts, origin=origin, x=[X for X, _ in folds], y=[y for _, y in folds], weights=list(weights),
         feature_names=list(feature_names), class_names=list(class_names), test_x=test_x, test_y=test_y,
         start=None if start is None else [model._native for model in start], moment=moment, keeps_moment=keeps_moment,
         device=device, data=None if data is None else os.fspath(data), watch=watch,
     )
     return [
-        Run(Model(model), json.loads(history), json.loads(steps), json.loads(summary), weights, notes, ended)
-        for model, history, steps, summary, weights, ended in results
+        Run(Model(model), json.loads(history), json.loads(steps), json.loads(summary), weights, notes, has_stopped, ended)
+        for model, history, steps, summary, weights, has_stopped, ended in results
     ]
 
 

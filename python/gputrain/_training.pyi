@@ -54,7 +54,7 @@ def train_folds(
     Xs: Sequence[npt.ArrayLike],
     ys: Sequence[npt.ArrayLike],
     watch: Watch | None = None,
-    weights: npt.NDArray[np.float32] | None = None,
+    weights: Sequence[npt.NDArray[np.float32]] = (),
     X_test: npt.ArrayLike | None = None,
     y_test: npt.ArrayLike | None = None,
     start: Sequence[Model] | None = None,

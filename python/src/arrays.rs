@@ -46,6 +46,12 @@ impl Truth<'_> {
     }
 }
 
+/// Whether rows of such numbers can be no pixels: what the program warns of where it takes them for such.
+#[pyfunction]
+pub(crate) fn are_no_pixels(x: PyReadonlyArrayDyn<'_, f32>) -> PyResult<bool> {
+    Ok(gputrain::data::are_no_pixels(x.as_slice()?))
+}
+
 /// Examples as they are; errors call them `X`.
 pub(crate) fn read_examples(storage: Storage, shape: &[usize], targets: Targets) -> Result<Examples, Failure> {
     Examples::new(storage, shape, targets).map_err(of_x)

@@ -24,6 +24,8 @@ mod _native {
     use super::*;
 
     #[pymodule_export]
+    use super::arrays::are_no_pixels;
+    #[pymodule_export]
     use super::curves::curves;
     #[pymodule_export]
     use super::model::Model;

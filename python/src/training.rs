@@ -54,9 +54,9 @@ fn recipe(text: &str, origin: &str) -> PyResult<Recipe> {
     Ok(Recipe::parse(&text, origin, &[]).map_err(Failure::from)?)
 }
 
-/// One of the models that trained side by side, its epochs, logged steps and summary as JSON, its recorded weights, and, where there
-/// is one model alone and it was asked for, the moment at which its training ended.
-type One = (Model, String, String, String, Vec<Py<PyDict>>, Option<Moment>);
+/// One of the models that trained side by side, its epochs up to where it stopped, logged steps and summary as JSON, its recorded
+/// weights, whether it stopped early, and, where there is one model alone and it was asked for, the moment at which its training ended.
+type One = (Model, String, String, String, Vec<Py<PyDict>>, bool, Option<Moment>);
 
 /// Memory that the models of a call may take together, beside the data. More would not make a device busier.
 const MEMBERS_BYTES: u64 = 2 << 30;
@@ -66,7 +66,7 @@ const MEMBERS_BYTES: u64 = 2 << 30;
 ///
 /// `recipes` are texts as `resolve` takes them. `x` and `y` are the examples of each fold, of as many each: the models take the
 /// folds in turn. Usually there is one fold, or none: then the first recipe says where the data lies, and `data` may be a folder to
-/// look in first. `weights` are how much each example of a lone fold counts in the loss. `feature_names` and `class_names` are kept
+/// look in first. `weights` are, of each fold or of none, how much each example counts in the loss. `feature_names` and `class_names` are kept
 /// with the models; none where there are no names. `test_x`, `test_y` are held out. `start` are models to take the initial weights
 /// from. A lone model goes on from `moment`, at which another training of it ended, and `keeps_moment` gives that of this one.
 /// `watch` has three methods: `notes` is told what a person should know before training begins, `epoch` the model's number and the
@@ -81,7 +81,7 @@ pub(crate) fn train(
     origin: &str,
     x: Vec<Values<'_>>,
     y: Vec<Truth<'_>>,
-    weights: Option<PyReadonlyArray1<'_, f32>>,
+    weights: Vec<PyReadonlyArray1<'_, f32>>,
     feature_names: Vec<String>,
     class_names: Vec<String>,
     test_x: Option<Values<'_>>,
@@ -109,7 +109,7 @@ pub(crate) fn train(
         (None, None) => None,
         _ => return Err(PyValueError::new_err("the test examples: give both X and y, or neither")),
     };
-    if let (Some(examples), Some(weights)) = (folds.first_mut(), weights) {
+    for (examples, weights) in folds.iter_mut().zip(weights) {
         examples.weights = Some(weights.as_slice()?.to_vec());
     }
     let mut jobs = if folds.is_empty() {
@@ -157,14 +157,16 @@ pub(crate) fn train(
     let startup = startup.map_or(0.0, |at| at.duration_since(started).as_secs_f64());
     let mut results = Vec::new();
     let each = recipes.into_iter().zip(networks).zip(outcomes).zip(watcher.logs).zip(known.into_iter().cycle());
-    for ((((recipe, network), outcome), log), (scaling, trained_on)) in each {
+    for ((((recipe, network), outcome), mut log), (scaling, trained_on)) in each {
+        // It was taken along until all had stopped.
+        log.epochs.retain(|epoch| outcome.stopped.is_none_or(|last| epoch.epoch <= last));
         let summary = Summary::new(&recipe, &network, backend.info(), log.epochs.last(), Some(&outcome), startup);
         let recorded = log.weights.iter().map(|weights| Ok(state_dict(py, &network, weights)?.unbind()));
         let recorded = recorded.collect::<PyResult<_>>()?;
         let (epochs, steps, summary) = (json(&log.epochs)?, json(&log.steps)?, json(&summary)?);
         let saved = SavedModel { recipe, model: network, scaling, trained_on, parameters: outcome.parameters };
         let moment = ended.take().map(|checkpoint| Moment { checkpoint });
-        results.push((Model { saved }, epochs, steps, summary, recorded, moment));
+        results.push((Model { saved }, epochs, steps, summary, recorded, outcome.stopped.is_some(), moment));
     }
     Ok((results, notes))
 }

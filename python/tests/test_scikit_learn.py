@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import loguniform
-from sklearn import config_context
+from sklearn import config_context, neural_network
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RandomizedSearchCV, cross_val_score
+from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -123,7 +124,9 @@ def test_scores_of_what_is_held_out_are_kept(digits):
     assert without.validation_scores_ is without.best_validation_score_ is None
     assert without.best_loss_ == min(without.loss_curve_)
     bits = clone(network).fit(X, np.stack([y % 2, y // 5], axis=1))
-    assert bits.validation_scores_ is None and bits.best_loss_ is not None
+    assert len(bits.validation_scores_) == 8 and bits.best_loss_ is None
+    # The share of rows without a mistake.
+    assert bits.best_validation_score_ == pytest.approx(bits.run_.summary["metrics"]["validation"]["subset_accuracy"], abs=1e-6)
     # What was kept is that of the last fit.
     assert len(fitted.set_params(warm_start=True, max_iter=3).fit(X, y).validation_scores_) == 3
 
@@ -131,7 +134,7 @@ def test_scores_of_what_is_held_out_are_kept(digits):
 def test_epochs_that_end_before_convergence_are_warned_of(digits):
     network = MLPClassifier((16,), max_iter=3, random_state=0, device="cpu")
     # The last two come to a stop in their last epoch, and are not asked to stop.
-    for converged in ({"tol": 100.0, "n_iter_no_change": 1, "max_iter": 50}, {"tol": 100.0, "n_iter_no_change": 2}, {"n_iter_no_change": None}):
+    for converged in ({"tol": 100.0, "n_iter_no_change": 1, "max_iter": 50}, {"tol": 100.0, "n_iter_no_change": 1}, {"n_iter_no_change": None}):
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             fitted = clone(network).set_params(**converged).fit(*digits)
@@ -154,6 +157,78 @@ def test_epochs_are_told_in_the_words_of_scikit_learn(digits, capsys):
     assert capsys.readouterr().out == "Iteration 1, loss = nan\n"
     stopping = MLPRegressor((16,), max_iter=2, verbose=1, early_stopping=True, random_state=0, device="cpu").fit(*digits)
     assert capsys.readouterr().out.splitlines()[1::2] == [f"Validation score: {score:f}" for score in stopping.validation_scores_]
+
+
+def rates_of_scikit_learn(fitted):
+    """The rate of each epoch and whether it stopped after the last one, as scikit-learn's own code says of the losses and scores that
+    were measured."""
+    theirs = neural_network.MLPClassifier(tol=fitted.tol, n_iter_no_change=fitted.n_iter_no_change)
+    theirs.loss_curve_, theirs.best_loss_, theirs._no_improvement_count = [], np.inf, 0
+    theirs.validation_scores_, theirs.best_validation_score_, theirs.coefs_, theirs.intercepts_ = [], -np.inf, [], []
+    schedule = fitted.learning_rate if fitted.solver == "sgd" else "constant"
+    optimizer = SGDOptimizer([], fitted.learning_rate_init, schedule, power_t=fitted.power_t)
+    scores = iter(fitted.validation_scores_ or [])
+    theirs._score = lambda *_, **__: next(scores)
+    rates, examples = [], fitted.t_ // fitted.n_iter_
+    for loss in fitted.loss_curve_:
+        rates.append(optimizer.learning_rate)
+        theirs.loss_curve_.append(loss)
+        theirs._update_no_improvement_count(fitted.early_stopping, None, None, None)
+        optimizer.iteration_ends(len(rates) * examples)
+        if theirs._no_improvement_count > theirs.n_iter_no_change:
+            if optimizer.trigger_stopping("", False):
+                return rates, len(rates) == fitted.n_iter_
+            theirs._no_improvement_count = 0
+    return rates, False
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"tol": 0.02}, {"tol": 1e-3, "learning_rate_init": 0.05}, {"tol": 0.01, "early_stopping": True, "n_iter_no_change": 3},
+        {"learning_rate": "adaptive", "tol": 0.01, "n_iter_no_change": 2, "learning_rate_init": 0.2}, {"learning_rate": "adaptive"},
+        {"learning_rate": "adaptive", "tol": 0.01, "n_iter_no_change": 1, "learning_rate_init": 0.2, "early_stopping": True},
+        {"learning_rate": "invscaling", "learning_rate_init": 0.5, "power_t": 0.3}, {"learning_rate": "adaptive", "solver": "adam", "tol": 0.05},
+    ],
+)
+def test_training_slows_down_and_stops_by_the_rule_of_scikit_learn(digits, parameters):
+    network = MLPClassifier((16,), solver="sgd", max_iter=150, random_state=0, device="cpu").set_params(**parameters)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", ConvergenceWarning)
+        fitted = network.fit(*digits)
+    rates, has_stopped = rates_of_scikit_learn(fitted)
+    assert len(rates) == fitted.n_iter_
+    assert has_stopped == (fitted.n_iter_ < 150) == (not warned)
+    at_begin = [epoch.get("learning_rate_before", epoch["learning_rate"]) for epoch in fitted.run_.history]
+    assert np.allclose(at_begin, rates, rtol=1e-6, atol=0)
+    if "invscaling" in parameters.values() or parameters == {"learning_rate": "adaptive"}:
+        return
+    assert has_stopped and (len(set(rates)) > 2) == (parameters.get("learning_rate") == "adaptive" and fitted.solver == "sgd")
+    # As there, the weights are those of the last epoch, but where examples are held out.
+    best = int(np.argmax(fitted.validation_scores_)) + 1 if fitted.early_stopping else fitted.n_iter_
+    assert fitted.run_.summary["best_epoch"] == best
+
+
+def test_parts_follow_the_inverse_scaling(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    network = MLPClassifier((8,), solver="sgd", learning_rate="invscaling", learning_rate_init=0.5, random_state=0, device="cpu")
+    fit, parts = clone(network).set_params(max_iter=3).fit(X, y), clone(network)
+    for _ in range(3):
+        parts.partial_fit(X, y, classes=np.arange(10))
+    assert parts.model_.parameter_hash == fit.model_.parameter_hash and parts.t_ == fit.t_ == 600
+
+
+def test_what_scikit_learn_has_and_is_not_there_is_refused_with_a_remedy(digits):
+    X, y = digits[0][:50], digits[1][:50]
+    for network, words in (
+        (MLPClassifier(solver="lbfgs", max_fun=100), "use solver='adam'"), (MLPRegressor(loss="poisson"), "use loss='squared_error'"),
+        (MLPClassifier(learning_rate="fast"), "'learning_rate' parameter"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            network.fit(X, y)
+    for network in (MLPRegressor(early_stopping=True), MLPRegressor(solver="sgd", learning_rate="adaptive")):
+        with pytest.raises(ValueError, match="use fit"):
+            network.partial_fit(X, y)
 
 
 def test_parts_are_fitted_one_after_the_other(digits):
@@ -296,6 +371,15 @@ def test_a_search_that_stops_early_gives_the_same_scores():
     assert_same_search(classifier, {"learning_rate_init": [0.003, 0.1]}, X, np.array(["low", "high"])[(y > 0) * 1], cv=3)
 
 
+def test_a_search_over_schedules_gives_the_same_scores(digits):
+    X, y = digits[0][:240], digits[1][:240]
+    network = MLPClassifier((8,), solver="sgd", tol=0.02, n_iter_no_change=1, max_iter=40, random_state=0, device="cpu")
+    rates = {"learning_rate_init": [0.02, 0.3]}
+    grid = [{"learning_rate": ["adaptive", "constant"], **rates}, {"learning_rate": ["invscaling"], "power_t": [0.1, 0.5], **rates}]
+    ours = assert_same_search(network, grid, X, y, cv=3)
+    assert len(set(ours.cv_results_["mean_test_score"])) > 4
+
+
 def test_classes_that_a_fold_lacks_are_its_own_matter(digits):
     X, y = digits[0][:60], np.repeat(["a", "b", "c"], 20)
     # Each fold lacks another class.
@@ -333,6 +417,10 @@ def test_folds_that_take_much_memory_train_one_after_the_other(digits, monkeypat
     monkeypatch.setattr(_search, "_MOST_BYTES", 2 * 4 * 64 * 400)
     results.append(SearchCV(network, grid, cv=3).fit(*digits).cv_results_["mean_test_score"])
     assert calls[1:] == [(4, 2), (2, 1)]
+    monkeypatch.undo()
+    monkeypatch.setattr(_search, "train_folds", lambda texts, *more, **names: calls.append((len(texts), len(names["weights"]))) or train(texts, *more, **names))
+    SearchCV(network, grid, cv=3, refit=False).fit(*digits, sample_weight=np.linspace(0.5, 2, 600))
+    assert calls[3:] == [(6, 3)]
     assert np.array_equal(*results)
 
 

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use gputrain::export::{Format, SavedModel, parameter_hash, write};
 use gputrain::job::Job;
 use gputrain::model::Shape;
-use gputrain::web::WebPage;
+use gputrain::web::{self, WebPage};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -96,8 +96,7 @@ fn web(args: &ExportArgs, saved: &SavedModel, context: &Context) -> Result<(), C
     page.notes.iter().for_each(|note| context.say(note));
     page.save(path)?;
     let kilobytes = |bytes: usize| bytes.div_ceil(1000);
-    let parts = page.parts.iter().map(|(part, bytes)| format!("{part} {}", kilobytes(*bytes)));
-    let parts = parts.collect::<Vec<_>>().join(", ");
+    let parts = web::in_words(&page.parts);
     context.say(format!("wrote {}: {} kB ({parts})", path.display(), kilobytes(page.html().len())));
     context.emit(&json!({
         "file": path,

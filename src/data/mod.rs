@@ -87,7 +87,7 @@ pub use pictures::{
     Form, Loading, PictureFolder, PictureSets, Pictures, is_picture, is_picture_table, label_column, picture_sets,
     show_picture_progress,
 };
-pub use remarks::other_features;
+pub use remarks::{are_no_pixels, other_features};
 pub use scale::Scaling;
 pub use source::{NamedArrays, read_array, read_arrays};
 pub use split::PartSize;

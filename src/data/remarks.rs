@@ -233,6 +233,19 @@ pub fn other_features(trained: &[String], features: &[String]) -> Option<String>
     })
 }
 
+/// Whether rows of such numbers are finite and can be no pixels: some are beyond 255, or not all at most 1 and some below 0 or no
+/// whole ones.
+pub fn are_no_pixels(values: &[f32]) -> bool {
+    let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+    let can_be_none = largest > 255.0 || largest > 1.0 && odd(values).is_some();
+    can_be_none && values.iter().all(|value| value.is_finite())
+}
+
+/// A value that no pixel has where the brightest is beyond 1.
+fn odd(values: &[f32]) -> Option<f32> {
+    values.iter().copied().find(|value| *value < 0.0 || value.fract() != 0.0)
+}
+
 /// A warning where features are scaled as pixels, but can be none.
 pub(crate) fn no_pixels(scale: Scale, scaling: &Scaling, train: &Features) -> Option<String> {
     let Storage::F32(values) = &train.storage else { return None };
@@ -241,9 +254,9 @@ pub(crate) fn no_pixels(scale: Scale, scaling: &Scaling, train: &Features) -> Op
     if white == 1.0 {
         return None;
     }
-    let odd = values.iter().find(|value| **value < 0.0 || value.fract() != 0.0);
-    let large = white > 255.0 && matches!(train.shape, Shape::Features(_)) || white > 65535.0;
-    let why = match odd {
+    // Numbers in rows may be pixels of 8 bits, those in pictures of 16 too.
+    let large = if matches!(train.shape, Shape::Features(_)) { are_no_pixels(values) } else { white > 65535.0 };
+    let why = match odd(values) {
         Some(value) => format!("{value} is the value of no pixel, but the scale \"{scale}\" takes all for pixels"),
         None if large => {
             format!(
@@ -401,9 +414,12 @@ mod tests {
             assert!(warning.contains("--set data.scale=standard"), "{warning}");
             assert!(warned(Scale::Centered, values).is_some());
             assert!(warned(Scale::Standard, values).is_none() && warned(Scale::None, values).is_none());
+            assert!(are_no_pixels(values));
         }
         for values in [&[0.0, 200.0][..], &[0.25, 1.0], &[-1.0, 0.5]] {
             assert_eq!(warned(Scale::Unit, values), None, "{values:?}");
+            assert!(!are_no_pixels(values));
         }
+        assert!(!are_no_pixels(&[f32::NAN, 4000.0]) && !are_no_pixels(&[]));
     }
 }

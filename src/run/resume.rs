@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_run_that_stopped_early_stays_so_unless_its_rule_changed() {
-        let waited = |waited| Tracker { best: Some(0.5), best_epoch: 1, waited, cooldown: 0 };
+        let waited = |waited| Tracker { best: Some(0.5), best_epoch: 1, waited, ..Tracker::default() };
         let go_on = |tracker: Tracker, rule: &[(&str, &str)]| {
             let rule: Vec<_> =
                 rule.iter().map(|(key, value)| (format!("train.early_stop.{key}"), value.to_string())).collect();

@@ -149,7 +149,15 @@ mod tests {
         let brier =
             Metrics { values: [(Measure::Brier, Some(0.5)), (Measure::RocAuc, None)].into(), ..Metrics::default() };
         let metrics = MetricsBySet::from([("test".into(), brier)]);
-        let outcome = Outcome { parameters, validation: None, test: score, metrics, epoch: 2, skipped_steps: None };
+        let outcome = Outcome {
+            parameters,
+            validation: None,
+            test: score,
+            metrics,
+            epoch: 2,
+            stopped: None,
+            skipped_steps: None,
+        };
         let backend = CpuBackend::new();
         let of = |seconds: f64, outcome: Option<&Outcome>| {
             let summary = Summary::new(&recipe, &model, backend.info(), Some(&last(seconds)), outcome, 0.5);

@@ -93,10 +93,13 @@ impl Sweep {
             {
                 return Err(SweepError::RetrainWeighs { name: recipe.name.clone() });
             }
-            if let ScheduleKind::Plateau { metric, .. } = recipe.schedule.kind
-                && self.spec.retrain
-                && metric.set == Set::Validation
-            {
+            let slows = recipe.train.early_stop.filter(|rule| rule.slow_down.is_some()).map(|rule| rule.metric);
+            let watched = match recipe.schedule.kind {
+                ScheduleKind::Plateau { metric, .. } => [Some(metric), slows],
+                _ => [None, slows],
+            };
+            let watched = watched.into_iter().flatten().find(|metric| metric.set == Set::Validation);
+            if let Some(metric) = watched.filter(|_| self.spec.retrain) {
                 return Err(SweepError::RetrainWatches { metric, name: recipe.name.clone() });
             }
         }

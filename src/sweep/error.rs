@@ -66,8 +66,8 @@ pub enum SweepError {
     },
     /// Retraining would leave the schedule nothing to watch.
     #[error(
-        "[sweep] retrain = true trains on the validation examples too, but the plateau schedule of {name} watches \
-         {metric}; let it watch train_loss, or set sweep.retrain = false"
+        "[sweep] retrain = true trains on the validation examples too, but what lowers the learning rate of \
+         {name} watches {metric}; let it watch train_loss, or set sweep.retrain = false"
     )]
     RetrainWatches {
         /// The metric.

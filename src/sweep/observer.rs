@@ -36,8 +36,8 @@ impl Track {
             (self.diverged, self.over) = (Some(metrics.epoch), Some(metrics.epoch));
         } else if let Some(rule) = self.early_stop {
             let value = metrics.get(rule.metric).unwrap_or(f32::NAN);
-            self.tracker.improves(rule.metric, value, metrics.epoch, rule.min_delta);
-            self.over = self.tracker.has_waited(&rule).then_some(metrics.epoch);
+            self.tracker.follow(&rule, value, metrics.epoch, metrics.learning_rate);
+            self.over = self.tracker.stopped;
         }
     }
 

@@ -46,7 +46,8 @@ fn recipe(recipe: &Recipe, trials: &[&Row]) -> Recipe {
     let mut recipe = recipe.clone();
     recipe.data.validation = Holdout::None;
     recipe.train.record.retain(|record| *record != Record::Validation);
-    if recipe.train.early_stop.take().is_some() {
+    // A rule that slows down is a schedule, and watches what is there still.
+    if recipe.train.early_stop.take_if(|rule| rule.slow_down.is_none()).is_some() {
         let best: Vec<f64> =
             trials.iter().filter(|row| row.diverged.is_none()).map(|row| f64::from(row.best_epoch)).collect();
         recipe.train.epochs = ((best.iter().sum::<f64>() / best.len() as f64).round() as u32).max(1);

@@ -252,7 +252,17 @@ mod tests {
                 step_in_epoch: 7,
                 step: 1000,
                 seconds: 1.5,
-                early_stop: vec![Tracker { best: Some(0.25), best_epoch: 2, waited: 1, cooldown: 2 }; 2],
+                early_stop: vec![
+                    Tracker {
+                        best: Some(0.25),
+                        best_epoch: 2,
+                        waited: 1,
+                        cooldown: 2,
+                        slowed: 1,
+                        stopped: None
+                    };
+                    2
+                ],
                 plateau: vec![(Tracker::default(), 0.5); 2],
                 began_at: vec![0.5; 2],
                 watched: [Some("validation_loss".into()), None],

@@ -77,7 +77,7 @@ impl Draft {
         begin_with(&mut names, &spec.model, scaling, &hyper);
         let TrainingPlan { mut plan, not_fused, meetings, .. } = names;
         if let Some(Io { training: Some(training), .. }) = &mut plan.io {
-            training.learning_rates = learning_rates(&spec.members, spec.train.epochs);
+            training.learning_rates = learning_rates(&spec);
             let (counters, scalars): (Vec<_>, Vec<_>) = spec.members.iter().map(Member::initial_state).unzip();
             let state = [
                 Initial { buffer: training.counters, words: counters.concat() },
@@ -156,12 +156,14 @@ pub(super) fn weights_of(io: &Io, models: &[Vec<Vec<f32>>]) -> Vec<Initial> {
 }
 
 /// The members' rates in every epoch of a run, as far as they are known before it.
-fn learning_rates(members: &[Member], epochs: u32) -> Option<Vec<EpochRates>> {
+fn learning_rates(spec: &TrainerSpec) -> Option<Vec<EpochRates>> {
     const MOST_EPOCHS: u32 = 1 << 20;
+    let (members, epochs) = (&spec.members, spec.train.epochs);
     let is_constant = |member: &Member| member.schedule.is_by_step() || member.schedule.kind == ScheduleKind::Constant;
     let last = if members.iter().all(is_constant) { 1 } else { epochs.max(1) };
     let decides = |member: &Member| matches!(member.schedule.kind, ScheduleKind::Plateau { .. });
-    if members.iter().any(decides) || last > MOST_EPOCHS {
+    let slows = spec.train.early_stop.is_some_and(|rule| rule.slow_down.is_some());
+    if slows || members.iter().any(decides) || last > MOST_EPOCHS {
         return None;
     }
     let rate = |member: &Member, epoch| member.schedule.learning_rate(member.optimizer.learning_rate, epoch, epochs);

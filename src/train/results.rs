@@ -299,9 +299,11 @@ impl Trainer {
             if let Some(rule) = self.spec.train.early_stop {
                 let value = self.as_first_rank(epoch.get(rule.metric).unwrap_or(f32::NAN))?;
                 let tracker = &mut self.progress.early_stop[member];
-                // Once a member has waited long enough its best is fixed, though others may train on beside it.
-                if !tracker.has_waited(&rule) && tracker.improves(rule.metric, value, epoch.epoch, rule.min_delta) {
+                if tracker.follow(&rule, value, epoch.epoch, epoch.learning_rate) {
                     self.best[member] = Some(self.on.words(member)?);
+                } else if !rule.restore_best && tracker.stopped.is_none() {
+                    // A run that goes on with more patience has gone beyond its end.
+                    self.best[member] = None;
                 }
             }
             let schedule = &self.spec.members[member].schedule.kind;

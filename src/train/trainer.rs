@@ -76,6 +76,8 @@ pub struct Outcome {
     pub metrics: MetricsBySet,
     /// Epoch of the final weights, from 1.
     pub epoch: u32,
+    /// The epoch after which it stopped early, though others may have trained on beside it.
+    pub stopped: Option<u32>,
     /// Steps whose update was skipped, since a gradient was not finite; `None` but in mixed precision.
     pub skipped_steps: Option<u32>,
 }
@@ -308,11 +310,18 @@ impl Trainer {
         (0..self.spec.members.len())
             .map(|member| {
                 let kept = self.best[member].is_some();
-                let epoch = if kept { self.progress.early_stop[member].best_epoch } else { self.progress.epoch };
+                let Tracker { best_epoch, stopped, .. } = self.progress.early_stop[member];
+                let restores = self.spec.train.early_stop.is_some_and(|rule| rule.restore_best);
+                let epoch = match stopped {
+                    _ if kept && restores => best_epoch,
+                    Some(epoch) if kept => epoch,
+                    _ => self.progress.epoch,
+                };
                 let of = |scores: &Option<Vec<Score>>| scores.as_ref().map(|s| s[member]);
                 let (validation, test) = (of(&validation), of(&test));
                 let (skipped_steps, metrics) = (skips(member), std::mem::take(&mut metrics[member]));
-                Ok(Outcome { parameters: self.parameters(member)?, validation, test, metrics, epoch, skipped_steps })
+                let parameters = self.parameters(member)?;
+                Ok(Outcome { parameters, validation, test, metrics, epoch, stopped, skipped_steps })
             })
             .collect()
     }
@@ -325,10 +334,13 @@ impl Trainer {
     pub(super) fn write_hyper(&mut self) -> Result<(), TrainError> {
         let epochs = self.spec.train.epochs;
         let epoch = self.progress.epoch.min(epochs.saturating_sub(1));
-        let rate = |(member, plateau): (&Member, &(Tracker, f32))| {
-            member.schedule.scaled(member.optimizer.learning_rate, epoch, epochs, plateau.1)
+        let rule = self.spec.train.early_stop;
+        let rate = |((member, plateau), stop): ((&Member, &(Tracker, f32)), &Tracker)| {
+            let rate = member.schedule.scaled(member.optimizer.learning_rate, epoch, epochs, plateau.1);
+            rule.map_or(rate, |rule| stop.slows(&rule, rate))
         };
-        let rates: Vec<f32> = self.spec.members.iter().zip(&self.progress.plateau).map(rate).collect();
+        let Progress { plateau, early_stop, .. } = &self.progress;
+        let rates: Vec<f32> = self.spec.members.iter().zip(plateau).zip(early_stop).map(rate).collect();
         if rates == self.rates {
             return Ok(());
         }

@@ -83,21 +83,49 @@ pub enum WebError {
     Mixed,
     /// Learning rates that a page does not know.
     #[error(
-        "the recipe's schedule takes its learning rates from what is measured (a plateau), or has too many of them, and a page \
-         decides nothing by what it measures; train with another schedule, or export without --train"
+        "the recipe takes its learning rates from what is measured (a plateau, train.early_stop.slow_down), or has too many of them, \
+         and a page decides nothing by what it measures; train with another schedule, or export without --train"
     )]
     Schedule,
     /// More than a browser should hold.
     #[error(
-        "the page would take {bytes} bytes, more than {MOST_BYTES}{}; train with fewer examples (data.examples)",
-        if *training { ", most of it the examples of --train" } else { "" }
+        "the page would take {} kB, more than {} ({}); {}",
+        bytes.div_ceil(1000),
+        MOST_BYTES / 1000,
+        in_words(parts),
+        remedy(parts)
     )]
     TooLarge {
         /// Bytes of the page.
         bytes: usize,
-        /// Whether it has examples.
-        training: bool,
+        /// What takes how many of them.
+        parts: Vec<(&'static str, usize)>,
     },
+}
+
+/// The parts of a page, as notes and errors call them.
+const OWN: &str = "scripts and style";
+const PREDICTION: &str = "plan and weights";
+const NETWORK: &str = "network for plain JavaScript";
+const TRAINING: &str = "training with its examples";
+const FUSED: &str = "training in fused steps";
+const EXAMPLES: &str = "examples";
+const BEGINNING: &str = "training's plan and first weights";
+
+/// What takes how much of a page.
+pub fn in_words(parts: &[(&'static str, usize)]) -> String {
+    let part = |(name, bytes): &(&str, usize)| format!("{name} {}", bytes.div_ceil(1000));
+    parts.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// What makes a page that is too large smaller: less of what is left out first.
+fn remedy(parts: &[(&'static str, usize)]) -> &'static str {
+    let without = |names: &[&str]| parts.iter().filter(|(name, _)| !names.contains(name)).map(|part| part.1).sum();
+    match [without(&[EXAMPLES]), without(&[EXAMPLES, BEGINNING, FUSED])].map(|bytes: usize| bytes <= MOST_BYTES) {
+        [true, _] if parts.iter().any(|(name, _)| *name == EXAMPLES) => "train with fewer examples (data.examples)",
+        [_, true] => "leave out --train",
+        _ => "its weights alone are too many for a page; export the model to onnx",
+    }
 }
 
 /// A page for a browser.
@@ -196,17 +224,17 @@ impl WebPage {
                 ("scripts", &scripts),
             ],
         );
+        let own = html.len() - bytes.iter().sum::<usize>();
+        let named = [OWN, PREDICTION, NETWORK, TRAINING, FUSED].into_iter().zip(std::iter::once(own).chain(bytes));
+        let parts: Vec<_> = named.filter(|(_, bytes)| *bytes > 0).collect();
         if html.len() > MOST_BYTES {
-            return Err(WebError::TooLarge { bytes: html.len(), training: training.is_some() });
+            let examples = data.training.as_ref().map_or(0, Training::bytes_of_examples);
+            let divided = |(name, bytes): (&'static str, usize)| match name {
+                TRAINING => vec![(BEGINNING, bytes.saturating_sub(examples)), (EXAMPLES, examples)],
+                _ => vec![(name, bytes)],
+            };
+            return Err(WebError::TooLarge { bytes: html.len(), parts: parts.into_iter().flat_map(divided).collect() });
         }
-        let names = [
-            "plan and weights",
-            "network for plain JavaScript",
-            "training with its examples",
-            "training in fused steps",
-        ];
-        let own = ("scripts and style", html.len() - bytes.iter().sum::<usize>());
-        let parts = std::iter::once(own).chain(names.into_iter().zip(bytes)).filter(|(_, bytes)| *bytes > 0).collect();
         Ok(WebPage { html, notes, parts })
     }
 
@@ -233,4 +261,30 @@ fn packed(bytes: &[u8]) -> String {
     let packed = encoder.write_all(bytes).and_then(|()| encoder.finish());
     let packed = packed.unwrap_or_else(|error| unreachable!("memory takes every byte: {error}"));
     base64::engine::general_purpose::STANDARD.encode(packed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_too_large_says_what_of() {
+        let words = |parts: &[(&'static str, usize)]| {
+            let bytes = parts.iter().map(|part| part.1).sum();
+            WebError::TooLarge { bytes, parts: parts.to_vec() }.to_string()
+        };
+        let (few, many) = (1_000_000, 70_000_000);
+        assert_eq!(
+            words(&[(OWN, few), (PREDICTION, few), (BEGINNING, few), (EXAMPLES, many)]),
+            "the page would take 73000 kB, more than 67108 (scripts and style 1000, plan and weights 1000, training's plan and \
+             first weights 1000, examples 70000); train with fewer examples (data.examples)"
+        );
+        // The weights stand in it twice.
+        let twice = words(&[(OWN, few), (PREDICTION, many / 2), (BEGINNING, many / 2), (EXAMPLES, few)]);
+        assert!(twice.ends_with("; leave out --train"), "{twice}");
+        for parts in [&[(OWN, few), (PREDICTION, many)][..], &[(PREDICTION, many), (BEGINNING, many), (EXAMPLES, many)]]
+        {
+            assert!(words(parts).ends_with("export the model to onnx"), "{parts:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! A recipe's training as plans that hold their examples.
 
 use super::{PackedPlan, WebError, packed, plan_within};
-use crate::ir::{Limits, Plan};
+use crate::ir::{Initial, Limits, Plan, Role};
 use crate::job::Job;
 use crate::plan_file::PlanFile;
 use crate::planner::Fusion;
@@ -21,6 +21,8 @@ pub(super) struct Training {
     examples: usize,
     notes: Vec<String>,
     accuracy: Option<&'static str>,
+    #[serde(skip)]
+    whole: Plan,
 }
 
 /// The plan with fused steps, where they take more workgroup memory than every browser offers. It begins with the words of the
@@ -40,6 +42,9 @@ impl Training {
         let mut spec = job.spec(&[Member::of(recipe)]);
         let mut notes = Vec::new();
         if let Some(stop) = spec.train.early_stop.take() {
+            if stop.slow_down.is_some() {
+                return Err(WebError::Schedule);
+            }
             let (metric, epochs) = (stop.metric, recipe.train.epochs);
             notes.push(format!("The recipe stops early by {metric}; this page trains all {epochs} epochs."));
         }
@@ -62,7 +67,15 @@ impl Training {
         let fused = draft.map(|draft| Fused::new(&whole(draft)?, &larger, &file)).transpose()?;
         let answers = Score::counts_answers(model.loss, &dataset.train.targets);
         let accuracy = answers.then(|| Score::accuracy_name(model.loss, model.outputs()));
-        Ok(Training { plan: PackedPlan::new(&file), is_fused, fused, examples: dataset.train.count(), notes, accuracy })
+        let (packed, examples) = (PackedPlan::new(&file), dataset.train.count());
+        Ok(Training { plan: packed, is_fused, fused, examples, notes, accuracy, whole: plan })
+    }
+
+    /// What the examples take in the page, packed by themselves.
+    pub(super) fn bytes_of_examples(&self) -> usize {
+        let is_data = |initial: &&Initial| self.whole.buffers[initial.buffer.0].role == Role::Data;
+        let words: Vec<&[u32]> = self.whole.init.iter().filter(is_data).map(|initial| &initial.words[..]).collect();
+        packed(bytemuck::cast_slice(&words.concat())).len()
     }
 
     /// What the plan with the examples takes, and what the one for more workgroup memory adds.

@@ -245,11 +245,18 @@ fn schedule() -> impl Strategy<Value = Schedule> {
 }
 
 fn train() -> impl Strategy<Value = TrainSpec> {
-    let stop = (word(), any::<u32>(), below_one()).prop_map(|(metric, patience, min_delta)| EarlyStop {
-        metric,
-        patience,
-        min_delta,
-    });
+    let slow = (proptest::option::of(below_one().prop_filter("above 0", |x| *x > 0.0)), below_one());
+    let stop = (word(), any::<u32>(), below_one(), any::<[bool; 2]>(), slow).prop_map(
+        |(metric, patience, min_delta, [cumulative, restore_best], (slow_down, min_lr))| EarlyStop {
+            metric,
+            patience,
+            min_delta,
+            cumulative,
+            restore_best,
+            slow_down,
+            min_lr,
+        },
+    );
     let batch = prop_oneof![Just(Batch::Full), (1usize..1_000_000).prop_map(Batch::Size)];
     let record = proptest::sample::subsequence(Record::WORDS.iter().map(|(_, r)| *r).collect::<Vec<_>>(), 0..=5);
     let more = (1u32.., proptest::option::of(below_one()));

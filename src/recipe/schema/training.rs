@@ -201,7 +201,7 @@ impl Written for Batch {
 }
 
 keyed! {
-    /// Stops when a metric no longer improves, and goes back to the best weights.
+    /// Stops, or trains on more slowly, when a metric no longer improves, and goes back to the best weights.
     #[derive(Debug, Clone, Copy, PartialEq)]
     pub struct EarlyStop {
         /// What is watched.
@@ -210,6 +210,16 @@ keyed! {
         pub patience: u32 [Whole(0); "5"],
         /// The least change that counts as an improvement.
         pub min_delta: f32 [NOT_NEGATIVE] = 0.0,
+        /// Whether smaller changes add up from epoch to epoch, as in Keras; otherwise each epoch must be better by `min_delta` than
+        /// the best one before it, as in scikit-learn.
+        pub cumulative: bool [Unless(true, Plain)],
+        /// Whether the weights of the best epoch are kept; otherwise those of the last one.
+        pub restore_best: bool [Unless(true, Plain)],
+        /// What the learning rate is multiplied by in place of stopping, as long as it is above `min_lr`, as often as `patience` is at
+        /// its end.
+        pub slow_down: Option<f32> [Optional(Number("a number between 0 and 1", |x| x > 0.0 && x < 1.0)); "0.2"],
+        /// The learning rate at which `slow_down` ends, and training stops.
+        pub min_lr: f32 [Unless(1e-6, NOT_NEGATIVE)],
     }
 }
 
