@@ -535,7 +535,7 @@ mod tests {
         // Ten thousand bytes, which are remembered and stand for the content of a hundred arrays.
         let whole = pickle(&[1], "u1", b'|', &[]);
         let made = whole.iter().position(|byte| *byte == b'c').unwrap();
-        let array = &whole[made..whole.len() - "U\0tbs".len()];
+        let array = &whole[made..whole.len() - "U\0tbs.".len()];
         let shape = array.windows(4).position(|bytes| bytes == b"(K\x01t").unwrap();
         let array = [&array[..shape], b"(M\x10\x27t", &array[shape + 4..], b"h\x00tb0"].concat();
         let once = [b"\x80\x02}T\x10\x27\0\0", &[7; 10_000][..], b"q\x000"].concat();
