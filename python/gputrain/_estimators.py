@@ -254,9 +254,9 @@ class _MLP(_Network):
 
     def __init__(
         self, hidden_layer_sizes=(100,), activation="relu", *, solver="adam", alpha=0.0001, batch_size="auto",
-        learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False, warm_start=False,
-        momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999,
-        epsilon=1e-8, n_iter_no_change=10, max_fun=15000, device="auto", precision="f32",
+        learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=200, shuffle=True, random_state=None, tol=1e-4,
+        verbose=False, warm_start=False, momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1,
+        beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, max_fun=15000, device="auto", precision="f32",
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -464,9 +464,10 @@ class ConvClassifier(_Classifier, _Network):
 
     def __init__(
         self, channels=(16, 32), kernel_size=3, hidden_layer_sizes=(64,), activation="relu", *, solver="adam", alpha=0.0001,
-        batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=20, shuffle=True, random_state=None, tol=1e-4, verbose=False,
-        warm_start=False, momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9,
-        beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, max_fun=15000, device="auto", precision="f32",
+        batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5, max_iter=20, shuffle=True, random_state=None,
+        tol=1e-4, verbose=False, warm_start=False, momentum=0.9, nesterovs_momentum=True, early_stopping=False,
+        validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, max_fun=15000, device="auto",
+        precision="f32",
     ):
         self.channels = channels
         self.kernel_size = kernel_size
