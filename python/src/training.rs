@@ -66,8 +66,8 @@ const MEMBERS_BYTES: u64 = 2 << 30;
 ///
 /// `recipes` are texts as `resolve` takes them. `x` and `y` are the examples of each fold, of as many each: the models take the
 /// folds in turn. Usually there is one fold, or none: then the first recipe says where the data lies, and `data` may be a folder to
-/// look in first. `weights` are, of each fold or of none, how much each example counts in the loss. `feature_names` and `class_names` are kept
-/// with the models; none where there are no names. `test_x`, `test_y` are held out. `start` are models to take the initial weights
+/// look in first. `weights` are, of each fold or of none, how much each example counts in the loss. `feature_names` and `class_names`
+/// are kept with the models; none where there are no names. `test_x`, `test_y` are held out. `start` are models to take the initial weights
 /// from. A lone model goes on from `moment`, at which another training of it ended, and `keeps_moment` gives that of this one.
 /// `watch` has three methods: `notes` is told what a person should know before training begins, `epoch` the model's number and the
 /// epoch's metrics as JSON, and `progress`, some times a second, the steps that are done and all. What they raise ends the training.

@@ -30,7 +30,7 @@ pub(super) fn in_words(saved: &SavedModel) -> Vec<String> {
         (names, _) => Some(format!("{} classes: {}", names.len(), listed(names, SHOWN))),
     });
     if !targets.is_empty() {
-        lines.push(format!("target: {}", some(&targets, SHOWN)));
+        lines.push(format!("target: {}", first(targets.into_iter(), SHOWN, "; ")));
     }
     lines
 }
@@ -92,19 +92,14 @@ fn target_in_words(TargetColumn { name, mean, deviation }: &TargetColumn) -> Str
 
 /// The first names.
 fn listed(names: &[String], shown: usize) -> String {
-    let first: Vec<String> = names.iter().take(shown).map(|name| shortened(name)).collect();
-    let more = names.len() - first.len();
-    format!("{}{}", first.join(", "), if more > 0 { format!(" and {more} more") } else { String::new() })
+    first(names.iter().map(|name| shortened(name)), shown, ", ")
 }
 
-/// The first texts.
-fn some(texts: &[String], shown: usize) -> String {
-    let more = texts.len().saturating_sub(shown);
-    format!(
-        "{}{}",
-        texts[..texts.len() - more].join("; "),
-        if more > 0 { format!(" and {more} more") } else { String::new() }
-    )
+/// The first texts, and how many more there are.
+fn first(mut texts: impl ExactSizeIterator<Item = String>, shown: usize, separator: &str) -> String {
+    let first: Vec<String> = texts.by_ref().take(shown).collect();
+    let more = if texts.len() > 0 { format!(" and {} more", texts.len()) } else { String::new() };
+    first.join(separator) + &more
 }
 
 /// A name on one line, of a long one the beginning.

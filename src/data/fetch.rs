@@ -289,8 +289,8 @@ fn fetch_patiently(
     fs::create_dir_all(folder).map_err(|e| disk(folder, e))?;
     if let Some(PublicFile { name, sha256, size: total }) = set.instead {
         let instead = folder.join(name);
-        let is_right = |path: &Path| Ok(path.is_file() && checksum(path)? == sha256);
-        if is_right(&instead)? && !set.files.iter().any(|file| folder.join(file.name).is_file()) {
+        let has_own = set.files.iter().any(|file| folder.join(file.name).is_file());
+        if !has_own && instead.is_file() && checksum(&instead)? == sha256 {
             progress(Progress { file: name, done: total, total });
             return Ok(vec![instead]);
         }

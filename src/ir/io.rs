@@ -303,7 +303,8 @@ pub struct Training {
     /// Epochs of the run.
     pub epochs: u32,
     /// The learning rates that the host writes into `hyper` between epochs: the first ones, and each change. Nothing where what
-    /// is measured decides them (a plateau schedule, early stopping that slows down), or where a schedule changes them over more than a million epochs.
+    /// is measured decides them (a plateau schedule, early stopping that slows down), or where a schedule changes them over more than
+    /// a million epochs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rates: Option<Vec<EpochRates>>,
     /// Where a step takes several batches; else each takes one.

@@ -1,58 +1,17 @@
-//! Python's pickles of dictionaries, lists, texts, numbers and NumPy's arrays, as data sets are published in. A pickle is a program that
-//! calls what it names; nothing is called here: of names those are known that make an array, and any other is refused.
+//! Runs a pickle, which is a program for a machine with a stack.
 
 use std::collections::HashMap;
 
-use super::array::{Array, Dtype};
-use super::error::Problem;
-use super::npy;
+use super::value::{Callable, Value, bad};
+use crate::data::array::Array;
+use crate::data::error::Problem;
+use crate::data::npy;
 
 /// More values than a pickle of CIFAR has, by far.
 const MOST: usize = 1 << 21;
 
-/// A value, or the place of its parts.
-#[derive(Debug, Clone)]
-enum Value<'a> {
-    /// None, or a number that is no integer.
-    Other,
-    /// An integer or a boolean.
-    Integer(i64),
-    /// Bytes, or a text: Python 2 did not tell them apart.
-    Bytes(&'a [u8]),
-    /// A text of whose characters each is a byte.
-    Owned(Vec<u8>),
-    List(Vec<usize>),
-    /// Keys and values.
-    Dictionary(Vec<(usize, usize)>),
-    Name(Callable),
-    /// An array's type, and its order of bytes once that is known.
-    Type(Dtype, bool),
-    /// An array, none before its values are there.
-    Array(Option<Box<Array>>),
-}
-
-/// What may be called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Callable {
-    /// The class of arrays.
-    Ndarray,
-    /// Makes an empty array.
-    Reconstruct,
-    /// Makes a type of values by its name.
-    Dtype,
-    /// Makes bytes of a text.
-    Encode,
-}
-
-/// A dictionary out of a pickle.
-pub(super) struct Pickle<'a> {
-    values: Vec<Value<'a>>,
-    /// The dictionary's place.
-    root: usize,
-}
-
-/// Reads a pickle.
-pub(super) fn read(bytes: &[u8]) -> Result<Pickle<'_>, Problem> {
+/// Runs a pickle: its values, and the place of the one that it gives.
+pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Value<'_>>, usize), Problem> {
     let mut machine = Machine {
         rest: bytes,
         left: 2 * bytes.len(),
@@ -63,66 +22,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Pickle<'_>, Problem> {
     };
     while !machine.step()? {}
     let root = machine.pop()?;
-    match machine.values[root] {
-        Value::Dictionary(_) => Ok(Pickle { values: machine.values, root }),
-        _ => Err(bad("it holds something else than a dictionary")),
-    }
-}
-
-impl Pickle<'_> {
-    fn get(&self, key: &str) -> Result<&Value<'_>, Problem> {
-        let Value::Dictionary(pairs) = &self.values[self.root] else { return Err(missing(key)) };
-        let found = pairs.iter().rev().find(|(name, _)| self.bytes(*name) == Some(key.as_bytes()));
-        found.map(|(_, value)| &self.values[*value]).ok_or_else(|| missing(key))
-    }
-
-    fn bytes(&self, place: usize) -> Option<&[u8]> {
-        match &self.values[place] {
-            Value::Bytes(bytes) => Some(bytes),
-            Value::Owned(bytes) => Some(bytes),
-            _ => None,
-        }
-    }
-
-    /// An array.
-    pub(super) fn array(&self, key: &str) -> Result<&Array, Problem> {
-        match self.get(key)? {
-            Value::Array(Some(array)) => Ok(array),
-            _ => Err(bad(format!("its {key:?} is no array"))),
-        }
-    }
-
-    /// A list of integers, or an array of them.
-    pub(super) fn integers(&self, key: &str) -> Result<Vec<i128>, Problem> {
-        let wrong = || bad(format!("its {key:?} is no list of integers"));
-        match self.get(key)? {
-            Value::Array(Some(array)) => array.integers().collect(),
-            Value::List(list) => list
-                .iter()
-                .map(|place| match self.values[*place] {
-                    Value::Integer(value) => Ok(value.into()),
-                    _ => Err(wrong()),
-                })
-                .collect(),
-            _ => Err(wrong()),
-        }
-    }
-
-    /// A list of texts.
-    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, Problem> {
-        let wrong = || bad(format!("its {key:?} is no list of texts"));
-        let Value::List(list) = self.get(key)? else { return Err(wrong()) };
-        let text = |place: &usize| Ok(String::from_utf8_lossy(self.bytes(*place).ok_or_else(wrong)?).into_owned());
-        list.iter().map(text).collect()
-    }
-}
-
-fn bad(detail: impl std::fmt::Display) -> Problem {
-    Problem::malformed("pickle", detail)
-}
-
-fn missing(key: &str) -> Problem {
-    bad(format!("it has no {key:?}"))
+    Ok((machine.values, root))
 }
 
 fn short() -> Problem {
@@ -278,12 +178,8 @@ impl<'a> Machine<'a> {
                 self.take(8)?;
                 self.push(Value::Other);
             }
-            b'K' => {
-                let value = self.number(1)?;
-                self.push(Value::Integer(value as i64));
-            }
-            b'M' => {
-                let value = self.number(2)?;
+            b'K' | b'M' => {
+                let value = self.number(if opcode == b'K' { 1 } else { 2 })?;
                 self.push(Value::Integer(value as i64));
             }
             b'J' => {
@@ -347,30 +243,14 @@ impl<'a> Machine<'a> {
                 let items = self.since_mark()?;
                 self.set(&items)?;
             }
-            b'p' => {
-                let key = self.decimal()?;
-                self.remember(key as u64)?;
-            }
-            b'q' => {
-                let key = self.number(1)?;
-                self.remember(key)?;
-            }
-            b'r' => {
-                let key = self.number(4)?;
-                self.remember(key)?;
-            }
             0x94 => self.remember(self.memo.len() as u64)?,
-            b'g' => {
-                let key = self.decimal()?;
-                self.recall(key as u64)?;
-            }
-            b'h' => {
-                let key = self.number(1)?;
-                self.recall(key)?;
-            }
-            b'j' => {
-                let key = self.number(4)?;
-                self.recall(key)?;
+            b'p' | b'q' | b'r' | b'g' | b'h' | b'j' => {
+                let key = match opcode {
+                    b'p' | b'g' => self.decimal()? as u64,
+                    b'q' | b'h' => self.number(1)?,
+                    _ => self.number(4)?,
+                };
+                if matches!(opcode, b'p' | b'q' | b'r') { self.remember(key)? } else { self.recall(key)? }
             }
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
@@ -477,70 +357,5 @@ impl<'a> Machine<'a> {
 
     fn is_true(&self, place: usize) -> bool {
         matches!(self.values[place], Value::Integer(value) if value != 0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A dictionary with an array of bytes `a`, made of this shape, type and content.
-    fn pickle(shape: &[u8], dtype: &str, order: u8, content: &[u8]) -> Vec<u8> {
-        let text = |text: &[u8]| [&[b'U', text.len() as u8], text].concat();
-        let shape: Vec<u8> = shape.iter().flat_map(|length| [b'K', *length]).collect();
-        let made =
-            b"\x80\x02}U\x01acnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01(";
-        let dtype =
-            [b"tcnumpy\ndtype\n", &text(dtype.as_bytes())[..], b"K\x00K\x01\x87R(K\x03", &text(&[order]), b"NNNtb\x89"];
-        [made, &shape[..], &dtype.concat(), &text(content), b"tbs."].concat()
-    }
-
-    #[test]
-    fn arrays_have_their_types_and_orders() {
-        let bytes = pickle(&[2, 1], "i2", b'>', &[1, 0, 0, 2]);
-        let read = read(&bytes).unwrap();
-        assert_eq!((read.array("a").unwrap().shape(), read.integers("a").unwrap()), (&[2, 1][..], vec![256, 2]));
-        assert!(read.texts("a").is_err() && read.array("b").is_err());
-    }
-
-    #[test]
-    fn what_is_no_plain_pickle_of_arrays_is_refused() {
-        let said = |bytes: &[u8]| read(bytes).err().unwrap().to_string();
-        assert!(said(b"\x80\x02cposix\nsystem\nU\x02ls\x85R.").contains("posix.system, which is not called here"));
-        assert!(said(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.").contains("builtins.eval"));
-        assert!(said(&pickle(&[3], "i2", b'<', &[0; 4])).contains("unusual way"));
-        assert!(said(&pickle(&[1], "O8", b'|', &[0; 8])).contains("type O8"));
-        for odd in [
-            &b""[..],
-            b".",
-            b"\x80\x02",
-            b"]a.",
-            b"a",
-            b"e",
-            b"R",
-            b"b",
-            b"(0.",
-            b"\x94",
-            b"h\x05",
-            b"T\xff\xff\xff\xff",
-            b"].",
-            b"\x82.",
-        ] {
-            assert!(read(odd).is_err(), "{odd:?}");
-        }
-    }
-
-    #[test]
-    fn many_arrays_of_the_same_bytes_are_refused() {
-        // Ten thousand bytes, which are remembered and stand for the content of a hundred arrays.
-        let whole = pickle(&[1], "u1", b'|', &[]);
-        let made = whole.iter().position(|byte| *byte == b'c').unwrap();
-        let array = &whole[made..whole.len() - "U\0tbs.".len()];
-        let shape = array.windows(4).position(|bytes| bytes == b"(K\x01t").unwrap();
-        let array = [&array[..shape], b"(M\x10\x27t", &array[shape + 4..], b"h\x00tb0"].concat();
-        let once = [b"\x80\x02}T\x10\x27\0\0", &[7; 10_000][..], b"q\x000"].concat();
-        assert!(read(&[&once[..], &array, b"."].concat()).is_ok());
-        let bytes = [&once[..], &array.repeat(100), b"."].concat();
-        assert!(read(&bytes).err().unwrap().to_string().contains("more than a file of this size can hold"));
     }
 }
